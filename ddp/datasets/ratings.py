@@ -1,0 +1,46 @@
+"""`Ratings`: what every source of data is turned into."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+IntArray = npt.NDArray[np.int32]
+FloatArray = npt.NDArray[np.float32]
+
+
+@dataclass(slots=True, kw_only=True)
+class Ratings:
+    """n ratings of `num_users` users for `num_items` items, in the order of their source.
+
+    `users`, `items`: int32 (n,), positions in `user_ids` and `item_ids`; `ratings`: float32 (n,).
+    `timestamps`: int64 (n,), seconds, or None. `files`: int16 (n,), which of `data.paths` a row came from, or None.
+    `user_ids`, `item_ids`: int64 or str, sorted, each id once: the data's own ids.
+    `titles`: str (num_items,), "" where unknown, or None.
+    `rating_min`, `rating_max`: the scale that predictions are clipped to.
+    `noise_floor`: RMSE of the true model, where it is known (synthetic data), else None.
+    """
+
+    name: str
+    users: IntArray
+    items: IntArray
+    ratings: FloatArray
+    user_ids: npt.NDArray[np.int64] | npt.NDArray[np.str_]
+    item_ids: npt.NDArray[np.int64] | npt.NDArray[np.str_]
+    rating_min: float
+    rating_max: float
+    timestamps: npt.NDArray[np.int64] | None = None
+    files: npt.NDArray[np.int16] | None = None
+    titles: npt.NDArray[np.str_] | None = None
+    noise_floor: float | None = None
+
+    @property
+    def num_users(self) -> int:
+        return len(self.user_ids)
+
+    @property
+    def num_items(self) -> int:
+        return len(self.item_ids)
+
+    def __len__(self) -> int:
+        return len(self.ratings)

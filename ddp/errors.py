@@ -1,0 +1,35 @@
+"""The errors a user sees. A `UserError` is printed as one message, without a stack trace, and ends with exit code 2."""
+
+
+class UserError(ValueError):
+    """A mistake in what we were given: the message says what, where and what to do."""
+
+
+class ConfigError(UserError):
+    """A configuration value is unknown, of the wrong type, out of range or in conflict with another."""
+
+    def __init__(self, key: str, value: object, allowed: str) -> None:
+        super().__init__(f"{key}={value}: {allowed}")
+
+
+class DataError(UserError):
+    """A rating file is missing or unreadable, or holds something that is not a rating."""
+
+
+class AggregationError(RuntimeError):
+    """States or weights that must not be averaged (NaN, zero total, wrong shape)."""
+
+
+class WorkerError(RuntimeError):
+    """A worker failed or was not heard of in time. Carries worker, round and, where there is one, the remote traceback."""
+
+    def __init__(self, worker: int, round_index: int | None, reason: str, remote_traceback: str = "") -> None:
+        where = "before its first round" if round_index is None else f"in round {round_index}"
+        super().__init__(f"worker {worker} {where}: {reason}" + (f"\n{remote_traceback}" if remote_traceback else ""))
+        self.worker = worker
+        self.round_index = round_index
+        self.reason = reason
+        self.remote_traceback = remote_traceback
+
+    def __reduce__(self) -> tuple[type["WorkerError"], tuple[int, int | None, str, str]]:
+        return WorkerError, (self.worker, self.round_index, self.reason, self.remote_traceback)

@@ -1,0 +1,19 @@
+"""One seed, many named random streams. Nothing in ddp/ draws from a global generator.
+
+A stream is addressed by a name and integer keys, so what worker 3 draws in round 7 does not depend on
+what anybody else drew, on which backend it runs, or on the order in which threads were scheduled.
+"""
+
+import zlib
+
+import numpy as np
+
+
+def stream(seed: int, name: str, *keys: int) -> np.random.Generator:
+    """The generator that belongs to `name` and `keys` under `seed`; equal arguments give equal draws.
+
+    Names in use: "data" (synthetic ratings), "holdout", "shards", "init" (first model),
+    "order" with (worker, round) (in what order a worker visits its ratings).
+    """
+    spawn_key = (zlib.crc32(name.encode()), *keys)
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=spawn_key))
