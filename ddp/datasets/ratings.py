@@ -44,3 +44,19 @@ class Ratings:
 
     def __len__(self) -> int:
         return len(self.ratings)
+
+    def part(self, rows: npt.NDArray[np.int64]) -> "Part":
+        """A copy of the given rows."""
+        return Part(users=self.users[rows], items=self.items[rows], ratings=self.ratings[rows])
+
+
+@dataclass(slots=True, kw_only=True)
+class Part:
+    """Some of the ratings, as a worker gets them: int32 `users` and `items`, float32 `ratings`, all (n,)."""
+
+    users: IntArray
+    items: IntArray
+    ratings: FloatArray
+
+    def __len__(self) -> int:
+        return len(self.ratings)

@@ -1,0 +1,67 @@
+"""One worker after another in one thread: the reference that every other backend must equal bit for bit."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+
+from ddp.backends.base import Backend
+from ddp.exchange import Exchange, Update
+from ddp.messages import Message
+from ddp.model import Vector
+from ddp.timing import Spans
+from ddp.worker import Job, worker_loop
+
+
+class SerialExchange(Exchange):
+    """Hands a copy of the update to the backend, and reads the aggregate from it."""
+
+    def __init__(self, backend: "Serial") -> None:
+        self.backend = backend
+
+    def publish(self, update: Update, spans: Spans) -> None:
+        update.vector = update.vector.copy()
+        self.backend.updates[update.worker] = update
+
+    def wait(self, round_index: int, timeout_s: float, spans: Spans) -> bool:
+        return True  # a worker goes on only after the aggregator has had its turn
+
+    def receive_into(self, out: Vector, round_index: int, spans: Spans) -> None:
+        np.copyto(out, self.backend.aggregate)
+
+    def tell(self, message: Message) -> None:
+        self.backend.listen(message)
+
+
+class Serial(Backend):
+    """Runs each worker up to the point where it waits for the aggregate."""
+
+    def __init__(self, jobs: Sequence[Job], listen: Callable[[Message], None]) -> None:
+        super().__init__(jobs, listen)
+        self.updates: dict[int, Update] = {}
+        self.aggregate: Vector
+        self._loops: dict[int, Iterator[None]] = {}
+
+    def start(self) -> None:
+        pass  # a worker starts when its first turn comes
+
+    def gather(self, round_index: int, timeout_s: float, spans: Spans) -> list[Update]:
+        with spans("wait"):
+            self._give_turns()
+        with spans("gather"):
+            return [self.updates.pop(worker) for worker in range(self.num_workers)]
+
+    def broadcast(self, round_index: int, vector: Vector, spans: Spans) -> None:
+        self.aggregate = vector
+
+    def finish(self, timeout_s: float) -> None:
+        self._give_turns()
+
+    def stop(self) -> None:
+        self._loops.clear()
+
+    def _give_turns(self) -> None:
+        for job in self.jobs:
+            if job.worker not in self._loops:
+                self._loops[job.worker] = worker_loop(job, SerialExchange(self), time.time())
+            next(self._loops[job.worker], None)

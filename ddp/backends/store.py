@@ -1,0 +1,47 @@
+"""The document's shared dict: its keys, and the access to it that threads and processes have in common.
+
+Under keys `w{w}_r{r}_best`, `_rmse`, `_test_loss` and `_ready` a worker leaves its update, under `agg_r{r}_state` the
+aggregator leaves the aggregate. (`_test_loss` holds the loss on whatever part `select_on` names.)
+"""
+
+from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager
+from typing import Any
+
+from ddp.timing import Spans
+
+Store = MutableMapping[str, Any]
+
+FIELDS = ("best", "rmse", "test_loss", "ready")
+
+
+def worker_key(worker: int, round_index: int, field: str) -> str:
+    """The document's key of one of FIELDS."""
+    return f"w{worker}_r{round_index}_{field}"
+
+
+def aggregate_key(round_index: int) -> str:
+    """The document's key of a round's aggregate."""
+    return f"agg_r{round_index}_state"
+
+
+def drop_read(store: Store, num_workers: int, round_index: int) -> None:
+    """Deletes what nobody will read again once the aggregate of `round_index` is out.
+
+    Every worker has published this round, so each is past the aggregate of the round before.
+    """
+    keys = [worker_key(worker, round_index, field) for worker in range(num_workers) for field in FIELDS]
+    for key in [*keys, aggregate_key(round_index - 1)]:
+        store.pop(key, None)
+
+
+@contextmanager
+def held(lock: Any, spans: Spans) -> Iterator[None]:
+    """Holds the lock, and accounts for waiting for it and for holding it."""
+    with spans("lock_wait"):
+        lock.acquire()
+    try:
+        with spans("lock_hold"):
+            yield
+    finally:
+        lock.release()

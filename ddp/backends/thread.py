@@ -1,0 +1,161 @@
+"""Threads over a plain dict and a lock: the document's first system.
+
+With `poll_interval_s: null` a worker's queue replaces the polling. The lock is held for swapping references only;
+vectors are copied before and after.
+"""
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from ddp.backends.base import ConcurrentBackend
+from ddp.backends.store import Store, aggregate_key, drop_read, held, worker_key
+from ddp.config import ThreadBackend
+from ddp.exchange import Exchange, Stopped, Update
+from ddp.messages import Message, Published
+from ddp.model import Vector
+from ddp.timing import Spans
+from ddp.worker import Job, run_worker
+
+STOP_GRACE_S = 10.0  # how long a thread may take to notice that the run is over: it looks after every epoch
+STOP = -1  # in a worker's queue: no aggregate will come
+
+
+class ThreadExchange(Exchange):
+    """A worker's end: the shared dict and its lock, a queue to everybody's mailbox and one of its own for news."""
+
+    def __init__(
+        self,
+        shared: Store,
+        lock: threading.Lock,
+        poll_interval_s: float | None,
+        mailbox: "queue.SimpleQueue[Message]",
+        stopping: threading.Event,
+    ) -> None:
+        self.shared = shared
+        self.lock = lock
+        self.poll_interval_s = poll_interval_s
+        self.mailbox = mailbox
+        self.stopping = stopping
+        self.news: queue.SimpleQueue[int] = queue.SimpleQueue()  # rounds whose aggregate is out
+
+    def publish(self, update: Update, spans: Spans) -> None:
+        vector = update.vector.copy()
+        worker, round_index = update.worker, update.round_index
+        with held(self.lock, spans):
+            self.shared[worker_key(worker, round_index, "best")] = vector
+            self.shared[worker_key(worker, round_index, "rmse")] = update.rmse
+            self.shared[worker_key(worker, round_index, "test_loss")] = update.loss
+            self.shared[worker_key(worker, round_index, "ready")] = True
+        self.tell(Published(worker=worker, round_index=round_index))
+
+    def wait(self, round_index: int, timeout_s: float, spans: Spans) -> bool:
+        deadline = time.monotonic() + timeout_s
+        if self.poll_interval_s is None:
+            return self._wait_for_news(round_index, deadline)
+        while time.monotonic() < deadline:
+            with held(self.lock, spans):
+                state = self.shared.get(aggregate_key(round_index))
+            if state is not None:
+                return True
+            if self.stopping.wait(self.poll_interval_s):
+                raise Stopped
+        return False
+
+    def _wait_for_news(self, round_index: int, deadline: float) -> bool:
+        while (remaining_s := deadline - time.monotonic()) > 0:
+            try:
+                news = self.news.get(timeout=remaining_s)
+            except queue.Empty:
+                return False
+            if news == STOP:
+                raise Stopped
+            if news == round_index:  # an older one belongs to a round that this worker gave up
+                return True
+        return False
+
+    def receive_into(self, out: Vector, round_index: int, spans: Spans) -> None:
+        with held(self.lock, spans):
+            aggregate = self.shared[aggregate_key(round_index)]
+        np.copyto(out, aggregate)
+
+    def tell(self, message: Message) -> None:
+        if self.stopping.is_set():
+            raise Stopped
+        self.mailbox.put(message)
+
+
+class Threads(ConcurrentBackend):
+    """One thread per worker; the aggregator runs in the caller's thread."""
+
+    def __init__(self, options: ThreadBackend, jobs: Sequence[Job], listen: Callable[[Message], None]) -> None:
+        super().__init__(jobs, listen, options.poll_interval_s)
+        self.shared: Store = {}
+        self.lock = threading.Lock()
+        self.mailbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
+        self.stopping = threading.Event()
+        self.exchanges = [
+            ThreadExchange(self.shared, self.lock, options.poll_interval_s, self.mailbox, self.stopping) for _ in jobs
+        ]
+        self.threads: list[threading.Thread] = []
+
+    def start(self) -> None:
+        for job, exchange in zip(self.jobs, self.exchanges, strict=True):
+            # A daemon, so that a worker stuck in an endless batch cannot keep a finished program alive.
+            thread = threading.Thread(target=_run, args=(job, exchange, time.time()), name=f"worker-{job.worker}", daemon=True)
+            self.threads.append(thread)
+            thread.start()
+
+    def broadcast(self, round_index: int, vector: Vector, spans: Spans) -> None:
+        with held(self.lock, spans):
+            self.shared[aggregate_key(round_index)] = vector
+        for exchange in self.exchanges:
+            exchange.news.put(round_index)
+        with held(self.lock, spans):
+            drop_read(self.shared, self.num_workers, round_index)
+
+    def stop(self) -> None:
+        self.stopping.set()
+        for exchange in self.exchanges:
+            exchange.news.put(STOP)
+        deadline = time.monotonic() + STOP_GRACE_S
+        for thread in self.threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        self.shared.clear()
+
+    def _messages(self, timeout_s: float) -> list[Message]:
+        messages: list[Message] = []
+        try:
+            messages.append(self.mailbox.get(block=timeout_s > 0, timeout=timeout_s or None))
+            while True:
+                messages.append(self.mailbox.get_nowait())
+        except queue.Empty:
+            return messages
+
+    def _is_ready(self, worker: int, round_index: int, spans: Spans) -> bool:
+        with held(self.lock, spans):
+            return bool(self.shared.get(worker_key(worker, round_index, "ready"), False))
+
+    def _read_updates(self, round_index: int, spans: Spans) -> list[Update]:
+        with held(self.lock, spans):
+            return [self._read(worker, round_index) for worker in range(self.num_workers)]
+
+    def _read(self, worker: int, round_index: int) -> Update:
+        """By reference: a published vector is the store's own copy, and nobody writes into it."""
+        return Update(
+            worker=worker,
+            round_index=round_index,
+            vector=self.shared[worker_key(worker, round_index, "best")],
+            rmse=self.shared[worker_key(worker, round_index, "rmse")],
+            loss=self.shared[worker_key(worker, round_index, "test_loss")],
+        )
+
+
+def _run(job: Job, exchange: ThreadExchange, spawned_at: float) -> None:
+    try:
+        run_worker(job, exchange, spawned_at)
+    except Stopped:
+        return

@@ -1,0 +1,71 @@
+"""What workers and the aggregator say about themselves: small rows, never states.
+
+Workers hand these over; only the parent process writes them anywhere.
+"""
+
+from dataclasses import dataclass, field
+
+from ddp.errors import WorkerError
+from ddp.metrics import SquaredError
+from ddp.timing import Account
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Started:
+    """A worker is about to train. `startup_s`: from the moment the parent began to start it."""
+
+    worker: int
+    startup_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EpochDone:
+    worker: int
+    round_index: int
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Published:
+    worker: int
+    round_index: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerRound:
+    """A worker's round. `valid` and `test`: the best state's errors on the worker's own parts; `best_epoch`: which it was;
+    `train_loss`: mean squared error of the last epoch; `aggregate_received`: False = it went on with its own model."""
+
+    worker: int
+    round_index: int
+    train_loss: float
+    valid: SquaredError
+    test: SquaredError
+    best_epoch: int
+    aggregate_received: bool
+    account: Account = field(default_factory=Account)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AggregateRound:
+    """The aggregate of a round: its errors on the global parts, and the weight that each worker had."""
+
+    round_index: int
+    valid: SquaredError
+    test: SquaredError
+    weights: tuple[float, ...]
+    elapsed_s: float
+    account: Account = field(default_factory=Account)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    worker: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failed:
+    error: WorkerError
+
+
+Message = Started | EpochDone | Published | WorkerRound | Finished | Failed

@@ -1,0 +1,273 @@
+"""Who sees which rating: `make_split` holds out validation and test rows, then deals every part to the workers.
+
+A rating is named by its row, its position in `Ratings`. The holdout draws from the stream "holdout" and the
+dealing from "shards", so the same seed tests on the same rows whatever the number of workers and the option.
+"""
+
+import heapq
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ddp.config import DirichletSplit, Split
+from ddp.datasets.ratings import FloatArray, IntArray, Ratings
+from ddp.errors import ConfigError, DataError
+from ddp.seeding import stream
+
+IndexArray = npt.NDArray[np.int64]
+
+MAX_VALUES = 20  # more distinct ratings than this are a continuous scale (MovieLens has 5 or 10) ...
+NUM_BINS = 10  # ... and are grouped into this many quantile bins
+
+
+@dataclass(slots=True, kw_only=True)
+class Parts:
+    """Rows of the training, validation and test part: int64, ascending, disjoint."""
+
+    train: IndexArray
+    valid: IndexArray
+    test: IndexArray
+
+
+@dataclass(slots=True, kw_only=True)
+class Deal:
+    """`whole`: the parts of all ratings. `shards`: each worker's share of them, disjoint, together `whole`."""
+
+    whole: Parts
+    shards: list[Parts]
+
+
+def make_split(ratings: Ratings, split: Split, workers: int, seed: int, test_rows: IndexArray | None = None) -> Deal:
+    """Hold out, then deal. No worker is without training rows; its validation or test rows may be none.
+
+    `test_rows`: the test part of `split.holdout=files`. Raises ConfigError or DataError where the ratings
+    cannot be split as asked.
+    """
+    whole = _hold_out(ratings, split, seed, test_rows)
+    num_train = len(whole.train)
+    if workers > num_train:
+        raise ConfigError("workers", workers, f"must be at most {num_train}: there are {num_train} training ratings")
+    owners = DEALERS[split.name](ratings, whole, split, workers, stream(seed, "shards"))
+    parts = [_by_owner(part, owners, workers) for part in (whole.train, whole.valid, whole.test)]
+    return Deal(
+        whole=whole, shards=[Parts(train=train, valid=valid, test=test) for train, valid, test in zip(*parts, strict=True)]
+    )
+
+
+def shard_summary(ratings: Ratings, deal: Deal) -> list[dict[str, int | float]]:
+    """For each shard its sizes, the users, items and mean rating of its training rows, and their `skew`.
+
+    `skew`: total variation distance, 0 (alike) to 1 (nothing in common), between the shard's histogram
+    of training ratings and that of all training rows; a continuous scale is binned as in split=dirichlet.
+    """
+    levels, num_levels = _levels(ratings.ratings, deal.whole.train)
+
+    def histogram(rows: IndexArray) -> npt.NDArray[np.float64]:
+        return np.bincount(levels[rows], minlength=num_levels) / len(rows)
+
+    overall = histogram(deal.whole.train)
+    return [
+        {
+            "worker": worker,
+            "num_train": len(shard.train),
+            "num_valid": len(shard.valid),
+            "num_test": len(shard.test),
+            "num_users": int(np.count_nonzero(np.bincount(ratings.users[shard.train]))),
+            "num_items": int(np.count_nonzero(np.bincount(ratings.items[shard.train]))),
+            "mean_rating": float(ratings.ratings[shard.train].mean(dtype=np.float64)),
+            "skew": float(np.abs(histogram(shard.train) - overall).sum() / 2),
+        }
+        for worker, shard in enumerate(deal.shards)
+    ]
+
+
+# --- the holdout: a rule chooses about `fraction` of `rows`, as positions in `rows`, and leaves at least one ------------
+
+
+def _hold_out(ratings: Ratings, split: Split, seed: int, test_rows: IndexArray | None) -> Parts:
+    if len(ratings) < 2:
+        raise DataError(f"{ratings.name} holds {len(ratings)} ratings: a training and a test part need at least 2")
+    rng = stream(seed, "holdout")
+    rows = np.arange(len(ratings), dtype=np.int64)
+    if split.holdout == "files":
+        assert test_rows is not None, "split.holdout=files needs test_rows"
+        rest, test = _cut(rows, test_rows)
+        rule = HOLDOUT_RULES["random"]
+    else:
+        rule = HOLDOUT_RULES[split.holdout]
+        rest, test = _cut(rows, rule(ratings, rows, split.test_fraction, rng))
+    if not len(test) and split.holdout == "user":
+        raise ConfigError("split.holdout", "user", "every user has one rating, which stays in training: use split.holdout=random")
+    if not len(test) or not len(rest):
+        holds = "every rating, which leaves none for training" if len(test) else "no rating"
+        raise DataError(f"split.test_file={split.test_file} holds {holds}: name a file with some of the ratings")
+    train, valid = rest, rest[:0]
+    if split.valid_fraction > 0:
+        train, valid = _cut(rest, rule(ratings, rest, split.valid_fraction, rng))
+    return Parts(train=train, valid=valid, test=test)
+
+
+def _cut(rows: IndexArray, chosen: IndexArray) -> tuple[IndexArray, IndexArray]:
+    """The rows that remain and the rows at the positions `chosen`, both in the order of `rows`."""
+    held = np.zeros(len(rows), dtype=np.bool_)
+    held[chosen] = True
+    return rows[~held], rows[held]
+
+
+def _share(num_rows: int, fraction: float) -> int:
+    return min(max(round(fraction * num_rows), 1), num_rows - 1)
+
+
+def _choose_random(ratings: Ratings, rows: IndexArray, fraction: float, rng: np.random.Generator) -> IndexArray:
+    return rng.choice(len(rows), size=_share(len(rows), fraction), replace=False, shuffle=False)
+
+
+def _choose_latest(ratings: Ratings, rows: IndexArray, fraction: float, rng: np.random.Generator) -> IndexArray:
+    return _time_order(ratings, rows, "split.holdout")[len(rows) - _share(len(rows), fraction) :]
+
+
+def _choose_per_user(ratings: Ratings, rows: IndexArray, fraction: float, rng: np.random.Generator) -> IndexArray:
+    """A share of each user's rows, never all of them; none if every user has one row."""
+    users = ratings.users[rows]
+    shuffled = rng.permutation(len(rows))
+    order = shuffled[np.argsort(users[shuffled], kind="stable")]  # user by user, in random order within each
+    counts = np.bincount(users, minlength=ratings.num_users)
+    # Rounded up as often as the fraction says: rounding to the nearest would spare every user with few ratings.
+    shares = np.floor(fraction * counts + rng.random(len(counts))).astype(np.int64)
+    shares = np.minimum(shares, np.maximum(counts - 1, 0))
+    if not shares.any() and counts.max() > 1:
+        shares[counts.argmax()] = 1
+    rank_in_user = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return order[rank_in_user < np.repeat(shares, counts)]
+
+
+def _time_order(ratings: Ratings, rows: IndexArray, key: str) -> IndexArray:
+    """Positions in `rows`, earliest first; equal times stay in the order of `rows`."""
+    if ratings.timestamps is None:
+        raise ConfigError(key, "time", f"needs timestamps, and {ratings.name} has none: choose another {key}")
+    return np.argsort(ratings.timestamps[rows], kind="stable")
+
+
+HOLDOUT_RULES: dict[str, Callable[[Ratings, IndexArray, float, np.random.Generator], IndexArray]] = {
+    "random": _choose_random,
+    "user": _choose_per_user,
+    "time": _choose_latest,
+}
+
+
+# --- the dealing: a dealer gives int32 (num_ratings,), the worker that owns each row --------------------------------
+
+
+def _by_owner(part: IndexArray, owners: IntArray, workers: int) -> list[IndexArray]:
+    """The part's rows of each worker, ascending."""
+    owner = owners[part]
+    order = np.argsort(owner.astype(np.min_scalar_type(workers)), kind="stable")  # narrow integers: a radix sort
+    ends = np.cumsum(np.bincount(owner, minlength=workers))
+    return np.split(part[order], ends[:-1])
+
+
+def _deal_iid(ratings: Ratings, whole: Parts, split: Split, workers: int, rng: np.random.Generator) -> IntArray:
+    owners = np.zeros(len(ratings), dtype=np.int32)
+    for part in (whole.train, whole.valid, whole.test):
+        owners[rng.permutation(part)] = np.arange(len(part)) % workers
+    return owners
+
+
+def _deal_users(ratings: Ratings, whole: Parts, split: Split, workers: int, rng: np.random.Generator) -> IntArray:
+    loads = np.bincount(ratings.users[whole.train], minlength=ratings.num_users)
+    return _balance(loads, "user", workers, rng)[ratings.users]
+
+
+def _deal_items(ratings: Ratings, whole: Parts, split: Split, workers: int, rng: np.random.Generator) -> IntArray:
+    loads = np.bincount(ratings.items[whole.train], minlength=ratings.num_items)
+    return _balance(loads, "item", workers, rng)[ratings.items]
+
+
+def _balance(loads: IndexArray, kind: str, workers: int, rng: np.random.Generator) -> IntArray:
+    """The worker of each user (item): largest load first, to the worker with the least so far; no load, in turn."""
+    num_loaded = int(np.count_nonzero(loads))
+    if num_loaded < workers:
+        reason = f"split={kind} deals whole {kind}s, and only {num_loaded} {kind}s have training ratings"
+        raise ConfigError("workers", workers, f"{reason}: use at most {num_loaded} workers, or split=iid")
+    shuffled = rng.permutation(len(loads))
+    order = shuffled[np.argsort(-loads[shuffled], kind="stable")]
+    owners = np.zeros(len(loads), dtype=np.int32)
+    heap = [(0, worker) for worker in range(workers)]
+    chosen = []
+    for load in loads[order[:num_loaded]].tolist():
+        total, worker = heap[0]
+        heapq.heapreplace(heap, (total + load, worker))
+        chosen.append(worker)
+    owners[order[:num_loaded]] = chosen
+    owners[order[num_loaded:]] = np.arange(len(loads) - num_loaded) % workers
+    return owners
+
+
+def _deal_time(ratings: Ratings, whole: Parts, split: Split, workers: int, rng: np.random.Generator) -> IntArray:
+    owners = np.zeros(len(ratings), dtype=np.int32)
+    for part in (whole.train, whole.valid, whole.test):
+        owners[part[_time_order(ratings, part, "split")]] = np.arange(len(part)) * workers // max(len(part), 1)
+    return owners
+
+
+def _deal_dirichlet(ratings: Ratings, whole: Parts, split: Split, workers: int, rng: np.random.Generator) -> IntArray:
+    """Each rating value has its own Dirichlet(alpha) proportions over workers, the same in every part.
+
+    Source: Yurochkin et al. 2019, arXiv:1905.12022, section 4, with rating values for classes.
+    """
+    assert isinstance(split, DirichletSplit)
+    levels, num_levels = _levels(ratings.ratings, whole.train)
+    bounds = np.cumsum(rng.dirichlet(np.full(workers, split.alpha), size=num_levels), axis=1)[:, :-1]
+    owners = np.zeros(len(ratings), dtype=np.int32)
+    for part in (whole.train, whole.valid, whole.test):
+        for level in range(num_levels):
+            rows = rng.permutation(part[levels[part] == level])
+            owners[rows] = np.searchsorted(bounds[level], (np.arange(len(rows)) + 0.5) / len(rows), side="right")
+    _fill_empty(owners, whole.train, workers)
+    return owners
+
+
+def _levels(values: FloatArray, train: IndexArray) -> tuple[npt.NDArray[np.int64], int]:
+    """Each rating's level, and how many there are: the values seen in training, or quantile bins of a continuous scale."""
+    edges = np.unique(values[train])[1:]
+    if len(edges) >= MAX_VALUES:
+        edges = np.unique(np.quantile(values[train], np.arange(1, NUM_BINS) / NUM_BINS))
+    return np.searchsorted(edges, values, side="right"), len(edges) + 1
+
+
+def _fill_empty(owners: IntArray, train: IndexArray, workers: int) -> None:
+    """Give each worker without a training row the first row of the largest shard (in place)."""
+    owner = owners[train]
+    counts = np.bincount(owner, minlength=workers)
+    for worker in np.flatnonzero(counts == 0):
+        donor = counts.argmax()  # holds at least 2 rows: there are no fewer rows than workers
+        owner[np.argmax(owner == donor)] = worker
+        counts[donor] -= 1
+        counts[worker] += 1
+    owners[train] = owner
+
+
+def _deal_files(ratings: Ratings, whole: Parts, split: Split, workers: int, rng: np.random.Generator) -> IntArray:
+    """The file's worker; test rows of a file that is no worker's (a separate split.test_file) are dealt in turn."""
+    assert ratings.files is not None, "split=files needs Ratings.files"
+    owners = ratings.files.astype(np.int32)
+    foreign = whole.test[(owners[whole.test] < 0) | (owners[whole.test] >= workers)]
+    owners[foreign] = np.arange(len(foreign)) % workers
+    assert owners.min() >= 0, "a training row belongs to no file"
+    assert owners.max() < workers, "more files than workers"
+    empty = np.flatnonzero(np.bincount(owners[whole.train], minlength=workers) == 0)
+    if len(empty):
+        raise DataError(f"data.paths: file {empty[0]} (counted from 0) has no training rating, and its worker would have no work")
+    return owners
+
+
+DEALERS: dict[str, Callable[[Ratings, Parts, Split, int, np.random.Generator], IntArray]] = {
+    "iid": _deal_iid,
+    "user": _deal_users,
+    "item": _deal_items,
+    "time": _deal_time,
+    "dirichlet": _deal_dirichlet,
+    "files": _deal_files,
+}

@@ -1,0 +1,153 @@
+"""The worker's loop, written once: no thread or process in sight."""
+
+import math
+import time
+import traceback
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from ddp import seeding
+from ddp.config import Config
+from ddp.datasets.ratings import Part
+from ddp.errors import WorkerError
+from ddp.exchange import Exchange, Stopped, Update
+from ddp.messages import EpochDone, Failed, Finished, Started, WorkerRound
+from ddp.metrics import SquaredError, squared_error
+from ddp.model import CollabFiltering, Vector
+from ddp.timing import Spans
+from ddp.trainers import make_trainer
+
+
+@dataclass(slots=True, kw_only=True)
+class Shard:
+    """A worker's own ratings."""
+
+    train: Part
+    valid: Part
+    test: Part
+
+
+@dataclass(slots=True, kw_only=True)
+class Job:
+    """All that a worker is given. `vector`: the state to start from, not to be changed; the scale clips predictions."""
+
+    worker: int
+    config: Config
+    shard: Shard
+    num_users: int
+    num_items: int
+    rating_min: float
+    rating_max: float
+    vector: Vector
+
+    def make_model(self) -> CollabFiltering:
+        """A model that holds a copy of the state to start from."""
+        options = self.config.model
+        return CollabFiltering(self.num_users, self.num_items, options.dim, biases=options.biases, vector=self.vector.copy())
+
+
+def evaluate(model: CollabFiltering, part: Part, rating_min: float, rating_max: float) -> SquaredError:
+    """The model's squared error on a part, predictions clipped to the scale."""
+    predictions = model.predict(torch.from_numpy(part.users), torch.from_numpy(part.items), rating_min, rating_max)
+    return squared_error(predictions, part.ratings)
+
+
+class Worker:
+    """Trains on its shard, and remembers the best state of the round."""
+
+    def __init__(self, job: Job, exchange: Exchange) -> None:
+        self.job = job
+        self.exchange = exchange
+        self.spans = Spans()
+        self.model = job.make_model()
+        self.best = job.make_model()
+        self.trainer = make_trainer(job.config.trainer, self.model, job.shard.train)
+
+    def train_round(self, round_index: int) -> WorkerRound:
+        """`local_epochs` epochs; afterwards `self.best` holds the state with the lowest RMSE on the `select_on` part."""
+        config = self.job.config
+        order = seeding.stream(config.seed, "order", self.job.worker, round_index)
+        best_rmse, best_epoch, train_loss = math.inf, -1, math.nan
+        for epoch in range(config.local_epochs):
+            with self.spans("compute"):
+                train_loss = self.trainer.epoch(order)
+            with self.spans("evaluate"):
+                rmse = self._selection_rmse()
+                is_last = epoch == config.local_epochs - 1
+                # The last state also stands in when no epoch had a finite RMSE: the aggregator then refuses it by name.
+                if rmse < best_rmse or (is_last and best_epoch < 0):
+                    best_rmse, best_epoch = rmse, epoch
+                    np.copyto(self.best.vector, self.model.vector)
+            self.exchange.tell(EpochDone(worker=self.job.worker, round_index=round_index, epoch=epoch))
+        with self.spans("evaluate"):
+            valid, test = self._evaluate(self.best, self.job.shard.valid), self._evaluate(self.best, self.job.shard.test)
+        return WorkerRound(
+            worker=self.job.worker,
+            round_index=round_index,
+            train_loss=train_loss,
+            valid=valid,
+            test=test,
+            best_epoch=best_epoch,
+            aggregate_received=False,
+        )
+
+    def update(self, row: WorkerRound) -> Update:
+        """What is published of a round: the best state, judged on the part it was selected on."""
+        judged = row.test if self.job.config.select_on == "test" else row.valid
+        return Update(
+            worker=row.worker, round_index=row.round_index, vector=self.best.vector, rmse=judged.rmse, loss=judged.mse
+        )
+
+    def _selection_rmse(self) -> float:
+        """The RMSE by which epochs are compared; infinite for `select_on: last`, so that the last one is taken."""
+        match self.job.config.select_on:
+            case "valid":
+                return self._evaluate(self.model, self.job.shard.valid).rmse
+            case "test":
+                return self._evaluate(self.model, self.job.shard.test).rmse
+            case _:
+                return math.inf
+
+    def _evaluate(self, model: CollabFiltering, part: Part) -> SquaredError:
+        return evaluate(model, part, self.job.rating_min, self.job.rating_max)
+
+
+def worker_loop(job: Job, exchange: Exchange, spawned_at: float) -> Iterator[None]:
+    """The document's `worker_proc`. Yields where a worker waits for its aggregate, so that `serial` can run the others.
+
+    `spawned_at`: `time.time()` when the parent began to start this worker (the one clock that processes share everywhere).
+    """
+    round_index = None
+    try:
+        worker = Worker(job, exchange)
+        config, spans = job.config, worker.spans
+        exchange.tell(Started(worker=job.worker, startup_s=time.time() - spawned_at))
+        for round_index in range(config.rounds):
+            row = worker.train_round(round_index)
+            with spans("publish"):
+                exchange.publish(worker.update(row), spans)
+            with spans("wait"):
+                yield
+                received = exchange.wait(round_index, config.agg_timeout, spans)
+            if received:
+                with spans("receive"):
+                    exchange.receive_into(worker.model.vector, round_index, spans)
+            exchange.tell(replace(row, aggregate_received=received, account=spans.take()))
+        exchange.tell(Finished(worker=job.worker))
+    except Stopped:
+        raise
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise WorkerError(job.worker, round_index, reason, traceback.format_exc()) from error
+
+
+def run_worker(job: Job, exchange: Exchange, spawned_at: float) -> None:
+    """Runs the loop to its end in a thread or process of its own; a failure is handed to the aggregator's side."""
+    try:
+        for _ in worker_loop(job, exchange, spawned_at):
+            pass
+    except WorkerError as error:
+        exchange.tell(Failed(error=error))
