@@ -11,6 +11,13 @@ from ddp.timing import Account
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Asking:
+    """A worker process is up, and asks for its job."""
+
+    worker: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Started:
     """A worker is about to train. `startup_s`: from the moment the parent began to start it."""
 
@@ -68,4 +75,4 @@ class Failed:
     error: WorkerError
 
 
-Message = Started | EpochDone | Published | WorkerRound | Finished | Failed
+Message = Asking | Started | EpochDone | Published | WorkerRound | Finished | Failed

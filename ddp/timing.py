@@ -12,6 +12,11 @@ from dataclasses import dataclass, field
 
 OTHER = "other"  # what no span covers
 
+# The outermost spans, which add up to the wall, and the kinds of cost inside them.
+WORKER_PHASES = ("compute", "evaluate", "publish", "wait", "receive", OTHER)
+AGGREGATOR_PHASES = ("wait", "gather", "average", "broadcast", "evaluate", "record", OTHER)
+KINDS = ("lock_wait", "lock_hold", "serialise", "transfer", "deserialise")
+
 
 @dataclass(slots=True, kw_only=True)
 class Account:

@@ -150,7 +150,10 @@ def test_another_seed_gives_another_split():
 @laws
 @given(cases(names=("iid",), holdouts=("random", "time")))
 def test_parts_have_the_size_of_their_fraction(case):
-    whole, split, num_rows = split_or_skip(case).whole, case[1], len(case[0])
+    ratings, split, _, seed, _ = case
+    num_rows = len(ratings)
+    assume(num_rows > 1)
+    whole = make_split(ratings, split, 1, seed).whole  # nothing here may be refused
     assert len(whole.test) == min(max(round(split.test_fraction * num_rows), 1), num_rows - 1)
     rest = num_rows - len(whole.test)
     assert split.valid_fraction == 0 or len(whole.valid) == min(max(round(split.valid_fraction * rest), 1), rest - 1)
@@ -225,6 +228,13 @@ def test_whole_users_or_items_are_dealt_in_balance(case):
     assert sum(map(len, groups)) == len(set.union(*groups)), "a user or item has two workers"
     loads = [len(shard.train) for shard in deal.shards]
     assert max(loads) <= np.mean(loads) + np.bincount(owned[deal.whole.train]).max()
+
+
+def test_one_large_user_outweighs_many_small_ones():
+    users = [*range(11), *([0] * 9), 0]  # user 0 has 10 training ratings, ten others 1 each; the last row is the test part
+    ratings = ratings_of(users, range(21), np.ones(21))
+    deal = make_split(ratings, split_of("user", "files", valid=0.0), 2, 0, np.array([20]))
+    assert [len(shard.train) for shard in deal.shards] == [10, 10]
 
 
 def test_items_without_training_ratings_are_dealt_in_turn():

@@ -7,8 +7,6 @@ published vector never aliases live weights, a received one never aliases the st
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from types import TracebackType
-from typing import Self
 
 from ddp.errors import WorkerError
 from ddp.exchange import Update
@@ -19,7 +17,7 @@ from ddp.worker import Job
 
 
 class Backend(ABC):
-    """The aggregator's end, and the life of the workers: they run between `__enter__` and `__exit__`.
+    """The aggregator's end, and the life of the workers: they run between `start` and `stop`.
 
     `listen` is called, on the aggregator's thread, with every message that a worker sends.
     """
@@ -48,17 +46,6 @@ class Backend(ABC):
     @abstractmethod
     def stop(self) -> None:
         """Ends what still runs and gives back what was taken; also after a failure, in the middle of a round."""
-
-    def __enter__(self) -> Self:
-        try:
-            self.start()
-        except BaseException:
-            self.stop()
-            raise
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.stop()
 
 
 class ConcurrentBackend(Backend):
@@ -103,7 +90,7 @@ class ConcurrentBackend(Backend):
         self._await(lambda: [w for w in range(self.num_workers) if not self._finished[w]], timeout_s, last_round, None)
 
     def _await(
-        self, missing: Callable[[], list[int]], timeout_s: float, round_index: int, poll_interval_s: float | None
+        self, missing: Callable[[], list[int]], timeout_s: float, round_index: int | None, poll_interval_s: float | None
     ) -> None:
         """Listens until nobody is missing."""
         deadline = time.monotonic() + timeout_s

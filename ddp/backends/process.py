@@ -23,7 +23,7 @@ from ddp.backends.store import Store, aggregate_key, drop_read, worker_key
 from ddp.config import ProcessBackend
 from ddp.errors import WorkerError
 from ddp.exchange import Exchange, Stopped, Update
-from ddp.messages import Message, Published
+from ddp.messages import Asking, Message, Published
 from ddp.model import Vector
 from ddp.timing import Spans
 from ddp.worker import Job, run_worker
@@ -70,7 +70,9 @@ class ProcessExchange(Exchange):
         if self.poll_interval_s is None:
             return self._wait_for_news(round_index, deadline)
         while time.monotonic() < deadline:
-            if self.shared.get(aggregate_key(round_index)):  # fetches the whole state to look at it, as the document does
+            with spans("transfer"):  # fetches the whole state to see whether it is there, as the document does
+                state = self.shared.get(aggregate_key(round_index))
+            if state:
                 return True
             time.sleep(self.poll_interval_s)
         return False
@@ -101,6 +103,7 @@ class Processes(ConcurrentBackend):
         self.shared: Store
         self.processes: list[SpawnProcess] = []
         self.pipes: list[Connection] = []
+        self._asked = [False] * self.num_workers  # for its job
 
     def start(self) -> None:
         self.manager.start()
@@ -108,21 +111,35 @@ class Processes(ConcurrentBackend):
         for job in self.jobs:
             ours, theirs = self.context.Pipe()
             self.pipes.append(ours)
-            arguments = (job, self.shared, theirs, self.poll_interval_s, time.time())
+            arguments = (job.worker, self.shared, theirs, self.poll_interval_s, time.time())
             process = self.context.Process(target=_run, args=arguments, name=f"worker-{job.worker}", daemon=True)
             process.start()
             self.processes.append(process)
             theirs.close()  # the worker holds the only other end: if it dies, ours reads end-of-file
+        # A job is handed over when its worker asks for it. As an argument of `Process` the ratings would fill the pipe to a
+        # child that is still importing torch, and the parent could start the next one only when that is done.
+        self._await(lambda: [w for w, asked in enumerate(self._asked) if not asked], self.jobs[0].config.round_timeout, None, None)
 
     def broadcast(self, round_index: int, vector: Vector, spans: Spans) -> None:
         _send(self.shared, aggregate_key(round_index), vector, spans)
+        if self.poll_interval_s is None:
+            self._send_news(round_index)
+        with spans("transfer"):
+            drop_read(self.shared, self.num_workers, round_index)
+
+    def _handle(self, message: Message) -> None:
+        if isinstance(message, Asking):
+            self.pipes[message.worker].send(self.jobs[message.worker])
+            self._asked[message.worker] = True
+        else:
+            super()._handle(message)
+
+    def _send_news(self, round_index: int) -> None:
         for worker, pipe in enumerate(self.pipes):
             try:
                 pipe.send(round_index)
             except BrokenPipeError as error:
                 raise self._death_of(worker) from error
-        with spans("transfer"):
-            drop_read(self.shared, self.num_workers, round_index)
 
     def stop(self) -> None:
         if all(self._finished):
@@ -142,12 +159,10 @@ class Processes(ConcurrentBackend):
             self.manager.shutdown()
 
     def _messages(self, timeout_s: float) -> list[Message]:
-        sentinels = {process.sentinel: worker for worker, process in enumerate(self.processes) if not self._finished[worker]}
-        ready = connection.wait([*self.pipes, *sentinels], timeout_s)
-        messages: list[Message] = []
-        for pipe in self.pipes:
-            if pipe in ready:
-                messages += _drain(pipe)
+        running = [worker for worker in range(self.num_workers) if not self._finished[worker]]
+        sentinels = {self.processes[worker].sentinel: worker for worker in running}
+        ready = connection.wait([*(self.pipes[worker] for worker in running), *sentinels], timeout_s)
+        messages = [message for worker in running for message in _drain(self.pipes[worker])]
         if not messages:  # what a dead worker said before it died is heard first
             for sentinel, worker in sentinels.items():
                 if sentinel in ready:
@@ -193,11 +208,13 @@ def _join(processes: Sequence[SpawnProcess]) -> None:
         process.join(max(0.0, deadline - time.monotonic()))
 
 
-def _run(job: Job, shared: Store, pipe: Connection, poll_interval_s: float | None, spawned_at: float) -> None:
+def _run(worker: int, shared: Store, pipe: Connection, poll_interval_s: float | None, spawned_at: float) -> None:
     """The whole life of a worker process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides what happens
-    torch.set_num_threads(job.config.torch_threads)
     try:
+        pipe.send(Asking(worker=worker))
+        job: Job = pipe.recv()
+        torch.set_num_threads(job.config.torch_threads)
         run_worker(job, ProcessExchange(shared, pipe, poll_interval_s), spawned_at)
-    except (Stopped, EOFError):
+    except (Stopped, EOFError, BrokenPipeError):
         return  # the parent is gone, or does not want us any more

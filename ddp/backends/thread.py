@@ -112,8 +112,9 @@ class Threads(ConcurrentBackend):
     def broadcast(self, round_index: int, vector: Vector, spans: Spans) -> None:
         with held(self.lock, spans):
             self.shared[aggregate_key(round_index)] = vector
-        for exchange in self.exchanges:
-            exchange.news.put(round_index)
+        if self.poll_interval_s is None:
+            for exchange in self.exchanges:
+                exchange.news.put(round_index)
         with held(self.lock, spans):
             drop_read(self.shared, self.num_workers, round_index)
 

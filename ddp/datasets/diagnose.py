@@ -1,0 +1,76 @@
+"""Which line is it? Slow scans that run only once something is known to be wrong."""
+
+import math
+import re
+from collections.abc import Sequence
+from itertools import islice
+from pathlib import Path
+
+from ddp.datasets.layout import Columns, Layout, find_columns, records
+from ddp.errors import DataError
+
+INTEGER = re.compile(r"\s*[+-]?[0-9]+\s*")
+_NUMBER = re.compile(r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?\s*", re.IGNORECASE)
+_NOT_FINITE = re.compile(r"\s*[+-]?(nan|inf|infinity)\s*", re.IGNORECASE)
+_LARGEST_FLOAT32 = 3.4028234e38
+
+
+def first_bad_line(paths: Sequence[Path], layout: Layout) -> DataError | None:
+    """The error that describes the first line of `paths` that is not a rating, or None when every line is one."""
+    for path in paths:
+        columns = find_columns(path, layout)
+        for line, fields in islice(records(path, layout), int(layout.header), None):
+            if trouble := _trouble(fields, columns, layout):
+                return DataError(f"{path}:{line}: {trouble}")
+    return None
+
+
+def place_of_row(paths: Sequence[Path], lengths: Sequence[int], layout: Layout, row: int) -> str:
+    """'file:line' of rating number `row` (from 0) of all `paths`, which hold `lengths` ratings each."""
+    for path, length in zip(paths, lengths, strict=True):
+        if row < length:
+            line, _ = next(islice(records(path, layout), row + layout.header, None))
+            return f"{path}:{line}"
+        row -= length
+    raise AssertionError("a row behind the last file")
+
+
+def _trouble(fields: list[str], columns: Columns, layout: Layout) -> str | None:
+    """What is wrong with one record, or None."""
+    if any("\ufffd" in field for field in fields):
+        hint = "Is the file damaged?" if layout.published else "Set data.encoding (latin-1, cp1252, ...)."
+        return f"not {layout.encoding} text. {hint}"
+    if len(fields) != columns.num_fields:
+        kind = "line cut short" if len(fields) < columns.num_fields else "line too long"
+        return f"{kind}: {len(fields)} fields separated by {layout.separator!r}, where {columns.num_fields} were expected."
+    for role, position in (("user", columns.user), ("item", columns.item)):
+        if not fields[position].strip():
+            return f"the {role} is missing."
+        if layout.published and not INTEGER.fullmatch(fields[position]):
+            return f"{role} {fields[position]!r} is not a whole number."
+    if columns.timestamp is not None and not _is_whole(fields[columns.timestamp]):
+        return f"timestamp {fields[columns.timestamp]!r} is not a whole number of seconds."
+    return _rating_trouble(fields[columns.rating], layout)
+
+
+def _is_whole(text: str) -> bool:
+    """Whether it is a number such as 12 or 12.0 that fits into 64 bits."""
+    if INTEGER.fullmatch(text):
+        return -(2**63) <= int(text) < 2**63
+    return _NUMBER.fullmatch(text) is not None and float(text).is_integer() and abs(float(text)) < 2**63
+
+
+def _rating_trouble(text: str, layout: Layout) -> str | None:
+    if _NOT_FINITE.fullmatch(text):
+        return f"rating {text!r} is not a finite number."
+    if not _NUMBER.fullmatch(text):
+        return f"rating {text!r} is not a number."
+    value = float(text)
+    if abs(value) > _LARGEST_FLOAT32:
+        return f"rating {text!r} is too large for a 32-bit number."
+    low = -math.inf if layout.rating_min is None else layout.rating_min
+    high = math.inf if layout.rating_max is None else layout.rating_max
+    if not low <= value <= high:
+        hint = "" if layout.published else " Correct it, or change data.rating_min and data.rating_max."
+        return f"rating {text} is outside the scale {low:g} to {high:g}.{hint}"
+    return None

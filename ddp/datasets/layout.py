@@ -1,0 +1,107 @@
+"""How a rating file is laid out: its columns, and its records with their line numbers."""
+
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from ddp.errors import DataError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """What must be known to read a file. Columns are names (needs `header`) or positions counted from 0.
+
+    `rating_min`, `rating_max`: ratings outside are an error; None = whatever the data has.
+    `duplicates`: what to do with a second rating of one user for one item: error, last or mean.
+    `published`: one of the sets we know: ids are whole numbers, and no option of the user's describes the file.
+    """
+
+    separator: str
+    header: bool
+    encoding: str
+    user: int | str
+    item: int | str
+    rating: int | str
+    timestamp: int | str | None
+    rating_min: float | None
+    rating_max: float | None
+    duplicates: str
+    published: bool
+
+    @property
+    def codec(self) -> str:
+        """The encoding by Python's name; UTF-8 with or without a byte order mark. Raises DataError when it is unknown."""
+        try:
+            "".encode(self.encoding)
+        except LookupError:
+            raise DataError(f"data.encoding={self.encoding}: no such encoding; common ones are utf-8, latin-1, cp1252") from None
+        return "utf-8-sig" if self.encoding.lower() in ("utf-8", "utf8") else self.encoding
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Columns:
+    """Where one file has its columns. `num_lines_before`: the header's lines, and blank ones above it."""
+
+    num_fields: int
+    num_lines_before: int
+    user: int
+    item: int
+    rating: int
+    timestamp: int | None
+
+
+def records(path: Path, layout: Layout) -> Iterator[tuple[int, list[str]]]:
+    """(line number from 1, fields) of every record that is not blank, the header among them.
+
+    For headers and for finding the line to complain about: far too slow to parse with.
+    Undecodable bytes become U+FFFD. Raises DataError when the file cannot be split into fields at all.
+    """
+    line = 1
+    try:
+        with path.open(encoding=layout.codec, errors="replace", newline="") as file:
+            reader = csv.reader(file, delimiter=layout.separator[0])
+            for fields in reader:
+                if len(fields) > 1 or (fields and fields[0].strip()):
+                    yield line, _split(fields, layout)
+                line = reader.line_num + 1
+    except csv.Error as error:
+        raise DataError(
+            f"{path}:{line}: {error}. Is data.separator={layout.separator!r} right, and is a quote left open?"
+        ) from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def _split(fields: list[str], layout: Layout) -> list[str]:
+    """'::' is read as ':' with an empty field between every two, as the fast parser has to read it."""
+    if layout.separator != "::":
+        return fields
+    return fields[::2] if not any(fields[1::2]) else [":".join(fields)]
+
+
+def find_columns(path: Path, layout: Layout) -> Columns:
+    """Where `path` has the columns that `layout` names. Raises DataError when one is missing or there are no ratings."""
+    heading = list(islice(records(path, layout), 1 + layout.header))
+    if len(heading) <= layout.header:
+        raise DataError(f"{path}: has no ratings" + (", only a header line." if heading else "; it should have one per line."))
+    line, names = heading[0]
+    find = {role: _position(path, line, names, role, getattr(layout, role)) for role in ("user", "item", "rating")}
+    timestamp = None if layout.timestamp is None else _position(path, line, names, "timestamp", layout.timestamp)
+    return Columns(num_fields=len(names), num_lines_before=line if layout.header else line - 1, timestamp=timestamp, **find)
+
+
+def _position(path: Path, line: int, names: list[str], role: str, column: int | str) -> int:
+    what_to_do = f"Check data.separator, data.header and data.{role}" + (
+        " (null = no timestamps)." if role == "timestamp" else "."
+    )
+    if isinstance(column, int):
+        if column >= len(names):
+            raise DataError(f"{path}:{line}: no column {column} for data.{role}: the line has {len(names)} fields. {what_to_do}")
+        return column
+    found = [position for position, name in enumerate(names) if name.strip() == column]
+    if len(found) != 1:
+        trouble = "no column" if not found else f"{len(found)} columns called"
+        raise DataError(f"{path}:{line}: {trouble} {column!r} for data.{role}; the header has {', '.join(names)}. {what_to_do}")
+    return found[0]

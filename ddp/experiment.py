@@ -1,0 +1,183 @@
+"""One run, told in order: ratings, shards, workers and aggregator, results."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ddp.aggregator import aggregator_loop
+from ddp.backends import make_backend
+from ddp.config import Config
+from ddp.datasets import load_ratings, read_pairs
+from ddp.datasets.ratings import Part, Ratings
+from ddp.errors import ConfigError
+from ddp.messages import AggregateRound
+from ddp.metrics import SquaredError
+from ddp.model import CollabFiltering, Vector, initial_vector
+from ddp.record import RunResult, claim_run_directory, write_result
+from ddp.saved_model import save_model
+from ddp.splits import Deal, make_split, shard_summary
+from ddp.tracking import Everyone, Tracker
+from ddp.worker import Job, Shard, evaluate
+
+
+@dataclass(slots=True, kw_only=True)
+class Prepared:
+    """All that is there before a worker starts. `valid`, `test`: the global parts."""
+
+    ratings: Ratings
+    deal: Deal
+    jobs: list[Job]
+    valid: Part
+    test: Part
+
+
+def run(config: Config, output_dir: Path, trackers: list[Tracker]) -> RunResult:
+    """One run from its config to its files in `output_dir`, which must not hold a run yet.
+
+    Whatever happens, result.json says how it ended. Raises UserError for bad input, WorkerError and AggregationError for
+    what goes wrong under way.
+    """
+    claim_run_directory(config, output_dir)
+    result = RunResult(config=config, output_dir=output_dir)
+    tracker = Everyone([result.history, *trackers])
+    try:
+        with _stage(result, "total"):
+            with _stage(result, "data"):
+                prepared = prepare(config)
+            result.shards = shard_summary(prepared.ratings, prepared.deal)
+            result.noise_floor = prepared.ratings.noise_floor
+            vector = train(prepared, tracker, result)
+            with _stage(result, "save"):
+                save_model(output_dir, config.model, vector, prepared.ratings)
+        result.status = "ok"
+    except KeyboardInterrupt:
+        result.status = "interrupted"
+        raise
+    except BaseException as error:
+        result.status, result.error = "failed", f"{type(error).__name__}: {error}"
+        raise
+    finally:
+        tracker.close()
+        write_result(result)
+    return result
+
+
+def prepare(config: Config) -> Prepared:
+    """Loads and splits the ratings, and makes every worker's job."""
+    ratings = load_ratings(config.data, config.seed)
+    test_file = config.split.test_file
+    test_rows = read_pairs(Path(test_file), config.data, ratings) if test_file is not None else None
+    deal = make_split(ratings, config.split, config.workers, config.seed, test_rows)
+    mean = float(ratings.ratings[deal.whole.train].mean(dtype="float64"))
+    vector = initial_vector(config.model, ratings.num_users, ratings.num_items, mean, config.seed)
+    jobs = [
+        Job(
+            worker=worker,
+            config=config,
+            shard=Shard(train=ratings.part(rows.train), valid=ratings.part(rows.valid), test=ratings.part(rows.test)),
+            num_users=ratings.num_users,
+            num_items=ratings.num_items,
+            rating_min=ratings.rating_min,
+            rating_max=ratings.rating_max,
+            vector=vector,
+        )
+        for worker, rows in enumerate(deal.shards)
+    ]
+    _check_parts(config, jobs)
+    return Prepared(
+        ratings=ratings, deal=deal, jobs=jobs, valid=ratings.part(deal.whole.valid), test=ratings.part(deal.whole.test)
+    )
+
+
+def _check_parts(config: Config, jobs: list[Job]) -> None:
+    """Every worker must have something to select its best state on, and to be weighted by."""
+    part = config.select_on
+    if part == "last":
+        if config.aggregation.name not in ("inverse_loss", "softmax_loss"):
+            return
+        part = "valid"
+    for job in jobs:
+        if len(job.shard.valid if part == "valid" else job.shard.test) == 0:
+            raise ConfigError(
+                "workers",
+                config.workers,
+                f"worker {job.worker}'s shard has {len(job.shard.train):,} training ratings but none in its {part} part;"
+                f" use fewer workers, a larger split.{part}_fraction, or select_on=last with aggregation=uniform",
+            )
+
+
+def train(prepared: Prepared, tracker: Tracker, result: RunResult) -> Vector:
+    """Runs workers and aggregator to the end; the last aggregate. Stages of the wall go into `result.seconds`."""
+    config = prepared.jobs[0].config
+    evaluation = prepared.jobs[0].make_model()
+
+    def evaluate_global(vector: Vector) -> tuple[SquaredError, SquaredError]:
+        evaluation.vector[:] = vector
+        return _evaluate(evaluation, prepared.valid, prepared.ratings), _evaluate(evaluation, prepared.test, prepared.ratings)
+
+    num_ratings = [len(job.shard.train) for job in prepared.jobs]
+    backend = make_backend(prepared.jobs, tracker.listen)
+    vector = prepared.jobs[0].vector
+    with _torch_threads(config.torch_threads):
+        try:
+            with _stage(result, "start"):
+                backend.start()
+            with _stage(result, "train"):
+                for row, vector in aggregator_loop(config, backend, num_ratings, evaluate_global):
+                    tracker.aggregate_round(row)
+        finally:
+            with _stage(result, "stop"):
+                backend.stop()
+    return vector
+
+
+def _evaluate(model: CollabFiltering, part: Part, ratings: Ratings) -> SquaredError:
+    return evaluate(model, part, ratings.rating_min, ratings.rating_max)
+
+
+@contextmanager
+def _stage(result: RunResult, name: str) -> Iterator[None]:
+    """Notes the wall of the block, also when it fails."""
+    began = time.perf_counter()
+    try:
+        yield
+    finally:
+        result.seconds[name] = time.perf_counter() - began
+
+
+@contextmanager
+def _torch_threads(number: int) -> Iterator[None]:
+    """Intra-op threads for this process, put back afterwards: a sweep runs its jobs in one process."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def hparams(config: Config) -> dict[str, Any]:
+    """The values that a sweep is compared by in TensorBoard: the same keys for every run, "-" where one does not apply."""
+    options = {
+        "backend": config.backend.name,
+        "workers": config.workers,
+        "rounds": config.rounds,
+        "local_epochs": config.local_epochs,
+        "seed": config.seed,
+        "select_on": config.select_on,
+        "torch_threads": config.torch_threads,
+        "data": config.data.name,
+        "split": config.split.name,
+        "holdout": config.split.holdout,
+        "model": config.model.name,
+        "dim": config.model.dim,
+        "trainer": config.trainer.name,
+        "lr": config.trainer.lr,
+        "aggregation": config.aggregation.name,
+    }
+    return options | {"batch_size": getattr(config.trainer, "batch_size", "-")}

@@ -1,0 +1,52 @@
+"""`python train.py --help`, written from conf/ itself: a line on every group, option and scalar."""
+
+from pathlib import Path
+
+import yaml
+
+CONF = Path(__file__).parent.parent / "conf"
+
+USAGE = """\
+python train.py [group=option ...] [key=value ...]      one run
+python train.py -m key=value1,value2 group=a,b ...      a sweep: every combination
+python train.py sweep=NAME                              a sweep that has a name
+python train.py --cfg job [...]                         show the config, run nothing
+tensorboard --logdir outputs                            look at all runs
+python -m ddp.results outputs                           one table over all runs
+"""
+
+
+def help_text(conf: Path = CONF) -> str:
+    """The whole help text."""
+    lines = [USAGE, "Scalars (key=value)", *_scalars(conf / "config.yaml"), ""]
+    for group in sorted(path for path in conf.iterdir() if path.is_dir()):
+        lines.append(f"{group.name}=")
+        for option in sorted(group.glob("*.yaml")):
+            lines.append(f"  {option.stem:<18}{_first_comment(option)}")
+            if group.name not in ("experiment", "sweep"):
+                lines.append(f"  {'':<18}  {_settings(group.name, option)}")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _scalars(path: Path) -> list[str]:
+    """The `key: value  # comment` lines of config.yaml, below its defaults list."""
+    lines = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        key, colon, rest = line.partition(":")
+        if colon and key.isidentifier() and key not in ("defaults", "hydra"):
+            value, _, comment = rest.partition("#")
+            lines.append(f"  {f'{key}={value.strip()}':<18}{comment.strip()}")
+    return lines
+
+
+def _first_comment(path: Path) -> str:
+    comments = [line.lstrip("# ") for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("#")]
+    return next((comment for comment in comments if not comment.startswith("@package")), "")
+
+
+def _settings(group: str, path: Path) -> str:
+    values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    shown = {None: "null", True: "true", False: "false"}
+    return "  ".join(f"{group}.{key}={shown.get(value, value) if not isinstance(value, int) or isinstance(value, bool) else value}"
+                     for key, value in values.items() if key != "name" and not isinstance(value, list))

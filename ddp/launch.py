@@ -1,0 +1,174 @@
+"""The door: what Hydra composed is checked and converted here, and what goes wrong becomes a message and an exit code.
+
+Besides train.py this is the only module that knows Hydra.
+
+Exit codes: 0 all went well; 1 a run failed; 2 a mistake in what we were given; 130 interrupted.
+"""
+
+import dataclasses
+import difflib
+import os
+import re
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from hydra.experimental.callback import Callback
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from ddp.config import OPTIONS, Config, Scalars
+from ddp.errors import AggregationError, ConfigError, UserError, WorkerError
+from ddp.help import help_text
+
+FAILED, USER_ERROR, INTERRUPTED = 1, 2, 130
+JOB_MARK = ".hydra/config.yaml"  # Hydra writes it into every job's directory
+
+_exit_codes: list[int] = []  # of the jobs of this process's sweep that failed
+_sweep_dirs: list[Path] = []
+
+
+def launch(task: Callable[[], Any]) -> int:
+    """Runs the Hydra application and gives its exit code. Prints one message for a mistake of the user's, no stack trace."""
+    if {"--help", "-h"} & set(sys.argv[1:]):
+        print(help_text())
+        return 0
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra passes exceptions on to us, instead of printing them and ending with 1
+    code = 0
+    try:
+        task()
+    except KeyboardInterrupt:
+        code = _report("interrupted; what was finished is in the run directory", INTERRUPTED)
+    except Exception as error:
+        code = _explain(error)
+    return _end_sweep(_sweep_dirs[-1], code) if _sweep_dirs else code
+
+
+def run_job(composed: DictConfig) -> float:
+    """One job: check, run, show; the final aggregated test RMSE, for Hydra's sweepers.
+
+    In a sweep a job that fails says so at once and gives NaN, and the next one starts; alone it ends the program.
+    """
+    hydra = HydraConfig.get()
+    try:
+        config = load_config(composed)
+        # Late: torch is imported only once the config is known to be good.
+        from rich.console import Console
+
+        from ddp.display import make_display, print_result
+        from ddp.experiment import hparams, run
+        from ddp.tracking import TensorBoard, Tracker
+
+        console = Console()
+        output_dir = Path(hydra.runtime.output_dir)
+        trackers: list[Tracker] = [make_display(config, console)]
+        if config.tensorboard:
+            trackers.append(TensorBoard(output_dir, hparams(config)))
+        result = run(config, output_dir, trackers)
+        if config.display != "none":
+            print_result(result, console)
+        return result.test_rmse
+    except Exception as error:
+        code = _explain(error)
+        if hydra.mode != RunMode.MULTIRUN:
+            raise SystemExit(code) from error
+        _exit_codes.append(code)
+        return float("nan")
+
+
+def load_config(composed: DictConfig) -> Config:
+    """The checked dataclasses for what Hydra composed. Raises ConfigError, which names the key, the value and what is allowed."""
+    groups = {group: _typed(_schema(group, composed.get(group)), composed[group], f"{group}.") for group in OPTIONS}
+    rest = {key: value for key, value in composed.items() if key not in OPTIONS and key != "hydra"}
+    scalars = _typed(Scalars, OmegaConf.create(rest), "")
+    return Config(**{field.name: getattr(scalars, field.name) for field in dataclasses.fields(Scalars)}, **groups)
+
+
+def _schema(group: str, node: Any) -> type:
+    name = node.get("name") if isinstance(node, DictConfig) else node
+    if not isinstance(node, DictConfig) or name not in OPTIONS[group]:
+        raise ConfigError(group, name, f"choose one of {', '.join(OPTIONS[group])}")
+    return OPTIONS[group][name]
+
+
+def _typed(schema: type, node: DictConfig, prefix: str) -> Any:
+    """An instance of the dataclass `schema`; OmegaConf checks the types, its `__post_init__` the values."""
+    wanted = {field.name: field.type for field in dataclasses.fields(schema)}
+    for key in node:
+        if key not in wanted:
+            raise ConfigError(f"{prefix}{key}", OmegaConf.select(node, str(key)), _unknown(f"{prefix}{key}"))
+    typed = OmegaConf.structured(schema)
+    for key, kind in wanted.items():
+        described = kind.__name__ if isinstance(kind, type) else str(kind)
+        if OmegaConf.is_missing(node, key) or key not in node:
+            raise ConfigError(f"{prefix}{key}", "???", f"is not set; expected {described}")
+        try:
+            typed[key] = node[key]
+        except OmegaConfBaseException:
+            raise ConfigError(f"{prefix}{key}", OmegaConf.select(node, key), f"expected {described}") from None
+    return OmegaConf.to_object(typed)
+
+
+def _unknown(key: str) -> str:
+    """What to say of a key that nothing reads."""
+    scalars = [field.name for field in dataclasses.fields(Scalars)]
+    inner = [f"{group}.{field.name}" for group, options in OPTIONS.items() for kind in options.values() for field in dataclasses.fields(kind)]
+    known = [*scalars, *OPTIONS, "experiment", "sweep", *dict.fromkeys(inner)]
+    close = difflib.get_close_matches(key, known, n=3)
+    hint = f"did you mean {' or '.join(close)}?" if close else f"known here: {', '.join(scalars)}, and the groups {', '.join(OPTIONS)}"
+    return f"there is no such setting; {hint} (python train.py --help lists all)"
+
+
+def _explain(error: Exception) -> int:
+    """Prints what went wrong, for the person who has to do something about it; the exit code for it."""
+    if isinstance(error, UserError):
+        return _report(f"{error}", USER_ERROR)
+    if isinstance(error, HydraException | OmegaConfBaseException):
+        unknown = re.search(r"Could not override '([^']+)'", str(error))
+        if unknown and "No match in the defaults list" not in str(error):
+            return _report(f"{unknown[1]}: {_unknown(unknown[1])}", USER_ERROR)
+        cause = f"\n{error.__cause__}" if isinstance(error.__cause__, OmegaConfBaseException) else ""
+        return _report(re.sub(r"\n\s*\n", "\n", f"{error}{cause}".strip()), USER_ERROR)
+    if isinstance(error, WorkerError | AggregationError):
+        return _report(f"{error}", FAILED)
+    traceback.print_exception(error)
+    return FAILED
+
+
+def _report(message: str, code: int) -> int:
+    print(f"error: {message}", file=sys.stderr)
+    return code
+
+
+class SweepStart(Callback):
+    """Configured in conf/config.yaml: remembers where the jobs of a multirun go."""
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Called by Hydra once the sweep's own config is composed."""
+        _sweep_dirs.append(Path(config.hydra.sweep.dir))
+
+
+def _by_number(job_dir: Path) -> tuple[int, str]:
+    """Hydra numbers the jobs: 10 comes after 9."""
+    return int(job_dir.name) if job_dir.name.isdigit() else -1, str(job_dir)
+
+
+def _end_sweep(sweep_dir: Path, code: int) -> int:
+    """Prints the table of the sweep's jobs, writes it as sweep.csv, and gives the sweep's exit code."""
+    from ddp.results import print_runs, read_runs
+
+    job_dirs = sorted((mark.parent.parent for mark in sweep_dir.rglob(JOB_MARK)), key=_by_number)
+    if not job_dirs:
+        return code or _report("the sweep composed to no job at all: check the values given to -m or sweep=", USER_ERROR)
+    runs = read_runs(job_dirs)
+    print_runs(runs, sweep_dir / "sweep.csv")
+    failed = int((runs["status"] != "ok").sum())
+    if failed:
+        _report(f"{failed} of {len(runs)} jobs did not succeed", FAILED)
+    only_user_errors = len(_exit_codes) == failed and set(_exit_codes) == {USER_ERROR}
+    return code or (0 if not failed else USER_ERROR if only_user_errors else FAILED)

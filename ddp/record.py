@@ -1,0 +1,224 @@
+"""What a run leaves behind: `RunResult`, and the files it is written to."""
+
+import csv
+import dataclasses
+import hashlib
+import io
+import json
+import math
+import os
+import pickle
+import platform
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ddp.atomic import atomic_file
+from ddp.config import Config
+from ddp.errors import ConfigError
+from ddp.messages import AggregateRound, WorkerRound
+from ddp.timing import AGGREGATOR_PHASES, KINDS, WORKER_PHASES, Account, total_account
+from ddp.tracking import AGGREGATED, History, pickle_s, worker_name
+
+FORMAT = 1  # of result.json
+CONFIG_FILE, RESULT_FILE, ROUNDS_FILE = "config.yaml", "result.json", "rounds.csv"
+PHASES = tuple(dict.fromkeys([*WORKER_PHASES, *AGGREGATOR_PHASES]))
+ROUND_COLUMNS = (
+    *("round", "who", "train_loss", "valid_rmse", "test_rmse", "best_epoch", "aggregate_received", "elapsed_s"),
+    *(f"{name}_s" for name in (*PHASES, *KINDS)),
+    *("wall_s", "pickled_bytes"),
+)
+PACKAGES = ("torch", "numpy", "pandas", "hydra-core", "omegaconf", "tensorboard")
+
+
+@dataclass(slots=True, kw_only=True)
+class RunResult:
+    """One run. `seconds`: its wall by stage; `shards`: sizes and skew; `status`: ok, failed or interrupted."""
+
+    config: Config
+    output_dir: Path
+    status: str = "running"
+    error: str | None = None
+    shards: list[dict[str, Any]] = field(default_factory=list)
+    noise_floor: float | None = None
+    seconds: dict[str, float] = field(default_factory=dict)
+    history: History = field(default_factory=History)
+
+    @property
+    def last(self) -> AggregateRound | None:
+        """The last aggregate's row; None if there was none."""
+        return self.history.aggregate_rounds[-1] if self.history.aggregate_rounds else None
+
+    @property
+    def test_rmse(self) -> float:
+        """The aggregated test RMSE after the last round; NaN if there was none."""
+        return self.last.test.rmse if self.last else math.nan
+
+    def worker_rows(self) -> list[dict[str, Any]]:
+        """One row per worker: its last RMSEs, and its seconds by phase and kind over all rounds."""
+        rows = []
+        for shard in self.shards:
+            rounds = self.history.worker(shard["worker"])
+            rmse = {"valid_rmse": rounds[-1].valid.rmse, "test_rmse": rounds[-1].test.rmse} if rounds else {}
+            startup_s = self.history.startup_s.get(shard["worker"], math.nan)
+            costs = _costs(total_account(row.account for row in rounds), WORKER_PHASES)
+            timeouts = sum(not row.aggregate_received for row in rounds)
+            rows.append({**shard, "startup_s": startup_s, "timeouts": timeouts, **_RMSE_UNKNOWN, **rmse, **costs})
+        return rows
+
+    def aggregator_row(self) -> dict[str, Any]:
+        """The same for the aggregator."""
+        costs = _costs(total_account(row.account for row in self.history.aggregate_rounds), AGGREGATOR_PHASES)
+        rmse = {"valid_rmse": self.last.valid.rmse, "test_rmse": self.last.test.rmse} if self.last else _RMSE_UNKNOWN
+        return {"num_train": sum(shard["num_train"] for shard in self.shards), **rmse, **costs}
+
+
+_RMSE_UNKNOWN = {"valid_rmse": math.nan, "test_rmse": math.nan}
+
+
+def _costs(account: Account, phases: Sequence[str]) -> dict[str, float]:
+    return {
+        **{f"{phase}_s": account.phase_s(phase) for phase in phases},
+        **{f"{kind}_s": account.kind_s(kind) for kind in KINDS},
+        "pickle_s": pickle_s(account),
+        "wall_s": account.wall_s,
+        "pickled_bytes": sum(account.num_bytes.values()),
+    }
+
+
+def claim_run_directory(config: Config, output_dir: Path) -> None:
+    """Writes config.yaml, and thereby takes the directory: a second run that is given it is refused with ConfigError."""
+    output_dir.mkdir(parents=True, exist_ok=True)
+    try:
+        with (output_dir / CONFIG_FILE).open("x", encoding="utf-8") as file:
+            yaml.safe_dump(dataclasses.asdict(config), file, sort_keys=False)
+    except FileExistsError:
+        message = "holds a run already; choose another directory (hydra.run.dir, hydra.sweep.dir), or remove this one"
+        raise ConfigError("run directory", output_dir, message) from None
+
+
+def config_hash(config: Config) -> str:
+    """SHA-256 over all values: equal for runs that were told the same."""
+    return hashlib.sha256(json.dumps(dataclasses.asdict(config), sort_keys=True).encode()).hexdigest()
+
+
+def write_result(result: RunResult) -> None:
+    """result.json, rounds.csv and the document's pickle; each atomically, result.json last."""
+    directory = result.output_dir
+    with atomic_file(directory / ROUNDS_FILE) as file:
+        file.write(_rounds_csv(result.history).encode())
+    with atomic_file(directory / f"ddp_{result.config.backend.name}_results.pkl") as file:
+        # For the document's readers: plain dicts, lists and numbers. Nothing of ours ever reads it.
+        pickle.dump({"status": result.status, **_document_results(result)}, file)
+    with atomic_file(directory / RESULT_FILE) as file:
+        file.write(json.dumps(_null_for_nan(_as_json(result)), indent=2).encode())
+
+
+def _as_json(result: RunResult) -> dict[str, Any]:
+    best = min(result.history.aggregate_rounds, key=lambda row: row.valid.mse, default=None)
+    return {
+        "format": FORMAT,
+        "status": result.status,
+        "error": result.error,
+        "command": sys.argv,
+        "config": dataclasses.asdict(result.config),
+        "config_hash": config_hash(result.config),
+        "rmse": {
+            "test": result.test_rmse,
+            "valid": result.last.valid.rmse if result.last else None,
+            "best_valid_round": best.round_index if best else None,
+            "noise_floor": result.noise_floor,
+        },
+        "seconds": result.seconds,
+        "rounds_completed": len(result.history.aggregate_rounds),
+        "workers": result.worker_rows(),
+        "aggregator": result.aggregator_row(),
+        "environment": environment(),
+    }
+
+
+def environment() -> dict[str, Any]:
+    """Versions and machine. `gil_enabled` is read now, after the imports: importing triton can turn the GIL on again."""
+    import torch
+
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cpu_count": os.cpu_count(),
+        "gil_enabled": getattr(sys, "_is_gil_enabled", lambda: True)(),
+        "torch_threads": torch.get_num_threads(),
+        "versions": {name: _version(name) for name in PACKAGES},
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _null_for_nan(value: Any) -> Any:
+    """JSON has no NaN and no infinity."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, Mapping):
+        return {key: _null_for_nan(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_null_for_nan(inner) for inner in value]
+    return value
+
+
+def _rounds_csv(history: History) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, ROUND_COLUMNS, restval="", lineterminator="\n")
+    writer.writeheader()
+    for row in sorted(history.worker_rounds, key=lambda row: (row.round_index, row.worker)):
+        writer.writerow(_worker_columns(row))
+    for aggregate in history.aggregate_rounds:
+        writer.writerow(_aggregate_columns(aggregate))
+    return text.getvalue()
+
+
+def _worker_columns(row: WorkerRound) -> dict[str, Any]:
+    costs = _costs(row.account, WORKER_PHASES)
+    del costs["pickle_s"]
+    return {
+        "round": row.round_index,
+        "who": worker_name(row.worker),
+        "train_loss": row.train_loss,
+        "valid_rmse": row.valid.rmse,
+        "test_rmse": row.test.rmse,
+        "best_epoch": row.best_epoch,
+        "aggregate_received": row.aggregate_received,
+        **costs,
+    }
+
+
+def _aggregate_columns(row: AggregateRound) -> dict[str, Any]:
+    costs = _costs(row.account, AGGREGATOR_PHASES)
+    del costs["pickle_s"]
+    return {
+        "round": row.round_index,
+        "who": AGGREGATED,
+        "valid_rmse": row.valid.rmse,
+        "test_rmse": row.test.rmse,
+        "elapsed_s": row.elapsed_s,
+        **costs,
+    }
+
+
+def _document_results(result: RunResult) -> dict[str, Any]:
+    history = result.history
+    return {
+        "config": dataclasses.asdict(result.config),
+        "workers": [
+            [_worker_columns(row) for row in history.worker(worker)] for worker in range(result.config.workers)
+        ],
+        "aggregated": [_aggregate_columns(row) | {"weights": row.weights} for row in history.aggregate_rounds],
+    }

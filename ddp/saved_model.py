@@ -1,0 +1,106 @@
+"""A trained model on disk, and back: predictions by the data's own ids. No pickle is involved."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from ddp import config
+from ddp.atomic import atomic_file
+from ddp.datasets.ratings import Ratings
+from ddp.errors import DataError
+from ddp.model import CollabFiltering, Vector
+
+MODEL_FILE, CATALOGUE_FILE = "model.safetensors", "catalogue.npz"
+
+
+def save_model(directory: Path, options: config.Model, vector: Vector, ratings: Ratings) -> None:
+    """model.safetensors: the named parameters. catalogue.npz: ids, titles, and which items each user has rated."""
+    model = CollabFiltering(ratings.num_users, ratings.num_items, options.dim, biases=options.biases, vector=vector)
+    metadata = {"rating_min": repr(ratings.rating_min), "rating_max": repr(ratings.rating_max)}
+    temporary = directory / f"{MODEL_FILE}.part"
+    save_file({name: tensor.contiguous().clone() for name, tensor in model.state_dict().items()}, temporary, metadata)
+    temporary.replace(directory / MODEL_FILE)
+    by_user = np.lexsort((ratings.items, ratings.users))
+    starts = np.zeros(ratings.num_users + 1, np.int64)
+    np.cumsum(np.bincount(ratings.users, minlength=ratings.num_users), out=starts[1:])
+    arrays: dict[str, npt.NDArray[Any]] = {
+        "user_ids": ratings.user_ids,
+        "item_ids": ratings.item_ids,
+        "seen_starts": starts,
+        "seen_items": ratings.items[by_user],
+    }
+    if ratings.titles is not None:
+        arrays["titles"] = ratings.titles
+    with atomic_file(directory / CATALOGUE_FILE) as file:
+        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]  # numpy's stub confuses **arrays with allow_pickle
+
+
+class SavedModel:
+    """What `ddp.load_model` gives back."""
+
+    def __init__(self, model: CollabFiltering, scale: tuple[float, float], catalogue: dict[str, npt.NDArray[Any]]) -> None:
+        self.model = model
+        self.rating_min, self.rating_max = scale
+        self.user_ids, self.item_ids = catalogue["user_ids"], catalogue["item_ids"]
+        self.titles = catalogue.get("titles")
+        self._seen_starts, self._seen_items = catalogue["seen_starts"], catalogue["seen_items"]
+
+    def predict(self, users: Sequence[int | str], items: Sequence[int | str]) -> npt.NDArray[np.float32]:
+        """The predicted rating of each pair of the data's own ids, clipped to its scale. Raises KeyError for an unknown id."""
+        user_rows = _positions(self.user_ids, users, "user")
+        item_rows = _positions(self.item_ids, items, "item")
+        return self._predict_rows(user_rows, item_rows)
+
+    def top_items(self, user: int | str, n: int = 10) -> list[tuple[int | str, str, float]]:
+        """The `n` items with the highest predictions among those that the user has not rated: id, title, prediction.
+
+        The title is "" where the data has none; equal predictions come in the order of the ids.
+        """
+        row = int(_positions(self.user_ids, [user], "user")[0])
+        seen = self._seen_items[self._seen_starts[row] : self._seen_starts[row + 1]]
+        unseen = np.setdiff1d(np.arange(len(self.item_ids)), seen)
+        predictions = self._predict_rows(np.full(len(unseen), row), unseen)
+        best = np.argsort(-predictions, kind="stable")[:n]
+        return [
+            (self.item_ids[item].item(), "" if self.titles is None else str(self.titles[item]), float(prediction))
+            for item, prediction in zip(unseen[best], predictions[best], strict=True)
+        ]
+
+    def _predict_rows(self, users: npt.NDArray[np.int64], items: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+        return self.model.predict(torch.from_numpy(users), torch.from_numpy(items), self.rating_min, self.rating_max)
+
+
+def load_model(run_dir: str | Path) -> SavedModel:
+    """The final model of a run. Raises DataError if the directory holds none, or one that is damaged."""
+    directory = Path(run_dir)
+    try:
+        with safe_open(directory / MODEL_FILE, framework="numpy") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a dict
+            metadata = cast(dict[str, str], file.metadata())
+        with np.load(directory / CATALOGUE_FILE, allow_pickle=False) as archive:
+            catalogue = dict(archive.items())
+    except (OSError, SafetensorError, ValueError) as error:
+        raise DataError(f"{directory} holds no complete model ({error}); a finished run has {MODEL_FILE} and {CATALOGUE_FILE}") from None
+    num_users, dim = tensors["user_factors"].shape
+    model = CollabFiltering(num_users, len(tensors["item_factors"]), dim, biases="user_bias" in tensors)
+    model.load_state_dict({name: torch.from_numpy(tensor) for name, tensor in tensors.items()})
+    return SavedModel(model, (float(metadata["rating_min"]), float(metadata["rating_max"])), catalogue)
+
+
+def _positions(known: npt.NDArray[Any], ids: Sequence[int | str], kind: str) -> npt.NDArray[np.int64]:
+    """Where each id stands in the sorted array `known`."""
+    wanted = np.asarray(ids)
+    if known.dtype.kind == "U":
+        wanted = wanted.astype(str)
+    rows = np.searchsorted(known, wanted)
+    rows = np.minimum(rows, len(known) - 1)
+    unknown = known[rows] != wanted
+    if unknown.any():
+        raise KeyError(f"{kind} {wanted[unknown][0]} is not in the data that the model was trained on")
+    return rows

@@ -1,0 +1,203 @@
+"""Who is told what happens: nobody, the history, TensorBoard. The loop never asks which."""
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ddp.messages import AggregateRound, EpochDone, Message, Started, WorkerRound
+from ddp.timing import AGGREGATOR_PHASES, KINDS, WORKER_PHASES, Account
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard.writer import SummaryWriter
+
+FLUSH_EVERY_S = 5.0  # a scalar costs about 35 us to write: they are kept, and written in one go between rounds
+
+# The one table of tags. `part`: valid or test; `kind`: a phase or kind of timing.py, or "pickle" (serialise + deserialise).
+RMSE_TAG = "rmse/{part}/{who}"
+LOSS_TAG = "loss/train/{who}"
+TIME_TAG = "time_ms/{kind}/{who}"
+BYTES_TAG = "bytes/pickled/{who}"
+RECEIVED_TAG = "aggregate_received/{who}"
+WEIGHT_TAG = "weight/{who}"
+AGGREGATED, AGGREGATOR, POOLED = "aggregated", "aggregator", "workers_pooled"
+PARTS = ("valid", "test")
+
+
+def worker_name(worker: int) -> str:
+    """How a worker is called in tags and tables."""
+    return f"worker_{worker}"
+
+
+def pickle_s(account: Account) -> float:
+    """Seconds spent serialising and deserialising."""
+    return account.kind_s("serialise") + account.kind_s("deserialise")
+
+
+class Tracker:
+    """Is told everything, and does nothing with it."""
+
+    def started(self, message: Started) -> None:
+        """A worker is about to train."""
+
+    def epoch(self, message: EpochDone) -> None:
+        """A worker has finished a local epoch."""
+
+    def worker_round(self, row: WorkerRound) -> None:
+        """A worker has finished a round."""
+
+    def aggregate_round(self, row: AggregateRound) -> None:
+        """The aggregate of a round has been evaluated."""
+
+    def close(self) -> None:
+        """Nothing more will come."""
+
+    def listen(self, message: Message) -> None:
+        """Passes a worker's message to the method for it."""
+        match message:
+            case Started():
+                self.started(message)
+            case EpochDone():
+                self.epoch(message)
+            case WorkerRound():
+                self.worker_round(message)
+
+
+class Everyone(Tracker):
+    """Tells several trackers, in order."""
+
+    def __init__(self, trackers: Sequence[Tracker]) -> None:
+        self.trackers = trackers
+
+    def listen(self, message: Message) -> None:
+        for tracker in self.trackers:
+            tracker.listen(message)
+
+    def aggregate_round(self, row: AggregateRound) -> None:
+        for tracker in self.trackers:
+            tracker.aggregate_round(row)
+
+    def close(self) -> None:
+        for tracker in self.trackers:
+            tracker.close()
+
+
+class History(Tracker):
+    """Keeps every row: what results are made of."""
+
+    def __init__(self) -> None:
+        self.startup_s: dict[int, float] = {}
+        self.worker_rounds: list[WorkerRound] = []
+        self.aggregate_rounds: list[AggregateRound] = []
+
+    def started(self, message: Started) -> None:
+        self.startup_s[message.worker] = message.startup_s
+
+    def worker_round(self, row: WorkerRound) -> None:
+        self.worker_rounds.append(row)
+
+    def aggregate_round(self, row: AggregateRound) -> None:
+        self.aggregate_rounds.append(row)
+
+    def worker(self, worker: int) -> list[WorkerRound]:
+        """One worker's rounds, in order."""
+        return [row for row in self.worker_rounds if row.worker == worker]
+
+
+class TensorBoard(Tracker):
+    """One event file in the run directory, written by the parent only."""
+
+    def __init__(self, directory: Path, hparams: Mapping[str, Any]) -> None:
+        self._directory = directory
+        self._hparams = dict(hparams)
+        self._scalars: list[tuple[str, float, int, float]] = []
+        self._rounds: dict[int, list[WorkerRound]] = {}
+        self._last: AggregateRound | None = None
+        self._flushed_s = time.monotonic()
+        self._writer: SummaryWriter | None = None
+
+    def worker_round(self, row: WorkerRound) -> None:
+        who = worker_name(row.worker)
+        self._add(LOSS_TAG.format(who=who), row.train_loss, row.round_index)
+        self._add(RMSE_TAG.format(part="valid", who=who), row.valid.rmse, row.round_index)
+        self._add(RMSE_TAG.format(part="test", who=who), row.test.rmse, row.round_index)
+        self._add(RECEIVED_TAG.format(who=who), float(row.aggregate_received), row.round_index)
+        self._add_account(who, row.account, WORKER_PHASES, row.round_index)
+        others = self._rounds.setdefault(row.round_index, [])
+        others.append(row)
+        if len(others) == self._hparams["workers"]:
+            self._add_pooled(self._rounds.pop(row.round_index))
+
+    def aggregate_round(self, row: AggregateRound) -> None:
+        self._add(RMSE_TAG.format(part="valid", who=AGGREGATED), row.valid.rmse, row.round_index)
+        self._add(RMSE_TAG.format(part="test", who=AGGREGATED), row.test.rmse, row.round_index)
+        for worker, weight in enumerate(row.weights):
+            self._add(WEIGHT_TAG.format(who=worker_name(worker)), weight, row.round_index)
+        self._add_account(AGGREGATOR, row.account, AGGREGATOR_PHASES, row.round_index)
+        self._last = row
+        if time.monotonic() - self._flushed_s > FLUSH_EVERY_S:
+            self._flush()
+
+    def close(self) -> None:
+        writer = self._flush()
+        writer.add_custom_scalars(_layout())  # type: ignore[no-untyped-call]
+        if self._last is not None:
+            self._write_hparams(writer, self._last)
+        writer.close()  # type: ignore[no-untyped-call]
+
+    def _add(self, tag: str, value: float, step: int) -> None:
+        self._scalars.append((tag, value, step, time.time()))
+
+    def _add_account(self, who: str, account: Account, phases: Sequence[str], step: int) -> None:
+        for phase in phases:
+            self._add(TIME_TAG.format(kind=phase, who=who), account.phase_s(phase) * 1e3, step)
+        for kind in KINDS:
+            self._add(TIME_TAG.format(kind=kind, who=who), account.kind_s(kind) * 1e3, step)
+        self._add(TIME_TAG.format(kind="pickle", who=who), pickle_s(account) * 1e3, step)
+        self._add(BYTES_TAG.format(who=who), sum(account.num_bytes.values()), step)
+
+    def _add_pooled(self, rows: list[WorkerRound]) -> None:
+        """All workers' errors on their own parts together: the same rows that the aggregate is judged on."""
+        for part, errors in (("valid", [row.valid for row in rows]), ("test", [row.test for row in rows])):
+            pooled = sum(errors[1:], errors[0])
+            self._add(RMSE_TAG.format(part=part, who=POOLED), pooled.rmse, rows[0].round_index)
+
+    def _flush(self) -> "SummaryWriter":
+        from torch.utils.tensorboard.writer import SummaryWriter  # 0.2 s: only where TensorBoard is on
+
+        if self._writer is None:
+            self._writer = SummaryWriter(str(self._directory))  # type: ignore[no-untyped-call]
+        for tag, value, step, walltime in self._scalars:
+            self._writer.add_scalar(tag, value, step, walltime)  # type: ignore[no-untyped-call]
+        self._writer.flush()  # type: ignore[no-untyped-call]
+        self._scalars.clear()
+        self._flushed_s = time.monotonic()
+        return self._writer
+
+    def _write_hparams(self, writer: "SummaryWriter", last: AggregateRound) -> None:
+        """The three summaries of `add_hparams`, into the run's own file: `add_hparams` would open a second directory."""
+        from torch.utils.tensorboard.summary import hparams
+
+        metrics = {
+            RMSE_TAG.format(part="test", who=AGGREGATED): last.test.rmse,
+            RMSE_TAG.format(part="valid", who=AGGREGATED): last.valid.rmse,
+            "time_s/training": last.elapsed_s,
+        }
+        writer.add_scalar("time_s/training", last.elapsed_s, last.round_index)  # type: ignore[no-untyped-call]
+        for summary in hparams(self._hparams, metrics):  # type: ignore[no-untyped-call]
+            writer._get_file_writer().add_summary(summary)  # type: ignore[no-untyped-call]
+
+
+def _layout() -> dict[str, dict[str, list[Any]]]:
+    """Custom scalars: workers and the aggregate on one chart, and each kind of time on one."""
+
+    def chart(pattern: str) -> list[Any]:
+        return ["Multiline", [pattern]]
+
+    kinds = dict.fromkeys([*WORKER_PHASES, *AGGREGATOR_PHASES, *KINDS, "pickle"])
+    return {
+        "RMSE": {part: chart(RMSE_TAG.format(part=part, who=".*")) for part in PARTS},
+        "Time (ms per round)": {kind: chart(TIME_TAG.format(kind=kind, who=".*")) for kind in kinds},
+    }
+
+
