@@ -288,11 +288,17 @@ class Config(Scalars):
         paths = self.data.paths if isinstance(self.data, CsvData) else None
         if self.split.name == "files" and (paths is None or len(paths) != self.workers):
             files = "none" if paths is None else str(len(paths))
-            raise ConfigError("split", "files", f"needs data=csv and one file per worker in data.paths: workers={self.workers}, files: {files}")
-        needs_time = [f"split={self.split.name}"] * (self.split.name == "time") + ["split.holdout=time"] * (self.split.holdout == "time")
+            raise ConfigError(
+                "split", "files", f"needs data=csv and one file per worker in data.paths: workers={self.workers}, files: {files}"
+            )
+        needs_time = [f"split={self.split.name}"] * (self.split.name == "time") + ["split.holdout=time"] * (
+            self.split.holdout == "time"
+        )
         has_time = isinstance(self.data, MovieLensData) or (isinstance(self.data, CsvData) and self.data.timestamp is not None)
         if needs_time and not has_time:
-            raise ConfigError("data", self.data.name, f"has no timestamps, which {needs_time[0]} needs (data=csv: set data.timestamp)")
+            raise ConfigError(
+                "data", self.data.name, f"has no timestamps, which {needs_time[0]} needs (data=csv: set data.timestamp)"
+            )
         by_loss = self.aggregation.name in ("inverse_loss", "softmax_loss")
         if self.split.valid_fraction == 0 and (self.select_on == "valid" or (by_loss and self.select_on == "last")):
             reason = "select_on=valid" if self.select_on == "valid" else f"aggregation={self.aggregation.name}"

@@ -73,7 +73,9 @@ class Bars(Tracker):
 def print_result(result: RunResult, console: Console) -> None:
     """The table at the end of a run: RMSE per worker and aggregated, seconds by kind, and where the files are."""
     config = result.config
-    table = Table(title=f"{config.backend.name}, {config.workers} workers, {config.rounds} rounds x {config.local_epochs} local epochs")
+    table = Table(
+        title=f"{config.backend.name}, {config.workers} workers, {config.rounds} rounds x {config.local_epochs} local epochs"
+    )
     table.add_column("")
     for name in ("ratings", "RMSE valid", "RMSE test", "start-up s", "compute s", "evaluate s", "wait s"):
         table.add_column(name, justify="right")
@@ -87,13 +89,21 @@ def print_result(result: RunResult, console: Console) -> None:
     table.add_section()
     row = result.aggregator_row()
     cells = [f"{row['num_train']:,}", f"{row['valid_rmse']:.4f}", f"{row['test_rmse']:.4f}", ""]
-    cells += ["", f"{row['evaluate_s']:.2f}", f"{row['wait_s']:.2f}", f"{row['broadcast_s'] * 1e3:.2f}", f"{row['gather_s'] * 1e3:.2f}"]
+    cells += [
+        "",
+        f"{row['evaluate_s']:.2f}",
+        f"{row['wait_s']:.2f}",
+        f"{row['broadcast_s'] * 1e3:.2f}",
+        f"{row['gather_s'] * 1e3:.2f}",
+    ]
     cells += [f"{row[f'{kind}_s'] * 1e3:.2f}" for kind in ("lock_wait", "pickle", "transfer")]
     table.add_row(AGGREGATED, *cells, style="bold")
     wide = Console(width=max(console.width, 140)) if not console.is_terminal else console
     wide.print(table)
     seconds = "  ".join(f"{name} {value:.2f} s" for name, value in result.seconds.items())
-    console.print(f"{seconds}\nfiles: {result.output_dir}   tensorboard --logdir {result.output_dir}", highlight=False, soft_wrap=True)
+    console.print(
+        f"{seconds}\nfiles: {result.output_dir}   tensorboard --logdir {result.output_dir}", highlight=False, soft_wrap=True
+    )
 
 
 def stdout() -> Console:

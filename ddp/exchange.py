@@ -19,7 +19,7 @@ class Update:
     loss: float
 
 
-class Stopped(Exception):  # noqa: N818  # not an error: the run ended before the worker did
+class Stopped(Exception):  # not an error: the run ended before the worker did
     """Raised inside a worker that must end early because the run is being stopped."""
 
 

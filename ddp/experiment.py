@@ -15,7 +15,6 @@ from ddp.config import Config
 from ddp.datasets import load_ratings, read_pairs
 from ddp.datasets.ratings import Part, Ratings
 from ddp.errors import ConfigError
-from ddp.messages import AggregateRound
 from ddp.metrics import SquaredError
 from ddp.model import CollabFiltering, Vector, initial_vector
 from ddp.record import RunResult, claim_run_directory, write_result
@@ -128,7 +127,8 @@ def train(prepared: Prepared, tracker: Tracker, result: RunResult) -> Vector:
             with _stage(result, "start"):
                 backend.start()
             with _stage(result, "train"):
-                for row, vector in aggregator_loop(config, backend, num_ratings, evaluate_global):
+                for row, aggregate in aggregator_loop(config, backend, num_ratings, evaluate_global):
+                    vector = aggregate
                     tracker.aggregate_round(row)
         finally:
             with _stage(result, "stop"):

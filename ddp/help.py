@@ -48,5 +48,8 @@ def _first_comment(path: Path) -> str:
 def _settings(group: str, path: Path) -> str:
     values = yaml.safe_load(path.read_text(encoding="utf-8"))
     shown = {None: "null", True: "true", False: "false"}
-    return "  ".join(f"{group}.{key}={shown.get(value, value) if not isinstance(value, int) or isinstance(value, bool) else value}"
-                     for key, value in values.items() if key != "name" and not isinstance(value, list))
+    return "  ".join(
+        f"{group}.{key}={shown.get(value, value) if not isinstance(value, int) or isinstance(value, bool) else value}"
+        for key, value in values.items()
+        if key != "name" and not isinstance(value, list)
+    )

@@ -99,9 +99,9 @@ def _schema(group: str, node: Any) -> type:
 def _typed(schema: type, node: DictConfig, prefix: str) -> Any:
     """An instance of the dataclass `schema`; OmegaConf checks the types, its `__post_init__` the values."""
     wanted = {field.name: field.type for field in dataclasses.fields(schema)}
-    for key in node:
+    for key in map(str, node):
         if key not in wanted:
-            raise ConfigError(f"{prefix}{key}", OmegaConf.select(node, str(key)), _unknown(f"{prefix}{key}"))
+            raise ConfigError(f"{prefix}{key}", OmegaConf.select(node, key), _unknown(f"{prefix}{key}"))
     typed = OmegaConf.structured(schema)
     for key, kind in wanted.items():
         described = kind.__name__ if isinstance(kind, type) else str(kind)
@@ -117,10 +117,19 @@ def _typed(schema: type, node: DictConfig, prefix: str) -> Any:
 def _unknown(key: str) -> str:
     """What to say of a key that nothing reads."""
     scalars = [field.name for field in dataclasses.fields(Scalars)]
-    inner = [f"{group}.{field.name}" for group, options in OPTIONS.items() for kind in options.values() for field in dataclasses.fields(kind)]
+    inner = [
+        f"{group}.{field.name}"
+        for group, options in OPTIONS.items()
+        for kind in options.values()
+        for field in dataclasses.fields(kind)
+    ]
     known = [*scalars, *OPTIONS, "experiment", "sweep", *dict.fromkeys(inner)]
     close = difflib.get_close_matches(key, known, n=3)
-    hint = f"did you mean {' or '.join(close)}?" if close else f"known here: {', '.join(scalars)}, and the groups {', '.join(OPTIONS)}"
+    hint = (
+        f"did you mean {' or '.join(close)}?"
+        if close
+        else f"known here: {', '.join(scalars)}, and the groups {', '.join(OPTIONS)}"
+    )
     return f"there is no such setting; {hint} (python train.py --help lists all)"
 
 

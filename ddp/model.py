@@ -33,9 +33,13 @@ class CollabFiltering(nn.Module):
     A given `vector` is used as it is, not copied; without one the parameters start at zero.
     """
 
-    def __init__(
-        self, num_users: int, num_items: int, dim: int, *, biases: bool = True, vector: Vector | None = None
-    ) -> None:
+    user_factors: Tensor
+    item_factors: Tensor
+    user_bias: Tensor
+    item_bias: Tensor
+    global_mean: Tensor
+
+    def __init__(self, num_users: int, num_items: int, dim: int, *, biases: bool = True, vector: Vector | None = None) -> None:
         super().__init__()
         shapes = parameter_shapes(num_users, num_items, dim, biases)
         length = sum(prod(shape) for shape in shapes.values())

@@ -217,8 +217,6 @@ def _document_results(result: RunResult) -> dict[str, Any]:
     history = result.history
     return {
         "config": dataclasses.asdict(result.config),
-        "workers": [
-            [_worker_columns(row) for row in history.worker(worker)] for worker in range(result.config.workers)
-        ],
+        "workers": [[_worker_columns(row) for row in history.worker(worker)] for worker in range(result.config.workers)],
         "aggregated": [_aggregate_columns(row) | {"weights": row.weights} for row in history.aggregate_rounds],
     }

@@ -86,10 +86,14 @@ def print_runs(runs: pd.DataFrame, csv_path: Path | None) -> None:
 
 
 def _cell(name: str, value: Any) -> str:
-    if value is None or value != value:
+    if pd.isna(value):
         return "-"
     if isinstance(value, float):
-        return f"{value:.0f}" if value.is_integer() and not name.endswith(("_s", "rmse")) else f"{value:.{4 if 'rmse' in name else 3}f}"
+        return (
+            f"{value:.0f}"
+            if value.is_integer() and not name.endswith(("_s", "rmse"))
+            else f"{value:.{4 if 'rmse' in name else 3}f}"
+        )
     return str(value)
 
 

@@ -86,7 +86,9 @@ def load_model(run_dir: str | Path) -> SavedModel:
         with np.load(directory / CATALOGUE_FILE, allow_pickle=False) as archive:
             catalogue = dict(archive.items())
     except (OSError, SafetensorError, ValueError) as error:
-        raise DataError(f"{directory} holds no complete model ({error}); a finished run has {MODEL_FILE} and {CATALOGUE_FILE}") from None
+        raise DataError(
+            f"{directory} holds no complete model ({error}); a finished run has {MODEL_FILE} and {CATALOGUE_FILE}"
+        ) from None
     num_users, dim = tensors["user_factors"].shape
     model = CollabFiltering(num_users, len(tensors["item_factors"]), dim, biases="user_bias" in tensors)
     model.load_state_dict({name: torch.from_numpy(tensor) for name, tensor in tensors.items()})

@@ -140,10 +140,10 @@ class TensorBoard(Tracker):
 
     def close(self) -> None:
         writer = self._flush()
-        writer.add_custom_scalars(_layout())  # type: ignore[no-untyped-call]
+        writer.add_custom_scalars(_layout())
         if self._last is not None:
             self._write_hparams(writer, self._last)
-        writer.close()  # type: ignore[no-untyped-call]
+        writer.close()
 
     def _add(self, tag: str, value: float, step: int) -> None:
         self._scalars.append((tag, value, step, time.time()))
@@ -166,10 +166,10 @@ class TensorBoard(Tracker):
         from torch.utils.tensorboard.writer import SummaryWriter  # 0.2 s: only where TensorBoard is on
 
         if self._writer is None:
-            self._writer = SummaryWriter(str(self._directory))  # type: ignore[no-untyped-call]
+            self._writer = SummaryWriter(str(self._directory))
         for tag, value, step, walltime in self._scalars:
-            self._writer.add_scalar(tag, value, step, walltime)  # type: ignore[no-untyped-call]
-        self._writer.flush()  # type: ignore[no-untyped-call]
+            self._writer.add_scalar(tag, value, step, walltime)
+        self._writer.flush()
         self._scalars.clear()
         self._flushed_s = time.monotonic()
         return self._writer
@@ -183,7 +183,7 @@ class TensorBoard(Tracker):
             RMSE_TAG.format(part="valid", who=AGGREGATED): last.valid.rmse,
             "time_s/training": last.elapsed_s,
         }
-        writer.add_scalar("time_s/training", last.elapsed_s, last.round_index)  # type: ignore[no-untyped-call]
+        writer.add_scalar("time_s/training", last.elapsed_s, last.round_index)
         for summary in hparams(self._hparams, metrics):  # type: ignore[no-untyped-call]
             writer._get_file_writer().add_summary(summary)  # type: ignore[no-untyped-call]
 
@@ -199,5 +199,3 @@ def _layout() -> dict[str, dict[str, list[Any]]]:
         "RMSE": {part: chart(RMSE_TAG.format(part=part, who=".*")) for part in PARTS},
         "Time (ms per round)": {kind: chart(TIME_TAG.format(kind=kind, who=".*")) for kind in kinds},
     }
-
-

@@ -97,9 +97,7 @@ class Worker:
     def update(self, row: WorkerRound) -> Update:
         """What is published of a round: the best state, judged on the part it was selected on."""
         judged = row.test if self.job.config.select_on == "test" else row.valid
-        return Update(
-            worker=row.worker, round_index=row.round_index, vector=self.best.vector, rmse=judged.rmse, loss=judged.mse
-        )
+        return Update(worker=row.worker, round_index=row.round_index, vector=self.best.vector, rmse=judged.rmse, loss=judged.mse)
 
     def _selection_rmse(self) -> float:
         """The RMSE by which epochs are compared; infinite for `select_on: last`, so that the last one is taken."""

@@ -54,9 +54,7 @@ class ConcurrentBackend(Backend):
     `poll_interval_s`: look for the workers' ready flags this often, as the document does; None: be notified.
     """
 
-    def __init__(
-        self, jobs: Sequence[Job], listen: Callable[[Message], None], poll_interval_s: float | None
-    ) -> None:
+    def __init__(self, jobs: Sequence[Job], listen: Callable[[Message], None], poll_interval_s: float | None) -> None:
         super().__init__(jobs, listen)
         self.poll_interval_s = poll_interval_s
         self._published = [-1] * self.num_workers  # the last round that each worker has announced

@@ -118,7 +118,9 @@ class Processes(ConcurrentBackend):
             theirs.close()  # the worker holds the only other end: if it dies, ours reads end-of-file
         # A job is handed over when its worker asks for it. As an argument of `Process` the ratings would fill the pipe to a
         # child that is still importing torch, and the parent could start the next one only when that is done.
-        self._await(lambda: [w for w, asked in enumerate(self._asked) if not asked], self.jobs[0].config.round_timeout, None, None)
+        self._await(
+            lambda: [w for w, asked in enumerate(self._asked) if not asked], self.jobs[0].config.round_timeout, None, None
+        )
 
     def broadcast(self, round_index: int, vector: Vector, spans: Spans) -> None:
         _send(self.shared, aggregate_key(round_index), vector, spans)

@@ -121,7 +121,7 @@ def load(data: MovieLensData, known: MovieLensSet | None = None) -> Ratings:
     folder = Path(data.root) / known.folder
     path = folder / known.ratings_file
     if not path.exists():
-        from ddp.datasets.fetch import fetch  # noqa: PLC0415 - needed once, and slow to import
+        from ddp.datasets.fetch import fetch
 
         reasons = fetch(known.sources, folder, connect_timeout_s=data.connect_timeout_s, limit_bytes=known.limit_bytes)
         if reasons:

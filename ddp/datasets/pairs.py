@@ -51,7 +51,7 @@ def read_pairs(path: Path, data: Data, ratings: Ratings) -> npt.NDArray[np.int64
 
 def _lookup(raw: npt.NDArray[Any], ids: Ids) -> npt.NDArray[np.int64]:
     """Positions of `raw` in the sorted `ids`, -1 where it is not among them."""
-    import pandas as pd  # noqa: PLC0415 - its import takes longer than a cached load may
+    import pandas as pd
 
     codes, distinct = pd.factorize(raw)
     if distinct.dtype == object:

@@ -68,7 +68,7 @@ def _parse_all(paths: Sequence[Path], layout: Layout, columns: Sequence[Columns]
 
 def _parse(path: Path, layout: Layout, columns: Columns, *, text_ids: bool) -> list[npt.NDArray[Any]]:
     """Users, items, ratings and timestamps (empty when there are none) of one file. ValueError or OverflowError: bad line."""
-    import pandas as pd  # noqa: PLC0415 - its import takes longer than a cached load may
+    import pandas as pd
 
     step = len(layout.separator)  # '::' is ':' with an empty column between: the C parser takes one character
     ids = "object" if text_ids else "int64"
@@ -121,7 +121,7 @@ def numbers_or_text(ids: npt.NDArray[Any]) -> Ids:
 
 def _positions(raw: npt.NDArray[Any]) -> tuple[Ids, npt.NDArray[np.int32]]:
     """(the sorted distinct ids, each row's position among them)."""
-    import pandas as pd  # noqa: PLC0415 - as above
+    import pandas as pd
 
     codes, distinct = pd.factorize(raw)  # by hashing: several times faster than sorting all rows
     ids, rank = np.unique(numbers_or_text(distinct) if distinct.dtype == object else distinct, return_inverse=True)
@@ -159,7 +159,7 @@ def _each_pair_once(ratings: Ratings, paths: Sequence[Path], lengths: Sequence[i
     ordered = np.sort(keys)
     if not (ordered[1:] == ordered[:-1]).any():
         return ratings
-    import pandas as pd  # noqa: PLC0415 - as above
+    import pandas as pd
 
     series = pd.Series(keys)
     if layout.duplicates == "error":
