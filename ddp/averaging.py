@@ -75,14 +75,15 @@ def weighted_mean(vectors: Sequence[Vector], weights: Weights) -> Vector:
     mean = np.empty(length, np.float32)
     accumulator = np.empty(min(BLOCK, length), np.float64)
     term = np.empty_like(accumulator)
-    for start in range(0, length, BLOCK):
-        stop = min(start + BLOCK, length)
-        block, part = accumulator[: stop - start], term[: stop - start]
-        np.multiply(vectors[0][start:stop], shares[0], out=block)
-        for vector, share in zip(vectors[1:], shares[1:], strict=True):
-            np.multiply(vector[start:stop], share, out=part)
-            block += part
-        mean[start:stop] = block
+    with np.errstate(invalid="ignore", over="ignore"):  # looked for afterwards
+        for start in range(0, length, BLOCK):
+            stop = min(start + BLOCK, length)
+            block, part = accumulator[: stop - start], term[: stop - start]
+            np.multiply(vectors[0][start:stop], shares[0], out=block)
+            for vector, share in zip(vectors[1:], shares[1:], strict=True):
+                np.multiply(vector[start:stop], share, out=part)
+                block += part
+            mean[start:stop] = block
     if not np.isfinite(mean).all():
         worker = next((w for w, vector in enumerate(vectors) if not np.isfinite(vector).all()), None)
         culprit = "the mean overflows float32" if worker is None else f"worker {worker} published a state with NaN or infinity"

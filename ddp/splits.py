@@ -14,21 +14,11 @@ import numpy.typing as npt
 from ddp.config import DirichletSplit, Split
 from ddp.datasets.ratings import FloatArray, IntArray, Ratings
 from ddp.errors import ConfigError, DataError
+from ddp.holdout import IndexArray, Parts, hold_out, time_order
 from ddp.seeding import stream
-
-IndexArray = npt.NDArray[np.int64]
 
 MAX_VALUES = 20  # more distinct ratings than this are a continuous scale (MovieLens has 5 or 10) ...
 NUM_BINS = 10  # ... and are grouped into this many quantile bins
-
-
-@dataclass(slots=True, kw_only=True)
-class Parts:
-    """Rows of the training, validation and test part: int64, ascending, disjoint."""
-
-    train: IndexArray
-    valid: IndexArray
-    test: IndexArray
 
 
 @dataclass(slots=True, kw_only=True)
@@ -45,7 +35,7 @@ def make_split(ratings: Ratings, split: Split, workers: int, seed: int, test_row
     `test_rows`: the test part of `split.holdout=files`. Raises ConfigError or DataError where the ratings
     cannot be split as asked.
     """
-    whole = _hold_out(ratings, split, seed, test_rows)
+    whole = hold_out(ratings, split, seed, test_rows)
     num_train = len(whole.train)
     if workers > num_train:
         raise ConfigError("workers", workers, f"must be at most {num_train}: there are {num_train} training ratings")
@@ -81,80 +71,6 @@ def shard_summary(ratings: Ratings, deal: Deal) -> list[dict[str, int | float]]:
         }
         for worker, shard in enumerate(deal.shards)
     ]
-
-
-# --- the holdout: a rule chooses about `fraction` of `rows`, as positions in `rows`, and leaves at least one ------------
-
-
-def _hold_out(ratings: Ratings, split: Split, seed: int, test_rows: IndexArray | None) -> Parts:
-    if len(ratings) < 2:
-        raise DataError(f"{ratings.name} holds {len(ratings)} ratings: a training and a test part need at least 2")
-    rng = stream(seed, "holdout")
-    rows = np.arange(len(ratings), dtype=np.int64)
-    if split.holdout == "files":
-        assert test_rows is not None, "split.holdout=files needs test_rows"
-        rest, test = _cut(rows, test_rows)
-        rule = HOLDOUT_RULES["random"]
-    else:
-        rule = HOLDOUT_RULES[split.holdout]
-        rest, test = _cut(rows, rule(ratings, rows, split.test_fraction, rng))
-    if not len(test) and split.holdout == "user":
-        raise ConfigError("split.holdout", "user", "every user has one rating, which stays in training: use split.holdout=random")
-    if not len(test) or not len(rest):
-        holds = "every rating, which leaves none for training" if len(test) else "no rating"
-        raise DataError(f"split.test_file={split.test_file} holds {holds}: name a file with some of the ratings")
-    train, valid = rest, rest[:0]
-    if split.valid_fraction > 0:
-        train, valid = _cut(rest, rule(ratings, rest, split.valid_fraction, rng))
-    return Parts(train=train, valid=valid, test=test)
-
-
-def _cut(rows: IndexArray, chosen: IndexArray) -> tuple[IndexArray, IndexArray]:
-    """The rows that remain and the rows at the positions `chosen`, both in the order of `rows`."""
-    held = np.zeros(len(rows), dtype=np.bool_)
-    held[chosen] = True
-    return rows[~held], rows[held]
-
-
-def _share(num_rows: int, fraction: float) -> int:
-    return min(max(round(fraction * num_rows), 1), num_rows - 1)
-
-
-def _choose_random(ratings: Ratings, rows: IndexArray, fraction: float, rng: np.random.Generator) -> IndexArray:
-    return rng.choice(len(rows), size=_share(len(rows), fraction), replace=False, shuffle=False)
-
-
-def _choose_latest(ratings: Ratings, rows: IndexArray, fraction: float, rng: np.random.Generator) -> IndexArray:
-    return _time_order(ratings, rows, "split.holdout")[len(rows) - _share(len(rows), fraction) :]
-
-
-def _choose_per_user(ratings: Ratings, rows: IndexArray, fraction: float, rng: np.random.Generator) -> IndexArray:
-    """A share of each user's rows, never all of them; none if every user has one row."""
-    users = ratings.users[rows]
-    # User by user, in random order within each. Three times as fast as a shuffle and a sort when the source is sorted by user.
-    order = np.argsort((users.astype(np.int64) << 32) | rng.integers(2**32, size=len(rows)), kind="stable")
-    counts = np.bincount(users, minlength=ratings.num_users)
-    # Rounded up as often as the fraction says: rounding to the nearest would spare every user with few ratings.
-    shares = np.floor(fraction * counts + rng.random(len(counts))).astype(np.int64)
-    shares = np.minimum(shares, np.maximum(counts - 1, 0))
-    if not shares.any() and counts.max() > 1:
-        shares[counts.argmax()] = 1
-    rank_in_user = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
-    return order[rank_in_user < np.repeat(shares, counts)]
-
-
-def _time_order(ratings: Ratings, rows: IndexArray, key: str) -> IndexArray:
-    """Positions in `rows`, earliest first; equal times stay in the order of `rows`."""
-    if ratings.timestamps is None:
-        raise ConfigError(key, "time", f"needs timestamps, and {ratings.name} has none: choose another {key}")
-    return np.argsort(ratings.timestamps[rows], kind="stable")
-
-
-HOLDOUT_RULES: dict[str, Callable[[Ratings, IndexArray, float, np.random.Generator], IndexArray]] = {
-    "random": _choose_random,
-    "user": _choose_per_user,
-    "time": _choose_latest,
-}
 
 
 # --- the dealing: a dealer gives int32 (num_ratings,), the worker that owns each row --------------------------------
@@ -208,14 +124,14 @@ def _balance(loads: IndexArray, kind: str, workers: int, rng: np.random.Generato
 def _deal_time(ratings: Ratings, whole: Parts, split: Split, workers: int, rng: np.random.Generator) -> IntArray:
     owners = np.zeros(len(ratings), dtype=np.int32)
     for part in (whole.train, whole.valid, whole.test):
-        owners[part[_time_order(ratings, part, "split")]] = np.arange(len(part)) * workers // max(len(part), 1)
+        owners[part[time_order(ratings, part, "split")]] = np.arange(len(part)) * workers // max(len(part), 1)
     return owners
 
 
 def _deal_dirichlet(ratings: Ratings, whole: Parts, split: Split, workers: int, rng: np.random.Generator) -> IntArray:
     """Each rating value has its own Dirichlet(alpha) proportions over workers, the same in every part.
 
-    Source: Yurochkin et al. 2019, arXiv:1905.12022, section 4, with rating values for classes.
+    Source: Yurochkin et al. 2019, arXiv:1905.12022, with rating values for classes.
     """
     assert isinstance(split, DirichletSplit)
     levels, num_levels = _levels(ratings.ratings, whole.train)
@@ -250,13 +166,9 @@ def _fill_empty(owners: IntArray, train: IndexArray, workers: int) -> None:
 
 
 def _deal_files(ratings: Ratings, whole: Parts, split: Split, workers: int, rng: np.random.Generator) -> IntArray:
-    """The file's worker; test rows of a file that is no worker's (a separate split.test_file) are dealt in turn."""
+    """The worker of the file that the row came from."""
     assert ratings.files is not None, "split=files needs Ratings.files"
     owners = ratings.files.astype(np.int32)
-    foreign = whole.test[(owners[whole.test] < 0) | (owners[whole.test] >= workers)]
-    owners[foreign] = np.arange(len(foreign)) % workers
-    assert owners.min() >= 0, "a training row belongs to no file"
-    assert owners.max() < workers, "more files than workers"
     empty = np.flatnonzero(np.bincount(owners[whole.train], minlength=workers) == 0)
     if len(empty):
         raise DataError(f"data.paths: file {empty[0]} (counted from 0) has no training rating, and its worker would have no work")

@@ -11,7 +11,8 @@ from omegaconf import OmegaConf
 from ddp.config import OPTIONS, DirichletSplit, Split
 from ddp.datasets.ratings import Ratings
 from ddp.errors import ConfigError, DataError, UserError
-from ddp.splits import DEALERS, Deal, Parts, make_split, shard_summary
+from ddp.holdout import Parts
+from ddp.splits import DEALERS, Deal, make_split, shard_summary
 
 CONF = Path(__file__).parent.parent / "conf" / "split"
 PARTS = ("train", "valid", "test")

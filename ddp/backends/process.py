@@ -28,7 +28,7 @@ from ddp.model import Vector
 from ddp.timing import Spans
 from ddp.worker import Job, run_worker
 
-STOP_GRACE_S = 3.0  # per step of join, terminate, kill
+STOP_GRACE_S = 5.0  # per step of join, terminate, kill
 
 
 def _send(store: Store, key: str, vector: Vector, spans: Spans) -> None:

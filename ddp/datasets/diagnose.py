@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 
-from ddp.datasets.layout import Columns, Layout, find_columns, records
+from ddp.datasets.layout import Columns, Layout, find_columns, length_trouble, records
 from ddp.errors import DataError
 
 INTEGER = re.compile(r"\s*[+-]?[0-9]+\s*")
@@ -40,9 +40,8 @@ def _trouble(fields: list[str], columns: Columns, layout: Layout) -> str | None:
     if any("\ufffd" in field for field in fields):
         hint = "Is the file damaged?" if layout.published else "Set data.encoding (latin-1, cp1252, ...)."
         return f"not {layout.encoding} text. {hint}"
-    if len(fields) != columns.num_fields:
-        kind = "line cut short" if len(fields) < columns.num_fields else "line too long"
-        return f"{kind}: {len(fields)} fields separated by {layout.separator!r}, where {columns.num_fields} were expected."
+    if trouble := length_trouble(fields, columns.num_fields, layout):
+        return trouble
     for role, position in (("user", columns.user), ("item", columns.item)):
         if not fields[position].strip():
             return f"the {role} is missing."

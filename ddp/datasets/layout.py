@@ -87,9 +87,20 @@ def find_columns(path: Path, layout: Layout) -> Columns:
     if len(heading) <= layout.header:
         raise DataError(f"{path}: has no ratings" + (", only a header line." if heading else "; it should have one per line."))
     line, names = heading[0]
+    # pandas takes the first line of data as the measure for the others, so that one must agree with the header.
+    if trouble := length_trouble(heading[-1][1], len(names), layout):
+        raise DataError(f"{path}:{heading[-1][0]}: {trouble}")
     find = {role: _position(path, line, names, role, getattr(layout, role)) for role in ("user", "item", "rating")}
     timestamp = None if layout.timestamp is None else _position(path, line, names, "timestamp", layout.timestamp)
     return Columns(num_fields=len(names), num_lines_before=line if layout.header else line - 1, timestamp=timestamp, **find)
+
+
+def length_trouble(fields: list[str], expected: int, layout: Layout) -> str | None:
+    """What is wrong with the number of fields, or None."""
+    if len(fields) == expected:
+        return None
+    kind = "line cut short" if len(fields) < expected else "line too long"
+    return f"{kind}: {len(fields)} fields separated by {layout.separator!r}, where {expected} were expected."
 
 
 def _position(path: Path, line: int, names: list[str], role: str, column: int | str) -> int:

@@ -58,7 +58,7 @@ def test_second_load_is_equal_and_does_not_build(tmp_path, source):
     loads = [cached(tmp_path / "c/x.npz", [source], "options", build) for _ in range(3)]
     assert build.count == 1
     assert all(same(ratings, make()) for ratings in loads)
-    assert os.listdir(tmp_path / "c") == ["x.npz"]
+    assert [path.name for path in (tmp_path / "c").iterdir()] == ["x.npz"]
 
 
 def test_changed_source_time_size_or_options_build_again(tmp_path, source):
@@ -94,6 +94,15 @@ def test_damage_is_never_visible(tmp_path, source, data):
     assert same(cached(file, [source], "", Build()), make())
 
 
+def test_altered_shape_is_noticed_by_the_checksum(tmp_path, source):
+    file = tmp_path / "x.npz"
+    cached(file, [source], "", Build())
+    content = file.read_bytes()
+    file.write_bytes(content.replace(b"'shape': (2,)", b"'shape': (1,)"))
+    assert file.read_bytes() != content
+    assert same(cached(file, [source], "", Build()), make())
+
+
 def test_no_place_for_a_cache_only_means_no_cache(tmp_path, source):
     build = Build()
     (tmp_path / "a-file").write_text("")
@@ -103,7 +112,7 @@ def test_no_place_for_a_cache_only_means_no_cache(tmp_path, source):
         for _ in range(2):
             assert same(cached(impossible, [source], "", build), make())
         assert build.count == 2
-    assert sorted(os.listdir(tmp_path)) == ["a-file", "a-folder.npz", "ratings.csv"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a-file", "a-folder.npz", "ratings.csv"]
 
 
 def test_source_that_changes_meanwhile_is_an_error_and_is_not_cached(tmp_path, source):

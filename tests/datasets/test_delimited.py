@@ -1,7 +1,6 @@
 """Any rating file: what is written is what is read, and what is no rating is named by file and line."""
 
 import csv
-import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -91,8 +90,9 @@ def test_round_trip_of_any_ratings_in_any_format(tmp_path, data):
 def test_double_colon(tmp_path):
     got = load(tmp_path / "r", "u::m::r\n1::x y::2.5\n2::z::3\n", separator="::", user="u", item="m", rating="r")
     assert rows(got) == [(1, "x y", 2.5), (2, "z", 3)]
-    with pytest.raises(DataError, match=r"r:3: line cut short: 1 fields separated by '::', where 3 were expected"):
-        load(tmp_path / "r", "u::m::r\n1::x::2.5\n2::a:b::3\n", separator="::", user="u", item="m", rating="r")
+    for line in ("2::a:b::3", "2::a:b:3"):  # the second has as many single colons as it should
+        with pytest.raises(DataError, match=r"r:3: line cut short: 1 fields separated by '::', where 3 were expected"):
+            load(tmp_path / "r", f"u::m::r\n1::x::2.5\n{line}\n", separator="::", user="u", item="m", rating="r")
 
 
 def test_whole_numbers_are_one_id_however_they_are_written(tmp_path):
@@ -232,6 +232,6 @@ def test_cache_per_file_and_options(tmp_path):
     options = replace(DEFAULTS, path=str(path), cache=str(cache))
     assert (load_ratings(options, seed=0).ratings == first.ratings + 1).all()
     assert (load_ratings(replace(options, duplicates="last"), seed=0).ratings == first.ratings).all()
-    assert len(os.listdir(cache)) == 2
+    assert len(list(cache.iterdir())) == 2
     write(path, HEADER + GOOD + "5,5,5,5\n")
     assert len(load_ratings(options, seed=0)) == 3

@@ -25,7 +25,7 @@ def test_rows_are_sorted_and_once(tmp_path, ids):
     assert rows.dtype == np.int64
 
 
-@pytest.mark.parametrize(("user", "item"), [("1", "30"), ("9", "10"), ("x", "10"), ("2", "20")])
+@pytest.mark.parametrize(("user", "item"), [("1", "30"), ("9", "10"), ("x", "10"), ("2", "20"), ("2", "30")])
 def test_first_unknown_pair_is_named(tmp_path, user, item):
     data = replace(DEFAULTS, path=write(tmp_path / "all", HEADER + "1,10,1\n1,20,2\n2,10,3\n"))
     test = write(tmp_path / "test", HEADER + f"1,20,2\n{user},{item},3\ny,99,3\n")

@@ -1,0 +1,60 @@
+# `make help` lists the targets. Everything runs in a virtual environment of its own, .venv.
+
+PYTHON ?= python3
+ARGS ?=
+VENV := .venv
+ifeq ($(OS),Windows_NT)
+BIN := $(VENV)/Scripts
+else
+BIN := $(VENV)/bin
+endif
+
+.DEFAULT_GOAL := help
+.PHONY: help train test test-all lint format tensorboard results benchmark clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+train: $(VENV)/installed ## train on MovieLens 100K; ARGS="backend=process workers=5" or any other options
+	$(BIN)/python train.py $(ARGS)
+
+test: $(VENV)/installed-dev ## run the test suite; ARGS="tests/test_splits.py -x" for a part of it
+	$(BIN)/python -m pytest $(ARGS)
+
+test-all: $(VENV)/installed-dev ## run the slow tests as well
+	$(BIN)/python -m pytest -m "slow or not slow" $(ARGS)
+
+lint: $(VENV)/installed-dev ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/installed-dev ## let ruff lay out the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+tensorboard: $(VENV)/installed ## look at all runs
+	$(BIN)/tensorboard --logdir outputs
+
+results: $(VENV)/installed ## one table over all runs
+	$(BIN)/python -m ddp.results outputs
+
+benchmark: $(VENV)/installed ## the document's two systems side by side: README's first table
+	$(BIN)/python -m benchmarks.seed_systems $(ARGS)
+
+clean: ## remove the virtual environment and the caches; data/ and outputs/ stay
+	rm -rf $(VENV) *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+$(VENV)/created:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
+	  { echo "needs Python 3.11 to 3.13, but $(PYTHON) is `$(PYTHON) -V 2>&1`; try: make $(MAKECMDGOALS) PYTHON=python3.11"; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/installed: $(VENV)/created setup.cfg pyproject.toml constraints.txt
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e .
+	@touch $@
+
+$(VENV)/installed-dev: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[dev]"
+	@touch $@

@@ -1,0 +1,101 @@
+"""The document's two systems side by side: `python -m benchmarks.seed_systems [--repeats 5]`.
+
+Runs `experiment=seed_thread` and `experiment=seed_process` in turn, each as a whole command of its own, and prints the
+median of each figure with its range. Figures per worker are means over the workers of a run; figures in milliseconds are
+per round.
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+TRAIN = Path(__file__).parent.parent / "train.py"
+SYSTEMS = ("seed_thread", "seed_process")
+
+
+def _per_worker(key: str) -> Callable[[dict[str, Any]], float]:
+    return lambda result: statistics.mean(worker[key] for worker in result["workers"])
+
+
+def _per_round_ms(key: str) -> Callable[[dict[str, Any]], float]:
+    return lambda result: _per_worker(key)(result) * 1e3 / result["rounds_completed"]
+
+
+FIGURES: dict[str, Callable[[dict[str, Any]], float]] = {
+    "whole command, s": lambda result: result["command_s"],
+    "run without imports, s": lambda result: result["seconds"]["total"],
+    "start-up of a worker, s": _per_worker("startup_s"),
+    "compute per worker, s": _per_worker("compute_s"),
+    "publish, ms per round": _per_round_ms("publish_s"),
+    "receive, ms per round": _per_round_ms("receive_s"),
+    "lock wait, ms per round": _per_round_ms("lock_wait_s"),
+    "pickle, ms per round": _per_round_ms("pickle_s"),
+    "transfer, ms per round": _per_round_ms("transfer_s"),
+    "pickled, kB per round": lambda result: _per_worker("pickled_bytes")(result) / 1e3 / result["rounds_completed"],
+    "waiting for the aggregate, ms per round": _per_round_ms("wait_s"),
+    "aggregated test RMSE": lambda result: result["rmse"]["test"],
+}
+
+
+def run_once(system: str, overrides: list[str]) -> dict[str, Any]:
+    """One whole command; its result.json, and the command's own wall."""
+    with tempfile.TemporaryDirectory() as directory:
+        command = [sys.executable, str(TRAIN), f"experiment={system}", "display=none", f"hydra.run.dir={directory}", *overrides]
+        began = time.perf_counter()
+        subprocess.run(command, check=True)
+        command_s = time.perf_counter() - began
+        result: dict[str, Any] = json.loads((Path(directory) / "result.json").read_text(encoding="utf-8"))
+    return result | {"command_s": command_s}
+
+
+def main() -> None:
+    """The command."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--json", type=Path, default=Path("outputs/benchmarks/seed_systems.json"))
+    parser.add_argument("overrides", nargs="*", help="further options of train.py, for both systems")
+    arguments = parser.parse_args()
+    measured: dict[str, dict[str, list[float]]] = {system: {name: [] for name in FIGURES} for system in SYSTEMS}
+    environment: dict[str, Any] = {}
+    for _ in range(arguments.repeats):
+        for system in SYSTEMS:  # in turn, so that a noisy minute hits both
+            result = run_once(system, arguments.overrides)
+            environment = result["environment"]
+            for name, figure in FIGURES.items():
+                measured[system][name].append(figure(result))
+    _print(measured, arguments.repeats)
+    arguments.json.parent.mkdir(parents=True, exist_ok=True)
+    arguments.json.write_text(json.dumps({"measured": measured, "environment": environment}, indent=2), encoding="utf-8")
+    print(f"written: {arguments.json}")
+
+
+def _print(measured: dict[str, dict[str, list[float]]], repeats: int) -> None:
+    table = Table(title=f"median (lowest - highest) of {repeats} runs")
+    table.add_column("")
+    for system in SYSTEMS:
+        table.add_column(system, justify="right")
+    table.add_column("process / thread", justify="right")
+    for name in FIGURES:
+        thread, process = (statistics.median(measured[system][name]) for system in SYSTEMS)
+        ratio = f"{process / thread:.2f}" if thread else "-"
+        table.add_row(name, *(_cell(measured[system][name]) for system in SYSTEMS), ratio)
+    Console(width=110).print(table)
+
+
+def _cell(values: list[float]) -> str:
+    digits = 4 if max(values) < 1.5 else 2
+    return f"{statistics.median(values):.{digits}f} ({min(values):.{digits}f} - {max(values):.{digits}f})"
+
+
+if __name__ == "__main__":
+    main()

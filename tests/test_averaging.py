@@ -1,0 +1,115 @@
+"""Averaging against numpy's, and what it refuses."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ddp import averaging
+from ddp.averaging import BLOCK, weighted_mean, worker_weights
+from ddp.config import OPTIONS, Aggregation, SoftmaxAggregation
+from ddp.errors import AggregationError
+
+LENGTHS = (1, 7, BLOCK - 1, BLOCK, BLOCK + 1, 3 * BLOCK + 5)
+
+
+def random_vectors(count, length, seed=0):
+    return list(np.random.default_rng(seed).normal(size=(count, length)).astype(np.float32))
+
+
+@pytest.mark.parametrize("length", LENGTHS)
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_weighted_mean_equals_numpy(count, length):
+    vectors = random_vectors(count, length)
+    weights = np.random.default_rng(1).uniform(0.1, 3, count)
+    expected = np.average(np.asarray(vectors, np.float64), axis=0, weights=weights)
+    mean = weighted_mean(vectors, weights)
+    assert mean.dtype == np.float32
+    np.testing.assert_allclose(mean, expected, rtol=1e-6, atol=1e-7)
+
+
+@given(st.integers(1, 6), st.integers(1, 50), st.integers(0, 1000))
+def test_the_mean_lies_between_the_extremes(count, length, seed):
+    vectors = random_vectors(count, length, seed)
+    weights = np.random.default_rng(seed).uniform(0.01, 10, count)
+    mean = weighted_mean(vectors, weights)
+    assert np.all(mean <= np.max(vectors, axis=0) + 1e-6)
+    assert np.all(mean >= np.min(vectors, axis=0) - 1e-6)
+
+
+def test_equal_vectors_average_to_themselves_bit_for_bit():
+    vector = random_vectors(1, 1000)[0]
+    np.testing.assert_array_equal(weighted_mean([vector, vector, vector, vector], np.ones(4)), vector)
+
+
+def test_accumulates_in_float64():
+    big, small = np.float32([1e8]), np.float32([1.0])
+    # In float32 1e8 + 1 - 1e8 is 0.
+    assert weighted_mean([big, small, -big], np.ones(3))[0] == np.float32(1 / 3)
+
+
+def test_does_not_change_its_arguments():
+    vectors, weights = random_vectors(3, 10), np.array([1.0, 2.0, 3.0])
+    before = [vector.copy() for vector in vectors]
+    mean = weighted_mean(vectors, weights)
+    mean[:] = 0
+    np.testing.assert_array_equal(vectors, before)
+    np.testing.assert_array_equal(weights, [1, 2, 3])
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("position", [0, BLOCK + 3])
+def test_a_state_that_is_not_finite_is_refused_by_worker(bad, position):
+    vectors = random_vectors(3, BLOCK + 10)
+    vectors[1][position] = bad
+    with pytest.raises(AggregationError, match=r"worker 1 .*NaN or infinity"):
+        weighted_mean(vectors, np.ones(3))
+
+
+def test_opposite_infinities_do_not_hide():
+    vectors = random_vectors(2, 4)
+    vectors[0][0], vectors[1][0] = np.inf, -np.inf
+    with pytest.raises(AggregationError, match="worker 0"):
+        weighted_mean(vectors, np.ones(2))
+
+
+def test_unequal_shapes_are_refused():
+    with pytest.raises(AggregationError, match=r"\(3,\).*\(4,\)"):
+        weighted_mean([np.zeros(3, np.float32), np.zeros(4, np.float32)], np.ones(2))
+    with pytest.raises(AggregationError, match="1 weights"):
+        weighted_mean([np.zeros(3, np.float32), np.zeros(3, np.float32)], np.ones(1))
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (Aggregation(name="uniform"), [1, 1, 1]),
+        (Aggregation(name="samples"), [10, 20, 70]),
+        (Aggregation(name="inverse_loss"), [2, 1, 4]),
+        (SoftmaxAggregation(name="softmax_loss", temperature=0.5), np.exp([-1, -2, -0.5])),
+    ],
+)
+def test_weights(options, expected):
+    weights = worker_weights(options, num_ratings=[10, 20, 70], losses=[0.5, 1.0, 0.25])
+    np.testing.assert_allclose(weights, np.asarray(expected) / np.sum(expected))
+    assert weights.sum() == pytest.approx(1)
+
+
+def test_every_aggregation_of_the_config_is_here():
+    assert set(averaging.WEIGHTINGS) == set(OPTIONS["aggregation"])
+
+
+@pytest.mark.parametrize("loss", [0.0, np.nan, np.inf, -1.0])
+def test_a_loss_that_makes_no_weight_is_refused_by_worker(loss):
+    with pytest.raises(AggregationError, match=r"worker 2 has weight .*inverse_loss"):
+        worker_weights(Aggregation(name="inverse_loss"), [1, 1, 1], [0.5, 0.5, loss])
+
+
+def test_no_ratings_make_no_weight():
+    with pytest.raises(AggregationError, match="worker 0 has weight 0"):
+        worker_weights(Aggregation(name="samples"), [0, 3], [0.5, 0.5])
+
+
+def test_softmax_of_large_losses_does_not_overflow():
+    options = SoftmaxAggregation(name="softmax_loss", temperature=0.1)
+    np.testing.assert_allclose(worker_weights(options, [1, 1], [1e6, 1e6]), [0.5, 0.5])

@@ -1,0 +1,70 @@
+"""Imports go one way, and only the door knows Hydra."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+DDP = Path(__file__).parent.parent / "ddp"
+MODULES = {
+    ".".join(path.relative_to(DDP.parent).with_suffix("").parts).removesuffix(".__init__"): path for path in DDP.rglob("*.py")
+}
+DOOR = {"ddp.launch"}
+LEAVES = {"ddp.errors", "ddp.atomic", "ddp.metrics", "ddp.timing", "ddp.seeding", "ddp.config"}
+CONCRETE = {"ddp.backends.serial", "ddp.backends.thread", "ddp.backends.process"}
+
+
+def imports(path):
+    """Full names of what a module imports, wherever in the file."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def ours(module):
+    return {name for name in imports(MODULES[module]) if name in MODULES and name != "ddp"}
+
+
+@pytest.mark.parametrize("module", sorted(set(MODULES) - DOOR))
+def test_only_the_door_knows_hydra(module):
+    assert not {name for name in imports(MODULES[module]) if name.split(".")[0] in ("hydra", "omegaconf")}
+
+
+@pytest.mark.parametrize("module", sorted(LEAVES))
+def test_leaves_import_nothing_of_ours_but_errors(module):
+    assert ours(module) <= {"ddp.errors"}
+
+
+@pytest.mark.parametrize(
+    "module",
+    sorted(
+        name for name in MODULES if name.startswith(("ddp.model", "ddp.datasets", "ddp.splits", "ddp.holdout", "ddp.averaging"))
+    ),
+)
+def test_data_and_model_know_only_leaves_and_each_other(module):
+    allowed = LEAVES | {name for name in MODULES if name.startswith(("ddp.datasets", "ddp.model", "ddp.splits", "ddp.holdout"))}
+    assert ours(module) <= allowed
+
+
+@pytest.mark.parametrize("module", ["ddp.worker", "ddp.aggregator", "ddp.exchange", "ddp.messages"])
+def test_the_loops_know_no_concrete_backend(module):
+    assert not ours(module) & CONCRETE
+
+
+def test_there_are_no_cycles():
+    done, open_ = set(), []
+
+    def visit(module):
+        assert module not in open_, f"import cycle: {' -> '.join([*open_, module])}"
+        if module not in done:
+            open_.append(module)
+            for name in sorted(ours(module) - {module}):
+                visit(name)
+            done.add(open_.pop())
+
+    for module in sorted(MODULES):
+        visit(module)

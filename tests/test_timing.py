@@ -1,0 +1,108 @@
+"""Spans with a fake clock: they never overlap, and add up to the wall."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ddp.timing import OTHER, Account, Spans, total_account
+
+
+class FakeClock:
+    def __init__(self):
+        self.now = 100.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return FakeClock()
+
+
+def test_an_inner_span_pauses_the_outer_one(clock):
+    spans = Spans(clock)
+    clock.now += 1
+    with spans("publish"):
+        clock.now += 2
+        with spans("lock_wait"):
+            clock.now += 4
+        clock.now += 8
+    clock.now += 16
+    account = spans.take()
+    assert account.seconds == {OTHER: 17.0, "publish": 10.0, "publish/lock_wait": 4.0}
+    assert account.phase_s("publish") == 14.0
+    assert account.kind_s("lock_wait") == 4.0
+    assert account.wall_s == 31.0
+
+
+def test_kinds_add_up_over_phases(clock):
+    spans = Spans(clock)
+    for phase in ("publish", "receive"):
+        with spans(phase), spans("transfer"):
+            clock.now += 3
+    account = spans.take()
+    assert account.kind_s("transfer") == 6
+    assert account.phase_s("publish") == 3
+
+
+def test_a_span_closes_on_an_exception(clock):
+    spans = Spans(clock)
+
+    def fail():
+        clock.now += 5
+        raise KeyError
+
+    with pytest.raises(KeyError), spans("compute"):
+        fail()
+    clock.now += 1
+    assert spans.take().seconds == {"compute": 5.0, OTHER: 1.0}
+
+
+def test_take_starts_anew_also_inside_a_span(clock):
+    spans = Spans(clock)
+    with spans("compute"):
+        clock.now += 2
+        first = spans.take()
+        clock.now += 3
+    assert first.seconds == {OTHER: 0.0, "compute": 2.0}
+    assert spans.take().seconds == {"compute": 3.0, OTHER: 0.0}
+
+
+def test_bytes_belong_to_the_phase(clock):
+    spans = Spans(clock)
+    with spans("publish"), spans("serialise"):
+        spans.count_bytes(10)
+    with spans("publish"):
+        spans.count_bytes(5)
+    account = spans.take()
+    assert account.num_bytes == {"publish": 15}
+    assert spans.take().num_bytes == {}
+
+
+def test_total_account():
+    total = total_account(
+        [
+            Account(seconds={"compute": 1.5, "wait": 1}, num_bytes={"publish": 3}),
+            Account(seconds={"compute": 2.25}, num_bytes={"receive": 4, "publish": 1}),
+        ]
+    )
+    assert total.seconds == {"compute": 3.75, "wait": 1}
+    assert total.num_bytes == {"publish": 4, "receive": 4}
+    assert total_account([]).wall_s == 0
+
+
+@given(st.lists(st.tuples(st.sampled_from(["open a", "open b", "close"]), st.integers(0, 100))))
+def test_whatever_is_nested_adds_up_to_the_wall(steps):
+    clock = FakeClock()
+    spans = Spans(clock)
+    stack = []
+    for action, seconds in steps:
+        clock.now += seconds
+        if action == "close":
+            if stack:
+                stack.pop().__exit__(None, None, None)
+        else:
+            stack.append(spans(action[-1]))
+            stack[-1].__enter__()
+    assert spans.take().wall_s == clock.now - 100
