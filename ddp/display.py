@@ -1,6 +1,7 @@
 """What a run shows on the terminal: progress while it goes, a table at the end."""
 
-import sys
+from collections.abc import Mapping
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
@@ -70,42 +71,36 @@ class Bars(Tracker):
         self.progress.stop()
 
 
+# Column of the final table -> (key of the rows of RunResult, decimals, factor to the unit shown).
+RMSES = {"RMSE\nvalid": ("valid_rmse", 4, 1.0), "RMSE\ntest": ("test_rmse", 4, 1.0)}
+PHASES = {"start\ns": ("startup_s", 2, 1.0), "compute\ns": ("compute_s", 2, 1.0), "wait\ns": ("wait_s", 2, 1.0)}
+EXCHANGE = {"publish\nms": ("publish_s", 2, 1e3), "receive\nms": ("receive_s", 2, 1e3)}
+LOCK = {"lock wait\nms": ("lock_wait_s", 2, 1e3)}
+PICKLE = {"pickle\nms": ("pickle_s", 2, 1e3), "transfer\nms": ("transfer_s", 2, 1e3)}
+BACKEND_COLUMNS = {"thread": LOCK, "process": PICKLE}
+
+
 def print_result(result: RunResult, console: Console) -> None:
     """The table at the end of a run: RMSE per worker and aggregated, seconds by kind, and where the files are."""
     config = result.config
-    table = Table(
-        title=f"{config.backend.name}, {config.workers} workers, {config.rounds} rounds x {config.local_epochs} local epochs"
-    )
-    table.add_column("")
-    for name in ("ratings", "RMSE valid", "RMSE test", "start-up s", "compute s", "evaluate s", "wait s"):
-        table.add_column(name, justify="right")
-    for name in ("publish", "receive", "lock wait", "pickle", "transfer"):
-        table.add_column(f"{name} ms", justify="right")
+    title = f"{config.backend.name}: {config.workers} workers, {config.rounds} rounds of {config.local_epochs} local epochs"
+    table = Table(title=title, box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="underline")  # fits 80 columns
+    columns = RMSES | PHASES | EXCHANGE | BACKEND_COLUMNS.get(config.backend.name, {})
+    table.add_column("", no_wrap=True)
+    for name in columns:
+        table.add_column(name, justify="right", no_wrap=True)
     for row in result.worker_rows():
-        cells = [f"{row['num_train']:,}", f"{row['valid_rmse']:.4f}", f"{row['test_rmse']:.4f}", f"{row['startup_s']:.2f}"]
-        cells += [f"{row[f'{phase}_s']:.2f}" for phase in ("compute", "evaluate", "wait")]
-        cells += [f"{row[f'{kind}_s'] * 1e3:.2f}" for kind in ("publish", "receive", "lock_wait", "pickle", "transfer")]
-        table.add_row(worker_name(row["worker"]), *cells)
-    table.add_section()
-    row = result.aggregator_row()
-    cells = [f"{row['num_train']:,}", f"{row['valid_rmse']:.4f}", f"{row['test_rmse']:.4f}", ""]
-    cells += [
-        "",
-        f"{row['evaluate_s']:.2f}",
-        f"{row['wait_s']:.2f}",
-        f"{row['broadcast_s'] * 1e3:.2f}",
-        f"{row['gather_s'] * 1e3:.2f}",
-    ]
-    cells += [f"{row[f'{kind}_s'] * 1e3:.2f}" for kind in ("lock_wait", "pickle", "transfer")]
-    table.add_row(AGGREGATED, *cells, style="bold")
-    wide = Console(width=max(console.width, 140)) if not console.is_terminal else console
-    wide.print(table)
-    seconds = "  ".join(f"{name} {value:.2f} s" for name, value in result.seconds.items())
-    console.print(
-        f"{seconds}\nfiles: {result.output_dir}   tensorboard --logdir {result.output_dir}", highlight=False, soft_wrap=True
-    )
+        table.add_row(worker_name(row["worker"]), *_cells(row, columns))
+    # Its end of the exchange: it receives when it gathers, and publishes when it broadcasts.
+    aggregator = result.aggregator_row()
+    aggregator |= {"publish_s": aggregator["broadcast_s"], "receive_s": aggregator["gather_s"]}
+    table.add_row(AGGREGATED, *_cells(aggregator, columns), style="bold")
+    console.print()
+    console.print(table)
+    console.print()
+    seconds = "  ".join(f"{stage} {value:.2f}" for stage, value in result.seconds.items())
+    console.print(f"seconds: {seconds}\nfiles:   {result.output_dir}", highlight=False, soft_wrap=True)
 
 
-def stdout() -> Console:
-    """Standard output, looked up when it is needed: a test or a sweep may have replaced it."""
-    return Console(file=sys.stdout)
+def _cells(row: dict[str, Any], columns: Mapping[str, tuple[str, int, float]]) -> list[str]:
+    return [f"{row[key] * factor:.{digits}f}" if key in row else "" for key, digits, factor in columns.values()]

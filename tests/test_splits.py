@@ -266,13 +266,6 @@ def test_files_shards_are_the_files(case):
             assert (case[0].files[getattr(shard, part)] == worker).all()
 
 
-def test_rows_of_a_separate_test_file_are_dealt_in_turn():
-    ratings = ratings_of(range(8), range(8), np.ones(8), files=[0, 0, 1, 1, 2, 2, 2, 2])
-    deal = make_split(ratings, split_of("files", "files", valid=0.0), 2, 0, np.arange(4, 8))
-    assert [shard.train.tolist() for shard in deal.shards] == [[0, 1], [2, 3]]
-    assert [shard.test.tolist() for shard in deal.shards] == [[4, 6], [5, 7]]
-
-
 @pytest.mark.parametrize("continuous", [False, True])
 def test_dirichlet_small_alpha_skews_and_large_alpha_does_not(continuous):
     ratings = random_ratings(5000, continuous=continuous)

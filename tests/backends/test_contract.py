@@ -1,0 +1,447 @@
+"""One suite for all backends: what a run computes, keeps and leaves does not depend on how its workers are run."""
+
+import dataclasses
+import math
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional
+
+from ddp import seeding
+from ddp.backends.process import Processes
+from ddp.backends.serial import SerialExchange
+from ddp.backends.store import FIELDS, aggregate_key, worker_key
+from ddp.errors import AggregationError, WorkerError
+from ddp.exchange import Stopped, Update
+from ddp.experiment import prepare, run, train
+from ddp.messages import EpochDone, Finished, Started
+from ddp.model import CollabFiltering
+from ddp.record import RunResult
+from ddp.saved_model import load_model
+from ddp.timing import KINDS, WORKER_PHASES, Spans
+from ddp.tracking import Tracker
+
+BACKENDS = {
+    "serial": ("backend=serial",),
+    "thread": ("backend=thread",),
+    "thread polling": ("backend=thread", "backend.poll_interval_s=0.001"),
+    "process": ("backend=process",),
+    "process polling": ("backend=process", "backend.poll_interval_s=0.001"),
+}
+IN_PROCESS = ("serial", "thread", "thread polling")
+CONCURRENT = ("thread", "thread polling", "process", "process polling")
+
+VARIANTS = {
+    "defaults": ("rounds=3",),
+    "another choice of everything": (
+        *("split=user", "select_on=test", "aggregation=softmax_loss", "trainer.optimizer=sgd", "trainer.lr=0.1"),
+        *("rounds=4", "local_epochs=3", "workers=4", "seed=7", "model.biases=false"),
+    ),
+    "last": ("select_on=last", "aggregation=samples", "split=dirichlet", "split.alpha=1", "workers=2", "seed=1"),
+}
+# Workers start slowly, so one process run of each kind serves many tests. 40 rounds: enough to see a store grow.
+LONG = {
+    "process": ("workers=2", "rounds=40", "select_on=test", "split=user", "aggregation=samples"),
+    "process polling": ("workers=2", "rounds=40", "local_epochs=3"),
+    "thread": ("workers=2", "rounds=40"),
+    "thread polling": ("workers=2", "rounds=40"),
+}
+
+
+def store_of(backend):
+    return getattr(backend, "shared", {})
+
+
+def same(run, reference):
+    """Bit for bit."""
+    assert len(run.vectors) == len(reference.vectors) > 0
+    for vector, expected in zip(run.vectors, reference.vectors, strict=True):
+        assert vector.dtype == np.float32
+        assert vector.tobytes() == expected.tobytes()
+    assert run.rows() == reference.rows()
+    assert run.aggregates() == reference.aggregates()
+
+
+# --- same seed, same bits ------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def reference(make_config, drive):
+    """The serial run of a variant."""
+    runs = {}
+
+    def of(*overrides):
+        if overrides not in runs:
+            runs[overrides] = drive(make_config(*overrides, "backend=serial"))
+        return runs[overrides]
+
+    return of
+
+
+class Long:
+    """A long run and what was seen in its store: (moment, round, keys)."""
+
+    def __init__(self, drive, config):
+        self.keys = []
+        self.types = {}
+        torch_threads = torch.get_num_threads()
+        self.run = drive(config, look=self._look)
+        self.torch_threads_kept = torch.get_num_threads() == torch_threads
+
+    def _look(self, moment, round_index, backend):
+        if moment == "message" or (moment == "stop" and isinstance(backend, Processes)):
+            return  # the manager is gone by then
+        store = store_of(backend)
+        self.keys.append((moment, round_index, set(store.keys())))
+        if moment == "gather":
+            self.types = {key.partition("_")[2].partition("_")[2]: type(store[key]) for key in store.keys()}  # noqa: SIM118
+
+
+@pytest.fixture(scope="module")
+def long(make_config, drive, leaks):
+    """`long(name)`: the long run of a concurrent backend; what it left behind fails here."""
+    runs = {}
+
+    def of(name):
+        if name not in runs:
+            with leaks():
+                runs[name] = Long(drive, make_config(*LONG[name], *BACKENDS[name]))
+        return runs[name]
+
+    return of
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("name", ["thread", "thread polling"])
+def test_threads_compute_the_bits_of_serial(make_config, drive, reference, name, variant):
+    same(drive(make_config(*VARIANTS[variant], *BACKENDS[name])), reference(*VARIANTS[variant]))
+
+
+@pytest.mark.parametrize("name", CONCURRENT)
+def test_long_runs_compute_the_bits_of_serial(long, reference, name):
+    same(long(name).run, reference(*LONG[name]))
+
+
+def test_serial_repeats_itself_and_follows_its_seed(make_config, drive, reference):
+    same(drive(make_config("backend=serial")), reference())
+    assert reference("seed=5").vectors[-1].tobytes() != reference().vectors[-1].tobytes()
+
+
+@pytest.mark.parametrize("name", IN_PROCESS)
+def test_run_saves_the_last_aggregate(make_config, reference, tmp_path, name):
+    result = run(make_config(*BACKENDS[name]), tmp_path / "run", [])
+    assert result.status == "ok"
+    saved = load_model(tmp_path / "run")
+    assert saved.model.vector.tobytes() == reference().vectors[-1].tobytes()
+    assert result.test_rmse == reference().history.aggregate_rounds[-1].test.rmse
+
+
+def plain_training(config):
+    """What one worker must equal: torch, one loop, nothing exchanged."""
+    job = prepare(config).jobs[0]
+    model = CollabFiltering(job.num_users, job.num_items, config.model.dim, vector=job.vector.copy())
+    options = config.trainer
+    optimizer = torch.optim.Adam(list(model.parameters()), lr=options.lr, weight_decay=options.weight_decay, fused=True)
+    users, items, ratings = (torch.from_numpy(x) for x in (job.shard.train.users, job.shard.train.items, job.shard.train.ratings))
+    for round_index in range(config.rounds):
+        order = seeding.stream(config.seed, "order", 0, round_index)
+        for _ in range(config.local_epochs):
+            permutation = order.permutation(len(ratings))
+            for start in range(0, len(ratings), options.batch_size):
+                batch = torch.from_numpy(permutation[start : start + options.batch_size])
+                loss = functional.mse_loss(model(users[batch], items[batch]), ratings[batch])
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+    return model.vector
+
+
+@pytest.mark.parametrize("name", IN_PROCESS)
+def test_one_worker_equals_plain_training(make_config, drive, name):
+    config = make_config("workers=1", "rounds=4", "select_on=last", "aggregation=uniform", *BACKENDS[name])
+    assert drive(config).vectors[-1].tobytes() == plain_training(config).tobytes()
+
+
+# --- copies --------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def unstarted(config):
+    """A backend without its workers, and worker 0's end of it."""
+    backend = make_unstarted(config)
+    try:
+        if isinstance(backend, Processes):
+            backend.manager.start()
+            backend.shared = backend.manager.dict()
+            ours, theirs = backend.context.Pipe()
+            backend.pipes.append(ours)
+            exchange = process_exchange(backend, theirs)
+        else:
+            exchange = backend.exchanges[0] if hasattr(backend, "exchanges") else SerialExchange(backend)
+        yield backend, exchange
+    finally:
+        if isinstance(backend, Processes):
+            theirs.close()
+        backend.stop()
+
+
+def make_unstarted(config):
+    from ddp.backends import make_backend
+
+    return make_backend(prepare(config).jobs, lambda message: None)
+
+
+def process_exchange(backend, pipe):
+    from ddp.backends.process import ProcessExchange
+
+    return ProcessExchange(backend.shared, pipe, backend.poll_interval_s)
+
+
+def gathered(backend, round_index):
+    """The updates in the backend, without running workers."""
+    if hasattr(backend, "updates"):
+        return [backend.updates[0]]
+    return backend._read_updates(round_index, Spans())
+
+
+@pytest.fixture(params=BACKENDS)
+def ends(request, make_config):
+    with unstarted(make_config("workers=1", *BACKENDS[request.param])) as both:
+        yield both
+
+
+def test_vectors_are_copied_on_both_ways(ends):
+    backend, exchange = ends
+    live = np.arange(6, dtype=np.float32)
+    exchange.publish(Update(worker=0, round_index=0, vector=live, rmse=1.5, loss=2.5), Spans())
+    live[:] = -1  # the worker trains on
+    [update] = gathered(backend, 0)
+    assert (update.worker, update.round_index, update.rmse, update.loss) == (0, 0, 1.5, 2.5)
+    assert update.vector.tolist() == [0, 1, 2, 3, 4, 5]
+    assert not np.shares_memory(update.vector, live)
+
+    backend.broadcast(0, np.full(6, 7, np.float32), Spans())
+    assert exchange.wait(0, 60, Spans())
+    exchange.receive_into(live, 0, Spans())
+    assert live.tolist() == [7] * 6
+    live[:] = -2
+    again = np.zeros(6, np.float32)
+    exchange.receive_into(again, 0, Spans())
+    assert again.tolist() == [7] * 6
+
+
+def test_an_aggregate_that_came_too_late_is_not_taken_for_the_next(ends):
+    backend, exchange = ends
+    if isinstance(exchange, SerialExchange):
+        pytest.skip("nothing comes too late there")
+    publish = {"worker": 0, "vector": np.zeros(3, np.float32), "rmse": 1.0, "loss": 1.0}
+    assert not exchange.wait(0, 0.01, Spans())
+    exchange.publish(Update(round_index=1, **publish), Spans())
+    backend.broadcast(0, np.full(3, 5, np.float32), Spans())
+    assert not exchange.wait(1, 0.01, Spans())
+    assert set(store_of(backend).keys()) == {aggregate_key(0), *(worker_key(0, 1, name) for name in FIELDS)}
+    backend.broadcast(1, np.full(3, 6, np.float32), Spans())
+    backend.broadcast(2, np.full(3, 7, np.float32), Spans())
+    assert exchange.wait(2, 60, Spans())
+    out = np.zeros(3, np.float32)
+    exchange.receive_into(out, 2, Spans())
+    assert out.tolist() == [7] * 3
+
+
+# --- the store -----------------------------------------------------------------------------------------
+
+
+def round_keys(num_workers, round_index):
+    return {worker_key(worker, round_index, name) for worker in range(num_workers) for name in FIELDS}
+
+
+@pytest.mark.parametrize("name", CONCURRENT)
+def test_store_holds_the_documents_keys_at_every_moment(long, name):
+    run, keys = long(name).run, long(name).keys
+    workers, rounds = run.config.workers, run.config.rounds
+    assert worker_key(1, 3, "test_loss") == "w1_r3_test_loss"
+    assert aggregate_key(3) == "agg_r3_state"
+    for moment, round_index, held in keys:
+        if moment == "gather":  # everybody has published and waits
+            before = {aggregate_key(round_index - 1)} if round_index else set()
+            assert held == round_keys(workers, round_index) | before
+        elif moment == "broadcast":  # some may have published again
+            assert aggregate_key(round_index) in held
+            assert held <= {aggregate_key(round_index)} | round_keys(workers, round_index + 1)
+        elif moment == "finish":
+            assert held == {aggregate_key(rounds - 1)}
+    assert [moment for moment, _, _ in keys if moment != "stop"] == ["gather", "broadcast"] * rounds + ["finish"]
+
+
+@pytest.mark.parametrize("name", CONCURRENT)
+def test_store_holds_arrays_for_threads_and_pickles_for_processes(long, name):
+    vector = bytes if name.startswith("process") else np.ndarray
+    assert long(name).types == {"best": vector, "state": vector, "rmse": float, "test_loss": float, "ready": bool}
+
+
+@pytest.mark.parametrize("name", ["thread", "thread polling"])
+def test_store_does_not_grow_in_1000_rounds(make_config, drive, name):
+    sizes, last = [], []
+
+    def look(moment, round_index, backend):
+        sizes.append(len(backend.shared))
+        if moment == "finish":
+            last.append((backend.mailbox.qsize(), [exchange.news.qsize() for exchange in backend.exchanges]))
+        if moment == "stop":
+            last.append(len(backend.shared))
+
+    small = ("data.num_users=10", "data.num_items=10", "data.num_ratings=50", "split.valid_fraction=0.2", "trainer.batch_size=99")
+    run = drive(make_config("rounds=1000", "local_epochs=1", "workers=2", *small, *BACKENDS[name]), look=look)
+    assert len(run.vectors) == 1000
+    assert max(sizes) <= 2 * len(FIELDS) + 2
+    assert last == [(0, [0, 0]), 0]
+
+
+# --- rows ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", CONCURRENT)
+def test_every_worker_reports_every_round_once_and_in_order(long, name):
+    run = long(name).run
+    for worker in range(run.config.workers):
+        told = [message for message in run.messages if message.worker == worker]
+        rows = run.history.worker(worker)
+        assert isinstance(told[0], Started)
+        assert [row.round_index for row in rows] == list(range(run.config.rounds))
+        assert all(row.aggregate_received for row in rows)
+        epochs = [(m.round_index, m.epoch) for m in told if isinstance(m, EpochDone)]
+        assert epochs == [(r, e) for r in range(run.config.rounds) for e in range(run.config.local_epochs)]
+        assert run.history.startup_s[worker] > 0
+    assert not any(isinstance(message, Finished) for message in run.messages)
+    elapsed = [row.elapsed_s for row in run.history.aggregate_rounds]
+    assert elapsed == sorted(elapsed)
+
+
+@pytest.mark.parametrize("name", CONCURRENT)
+def test_every_second_belongs_to_one_phase(long, name):
+    for row in long(name).run.history.worker_rounds:
+        account = row.account
+        assert {path.split("/")[0] for path in account.seconds} <= set(WORKER_PHASES)
+        assert {path.split("/")[1] for path in account.seconds if "/" in path} <= set(KINDS)
+        assert all(seconds >= 0 for seconds in account.seconds.values())
+        assert account.wall_s == sum(account.seconds.values())
+        assert math.isclose(sum(account.phase_s(phase) for phase in WORKER_PHASES), account.wall_s)
+        assert all(account.phase_s(phase) > 0 for phase in WORKER_PHASES)
+
+
+@pytest.mark.parametrize("name", CONCURRENT)
+def test_kinds_of_cost_appear_where_they_arise(long, name):
+    run = long(name).run
+    num_bytes = 4 * len(run.vectors[-1])
+    aggregator = run.history.aggregate_rounds
+    polling = name.endswith("polling")
+    for row in run.history.worker_rounds:
+        kinds = {path for path in row.account.seconds if "/" in path}
+        if name.startswith("thread"):
+            assert row.account.num_bytes == {}
+            locked = {"publish", "receive", "wait"} if polling else {"publish", "receive"}
+            assert kinds == {f"{phase}/{kind}" for phase in locked for kind in ("lock_wait", "lock_hold")}
+            continue
+        assert row.account.num_bytes.keys() == {"publish", "receive"}
+        assert all(num_bytes <= pickled < num_bytes + 1000 for pickled in row.account.num_bytes.values())
+        waited = {"wait/transfer"} if polling else set()
+        assert kinds == {"publish/serialise", "publish/transfer", "receive/transfer", "receive/deserialise"} | waited
+    for row in aggregator:
+        if name.startswith("thread"):
+            assert row.account.num_bytes == {}
+            assert row.account.kind_s("lock_hold") > 0
+            continue
+        assert num_bytes <= row.account.num_bytes["broadcast"] < num_bytes + 1000
+        gathered_bytes = row.account.num_bytes["gather"]
+        assert 2 * num_bytes <= gathered_bytes < 2 * (num_bytes + 1000)
+
+
+def test_serial_pickles_and_locks_nothing(reference):
+    rows = reference(*LONG["thread"]).history
+    for row in [*rows.worker_rounds, *rows.aggregate_rounds]:
+        assert row.account.num_bytes == {}
+        assert not any("/" in path for path in row.account.seconds if path.split("/")[0] != "wait")
+
+
+# --- failures ------------------------------------------------------------------------------------------
+
+
+def with_bad_item(jobs):
+    """Worker 1 has an item that is not there."""
+    shard = jobs[1].shard
+    items = shard.train.items.copy()
+    items[-1] = 10**6
+    bad = dataclasses.replace(shard, train=dataclasses.replace(shard.train, items=items))
+    return [dataclasses.replace(job, shard=bad) if job.worker == 1 else job for job in jobs]
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_a_worker_that_raises_is_named_with_its_traceback(make_config, driven, leaks, name):
+    if name == "process polling":
+        pytest.skip("process and thread polling cover both halves of it")
+    attempt = driven(make_config("workers=2", *BACKENDS[name]), jobs=with_bad_item)
+    with leaks(), pytest.raises(WorkerError) as caught:
+        attempt.run()
+    error = caught.value
+    assert (error.worker, error.round_index) == (1, 0)
+    assert error.reason.startswith("IndexError: ")
+    assert error.remote_traceback.startswith("Traceback (most recent call last)")
+    assert "in train_round" in error.remote_traceback
+    assert "worker 1 in round 0: IndexError: " in str(error)
+    assert error.remote_traceback in str(error)
+    assert attempt.vectors == []
+
+
+@pytest.mark.parametrize("aggregation", ["uniform", "inverse_loss"])
+@pytest.mark.parametrize("name", IN_PROCESS)
+def test_a_state_with_nan_is_refused_by_worker_and_round(make_config, drive, name, aggregation):
+    with pytest.raises(AggregationError, match=r"^round 0: worker 0 .*(NaN|nan)"):
+        drive(make_config("trainer.lr=1e30", f"aggregation={aggregation}", *BACKENDS[name]))
+
+
+class Interrupts(Tracker):
+    def aggregate_round(self, row):
+        raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("name", IN_PROCESS)
+def test_an_interrupted_run_leaves_nothing(make_config, tmp_path, name):
+    config = make_config("rounds=1000", *BACKENDS[name])
+    with pytest.raises(KeyboardInterrupt):
+        run(config, tmp_path / "run", [Interrupts()])
+    assert '"status": "interrupted"' in (tmp_path / "run" / "result.json").read_text()
+
+
+# --- torch's threads -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", IN_PROCESS)
+@pytest.mark.parametrize("overrides", [(), ("trainer.lr=1e30",)], ids=["ends well", "fails"])
+def test_torch_threads_are_set_for_the_run_only(make_config, tmp_path, name, overrides):
+    config = make_config("torch_threads=3", *BACKENDS[name], *overrides)
+    before, seen = torch.get_num_threads(), []
+
+    class Looks(Tracker):
+        def epoch(self, message):
+            seen.append(torch.get_num_threads())
+
+    try:
+        train(prepare(config), Looks(), RunResult(config=config, output_dir=tmp_path))
+        assert not overrides
+    except AggregationError:
+        assert overrides
+    assert set(seen) == {3} != {before}
+    assert torch.get_num_threads() == before
+
+
+def test_processes_leave_torchs_threads_alone(long):
+    assert long("process").torch_threads_kept
+
+
+def test_stopping_ends_a_worker_at_its_next_word(make_config):
+    with unstarted(make_config("workers=1", "backend=thread")) as (backend, exchange):
+        backend.stop()
+        with pytest.raises(Stopped):
+            exchange.tell(EpochDone(worker=0, round_index=0, epoch=0))

@@ -1,0 +1,252 @@
+"""What every test gets: small jobs, a way to run them step by step, a watchdog, and a check that nothing is left behind."""
+
+import faulthandler
+import gc
+import multiprocessing
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from multiprocessing import resource_tracker
+from pathlib import Path
+
+import psutil
+import pytest
+
+REPOSITORY = Path(__file__).parent.parent
+WATCHDOG_S = 120.0
+LEAK_DEADLINE_S = 10.0  # how long something that is ending may take to be gone
+SHARED_MEMORY = Path("/dev/shm")
+HELPERS = ("multiprocessing.resource_tracker", "multiprocessing.forkserver")  # live as long as the program, by design
+
+SMALL = (
+    *("data=synthetic", "data.num_users=60", "data.num_items=40", "data.num_ratings=1200", "data.popularity=0.3"),
+    *("model=tiny", "trainer.batch_size=64", "workers=3", "rounds=2", "local_epochs=2"),
+    *("display=none", "tensorboard=false", "agg_timeout=100", "round_timeout=100"),
+)
+
+_stderr = -1  # the real one: pytest redirects descriptor 2 while a test runs
+
+
+def pytest_configure(config):
+    global _stderr  # noqa: PLW0603
+    _stderr = os.dup(sys.__stderr__.fileno())
+    config.addinivalue_line("markers", f"watchdog(seconds): how long the test may take, instead of {WATCHDOG_S:g} s")
+
+
+def pytest_unconfigure():
+    os.close(_stderr)
+
+
+# --- a test that hangs ---------------------------------------------------------------------------------
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item):
+    """Fixtures of a wider scope included: a test that takes too long ends the run, and all stacks are shown."""
+    marker = item.get_closest_marker("watchdog")
+    faulthandler.dump_traceback_later(marker.args[0] if marker else WATCHDOG_S, exit=True, file=_stderr)
+    try:
+        return (yield)
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+
+
+# --- a test that leaves something behind ---------------------------------------------------------------
+
+
+@dataclass
+class Held:
+    """What this process holds: children, threads, descriptors, and its user's shared memory."""
+
+    children: dict[tuple[int, float], str] = field(default_factory=dict)
+    threads: dict[threading.Thread, str] = field(default_factory=dict)
+    num_fds: int = 0
+    fds: dict[str, str] = field(default_factory=dict)  # for the message
+    segments: set[str] = field(default_factory=set)
+
+    @classmethod
+    def now(cls) -> "Held":
+        held = cls(threads={thread: thread.name for thread in threading.enumerate()})
+        for child in psutil.Process().children(recursive=True):
+            try:
+                command = " ".join(child.cmdline())
+                if not any(helper in command for helper in HELPERS):
+                    held.children[child.pid, child.create_time()] = f"{child.pid} ({child.status()}) {command}"
+            except psutil.NoSuchProcess:
+                continue
+        held.num_fds = psutil.Process().num_fds()
+        for fd in Path("/proc/self/fd").glob("*"):
+            try:
+                held.fds[fd.name] = str(fd.readlink())
+            except OSError:  # the one that listed the folder
+                continue
+        for segment in SHARED_MEMORY.glob("*"):
+            try:
+                if segment.stat().st_uid == os.getuid():
+                    held.segments.add(segment.name)
+            except OSError:
+                continue
+        return held
+
+
+def left_behind(before: Held) -> list[str]:
+    """What this process holds now and did not hold `before`."""
+    now = Held.now()
+    left = [f"process {name}" for key, name in now.children.items() if key not in before.children]
+    left += [f"thread {name}" for thread, name in now.threads.items() if thread not in before.threads]
+    if now.num_fds > before.num_fds:
+        new = {fd: target for fd, target in now.fds.items() if before.fds.get(fd) != target}
+        left.append(f"{now.num_fds - before.num_fds} descriptors, among {new}")
+    left += [f"shared memory {name}" for name in now.segments - before.segments]
+    return left
+
+
+@contextmanager
+def check_leaks(directory: Path | None = None, deadline_s: float = LEAK_DEADLINE_S) -> Iterator[None]:
+    """Raises AssertionError when the block leaves something that is still there after `deadline_s`, or a *.part in `directory`."""
+    before = Held.now()
+    yield
+    deadline = time.monotonic() + deadline_s
+    while left := left_behind(before):
+        if time.monotonic() > deadline:
+            break
+        gc.collect()  # a backend lives as long as the traceback that mentions it
+        time.sleep(0.02)
+    if directory is not None:
+        left += [f"file {path}" for path in directory.rglob("*.part")]
+    assert not left, f"left behind: {left}"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _warm_up():
+    """What Python starts once and keeps: the tracker of shared resources, a process with a pipe to it."""
+    multiprocessing.get_context("spawn")
+    resource_tracker.ensure_running()
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left(request):
+    with check_leaks(request.getfixturevalue("tmp_path") if "tmp_path" in request.fixturenames else None):
+        yield
+
+
+@pytest.fixture(scope="session")
+def leaks() -> Callable[..., object]:
+    """`check_leaks`, for fixtures of a wider scope and for its own tests."""
+    return check_leaks
+
+
+# --- jobs ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(autouse=True)
+def _forget_hydra():
+    """Hydra's singletons do not reach the next test."""
+    yield
+    if "hydra" in sys.modules:
+        from hydra.core.global_hydra import GlobalHydra
+        from hydra.core.hydra_config import HydraConfig
+        from hydra.core.singleton import Singleton
+
+        GlobalHydra.instance().clear()
+        Singleton._instances.pop(HydraConfig, None)
+
+
+@pytest.fixture(scope="session")
+def make_config():
+    """`make_config(*overrides)`: the checked config of a job that takes some milliseconds, from the files in conf/."""
+    from hydra import compose, initialize_config_dir
+
+    from ddp.launch import load_config
+
+    def make(*overrides):
+        with initialize_config_dir(str(REPOSITORY / "conf"), version_base="1.3"):
+            return load_config(compose("config", [*SMALL, *overrides]))
+
+    return make
+
+
+class Driven:
+    """A run whose every step can be looked at. `look(moment, round_index, backend)` is called after gather, broadcast,
+    evaluate (in the middle of the round) and finish; `prepare(backend)` before the start."""
+
+    def __init__(self, config, *, look=None, evaluate=None, prepare=None, jobs=None):
+        import ddp.experiment
+        from ddp.backends import make_backend
+        from ddp.tracking import History
+
+        self.config, self.look, self.history = config, look or (lambda *_: None), History()
+        self.prepared = ddp.experiment.prepare(config)
+        self.jobs = jobs(self.prepared.jobs) if jobs else self.prepared.jobs
+        self.evaluate = evaluate or (lambda vector: self._evaluate(vector))
+        self.model = self.jobs[0].make_model()
+        self.vectors = []
+        self.messages = []
+        self.backend = make_backend(self.jobs, self._listen)
+        if prepare:
+            prepare(self.backend)
+
+    def _listen(self, message):
+        self.messages.append(message)
+        self.history.listen(message)
+        self.look("message", getattr(message, "round_index", None), self.backend)
+
+    def _evaluate(self, vector):
+        from ddp.worker import evaluate
+
+        self.model.vector[:] = vector
+        parts, ratings = (self.prepared.valid, self.prepared.test), self.prepared.ratings
+        return tuple(evaluate(self.model, part, ratings.rating_min, ratings.rating_max) for part in parts)
+
+    def run(self):
+        from ddp.aggregator import aggregator_loop
+
+        num_ratings = [len(job.shard.train) for job in self.jobs]
+        self._watch("gather")
+        self._watch("broadcast")
+        try:
+            self.backend.start()
+            for row, vector in aggregator_loop(self.config, self.backend, num_ratings, self.evaluate):
+                self.vectors.append(vector.copy())
+                self.history.aggregate_round(row)
+            self.look("finish", self.config.rounds - 1, self.backend)
+        finally:
+            self.backend.stop()
+        self.look("stop", None, self.backend)
+        return self
+
+    def _watch(self, step):
+        """Calls `look` when the real step is done."""
+        real = getattr(self.backend, step)
+
+        def watched(round_index, *args):
+            result = real(round_index, *args)
+            self.look(step, round_index, self.backend)
+            return result
+
+        setattr(self.backend, step, watched)
+
+    def rows(self):
+        """All that must not depend on the backend: the workers' rows without their times, in order."""
+        rows = sorted(self.history.worker_rounds, key=lambda row: (row.round_index, row.worker))
+        return [(r.round_index, r.worker, r.train_loss, r.valid, r.test, r.best_epoch, r.aggregate_received) for r in rows]
+
+    def aggregates(self):
+        """The same of the aggregator."""
+        return [(r.round_index, r.valid, r.test, r.weights) for r in self.history.aggregate_rounds]
+
+
+@pytest.fixture(scope="session")
+def drive():
+    """`drive(config, ...)`: a `Driven`, run to its end."""
+    return lambda config, **options: Driven(config, **options).run()
+
+
+@pytest.fixture(scope="session")
+def driven():
+    """The class `Driven`, for a run that is to be started by the test."""
+    return Driven
