@@ -32,7 +32,16 @@ COLUMNS = {
     "total_s": "seconds.total",
     "train_s": "seconds.train",
 }
-WORKER_MEANS = ("startup_s", "compute_s", "wait_s", "lock_wait_s", "pickle_s", "transfer_s")  # over the workers
+# Means over the workers, of the whole run: column -> (key in result.json, factor to the unit).
+WORKER_MEANS = {
+    "startup_s": ("startup_s", 1.0),
+    "compute_s": ("compute_s", 1.0),
+    "wait_s": ("wait_s", 1.0),
+    "lock_wait_ms": ("lock_wait_s", 1e3),
+    "pickle_ms": ("pickle_s", 1e3),
+    "transfer_ms": ("transfer_s", 1e3),
+}
+COUNTS = ("workers", "rounds", "local_epochs", "seed", "dim")
 CONSTANT_HIDDEN = ("rounds", "local_epochs", "seed", "data", "split", "dim", "trainer", "aggregation")
 
 
@@ -55,8 +64,8 @@ def _read(directory: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         return {"status": "unreadable", "error": str(error), "directory": str(directory)}
     row = {column: _at(result, path) for column, path in COLUMNS.items()}
-    for key in WORKER_MEANS:
-        row[key] = pd.Series([worker.get(key) for worker in result.get("workers", [])], dtype=float).mean()
+    for column, (key, factor) in WORKER_MEANS.items():
+        row[column] = pd.Series([worker.get(key) for worker in result.get("workers", [])], dtype=float).mean() * factor
     return {**row, "error": result.get("error"), "directory": str(directory)}
 
 
@@ -72,13 +81,14 @@ def print_runs(runs: pd.DataFrame, csv_path: Path | None) -> None:
     shown = runs.drop(columns=[name for name in CONSTANT_HIDDEN if len(runs) > 1 and runs[name].nunique(dropna=False) == 1])
     if runs["error"].isna().all():
         shown = shown.drop(columns="error")
-    table = Table(title=f"{len(runs)} runs")
+    table = Table(title=f"{len(runs)} runs", box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="underline")
     for name in shown.columns:
         numeric = pd.api.types.is_numeric_dtype(shown[name])
-        table.add_column(name, justify="right" if numeric else "left", overflow="fold")
+        table.add_column(name.replace("_", "\n"), justify="right" if numeric else "left", overflow="fold")
     for values in shown.itertuples(index=False):
         table.add_row(*(_cell(name, value) for name, value in zip(shown.columns, values, strict=True)))
-    (console if console.is_terminal else Console(width=200)).print(table)
+    wide = console if console.is_terminal else Console(width=200)  # in a file nothing needs to be folded
+    wide.print(table)
     if csv_path is not None:
         with atomic_file(csv_path) as file:
             file.write(runs.to_csv(index=False).encode())
@@ -88,12 +98,10 @@ def print_runs(runs: pd.DataFrame, csv_path: Path | None) -> None:
 def _cell(name: str, value: Any) -> str:
     if pd.isna(value):
         return "-"
+    if name in COUNTS:  # pandas makes floats of them where a failed run has none
+        return f"{value:.0f}"
     if isinstance(value, float):
-        return (
-            f"{value:.0f}"
-            if value.is_integer() and not name.endswith(("_s", "rmse"))
-            else f"{value:.{4 if 'rmse' in name else 3}f}"
-        )
+        return f"{value:.4f}" if name.endswith("rmse") else f"{value:.2f}"
     return str(value)
 
 

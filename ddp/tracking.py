@@ -18,7 +18,7 @@ RMSE_TAG = "rmse/{part}/{who}"
 LOSS_TAG = "loss/train/{who}"
 TIME_TAG = "time_ms/{kind}/{who}"
 BYTES_TAG = "bytes/pickled/{who}"
-RECEIVED_TAG = "aggregate_received/{who}"
+TIMEOUT_TAG = "timeout/{who}"  # only in rounds in which the aggregate did not come in time
 WEIGHT_TAG = "weight/{who}"
 AGGREGATED, AGGREGATOR, POOLED = "aggregated", "aggregator", "workers_pooled"
 PARTS = ("valid", "test")
@@ -121,7 +121,8 @@ class TensorBoard(Tracker):
         self._add(LOSS_TAG.format(who=who), row.train_loss, row.round_index)
         self._add(RMSE_TAG.format(part="valid", who=who), row.valid.rmse, row.round_index)
         self._add(RMSE_TAG.format(part="test", who=who), row.test.rmse, row.round_index)
-        self._add(RECEIVED_TAG.format(who=who), float(row.aggregate_received), row.round_index)
+        if not row.aggregate_received:
+            self._add(TIMEOUT_TAG.format(who=who), 1.0, row.round_index)
         self._add_account(who, row.account, WORKER_PHASES, row.round_index)
         others = self._rounds.setdefault(row.round_index, [])
         others.append(row)

@@ -123,6 +123,7 @@ def worker_loop(job: Job, exchange: Exchange, spawned_at: float) -> Iterator[Non
         worker = Worker(job, exchange)
         config, spans = job.config, worker.spans
         exchange.tell(Started(worker=job.worker, startup_s=time.time() - spawned_at))
+        spans.take()  # the rounds' account begins after the start-up
         for round_index in range(config.rounds):
             row = worker.train_round(round_index)
             with spans("publish"):

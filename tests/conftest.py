@@ -206,29 +206,31 @@ class Driven:
         from ddp.aggregator import aggregator_loop
 
         num_ratings = [len(job.shard.train) for job in self.jobs]
-        self._watch("gather")
-        self._watch("broadcast")
+        backend = self.backend
+        self._watch(backend, "gather")
+        self._watch(backend, "broadcast")
         try:
-            self.backend.start()
-            for row, vector in aggregator_loop(self.config, self.backend, num_ratings, self.evaluate):
+            backend.start()
+            for row, vector in aggregator_loop(self.config, backend, num_ratings, self.evaluate):
                 self.vectors.append(vector.copy())
                 self.history.aggregate_round(row)
-            self.look("finish", self.config.rounds - 1, self.backend)
+            self.look("finish", self.config.rounds - 1, backend)
         finally:
-            self.backend.stop()
-        self.look("stop", None, self.backend)
+            backend.stop()
+            self.backend = None  # it holds some descriptors until it is garbage
+        self.look("stop", None, backend)
         return self
 
-    def _watch(self, step):
+    def _watch(self, backend, step):
         """Calls `look` when the real step is done."""
-        real = getattr(self.backend, step)
+        real = getattr(backend, step)
 
         def watched(round_index, *args):
             result = real(round_index, *args)
-            self.look(step, round_index, self.backend)
+            self.look(step, round_index, backend)
             return result
 
-        setattr(self.backend, step, watched)
+        setattr(backend, step, watched)
 
     def rows(self):
         """All that must not depend on the backend: the workers' rows without their times, in order."""
