@@ -1,8 +1,8 @@
 """The document's two systems side by side: `python -m benchmarks.seed_systems [--repeats 5]`.
 
-Runs `experiment=seed_thread` and `experiment=seed_process` in turn, each as a whole command of its own, and prints the
-median of each figure with its range. Figures per worker are means over the workers of a run; figures in milliseconds are
-per round.
+Runs `experiment=seed_thread`, `experiment=seed_process`, and the same job with its workers one after another
+(`backend=serial`), in turn, each as a whole command of its own. Prints the median of each figure with its range. Figures
+per worker are means over the workers of a run; figures in milliseconds are per round.
 """
 
 import argparse
@@ -20,7 +20,11 @@ from rich.console import Console
 from rich.table import Table
 
 TRAIN = Path(__file__).parent.parent / "train.py"
-SYSTEMS = ("seed_thread", "seed_process")
+SYSTEMS = {
+    "serial": ["backend=serial", "select_on=test", "trainer.lr=0.01", "trainer.weight_decay=1e-5"],
+    "seed_thread": ["experiment=seed_thread"],
+    "seed_process": ["experiment=seed_process"],
+}
 
 
 def _per_worker(key: str) -> Callable[[dict[str, Any]], float]:
@@ -31,10 +35,17 @@ def _per_round_ms(key: str) -> Callable[[dict[str, Any]], float]:
     return lambda result: _per_worker(key)(result) * 1e3 / result["rounds_completed"]
 
 
+def _training_s(result: dict[str, Any]) -> float:
+    """From the moment when the last worker had started (serial: the first) to the end of the last round."""
+    walls = [worker["wall_s"] for worker in result["workers"]]
+    return max(walls) if result["config"]["backend"]["name"] == "serial" else min(walls)
+
+
 FIGURES: dict[str, Callable[[dict[str, Any]], float]] = {
     "whole command, s": lambda result: result["command_s"],
     "run without imports, s": lambda result: result["seconds"]["total"],
     "start-up of a worker, s": _per_worker("startup_s"),
+    "training, all started, s": _training_s,
     "compute per worker, s": _per_worker("compute_s"),
     "publish, ms per round": _per_round_ms("publish_s"),
     "receive, ms per round": _per_round_ms("receive_s"),
@@ -42,7 +53,8 @@ FIGURES: dict[str, Callable[[dict[str, Any]], float]] = {
     "pickle, ms per round": _per_round_ms("pickle_s"),
     "transfer, ms per round": _per_round_ms("transfer_s"),
     "pickled, kB per round": lambda result: _per_worker("pickled_bytes")(result) / 1e3 / result["rounds_completed"],
-    "waiting for the aggregate, ms per round": _per_round_ms("wait_s"),
+    "wait for the aggregate, ms per round": _per_round_ms("wait_s"),
+    "peak memory, MB": lambda result: result["peak_rss_bytes"] / 1e6,
     "aggregated test RMSE": lambda result: result["rmse"]["test"],
 }
 
@@ -50,7 +62,7 @@ FIGURES: dict[str, Callable[[dict[str, Any]], float]] = {
 def run_once(system: str, overrides: list[str]) -> dict[str, Any]:
     """One whole command; its result.json, and the command's own wall."""
     with tempfile.TemporaryDirectory() as directory:
-        command = [sys.executable, str(TRAIN), f"experiment={system}", "display=none", f"hydra.run.dir={directory}", *overrides]
+        command = [sys.executable, str(TRAIN), *SYSTEMS[system], "display=none", f"hydra.run.dir={directory}", *overrides]
         began = time.perf_counter()
         subprocess.run(command, check=True)
         command_s = time.perf_counter() - began
@@ -63,7 +75,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--json", type=Path, default=Path("outputs/benchmarks/seed_systems.json"))
-    parser.add_argument("overrides", nargs="*", help="further options of train.py, for both systems")
+    parser.add_argument("overrides", nargs="*", help="further options of train.py, for all")
     arguments = parser.parse_args()
     measured: dict[str, dict[str, list[float]]] = {system: {name: [] for name in FIGURES} for system in SYSTEMS}
     environment: dict[str, Any] = {}
@@ -86,15 +98,20 @@ def _print(measured: dict[str, dict[str, list[float]]], repeats: int) -> None:
         table.add_column(system, justify="right")
     table.add_column("process / thread", justify="right")
     for name in FIGURES:
-        thread, process = (statistics.median(measured[system][name]) for system in SYSTEMS)
+        thread, process = (statistics.median(measured[system][name]) for system in ("seed_thread", "seed_process"))
         ratio = f"{process / thread:.2f}" if thread else "-"
         table.add_row(name, *(_cell(measured[system][name]) for system in SYSTEMS), ratio)
-    Console(width=110).print(table)
+    Console(width=140).print(table)
 
 
 def _cell(values: list[float]) -> str:
-    digits = 4 if max(values) < 1.5 else 2
-    return f"{statistics.median(values):.{digits}f} ({min(values):.{digits}f} - {max(values):.{digits}f})"
+    """The median with three figures (an RMSE with four), and the range if there is one."""
+    digits = max(0, 3 - len(f"{statistics.median(values):.0f}")) if statistics.median(values) > 1.5 else 4
+
+    def shown(value: float) -> str:
+        return f"{value:.{digits}f}"
+
+    return f"{shown(statistics.median(values))} ({shown(min(values))} - {shown(max(values))})"
 
 
 if __name__ == "__main__":

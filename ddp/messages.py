@@ -67,7 +67,10 @@ class AggregateRound:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finished:
+    """A worker has done its last round. `peak_rss_bytes`: of the process that it ran in; None where that is not known."""
+
     worker: int
+    peak_rss_bytes: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

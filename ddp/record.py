@@ -21,6 +21,7 @@ import yaml
 from ddp.atomic import atomic_file
 from ddp.config import Config
 from ddp.errors import ConfigError
+from ddp.memory import peak_rss_bytes
 from ddp.messages import AggregateRound, WorkerRound
 from ddp.timing import AGGREGATOR_PHASES, KINDS, WORKER_PHASES, Account, total_account
 from ddp.tracking import AGGREGATED, History, pickle_s, worker_name
@@ -138,8 +139,17 @@ def _as_json(result: RunResult) -> dict[str, Any]:
         "rounds_completed": len(result.history.aggregate_rounds),
         "workers": result.worker_rows(),
         "aggregator": result.aggregator_row(),
+        "peak_rss_bytes": _peak_rss_bytes(result),
         "environment": environment(),
     }
+
+
+def _peak_rss_bytes(result: RunResult) -> int | None:
+    """The parent's peak, and those of the worker processes if there are any; pages that they share count in each."""
+    parts = [peak_rss_bytes()]
+    if result.config.backend.name == "process":
+        parts += result.history.peak_rss_bytes.values()
+    return None if None in parts else sum(part for part in parts if part is not None)
 
 
 def environment() -> dict[str, Any]:

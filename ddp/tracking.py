@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ddp.messages import AggregateRound, EpochDone, Message, Started, WorkerRound
+from ddp.messages import AggregateRound, EpochDone, Finished, Message, Started, WorkerRound
 from ddp.timing import AGGREGATOR_PHASES, KINDS, WORKER_PHASES, Account
 
 if TYPE_CHECKING:
@@ -46,6 +46,9 @@ class Tracker:
     def worker_round(self, row: WorkerRound) -> None:
         """A worker has finished a round."""
 
+    def finished(self, message: Finished) -> None:
+        """A worker has finished its last round."""
+
     def aggregate_round(self, row: AggregateRound) -> None:
         """The aggregate of a round has been evaluated."""
 
@@ -61,6 +64,8 @@ class Tracker:
                 self.epoch(message)
             case WorkerRound():
                 self.worker_round(message)
+            case Finished():
+                self.finished(message)
 
 
 class Everyone(Tracker):
@@ -87,11 +92,15 @@ class History(Tracker):
 
     def __init__(self) -> None:
         self.startup_s: dict[int, float] = {}
+        self.peak_rss_bytes: dict[int, int | None] = {}
         self.worker_rounds: list[WorkerRound] = []
         self.aggregate_rounds: list[AggregateRound] = []
 
     def started(self, message: Started) -> None:
         self.startup_s[message.worker] = message.startup_s
+
+    def finished(self, message: Finished) -> None:
+        self.peak_rss_bytes[message.worker] = message.peak_rss_bytes
 
     def worker_round(self, row: WorkerRound) -> None:
         self.worker_rounds.append(row)

@@ -14,6 +14,7 @@ from ddp.config import Config
 from ddp.datasets.ratings import Part
 from ddp.errors import WorkerError
 from ddp.exchange import Exchange, Stopped, Update
+from ddp.memory import peak_rss_bytes
 from ddp.messages import EpochDone, Failed, Finished, Started, WorkerRound
 from ddp.metrics import SquaredError, squared_error
 from ddp.model import CollabFiltering, Vector
@@ -135,7 +136,7 @@ def worker_loop(job: Job, exchange: Exchange, spawned_at: float) -> Iterator[Non
                 with spans("receive"):
                     exchange.receive_into(worker.model.vector, round_index, spans)
             exchange.tell(replace(row, aggregate_received=received, account=spans.take()))
-        exchange.tell(Finished(worker=job.worker))
+        exchange.tell(Finished(worker=job.worker, peak_rss_bytes=peak_rss_bytes()))
     except Stopped:
         raise
     except Exception as error:

@@ -109,13 +109,15 @@ def test_the_documents_two_systems_differ_in_their_backend_only():
     assert thread == process
 
 
-def test_an_experiment_holds_whatever_the_defaults_become():
-    overrides = ("backend=serial", "data=ml1m", "split=user", "model=tiny", "aggregation=uniform")
-    pinned = config_of("experiment=seed_thread")
-    assert config_of("experiment=seed_thread", *overrides) != pinned  # the command line still wins
-    raw = OmegaConf.load(CONF / "experiment" / "seed_thread.yaml")
-    overridden = {key.removeprefix("override /") for entry in raw.defaults for key in entry}
-    assert overridden == set(OPTIONS)
+@pytest.mark.parametrize("name", names_in("experiment"))
+def test_an_experiment_names_an_option_of_every_group_so_that_new_defaults_do_not_change_it(name):
+    raw = OmegaConf.load(CONF / "experiment" / f"{name}.yaml")
+    assert {key.removeprefix("override /") for entry in raw.defaults for key in entry} == set(OPTIONS)
+
+
+def test_the_command_line_wins_over_an_experiment():
+    config = config_of("experiment=seed_thread", "workers=2", "model=tiny", "backend.poll_interval_s=null")
+    assert (config.workers, config.model.name, config.backend.poll_interval_s) == (2, "tiny", None)
 
 
 @pytest.mark.parametrize("name", names_in("sweep"))
@@ -307,7 +309,6 @@ REFUSED = [
     (("trainer.name=foo",), "trainer=foo:", "choose one of autograd"),
     (("~backend",), "backend=None:", "serial, thread, process"),
     (("~aggregation",), "aggregation=None:", "uniform, samples, inverse_loss, softmax_loss"),
-    (("~data", "+data=7"), "data=7:", "ml100k", "csv, synthetic"),
     (("~split.name",), "split=None:", "iid, user, item"),
 ]
 
@@ -315,16 +316,22 @@ REFUSED = [
 @pytest.mark.parametrize("case", REFUSED, ids=lambda case: " ".join(case[0]))
 def test_a_refusal_names_the_key_the_value_and_what_is_allowed(case):
     overrides, beginning, *fragments = case
-    config = composed(*(override for override in overrides if override != "~data"), *()) if "~data" not in overrides else None
-    if config is None:
-        config = composed()
-        config.data = 7  # Hydra itself would refuse `data=7`: there is no such file
+    config = composed(*overrides)
     with pytest.raises(ConfigError) as refusal:
         load_config(config)
     message = str(refusal.value)
     assert message.startswith(beginning)
     assert [fragment for fragment in fragments if fragment not in message] == [], message
     assert isinstance(refusal.value, UserError)  # which ends with exit code 2, and no stack trace
+
+
+@pytest.mark.xfail(strict=True, reason="_unknown() suggests the very key that was refused when another option has it")
+def test_a_setting_of_another_option_is_not_suggested_to_the_one_who_wrote_it():
+    with pytest.raises(ConfigError) as refusal:
+        config_of("experiment=seed_thread", "backend=serial")
+    message = str(refusal.value)
+    assert message.startswith("backend.poll_interval_s=0.2:")
+    assert "did you mean backend.poll_interval_s" not in message
 
 
 @pytest.mark.parametrize("group", OPTIONS)

@@ -108,6 +108,7 @@ class ConcurrentBackend(Backend):
                 self._published[worker] = round_index
             case Finished(worker=worker):
                 self._finished[worker] = True
+                self.listen(message)
             case Failed(error=error):
                 raise error
             case _:
