@@ -37,7 +37,7 @@ def _per_round_ms(key: str) -> Callable[[dict[str, Any]], float]:
 
 def _training_s(result: dict[str, Any]) -> float:
     """From the moment when the last worker had started (serial: the first) to the end of the last round."""
-    walls = [worker["wall_s"] for worker in result["workers"]]
+    walls: list[float] = [worker["wall_s"] for worker in result["workers"]]
     return max(walls) if result["config"]["backend"]["name"] == "serial" else min(walls)
 
 

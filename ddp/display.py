@@ -35,6 +35,7 @@ class Lines(Tracker):
             f"round {row.round_index + 1}/{self.config.rounds}  aggregated RMSE:"
             f" validation {row.valid.rmse:.4f}  test {row.test.rmse:.4f}  after {row.elapsed_s:.2f} s",
             highlight=False,
+            soft_wrap=True,
         )
 
 
@@ -51,6 +52,8 @@ class Bars(Tracker):
             for worker in range(config.workers)
         ]
         self.aggregate = self.progress.add_task(AGGREGATED, total=config.rounds, note="")
+
+    def open(self) -> None:
         self.progress.start()
 
     def started(self, message: Started) -> None:

@@ -17,7 +17,8 @@ from ddp.datasets.ratings import Part, Ratings
 from ddp.errors import ConfigError
 from ddp.metrics import SquaredError
 from ddp.model import CollabFiltering, Vector, initial_vector
-from ddp.record import RunResult, claim_run_directory, write_result
+from ddp.record import RunResult, write_result
+from ddp.run_directory import claim_run_directory
 from ddp.saved_model import save_model
 from ddp.splits import Deal, make_split, shard_summary
 from ddp.tracking import Everyone, Tracker
@@ -45,6 +46,7 @@ def run(config: Config, output_dir: Path, trackers: list[Tracker]) -> RunResult:
     result = RunResult(config=config, output_dir=output_dir)
     tracker = Everyone([result.history, *trackers])
     try:
+        tracker.open()
         with _stage(result, "total"):
             with _stage(result, "data"):
                 prepared = prepare(config)
@@ -61,8 +63,10 @@ def run(config: Config, output_dir: Path, trackers: list[Tracker]) -> RunResult:
         result.status, result.error = "failed", f"{type(error).__name__}: {error}"
         raise
     finally:
-        tracker.close()
-        write_result(result)
+        try:
+            tracker.close()
+        finally:
+            write_result(result)
     return result
 
 

@@ -6,6 +6,8 @@ import yaml
 
 CONF = Path(__file__).parent.parent / "conf"
 
+COLUMN = 20  # where the descriptions begin
+
 USAGE = """\
 python train.py [group=option ...] [key=value ...]      one run
 python train.py -m key=value1,value2 group=a,b ...      a sweep: every combination
@@ -22,9 +24,10 @@ def help_text(conf: Path = CONF) -> str:
     for group in sorted(path for path in conf.iterdir() if path.is_dir()):
         lines.append(f"{group.name}=")
         for option in sorted(group.glob("*.yaml")):
-            lines.append(f"  {option.stem:<18}{_first_comment(option)}")
-            if group.name not in ("experiment", "sweep"):
-                lines.append(f"  {'':<18}  {_settings(group.name, option)}")
+            lines.append(f"  {option.stem:<{COLUMN}}{_first_comment(option)}")
+            settings = "" if group.name in ("experiment", "sweep") else _settings(group.name, option)
+            if settings:
+                lines.append(f"  {'':<{COLUMN}}  {settings}")
         lines.append("")
     return "\n".join(lines)
 
@@ -36,7 +39,7 @@ def _scalars(path: Path) -> list[str]:
         key, colon, rest = line.partition(":")
         if colon and key.isidentifier() and key not in ("defaults", "hydra"):
             value, _, comment = rest.partition("#")
-            lines.append(f"  {f'{key}={value.strip()}':<18}{comment.strip()}")
+            lines.append(f"  {f'{key}={value.strip()}':<{COLUMN}}{comment.strip()}")
     return lines
 
 
@@ -47,9 +50,9 @@ def _first_comment(path: Path) -> str:
 
 def _settings(group: str, path: Path) -> str:
     values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    shown = {None: "null", True: "true", False: "false"}
-    return "  ".join(
-        f"{group}.{key}={shown.get(value, value) if not isinstance(value, int) or isinstance(value, bool) else value}"
-        for key, value in values.items()
-        if key != "name" and not isinstance(value, list)
-    )
+    return "  ".join(f"{group}.{key}={_shown(value)}" for key, value in values.items() if key != "name")
+
+
+def _shown(value: object) -> str:
+    """The way it is typed on the command line."""
+    return {"None": "null", "True": "true", "False": "false"}.get(str(value), str(value))

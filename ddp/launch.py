@@ -25,6 +25,7 @@ from omegaconf.errors import OmegaConfBaseException
 from ddp.config import OPTIONS, Config, Scalars
 from ddp.errors import AggregationError, ConfigError, UserError, WorkerError
 from ddp.help import help_text
+from ddp.run_directory import CONFIG_FILE, directory_taken
 
 FAILED, USER_ERROR, INTERRUPTED = 1, 2, 130
 JOB_MARK = ".hydra/config.yaml"  # Hydra writes it into every job's directory
@@ -86,7 +87,7 @@ def load_config(composed: DictConfig) -> Config:
     groups = {group: _typed(_schema(group, composed.get(group)), composed[group], f"{group}.") for group in OPTIONS}
     rest = {key: value for key, value in composed.items() if key not in OPTIONS and key != "hydra"}
     scalars = _typed(Scalars, OmegaConf.create(rest), "")
-    return Config(**{field.name: getattr(scalars, field.name) for field in dataclasses.fields(Scalars)}, **groups)
+    return Config(**{name: getattr(scalars, name) for name in _fields(Scalars)}, **groups)
 
 
 def _schema(group: str, node: Any) -> type:
@@ -116,21 +117,19 @@ def _typed(schema: type, node: DictConfig, prefix: str) -> Any:
 
 def _unknown(key: str) -> str:
     """What to say of a key that nothing reads."""
-    scalars = [field.name for field in dataclasses.fields(Scalars)]
-    inner = [
-        f"{group}.{field.name}"
-        for group, options in OPTIONS.items()
-        for kind in options.values()
-        for field in dataclasses.fields(kind)
-    ]
-    known = [*scalars, *OPTIONS, "experiment", "sweep", *dict.fromkeys(inner)]
-    close = difflib.get_close_matches(key, known, n=3)
-    hint = (
-        f"did you mean {' or '.join(close)}?"
-        if close
-        else f"known here: {', '.join(scalars)}, and the groups {', '.join(OPTIONS)}"
-    )
+    group, _, name = key.partition(".")
+    owners = [option for option, schema in OPTIONS.get(group, {}).items() if name in _fields(schema)]
+    if owners:
+        return f"the chosen {group} has no such setting; {group}={','.join(owners)} does"
+    inner = [f"{group}.{name}" for group, options in OPTIONS.items() for schema in options.values() for name in _fields(schema)]
+    close = difflib.get_close_matches(key, [*_fields(Scalars), *OPTIONS, "experiment", "sweep", *dict.fromkeys(inner)], n=3)
+    known = f"known here: {', '.join(_fields(Scalars))}, and the groups {', '.join(OPTIONS)}"
+    hint = f"did you mean {' or '.join(close)}?" if close else known
     return f"there is no such setting; {hint} (python train.py --help lists all)"
+
+
+def _fields(schema: type) -> list[str]:
+    return [field.name for field in dataclasses.fields(schema)]
 
 
 def _explain(error: Exception) -> int:
@@ -143,6 +142,9 @@ def _explain(error: Exception) -> int:
             return _report(f"{unknown[1]}: {_unknown(unknown[1])}", USER_ERROR)
         cause = f"\n{error.__cause__}" if isinstance(error.__cause__, OmegaConfBaseException) else ""
         return _report(re.sub(r"\n\s*\n", "\n", f"{error}{cause}".strip()), USER_ERROR)
+    if isinstance(error, ValueError) and "Config group override must be" in str(error):  # Hydra's word for group=null
+        groups = [argument for argument in sys.argv[1:] if argument.partition("=")[0] in OPTIONS]
+        return _report(f"a group cannot be null, it needs one of its options: look at {' '.join(groups)}", USER_ERROR)
     if isinstance(error, WorkerError | AggregationError):
         return _report(f"{error}", FAILED)
     traceback.print_exception(error)
@@ -154,24 +156,31 @@ def _report(message: str, code: int) -> int:
     return code
 
 
-class SweepStart(Callback):
-    """Configured in conf/config.yaml: remembers where the jobs of a multirun go."""
+class Directories(Callback):
+    """Configured in conf/config.yaml: refuses directories that hold runs before Hydra writes into them.
+
+    (`claim_run_directory` refuses as well, at the last moment; but by then Hydra has overwritten what it wrote before.)
+    """
+
+    def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Called by Hydra before a single run has its directory."""
+        if (Path(config.hydra.run.dir) / CONFIG_FILE).exists():
+            raise SystemExit(_explain(directory_taken(Path(config.hydra.run.dir))))
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Called by Hydra once the sweep's own config is composed."""
-        _sweep_dirs.append(Path(config.hydra.sweep.dir))
-
-
-def _by_number(job_dir: Path) -> tuple[int, str]:
-    """Hydra numbers the jobs: 10 comes after 9."""
-    return int(job_dir.name) if job_dir.name.isdigit() else -1, str(job_dir)
+        """Called by Hydra before the first job of a sweep; remembers where the jobs go."""
+        sweep_dir = Path(config.hydra.sweep.dir)
+        taken = next(sweep_dir.rglob(CONFIG_FILE), None)
+        if taken:
+            raise SystemExit(_explain(directory_taken(sweep_dir)))
+        _sweep_dirs.append(sweep_dir)
 
 
 def _end_sweep(sweep_dir: Path, code: int) -> int:
     """Prints the table of the sweep's jobs, writes it as sweep.csv, and gives the sweep's exit code."""
-    from ddp.results import print_runs, read_runs
+    from ddp.results import in_order, print_runs, read_runs
 
-    job_dirs = sorted((mark.parent.parent for mark in sweep_dir.rglob(JOB_MARK)), key=_by_number)
+    job_dirs = sorted((mark.parent.parent for mark in sweep_dir.rglob(JOB_MARK)), key=in_order)
     if not job_dirs:
         return code or _report("the sweep composed to no job at all: check the values given to -m or sweep=", USER_ERROR)
     runs = read_runs(job_dirs)

@@ -16,18 +16,15 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from ddp.atomic import atomic_file
 from ddp.config import Config
-from ddp.errors import ConfigError
 from ddp.memory import peak_rss_bytes
 from ddp.messages import AggregateRound, WorkerRound
+from ddp.run_directory import RESULT_FILE, ROUNDS_FILE
 from ddp.timing import AGGREGATOR_PHASES, KINDS, WORKER_PHASES, Account, total_account
 from ddp.tracking import AGGREGATED, History, pickle_s, worker_name
 
 FORMAT = 1  # of result.json
-CONFIG_FILE, RESULT_FILE, ROUNDS_FILE = "config.yaml", "result.json", "rounds.csv"
 PHASES = tuple(dict.fromkeys([*WORKER_PHASES, *AGGREGATOR_PHASES]))
 ROUND_COLUMNS = (
     *("round", "who", "train_loss", "valid_rmse", "test_rmse", "best_epoch", "aggregate_received", "elapsed_s"),
@@ -90,17 +87,6 @@ def _costs(account: Account, phases: Sequence[str]) -> dict[str, float]:
         "wall_s": account.wall_s,
         "pickled_bytes": sum(account.num_bytes.values()),
     }
-
-
-def claim_run_directory(config: Config, output_dir: Path) -> None:
-    """Writes config.yaml, and thereby takes the directory: a second run that is given it is refused with ConfigError."""
-    output_dir.mkdir(parents=True, exist_ok=True)
-    try:
-        with (output_dir / CONFIG_FILE).open("x", encoding="utf-8") as file:
-            yaml.safe_dump(dataclasses.asdict(config), file, sort_keys=False)
-    except FileExistsError:
-        message = "holds a run already; choose another directory (hydra.run.dir, hydra.sweep.dir), or remove this one"
-        raise ConfigError("run directory", output_dir, message) from None
 
 
 def config_hash(config: Config) -> str:

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import re
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ddp.atomic import atomic_file
-from ddp.record import RESULT_FILE
+from ddp.run_directory import CONFIG_FILE, RESULT_FILE
 
 # Column -> where it stands in result.json.
 COLUMNS = {
@@ -46,8 +47,14 @@ CONSTANT_HIDDEN = ("rounds", "local_epochs", "seed", "data", "split", "dim", "tr
 
 
 def find_runs(roots: Iterable[Path]) -> list[Path]:
-    """The run directories below the given ones, oldest first."""
-    return sorted({path.parent for root in roots for path in root.rglob(RESULT_FILE)})
+    """The run directories below the given ones, also those of killed runs; by path, a sweep's jobs by number."""
+    marks = (path for root in roots for name in (RESULT_FILE, CONFIG_FILE) for path in root.rglob(name))
+    return sorted({mark.parent for mark in marks if mark.parent.name != ".hydra"}, key=in_order)
+
+
+def in_order(directory: Path) -> list[tuple[int, str]]:
+    """Number by number: 10 comes after 2."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", str(directory))]
 
 
 def read_runs(directories: Iterable[Path]) -> pd.DataFrame:
@@ -60,9 +67,11 @@ def _read(directory: Path) -> dict[str, Any]:
     try:
         result = json.loads((directory / RESULT_FILE).read_text(encoding="utf-8"))
     except FileNotFoundError:
-        return {"status": "no result", "error": "refused before it started, or killed", "directory": str(directory)}
+        return {"status": "no result", "error": "refused before it started, killed, or not done", "directory": str(directory)}
     except (OSError, ValueError) as error:
         return {"status": "unreadable", "error": str(error), "directory": str(directory)}
+    if not isinstance(result, dict):
+        return {"status": "unreadable", "error": f"{RESULT_FILE} holds no result", "directory": str(directory)}
     row = {column: _at(result, path) for column, path in COLUMNS.items()}
     for column, (key, factor) in WORKER_MEANS.items():
         row[column] = pd.Series([worker.get(key) for worker in result.get("workers", [])], dtype=float).mean() * factor

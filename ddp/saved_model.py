@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
+from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -51,6 +52,17 @@ class SavedModel:
         self.titles = catalogue.get("titles")
         self._seen_starts, self._seen_items = catalogue["seen_starts"], catalogue["seen_items"]
 
+    @classmethod
+    def from_parts(
+        cls, tensors: dict[str, npt.NDArray[Any]], metadata: dict[str, str], catalogue: dict[str, npt.NDArray[Any]]
+    ) -> "SavedModel":
+        """Puts together what the two files hold. Raises KeyError or ValueError if they do not fit."""
+        num_users, dim = tensors["user_factors"].shape
+        model = CollabFiltering(num_users, len(tensors["item_factors"]), dim, biases="user_bias" in tensors)
+        for name, parameter in model.named_parameters():
+            parameter.data.copy_(torch.from_numpy(tensors[name]))
+        return cls(model, (float(metadata["rating_min"]), float(metadata["rating_max"])), catalogue)
+
     def predict(self, users: Sequence[int | str], items: Sequence[int | str]) -> npt.NDArray[np.float32]:
         """The predicted rating of each pair of the data's own ids, clipped to its scale. Raises KeyError for an unknown id."""
         user_rows = _positions(self.user_ids, users, "user")
@@ -85,14 +97,12 @@ def load_model(run_dir: str | Path) -> SavedModel:
             metadata = cast(dict[str, str], file.metadata())
         with np.load(directory / CATALOGUE_FILE, allow_pickle=False) as archive:
             catalogue = dict(archive.items())
-    except (OSError, SafetensorError, ValueError) as error:
+        saved = SavedModel.from_parts(tensors, metadata, catalogue)
+    except (OSError, EOFError, KeyError, ValueError, SafetensorError, BadZipFile) as error:
         raise DataError(
             f"{directory} holds no complete model ({error}); a finished run has {MODEL_FILE} and {CATALOGUE_FILE}"
         ) from None
-    num_users, dim = tensors["user_factors"].shape
-    model = CollabFiltering(num_users, len(tensors["item_factors"]), dim, biases="user_bias" in tensors)
-    model.load_state_dict({name: torch.from_numpy(tensor) for name, tensor in tensors.items()})
-    return SavedModel(model, (float(metadata["rating_min"]), float(metadata["rating_max"])), catalogue)
+    return saved
 
 
 def _positions(known: npt.NDArray[Any], ids: Sequence[int | str], kind: str) -> npt.NDArray[np.int64]:

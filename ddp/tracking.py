@@ -37,6 +37,9 @@ def pickle_s(account: Account) -> float:
 class Tracker:
     """Is told everything, and does nothing with it."""
 
+    def open(self) -> None:
+        """The run has its directory: something will come."""
+
     def started(self, message: Started) -> None:
         """A worker is about to train."""
 
@@ -73,6 +76,10 @@ class Everyone(Tracker):
 
     def __init__(self, trackers: Sequence[Tracker]) -> None:
         self.trackers = trackers
+
+    def open(self) -> None:
+        for tracker in self.trackers:
+            tracker.open()
 
     def listen(self, message: Message) -> None:
         for tracker in self.trackers:

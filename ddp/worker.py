@@ -137,9 +137,9 @@ def worker_loop(job: Job, exchange: Exchange, spawned_at: float) -> Iterator[Non
                     exchange.receive_into(worker.model.vector, round_index, spans)
             exchange.tell(replace(row, aggregate_received=received, account=spans.take()))
         exchange.tell(Finished(worker=job.worker, peak_rss_bytes=peak_rss_bytes()))
-    except Stopped:
+    except (Stopped, KeyboardInterrupt, GeneratorExit):
         raise
-    except Exception as error:
+    except BaseException as error:  # a thread that ended by SystemExit without a word would be waited for
         reason = f"{type(error).__name__}: {error}"
         raise WorkerError(job.worker, round_index, reason, traceback.format_exc()) from error
 

@@ -2,7 +2,6 @@
 
 import faulthandler
 import gc
-import multiprocessing
 import os
 import sys
 import threading
@@ -107,7 +106,7 @@ def left_behind(before: Held) -> list[str]:
 
 @contextmanager
 def check_leaks(directory: Path | None = None, deadline_s: float = LEAK_DEADLINE_S) -> Iterator[None]:
-    """Raises AssertionError when the block leaves something that is still there after `deadline_s`, or a *.part in `directory`."""
+    """Raises AssertionError if the block leaves something that is still there after `deadline_s`, or a *.part in `directory`."""
     before = Held.now()
     yield
     deadline = time.monotonic() + deadline_s
@@ -123,9 +122,10 @@ def check_leaks(directory: Path | None = None, deadline_s: float = LEAK_DEADLINE
 
 @pytest.fixture(scope="session", autouse=True)
 def _warm_up():
-    """What Python starts once and keeps: the tracker of shared resources, a process with a pipe to it."""
-    multiprocessing.get_context("spawn")
+    """Starts what Python starts once and keeps: the tracker of shared resources, a process with a pipe to it."""
     resource_tracker.ensure_running()
+    if torch := sys.modules.get("torch"):
+        torch.set_num_threads(1)  # as a run does: several threads only slow these small jobs down
 
 
 @pytest.fixture(autouse=True)
@@ -170,6 +170,11 @@ def make_config():
     return make
 
 
+def forget(backend):
+    """Empties a stopped backend: some descriptors live as long as it, and a traceback may keep it."""
+    vars(backend).clear()
+
+
 class Driven:
     """A run whose every step can be looked at. `look(moment, round_index, backend)` is called after gather, broadcast,
     evaluate (in the middle of the round) and finish; `prepare(backend)` before the start."""
@@ -182,7 +187,7 @@ class Driven:
         self.config, self.look, self.history = config, look or (lambda *_: None), History()
         self.prepared = ddp.experiment.prepare(config)
         self.jobs = jobs(self.prepared.jobs) if jobs else self.prepared.jobs
-        self.evaluate = evaluate or (lambda vector: self._evaluate(vector))
+        self.evaluate = evaluate or self._evaluate
         self.model = self.jobs[0].make_model()
         self.vectors = []
         self.messages = []
@@ -217,8 +222,8 @@ class Driven:
             self.look("finish", self.config.rounds - 1, backend)
         finally:
             backend.stop()
-            self.backend = None  # it holds some descriptors until it is garbage
-        self.look("stop", None, backend)
+            self.look("stop", None, backend)
+            forget(backend)
         return self
 
     def _watch(self, backend, step):
@@ -244,7 +249,7 @@ class Driven:
 
 @pytest.fixture(scope="session")
 def drive():
-    """`drive(config, ...)`: a `Driven`, run to its end."""
+    """`drive(config, ...)`: a `Driven` that was run to its end."""
     return lambda config, **options: Driven(config, **options).run()
 
 
@@ -252,3 +257,8 @@ def drive():
 def driven():
     """The class `Driven`, for a run that is to be started by the test."""
     return Driven
+
+
+@pytest.fixture(scope="session", name="forget")
+def _forget():
+    return forget

@@ -325,7 +325,6 @@ def test_a_refusal_names_the_key_the_value_and_what_is_allowed(case):
     assert isinstance(refusal.value, UserError)  # which ends with exit code 2, and no stack trace
 
 
-@pytest.mark.xfail(strict=True, reason="_unknown() suggests the very key that was refused when another option has it")
 def test_a_setting_of_another_option_is_not_suggested_to_the_one_who_wrote_it():
     with pytest.raises(ConfigError) as refusal:
         config_of("experiment=seed_thread", "backend=serial")

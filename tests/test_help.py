@@ -41,15 +41,7 @@ def test_every_scalar_is_there_with_its_value_and_what_it_means(name):
     assert line.endswith(comment)
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(name, marks=pytest.mark.xfail(strict=True, reason="the column is 18 wide, so is round_timeout=3600"))
-        if name == "round_timeout"
-        else name
-        for name in SCALARS
-    ],
-)
+@pytest.mark.parametrize("name", SCALARS)
 def test_a_scalar_stands_apart_from_what_it_means(name):
     assert re.search(rf"^  {name}={re.escape(as_written(SCALARS[name]))} +\S", help_text(), re.MULTILINE)
 
@@ -59,7 +51,9 @@ def test_every_group_and_every_option_is_there_with_its_first_line(group):
     shown = section(group)
     for path in (CONF / group).glob("*.yaml"):
         first = next(
-            line.removeprefix("# ") for line in path.read_text().splitlines() if line[0] == "#" and not line.startswith("# @package")
+            line.removeprefix("# ")
+            for line in path.read_text().splitlines()
+            if line[0] == "#" and not line.startswith("# @package")
         )
         assert len(first) > 10
         assert re.search(rf"^  {path.stem} +{re.escape(first)}$", shown, re.MULTILINE), path
@@ -68,7 +62,8 @@ def test_every_group_and_every_option_is_there_with_its_first_line(group):
 @pytest.mark.parametrize(("group", "option"), [(group, option) for group in OPTIONS for option in OPTIONS[group]])
 def test_every_setting_of_an_option_is_there_with_its_value(group, option):
     _, below = re.split(rf"^  {option} +.*\n", section(group), flags=re.MULTILINE)
-    settings = below.splitlines()[0]
+    settings = (below.splitlines() or [""])[0]
+    settings = settings if settings.startswith("   ") else ""  # the next option: this one has no settings
     values = yaml.safe_load((CONF / group / f"{option}.yaml").read_text())
     for name, value in values.items():
         if name != "name":
@@ -76,7 +71,6 @@ def test_every_setting_of_an_option_is_there_with_its_value(group, option):
     assert len(re.findall(rf"{group}\.\w+=", settings)) == len(values) - 1
 
 
-@pytest.mark.xfail(strict=True, reason="an option without settings leaves a line of spaces")
 def test_no_line_ends_in_spaces():
     assert [line for line in help_text().splitlines() if line != line.rstrip()] == []
 
@@ -87,7 +81,9 @@ def test_a_new_option_is_in_the_help_at_once(tmp_path):
     (tmp_path / "shape" / "round.yaml").write_text("# As a ball.\nname: round\nradius: 1.5\nhollow: false\nlid: null\n")
     text = help_text(tmp_path)
     assert re.search(r"^  workers=7 +how many$", text, re.MULTILINE)
-    assert re.search(r"^shape=\n  round +As a ball\.\n +shape\.radius=1\.5  shape\.hollow=false  shape\.lid=null$", text, re.MULTILINE)
+    assert re.search(
+        r"^shape=\n  round +As a ball\.\n +shape\.radius=1\.5  shape\.hollow=false  shape\.lid=null$", text, re.MULTILINE
+    )
     assert "hydra" not in text
     assert "backend=" not in text
 

@@ -6,8 +6,10 @@ as a handle to shared memory.) With `poll_interval_s: null` a pipe per worker ca
 """
 
 import multiprocessing
+import os
 import pickle
 import signal
+import threading
 import time
 from collections.abc import Callable, Sequence
 from multiprocessing import connection
@@ -106,7 +108,7 @@ class Processes(ConcurrentBackend):
         self._asked = [False] * self.num_workers  # for its job
 
     def start(self) -> None:
-        self.manager.start()
+        self.manager.start(_end_with_parent)
         self.shared = self.manager.dict()
         for job in self.jobs:
             ours, theirs = self.context.Pipe()
@@ -125,23 +127,23 @@ class Processes(ConcurrentBackend):
     def broadcast(self, round_index: int, vector: Vector, spans: Spans) -> None:
         _send(self.shared, aggregate_key(round_index), vector, spans)
         if self.poll_interval_s is None:
-            self._send_news(round_index)
+            for worker in range(self.num_workers):
+                self._send(worker, round_index)
         with spans("transfer"):
             drop_read(self.shared, self.num_workers, round_index)
 
     def _handle(self, message: Message) -> None:
         if isinstance(message, Asking):
-            self.pipes[message.worker].send(self.jobs[message.worker])
+            self._send(message.worker, self.jobs[message.worker])
             self._asked[message.worker] = True
         else:
             super()._handle(message)
 
-    def _send_news(self, round_index: int) -> None:
-        for worker, pipe in enumerate(self.pipes):
-            try:
-                pipe.send(round_index)
-            except BrokenPipeError as error:
-                raise self._death_of(worker) from error
+    def _send(self, worker: int, what: Job | int) -> None:
+        try:
+            self.pipes[worker].send(what)
+        except (BrokenPipeError, ConnectionResetError) as error:
+            raise self._death_of(worker) from error
 
     def stop(self) -> None:
         if all(self._finished):
@@ -158,7 +160,9 @@ class Processes(ConcurrentBackend):
         self.processes.clear()
         self.pipes.clear()
         if hasattr(self, "shared"):
+            del self.shared  # before the manager goes: the proxy then closes its connection
             self.manager.shutdown()
+            del self.manager
 
     def _messages(self, timeout_s: float) -> list[Message]:
         running = [worker for worker in range(self.num_workers) if not self._finished[worker]]
@@ -194,12 +198,12 @@ class Processes(ConcurrentBackend):
 
 
 def _drain(pipe: Connection) -> list[Message]:
-    """All messages that lie in the pipe; a closed one is empty, and the worker's sentinel tells why."""
+    """All whole messages that lie in the pipe. A closed one, or half a message, is none: the worker's sentinel tells why."""
     messages: list[Message] = []
     try:
         while pipe.poll():
             messages.append(pipe.recv())
-    except (EOFError, ConnectionResetError):
+    except (EOFError, OSError):
         pass
     return messages
 
@@ -210,8 +214,21 @@ def _join(processes: Sequence[SpawnProcess]) -> None:
         process.join(max(0.0, deadline - time.monotonic()))
 
 
+def _end_with_parent() -> None:
+    """Ends this process as soon as its parent is gone: whoever kills the parent does not want to look for its children."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, name="parent-watch", daemon=True).start()
+
+
 def _run(worker: int, shared: Store, pipe: Connection, poll_interval_s: float | None, spawned_at: float) -> None:
     """The whole life of a worker process."""
+    _end_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides what happens
     try:
         pipe.send(Asking(worker=worker))

@@ -1,0 +1,27 @@
+"""A run directory belongs to one run: how it is taken, and what its files are called."""
+
+import dataclasses
+from pathlib import Path
+
+import yaml
+
+from ddp.config import Config
+from ddp.errors import ConfigError
+
+CONFIG_FILE, RESULT_FILE, ROUNDS_FILE = "config.yaml", "result.json", "rounds.csv"
+
+
+def claim_run_directory(config: Config, output_dir: Path) -> None:
+    """Writes config.yaml, and thereby takes the directory: a second run that is given it is refused with ConfigError."""
+    output_dir.mkdir(parents=True, exist_ok=True)
+    try:
+        with (output_dir / CONFIG_FILE).open("x", encoding="utf-8") as file:
+            yaml.safe_dump(dataclasses.asdict(config), file, sort_keys=False)
+    except FileExistsError:
+        raise directory_taken(output_dir) from None
+
+
+def directory_taken(output_dir: Path) -> ConfigError:
+    """What to say of a directory that holds a run."""
+    message = "holds a run already; choose another directory (hydra.run.dir, hydra.sweep.dir), or remove this one"
+    return ConfigError("run directory", output_dir, message)

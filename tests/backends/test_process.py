@@ -1,0 +1,332 @@
+"""What only processes do: they die, they start without Hydra, and they must not outlive us. And: conftest.py's own checks."""
+
+import multiprocessing
+import os
+import pickle
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from ddp.backends import make_backend
+from ddp.backends.process import _drain
+from ddp.errors import WorkerError
+from ddp.experiment import prepare
+from ddp.messages import Asking, EpochDone, Finished
+from ddp.timing import Spans
+
+DEADLINE_S = 60.0
+REPOSITORY = Path(__file__).parent.parent.parent
+FINISHED = Finished(worker=0, peak_rss_bytes=None)
+ENDLESS = "local_epochs=1000000"
+
+
+def kill_and_wait(process):
+    os.kill(process.pid, signal.SIGKILL)
+    process.join(DEADLINE_S)
+
+
+# --- workers that die ----------------------------------------------------------------------------------
+
+
+def test_a_killed_worker_is_named_with_round_and_signal(make_config, driven, leaks):
+    """Worker 0 trains on meanwhile, with an hour's round_timeout: only the death itself can end the run."""
+    killed = []
+
+    def look(moment, round_index, backend):
+        message = attempt.messages[-1] if moment == "message" else None
+        if isinstance(message, EpochDone) and (message.worker, message.round_index) == (1, 1) and not killed:
+            killed.append(backend.processes[1].pid)
+            os.kill(killed[0], signal.SIGKILL)
+
+    # So many epochs that worker 1 is in the middle of round 1 when its first epoch there is heard of.
+    config = make_config("backend=process", "workers=2", "rounds=2", "local_epochs=300", "round_timeout=3600")
+    with leaks():
+        attempt = driven(config, look=look)
+        with pytest.raises(WorkerError, match=r"^worker 1 in round 1: the process died \(signal SIGKILL\)$") as caught:
+            attempt.run()
+    assert killed
+    assert (caught.value.worker, caught.value.round_index) == (1, 1)
+    assert len(attempt.vectors) == 1
+    assert not psutil.pid_exists(killed[0])
+
+
+class Leaves:
+    """Ends the worker that unpickles it."""
+
+    def __reduce__(self):
+        return sys.exit, (3,)
+
+
+def test_a_worker_process_that_exits_is_named_with_its_code(make_config, driven, leaks):
+    attempt = driven(make_config("backend=process", "workers=1", "round_timeout=3600"))
+    attempt.jobs[0].vector = Leaves()
+    with leaks(), pytest.raises(WorkerError, match=r"^worker 0 in round 0: the process died \(exit code 3\)$"):
+        attempt.run()
+
+
+@pytest.mark.xfail(strict=True, reason="a worker that dies between asking for its job and getting it raises BrokenPipeError")
+def test_a_worker_killed_while_it_waits_for_its_job_is_named(make_config, forget):
+    jobs = prepare(make_config("backend=process", "workers=1", "round_timeout=3600")).jobs
+    backend = make_backend(jobs, lambda message: None)
+    handle = backend._handle
+
+    def kill_first(message):
+        if isinstance(message, Asking):
+            kill_and_wait(backend.processes[0])
+        handle(message)
+
+    backend._handle = kill_first
+    failure = ""
+    try:
+        backend.start()
+    except Exception as error:  # not kept: its traceback holds the manager
+        failure = f"{type(error).__name__}: {error}"
+    finally:
+        backend.stop()
+        forget(backend)
+    assert failure == "WorkerError: worker 0 in round 0: the process died (signal SIGKILL)"
+
+
+@pytest.fixture
+def dead(make_config, forget):
+    """A backend whose worker 0 has published round 0 and exited with code 7; and the worker's end of the pipe."""
+    backend = make_backend(prepare(make_config("backend=process", "workers=1")).jobs, lambda message: None)
+    ours, theirs = backend.context.Pipe()
+    backend.pipes.append(ours)
+    backend.processes.append(backend.context.Process(target=os._exit, args=(7,)))
+    backend.processes[0].start()
+    backend.processes[0].join(DEADLINE_S)
+    backend.shared = {}
+    backend._published[0] = 0
+    yield backend, theirs
+    theirs.close()
+    del backend.shared  # there is no manager to be shut down
+    backend.stop()
+    forget(backend)
+
+
+def test_a_worker_that_is_dead_at_the_broadcast_is_named(dead):
+    backend, theirs = dead
+    theirs.close()
+    with pytest.raises(WorkerError, match=r"^worker 0 in round 1: the process died \(exit code 7\)$"):
+        backend.broadcast(0, np.zeros(3, np.float32), Spans())
+
+
+def test_a_worker_that_is_dead_at_the_broadcast_with_unread_news_is_named(dead):
+    backend, theirs = dead
+    backend.pipes[0].send(0)  # of a round that the worker gave up: it read no news any more
+    theirs.close()
+    with pytest.raises(WorkerError, match=r"^worker 0 in round 1: the process died \(exit code 7\)$"):
+        backend.broadcast(0, np.zeros(3, np.float32), Spans())
+
+
+def test_what_a_dead_worker_said_is_heard_before_its_death(dead):
+    backend, theirs = dead
+    said = [EpochDone(worker=0, round_index=1, epoch=epoch) for epoch in range(3)]
+    for message in said:
+        theirs.send(message)
+    theirs.close()
+    assert backend._messages(DEADLINE_S) == said
+    with pytest.raises(WorkerError, match="exit code 7"):
+        backend._messages(DEADLINE_S)
+
+
+def test_a_worker_may_be_gone_once_it_has_finished(dead):
+    backend, theirs = dead
+    theirs.send(FINISHED)
+    theirs.close()
+    backend.finish(DEADLINE_S)
+
+
+@pytest.mark.xfail(
+    strict=True, reason="_drain: half a message ends in OSError, which is neither EOFError nor ConnectionResetError"
+)
+def test_half_a_message_of_a_killed_worker_is_no_message():
+    """A long one (a traceback) is written in several pieces; SIGKILL may come between them."""
+    ours, theirs = multiprocessing.get_context("spawn").Pipe()
+    with ours:
+        theirs.send(FINISHED)
+        os.write(theirs.fileno(), struct.pack("!i", 100_000) + b"the first piece")
+        theirs.close()
+        assert _drain(ours) == [FINISHED]
+
+
+@pytest.mark.xfail(strict=True, reason="stop() keeps the manager's process handle and the proxy's connection")
+def test_a_stopped_backend_holds_no_descriptor(make_config, forget):
+    backend = make_backend(prepare(make_config("backend=process")).jobs, lambda message: None)
+    before = psutil.Process().num_fds()
+    backend.manager.start()
+    backend.shared = backend.manager.dict()
+    backend.shared["key"] = 1
+    backend.stop()
+    try:
+        assert psutil.Process().num_fds() == before
+    finally:
+        forget(backend)
+
+
+# --- a process of its own ------------------------------------------------------------------------------
+
+
+SCRIPT = """
+import pickle, sys
+from pathlib import Path
+
+
+def main():
+    from ddp.experiment import run
+    from ddp.tracking import Tracker
+
+    class Tells(Tracker):
+        def epoch(self, message):
+            print("training", flush=True)
+
+    with open(sys.argv[1], "rb") as file:
+        config = pickle.load(file)
+    result = run(config, Path(sys.argv[2]), [Tells()])
+    assert "hydra" not in sys.modules and "omegaconf" not in sys.modules
+    print(result.status, len(result.history.worker_rounds))
+
+
+if __name__ == "__main__":
+    main()
+"""
+
+
+def start_script(config, folder, poisoned=()):
+    """Runs the job in a Python of its own, in which the `poisoned` packages cannot be imported."""
+    (folder / "script.py").write_text(SCRIPT)
+    (folder / "config.pickle").write_bytes(pickle.dumps(config))
+    for package in poisoned:
+        (folder / "poison" / package).mkdir(parents=True)
+        (folder / "poison" / package / "__init__.py").write_text(f"raise ImportError('{package} must not be imported')")
+    path = os.pathsep.join([str(folder / "poison"), str(REPOSITORY)])
+    return subprocess.Popen(
+        [sys.executable, str(folder / "script.py"), str(folder / "config.pickle"), str(folder / "run")],
+        env=os.environ | {"PYTHONPATH": path},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_a_run_needs_no_hydra(make_config, tmp_path):
+    config = make_config("backend=process", "workers=1")
+    with start_script(config, tmp_path, ("hydra", "omegaconf")) as script:
+        output, errors = script.communicate(timeout=DEADLINE_S)
+    assert output.splitlines()[-1] == "ok 2", errors
+    assert (script.returncode, errors) == (0, "")
+
+
+def test_poison_works(tmp_path):
+    with start_script(None, tmp_path, ("hydra", "ddp")) as script:
+        errors = script.communicate(timeout=DEADLINE_S)[1]
+    assert "ddp must not be imported" in errors
+
+
+def test_a_worker_process_imports_only_what_it_needs():
+    """Each import is paid by every worker, at its start."""
+    unwanted = {"hydra", "omegaconf", "pandas", "rich", "yaml", "tensorboard", "ddp.launch", "ddp.experiment"}
+    code = f"import sys, ddp.backends.process, ddp.worker; print(sorted({unwanted} & set(sys.modules)))"
+    output = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    assert output.stdout.strip() == "[]"
+
+
+@pytest.fixture(scope="module")
+def orphans(make_config, tmp_path_factory):
+    """The manager's process and a worker's after their parent was killed: which are still running."""
+    config = make_config("backend=process", "workers=1", ENDLESS)
+    with start_script(config, tmp_path_factory.mktemp("orphans")) as script:
+        assert script.stdout.readline() == "training\n", script.stderr.read()
+        family = psutil.Process(script.pid).children(recursive=True)
+        spawned = [process for process in family if "spawn_main" in " ".join(process.cmdline())]
+        manager, worker = sorted(spawned, key=psutil.Process.create_time)
+        try:
+            script.kill()
+            psutil.wait_procs([worker], timeout=DEADLINE_S)
+            psutil.wait_procs([manager], timeout=3)
+            yield {"manager": manager.is_running(), "worker": worker.is_running()}
+        finally:
+            for process in family:
+                if process.is_running():
+                    process.kill()
+            psutil.wait_procs(family, timeout=DEADLINE_S)
+
+
+def test_a_worker_ends_when_the_main_process_is_killed(orphans):
+    assert not orphans["worker"]
+
+
+@pytest.mark.xfail(strict=True, reason="nobody tells the manager's process that its parent is gone: it stays for ever")
+def test_the_manager_ends_when_the_main_process_is_killed(orphans):
+    assert not orphans["manager"]
+
+
+# --- the checks of conftest.py -------------------------------------------------------------------------
+
+
+def test_a_left_thread_is_found(leaks):
+    release = threading.Event()
+    thread = threading.Thread(target=release.wait, name="forgotten")
+    with pytest.raises(AssertionError, match="thread forgotten"), leaks(deadline_s=0):
+        thread.start()
+    release.set()
+    thread.join()
+
+
+def test_a_left_process_is_found(leaks):
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        with pytest.raises(AssertionError, match=r"process \d+ .* -c input\(\)"), leaks(deadline_s=0):
+            other = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+        other.kill()
+        other.communicate()
+        process.communicate(b"\n")
+
+
+def test_a_left_descriptor_is_found(leaks, tmp_path):
+    with pytest.raises(AssertionError, match=r"1 descriptors, among .*forgotten"), leaks(deadline_s=0):
+        file = (tmp_path / "forgotten").open("w")
+    file.close()
+
+
+@pytest.mark.skipif(not Path("/dev/shm").exists(), reason="no /dev/shm here")
+def test_left_shared_memory_is_found(leaks):
+    segment = Path(f"/dev/shm/ddp-test-{os.getpid()}")
+    with pytest.raises(AssertionError, match=f"shared memory {segment.name}"), leaks(deadline_s=0):
+        segment.write_text("forgotten")
+    segment.unlink()
+
+
+def test_a_left_part_is_found(leaks, tmp_path):
+    (tmp_path / "run").mkdir()
+    part = tmp_path / "run" / ".result.json.0.part"
+    with pytest.raises(AssertionError, match=r"result\.json\.0\.part"), leaks(tmp_path, deadline_s=0):
+        part.touch()
+    part.unlink()
+
+
+def test_what_ends_in_time_is_no_leak(leaks):
+    release = threading.Event()
+    with leaks(deadline_s=DEADLINE_S):
+        threading.Timer(0.01, release.set).start()
+        threading.Thread(target=release.wait).start()
+
+
+def test_the_watchdog_shows_the_stacks_and_ends_the_run(tmp_path):
+    shutil.copy(REPOSITORY / "tests" / "conftest.py", tmp_path)
+    (tmp_path / "test_hang.py").write_text(
+        "import threading, pytest\n@pytest.mark.watchdog(0.5)\ndef test_hang():\n    threading.Event().wait(100)\n"
+    )
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:timeout", str(tmp_path)]
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=DEADLINE_S)
+    assert ended.returncode == 1
+    assert "Timeout (0:00:00.500000)!" in ended.stderr
+    assert "in test_hang" in ended.stderr

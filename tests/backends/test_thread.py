@@ -1,0 +1,254 @@
+"""What only threads do: late aggregates and late workers at a moment that the test chooses."""
+
+import threading
+
+import numpy as np
+import pytest
+import torch
+
+from ddp.averaging import weighted_mean, worker_weights
+from ddp.backends import make_backend
+from ddp.backends.store import aggregate_key
+from ddp.errors import WorkerError
+from ddp.experiment import prepare
+from ddp.messages import Published, WorkerRound
+from ddp.timing import Spans
+from ddp.trainers import make_trainer
+
+DEADLINE_S = 60.0
+MODES = {"notified": "backend.poll_interval_s=null", "polling": "backend.poll_interval_s=0.001"}
+
+
+@pytest.fixture(params=MODES)
+def mode(request):
+    return "backend=thread", MODES[request.param]
+
+
+def on_tell(exchange, told):
+    """Calls `told(message)` when the worker's message has gone its real way."""
+    tell = exchange.tell
+
+    def telling(message):
+        tell(message)
+        told(message)
+
+    exchange.tell = telling
+
+
+class Rounds:
+    """Lets the test wait until every worker has sent a message of `kind` for a round."""
+
+    def __init__(self, backend, kind):
+        self.told = set()
+        self.changed = threading.Condition()
+        self.kind = kind
+        for exchange in backend.exchanges:
+            on_tell(exchange, self._note)
+
+    def _note(self, message):
+        if isinstance(message, self.kind):
+            with self.changed:
+                self.told.add((message.worker, message.round_index))
+                self.changed.notify_all()
+
+    def wait(self, workers, round_index):
+        with self.changed:
+            assert self.changed.wait_for(lambda: {(w, round_index) for w in workers} <= self.told, DEADLINE_S)
+
+
+def patch_epoch(monkeypatch, jobs, worker, before_epoch):
+    """Calls `before_epoch(number)` in that worker before its epochs, counted over all rounds; the trainer is the real one."""
+
+    def making(options, model, train):
+        trainer = make_trainer(options, model, train)
+        if train is jobs[worker].shard.train:
+            real, number = trainer.epoch, iter(range(10**9))
+
+            def epoch(order):
+                before_epoch(next(number))
+                return real(order)
+
+            trainer.epoch = epoch
+        return trainer
+
+    monkeypatch.setattr("ddp.worker.make_trainer", making)
+
+
+# --- a late aggregate ----------------------------------------------------------------------------------
+
+
+def test_a_worker_whose_aggregate_is_late_goes_on_with_its_own_model(make_config, drive, mode):
+    config = make_config("agg_timeout=0.02", "workers=2", "rounds=3", "select_on=last", *mode)
+    rounds, sizes = [], []
+
+    def hold_back(backend):
+        gave_up, broadcast = Rounds(backend, WorkerRound), backend.broadcast
+
+        def late(round_index, vector, spans):
+            gave_up.wait(range(2), round_index)
+            broadcast(round_index, vector, spans)
+
+        backend.broadcast = late
+
+    def look(moment, round_index, backend):
+        if moment in ("broadcast", "finish"):
+            rounds.append(round_index)
+            sizes.append({key for key in backend.shared if key.startswith("agg")})
+
+    run = drive(config, prepare=hold_back, look=look)
+    assert [row.aggregate_received for row in run.history.worker_rounds] == [False] * 6
+    assert [row.round_index for row in run.history.worker(1)] == [0, 1, 2]
+    assert all(not any(path.startswith("receive") for path in row.account.seconds) for row in run.history.worker_rounds)
+    assert sizes == [{aggregate_key(round_index)} for round_index in rounds]
+
+    # The reference: workers that have never heard of each other.
+    alone = [prepare(config).jobs[worker] for worker in range(2)]
+    for round_index, vector in enumerate(run.vectors):
+        trained = [train_alone(job, round_index + 1) for job in alone]
+        losses = [run.history.worker(worker)[round_index].valid.mse for worker in range(2)]
+        weights = worker_weights(config.aggregation, [len(job.shard.train) for job in alone], losses)
+        assert vector.tobytes() == weighted_mean(trained, weights).tobytes()
+
+
+def train_alone(job, rounds):
+    from ddp import seeding
+
+    model = job.make_model()
+    trainer = make_trainer(job.config.trainer, model, job.shard.train)
+    for round_index in range(rounds):
+        order = seeding.stream(job.config.seed, "order", job.worker, round_index)
+        for _ in range(job.config.local_epochs):
+            trainer.epoch(order)
+    return model.vector
+
+
+# --- a late worker -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("late", [0, 1, 2])
+def test_a_late_worker_is_named_with_its_round(make_config, monkeypatch, mode, late):
+    config = make_config("rounds=3", "local_epochs=2", *mode)
+    jobs, release = prepare(config).jobs, threading.Event()
+    patch_epoch(monkeypatch, jobs, late, lambda number: number < 3 or release.wait(DEADLINE_S))  # the second epoch of round 1
+    backend = make_backend(jobs, lambda message: None)
+    published = Rounds(backend, Published)
+    try:
+        backend.start()
+        updates = backend.gather(0, DEADLINE_S, Spans())
+        assert [(update.worker, update.round_index) for update in updates] == [(0, 0), (1, 0), (2, 0)]
+        backend.broadcast(0, updates[0].vector, Spans())
+        published.wait({0, 1, 2} - {late}, 1)
+        with pytest.raises(WorkerError, match=f"^worker {late} in round 1: nothing was heard of it within round_timeout=0.01 s$"):
+            backend.gather(1, 0.01, Spans())
+    finally:
+        release.set()
+        backend.stop()
+    assert backend.shared == {}
+
+
+def test_round_timeout_of_the_config_is_what_the_aggregator_waits(make_config, driven, monkeypatch, mode):
+    release = threading.Event()
+    attempt = driven(make_config("round_timeout=0.25", *mode))
+    patch_epoch(monkeypatch, attempt.jobs, 0, lambda number: release.wait(DEADLINE_S))
+    stop = attempt.backend.stop
+
+    def release_and_stop():
+        release.set()
+        stop()
+
+    attempt.backend.stop = release_and_stop
+    with pytest.raises(WorkerError, match=r"^worker 0 in round 0: nothing was heard of it within round_timeout=0.25 s$"):
+        attempt.run()
+
+
+def test_finish_waits_for_the_last_rows(make_config, monkeypatch, mode):
+    config = make_config("rounds=1", *mode)
+    backend = make_backend(prepare(config).jobs, lambda message: None)
+    release = threading.Event()
+    receive = backend.exchanges[2].receive_into
+    monkeypatch.setattr(backend.exchanges[2], "receive_into", lambda *args: release.wait(DEADLINE_S) and receive(*args))
+    try:
+        backend.start()
+        backend.broadcast(0, backend.gather(0, DEADLINE_S, Spans())[0].vector, Spans())
+        while any(backend.threads[worker].is_alive() for worker in (0, 1)):
+            backend.threads[0].join(DEADLINE_S)
+            backend.threads[1].join(DEADLINE_S)
+        with pytest.raises(WorkerError, match=r"^worker 2 in round 0: nothing was heard of it"):
+            backend.finish(0.01)
+        release.set()
+        backend.finish(DEADLINE_S)
+    finally:
+        release.set()
+        backend.stop()
+
+
+# --- failures and the end ------------------------------------------------------------------------------
+
+
+def test_a_failure_in_a_later_round_names_that_round(make_config, driven, monkeypatch, mode):
+    def fail(number):
+        if number == 5:
+            raise ZeroDivisionError("in epoch 5")
+
+    attempt = driven(make_config("rounds=4", "local_epochs=2", *mode))
+    patch_epoch(monkeypatch, attempt.jobs, 1, fail)
+    with pytest.raises(WorkerError, match=r"^worker 1 in round 2: ZeroDivisionError: in epoch 5") as caught:
+        attempt.run()
+    assert len(attempt.vectors) == 2
+    assert caught.value.remote_traceback.rstrip().endswith("ZeroDivisionError: in epoch 5")
+
+
+@pytest.mark.xfail(strict=True, reason="Threads never looks whether a thread is alive: only round_timeout ends the wait")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_thread_that_ends_without_a_word_is_noticed(make_config, driven, monkeypatch):
+    def leave(number):
+        raise SystemExit(3)
+
+    attempt = driven(make_config("backend=thread", "round_timeout=2"))
+    patch_epoch(monkeypatch, attempt.jobs, 1, leave)
+    with pytest.raises(WorkerError, match=r"^worker 1 in round 0: (?!nothing was heard)"):
+        attempt.run()
+
+
+def test_stop_ends_workers_that_wait(make_config, mode):
+    backend = make_backend(prepare(make_config("agg_timeout=3600", *mode)).jobs, lambda message: None)
+    backend.start()
+    try:
+        backend.gather(0, DEADLINE_S, Spans())
+        assert all(thread.is_alive() for thread in backend.threads)
+    finally:
+        backend.stop()
+    assert not any(thread.is_alive() for thread in backend.threads)
+    assert backend.shared == {}
+
+
+def test_stop_ends_workers_that_train(make_config, mode):
+    first = threading.Event()
+    backend = make_backend(prepare(make_config("local_epochs=1000000", *mode)).jobs, lambda message: None)
+    on_tell(backend.exchanges[0], lambda message: first.set())
+    backend.start()
+    try:
+        assert first.wait(DEADLINE_S)
+    finally:
+        backend.stop()
+    assert not any(thread.is_alive() for thread in backend.threads)
+
+
+def test_workers_compute_with_the_torch_threads_of_the_config(make_config, monkeypatch, tmp_path):
+    from ddp.experiment import run
+
+    seen = []
+
+    def making(options, model, train):
+        seen.append((threading.current_thread().name, torch.get_num_threads()))
+        return make_trainer(options, model, train)
+
+    monkeypatch.setattr("ddp.worker.make_trainer", making)
+    run(make_config("torch_threads=3", "backend=thread"), tmp_path / "run", [])
+    assert sorted(seen) == [("worker-0", 3), ("worker-1", 3), ("worker-2", 3)]
+
+
+def test_all_workers_start_from_the_same_state_and_leave_it_alone(make_config, drive):
+    starts = []
+    run = drive(make_config("backend=thread"), jobs=lambda jobs: starts.append(jobs[0].vector.copy()) or jobs)
+    assert all(np.array_equal(job.vector, starts[0]) for job in run.jobs)

@@ -1,0 +1,357 @@
+"""The command as a person runs it: `python train.py ...` in a directory of its own, everything real."""
+
+import csv
+import itertools
+import json
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from ddp.config import OPTIONS
+
+TRAIN = Path(__file__).parent.parent / "train.py"
+SMALL = (
+    *("data=synthetic", "data.num_users=60", "data.num_items=40", "data.num_ratings=1200", "data.popularity=0.3"),
+    *("model=tiny", "trainer.batch_size=64", "workers=3", "rounds=2", "local_epochs=2", "tensorboard=false"),
+)
+RESULT_FILES = {"config.yaml", "result.json", "rounds.csv", "model.safetensors", "catalogue.npz"}
+TIMEOUT_S = 100
+# A Hydra callback that writes down what each job returned to Hydra: that is what its sweepers optimise.
+SPY = """
+from pathlib import Path
+from hydra.experimental.callback import Callback
+
+class Spy(Callback):
+    def on_job_end(self, config, job_return, **kwargs):
+        Path(config.hydra.runtime.output_dir, "returned.txt").write_text(repr(job_return.return_value))
+"""
+SPYING = "+hydra.callbacks.spy._target_=spying.Spy"
+
+
+def environment(directory: Path) -> dict[str, str]:
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("HYDRA", "PYTEST", "COLUMNS", "FORCE_COLOR"))}
+    return kept | {"PYTHONPATH": str(directory)}
+
+
+def train(directory: Path, *arguments: str, flags: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *flags, TRAIN, *arguments],
+        cwd=directory, env=environment(directory), capture_output=True, text=True, timeout=TIMEOUT_S, check=False,
+    )  # fmt: skip
+
+
+def read_json(path: Path) -> dict:
+    return json.loads((path / "result.json").read_text(encoding="utf-8"))
+
+
+def read_csv(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def contents(directory: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(directory)): path.read_bytes() for path in directory.rglob("*") if path.is_file()}
+
+
+def only_message(ended: subprocess.CompletedProcess[str]) -> str:
+    """What a refused command said: one message on standard error, and nothing that looks like a crash."""
+    assert ended.returncode == 2, ended
+    assert ended.stdout == ""
+    assert ended.stderr.startswith("error: ")
+    assert ended.stderr.count("error: ") == 1
+    assert "Traceback" not in ended.stderr
+    assert 'File "' not in ended.stderr
+    return ended.stderr.removeprefix("error: ").rstrip("\n")
+
+
+# --- one run ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory) -> Path:
+    directory = tmp_path_factory.mktemp("home")
+    (directory / "spying.py").write_text(SPY)
+    return directory
+
+
+@pytest.fixture(scope="module")
+def single(home):
+    return train(home, *SMALL, "tensorboard=true", "hydra.run.dir=runs/one", SPYING)
+
+
+def test_a_run_ends_well_and_leaves_its_files(home, single):
+    assert (single.returncode, single.stderr) == (0, "")
+    directory = home / "runs" / "one"
+    names = {path.name for path in directory.iterdir()}
+    (events,) = {name for name in names if "tfevents" in name}
+    assert names == {*RESULT_FILES, "ddp_thread_results.pkl", events, ".hydra", "returned.txt"}
+    result = read_json(directory)
+    assert (result["status"], result["error"], result["rounds_completed"]) == ("ok", None, 2)
+    assert result["config"]["workers"] == 3
+    assert result["command"][1:] == [*SMALL, "tensorboard=true", "hydra.run.dir=runs/one", SPYING]
+    assert {path.name for path in home.iterdir()} - {"__pycache__"} == {"runs", "spying.py"}
+
+
+def test_the_score_is_the_last_aggregates(home, single):
+    directory = home / "runs" / "one"
+    last = [row for row in read_csv(directory / "rounds.csv") if row["who"] == "aggregated"][-1]
+    assert read_json(directory)["rmse"]["test"] == float(last["test_rmse"])
+    assert f"test {float(last['test_rmse']):.4f}" in single.stdout
+
+
+def test_the_score_is_what_hydra_is_given(home, single):
+    assert (home / "runs" / "one" / "returned.txt").read_text() == repr(read_json(home / "runs" / "one")["rmse"]["test"])
+
+
+def test_what_is_piped_has_one_line_a_round_and_no_escape_codes(single):
+    assert re.findall(r"^round (\d+)/2 .*\d s$", single.stdout, re.MULTILINE) == ["1", "2"]
+    assert not re.search(r"[\x1b\r\x08]", single.stdout + single.stderr)
+    for name in ("worker_0", "worker_1", "worker_2", "runs/one"):
+        assert name in single.stdout
+
+
+def test_a_directory_that_holds_a_run_is_refused_and_left_alone(home, single):
+    directory = home / "runs" / "one"
+    before = contents(directory)
+    message = only_message(train(home, *SMALL, "seed=1", "hydra.run.dir=runs/one"))
+    assert "runs/one" in message
+    assert "hydra.run.dir" in message
+    assert contents(directory) == before
+
+
+def test_a_refusal_on_a_terminal_gives_the_cursor_back(home, single):
+    ours, theirs = pty.openpty()
+    try:
+        process = subprocess.Popen(
+            [sys.executable, TRAIN, *SMALL, "hydra.run.dir=runs/one"],
+            cwd=home, env=environment(home) | {"TERM": "xterm"}, stdin=theirs, stdout=theirs, stderr=theirs,
+        )  # fmt: skip
+        os.close(theirs)
+        shown = b""
+        try:
+            while part := os.read(ours, 65536):
+                shown += part
+        except OSError:  # how a terminal ends on Linux
+            pass
+        assert process.wait(TIMEOUT_S) == 2
+    finally:
+        os.close(ours)
+    assert b"holds a run already" in shown
+    assert shown.count(b"\x1b[?25l") == shown.count(b"\x1b[?25h")
+
+
+# --- mistakes ---------------------------------------------------------------------------------------------
+
+MISTAKES = [
+    (("worker=3",), "worker: ", "did you mean workers"),
+    (("trainer.learning_rate=3",), "trainer.learning_rate: ", "no such setting"),
+    (("backend=foo",), "backend/foo", "serial", "thread", "process"),
+    (("experiment=foo",), "experiment/foo", "seed_thread", "seed_process"),
+    (("workers=two",), "workers=two: ", "expected int"),
+    (("workers=0",), "workers=0: ", "at least 1"),
+    (("workers=1,2",), "workers=1,2", "--multirun"),
+    (("workers=[",), "'['"),
+    (("data=csv",), "data.path=None: ", "data.path=FILE"),
+    (("-m", "workers=1,2", "worker=3"), "worker: ", "did you mean workers"),
+    (("-m", "backend=serial,foo"), "backend/foo", "serial", "thread", "process"),
+    (("-m", "workers=glob(*)"), "no job"),
+]
+
+
+@pytest.mark.parametrize("case", MISTAKES, ids=lambda case: " ".join(case[0]))
+def test_a_mistake_is_one_message(tmp_path, case):
+    arguments, *fragments = case
+    ended = train(tmp_path, *arguments, flags=("-X", "importtime"))
+    lines = ended.stderr.splitlines(keepends=True)
+    imported = {line.split("|")[-1].strip() for line in lines if line.startswith("import time:")}
+    assert "hydra.main" in imported
+    assert "torch" not in imported  # it answers at once
+    ended.stderr = "".join(line for line in lines if not line.startswith("import time:"))
+    if "-m" in arguments:
+        ended.stdout = re.sub(r"^\[.*\]\[HYDRA\] .*\n", "", ended.stdout, flags=re.MULTILINE)
+    message = only_message(ended)
+    assert [fragment for fragment in fragments if fragment not in message] == [], message
+
+
+def test_a_group_that_is_null_is_one_message(tmp_path):
+    assert "backend" in only_message(train(tmp_path, "backend=null"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fragments"),
+    [
+        ((*SMALL, "workers=1300"), ("workers=1300", "912")),
+        (("data=csv", "data.path=nowhere.csv"), ("nowhere.csv", "no such file")),
+    ],
+    ids=["more workers than ratings", "no such file"],
+)
+def test_a_mistake_that_only_the_data_shows_is_one_message_too(tmp_path, arguments, fragments):
+    message = only_message(train(tmp_path, *arguments, "hydra.run.dir=run"))
+    assert [fragment for fragment in fragments if fragment not in message] == [], message
+    result = read_json(tmp_path / "run")
+    assert result["status"] == "failed"
+    assert message in result["error"]
+
+
+# --- sweeps -----------------------------------------------------------------------------------------------
+
+
+def jobs_of(directory: Path) -> list[Path]:
+    return sorted((path.parent for path in directory.rglob("result.json")), key=lambda path: int(path.name))
+
+
+@pytest.fixture(scope="module")
+def grid(home):
+    return train(
+        home, "-m", *SMALL, "backend=thread,serial", "workers=1,2", "display=none", "hydra.sweep.dir=sweeps/grid", SPYING
+    )
+
+
+def test_a_sweep_runs_every_combination(home, grid):
+    assert (grid.returncode, grid.stderr) == (0, "")
+    jobs = [read_json(job) for job in jobs_of(home / "sweeps" / "grid")]
+    told = [(job["config"]["backend"]["name"], job["config"]["workers"]) for job in jobs]
+    assert sorted(told) == sorted(itertools.product(["thread", "serial"], [1, 2]))
+    assert {job["status"] for job in jobs} == {"ok"}
+    by_setting = dict(zip(told, (job["rmse"]["test"] for job in jobs), strict=True))
+    for workers in (1, 2):
+        assert by_setting["thread", workers] == by_setting["serial", workers]
+    assert by_setting["serial", 1] != by_setting["serial", 2]
+
+
+def test_a_sweep_ends_with_a_table_and_writes_it(home, grid):
+    table = read_csv(home / "sweeps" / "grid" / "sweep.csv")
+    jobs = [read_json(job)["config"] for job in jobs_of(home / "sweeps" / "grid")]
+    assert len(table) == 4
+    assert [(row["status"], row["backend"], int(row["workers"])) for row in table] == [
+        ("ok", job["backend"]["name"], job["workers"]) for job in jobs
+    ]
+    end = grid.stdout[grid.stdout.index("4 runs") :]
+    assert re.findall(r"sweeps/grid/(\d)\b", end) == ["0", "1", "2", "3"]
+    for row in table:
+        assert f"{float(row['test_rmse']):.4f}" in end
+    assert "sweep.csv" in end
+
+
+def test_every_job_of_a_sweep_returns_its_score(home, grid):
+    for job in jobs_of(home / "sweeps" / "grid"):
+        assert (job / "returned.txt").read_text() == repr(read_json(job)["rmse"]["test"])
+
+
+def test_a_sweep_into_the_directory_of_another_is_refused_and_leaves_it_alone(home, grid):
+    directory = home / "sweeps" / "grid"
+    before = contents(directory)
+    message = only_message(train(home, "-m", *SMALL, "backend=thread,serial", "workers=1,2", "hydra.sweep.dir=sweeps/grid"))
+    assert "sweeps/grid" in message
+    assert "hydra.sweep.dir" in message
+    assert contents(directory) == before
+
+
+@pytest.fixture(scope="module")
+def failing(home):
+    """A job that diverges, one that is refused, one that is well."""
+    return train(home, "-m", *SMALL, "trainer.lr=1e30,0,0.02", "display=none", "hydra.sweep.dir=sweeps/failing", SPYING)
+
+
+def test_a_job_that_fails_does_not_stop_the_others_and_the_sweep_says_so(home, failing):
+    assert failing.returncode == 1
+    assert "Traceback" not in failing.stdout + failing.stderr
+    assert failing.stderr.splitlines()[-1] == "error: 2 of 3 jobs did not succeed"
+    assert "trainer.lr=0.0: " in failing.stderr
+    assert "worker 0" in failing.stderr
+    table = read_csv(home / "sweeps" / "failing" / "sweep.csv")
+    assert [row["status"] for row in table] == ["failed", "no result", "ok"]
+    assert table[0]["error"].startswith("AggregationError")
+    assert "AggregationError" in failing.stdout
+    assert "3 runs" in failing.stdout
+
+
+def test_a_failed_job_returns_nan(home, failing):
+    directory = home / "sweeps" / "failing"
+    assert [(directory / str(job) / "returned.txt").read_text() for job in range(2)] == ["nan", "nan"]
+    assert float((directory / "2" / "returned.txt").read_text()) > 0
+
+
+def test_a_sweep_in_which_only_settings_were_wrong_is_the_users_mistake(tmp_path):
+    ended = train(tmp_path, "-m", "workers=0,two", "hydra.sweep.dir=sweep")
+    assert ended.returncode == 2
+    assert "workers=0: " in ended.stderr
+    assert "workers=two: " in ended.stderr
+    assert [row["status"] for row in read_csv(tmp_path / "sweep" / "sweep.csv")] == ["no result"] * 2
+
+
+@pytest.fixture(scope="module")
+def backends(home):
+    return train(
+        home, "sweep=backends", *SMALL, "workers=1", "rounds=1", "local_epochs=1", "display=none", "hydra.sweep.dir=sweeps/b"
+    )
+
+
+def test_a_named_sweep_is_a_multirun(home, backends):
+    assert (backends.returncode, backends.stderr) == (0, "")
+    jobs = [read_json(job) for job in jobs_of(home / "sweeps" / "b")]
+    assert {job["config"]["backend"]["name"] for job in jobs} == set(OPTIONS["backend"])
+    assert len(jobs) == len(OPTIONS["backend"])
+    assert len({job["rmse"]["test"] for job in jobs}) == 1  # bit for bit
+    for job in jobs_of(home / "sweeps" / "b"):
+        assert (job / f"ddp_{read_json(job)['config']['backend']['name']}_results.pkl").exists()
+
+
+# --- Ctrl-C -----------------------------------------------------------------------------------------------
+
+
+def survivors(processes: list[psutil.Process]) -> list[psutil.Process]:
+    """Those that still run after ten seconds. (A zombie has ended: it waits for the init of this machine, not for us.)"""
+
+    def runs(process: psutil.Process) -> bool:
+        try:
+            return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            return False
+
+    deadline = time.monotonic() + 10
+    while (running := [process for process in processes if runs(process)]) and time.monotonic() < deadline:
+        psutil.wait_procs(running, timeout=0.05)
+    return running
+
+
+@pytest.mark.parametrize("case", ["thread", "process", "sweep"])
+def test_ctrl_c_ends_everything_and_the_result_says_so(tmp_path, case):
+    arguments = [*SMALL, "workers=2", "rounds=100000", "display=lines"]
+    if case == "sweep":
+        arguments = ["-m", *arguments, "backend=thread", "seed=0,1", "hydra.sweep.dir=run"]
+    else:
+        arguments += [f"backend={case}", "hydra.run.dir=run"]
+    process = subprocess.Popen(
+        [sys.executable, TRAIN, *arguments],
+        cwd=tmp_path, env=environment(tmp_path), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        start_new_session=True,
+    )  # fmt: skip
+    try:
+        assert next(line for line in process.stdout if line.startswith("round 1/"))
+        descendants = psutil.Process(process.pid).children(recursive=True)
+        assert len(descendants) >= (3 if case == "process" else 0)  # two workers and the manager
+        os.killpg(process.pid, signal.SIGINT)
+        _, errors = process.communicate(timeout=TIMEOUT_S)
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+    assert process.returncode == 130
+    assert "Traceback" not in errors
+    assert errors.splitlines()[0].startswith("error: interrupted")
+    assert survivors(descendants) == []
+    directory = tmp_path / "run" / "0" if case == "sweep" else tmp_path / "run"
+    result = read_json(directory)
+    assert (result["status"], result["error"]) == ("interrupted", None)
+    aggregates = [row for row in read_csv(directory / "rounds.csv") if row["who"] == "aggregated"]
+    assert result["rounds_completed"] == len(aggregates) >= 1
+    assert not (tmp_path / "run" / "1").exists()

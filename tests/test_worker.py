@@ -1,0 +1,201 @@
+"""A worker's loop: which state it publishes, what it tells, and where its seconds go."""
+
+import time
+
+import numpy as np
+import pytest
+
+from ddp import seeding
+from ddp.averaging import worker_weights
+from ddp.backends.serial import Serial, SerialExchange
+from ddp.errors import WorkerError
+from ddp.exchange import Stopped
+from ddp.experiment import prepare
+from ddp.messages import EpochDone, Failed, Finished, Started, WorkerRound
+from ddp.trainers import make_trainer
+from ddp.worker import Worker, evaluate, run_worker, worker_loop
+
+OVERFITS = "trainer.lr=0.2"  # so fast that the best epoch is not the last one
+
+
+class Noting(SerialExchange):
+    """The real exchange of `serial`, and when what was called."""
+
+    def __init__(self, told):
+        super().__init__(Serial([], told.append))
+        self.calls = []
+        self.told = told
+
+    def moments(self, name):
+        return [moment for called, moment in self.calls if called == name]
+
+    def receive_into(self, out, round_index, spans):
+        super().receive_into(out, round_index, spans)
+        self.calls.append(("receive", time.perf_counter()))
+
+    def tell(self, message):
+        self.calls.append((type(message).__name__, time.perf_counter()))
+        super().tell(message)
+
+
+@pytest.fixture
+def told():
+    return []
+
+
+@pytest.fixture
+def exchange(told):
+    return Noting(told)
+
+
+def trained_states(job, round_index=0):
+    """The state after each epoch, and the RMSE on the worker's own validation and test part."""
+    model = job.make_model()
+    trainer = make_trainer(job.config.trainer, model, job.shard.train)
+    order = seeding.stream(job.config.seed, "order", job.worker, round_index)
+    states = []
+    for _ in range(job.config.local_epochs):
+        loss = trainer.epoch(order)
+        errors = [evaluate(model, part, job.rating_min, job.rating_max) for part in (job.shard.valid, job.shard.test)]
+        states.append((model.vector.copy(), loss, *errors))
+    return states
+
+
+@pytest.mark.parametrize("worker", [1, 2])
+@pytest.mark.parametrize("select_on", ["valid", "test", "last"])
+def test_the_best_state_of_the_round_is_published(make_config, exchange, told, select_on, worker):
+    job = prepare(make_config("local_epochs=12", OVERFITS, f"select_on={select_on}")).jobs[worker]
+    states = trained_states(job)
+    column = {"valid": 2, "test": 3}.get(select_on)
+    best = 11 if column is None else min(range(12), key=lambda epoch: states[epoch][column].rmse)
+    assert (best == 11) == (select_on == "last")
+
+    trainee = Worker(job, exchange)
+    row = trainee.train_round(0)
+    assert trainee.best.vector.tobytes() == states[best][0].tobytes()
+    assert trainee.model.vector.tobytes() == states[-1][0].tobytes()
+    assert (row.worker, row.round_index, row.best_epoch) == (worker, 0, best)
+    assert (row.train_loss, row.valid, row.test) == (states[-1][1], states[best][2], states[best][3])
+    assert told == [EpochDone(worker=worker, round_index=0, epoch=epoch) for epoch in range(12)]
+
+    update = trainee.update(row)
+    judged = row.test if select_on == "test" else row.valid
+    assert (update.worker, update.round_index, update.rmse, update.loss) == (worker, 0, judged.rmse, judged.mse)
+    assert update.vector.tobytes() == states[best][0].tobytes()
+
+
+def test_valid_and_test_choose_differently(make_config):
+    """Otherwise the test above could not tell them apart."""
+    states = trained_states(prepare(make_config("local_epochs=12", OVERFITS)).jobs[1])
+    best = [min(range(12), key=lambda epoch, column=column: states[epoch][column].rmse) for column in (2, 3)]
+    assert best[0] != best[1]
+
+
+def test_the_best_state_is_of_this_round(make_config, exchange):
+    """A round that starts from a worse state may not publish what an earlier round found."""
+    job = prepare(make_config("local_epochs=1")).jobs[0]
+    trainee = Worker(job, exchange)
+    trainee.train_round(0)
+    trainee.model.vector[:] = 40
+    row = trainee.train_round(1)
+    assert row.best_epoch == 0
+    assert trainee.best.vector.tobytes() == trainee.model.vector.tobytes()
+
+
+def test_rounds_visit_the_ratings_in_other_orders(make_config, exchange):
+    job = prepare(make_config("local_epochs=1", "select_on=last")).jobs[0]
+    vectors = []
+    for round_index in (0, 1, 0):
+        trainee = Worker(job, exchange)
+        trainee.train_round(round_index)
+        vectors.append(trainee.best.vector.tobytes())
+    assert vectors[0] != vectors[1]
+    assert vectors[0] == vectors[2]
+
+
+@pytest.mark.parametrize("select_on", ["valid", "test"])
+def test_without_a_finite_rmse_the_last_state_stands_in(make_config, exchange, select_on):
+    job = prepare(make_config("local_epochs=3", f"select_on={select_on}")).jobs[0]
+    trainee = Worker(job, exchange)
+    trainee.model.vector[:] = np.nan
+    row = trainee.train_round(0)
+    assert row.best_epoch == 2
+    assert np.isnan(trainee.best.vector).all()
+
+
+def test_the_loop_waits_once_a_round_and_tells_in_order(make_config, exchange, told):
+    job = prepare(make_config("workers=1", "rounds=2", "local_epochs=1")).jobs[0]
+    loop = worker_loop(job, exchange, time.time())
+    for round_index in range(2):
+        next(loop)
+        update = exchange.backend.updates.pop(0)
+        assert update.round_index == round_index
+        assert not any(isinstance(message, WorkerRound) and message.round_index == round_index for message in told)
+        exchange.backend.aggregate = update.vector
+    assert next(loop, "ended") == "ended"
+    kinds = [type(message) for message in told]
+    assert kinds == [Started, EpochDone, WorkerRound, EpochDone, WorkerRound, Finished]
+    assert all(message.aggregate_received for message in told if isinstance(message, WorkerRound))
+
+
+def test_seconds_cover_the_rounds_and_no_more(make_config, exchange, told):
+    """Bracketed by moments noted outside: what lies between them is in the rows' seconds, without the start-up."""
+    job = prepare(make_config("workers=1", "rounds=5")).jobs[0]
+    loop = worker_loop(job, exchange, time.time())
+    while next(loop, "ended") is None:
+        exchange.backend.aggregate = exchange.backend.updates.pop(0).vector
+    walls = [message.account.wall_s for message in told if isinstance(message, WorkerRound)]
+    [started] = exchange.moments("Started")
+    ended, received = exchange.moments("WorkerRound"), exchange.moments("receive")
+    assert len(walls) == len(ended) == len(received) == 5
+    assert walls[0] <= ended[0] - started
+    assert received[-1] - ended[0] <= sum(walls[1:]) <= ended[-1] - received[0]
+
+
+def test_a_failure_carries_worker_round_and_traceback(make_config, exchange, told):
+    job = prepare(make_config()).jobs[2]
+    job.shard.train.users[0] = 10**6
+    run_worker(job, exchange, time.time())
+    failed = told[-1]
+    assert isinstance(failed, Failed)
+    assert (failed.error.worker, failed.error.round_index) == (2, 0)
+    assert "IndexError" in failed.error.remote_traceback
+
+
+def test_a_failure_before_the_first_round_says_so(make_config, exchange, told):
+    job = prepare(make_config()).jobs[1]
+    job.vector = job.vector[:-1]
+    run_worker(job, exchange, time.time())
+    assert told[-1].error.round_index is None
+    assert str(told[-1].error).startswith("worker 1 before its first round: ValueError: ")
+
+
+def test_a_worker_that_is_stopped_does_not_fail(make_config, told):
+    class Stopping(Noting):
+        def tell(self, message):
+            if isinstance(message, EpochDone):
+                raise Stopped
+            super().tell(message)
+
+    with pytest.raises(Stopped):
+        run_worker(prepare(make_config()).jobs[0], Stopping(told), time.time())
+    assert [type(message) for message in told] == [Started]
+
+
+def test_a_worker_error_survives_pickling():
+    import pickle
+
+    error = pickle.loads(pickle.dumps(WorkerError(3, 4, "reason", "remote traceback")))
+    assert (error.worker, error.round_index, error.reason, error.remote_traceback) == (3, 4, "reason", "remote traceback")
+    assert str(error) == "worker 3 in round 4: reason\nremote traceback"
+
+
+def test_published_loss_weighs_the_worker(make_config, exchange):
+    config = make_config("select_on=test", "aggregation=inverse_loss")
+    updates = []
+    for job in prepare(config).jobs:
+        trainee = Worker(job, exchange)
+        updates.append(trainee.update(trainee.train_round(0)))
+    inverse = np.array([1 / update.loss for update in updates])
+    weights = worker_weights(config.aggregation, [1, 1, 1], [update.loss for update in updates])
+    assert weights.tolist() == (inverse / inverse.sum()).tolist()
