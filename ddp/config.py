@@ -115,7 +115,7 @@ class CsvData:
             if bound is not None:
                 _number(key, bound)
         if self.rating_min is not None and self.rating_max is not None and self.rating_min >= self.rating_max:
-            raise ConfigError("data.rating_min", self.rating_min, f"must be below data.rating_max={self.rating_max}")
+            raise ConfigError("data.rating_min", self.rating_min, f"must be below data.rating_max={self.rating_max:g}")
 
 
 @dataclass(slots=True, kw_only=True)

@@ -1,5 +1,7 @@
 """The errors a user sees. A `UserError` is printed as one message, without a stack trace, and ends with exit code 2."""
 
+MISSING = "???"  # how Hydra writes a value that was not given
+
 
 class UserError(ValueError):
     """A mistake in what we were given: the message says what, where and what to do."""
@@ -9,7 +11,9 @@ class ConfigError(UserError):
     """A configuration value is unknown, of the wrong type, out of range or in conflict with another."""
 
     def __init__(self, key: str, value: object, allowed: str) -> None:
-        super().__init__(f"{key}={value}: {allowed}")
+        text = f"{value:g}" if isinstance(value, float) else str(value)
+        typed = {"None": "null", "True": "true", "False": "false"}.get(text, text)  # the way it is typed
+        super().__init__(f"{key}: {allowed}" if value == MISSING else f"{key}={typed}: {allowed}")
 
 
 class DataError(UserError):

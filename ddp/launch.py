@@ -23,12 +23,13 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from ddp.config import OPTIONS, Config, Scalars
-from ddp.errors import AggregationError, ConfigError, UserError, WorkerError
+from ddp.errors import MISSING, AggregationError, ConfigError, UserError, WorkerError
 from ddp.help import help_text
 from ddp.run_directory import CONFIG_FILE, directory_taken
 
 FAILED, USER_ERROR, INTERRUPTED = 1, 2, 130
-JOB_MARK = ".hydra/config.yaml"  # Hydra writes it into every job's directory
+JOB_MARK = ".hydra/config.yaml"  # Hydra writes it into every job's directory ...
+SWEEP_MARK = "multirun.yaml"  # ... and this into a sweep's
 
 _exit_codes: list[int] = []  # of the jobs of this process's sweep that failed
 _sweep_dirs: list[Path] = []
@@ -39,6 +40,8 @@ def launch(task: Callable[[], Any]) -> int:
     if {"--help", "-h"} & set(sys.argv[1:]):
         print(help_text())
         return 0
+    # argparse wants flags before overrides; people write them anywhere.
+    sys.argv[1:] = sorted(sys.argv[1:], key=lambda argument: argument not in ("-m", "--multirun"))
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra passes exceptions on to us, instead of printing them and ending with 1
     code = 0
     try:
@@ -107,7 +110,7 @@ def _typed(schema: type, node: DictConfig, prefix: str) -> Any:
     for key, kind in wanted.items():
         described = kind.__name__ if isinstance(kind, type) else str(kind)
         if OmegaConf.is_missing(node, key) or key not in node:
-            raise ConfigError(f"{prefix}{key}", "???", f"is not set; expected {described}")
+            raise ConfigError(f"{prefix}{key}", MISSING, f"is not set; expected {described}")
         try:
             typed[key] = node[key]
         except OmegaConfBaseException:
@@ -170,8 +173,7 @@ class Directories(Callback):
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Called by Hydra before the first job of a sweep; remembers where the jobs go."""
         sweep_dir = Path(config.hydra.sweep.dir)
-        taken = next(sweep_dir.rglob(CONFIG_FILE), None)
-        if taken:
+        if (sweep_dir / SWEEP_MARK).exists():
             raise SystemExit(_explain(directory_taken(sweep_dir)))
         _sweep_dirs.append(sweep_dir)
 

@@ -93,7 +93,9 @@ def print_runs(runs: pd.DataFrame, csv_path: Path | None) -> None:
     table = Table(title=f"{len(runs)} runs", box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="underline")
     for name in shown.columns:
         numeric = pd.api.types.is_numeric_dtype(shown[name])
-        table.add_column(name.replace("_", "\n"), justify="right" if numeric else "left", overflow="fold")
+        table.add_column(
+            name.replace("_", "\n"), justify="right" if numeric else "left", overflow="fold", no_wrap=name == "status"
+        )
     for values in shown.itertuples(index=False):
         table.add_row(*(_cell(name, value) for name, value in zip(shown.columns, values, strict=True)))
     wide = console if console.is_terminal else Console(width=200)  # in a file nothing needs to be folded

@@ -74,6 +74,8 @@ class SavedModel:
 
         The title is "" where the data has none; equal predictions come in the order of the ids.
         """
+        if n < 0:
+            raise ValueError(f"n={n}: must not be negative")
         row = int(_positions(self.user_ids, [user], "user")[0])
         seen = self._seen_items[self._seen_starts[row] : self._seen_starts[row + 1]]
         unseen = np.setdiff1d(np.arange(len(self.item_ids)), seen)

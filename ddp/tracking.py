@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -90,8 +91,9 @@ class Everyone(Tracker):
             tracker.aggregate_round(row)
 
     def close(self) -> None:
-        for tracker in self.trackers:
-            tracker.close()
+        with ExitStack() as stack:  # closes the others also when one cannot be closed
+            for tracker in reversed(self.trackers):
+                stack.callback(tracker.close)
 
 
 class History(Tracker):

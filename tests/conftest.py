@@ -113,7 +113,7 @@ def check_leaks(directory: Path | None = None, deadline_s: float = LEAK_DEADLINE
     while left := left_behind(before):
         if time.monotonic() > deadline:
             break
-        gc.collect()  # a backend lives as long as the traceback that mentions it
+        gc.collect()  # what only a cycle holds is no leak
         time.sleep(0.02)
     if directory is not None:
         left += [f"file {path}" for path in directory.rglob("*.part")]
@@ -170,11 +170,6 @@ def make_config():
     return make
 
 
-def forget(backend):
-    """Empties a stopped backend: some descriptors live as long as it, and a traceback may keep it."""
-    vars(backend).clear()
-
-
 class Driven:
     """A run whose every step can be looked at. `look(moment, round_index, backend)` is called after gather, broadcast,
     evaluate (in the middle of the round) and finish; `prepare(backend)` before the start."""
@@ -223,7 +218,6 @@ class Driven:
         finally:
             backend.stop()
             self.look("stop", None, backend)
-            forget(backend)
         return self
 
     def _watch(self, backend, step):
@@ -257,8 +251,3 @@ def drive():
 def driven():
     """The class `Driven`, for a run that is to be started by the test."""
     return Driven
-
-
-@pytest.fixture(scope="session", name="forget")
-def _forget():
-    return forget

@@ -159,7 +159,7 @@ MISTAKES = [
     (("workers=0",), "workers=0: ", "at least 1"),
     (("workers=1,2",), "workers=1,2", "--multirun"),
     (("workers=[",), "'['"),
-    (("data=csv",), "data.path=None: ", "data.path=FILE"),
+    (("data=csv",), "data.path=null: ", "data.path=FILE"),
     (("-m", "workers=1,2", "worker=3"), "worker: ", "did you mean workers"),
     (("-m", "backend=serial,foo"), "backend/foo", "serial", "thread", "process"),
     (("-m", "workers=glob(*)"), "no job"),
@@ -265,7 +265,7 @@ def test_a_job_that_fails_does_not_stop_the_others_and_the_sweep_says_so(home, f
     assert failing.returncode == 1
     assert "Traceback" not in failing.stdout + failing.stderr
     assert failing.stderr.splitlines()[-1] == "error: 2 of 3 jobs did not succeed"
-    assert "trainer.lr=0.0: " in failing.stderr
+    assert "trainer.lr=0: " in failing.stderr
     assert "worker 0" in failing.stderr
     table = read_csv(home / "sweeps" / "failing" / "sweep.csv")
     assert [row["status"] for row in table] == ["failed", "no result", "ok"]

@@ -18,6 +18,7 @@ from ddp.exchange import Exchange, Stopped, Update
 from ddp.messages import Message, Published
 from ddp.model import Vector
 from ddp.timing import Spans
+from ddp.trainers import warm_up
 from ddp.worker import Job, run_worker
 
 STOP_GRACE_S = 10.0  # how long a thread may take to notice that the run is over: it looks after every epoch
@@ -103,6 +104,7 @@ class Threads(ConcurrentBackend):
         self.threads: list[threading.Thread] = []
 
     def start(self) -> None:
+        warm_up()
         for job, exchange in zip(self.jobs, self.exchanges, strict=True):
             # A daemon, so that a worker stuck in an endless batch cannot keep a finished program alive.
             thread = threading.Thread(target=_run, args=(job, exchange, time.time()), name=f"worker-{job.worker}", daemon=True)

@@ -10,7 +10,7 @@ import torch
 from torch.nn import functional
 
 from ddp import seeding
-from ddp.backends.process import Processes
+from ddp.backends.process import ProcessExchange, Processes
 from ddp.backends.serial import SerialExchange
 from ddp.backends.store import FIELDS, aggregate_key, worker_key
 from ddp.errors import AggregationError, WorkerError
@@ -171,36 +171,27 @@ def test_one_worker_equals_plain_training(make_config, drive, name):
 def unstarted(config):
     """A backend without its workers, and worker 0's end of it."""
     backend = make_unstarted(config)
-    both = (backend,)
-    try:
-        if isinstance(backend, Processes):
-            backend.manager.start()
-            backend.shared = backend.manager.dict()
-            ours, theirs = backend.context.Pipe()
-            backend.pipes.append(ours)
-            exchange = process_exchange(backend, theirs)
-        else:
-            exchange = backend.exchanges[0] if hasattr(backend, "exchanges") else SerialExchange(backend)
-        both = backend, exchange
-        yield both
-    finally:
-        if isinstance(backend, Processes):
-            theirs.close()
+    if not isinstance(backend, Processes):
+        yield backend, backend.exchanges[0] if hasattr(backend, "exchanges") else SerialExchange(backend)
         backend.stop()
-        for end in both:  # the fixture's value outlives the test, and some descriptors live as long as a backend
-            vars(end).clear()
+        return
+    backend.manager.start()
+    backend.shared = backend.manager.dict()
+    ours, theirs = backend.context.Pipe()
+    backend.pipes.append(ours)
+    exchange = ProcessExchange(backend.shared, theirs, backend.poll_interval_s)
+    try:
+        yield backend, exchange
+    finally:
+        theirs.close()
+        del exchange.shared
+        backend.stop()
 
 
 def make_unstarted(config):
     from ddp.backends import make_backend
 
     return make_backend(prepare(config).jobs, lambda message: None)
-
-
-def process_exchange(backend, pipe):
-    from ddp.backends.process import ProcessExchange
-
-    return ProcessExchange(backend.shared, pipe, backend.poll_interval_s)
 
 
 def gathered(backend, round_index):

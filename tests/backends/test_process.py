@@ -72,8 +72,7 @@ def test_a_worker_process_that_exits_is_named_with_its_code(make_config, driven,
         attempt.run()
 
 
-@pytest.mark.xfail(strict=True, reason="a worker that dies between asking for its job and getting it raises BrokenPipeError")
-def test_a_worker_killed_while_it_waits_for_its_job_is_named(make_config, forget):
+def test_a_worker_killed_while_it_waits_for_its_job_is_named(make_config):
     jobs = prepare(make_config("backend=process", "workers=1", "round_timeout=3600")).jobs
     backend = make_backend(jobs, lambda message: None)
     handle = backend._handle
@@ -91,12 +90,11 @@ def test_a_worker_killed_while_it_waits_for_its_job_is_named(make_config, forget
         failure = f"{type(error).__name__}: {error}"
     finally:
         backend.stop()
-        forget(backend)
     assert failure == "WorkerError: worker 0 in round 0: the process died (signal SIGKILL)"
 
 
 @pytest.fixture
-def dead(make_config, forget):
+def dead(make_config):
     """A backend whose worker 0 has published round 0 and exited with code 7; and the worker's end of the pipe."""
     backend = make_backend(prepare(make_config("backend=process", "workers=1")).jobs, lambda message: None)
     ours, theirs = backend.context.Pipe()
@@ -110,7 +108,6 @@ def dead(make_config, forget):
     theirs.close()
     del backend.shared  # there is no manager to be shut down
     backend.stop()
-    forget(backend)
 
 
 def test_a_worker_that_is_dead_at_the_broadcast_is_named(dead):
@@ -146,9 +143,6 @@ def test_a_worker_may_be_gone_once_it_has_finished(dead):
     backend.finish(DEADLINE_S)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="_drain: half a message ends in OSError, which is neither EOFError nor ConnectionResetError"
-)
 def test_half_a_message_of_a_killed_worker_is_no_message():
     """A long one (a traceback) is written in several pieces; SIGKILL may come between them."""
     ours, theirs = multiprocessing.get_context("spawn").Pipe()
@@ -159,18 +153,14 @@ def test_half_a_message_of_a_killed_worker_is_no_message():
         assert _drain(ours) == [FINISHED]
 
 
-@pytest.mark.xfail(strict=True, reason="stop() keeps the manager's process handle and the proxy's connection")
-def test_a_stopped_backend_holds_no_descriptor(make_config, forget):
+def test_a_stopped_backend_holds_no_descriptor(make_config):
     backend = make_backend(prepare(make_config("backend=process")).jobs, lambda message: None)
     before = psutil.Process().num_fds()
     backend.manager.start()
     backend.shared = backend.manager.dict()
     backend.shared["key"] = 1
     backend.stop()
-    try:
-        assert psutil.Process().num_fds() == before
-    finally:
-        forget(backend)
+    assert psutil.Process().num_fds() == before
 
 
 # --- a process of its own ------------------------------------------------------------------------------
@@ -222,7 +212,7 @@ def test_a_run_needs_no_hydra(make_config, tmp_path):
     config = make_config("backend=process", "workers=1")
     with start_script(config, tmp_path, ("hydra", "omegaconf")) as script:
         output, errors = script.communicate(timeout=DEADLINE_S)
-    assert output.splitlines()[-1] == "ok 2", errors
+    assert output.endswith("ok 2\n"), errors
     assert (script.returncode, errors) == (0, "")
 
 
@@ -265,7 +255,6 @@ def test_a_worker_ends_when_the_main_process_is_killed(orphans):
     assert not orphans["worker"]
 
 
-@pytest.mark.xfail(strict=True, reason="nobody tells the manager's process that its parent is gone: it stays for ever")
 def test_the_manager_ends_when_the_main_process_is_killed(orphans):
     assert not orphans["manager"]
 

@@ -198,7 +198,6 @@ def test_a_failure_in_a_later_round_names_that_round(make_config, driven, monkey
     assert caught.value.remote_traceback.rstrip().endswith("ZeroDivisionError: in epoch 5")
 
 
-@pytest.mark.xfail(strict=True, reason="Threads never looks whether a thread is alive: only round_timeout ends the wait")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_thread_that_ends_without_a_word_is_noticed(make_config, driven, monkeypatch):
     def leave(number):
