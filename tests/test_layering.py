@@ -10,7 +10,17 @@ MODULES = {
     ".".join(path.relative_to(DDP.parent).with_suffix("").parts).removesuffix(".__init__"): path for path in DDP.rglob("*.py")
 }
 DOOR = {"ddp.launch"}
-LEAVES = {"ddp.errors", "ddp.atomic", "ddp.metrics", "ddp.timing", "ddp.seeding", "ddp.config", "ddp.memory", "ddp.run_directory"}
+LEAVES = {
+    "ddp.errors",
+    "ddp.atomic",
+    "ddp.metrics",
+    "ddp.timing",
+    "ddp.seeding",
+    "ddp.config",
+    "ddp.memory",
+    "ddp.parent",
+    "ddp.run_directory",
+}
 DATA_AND_MODEL = ("ddp.model", "ddp.datasets", "ddp.splits", "ddp.holdout", "ddp.averaging")
 CONCRETE = {"ddp.backends.serial", "ddp.backends.thread", "ddp.backends.process"}
 

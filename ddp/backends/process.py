@@ -6,10 +6,8 @@ as a handle to shared memory.) With `poll_interval_s: null` a pipe per worker ca
 """
 
 import multiprocessing
-import os
 import pickle
 import signal
-import threading
 import time
 from collections.abc import Callable, Sequence
 from multiprocessing import connection
@@ -27,6 +25,7 @@ from ddp.errors import WorkerError
 from ddp.exchange import Exchange, Stopped, Update
 from ddp.messages import Asking, Message, Published
 from ddp.model import Vector
+from ddp.parent import end_with_parent
 from ddp.timing import Spans
 from ddp.worker import Job, run_worker
 
@@ -108,7 +107,7 @@ class Processes(ConcurrentBackend):
         self._asked = [False] * self.num_workers  # for its job
 
     def start(self) -> None:
-        self.manager.start(_end_with_parent)
+        self.manager.start(end_with_parent)
         self.shared = self.manager.dict()
         for job in self.jobs:
             ours, theirs = self.context.Pipe()
@@ -159,10 +158,10 @@ class Processes(ConcurrentBackend):
             pipe.close()
         self.processes.clear()
         self.pipes.clear()
-        if hasattr(self, "shared"):
-            del self.shared  # before the manager goes: the proxy then closes its connection
-            self.manager.shutdown()
-            del self.manager
+        self.__dict__.pop("shared", None)  # before the manager goes: the proxy then closes its connection
+        manager = self.__dict__.pop("manager", None)
+        if hasattr(manager, "shutdown"):  # it has been started
+            manager.shutdown()
 
     def _messages(self, timeout_s: float) -> list[Message]:
         running = [worker for worker in range(self.num_workers) if not self._finished[worker]]
@@ -214,21 +213,9 @@ def _join(processes: Sequence[SpawnProcess]) -> None:
         process.join(max(0.0, deadline - time.monotonic()))
 
 
-def _end_with_parent() -> None:
-    """Ends this process as soon as its parent is gone: whoever kills the parent does not want to look for its children."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-
-    def watch() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=watch, name="parent-watch", daemon=True).start()
-
-
 def _run(worker: int, shared: Store, pipe: Connection, poll_interval_s: float | None, spawned_at: float) -> None:
     """The whole life of a worker process."""
-    _end_with_parent()
+    end_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides what happens
     try:
         pipe.send(Asking(worker=worker))

@@ -10,7 +10,7 @@ import torch
 from torch.nn import functional
 
 from ddp import seeding
-from ddp.backends.process import ProcessExchange, Processes
+from ddp.backends.process import Processes, ProcessExchange
 from ddp.backends.serial import SerialExchange
 from ddp.backends.store import FIELDS, aggregate_key, worker_key
 from ddp.errors import AggregationError, WorkerError
