@@ -10,6 +10,7 @@ import pickle
 import signal
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from multiprocessing import connection
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
@@ -100,15 +101,14 @@ class Processes(ConcurrentBackend):
     def __init__(self, options: ProcessBackend, jobs: Sequence[Job], listen: Callable[[Message], None]) -> None:
         super().__init__(jobs, listen, options.poll_interval_s)
         self.context = multiprocessing.get_context("spawn")
-        self.manager = SyncManager(ctx=self.context)
-        self.shared: Store
+        self.shared: Store = {}  # the manager's, once it runs
+        self._manager = ExitStack()
         self.processes: list[SpawnProcess] = []
         self.pipes: list[Connection] = []
         self._asked = [False] * self.num_workers  # for its job
 
     def start(self) -> None:
-        self.manager.start(end_with_parent)
-        self.shared = self.manager.dict()
+        self._start_manager()
         for job in self.jobs:
             ours, theirs = self.context.Pipe()
             self.pipes.append(ours)
@@ -122,6 +122,12 @@ class Processes(ConcurrentBackend):
         self._await(
             lambda: [w for w, asked in enumerate(self._asked) if not asked], self.jobs[0].config.round_timeout, None, None
         )
+
+    def _start_manager(self) -> None:
+        manager = SyncManager(ctx=self.context)
+        manager.start(end_with_parent)
+        self._manager.callback(manager.shutdown)
+        self.shared = manager.dict()
 
     def broadcast(self, round_index: int, vector: Vector, spans: Spans) -> None:
         _send(self.shared, aggregate_key(round_index), vector, spans)
@@ -158,10 +164,8 @@ class Processes(ConcurrentBackend):
             pipe.close()
         self.processes.clear()
         self.pipes.clear()
-        self.__dict__.pop("shared", None)  # before the manager goes: the proxy then closes its connection
-        manager = self.__dict__.pop("manager", None)
-        if hasattr(manager, "shutdown"):  # it has been started
-            manager.shutdown()
+        self.shared = {}  # before the manager goes: the proxy then closes its connection
+        self._manager.close()
 
     def _messages(self, timeout_s: float) -> list[Message]:
         running = [worker for worker in range(self.num_workers) if not self._finished[worker]]

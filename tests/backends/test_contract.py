@@ -175,8 +175,7 @@ def unstarted(config):
         yield backend, backend.exchanges[0] if hasattr(backend, "exchanges") else SerialExchange(backend)
         backend.stop()
         return
-    backend.manager.start()
-    backend.shared = backend.manager.dict()
+    backend._start_manager()
     ours, theirs = backend.context.Pipe()
     backend.pipes.append(ours)
     exchange = ProcessExchange(backend.shared, theirs, backend.poll_interval_s)

@@ -156,8 +156,7 @@ def test_half_a_message_of_a_killed_worker_is_no_message():
 def test_a_stopped_backend_holds_no_descriptor(make_config):
     backend = make_backend(prepare(make_config("backend=process")).jobs, lambda message: None)
     before = psutil.Process().num_fds()
-    backend.manager.start()
-    backend.shared = backend.manager.dict()
+    backend._start_manager()
     backend.shared["key"] = 1
     backend.stop()
     assert psutil.Process().num_fds() == before
