@@ -44,6 +44,7 @@ def _training_s(result: dict[str, Any]) -> float:
 FIGURES: dict[str, Callable[[dict[str, Any]], float]] = {
     "whole command, s": lambda result: result["command_s"],
     "run without imports, s": lambda result: result["seconds"]["total"],
+    "start, until all have their job, s": lambda result: result["seconds"]["start"],
     "start-up of a worker, s": _per_worker("startup_s"),
     "training, all started, s": _training_s,
     "compute per worker, s": _per_worker("compute_s"),

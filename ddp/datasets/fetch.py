@@ -21,7 +21,8 @@ _log = logging.getLogger(__name__)
 
 _CHUNK_BYTES = 1 << 20
 _STALL_TIMEOUT_S = 60  # between two pieces of a download that has begun
-_PIP_TIMEOUT_S = 120
+_PIP_READ_TIMEOUT_S = 15  # as pip has it
+_PIP_TIMEOUT_S = 120  # in all
 
 
 class SourceError(Exception):
@@ -104,7 +105,7 @@ def download(url: str, folder: Path, connect_timeout_s: float) -> Path:
 def pip_download(requirement: str, folder: Path, connect_timeout_s: float) -> Path:
     """The wheel of `requirement`, put into `folder`. Raises SourceError with pip's last line."""
     options = ["--quiet", "--no-input", "--disable-pip-version-check", "--no-deps", "--only-binary", ":all:"]
-    patience = ["--timeout", str(connect_timeout_s), "--retries", "1"]
+    patience = ["--timeout", str(max(connect_timeout_s, _PIP_READ_TIMEOUT_S)), "--retries", "1"]
     command = [sys.executable, "-m", "pip", "download", *options, *patience, "--dest", str(folder), requirement]
     done = subprocess.run(command, capture_output=True, text=True, timeout=_PIP_TIMEOUT_S, check=False)
     wheels = list(folder.glob("*.whl"))
