@@ -1,8 +1,8 @@
 """The document's two systems side by side: `python -m benchmarks.seed_systems [--repeats 5]`.
 
-Runs `experiment=seed_thread`, `experiment=seed_process`, and the same job with its workers one after another
-(`backend=serial`), in turn, each as a whole command of its own. Prints the median of each figure with its range. Figures
-per worker are means over the workers of a run; figures in milliseconds are per round.
+Runs `experiment=seed_thread` and `experiment=seed_process` as written, the same two without polling, and the same job with
+its workers one after another (`backend=serial`), in turn, each as a whole command of its own. Prints the median of each
+figure with its range. Figures per worker are means over the workers of a run; figures in ms are per round.
 """
 
 import argparse
@@ -20,10 +20,13 @@ from rich.console import Console
 from rich.table import Table
 
 TRAIN = Path(__file__).parent.parent / "train.py"
+NOTIFIED = "backend.poll_interval_s=null"
 SYSTEMS = {
-    "serial": ["backend=serial", "select_on=test", "trainer.lr=0.01", "trainer.weight_decay=1e-5"],
+    "serial": ["experiment=seed_thread", "~backend.poll_interval_s", "backend=serial"],
     "seed_thread": ["experiment=seed_thread"],
+    "thread, notified": ["experiment=seed_thread", NOTIFIED],
     "seed_process": ["experiment=seed_process"],
+    "process, notified": ["experiment=seed_process", NOTIFIED],
 }
 
 
@@ -102,7 +105,7 @@ def _print(measured: dict[str, dict[str, list[float]]], repeats: int) -> None:
         thread, process = (statistics.median(measured[system][name]) for system in ("seed_thread", "seed_process"))
         ratio = f"{process / thread:.2f}" if thread else "-"
         table.add_row(name, *(_cell(measured[system][name]) for system in SYSTEMS), ratio)
-    Console(width=140).print(table)
+    Console(width=180).print(table)
 
 
 def _cell(values: list[float]) -> str:

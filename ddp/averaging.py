@@ -54,7 +54,9 @@ def worker_weights(options: config.Aggregation, num_ratings: Sequence[int], loss
     weights = WEIGHTINGS[options.name](num_ratings, losses, options)
     for worker, weight in enumerate(weights):
         if not (np.isfinite(weight) and weight > 0):
-            hint = "" if np.isfinite(losses[worker]) else "; its model has diverged: try a smaller trainer.lr"
+            hint = "; its model has diverged: try a smaller trainer.lr"
+            if np.isfinite(losses[worker]):
+                hint = "; try a larger aggregation.temperature" if options.name == "softmax_loss" else ""
             raise AggregationError(
                 f"worker {worker} has weight {weight} under aggregation={options.name} (loss {losses[worker]},"
                 f" {num_ratings[worker]} ratings); weights must be finite and above zero{hint}"

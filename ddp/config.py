@@ -6,8 +6,9 @@ touches Hydra or OmegaConf, and a worker process receives these plain dataclasse
 """
 
 import math
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, fields
+from typing import Any
 
 from ddp.errors import ConfigError
 
@@ -15,6 +16,7 @@ SELECT_ON = ("valid", "test", "last")
 HOLDOUTS = ("random", "user", "time", "files")
 OPTIMIZERS = ("adam", "sgd")
 DUPLICATES = ("error", "last", "mean")
+MAX_TORCH_THREADS = 1024  # a typo above this brings the machine down, not an error
 DISPLAYS = ("auto", "bars", "lines", "none")
 
 
@@ -44,7 +46,7 @@ class SerialBackend:
 
 
 @dataclass(slots=True, kw_only=True)
-class ThreadBackend:
+class PollingBackend:
     """`poll_interval_s`: look into the shared dict this often, as the document does; null = be notified."""
 
     name: str
@@ -56,7 +58,12 @@ class ThreadBackend:
 
 
 @dataclass(slots=True, kw_only=True)
-class ProcessBackend(ThreadBackend):
+class ThreadBackend(PollingBackend):
+    pass
+
+
+@dataclass(slots=True, kw_only=True)
+class ProcessBackend(PollingBackend):
     pass
 
 
@@ -99,8 +106,10 @@ class CsvData:
             raise ConfigError("data.path", self.path, "data=csv needs either data.path=FILE or data.paths=[FILE,...]")
         if self.paths is not None and not self.paths:
             raise ConfigError("data.paths", self.paths, "must name at least one file")
+        self.separator = {"\\t": "\t", "tab": "\t"}.get(self.separator, self.separator)
         if len(self.separator) != 1 and self.separator != "::":
-            raise ConfigError("data.separator", repr(self.separator), "must be one character, or '::'")
+            allowed = "must be one character, tab, or '::' (on the command line quote others: \"data.separator=';'\")"
+            raise ConfigError("data.separator", repr(self.separator), allowed)
         _one_of("data.duplicates", self.duplicates, DUPLICATES)
         columns = {"user": self.user, "item": self.item, "rating": self.rating, "timestamp": self.timestamp}
         for role, column in columns.items():
@@ -214,7 +223,8 @@ class Aggregation:
 
 @dataclass(slots=True, kw_only=True)
 class SoftmaxAggregation(Aggregation):
-    """`temperature`: of softmax(-loss / temperature); small = the best worker takes all, large = uniform."""
+    """`temperature`: of softmax(-loss / temperature); large = uniform; so small that a weight underflows to 0
+    is refused when it happens."""
 
     temperature: float
 
@@ -261,6 +271,8 @@ class Scalars:
     def __post_init__(self) -> None:
         for key in ("workers", "rounds", "local_epochs", "torch_threads"):
             _at_least(key, getattr(self, key), 1)
+        if self.torch_threads > MAX_TORCH_THREADS:
+            raise ConfigError("torch_threads", self.torch_threads, f"must be at most {MAX_TORCH_THREADS}")
         _at_least("seed", self.seed, 0)
         _one_of("select_on", self.select_on, SELECT_ON)
         _one_of("display", self.display, DISPLAYS)
@@ -303,3 +315,18 @@ class Config(Scalars):
         if self.split.valid_fraction == 0 and (self.select_on == "valid" or (by_loss and self.select_on == "last")):
             reason = "select_on=valid" if self.select_on == "valid" else f"aggregation={self.aggregation.name}"
             raise ConfigError("split.valid_fraction", 0, f"{reason} needs a validation part: set it above 0")
+
+
+def settings(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A config (as nested dicts) in one row, the same columns for every run: what runs are compared by.
+
+    Scalars by their name, each group's choice under the group's name, its values as `group.key`; "-" where the chosen
+    option has no such key.
+    """
+    row = {field.name: config.get(field.name) for field in fields(Scalars)}
+    for group, options in OPTIONS.items():
+        chosen = config.get(group) or {}
+        row[group] = chosen.get("name")
+        keys = dict.fromkeys(field.name for schema in options.values() for field in fields(schema) if field.name != "name")
+        row |= {f"{group}.{key}": chosen.get(key, "-" if chosen else None) for key in keys}
+    return row

@@ -1,5 +1,6 @@
 """What a run shows on the terminal: progress while it goes, a table at the end."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -33,7 +34,7 @@ class Lines(Tracker):
     def aggregate_round(self, row: AggregateRound) -> None:
         self.console.print(
             f"round {row.round_index + 1}/{self.config.rounds}  aggregated RMSE:"
-            f" validation {row.valid.rmse:.4f}  test {row.test.rmse:.4f}  after {row.elapsed_s:.2f} s",
+            f" validation {_number(row.valid.rmse, 4)}  test {_number(row.test.rmse, 4)}  after {row.elapsed_s:.2f} s",
             highlight=False,
             soft_wrap=True,
         )
@@ -65,7 +66,7 @@ class Bars(Tracker):
         self.progress.update(self.workers[message.worker], advance=1, note=WAITING if last else BUSY)
 
     def aggregate_round(self, row: AggregateRound) -> None:
-        note = f"RMSE validation {row.valid.rmse:.4f}  test {row.test.rmse:.4f}"
+        note = f"RMSE validation {_number(row.valid.rmse, 4)}  test {_number(row.test.rmse, 4)}"
         self.progress.update(self.aggregate, advance=1, note=note)
 
     def close(self) -> None:
@@ -106,4 +107,9 @@ def print_result(result: RunResult, console: Console) -> None:
 
 
 def _cells(row: dict[str, Any], columns: Mapping[str, tuple[str, int, float]]) -> list[str]:
-    return [f"{row[key] * factor:.{digits}f}" if key in row else "" for key, digits, factor in columns.values()]
+    return [_number(row[key] * factor, digits) if key in row else "" for key, digits, factor in columns.values()]
+
+
+def _number(value: float, digits: int) -> str:
+    """A dash for an error over no ratings."""
+    return "-" if math.isnan(value) else f"{value:.{digits}f}"

@@ -24,6 +24,10 @@ class AggregationError(RuntimeError):
     """States or weights that must not be averaged (NaN, zero total, wrong shape)."""
 
 
+class BackendError(RuntimeError):
+    """What carries the states is gone: the manager's process died."""
+
+
 class WorkerError(RuntimeError):
     """A worker failed or was not heard of in time. Carries worker, round and, where there is one, the remote traceback."""
 

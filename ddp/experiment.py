@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -163,25 +162,3 @@ def _torch_threads(number: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def hparams(config: Config) -> dict[str, Any]:
-    """The values that a sweep is compared by in TensorBoard: the same keys for every run, "-" where one does not apply."""
-    options = {
-        "backend": config.backend.name,
-        "workers": config.workers,
-        "rounds": config.rounds,
-        "local_epochs": config.local_epochs,
-        "seed": config.seed,
-        "select_on": config.select_on,
-        "torch_threads": config.torch_threads,
-        "data": config.data.name,
-        "split": config.split.name,
-        "holdout": config.split.holdout,
-        "model": config.model.name,
-        "dim": config.model.dim,
-        "trainer": config.trainer.name,
-        "lr": config.trainer.lr,
-        "aggregation": config.aggregation.name,
-    }
-    return options | {"batch_size": getattr(config.trainer, "batch_size", "-")}

@@ -2,13 +2,14 @@
 
 Besides train.py this is the only module that knows Hydra.
 
-Exit codes: 0 all went well; 1 a run failed; 2 a mistake in what we were given; 130 interrupted.
+Exit codes: 0 all went well; 1 a run failed; 2 a mistake in what we were given; 130 interrupted; 143 terminated.
 """
 
 import dataclasses
 import difflib
 import os
 import re
+import signal
 import sys
 import traceback
 from collections.abc import Callable
@@ -22,17 +23,25 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from ddp.config import OPTIONS, Config, Scalars
-from ddp.errors import MISSING, AggregationError, ConfigError, UserError, WorkerError
+from ddp.config import OPTIONS, Config, Scalars, settings
+from ddp.errors import MISSING, AggregationError, BackendError, ConfigError, UserError, WorkerError
 from ddp.help import help_text
 from ddp.run_directory import CONFIG_FILE, directory_taken
 
-FAILED, USER_ERROR, INTERRUPTED = 1, 2, 130
+FAILED, USER_ERROR, INTERRUPTED, TERMINATED = 1, 2, 130, 143
 JOB_MARK = ".hydra/config.yaml"  # Hydra writes it into every job's directory ...
 SWEEP_MARK = "multirun.yaml"  # ... and this into a sweep's
 
-_exit_codes: list[int] = []  # of the jobs of this process's sweep that failed
+_failures: dict[str, tuple[int, str]] = {}  # of this process's sweep: directory -> exit code, why
 _sweep_dirs: list[Path] = []
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, which schedulers and containers send: ends a run like Ctrl-C does."""
+
+
+def _terminate(*_: object) -> None:
+    raise Terminated
 
 
 def launch(task: Callable[[], Any]) -> int:
@@ -43,9 +52,12 @@ def launch(task: Callable[[], Any]) -> int:
     # argparse wants flags before overrides; people write them anywhere.
     sys.argv[1:] = sorted(sys.argv[1:], key=lambda argument: argument not in ("-m", "--multirun"))
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra passes exceptions on to us, instead of printing them and ending with 1
+    signal.signal(signal.SIGTERM, _terminate)
     code = 0
     try:
         task()
+    except Terminated:
+        code = _report("terminated; what was finished is in the run directory", TERMINATED)
     except KeyboardInterrupt:
         code = _report("interrupted; what was finished is in the run directory", INTERRUPTED)
     except Exception as error:
@@ -56,7 +68,8 @@ def launch(task: Callable[[], Any]) -> int:
 def run_job(composed: DictConfig) -> float:
     """One job: check, run, show; the final aggregated test RMSE, for Hydra's sweepers.
 
-    In a sweep a job that fails says so at once and gives NaN, and the next one starts; alone it ends the program.
+    In a sweep a job that fails says so at once and gives NaN, and the next one starts; alone it ends the program. (An
+    option that does not exist is found by Hydra before the first job, and ends the sweep.)
     """
     hydra = HydraConfig.get()
     try:
@@ -65,14 +78,14 @@ def run_job(composed: DictConfig) -> float:
         from rich.console import Console
 
         from ddp.display import make_display, print_result
-        from ddp.experiment import hparams, run
+        from ddp.experiment import run
         from ddp.tracking import TensorBoard, Tracker
 
         console = Console()
         output_dir = Path(hydra.runtime.output_dir)
         trackers: list[Tracker] = [make_display(config, console)]
         if config.tensorboard:
-            trackers.append(TensorBoard(output_dir, hparams(config)))
+            trackers.append(TensorBoard(output_dir, settings(dataclasses.asdict(config))))
         result = run(config, output_dir, trackers)
         if config.display != "none":
             print_result(result, console)
@@ -81,7 +94,7 @@ def run_job(composed: DictConfig) -> float:
         code = _explain(error)
         if hydra.mode != RunMode.MULTIRUN:
             raise SystemExit(code) from error
-        _exit_codes.append(code)
+        _failures[hydra.runtime.output_dir] = (code, f"{type(error).__name__}: {error}")
         return float("nan")
 
 
@@ -137,21 +150,39 @@ def _fields(schema: type) -> list[str]:
 
 def _explain(error: Exception) -> int:
     """Prints what went wrong, for the person who has to do something about it; the exit code for it."""
+    code = FAILED
     if isinstance(error, UserError):
-        return _report(f"{error}", USER_ERROR)
-    if isinstance(error, HydraException | OmegaConfBaseException):
-        unknown = re.search(r"Could not override '([^']+)'", str(error))
-        if unknown and "No match in the defaults list" not in str(error):
-            return _report(f"{unknown[1]}: {_unknown(unknown[1])}", USER_ERROR)
-        cause = f"\n{error.__cause__}" if isinstance(error.__cause__, OmegaConfBaseException) else ""
-        return _report(re.sub(r"\n\s*\n", "\n", f"{error}{cause}".strip()), USER_ERROR)
+        message, code = str(error), USER_ERROR
+    elif composition := _composition_message(error):
+        message, code = composition, USER_ERROR
+    elif isinstance(error, WorkerError | AggregationError | BackendError):
+        message = str(error)
+    elif isinstance(error, MemoryError):
+        message = f"out of memory: {error}; a smaller model.dim, fewer workers or less data need less"
+    elif isinstance(error, OSError) and error.filename is not None:
+        message = f"{error.filename}: {error.strerror}"
+    else:
+        traceback.print_exception(error)
+        return code
+    return _report(message, code)
+
+
+def _composition_message(error: Exception) -> str | None:
+    """What to say of what Hydra could not compose; None if `error` is of another kind."""
     if isinstance(error, ValueError) and "Config group override must be" in str(error):  # Hydra's word for group=null
         groups = [argument for argument in sys.argv[1:] if argument.partition("=")[0] in OPTIONS]
-        return _report(f"a group cannot be null, it needs one of its options: look at {' '.join(groups)}", USER_ERROR)
-    if isinstance(error, WorkerError | AggregationError):
-        return _report(f"{error}", FAILED)
-    traceback.print_exception(error)
-    return FAILED
+        return f"a group cannot be null, it needs one of its options: look at {' '.join(groups)}"
+    if not isinstance(error, HydraException | OmegaConfBaseException):
+        return None
+    unknown = re.search(r"Could not override '([^']+)'", str(error))
+    if unknown and "No match in the defaults list" not in str(error):
+        return f"{unknown[1]}: {_unknown(unknown[1])}"
+    parts = [str(error)]
+    if isinstance(error.__cause__, OmegaConfBaseException):
+        parts.append(str(error.__cause__))
+    if "LexerNoViableAlt" in str(error):
+        parts.append("put such a value in quotes within the quotes of your shell, as in \"data.path='~/x.csv'\"")
+    return re.sub(r"\n\s*\n", "\n", "\n".join(parts).strip())
 
 
 def _report(message: str, code: int) -> int:
@@ -186,9 +217,11 @@ def _end_sweep(sweep_dir: Path, code: int) -> int:
     if not job_dirs:
         return code or _report("the sweep composed to no job at all: check the values given to -m or sweep=", USER_ERROR)
     runs = read_runs(job_dirs)
+    for directory, (_, reason) in _failures.items():  # one that was refused has no result that says why
+        runs.loc[runs["directory"].map(os.path.abspath) == directory, "error"] = reason
     print_runs(runs, sweep_dir / "sweep.csv")
     failed = int((runs["status"] != "ok").sum())
     if failed:
         _report(f"{failed} of {len(runs)} jobs did not succeed", FAILED)
-    only_user_errors = len(_exit_codes) == failed and set(_exit_codes) == {USER_ERROR}
+    only_user_errors = len(_failures) == failed and {code for code, _ in _failures.values()} == {USER_ERROR}
     return code or (0 if not failed else USER_ERROR if only_user_errors else FAILED)

@@ -107,7 +107,8 @@ def write_result(result: RunResult) -> None:
 
 
 def _as_json(result: RunResult) -> dict[str, Any]:
-    best = min(result.history.aggregate_rounds, key=lambda row: row.valid.mse, default=None)
+    judged = [row for row in result.history.aggregate_rounds if row.valid.count]
+    best = min(judged, key=lambda row: row.valid.mse, default=None)
     return {
         "format": FORMAT,
         "status": result.status,

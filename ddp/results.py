@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import math
 import re
 import sys
 from collections.abc import Iterable
@@ -13,26 +14,11 @@ from rich.console import Console
 from rich.table import Table
 
 from ddp.atomic import atomic_file
+from ddp.config import settings
 from ddp.run_directory import CONFIG_FILE, RESULT_FILE
 
 # Column -> where it stands in result.json.
-COLUMNS = {
-    "status": "status",
-    "backend": "config.backend.name",
-    "workers": "config.workers",
-    "rounds": "config.rounds",
-    "local_epochs": "config.local_epochs",
-    "seed": "config.seed",
-    "data": "config.data.name",
-    "split": "config.split.name",
-    "dim": "config.model.dim",
-    "trainer": "config.trainer.name",
-    "aggregation": "config.aggregation.name",
-    "test_rmse": "rmse.test",
-    "valid_rmse": "rmse.valid",
-    "total_s": "seconds.total",
-    "train_s": "seconds.train",
-}
+OUTCOME = {"test_rmse": "rmse.test", "valid_rmse": "rmse.valid", "total_s": "seconds.total", "train_s": "seconds.train"}
 # Means over the workers, of the whole run: column -> (key in result.json, factor to the unit).
 WORKER_MEANS = {
     "startup_s": ("startup_s", 1.0),
@@ -42,14 +28,21 @@ WORKER_MEANS = {
     "pickle_ms": ("pickle_s", 1e3),
     "transfer_ms": ("transfer_s", 1e3),
 }
-COUNTS = ("workers", "rounds", "local_epochs", "seed", "dim")
-CONSTANT_HIDDEN = ("rounds", "local_epochs", "seed", "data", "split", "dim", "trainer", "aggregation")
+COLUMNS = ("status", *settings({}), *OUTCOME, *WORKER_MEANS, "error", "directory")
+ALWAYS = ("backend", "workers")  # shown also where all runs agree
+NEVER = ("tensorboard", "display")  # on the terminal; the CSV has everything
 
 
 def find_runs(roots: Iterable[Path]) -> list[Path]:
     """The run directories below the given ones, also those of killed runs; by path, a sweep's jobs by number."""
     marks = (path for root in roots for name in (RESULT_FILE, CONFIG_FILE) for path in root.rglob(name))
-    return sorted({mark.parent for mark in marks if mark.parent.name != ".hydra"}, key=in_order)
+    return sorted({mark.parent for mark in marks if mark.name == RESULT_FILE or _is_claim(mark)}, key=in_order)
+
+
+def _is_claim(path: Path) -> bool:
+    """Whether this is the config.yaml that a run claims its directory with: it begins with the first scalar."""
+    with path.open(encoding="utf-8", errors="replace") as file:
+        return path.parent.name != ".hydra" and file.readline().startswith("workers:")
 
 
 def in_order(directory: Path) -> list[tuple[int, str]]:
@@ -59,35 +52,39 @@ def in_order(directory: Path) -> list[tuple[int, str]]:
 
 def read_runs(directories: Iterable[Path]) -> pd.DataFrame:
     """A row per run. A directory without a readable result.json (a killed run, a refused config) is a row as well."""
-    rows = [_read(directory) for directory in directories]
-    return pd.DataFrame(rows, columns=[*COLUMNS, *WORKER_MEANS, "error", "directory"])
+    return pd.DataFrame([_read(directory) for directory in directories], columns=COLUMNS)
 
 
 def _read(directory: Path) -> dict[str, Any]:
+    row: dict[str, Any] = {"directory": str(directory)}
     try:
         result = json.loads((directory / RESULT_FILE).read_text(encoding="utf-8"))
+        workers = pd.DataFrame(result.get("workers") or [])
+        row |= {"status": str(result["status"]), "error": result.get("error")} | settings(result.get("config") or {})
+        row |= {column: _number(result, path) for column, path in OUTCOME.items()}
+        for column, (key, factor) in WORKER_MEANS.items():
+            row[column] = workers[key].astype(float).mean() * factor if key in workers else math.nan
     except FileNotFoundError:
-        return {"status": "no result", "error": "refused before it started, killed, or not done", "directory": str(directory)}
-    except (OSError, ValueError) as error:
-        return {"status": "unreadable", "error": str(error), "directory": str(directory)}
-    if not isinstance(result, dict):
-        return {"status": "unreadable", "error": f"{RESULT_FILE} holds no result", "directory": str(directory)}
-    row = {column: _at(result, path) for column, path in COLUMNS.items()}
-    for column, (key, factor) in WORKER_MEANS.items():
-        row[column] = pd.Series([worker.get(key) for worker in result.get("workers", [])], dtype=float).mean() * factor
-    return {**row, "error": result.get("error"), "directory": str(directory)}
+        row |= {"status": "no result", "error": "refused before it started, killed, or not done"}
+    except (OSError, ValueError, TypeError, AttributeError, KeyError) as error:
+        row |= {"status": "unreadable", "error": f"{RESULT_FILE}: {type(error).__name__}: {error}"}
+    return row
 
 
-def _at(result: Any, path: str) -> Any:
+def _number(result: Any, path: str) -> float:
     for key in path.split("."):
         result = result.get(key) if isinstance(result, dict) else None
-    return result
+    return math.nan if result is None else float(result)
 
 
 def print_runs(runs: pd.DataFrame, csv_path: Path | None) -> None:
     """Prints the table (columns in which all runs agree are left out) and writes all of it to `csv_path`."""
     console = Console()
-    shown = runs.drop(columns=[name for name in CONSTANT_HIDDEN if len(runs) > 1 and runs[name].nunique(dropna=False) == 1])
+    told = runs[runs["workers"].notna()]  # what a refused run was told is not known
+    same = [name for name in settings({}) if told[name].astype(str).nunique() <= 1]
+    shown = runs.drop(columns=[name for name in {*same, *NEVER} if name not in ALWAYS])
+    if len(runs) == 1:
+        shown = runs[["status", *ALWAYS, *OUTCOME, *WORKER_MEANS, "error", "directory"]]
     if runs["error"].isna().all():
         shown = shown.drop(columns="error")
     table = Table(title=f"{len(runs)} runs", box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="underline")
@@ -109,11 +106,9 @@ def print_runs(runs: pd.DataFrame, csv_path: Path | None) -> None:
 def _cell(name: str, value: Any) -> str:
     if pd.isna(value):
         return "-"
-    if name in COUNTS:  # pandas makes floats of them where a failed run has none
-        return f"{value:.0f}"
-    if isinstance(value, float):
+    if isinstance(value, float) and name in (*OUTCOME, *WORKER_MEANS):
         return f"{value:.4f}" if name.endswith("rmse") else f"{value:.2f}"
-    return str(value)
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def main() -> int:

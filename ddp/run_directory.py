@@ -14,9 +14,10 @@ CONFIG_FILE, RESULT_FILE, ROUNDS_FILE = "config.yaml", "result.json", "rounds.cs
 def claim_run_directory(config: Config, output_dir: Path) -> None:
     """Writes config.yaml, and thereby takes the directory: a second run that is given it is refused with ConfigError."""
     output_dir.mkdir(parents=True, exist_ok=True)
+    text = yaml.safe_dump(dataclasses.asdict(config), sort_keys=False)
     try:
         with (output_dir / CONFIG_FILE).open("x", encoding="utf-8") as file:
-            yaml.safe_dump(dataclasses.asdict(config), file, sort_keys=False)
+            file.write(text)
     except FileExistsError:
         raise directory_taken(output_dir) from None
 

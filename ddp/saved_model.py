@@ -1,5 +1,6 @@
 """A trained model on disk, and back: predictions by the data's own ids. No pickle is involved."""
 
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -9,13 +10,16 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from ddp import config
 from ddp.atomic import atomic_file
 from ddp.datasets.ratings import Ratings
 from ddp.errors import DataError
 from ddp.model import CollabFiltering, Vector
+
+# What reading a missing, truncated or altered file raises, in zipfile, numpy, safetensors and here.
+DAMAGE = (OSError, EOFError, KeyError, TypeError, ValueError, SafetensorError, BadZipFile, zlib.error)
 
 MODEL_FILE, CATALOGUE_FILE = "model.safetensors", "catalogue.npz"
 
@@ -24,9 +28,8 @@ def save_model(directory: Path, options: config.Model, vector: Vector, ratings: 
     """model.safetensors: the named parameters. catalogue.npz: ids, titles, and which items each user has rated."""
     model = CollabFiltering(ratings.num_users, ratings.num_items, options.dim, biases=options.biases, vector=vector)
     metadata = {"rating_min": repr(ratings.rating_min), "rating_max": repr(ratings.rating_max)}
-    temporary = directory / f"{MODEL_FILE}.part"
-    save_file({name: tensor.contiguous().clone() for name, tensor in model.state_dict().items()}, temporary, metadata)
-    temporary.replace(directory / MODEL_FILE)
+    with atomic_file(directory / MODEL_FILE) as file:
+        file.write(save({name: tensor.clone() for name, tensor in model.state_dict().items()}, metadata))
     by_user = np.lexsort((ratings.items, ratings.users))
     starts = np.zeros(ratings.num_users + 1, np.int64)
     np.cumsum(np.bincount(ratings.users, minlength=ratings.num_users), out=starts[1:])
@@ -56,15 +59,22 @@ class SavedModel:
     def from_parts(
         cls, tensors: dict[str, npt.NDArray[Any]], metadata: dict[str, str], catalogue: dict[str, npt.NDArray[Any]]
     ) -> "SavedModel":
-        """Puts together what the two files hold. Raises KeyError or ValueError if they do not fit."""
+        """Puts together what the two files hold. Raises KeyError, TypeError or ValueError if they do not fit."""
         num_users, dim = tensors["user_factors"].shape
+        sizes = (len(catalogue["user_ids"]), len(catalogue["seen_starts"]) - 1, len(catalogue["item_ids"]))
+        if sizes != (num_users, num_users, len(tensors["item_factors"])):
+            raise ValueError("the model and the catalogue are of different runs")
         model = CollabFiltering(num_users, len(tensors["item_factors"]), dim, biases="user_bias" in tensors)
         for name, parameter in model.named_parameters():
+            if parameter.shape != tensors[name].shape:
+                raise ValueError(f"{name} has shape {tensors[name].shape}, not {tuple(parameter.shape)}")
             parameter.data.copy_(torch.from_numpy(tensors[name]))
         return cls(model, (float(metadata["rating_min"]), float(metadata["rating_max"])), catalogue)
 
     def predict(self, users: Sequence[int | str], items: Sequence[int | str]) -> npt.NDArray[np.float32]:
         """The predicted rating of each pair of the data's own ids, clipped to its scale. Raises KeyError for an unknown id."""
+        if len(users) != len(items):
+            raise ValueError(f"{len(users)} users but {len(items)} items: they are taken in pairs")
         user_rows = _positions(self.user_ids, users, "user")
         item_rows = _positions(self.item_ids, items, "item")
         return self._predict_rows(user_rows, item_rows)
@@ -100,7 +110,7 @@ def load_model(run_dir: str | Path) -> SavedModel:
         with np.load(directory / CATALOGUE_FILE, allow_pickle=False) as archive:
             catalogue = dict(archive.items())
         saved = SavedModel.from_parts(tensors, metadata, catalogue)
-    except (OSError, EOFError, KeyError, ValueError, SafetensorError, BadZipFile) as error:
+    except DAMAGE as error:
         raise DataError(
             f"{directory} holds no complete model ({error}); a finished run has {MODEL_FILE} and {CATALOGUE_FILE}"
         ) from None
@@ -112,6 +122,8 @@ def _positions(known: npt.NDArray[Any], ids: Sequence[int | str], kind: str) -> 
     wanted = np.asarray(ids)
     if known.dtype.kind == "U":
         wanted = wanted.astype(str)
+    elif wanted.dtype.kind == "U" and np.char.isdecimal(wanted).all():
+        wanted = wanted.astype(np.int64)
     rows = np.searchsorted(known, wanted)
     rows = np.minimum(rows, len(known) - 1)
     unknown = known[rows] != wanted

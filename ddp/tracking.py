@@ -1,5 +1,6 @@
 """Who is told what happens: nobody, the history, TensorBoard. The loop never asks which."""
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -127,7 +128,9 @@ class TensorBoard(Tracker):
 
     def __init__(self, directory: Path, hparams: Mapping[str, Any]) -> None:
         self._directory = directory
-        self._hparams = dict(hparams)
+        self._hparams = {
+            key: value if isinstance(value, bool | int | float | str) else str(value) for key, value in hparams.items()
+        }
         self._scalars: list[tuple[str, float, int, float]] = []
         self._rounds: dict[int, list[WorkerRound]] = {}
         self._last: AggregateRound | None = None
@@ -165,7 +168,8 @@ class TensorBoard(Tracker):
         writer.close()
 
     def _add(self, tag: str, value: float, step: int) -> None:
-        self._scalars.append((tag, value, step, time.time()))
+        if not math.isnan(value):  # an error over no ratings
+            self._scalars.append((tag, value, step, time.time()))
 
     def _add_account(self, who: str, account: Account, phases: Sequence[str], step: int) -> None:
         for phase in phases:

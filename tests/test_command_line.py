@@ -323,8 +323,11 @@ def survivors(processes: list[psutil.Process]) -> list[psutil.Process]:
     return running
 
 
-@pytest.mark.parametrize("case", ["thread", "process", "sweep"])
-def test_ctrl_c_ends_everything_and_the_result_says_so(tmp_path, case):
+@pytest.mark.parametrize(
+    ("case", "number"),
+    [("thread", signal.SIGINT), ("process", signal.SIGINT), ("sweep", signal.SIGINT), ("process", signal.SIGTERM)],
+)
+def test_a_signal_ends_everything_and_the_result_says_so(tmp_path, case, number):
     arguments = [*SMALL, "workers=2", "rounds=100000", "display=lines"]
     if case == "sweep":
         arguments = ["-m", *arguments, "backend=thread", "seed=0,1", "hydra.sweep.dir=run"]
@@ -339,15 +342,16 @@ def test_ctrl_c_ends_everything_and_the_result_says_so(tmp_path, case):
         assert next(line for line in process.stdout if line.startswith("round 1/"))
         descendants = psutil.Process(process.pid).children(recursive=True)
         assert len(descendants) >= (3 if case == "process" else 0)  # two workers and the manager
-        os.killpg(process.pid, signal.SIGINT)
+        # A terminal sends Ctrl-C to the whole group, a scheduler SIGTERM to the main process.
+        (os.killpg if number == signal.SIGINT else os.kill)(process.pid, number)
         _, errors = process.communicate(timeout=TIMEOUT_S)
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
             process.communicate()
-    assert process.returncode == 130
+    assert process.returncode == 128 + number
     assert "Traceback" not in errors
-    assert errors.splitlines()[0].startswith("error: interrupted")
+    assert errors.splitlines()[0].startswith("error: interrupted" if number == signal.SIGINT else "error: terminated")
     assert survivors(descendants) == []
     directory = tmp_path / "run" / "0" if case == "sweep" else tmp_path / "run"
     result = read_json(directory)

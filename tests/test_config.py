@@ -212,6 +212,7 @@ REFUSED = [
     (("seed=-1",), "seed=-1:", f"{WHOLE} 0"),
     (("select_on=best",), "select_on=best:", "valid, test, last"),
     (("display=loud",), "display=loud:", "auto, bars, lines, none"),
+    (("torch_threads=100000",), "torch_threads=100000:", "at most 1024"),
     (("agg_timeout=0",), "agg_timeout=0:", f"{FINITE} above 0"),
     (("agg_timeout=inf",), "agg_timeout=inf:", f"{FINITE} above 0"),
     (("round_timeout=-1",), "round_timeout=-1:", f"{FINITE} above 0"),

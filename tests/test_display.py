@@ -184,5 +184,5 @@ def test_a_run_without_an_aggregate_has_a_table_too(make_config, tmp_path):
     shards = [{"worker": 0, "num_train": 1234}]
     print_result(RunResult(config=make_config("workers=1"), output_dir=tmp_path, shards=shards), console)
     rows = table_rows(shown_on(console))
-    assert rows["worker_0"][:3] == ["nan", "nan", "nan"]
-    assert rows["aggregated"][:2] == ["nan", "nan"]
+    assert rows["worker_0"][:3] == ["-", "-", "-"]
+    assert rows["aggregated"][:2] == ["-", "-"]

@@ -13,7 +13,7 @@ import pytest
 
 from ddp.errors import AggregationError
 from ddp.experiment import run
-from ddp.results import COLUMNS, WORKER_MEANS, find_runs, print_runs, read_runs
+from ddp.results import COLUMNS, find_runs, print_runs, read_runs
 from ddp.tracking import Tracker
 
 ROOT = Path(__file__).parent.parent
@@ -70,7 +70,7 @@ def test_the_command_prints_every_run(shown):
 def test_the_table_is_written_too(shown, outputs):
     text, table = shown
     assert f"table: {outputs / 'results.csv'}\n" in text
-    assert list(table.columns) == [*COLUMNS, *WORKER_MEANS, "error", "directory"]
+    assert list(table.columns) == list(COLUMNS)
     assert list(table.status) == ["ok", "ok", "failed", "interrupted", "unreadable"]
     assert list(table.backend)[:4] == ["thread", "serial", "thread", "thread"]
     assert list(table.workers)[:4] == [3, 2, 3, 3]
@@ -90,12 +90,36 @@ def test_a_row_is_what_the_runs_own_files_say(shown, outputs):
     assert row.test_rmse == result["rmse"]["test"]
     assert row.valid_rmse == result["rmse"]["valid"]
     assert row.total_s == result["seconds"]["total"]
-    assert (row.rounds, row.local_epochs, row.seed, row.dim) == (2, 2, 0, 8)
+    assert (row.rounds, row.local_epochs, row.seed, row["model.dim"]) == (2, 2, 0, 8)
     assert (row.data, row.split, row.trainer, row.aggregation) == ("synthetic", "iid", "autograd", "inverse_loss")
     for name in ("startup", "compute", "wait"):
         assert row[f"{name}_s"] == pytest.approx(sum(worker[f"{name}_s"] for worker in result["workers"]) / 3), name
     for name in ("lock_wait", "pickle", "transfer"):
         assert row[f"{name}_ms"] == pytest.approx(1e3 * sum(worker[f"{name}_s"] for worker in result["workers"]) / 3), name
+
+
+@pytest.mark.parametrize(
+    "text", ['{"workers": [1]}', '{"status": "ok", "workers": [{"wait_s": "x"}]}', '{"status": "ok", "rmse": {"test": []}}']
+)
+def test_a_result_with_something_else_inside_is_a_row(tmp_path, text):
+    assert list(read_runs([make_run(tmp_path / "a", text)]).status) == ["unreadable"]
+
+
+def test_a_folder_with_another_config_is_no_run(tmp_path):
+    (tmp_path / "config.yaml").write_text("# The defaults\ndefaults: []\n")
+    assert find_runs([tmp_path]) == []
+
+
+def test_what_a_sweep_varies_is_shown_and_what_it_does_not_is_left_out(make_config, tmp_path, capsys):
+    from ddp.experiment import run
+
+    for number, lr in enumerate(("0.125", "0.25")):
+        run(make_config("backend=serial", "rounds=1", f"trainer.lr={lr}"), tmp_path / str(number), [])
+    print_runs(read_runs(find_runs([tmp_path])), None)
+    shown = capsys.readouterr().out
+    assert "trainer.lr" in shown
+    assert re.search(r" 0\.125 .*\n.* 0\.25 ", shown)
+    assert "autograd" not in shown
 
 
 def test_a_run_that_was_interrupted_counts_what_it_finished(shown):

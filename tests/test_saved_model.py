@@ -251,3 +251,19 @@ def test_importing_the_package_does_not_import_torch(tmp_path):
         capture_output=True, text=True, timeout=120, check=True,
     )  # fmt: skip
     assert shown.stdout == "load_model\n"
+
+
+def test_a_catalogue_of_another_run_is_refused(saved):
+    with np.load(saved / CATALOGUE_FILE) as archive:
+        arrays = dict(archive.items())
+    np.savez(saved / CATALOGUE_FILE, **(arrays | {"user_ids": arrays["user_ids"][:-1]}))
+    with pytest.raises(DataError, match="different runs"):
+        load_model(saved)
+
+
+def test_users_and_items_are_pairs(saved):
+    model = load_model(saved)
+    with pytest.raises(ValueError, match="1 users but 2 items"):
+        model.predict(model.user_ids[:1].tolist(), model.item_ids[:2].tolist())
+    with pytest.raises(ValueError, match="n=-1"):
+        model.top_items(model.user_ids[0].item(), n=-1)

@@ -1,6 +1,7 @@
 """What TensorBoard shows is what the run measured; and whoever is not interested hears nothing."""
 
 import csv
+import dataclasses
 import re
 from pathlib import Path
 
@@ -10,9 +11,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.hparams import plugin_data_pb2
 
-from ddp.config import OPTIONS
+from ddp.config import OPTIONS, settings
 from ddp.errors import WorkerError
-from ddp.experiment import hparams, run
+from ddp.experiment import run
 from ddp.messages import AggregateRound, Asking, EpochDone, Failed, Finished, Published, Started, WorkerRound
 from ddp.metrics import SquaredError
 from ddp.timing import Account
@@ -149,6 +150,12 @@ def test_a_timeout_is_a_point_and_its_absence_is_none(tmp_path):
     assert "timeout/worker_0" not in events.Tags()["scalars"]
 
 
+def hparams(config):
+    """What TensorBoard is told of a config: numbers, strings and booleans."""
+    row = settings(dataclasses.asdict(config))
+    return {key: value if isinstance(value, int | float | str) else str(value) for key, value in row.items()}
+
+
 # --- hparams ----------------------------------------------------------------------------------------------
 
 
@@ -160,7 +167,7 @@ def test_the_hparams_are_in_the_runs_own_file(recorded):
     started = plugin(recorded.events, "_hparams_/session_start_info").session_start_info
     told = {key: getattr(value, value.WhichOneof("kind")) for key, value in started.hparams.items()}
     assert told == hparams(recorded.config)
-    assert (told["backend"], told["workers"], told["lr"]) == ("thread", WORKERS, recorded.config.trainer.lr)
+    assert (told["backend"], told["workers"], told["trainer.lr"]) == ("thread", WORKERS, recorded.config.trainer.lr)
 
 
 def test_the_hparams_are_compared_by_scalars_that_exist(recorded):

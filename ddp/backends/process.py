@@ -9,8 +9,8 @@ import multiprocessing
 import pickle
 import signal
 import time
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from multiprocessing import connection
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
@@ -22,7 +22,7 @@ import torch
 from ddp.backends.base import ConcurrentBackend
 from ddp.backends.store import Store, aggregate_key, drop_read, worker_key
 from ddp.config import ProcessBackend
-from ddp.errors import WorkerError
+from ddp.errors import BackendError, WorkerError
 from ddp.exchange import Exchange, Stopped, Update
 from ddp.messages import Asking, Message, Published
 from ddp.model import Vector
@@ -129,7 +129,15 @@ class Processes(ConcurrentBackend):
         self._manager.callback(manager.shutdown)
         self.shared = manager.dict()
 
+    def gather(self, round_index: int, timeout_s: float, spans: Spans) -> list[Update]:
+        with _manager_alive(round_index):
+            return super().gather(round_index, timeout_s, spans)
+
     def broadcast(self, round_index: int, vector: Vector, spans: Spans) -> None:
+        with _manager_alive(round_index):
+            self._broadcast(round_index, vector, spans)
+
+    def _broadcast(self, round_index: int, vector: Vector, spans: Spans) -> None:
         _send(self.shared, aggregate_key(round_index), vector, spans)
         if self.poll_interval_s is None:
             for worker in range(self.num_workers):
@@ -198,6 +206,15 @@ class Processes(ConcurrentBackend):
             rmse = self.shared[worker_key(worker, round_index, "rmse")]
             loss = self.shared[worker_key(worker, round_index, "test_loss")]
         return Update(worker=worker, round_index=round_index, vector=vector, rmse=rmse, loss=loss)
+
+
+@contextmanager
+def _manager_alive(round_index: int) -> Iterator[None]:
+    """Says so when the manager is not. (Pipes to workers that break are dealt with where they are used.)"""
+    try:
+        yield
+    except (EOFError, ConnectionError) as error:
+        raise BackendError(f"round {round_index}: the manager's process died ({type(error).__name__})") from error
 
 
 def _drain(pipe: Connection) -> list[Message]:

@@ -108,8 +108,8 @@ class Threads(ConcurrentBackend):
         for job, exchange in zip(self.jobs, self.exchanges, strict=True):
             # A daemon, so that a worker stuck in an endless batch cannot keep a finished program alive.
             thread = threading.Thread(target=_run, args=(job, exchange, time.time()), name=f"worker-{job.worker}", daemon=True)
-            self.threads.append(thread)
             thread.start()
+            self.threads.append(thread)
 
     def broadcast(self, round_index: int, vector: Vector, spans: Spans) -> None:
         with held(self.lock, spans):

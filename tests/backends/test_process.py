@@ -162,6 +162,22 @@ def test_a_stopped_backend_holds_no_descriptor(make_config):
     assert psutil.Process().num_fds() == before
 
 
+def test_a_manager_that_dies_is_named(make_config):
+    from ddp.errors import BackendError
+
+    backend = make_backend(prepare(make_config("backend=process")).jobs, lambda message: None)
+    before = set(multiprocessing.active_children())
+    backend._start_manager()
+    try:
+        (manager,) = set(multiprocessing.active_children()) - before
+        manager.kill()
+        manager.join(DEADLINE_S)
+        with pytest.raises(BackendError, match="round 3: the manager's process died"):
+            backend.broadcast(3, np.zeros(4, np.float32), Spans())
+    finally:
+        backend.stop()
+
+
 # --- a process of its own ------------------------------------------------------------------------------
 
 

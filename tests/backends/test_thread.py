@@ -251,3 +251,15 @@ def test_all_workers_start_from_the_same_state_and_leave_it_alone(make_config, d
     starts = []
     run = drive(make_config("backend=thread"), jobs=lambda jobs: starts.append(jobs[0].vector.copy()) or jobs)
     assert all(np.array_equal(job.vector, starts[0]) for job in run.jobs)
+
+
+def test_a_thread_that_cannot_be_started_is_the_error_that_is_seen(make_config, monkeypatch):
+    def refuse(thread):
+        raise RuntimeError("can't start new thread")
+
+    backend = make_backend(prepare(make_config("backend=thread")).jobs, lambda message: None)
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(RuntimeError, match="can't start new thread"):
+            backend.start()
+    backend.stop()
