@@ -5,40 +5,40 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from ddp import config
 from ddp.errors import AggregationError
 from ddp.model import Vector
+from ddp.options import Aggregation, SoftmaxAggregation
 
 Weights = npt.NDArray[np.float64]
 
 BLOCK = 1 << 15  # floats averaged at a time: the float64 accumulator (256 KiB) stays in the second-level cache
 
 
-def uniform(num_ratings: Sequence[int], losses: Sequence[float], options: config.Aggregation) -> Weights:
+def uniform(num_ratings: Sequence[int], losses: Sequence[float], options: Aggregation) -> Weights:
     """Every worker counts the same."""
     return np.ones(len(num_ratings))
 
 
-def samples(num_ratings: Sequence[int], losses: Sequence[float], options: config.Aggregation) -> Weights:
+def samples(num_ratings: Sequence[int], losses: Sequence[float], options: Aggregation) -> Weights:
     """By the number of training ratings (FedAvg; McMahan et al., AISTATS 2017, algorithm 1)."""
     return np.asarray(num_ratings, np.float64)
 
 
-def inverse_loss(num_ratings: Sequence[int], losses: Sequence[float], options: config.Aggregation) -> Weights:
+def inverse_loss(num_ratings: Sequence[int], losses: Sequence[float], options: Aggregation) -> Weights:
     """By 1 / loss, as the design document does."""
     with np.errstate(divide="ignore"):
         return 1.0 / np.asarray(losses, np.float64)
 
 
-def softmax_loss(num_ratings: Sequence[int], losses: Sequence[float], options: config.Aggregation) -> Weights:
+def softmax_loss(num_ratings: Sequence[int], losses: Sequence[float], options: Aggregation) -> Weights:
     """By softmax(-loss / temperature)."""
-    assert isinstance(options, config.SoftmaxAggregation)
+    assert isinstance(options, SoftmaxAggregation)
     scaled = -np.asarray(losses, np.float64) / options.temperature
     weights: Weights = np.exp(scaled - np.max(scaled))
     return weights
 
 
-WEIGHTINGS: dict[str, Callable[[Sequence[int], Sequence[float], config.Aggregation], Weights]] = {
+WEIGHTINGS: dict[str, Callable[[Sequence[int], Sequence[float], Aggregation], Weights]] = {
     "uniform": uniform,
     "samples": samples,
     "inverse_loss": inverse_loss,
@@ -46,7 +46,7 @@ WEIGHTINGS: dict[str, Callable[[Sequence[int], Sequence[float], config.Aggregati
 }
 
 
-def worker_weights(options: config.Aggregation, num_ratings: Sequence[int], losses: Sequence[float]) -> Weights:
+def worker_weights(options: Aggregation, num_ratings: Sequence[int], losses: Sequence[float]) -> Weights:
     """One weight per worker, summing to 1, from its number of training ratings and its published loss.
 
     Raises AggregationError, naming the worker, for a weight that is zero, negative, infinite or NaN.

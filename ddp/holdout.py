@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ddp.config import Split
 from ddp.datasets.ratings import Ratings
 from ddp.errors import ConfigError, DataError
+from ddp.options import Split
 from ddp.seeding import stream
 
 IndexArray = npt.NDArray[np.int64]

@@ -23,9 +23,10 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from ddp.config import OPTIONS, Config, Scalars, settings
+from ddp.config import Config, Scalars, settings
 from ddp.errors import MISSING, AggregationError, BackendError, ConfigError, UserError, WorkerError
 from ddp.help import help_text
+from ddp.options import OPTIONS
 from ddp.run_directory import CONFIG_FILE, directory_taken
 
 FAILED, USER_ERROR, INTERRUPTED, TERMINATED = 1, 2, 130, 143

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ddp import config, seeding
+from ddp import options, seeding
 
 Vector = npt.NDArray[np.float32]
 
@@ -76,7 +76,7 @@ class CollabFiltering(nn.Module):
         return clipped
 
 
-def initial_vector(model: config.Model, num_users: int, num_items: int, global_mean: float, seed: int) -> Vector:
+def initial_vector(model: options.Model, num_users: int, num_items: int, global_mean: float, seed: int) -> Vector:
     """The state that every worker starts from: normal factors, zero biases, the training mean. Depends on the seed only."""
     start = CollabFiltering(num_users, num_items, model.dim, biases=model.biases)
     num_factors = (num_users + num_items) * model.dim  # both factor matrices come first in the vector

@@ -12,11 +12,11 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
-from ddp import config
 from ddp.atomic import atomic_file
 from ddp.datasets.ratings import Ratings
 from ddp.errors import DataError
 from ddp.model import CollabFiltering, Vector
+from ddp.options import Model
 
 # What reading a missing, truncated or altered file raises, in zipfile, numpy, safetensors and here.
 DAMAGE = (OSError, EOFError, KeyError, TypeError, ValueError, SafetensorError, BadZipFile, zlib.error)
@@ -24,7 +24,7 @@ DAMAGE = (OSError, EOFError, KeyError, TypeError, ValueError, SafetensorError, B
 MODEL_FILE, CATALOGUE_FILE = "model.safetensors", "catalogue.npz"
 
 
-def save_model(directory: Path, options: config.Model, vector: Vector, ratings: Ratings) -> None:
+def save_model(directory: Path, options: Model, vector: Vector, ratings: Ratings) -> None:
     """model.safetensors: the named parameters. catalogue.npz: ids, titles, and which items each user has rated."""
     model = CollabFiltering(ratings.num_users, ratings.num_items, options.dim, biases=options.biases, vector=vector)
     metadata = {"rating_min": repr(ratings.rating_min), "rating_max": repr(ratings.rating_max)}

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from ddp import averaging
 from ddp.averaging import BLOCK, weighted_mean, worker_weights
-from ddp.config import OPTIONS, Aggregation, SoftmaxAggregation
 from ddp.errors import AggregationError
+from ddp.options import OPTIONS, Aggregation, SoftmaxAggregation
 
 LENGTHS = (1, 7, BLOCK - 1, BLOCK, BLOCK + 1, 3 * BLOCK + 5)
 

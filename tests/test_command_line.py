@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from ddp.config import OPTIONS
+from ddp.options import OPTIONS
 
 TRAIN = Path(__file__).parent.parent / "train.py"
 SMALL = (

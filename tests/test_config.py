@@ -11,9 +11,10 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from ddp.config import DUPLICATES, OPTIONS, Config, CsvData, ProcessBackend, SerialBackend, ThreadBackend
+from ddp.config import Config
 from ddp.errors import ConfigError, UserError
 from ddp.launch import load_config
+from ddp.options import DUPLICATES, OPTIONS, CsvData, ProcessBackend, SerialBackend, ThreadBackend
 
 CONF = Path(__file__).parent.parent / "conf"
 NAMED = ("experiment", "sweep")

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ddp.config import OPTIONS
 from ddp.help import help_text
+from ddp.options import OPTIONS
 
 ROOT = Path(__file__).parent.parent
 CONF = ROOT / "conf"

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from ddp import config
 from ddp.model import EVALUATION_CHUNK, CollabFiltering, initial_vector
+from ddp.options import Model
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def test_state_dict_round_trip_keeps_the_views(model):
 
 @pytest.mark.parametrize("biases", [True, False])
 def test_initial_vector(biases):
-    options = config.Model(name="small", dim=64, biases=biases, init_std=0.05)
+    options = Model(name="small", dim=64, biases=biases, init_std=0.05)
     vector = initial_vector(options, 300, 200, 3.5, seed=0)
     model = CollabFiltering(300, 200, 64, biases=biases, vector=vector)
     factors = vector[: 500 * 64]

@@ -211,7 +211,7 @@ def data_missing(make_config, tmp_path: Path) -> Config:
     csv_data = {"path": str(tmp_path / "missing.csv"), "paths": None, "separator": ",", "header": True, "encoding": "utf-8"}
     csv_data |= {"user": "userId", "item": "movieId", "rating": "rating", "timestamp": None}
     csv_data |= {"rating_min": None, "rating_max": None, "duplicates": "error", "cache": None, "name": "csv"}
-    from ddp.config import CsvData
+    from ddp.options import CsvData
 
     return dataclasses.replace(make_config(), data=CsvData(**csv_data))
 

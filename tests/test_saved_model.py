@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 import ddp
-from ddp import config
 from ddp.datasets.ratings import Ratings
 from ddp.errors import DataError
 from ddp.experiment import prepare, run
 from ddp.model import parameter_shapes
+from ddp.options import Model
 from ddp.saved_model import CATALOGUE_FILE, MODEL_FILE, load_model, save_model
 
 INT_IDS = np.array([3, 20, 100, 1000])  # as text they would be in another order
@@ -41,8 +41,8 @@ def some_ratings(user_ids=INT_IDS, item_ids=ITEM_IDS, titles=TITLES) -> Ratings:
     )
 
 
-def options(biases=True) -> config.Model:
-    return config.Model(name="tiny", dim=3, biases=biases, init_std=0.05)
+def options(biases=True) -> Model:
+    return Model(name="tiny", dim=3, biases=biases, init_std=0.05)
 
 
 def some_vector(biases=True, scale=2.0) -> np.ndarray:

@@ -11,11 +11,12 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.hparams import plugin_data_pb2
 
-from ddp.config import OPTIONS, settings
+from ddp.config import settings
 from ddp.errors import WorkerError
 from ddp.experiment import run
 from ddp.messages import AggregateRound, Asking, EpochDone, Failed, Finished, Published, Started, WorkerRound
 from ddp.metrics import SquaredError
+from ddp.options import OPTIONS
 from ddp.timing import Account
 from ddp.tracking import Everyone, History, TensorBoard, Tracker
 

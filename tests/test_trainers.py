@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from ddp.config import AutogradTrainer
 from ddp.datasets.ratings import Part
 from ddp.model import CollabFiltering
+from ddp.options import AutogradTrainer
 from ddp.seeding import stream
 from ddp.trainers import make_trainer
 

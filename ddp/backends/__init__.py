@@ -6,8 +6,8 @@ from ddp.backends.base import Backend
 from ddp.backends.process import Processes
 from ddp.backends.serial import Serial
 from ddp.backends.thread import Threads
-from ddp.config import ProcessBackend, ThreadBackend
 from ddp.messages import Message
+from ddp.options import ProcessBackend, ThreadBackend
 from ddp.worker import Job
 
 

@@ -21,11 +21,11 @@ import torch
 
 from ddp.backends.base import ConcurrentBackend
 from ddp.backends.store import Store, aggregate_key, drop_read, worker_key
-from ddp.config import ProcessBackend
 from ddp.errors import BackendError, WorkerError
 from ddp.exchange import Exchange, Stopped, Update
 from ddp.messages import Asking, Message, Published
 from ddp.model import Vector
+from ddp.options import ProcessBackend
 from ddp.parent import end_with_parent
 from ddp.timing import Spans
 from ddp.worker import Job, run_worker

@@ -13,10 +13,10 @@ import numpy as np
 
 from ddp.backends.base import ConcurrentBackend
 from ddp.backends.store import Store, aggregate_key, drop_read, held, worker_key
-from ddp.config import ThreadBackend
 from ddp.exchange import Exchange, Stopped, Update
 from ddp.messages import Message, Published
 from ddp.model import Vector
+from ddp.options import ThreadBackend
 from ddp.timing import Spans
 from ddp.trainers import warm_up
 from ddp.worker import Job, run_worker

@@ -1,9 +1,9 @@
 """Ratings from files, from MovieLens or from a known model: `load_ratings` gives them all in one shape."""
 
-from ddp.config import CsvData, Data, MovieLensData
 from ddp.datasets import delimited, movielens, synthetic
 from ddp.datasets.pairs import read_pairs
 from ddp.datasets.ratings import Ratings
+from ddp.options import CsvData, Data, MovieLensData
 
 __all__ = ["Ratings", "load_ratings", "read_pairs"]
 

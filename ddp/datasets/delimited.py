@@ -3,12 +3,12 @@
 import hashlib
 from pathlib import Path
 
-from ddp.config import CsvData
 from ddp.datasets.cache import cached
 from ddp.datasets.layout import Layout
 from ddp.datasets.ratings import Ratings
 from ddp.datasets.table import read_ratings
 from ddp.errors import DataError
+from ddp.options import CsvData
 
 
 def layout_of(data: CsvData) -> Layout:

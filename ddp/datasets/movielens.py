@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from ddp.config import MovieLensData
 from ddp.datasets.cache import cached
 from ddp.datasets.layout import Layout
 from ddp.datasets.ratings import Ratings
 from ddp.datasets.sources import Download, Member, Source, Wheel
 from ddp.datasets.table import read_ratings
 from ddp.errors import DataError
+from ddp.options import MovieLensData
 
 _GROUPLENS = "https://files.grouplens.org/datasets/movielens"
 

@@ -2,9 +2,9 @@
 
 import torch
 
-from ddp.config import AutogradTrainer
 from ddp.datasets.ratings import Part
 from ddp.model import CollabFiltering
+from ddp.options import AutogradTrainer
 from ddp.trainers.autograd import Autograd
 
 

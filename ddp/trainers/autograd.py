@@ -4,9 +4,9 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from ddp.config import AutogradTrainer
 from ddp.datasets.ratings import Part
 from ddp.model import CollabFiltering
+from ddp.options import AutogradTrainer
 
 
 class Autograd:

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ddp.config import CsvData
 from ddp.datasets import load_ratings
 from ddp.errors import DataError
+from ddp.options import CsvData
 
 DEFAULTS = CsvData(
     name="csv", path="unset", paths=None, separator=",", header=True, encoding="utf-8", user="userId", item="movieId",

@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ddp.config import MovieLensData
 from ddp.datasets import load_ratings, read_pairs
 from ddp.datasets.movielens import SETS, MovieLensSet, load
 from ddp.datasets.sources import Download, Member, Wheel
 from ddp.errors import DataError
+from ddp.options import MovieLensData
 
 U_DATA = b"7\t30\t4\t881250949\n9\t10\t1\t881250950\n7\t10\t5\t881250951\n"
 U_ITEM = "10|Caf\xe9 (1993)|rest\n30|Second, The (1994)|rest\n".encode("latin-1")

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from test_delimited import DEFAULTS, write
 
-from ddp.config import MovieLensData, SyntheticData
 from ddp.datasets import load_ratings, read_pairs
 from ddp.errors import DataError
+from ddp.options import MovieLensData, SyntheticData
 
 HEADER = "userId,movieId,rating\n"
 

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ddp.config import SyntheticData
 from ddp.datasets import load_ratings
 from ddp.datasets.synthetic import truth
 from ddp.errors import DataError
+from ddp.options import SyntheticData
 
 DATA = SyntheticData(name="synthetic", num_users=500, num_items=300, num_ratings=30_000, rank=4, noise_std=0.5, popularity=0.8)
 
