@@ -17,6 +17,7 @@ LEAVES = {
     "ddp.timing",
     "ddp.seeding",
     "ddp.config",
+    "ddp.options",
     "ddp.memory",
     "ddp.parent",
     "ddp.run_directory",
