@@ -126,6 +126,7 @@ def train(prepared: Prepared, tracker: Tracker, result: RunResult) -> Vector:
     backend = make_backend(prepared.jobs, tracker.listen)
     vector = prepared.jobs[0].vector
     with _torch_threads(config.torch_threads):
+        result.torch_threads = torch.get_num_threads()
         try:
             with _stage(result, "start"):
                 backend.start()

@@ -36,7 +36,10 @@ PACKAGES = ("torch", "numpy", "pandas", "hydra-core", "omegaconf", "tensorboard"
 
 @dataclass(slots=True, kw_only=True)
 class RunResult:
-    """One run. `seconds`: its wall by stage; `shards`: sizes and skew; `status`: ok, failed or interrupted."""
+    """One run. `seconds`: its wall by stage; `shards`: sizes and skew; `status`: ok, failed or interrupted.
+
+    `torch_threads`: the intra-op threads that training had, None if it never began.
+    """
 
     config: Config
     output_dir: Path
@@ -45,6 +48,7 @@ class RunResult:
     shards: list[dict[str, Any]] = field(default_factory=list)
     noise_floor: float | None = None
     seconds: dict[str, float] = field(default_factory=dict)
+    torch_threads: int | None = None
     history: History = field(default_factory=History)
 
     @property
@@ -127,7 +131,7 @@ def _as_json(result: RunResult) -> dict[str, Any]:
         "workers": result.worker_rows(),
         "aggregator": result.aggregator_row(),
         "peak_rss_bytes": _peak_rss_bytes(result),
-        "environment": environment(),
+        "environment": environment() | {"torch_threads": result.torch_threads},
     }
 
 
@@ -141,14 +145,11 @@ def _peak_rss_bytes(result: RunResult) -> int | None:
 
 def environment() -> dict[str, Any]:
     """Versions and machine. `gil_enabled` is read now, after the imports: importing triton can turn the GIL on again."""
-    import torch
-
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
         "cpu_count": os.cpu_count(),
         "gil_enabled": getattr(sys, "_is_gil_enabled", lambda: True)(),
-        "torch_threads": torch.get_num_threads(),
         "versions": {name: _version(name) for name in PACKAGES},
     }
 

@@ -12,7 +12,7 @@ import numpy as np
 def stream(seed: int, name: str, *keys: int) -> np.random.Generator:
     """The generator that belongs to `name` and `keys` under `seed`; equal arguments give equal draws.
 
-    Names in use: "data" (synthetic ratings), "holdout", "shards", "init" (first model),
+    Names in use: "data" with 0, 1, 2 (synthetic: truth, pairs, noise), "holdout", "shards", "init" (first model),
     "order" with (worker, round) (in what order a worker visits its ratings).
     """
     spawn_key = (zlib.crc32(name.encode()), *keys)

@@ -8,6 +8,7 @@ import pickle
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
 from ddp.config import Config
@@ -87,7 +88,7 @@ def test_the_result_is_strict_json_with_what_it_was_told_and_how_it_ended(done):
     valid = [row.valid.rmse for row in done.result.history.aggregate_rounds]
     assert result["rmse"]["best_valid_round"] == valid.index(min(valid))
     assert 0 < result["rmse"]["noise_floor"] <= done.config.data.noise_std * 1.2
-    assert result["environment"]["torch_threads"] >= 1
+    assert result["environment"]["torch_threads"] == done.config.torch_threads
     assert all(result["environment"]["versions"].values())
 
 
@@ -232,6 +233,12 @@ def test_a_tracker_that_cannot_be_closed_does_not_lose_the_result(make_config, t
     with pytest.raises(OSError, match="no space left"):
         run(make_config("backend=serial"), tmp_path, [FailsToClose()])
     assert (tmp_path / "result.json").exists()
+
+
+def test_the_torch_threads_recorded_are_those_that_the_run_had(make_config, tmp_path):
+    number = torch.get_num_threads() + 2  # what the process has outside a run is not what is asked for
+    run(make_config("backend=serial", "rounds=1", f"torch_threads={number}"), tmp_path, [])
+    assert json.loads((tmp_path / "result.json").read_text())["environment"]["torch_threads"] == number
 
 
 # --- one directory, one run -------------------------------------------------------------------------------
