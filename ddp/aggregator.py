@@ -10,7 +10,7 @@ from ddp.errors import AggregationError
 from ddp.exchange import Update
 from ddp.messages import AggregateRound
 from ddp.metrics import SquaredError
-from ddp.model import Vector
+from ddp.parameters import Vector
 from ddp.timing import Spans
 
 Evaluate = Callable[[Vector], tuple[SquaredError, SquaredError]]

@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ddp.errors import AggregationError
-from ddp.model import Vector
 from ddp.options import Aggregation, SoftmaxAggregation
+from ddp.parameters import Vector
 
 Weights = npt.NDArray[np.float64]
 

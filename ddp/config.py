@@ -12,13 +12,13 @@ from ddp.errors import ConfigError
 from ddp.options import (
     OPTIONS,
     Aggregation,
-    AutogradTrainer,
     Backend,
     CsvData,
     Data,
     Model,
     MovieLensData,
     Split,
+    Trainer,
     at_least,
     number,
     one_of,
@@ -64,7 +64,7 @@ class Config(Scalars):
     data: Data
     split: Split
     model: Model
-    trainer: AutogradTrainer
+    trainer: Trainer
     aggregation: Aggregation
 
     def __post_init__(self) -> None:

@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 from ddp.messages import Message
-from ddp.model import Vector
+from ddp.parameters import Vector
 from ddp.timing import Spans
 
 

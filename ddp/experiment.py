@@ -12,16 +12,18 @@ from ddp.aggregator import aggregator_loop
 from ddp.backends import make_backend
 from ddp.config import Config
 from ddp.datasets import load_ratings, read_pairs
-from ddp.datasets.ratings import Part, Ratings
 from ddp.errors import ConfigError
 from ddp.metrics import SquaredError
-from ddp.model import CollabFiltering, Vector, initial_vector
+from ddp.parameters import Vector, initial_vector
+from ddp.ratings import IndexArray, Part, Ratings
 from ddp.record import RunResult, write_result
 from ddp.run_directory import claim_run_directory
 from ddp.saved_model import save_model
+from ddp.seeding import stream
 from ddp.splits import Deal, make_split, shard_summary
 from ddp.tracking import Everyone, Tracker
-from ddp.worker import Job, Shard, evaluate
+from ddp.trainers import arrange
+from ddp.worker import Job, Shard
 
 
 @dataclass(slots=True, kw_only=True)
@@ -77,11 +79,15 @@ def prepare(config: Config) -> Prepared:
     deal = make_split(ratings, config.split, config.workers, config.seed, test_rows)
     mean = float(ratings.ratings[deal.whole.train].mean(dtype="float64"))
     vector = initial_vector(config.model, ratings.num_users, ratings.num_items, mean, config.seed)
+
+    def train_part(worker: int, rows: IndexArray) -> Part:
+        return ratings.part(arrange(config.trainer, config.model.dim, ratings, rows, stream(config.seed, "layout", worker)))
+
     jobs = [
         Job(
             worker=worker,
             config=config,
-            shard=Shard(train=ratings.part(rows.train), valid=ratings.part(rows.valid), test=ratings.part(rows.test)),
+            shard=Shard(train=train_part(worker, rows.train), valid=ratings.part(rows.valid), test=ratings.part(rows.test)),
             num_users=ratings.num_users,
             num_items=ratings.num_items,
             rating_min=ratings.rating_min,
@@ -116,11 +122,12 @@ def _check_parts(config: Config, jobs: list[Job]) -> None:
 def train(prepared: Prepared, tracker: Tracker, result: RunResult) -> Vector:
     """Runs workers and aggregator to the end; the last aggregate. Stages of the wall go into `result.seconds`."""
     config = prepared.jobs[0].config
-    evaluation = prepared.jobs[0].make_model()
+    job = prepared.jobs[0]
+    aggregated = job.make_parameters()
 
     def evaluate_global(vector: Vector) -> tuple[SquaredError, SquaredError]:
-        evaluation.vector[:] = vector
-        return _evaluate(evaluation, prepared.valid, prepared.ratings), _evaluate(evaluation, prepared.test, prepared.ratings)
+        aggregated.vector[:] = vector
+        return job.evaluate(aggregated, prepared.valid), job.evaluate(aggregated, prepared.test)
 
     num_ratings = [len(job.shard.train) for job in prepared.jobs]
     backend = make_backend(prepared.jobs, tracker.listen)
@@ -138,10 +145,6 @@ def train(prepared: Prepared, tracker: Tracker, result: RunResult) -> Vector:
             with _stage(result, "stop"):
                 backend.stop()
     return vector
-
-
-def _evaluate(model: CollabFiltering, part: Part, ratings: Ratings) -> SquaredError:
-    return evaluate(model, part, ratings.rating_min, ratings.rating_max)
 
 
 @contextmanager

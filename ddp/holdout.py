@@ -4,14 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from ddp.datasets.ratings import Ratings
 from ddp.errors import ConfigError, DataError
 from ddp.options import Split
+from ddp.ratings import IndexArray, Ratings
 from ddp.seeding import stream
-
-IndexArray = npt.NDArray[np.int64]
 
 
 @dataclass(slots=True, kw_only=True)

@@ -214,6 +214,23 @@ class AutogradTrainer:
 
 
 @dataclass(slots=True, kw_only=True)
+class FusedTrainer:
+    """`lr` is multiplied by `lr_decay` after each epoch; `reg_*`: L2 on the rows of each rating that is visited."""
+
+    name: str
+    lr: float
+    lr_decay: float
+    reg_factors: float
+    reg_biases: float
+
+    def __post_init__(self) -> None:
+        number("trainer.lr", self.lr, above=0)
+        number("trainer.lr_decay", self.lr_decay, above=0)
+        number("trainer.reg_factors", self.reg_factors, least=0)
+        number("trainer.reg_biases", self.reg_biases, least=0)
+
+
+@dataclass(slots=True, kw_only=True)
 class Aggregation:
     name: str
 
@@ -231,6 +248,7 @@ class SoftmaxAggregation(Aggregation):
 
 Backend = SerialBackend | ThreadBackend | ProcessBackend
 Data = MovieLensData | CsvData | SyntheticData
+Trainer = AutogradTrainer | FusedTrainer
 
 # Closed sets: group -> option -> its dataclass. conf/<group>/<option>.yaml holds the values.
 OPTIONS: dict[str, dict[str, type]] = {
@@ -242,7 +260,7 @@ OPTIONS: dict[str, dict[str, type]] = {
     },
     "split": {**dict.fromkeys(("iid", "user", "item", "time", "files"), Split), "dirichlet": DirichletSplit},
     "model": dict.fromkeys(("tiny", "small", "medium", "large"), Model),
-    "trainer": {"autograd": AutogradTrainer},
+    "trainer": {"autograd": AutogradTrainer, "fused": FusedTrainer},
     "aggregation": {
         **dict.fromkeys(("uniform", "samples", "inverse_loss"), Aggregation),
         "softmax_loss": SoftmaxAggregation,

@@ -13,10 +13,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from ddp.atomic import atomic_file
-from ddp.datasets.ratings import Ratings
 from ddp.errors import DataError
-from ddp.model import CollabFiltering, Vector
+from ddp.model import CollabFiltering
 from ddp.options import Model
+from ddp.parameters import Vector
+from ddp.ratings import Ratings
 
 # What reading a missing, truncated or altered file raises, in zipfile, numpy, safetensors and here.
 DAMAGE = (OSError, EOFError, KeyError, TypeError, ValueError, SafetensorError, BadZipFile, zlib.error)

@@ -13,6 +13,7 @@ def stream(seed: int, name: str, *keys: int) -> np.random.Generator:
     """The generator that belongs to `name` and `keys` under `seed`; equal arguments give equal draws.
 
     Names in use: "data" with 0, 1, 2 (synthetic: truth, pairs, noise), "holdout", "shards", "init" (first model),
+    "layout" with worker (in what order its ratings lie in memory),
     "order" with (worker, round) (in what order a worker visits its ratings).
     """
     spawn_key = (zlib.crc32(name.encode()), *keys)

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ddp.datasets.ratings import FloatArray, IntArray, Ratings
 from ddp.errors import ConfigError, DataError
-from ddp.holdout import IndexArray, Parts, hold_out, time_order
+from ddp.holdout import Parts, hold_out, time_order
 from ddp.options import DirichletSplit, Split
+from ddp.ratings import FloatArray, IndexArray, IntArray, Ratings
 from ddp.seeding import stream
 
 MAX_VALUES = 20  # more distinct ratings than this are a continuous scale (MovieLens has 5 or 10) ...

@@ -7,19 +7,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 
 from ddp import seeding
 from ddp.config import Config
-from ddp.datasets.ratings import Part
 from ddp.errors import WorkerError
 from ddp.exchange import Exchange, Stopped, Update
 from ddp.memory import peak_rss_bytes
 from ddp.messages import EpochDone, Failed, Finished, Started, WorkerRound
-from ddp.metrics import SquaredError, squared_error
-from ddp.model import CollabFiltering, Vector
+from ddp.metrics import SquaredError
+from ddp.parameters import Parameters, Vector
+from ddp.ratings import Part
 from ddp.timing import Spans
-from ddp.trainers import make_trainer
+from ddp.trainers import evaluate, make_trainer
 
 
 @dataclass(slots=True, kw_only=True)
@@ -44,16 +43,14 @@ class Job:
     rating_max: float
     vector: Vector
 
-    def make_model(self) -> CollabFiltering:
-        """A model that holds a copy of the state to start from."""
+    def make_parameters(self) -> Parameters:
+        """A copy of the state to start from."""
         options = self.config.model
-        return CollabFiltering(self.num_users, self.num_items, options.dim, biases=options.biases, vector=self.vector.copy())
+        return Parameters(self.num_users, self.num_items, options.dim, biases=options.biases, vector=self.vector.copy())
 
-
-def evaluate(model: CollabFiltering, part: Part, rating_min: float, rating_max: float) -> SquaredError:
-    """The model's squared error on a part, predictions clipped to the scale."""
-    predictions = model.predict(torch.from_numpy(part.users), torch.from_numpy(part.items), rating_min, rating_max)
-    return squared_error(predictions, part.ratings)
+    def evaluate(self, parameters: Parameters, part: Part) -> SquaredError:
+        """The squared error on a part, predictions clipped to the scale."""
+        return evaluate(self.config.trainer, parameters, part, self.rating_min, self.rating_max)
 
 
 class Worker:
@@ -63,9 +60,9 @@ class Worker:
         self.job = job
         self.exchange = exchange
         self.spans = Spans()
-        self.model = job.make_model()
-        self.best = job.make_model()
-        self.trainer = make_trainer(job.config.trainer, self.model, job.shard.train)
+        self.live = job.make_parameters()
+        self.best = job.make_parameters()
+        self.trainer = make_trainer(job.config.trainer, self.live, job.shard.train)
 
     def train_round(self, round_index: int) -> WorkerRound:
         """`local_epochs` epochs; afterwards `self.best` holds the state with the lowest RMSE on the `select_on` part."""
@@ -81,10 +78,11 @@ class Worker:
                 # The last state also stands in when no epoch had a finite RMSE: the aggregator then refuses it by name.
                 if rmse < best_rmse or (is_last and best_epoch < 0):
                     best_rmse, best_epoch = rmse, epoch
-                    np.copyto(self.best.vector, self.model.vector)
+                    np.copyto(self.best.vector, self.live.vector)
             self.exchange.tell(EpochDone(worker=self.job.worker, round_index=round_index, epoch=epoch))
         with self.spans("evaluate"):
-            valid, test = self._evaluate(self.best, self.job.shard.valid), self._evaluate(self.best, self.job.shard.test)
+            valid = self.job.evaluate(self.best, self.job.shard.valid)
+            test = self.job.evaluate(self.best, self.job.shard.test)
         return WorkerRound(
             worker=self.job.worker,
             round_index=round_index,
@@ -104,14 +102,11 @@ class Worker:
         """The RMSE by which epochs are compared; infinite for `select_on: last`, so that the last one is taken."""
         match self.job.config.select_on:
             case "valid":
-                return self._evaluate(self.model, self.job.shard.valid).rmse
+                return self.job.evaluate(self.live, self.job.shard.valid).rmse
             case "test":
-                return self._evaluate(self.model, self.job.shard.test).rmse
+                return self.job.evaluate(self.live, self.job.shard.test).rmse
             case _:
                 return math.inf
-
-    def _evaluate(self, model: CollabFiltering, part: Part) -> SquaredError:
-        return evaluate(model, part, self.job.rating_min, self.job.rating_max)
 
 
 def worker_loop(job: Job, exchange: Exchange, spawned_at: float) -> Iterator[None]:
@@ -134,7 +129,7 @@ def worker_loop(job: Job, exchange: Exchange, spawned_at: float) -> Iterator[Non
                 received = exchange.wait(round_index, config.agg_timeout, spans)
             if received:
                 with spans("receive"):
-                    exchange.receive_into(worker.model.vector, round_index, spans)
+                    exchange.receive_into(worker.live.vector, round_index, spans)
             exchange.tell(replace(row, aggregate_received=received, account=spans.take()))
         exchange.tell(Finished(worker=job.worker, peak_rss_bytes=peak_rss_bytes()))
     except (Stopped, KeyboardInterrupt, GeneratorExit):

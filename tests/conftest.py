@@ -23,9 +23,11 @@ HELPERS = ("multiprocessing.resource_tracker", "multiprocessing.forkserver")  # 
 
 SMALL = (
     *("data=synthetic", "data.num_users=60", "data.num_items=40", "data.num_ratings=1200", "data.popularity=0.3"),
-    *("model=tiny", "trainer.batch_size=64", "workers=3", "rounds=2", "local_epochs=2"),
+    *("model=tiny", "workers=3", "rounds=2", "local_epochs=2"),
     *("display=none", "tensorboard=false", "agg_timeout=100", "round_timeout=100"),
 )
+
+SMALL_TRAINER = ("trainer=autograd", "trainer.batch_size=64")
 
 _stderr = -1  # the real one: pytest redirects descriptor 2 while a test runs
 
@@ -165,7 +167,8 @@ def make_config():
 
     def make(*overrides):
         with initialize_config_dir(str(REPOSITORY / "conf"), version_base="1.3"):
-            return load_config(compose("config", [*SMALL, *overrides]))
+            trainer = () if any(override.startswith("trainer=") for override in overrides) else SMALL_TRAINER
+            return load_config(compose("config", [*SMALL, *trainer, *overrides]))
 
     return make
 
@@ -183,7 +186,7 @@ class Driven:
         self.prepared = ddp.experiment.prepare(config)
         self.jobs = jobs(self.prepared.jobs) if jobs else self.prepared.jobs
         self.evaluate = evaluate or self._evaluate
-        self.model = self.jobs[0].make_model()
+        self.aggregated = self.jobs[0].make_parameters()
         self.vectors = []
         self.messages = []
         self.backend = make_backend(self.jobs, self._listen)
@@ -196,11 +199,8 @@ class Driven:
         self.look("message", getattr(message, "round_index", None), self.backend)
 
     def _evaluate(self, vector):
-        from ddp.worker import evaluate
-
-        self.model.vector[:] = vector
-        parts, ratings = (self.prepared.valid, self.prepared.test), self.prepared.ratings
-        return tuple(evaluate(self.model, part, ratings.rating_min, ratings.rating_max) for part in parts)
+        self.aggregated.vector[:] = vector
+        return tuple(self.jobs[0].evaluate(self.aggregated, part) for part in (self.prepared.valid, self.prepared.test))
 
     def run(self):
         from ddp.aggregator import aggregator_loop

@@ -21,8 +21,9 @@ LEAVES = {
     "ddp.memory",
     "ddp.parent",
     "ddp.run_directory",
+    "ddp.ratings",
 }
-DATA_AND_MODEL = ("ddp.model", "ddp.datasets", "ddp.splits", "ddp.holdout", "ddp.averaging")
+DATA_AND_MODEL = ("ddp.model", "ddp.parameters", "ddp.datasets", "ddp.splits", "ddp.holdout", "ddp.averaging")
 CONCRETE = {"ddp.backends.serial", "ddp.backends.thread", "ddp.backends.process"}
 
 

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from ddp.model import EVALUATION_CHUNK, CollabFiltering, initial_vector
+from ddp.model import EVALUATION_CHUNK, CollabFiltering
 from ddp.options import Model
+from ddp.parameters import initial_vector
 
 
 @pytest.fixture

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 import ddp
-from ddp.datasets.ratings import Ratings
 from ddp.errors import DataError
 from ddp.experiment import prepare, run
-from ddp.model import parameter_shapes
 from ddp.options import Model
+from ddp.parameters import parameter_shapes
+from ddp.ratings import Ratings
 from ddp.saved_model import CATALOGUE_FILE, MODEL_FILE, load_model, save_model
 
 INT_IDS = np.array([3, 20, 100, 1000])  # as text they would be in another order

@@ -8,10 +8,10 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from ddp.datasets.ratings import Ratings
 from ddp.errors import ConfigError, DataError, UserError
 from ddp.holdout import Parts
 from ddp.options import OPTIONS, DirichletSplit, Split
+from ddp.ratings import Ratings
 from ddp.splits import DEALERS, Deal, make_split, shard_summary
 
 CONF = Path(__file__).parent.parent / "conf" / "split"

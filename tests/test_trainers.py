@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from ddp.datasets.ratings import Part
 from ddp.model import CollabFiltering
 from ddp.options import AutogradTrainer
+from ddp.parameters import Parameters
+from ddp.ratings import Part
 from ddp.seeding import stream
 from ddp.trainers import make_trainer
 
@@ -26,14 +27,14 @@ def small_part(num_users=5, num_items=4, count=30, seed=0):
 
 
 def start_model(seed=0):
-    model = CollabFiltering(5, 4, 3)
+    model = Parameters(5, 4, 3)
     model.vector[:] = np.random.default_rng(seed).normal(0, 0.3, len(model.vector))
     return model
 
 
 def sgd_in_numpy(model, part, order, lr, decay):
     """torch.optim.SGD: p -= lr * (grad + decay * p) for every parameter, also those that the batch does not touch."""
-    state = {name: tensor.detach().numpy().astype(np.float64) for name, tensor in model.named_parameters()}
+    state = {name: view.astype(np.float64) for name, view in model.views.items()}
     loss = 0.0
     for row in order.permutation(len(part)):
         user, item = part.users[row], part.items[row]
@@ -55,8 +56,8 @@ def test_an_epoch_equals_the_steps_written_out():
     expected, expected_loss = sgd_in_numpy(start_model(), part, stream(0, "order", 0, 0), 0.05, 0.01)
     loss = make_trainer(options(), model, part).epoch(stream(0, "order", 0, 0))
     assert loss == pytest.approx(expected_loss, rel=1e-5)
-    for name, parameter in model.named_parameters():
-        np.testing.assert_allclose(parameter.detach().numpy(), expected[name], rtol=1e-4, atol=1e-5)
+    for name, view in model.views.items():
+        np.testing.assert_allclose(view, expected[name], rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "sgd"])
@@ -66,7 +67,7 @@ def test_every_rating_counts_once_in_the_loss(optimizer, batch_size):
     # So small a step that the model does not move: the loss is the error of the model as it is.
     trainer = make_trainer(options(optimizer=optimizer, batch_size=batch_size, lr=1e-12, weight_decay=0.0), model, part)
     loss = trainer.epoch(stream(0, "order", 0, 0))
-    predictions = model.predict(torch.from_numpy(part.users), torch.from_numpy(part.items), -np.inf, np.inf)
+    predictions = CollabFiltering.over(model).predict(torch.from_numpy(part.users), torch.from_numpy(part.items), -np.inf, np.inf)
     assert loss == pytest.approx(np.mean((predictions - part.ratings) ** 2), rel=1e-5)
 
 

@@ -13,7 +13,7 @@ from ddp.exchange import Stopped
 from ddp.experiment import prepare
 from ddp.messages import EpochDone, Failed, Finished, Started, WorkerRound
 from ddp.trainers import make_trainer
-from ddp.worker import Worker, evaluate, run_worker, worker_loop
+from ddp.worker import Worker, run_worker, worker_loop
 
 OVERFITS = "trainer.lr=0.2"  # so fast that the best epoch is not the last one
 
@@ -50,13 +50,13 @@ def exchange(told):
 
 def trained_states(job, round_index=0):
     """The state after each epoch, and the RMSE on the worker's own validation and test part."""
-    model = job.make_model()
+    model = job.make_parameters()
     trainer = make_trainer(job.config.trainer, model, job.shard.train)
     order = seeding.stream(job.config.seed, "order", job.worker, round_index)
     states = []
     for _ in range(job.config.local_epochs):
         loss = trainer.epoch(order)
-        errors = [evaluate(model, part, job.rating_min, job.rating_max) for part in (job.shard.valid, job.shard.test)]
+        errors = [job.evaluate(model, part) for part in (job.shard.valid, job.shard.test)]
         states.append((model.vector.copy(), loss, *errors))
     return states
 
@@ -73,7 +73,7 @@ def test_the_best_state_of_the_round_is_published(make_config, exchange, told, s
     trainee = Worker(job, exchange)
     row = trainee.train_round(0)
     assert trainee.best.vector.tobytes() == states[best][0].tobytes()
-    assert trainee.model.vector.tobytes() == states[-1][0].tobytes()
+    assert trainee.live.vector.tobytes() == states[-1][0].tobytes()
     assert (row.worker, row.round_index, row.best_epoch) == (worker, 0, best)
     assert (row.train_loss, row.valid, row.test) == (states[-1][1], states[best][2], states[best][3])
     assert told == [EpochDone(worker=worker, round_index=0, epoch=epoch) for epoch in range(12)]
@@ -96,10 +96,10 @@ def test_the_best_state_is_of_this_round(make_config, exchange):
     job = prepare(make_config("local_epochs=1")).jobs[0]
     trainee = Worker(job, exchange)
     trainee.train_round(0)
-    trainee.model.vector[:] = 40
+    trainee.live.vector[:] = 40
     row = trainee.train_round(1)
     assert row.best_epoch == 0
-    assert trainee.best.vector.tobytes() == trainee.model.vector.tobytes()
+    assert trainee.best.vector.tobytes() == trainee.live.vector.tobytes()
 
 
 def test_rounds_visit_the_ratings_in_other_orders(make_config, exchange):
@@ -117,7 +117,7 @@ def test_rounds_visit_the_ratings_in_other_orders(make_config, exchange):
 def test_without_a_finite_rmse_the_last_state_stands_in(make_config, exchange, select_on):
     job = prepare(make_config("local_epochs=3", f"select_on={select_on}")).jobs[0]
     trainee = Worker(job, exchange)
-    trainee.model.vector[:] = np.nan
+    trainee.live.vector[:] = np.nan
     row = trainee.train_round(0)
     assert row.best_epoch == 2
     assert np.isnan(trainee.best.vector).all()

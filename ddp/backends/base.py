@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from ddp.errors import WorkerError
 from ddp.exchange import Update
 from ddp.messages import Failed, Finished, Message, Published
-from ddp.model import Vector
+from ddp.parameters import Vector
 from ddp.timing import Spans
 from ddp.worker import Job
 

@@ -24,8 +24,8 @@ from ddp.backends.store import Store, aggregate_key, drop_read, worker_key
 from ddp.errors import BackendError, WorkerError
 from ddp.exchange import Exchange, Stopped, Update
 from ddp.messages import Asking, Message, Published
-from ddp.model import Vector
 from ddp.options import ProcessBackend
+from ddp.parameters import Vector
 from ddp.parent import end_with_parent
 from ddp.timing import Spans
 from ddp.worker import Job, run_worker

@@ -8,7 +8,7 @@ import numpy as np
 from ddp.backends.base import Backend
 from ddp.exchange import Exchange, Update
 from ddp.messages import Message
-from ddp.model import Vector
+from ddp.parameters import Vector
 from ddp.timing import Spans
 from ddp.trainers import warm_up
 from ddp.worker import Job, worker_loop
@@ -44,7 +44,7 @@ class Serial(Backend):
         self._loops: dict[int, Iterator[None]] = {}
 
     def start(self) -> None:
-        warm_up()  # a worker starts when its first turn comes
+        warm_up(self.jobs[0].config.trainer)  # a worker starts when its first turn comes
 
     def gather(self, round_index: int, timeout_s: float, spans: Spans) -> list[Update]:
         with spans("wait"):

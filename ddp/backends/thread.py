@@ -15,8 +15,8 @@ from ddp.backends.base import ConcurrentBackend
 from ddp.backends.store import Store, aggregate_key, drop_read, held, worker_key
 from ddp.exchange import Exchange, Stopped, Update
 from ddp.messages import Message, Published
-from ddp.model import Vector
 from ddp.options import ThreadBackend
+from ddp.parameters import Vector
 from ddp.timing import Spans
 from ddp.trainers import warm_up
 from ddp.worker import Job, run_worker
@@ -104,7 +104,7 @@ class Threads(ConcurrentBackend):
         self.threads: list[threading.Thread] = []
 
     def start(self) -> None:
-        warm_up()
+        warm_up(self.jobs[0].config.trainer)
         for job, exchange in zip(self.jobs, self.exchanges, strict=True):
             # A daemon, so that a worker stuck in an endless batch cannot keep a finished program alive.
             thread = threading.Thread(target=_run, args=(job, exchange, time.time()), name=f"worker-{job.worker}", daemon=True)

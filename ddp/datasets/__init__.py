@@ -2,8 +2,8 @@
 
 from ddp.datasets import delimited, movielens, synthetic
 from ddp.datasets.pairs import read_pairs
-from ddp.datasets.ratings import Ratings
 from ddp.options import CsvData, Data, MovieLensData
+from ddp.ratings import Ratings
 
 __all__ = ["Ratings", "load_ratings", "read_pairs"]
 

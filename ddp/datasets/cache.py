@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ddp.atomic import atomic_file
-from ddp.datasets.ratings import Ratings
 from ddp.errors import DataError
+from ddp.ratings import Ratings
 
 # Raise it when the meaning of a cached array changes: every older cache is then rebuilt.
 CACHE_VERSION = 1

@@ -5,10 +5,10 @@ from pathlib import Path
 
 from ddp.datasets.cache import cached
 from ddp.datasets.layout import Layout
-from ddp.datasets.ratings import Ratings
 from ddp.datasets.table import read_ratings
 from ddp.errors import DataError
 from ddp.options import CsvData
+from ddp.ratings import Ratings
 
 
 def layout_of(data: CsvData) -> Layout:

@@ -11,11 +11,11 @@ import numpy.typing as npt
 
 from ddp.datasets.cache import cached
 from ddp.datasets.layout import Layout
-from ddp.datasets.ratings import Ratings
 from ddp.datasets.sources import Download, Member, Source, Wheel
 from ddp.datasets.table import read_ratings
 from ddp.errors import DataError
 from ddp.options import MovieLensData
+from ddp.ratings import Ratings
 
 _GROUPLENS = "https://files.grouplens.org/datasets/movielens"
 

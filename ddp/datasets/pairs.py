@@ -9,10 +9,10 @@ import numpy.typing as npt
 from ddp.datasets.delimited import layout_of
 from ddp.datasets.diagnose import place_of_row
 from ddp.datasets.movielens import SETS
-from ddp.datasets.ratings import Ratings
 from ddp.datasets.table import Ids, numbers_or_text, pair_keys, read_table
 from ddp.errors import DataError
 from ddp.options import CsvData, Data, MovieLensData
+from ddp.ratings import Ratings
 
 
 def read_pairs(path: Path, data: Data, ratings: Ratings) -> npt.NDArray[np.int64]:

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ddp.datasets.ratings import FloatArray, Ratings
 from ddp.errors import DataError
 from ddp.options import SyntheticData
+from ddp.ratings import FloatArray, Ratings
 from ddp.seeding import stream
 
 # The true ratings have mean 3.5 and, over independent users and items, standard deviation 1:

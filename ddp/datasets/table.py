@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from ddp.datasets.diagnose import INTEGER, first_bad_line, place_of_row
 from ddp.datasets.layout import Columns, Layout, find_columns
-from ddp.datasets.ratings import Ratings
 from ddp.errors import DataError
+from ddp.ratings import Ratings
 
 Ids = npt.NDArray[np.int64] | npt.NDArray[np.str_]
 

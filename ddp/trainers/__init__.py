@@ -1,18 +1,59 @@
-"""One local epoch of training: each module one way to do it."""
+"""One local epoch of training: each module one way to do it, loaded only where it is used (fused needs no torch)."""
 
-import torch
+from typing import Protocol
 
-from ddp.datasets.ratings import Part
-from ddp.model import CollabFiltering
-from ddp.options import AutogradTrainer
-from ddp.trainers.autograd import Autograd
+import numpy as np
 
-
-def warm_up() -> None:
-    """Loads what the first trainer of a process loads late: torch.optim imports torch._dynamo, 1 to 2 s."""
-    torch.optim.SGD([torch.zeros(1)], lr=1.0)
+from ddp.metrics import SquaredError
+from ddp.options import FusedTrainer, Trainer
+from ddp.parameters import Parameters
+from ddp.ratings import IndexArray, Part, Ratings
 
 
-def make_trainer(options: AutogradTrainer, model: CollabFiltering, train: Part) -> Autograd:
-    """The trainer that `options` names, over `train`, changing `model` in place."""
-    return Autograd(options, model, train)
+class Epochs(Protocol):
+    """What a trainer does."""
+
+    def epoch(self, order: np.random.Generator) -> float:
+        """Visits every rating once, in an order drawn from `order`; the mean squared error seen on the way."""
+
+
+def make_trainer(options: Trainer, parameters: Parameters, train: Part) -> Epochs:
+    """The trainer that `options` names, over `train`, changing `parameters` in place."""
+    if isinstance(options, FusedTrainer):
+        from ddp.trainers.fused import Fused
+
+        return Fused(options, parameters, train)
+    from ddp.trainers.autograd import Autograd
+
+    return Autograd(options, parameters, train)
+
+
+def evaluate(options: Trainer, parameters: Parameters, part: Part, rating_min: float, rating_max: float) -> SquaredError:
+    """The squared error on a part, predictions clipped to the scale, computed the way that the trainer computes."""
+    if isinstance(options, FusedTrainer):
+        from ddp.trainers.fused import evaluate as evaluate_compiled
+
+        return evaluate_compiled(parameters, part, rating_min, rating_max)
+    from ddp.trainers.autograd import evaluate as evaluate_in_torch
+
+    return evaluate_in_torch(parameters, part, rating_min, rating_max)
+
+
+def arrange(options: Trainer, dim: int, ratings: Ratings, rows: IndexArray, random: np.random.Generator) -> IndexArray:
+    """The training rows of a shard in the order in which the trainer wants them to lie in memory."""
+    if not isinstance(options, FusedTrainer):
+        return rows
+    from ddp.trainers.visits import arrange as arrange_in_blocks
+
+    order = arrange_in_blocks(ratings.users[rows], ratings.items[rows], ratings.num_users, ratings.num_items, dim, random)
+    return rows[order]
+
+
+def warm_up(options: Trainer) -> None:
+    """Loads what the first trainer of a process loads late: compiled kernels, or torch.optim's torch._dynamo (1 to 2 s)."""
+    if isinstance(options, FusedTrainer):
+        import ddp.trainers.fused  # noqa: F401
+    else:
+        import torch
+
+        torch.optim.SGD([torch.zeros(1)], lr=1.0)

@@ -113,7 +113,7 @@ def test_a_worker_whose_aggregate_is_late_goes_on_with_its_own_model(make_config
 def train_alone(job, rounds):
     from ddp import seeding
 
-    model = job.make_model()
+    model = job.make_parameters()
     trainer = make_trainer(job.config.trainer, model, job.shard.train)
     for round_index in range(rounds):
         order = seeding.stream(job.config.seed, "order", job.worker, round_index)

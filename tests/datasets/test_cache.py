@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ddp.datasets.cache import cached
-from ddp.datasets.ratings import Ratings
 from ddp.errors import DataError
+from ddp.ratings import Ratings
 
 
 def make(value: float = 3.0) -> Ratings:

@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 IntArray = npt.NDArray[np.int32]
 FloatArray = npt.NDArray[np.float32]
+IndexArray = npt.NDArray[np.int64]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -45,7 +46,7 @@ class Ratings:
     def __len__(self) -> int:
         return len(self.ratings)
 
-    def part(self, rows: npt.NDArray[np.int64]) -> "Part":
+    def part(self, rows: IndexArray) -> "Part":
         """A copy of the given rows."""
         return Part(users=self.users[rows], items=self.items[rows], ratings=self.ratings[rows])
 

@@ -1,0 +1,52 @@
+"""The state of a model: named parameters that are views of one flat float32 vector. Needs numpy only.
+
+rating(u, i) = global_mean + user_bias[u] + item_bias[i] + <user_factors[u], item_factors[i]>
+(Koren, Bell, Volinsky: Matrix factorization techniques for recommender systems, IEEE Computer 2009, eq. 4).
+"""
+
+from math import prod
+
+import numpy as np
+import numpy.typing as npt
+
+from ddp import options, seeding
+
+Vector = npt.NDArray[np.float32]
+
+
+def parameter_shapes(num_users: int, num_items: int, dim: int, biases: bool) -> dict[str, tuple[int, ...]]:
+    """Name and shape of each parameter, in the order in which they lie in the vector."""
+    shapes: dict[str, tuple[int, ...]] = {"user_factors": (num_users, dim), "item_factors": (num_items, dim)}
+    if biases:
+        shapes |= {"user_bias": (num_users,), "item_bias": (num_items,)}
+    return shapes | {"global_mean": (1,)}
+
+
+class Parameters:
+    """`vector` (float32, flat) is all of the state; `views` (name -> array) and the sizes say how it is read.
+
+    A given `vector` is used as it is, not copied; without one the parameters start at zero.
+    """
+
+    def __init__(self, num_users: int, num_items: int, dim: int, *, biases: bool = True, vector: Vector | None = None) -> None:
+        shapes = parameter_shapes(num_users, num_items, dim, biases)
+        length = sum(prod(shape) for shape in shapes.values())
+        self.num_users, self.num_items, self.dim, self.biases = num_users, num_items, dim, biases
+        self.vector: Vector = np.zeros(length, np.float32) if vector is None else vector
+        if self.vector.shape != (length,) or self.vector.dtype != np.float32:
+            raise ValueError(f"expected a float32 vector of length {length}, got {self.vector.dtype} {self.vector.shape}")
+        self.views: dict[str, Vector] = {}
+        start = 0
+        for name, shape in shapes.items():
+            self.views[name] = self.vector[start : start + prod(shape)].reshape(shape)
+            start += prod(shape)
+
+
+def initial_vector(model: options.Model, num_users: int, num_items: int, global_mean: float, seed: int) -> Vector:
+    """The state that every worker starts from: normal factors, zero biases, the training mean. Depends on the seed only."""
+    start = Parameters(num_users, num_items, model.dim, biases=model.biases)
+    num_factors = (num_users + num_items) * model.dim  # both factor matrices come first in the vector
+    random = seeding.stream(seed, "init").standard_normal(num_factors, dtype=np.float32)
+    start.vector[:num_factors] = random * np.float32(model.init_std)
+    start.vector[-1] = global_mean
+    return start.vector

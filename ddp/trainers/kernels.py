@@ -1,0 +1,124 @@
+"""The compiled loops of the fused trainer. They hold no GIL, and trust their indices: fused.py checks those."""
+
+import numpy as np
+from numba import types
+
+from ddp.parameters import Vector
+from ddp.ratings import FloatArray, IndexArray, IntArray
+from ddp.trainers.compiled import compiled
+from ddp.trainers.simd import FLOAT_BYTES, descend, dot, prefetch
+
+AHEAD = 8  # ratings: how early a row is asked for
+LINE_BYTES = 64  # of a cache line
+
+_FACTORS = types.Array(types.float32, 2, "C")
+_VECTOR = types.Array(types.float32, 1, "C")
+_IDS = types.Array(types.int32, 1, "C", readonly=True)
+_RATINGS = types.Array(types.float32, 1, "C", readonly=True)
+_PLACES = types.Array(types.int64, 1, "C")
+_MODEL = (_FACTORS, _FACTORS, _VECTOR, _VECTOR, _VECTOR)
+_FLOAT = types.float32
+
+
+@compiled(types.float64(*_MODEL, _IDS, _IDS, _RATINGS, _PLACES, _PLACES, _FLOAT, _FLOAT, _FLOAT))
+def sgd(
+    user_factors: Vector,
+    item_factors: Vector,
+    user_bias: Vector,
+    item_bias: Vector,
+    global_mean: Vector,
+    users: IntArray,
+    items: IntArray,
+    ratings: FloatArray,
+    starts: IndexArray,
+    stops: IndexArray,
+    lr: np.float32,
+    reg_factors: np.float32,
+    reg_biases: np.float32,
+) -> float:
+    """One epoch of stochastic gradient descent on the parameters, in place; the sum of the squared errors seen on the way.
+
+    Visits the chunks starts[c] .. stops[c] of the ratings one after another. Per rating, with error e (Koren, Bell,
+    Volinsky 2009, p. 45; Paterek 2007 for the biases):
+        p += lr * (e * q - reg_factors * p), q += lr * (e * p - reg_factors * q)     both from the values before
+        b += lr * (e - reg_biases * b), global_mean += lr * e
+    Empty biases are left out.
+    """
+    dim = user_factors.shape[1]
+    row_bytes = dim * FLOAT_BYTES
+    first_user, first_item = user_factors.ctypes.data, item_factors.ctypes.data
+    columns = (users.ctypes.data, items.ctypes.data, ratings.ctypes.data)
+    biased = user_bias.shape[0] > 0
+    keep_factors = np.float32(1) - lr * reg_factors
+    keep_biases = np.float32(1) - lr * reg_biases
+    mean = global_mean[0]
+    total = 0.0
+    last_chunk = starts.shape[0] - 1
+    for c in range(starts.shape[0]):
+        start, stop = starts[c], stops[c]
+        # Chunks come in random order, so the hardware cannot guess where the next one begins.
+        following = starts[min(c + 1, last_chunk)] * FLOAT_BYTES
+        for offset in range(0, (stop - start) * FLOAT_BYTES, LINE_BYTES):
+            for column in columns:
+                prefetch(column + following + offset)
+        for n in range(start, stop):
+            later = min(n + AHEAD, stop - 1)
+            later_user = first_user + np.int64(users[later]) * row_bytes
+            later_item = first_item + np.int64(items[later]) * row_bytes
+            for offset in range(0, row_bytes, LINE_BYTES):
+                prefetch(later_user + offset)
+                prefetch(later_item + offset)
+            user, item = np.int64(users[n]), np.int64(items[n])
+            user_row, item_row = first_user + user * row_bytes, first_item + item * row_bytes
+            error = ratings[n] - dot(user_row, item_row, dim) - mean
+            if biased:
+                error -= user_bias[user] + item_bias[item]
+            total += error * error
+            step = lr * error
+            descend(user_row, item_row, dim, keep_factors, step)
+            mean += step
+            if biased:
+                user_bias[user] = keep_biases * user_bias[user] + step
+                item_bias[item] = keep_biases * item_bias[item] + step
+    global_mean[0] = mean
+    return total
+
+
+@compiled(types.float64(*_MODEL, _IDS, _IDS, _RATINGS, _FLOAT, _FLOAT))
+def squared_error(
+    user_factors: Vector,
+    item_factors: Vector,
+    user_bias: Vector,
+    item_bias: Vector,
+    global_mean: Vector,
+    users: IntArray,
+    items: IntArray,
+    ratings: FloatArray,
+    rating_min: np.float32,
+    rating_max: np.float32,
+) -> float:
+    """The sum of squared errors of the model's predictions, clipped to the rating scale; a NaN stays one."""
+    dim = user_factors.shape[1]
+    row_bytes = dim * FLOAT_BYTES
+    first_user, first_item = user_factors.ctypes.data, item_factors.ctypes.data
+    biased = user_bias.shape[0] > 0
+    last = users.shape[0] - 1
+    total = 0.0
+    for n in range(users.shape[0]):
+        later = min(n + AHEAD, last)
+        later_user = first_user + np.int64(users[later]) * row_bytes
+        later_item = first_item + np.int64(items[later]) * row_bytes
+        for offset in range(0, row_bytes, LINE_BYTES):
+            prefetch(later_user + offset)
+            prefetch(later_item + offset)
+        user, item = np.int64(users[n]), np.int64(items[n])
+        prediction = dot(first_user + user * row_bytes, first_item + item * row_bytes, dim) + global_mean[0]
+        if biased:
+            prediction += user_bias[user] + item_bias[item]
+        if prediction < rating_min:
+            prediction = rating_min
+        elif prediction > rating_max:
+            prediction = rating_max
+        difference = np.float64(prediction) - np.float64(ratings[n])
+        total += difference * difference
+    return total
