@@ -16,11 +16,13 @@ from ddp.timing import Spans
 Evaluate = Callable[[Vector], tuple[SquaredError, SquaredError]]
 
 
-def aggregate(config: Config, updates: Sequence[Update], num_ratings: Sequence[int]) -> tuple[Vector, tuple[float, ...]]:
-    """The weighted mean of one round's updates, and the weights. Raises AggregationError with worker and round."""
+def aggregate(
+    config: Config, updates: Sequence[Update], num_ratings: Sequence[int], out: Vector
+) -> tuple[Vector, tuple[float, ...]]:
+    """The weighted mean of one round's updates, in `out`, and the weights. Raises AggregationError with worker and round."""
     try:
         weights = worker_weights(config.aggregation, num_ratings, [update.loss for update in updates])
-        mean = weighted_mean([update.vector for update in updates], weights)
+        mean = weighted_mean([update.vector for update in updates], weights, out)
     except AggregationError as error:
         raise AggregationError(f"round {updates[0].round_index}: {error}") from error
     return mean, tuple(float(weight) for weight in weights)
@@ -29,7 +31,7 @@ def aggregate(config: Config, updates: Sequence[Update], num_ratings: Sequence[i
 def aggregator_loop(
     config: Config, backend: Backend, num_ratings: Sequence[int], evaluate: Evaluate
 ) -> Iterator[tuple[AggregateRound, Vector]]:
-    """The document's `aggregator`: one aggregate per round, with its row.
+    """The document's `aggregator`: one aggregate per round, with its row. (The next round overwrites the vector.)
 
     `num_ratings`: training ratings per worker. `evaluate`: a vector's errors on the global validation and test parts.
     What the caller does with a row is timed as "record".
@@ -39,7 +41,7 @@ def aggregator_loop(
     for round_index in range(config.rounds):
         updates = backend.gather(round_index, config.round_timeout, spans)
         with spans("average"):
-            vector, weights = aggregate(config, updates, num_ratings)
+            vector, weights = aggregate(config, updates, num_ratings, backend.room(len(updates[0].vector)))
         with spans("broadcast"):
             backend.broadcast(round_index, vector, spans)
         elapsed_s = time.perf_counter() - began

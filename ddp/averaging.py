@@ -1,17 +1,26 @@
 """Averaging, as pure functions: vectors and weights in, one vector out."""
 
+import os
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
+from numba import types
 
+from ddp.compiled import compiled
 from ddp.errors import AggregationError
 from ddp.options import Aggregation, SoftmaxAggregation
 from ddp.parameters import Vector
+from ddp.ratings import IndexArray
+from ddp.simd import FLOAT_BYTES, floats_at
 
 Weights = npt.NDArray[np.float64]
 
-BLOCK = 1 << 15  # floats averaged at a time: the float64 accumulator (256 KiB) stays in the second-level cache
+BLOCK = 1 << 11  # floats averaged at a time: their float64 accumulator (16 KiB) stays in the first-level cache
+THREAD_FLOATS = 1 << 18  # a thread takes about 0.1 ms to start: not for less than this
+LARGEST = np.finfo(np.float32).max
 
 
 def uniform(num_ratings: Sequence[int], losses: Sequence[float], options: Aggregation) -> Weights:
@@ -65,30 +74,63 @@ def worker_weights(options: Aggregation, num_ratings: Sequence[int], losses: Seq
     return normalised
 
 
-def weighted_mean(vectors: Sequence[Vector], weights: Weights) -> Vector:
+def weighted_mean(vectors: Sequence[Vector], weights: Weights, out: Vector | None = None) -> Vector:
     """sum_w weights[w] * vectors[w] / sum_w weights[w], float32 (n,), accumulated in float64 in worker order.
 
-    The order is fixed so that every backend gives the same bits. Works block by block: no temporary has the size of a
-    vector. Raises AggregationError for unequal shapes, and names the first worker whose vector is not finite.
+    One pass over the vectors, on all cores if they are long; written into `out` if given. The order of the sum is fixed, so
+    that every backend gives the same bits. Raises AggregationError for unequal shapes, and names the first worker whose
+    vector is not finite.
     """
     length = len(vectors[0])
     if any(vector.shape != (length,) for vector in vectors) or len(weights) != len(vectors):
         raise AggregationError(f"cannot average vectors of shapes {[v.shape for v in vectors]} with {len(weights)} weights")
+    mean = np.empty(length, np.float32) if out is None else out
+    contiguous = [np.ascontiguousarray(vector, np.float32) for vector in vectors]  # themselves, usually
+    addresses = np.array([vector.ctypes.data for vector in contiguous])
     shares = weights / weights.sum()
-    mean = np.empty(length, np.float32)
-    accumulator = np.empty(min(BLOCK, length), np.float64)
-    term = np.empty_like(accumulator)
-    with np.errstate(invalid="ignore", over="ignore"):  # looked for afterwards
-        for start in range(0, length, BLOCK):
-            stop = min(start + BLOCK, length)
-            block, part = accumulator[: stop - start], term[: stop - start]
-            np.multiply(vectors[0][start:stop], shares[0], out=block)
-            for vector, share in zip(vectors[1:], shares[1:], strict=True):
-                np.multiply(vector[start:stop], share, out=part)
-                block += part
-            mean[start:stop] = block
-    if not np.isfinite(mean).all():
+    bounds = np.linspace(0, length, max(1, min(num_cores(), length // THREAD_FLOATS)) + 1).astype(int).tolist()
+    ranges = list(pairwise(bounds))
+    if len(ranges) == 1:
+        finite = [mean_of_range(addresses, shares, mean, *ranges[0])]
+    else:
+        with ThreadPoolExecutor(len(ranges)) as threads:
+            finite = list(threads.map(lambda bounds: mean_of_range(addresses, shares, mean, *bounds), ranges))
+    if not all(finite):
         worker = next((w for w, vector in enumerate(vectors) if not np.isfinite(vector).all()), None)
         culprit = "the mean overflows float32" if worker is None else f"worker {worker} published a state with NaN or infinity"
         raise AggregationError(f"{culprit}; try a smaller trainer.lr")
     return mean
+
+
+@compiled(
+    types.boolean(
+        types.Array(types.int64, 1, "C"),
+        types.Array(types.float64, 1, "C"),
+        types.Array(types.float32, 1, "C"),
+        types.int64,
+        types.int64,
+    )
+)
+def mean_of_range(addresses: IndexArray, shares: Weights, mean: Vector, start: int, stop: int) -> bool:
+    """mean[start:stop] of the float32 vectors at `addresses`, without the GIL; whether all of it is finite."""
+    total = np.empty(min(BLOCK, stop - start), np.float64)
+    num_bad = 0
+    for begin in range(start, stop, BLOCK):
+        count = min(BLOCK, stop - begin)
+        first = floats_at(addresses[0] + begin * FLOAT_BYTES)
+        for i in range(count):
+            total[i] = np.float64(first[i]) * shares[0]
+        for worker in range(1, len(addresses)):
+            vector = floats_at(addresses[worker] + begin * FLOAT_BYTES)
+            for i in range(count):
+                total[i] += np.float64(vector[i]) * shares[worker]
+        for i in range(count):
+            value = np.float32(total[i])
+            mean[begin + i] = value
+            num_bad += not (abs(value) <= LARGEST)  # a count, which LLVM can vectorise, and NaN is counted
+    return num_bad == 0
+
+
+def num_cores() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

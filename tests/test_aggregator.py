@@ -32,19 +32,30 @@ def updates_of(*vectors, losses=(1.0, 1.0, 1.0), round_index=4):
 )
 def test_aggregate_weighs_as_configured(make_config, name, expected):
     vectors = [[1, 0], [0, 1], [2, 2]]
-    mean, weights = aggregate(make_config(f"aggregation={name}"), updates_of(*vectors, losses=(1, 2, 4)), (10, 30, 60))
+    mean, weights = aggregate(
+        make_config(f"aggregation={name}"),
+        updates_of(*vectors, losses=(1, 2, 4)),
+        (10, 30, 60),
+        np.empty(len(vectors[0]), np.float32),
+    )
     assert weights == pytest.approx(expected)
     assert mean == pytest.approx(np.array(expected) @ np.array(vectors, float))
     assert mean.dtype == np.float32
 
 
 def test_what_cannot_be_averaged_is_refused_by_worker_and_round(make_config):
+    out = np.empty(2, np.float32)
     with pytest.raises(AggregationError, match=r"^round 4: worker 1 published a state with NaN"):
-        aggregate(make_config("aggregation=uniform"), updates_of([1, 2], [math.nan, 1]), (1, 1))
+        aggregate(make_config("aggregation=uniform"), updates_of([1, 2], [math.nan, 1]), (1, 1), out)
     with pytest.raises(AggregationError, match=r"^round 4: worker 1 has weight 0\.0 under aggregation=inverse_loss"):
-        aggregate(make_config("aggregation=inverse_loss"), updates_of([1, 2], [2, 1], losses=(1, math.inf)), (1, 1))
+        aggregate(
+            make_config("aggregation=inverse_loss"),
+            updates_of([1, 2], [2, 1], losses=(1, math.inf)),
+            (1, 1),
+            np.empty(2, np.float32),
+        )
     with pytest.raises(AggregationError, match=r"^round 4: cannot average vectors of shapes"):
-        aggregate(make_config("aggregation=uniform"), updates_of([1, 2], [2, 1, 3]), (1, 1))
+        aggregate(make_config("aggregation=uniform"), updates_of([1, 2], [2, 1, 3]), (1, 1), out)
 
 
 @pytest.mark.parametrize("backend", IN_PROCESS)

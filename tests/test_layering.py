@@ -22,6 +22,8 @@ LEAVES = {
     "ddp.parent",
     "ddp.run_directory",
     "ddp.ratings",
+    "ddp.compiled",
+    "ddp.simd",
 }
 DATA_AND_MODEL = ("ddp.model", "ddp.parameters", "ddp.datasets", "ddp.splits", "ddp.holdout", "ddp.averaging")
 CONCRETE = {"ddp.backends.serial", "ddp.backends.thread", "ddp.backends.process"}

@@ -8,6 +8,8 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 
+import numpy as np
+
 from ddp.errors import WorkerError
 from ddp.exchange import Update
 from ddp.messages import Failed, Finished, Message, Published
@@ -26,6 +28,7 @@ class Backend(ABC):
         self.jobs = jobs
         self.listen = listen
         self.num_workers = len(jobs)
+        self._room: Vector | None = None
 
     @abstractmethod
     def start(self) -> None:
@@ -34,6 +37,12 @@ class Backend(ABC):
     @abstractmethod
     def gather(self, round_index: int, timeout_s: float, spans: Spans) -> list[Update]:
         """Waits for every worker's update of the round; in worker order. Raises WorkerError for a late or failed worker."""
+
+    def room(self, length: int) -> Vector:
+        """Where the aggregate, float32 (length,), may be written: no worker reads the one before it any more."""
+        if self._room is None:
+            self._room = np.empty(length, np.float32)
+        return self._room
 
     @abstractmethod
     def broadcast(self, round_index: int, vector: Vector, spans: Spans) -> None:

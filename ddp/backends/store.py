@@ -5,7 +5,7 @@ aggregator leaves the aggregate. (`_test_loss` holds the loss on whatever part `
 """
 
 from collections.abc import Iterator, MutableMapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from ddp.timing import Spans
@@ -32,7 +32,8 @@ def drop_read(store: Store, num_workers: int, round_index: int) -> None:
     """
     keys = [worker_key(worker, round_index, field) for worker in range(num_workers) for field in FIELDS]
     for key in [*keys, aggregate_key(round_index - 1)]:
-        store.pop(key, None)
+        with suppress(KeyError):
+            del store[key]  # not pop, which would bring the state back through the manager
 
 
 @contextmanager

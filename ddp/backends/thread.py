@@ -1,12 +1,13 @@
 """Threads over a plain dict and a lock: the document's first system.
 
-With `poll_interval_s: null` a worker's queue replaces the polling. The lock is held for swapping references only;
-vectors are copied before and after.
+With `poll_interval_s: null` a worker's queue replaces the polling. The lock is held for swapping references only: a vector
+is copied before into a slot of its worker, which comes back when the aggregate is out, and after.
 """
 
 import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -42,9 +43,11 @@ class ThreadExchange(Exchange):
         self.mailbox = mailbox
         self.stopping = stopping
         self.news: queue.SimpleQueue[int] = queue.SimpleQueue()  # rounds whose aggregate is out
+        self.slots: deque[Vector] = deque()  # this worker's, which nobody reads any more
 
     def publish(self, update: Update, spans: Spans) -> None:
-        vector = update.vector.copy()
+        vector = self.slots.pop() if self.slots else np.empty_like(update.vector)
+        np.copyto(vector, update.vector)
         worker, round_index = update.worker, update.round_index
         with held(self.lock, spans):
             self.shared[worker_key(worker, round_index, "best")] = vector
@@ -118,7 +121,11 @@ class Threads(ConcurrentBackend):
             for exchange in self.exchanges:
                 exchange.news.put(round_index)
         with held(self.lock, spans):
+            slots = [self.shared.get(worker_key(worker, round_index, "best")) for worker in range(self.num_workers)]
             drop_read(self.shared, self.num_workers, round_index)
+        for exchange, slot in zip(self.exchanges, slots, strict=True):
+            if slot is not None:
+                exchange.slots.append(slot)
 
     def stop(self) -> None:
         self.stopping.set()

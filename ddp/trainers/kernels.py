@@ -3,10 +3,10 @@
 import numpy as np
 from numba import types
 
+from ddp.compiled import compiled
 from ddp.parameters import Vector
 from ddp.ratings import FloatArray, IndexArray, IntArray
-from ddp.trainers.compiled import compiled
-from ddp.trainers.simd import FLOAT_BYTES, descend, dot, prefetch
+from ddp.simd import FLOAT_BYTES, descend, dot, prefetch
 
 AHEAD = 8  # ratings: how early a row is asked for
 LINE_BYTES = 64  # of a cache line

@@ -35,14 +35,7 @@ def compiled(signature: Any) -> Callable[[Kernel], Kernel]:
 
 
 def _njit(signature: Any, function: Kernel) -> Kernel:
-    # contract: multiply and add may become one instruction. No other part of fastmath: NaN stays NaN, sums keep their order.
-    options: dict[str, Any] = {
-        "nogil": True,
-        "cache": True,
-        "boundscheck": False,
-        "error_model": "numpy",
-        "fastmath": {"contract"},
-    }
+    # No fastmath: NaN stays NaN, and sums keep their order.
     njit: Any = numba.njit
-    kernel: Kernel = njit([signature], **options)(function)
+    kernel: Kernel = njit([signature], nogil=True, cache=True, boundscheck=False, error_model="numpy")(function)
     return kernel

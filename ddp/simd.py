@@ -1,7 +1,7 @@
-"""What the compiled kernels need and numba does not offer: SIMD loops over two rows of float32, and prefetching.
+"""What the compiled kernels need and numba does not offer: SIMD loops over two rows of float32, prefetching, addresses.
 
-Written as LLVM vectors of 8 lanes, which every target has or splits (AVX: one register; NEON, SSE: two). Left to itself,
-LLVM guards such loops with checks for overlap and for short rows, which at 32 to 128 floats a row cost a third of the time.
+The loops are LLVM vectors of 8 lanes, which every target has or splits (AVX: one register; NEON, SSE: two). Left to
+itself, LLVM guards a loop over two rows with checks for overlap and for short rows, and a row has 32 to 128 floats only.
 """
 
 from collections.abc import Callable
@@ -20,7 +20,7 @@ FLOAT_BYTES = 4
 
 intrinsic: Any = numba_intrinsic  # inside a kernel they are called without the typing context, which mypy cannot know
 
-# Multiply and add may become one instruction. Nothing else is loosened: NaN stays NaN, sums keep their order.
+# Multiply and add may become one instruction; nothing else is loosened.
 FMA = ("contract",)
 
 
@@ -128,3 +128,13 @@ def prefetch(typing_context: Any, address: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(types.intp), generate
+
+
+@intrinsic
+def floats_at(typing_context: Any, address: Any) -> Any:
+    """A pointer to the float32 values at `address`, which can be indexed. Whoever calls keeps their owner alive."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.inttoptr(arguments[0], ir.PointerType(FLOAT))
+
+    return types.CPointer(types.float32)(types.intp), generate
