@@ -37,6 +37,23 @@ def test_the_mean_lies_between_the_extremes(count, length, seed):
     assert np.all(mean >= np.min(vectors, axis=0) - 1e-6)
 
 
+@pytest.mark.parametrize("cores", [2, 3])
+def test_any_number_of_threads_gives_the_same_bits(monkeypatch, cores):
+    vectors, weights = random_vectors(3, 6 * BLOCK + 7), np.array([0.2, 1.0, 0.7])
+    alone = weighted_mean(vectors, weights)
+    ranges, real = [], averaging.mean_of_range
+    monkeypatch.setattr(averaging, "THREAD_FLOATS", BLOCK)
+    monkeypatch.setattr(averaging, "num_cores", lambda: cores)
+    monkeypatch.setattr(averaging, "mean_of_range", lambda *a: ranges.append(a[3:]) or real(*a))
+    out = np.zeros_like(alone)
+    assert weighted_mean(vectors, weights, out) is out
+    assert len(ranges) == cores
+    assert out.tobytes() == alone.tobytes()
+    vectors[2][-1] = np.nan  # in the last thread's range
+    with pytest.raises(AggregationError, match="worker 2"):
+        weighted_mean(vectors, weights, out)
+
+
 def test_equal_vectors_average_to_themselves_bit_for_bit():
     vector = random_vectors(1, 1000)[0]
     np.testing.assert_array_equal(weighted_mean([vector, vector, vector, vector], np.ones(4)), vector)
