@@ -263,11 +263,14 @@ REFUSED = [
     # model, trainer, aggregation
     (("model.dim=0",), "model.dim=0:", f"{WHOLE} 1"),
     (("model.init_std=0",), "model.init_std=0:", f"{FINITE} above 0"),
-    (("trainer.optimizer=rmsprop",), "trainer.optimizer=rmsprop:", "adam, sgd"),
+    (("trainer=autograd", "trainer.optimizer=rmsprop"), "trainer.optimizer=rmsprop:", "adam, sgd"),
     (("trainer.lr=0",), "trainer.lr=0:", f"{FINITE} above 0"),
     (("trainer.lr=nan",), "trainer.lr=nan:", f"{FINITE} above 0"),
-    (("trainer.weight_decay=-1e-9",), "trainer.weight_decay=-1e-09:", f"{FINITE} of at least 0"),
-    (("trainer.batch_size=0",), "trainer.batch_size=0:", f"{WHOLE} 1"),
+    (("trainer=autograd", "trainer.weight_decay=-1e-9"), "trainer.weight_decay=-1e-09:", f"{FINITE} of at least 0"),
+    (("trainer=autograd", "trainer.batch_size=0"), "trainer.batch_size=0:", f"{WHOLE} 1"),
+    (("trainer.lr_decay=0",), "trainer.lr_decay=0:", f"{FINITE} above 0"),
+    (("trainer.reg_factors=-1",), "trainer.reg_factors=-1:", f"{FINITE} of at least 0"),
+    (("trainer.reg_biases=inf",), "trainer.reg_biases=inf:", f"{FINITE} of at least 0"),
     (("aggregation=softmax_loss", "aggregation.temperature=0"), "aggregation.temperature=0:", f"{FINITE} above 0"),
     # two settings that do not go together
     (("split=files",), "split=files:", "data=csv", "workers=5", "files: none"),
@@ -291,7 +294,7 @@ REFUSED = [
     (("agg_timeout=soon",), "agg_timeout=soon:", "expected float"),
     (("tensorboard=maybe",), "tensorboard=maybe:", "expected bool"),
     (("trainer.lr=fast",), "trainer.lr=fast:", "expected float"),
-    (("trainer.batch_size=1.5",), "trainer.batch_size=1.5:", "expected int"),
+    (("trainer=autograd", "trainer.batch_size=1.5"), "trainer.batch_size=1.5:", "expected int"),
     (("model.biases=some",), "model.biases=some:", "expected bool"),
     (("backend.poll_interval_s=often",), "backend.poll_interval_s=often:", "expected float | None"),
     (("data=csv", "data.paths=a.csv"), "data.paths=a.csv:", "expected list[str] | None"),
@@ -308,7 +311,7 @@ REFUSED = [
     (("+qqqqqqq=1",), "qqqqqqq=1:", "known here: workers, rounds", "groups backend, data"),
     # groups
     (("backend.name=foo",), "backend=foo:", "serial, thread, process"),
-    (("trainer.name=foo",), "trainer=foo:", "choose one of autograd"),
+    (("trainer.name=foo",), "trainer=foo:", "choose one of autograd, fused"),
     (("~backend",), "backend=null:", "serial, thread, process"),
     (("~aggregation",), "aggregation=null:", "uniform, samples, inverse_loss, softmax_loss"),
     (("~split.name",), "split=null:", "iid, user, item"),
@@ -355,7 +358,8 @@ ACCEPTED = [
     ("data=synthetic", "data.num_users=60", "data.num_items=40", "data.num_ratings=1200"),  # exactly half
     ("data=synthetic", "data.num_users=3", "data.num_items=3", "data.num_ratings=4"),  # half of nine, rounded down
     ("data=synthetic", "data.noise_std=0", "data.popularity=0", "data.rank=1"),
-    ("trainer.optimizer=sgd", "trainer.weight_decay=0", "trainer.batch_size=1"),
+    ("trainer.lr_decay=2", "trainer.reg_factors=0", "trainer.reg_biases=0"),
+    ("trainer=autograd", "trainer.optimizer=sgd", "trainer.weight_decay=0", "trainer.batch_size=1"),
     (*CSV, "data.timestamp=time", "split=time", "split.holdout=time"),
     (*CSV, "data.header=false", "data.user=0", "data.item=1", "data.rating=2", "data.timestamp=3"),
     (*CSV, "data.user=0", "data.item=2"),  # positions are allowed with a header too
