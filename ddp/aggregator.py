@@ -42,6 +42,7 @@ def aggregator_loop(
             vector, weights = aggregate(config, updates, num_ratings)
         with spans("broadcast"):
             backend.broadcast(round_index, vector, spans)
+        del updates  # they may be views of what workers write next
         elapsed_s = time.perf_counter() - began
         with spans("evaluate"):
             valid, test = evaluate(vector)

@@ -23,7 +23,7 @@ LEAVES = {
     "ddp.run_directory",
 }
 DATA_AND_MODEL = ("ddp.model", "ddp.datasets", "ddp.splits", "ddp.holdout", "ddp.averaging")
-CONCRETE = {"ddp.backends.serial", "ddp.backends.thread", "ddp.backends.process"}
+CONCRETE = {"ddp.backends.serial", "ddp.backends.thread", "ddp.backends.process", "ddp.backends.shm"}
 
 
 def imports(path):

@@ -1,0 +1,11 @@
+"""For `trainer=autograd`: torch, all that torch.optim loads late, and our own modules."""
+
+import gc
+
+import ddp.backends
+import ddp.worker  # noqa: F401
+from ddp.trainers import warm_up
+
+warm_up()
+gc.collect()
+gc.freeze()  # what is here stays: a worker's collector need not write into these pages, so they stay shared
