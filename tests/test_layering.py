@@ -13,6 +13,7 @@ DOOR = {"ddp.launch"}
 LEAVES = {
     "ddp.errors",
     "ddp.atomic",
+    "ddp.forkserver",
     "ddp.metrics",
     "ddp.timing",
     "ddp.seeding",
@@ -21,6 +22,7 @@ LEAVES = {
     "ddp.memory",
     "ddp.parent",
     "ddp.run_directory",
+    "ddp.segment",
 }
 DATA_AND_MODEL = ("ddp.model", "ddp.datasets", "ddp.splits", "ddp.holdout", "ddp.averaging")
 CONCRETE = {"ddp.backends.serial", "ddp.backends.thread", "ddp.backends.process", "ddp.backends.shm"}

@@ -17,9 +17,9 @@ from multiprocessing.process import BaseProcess
 import torch
 
 from ddp.backends.base import ConcurrentBackend
-from ddp.backends.forkserver import ensure_server, interrupts_blocked
 from ddp.errors import WorkerError
 from ddp.exchange import Exchange, Stopped
+from ddp.forkserver import ensure_server, interrupts_blocked
 from ddp.messages import Asking, Message
 from ddp.parent import end_with_parent
 from ddp.worker import Job, run_worker
