@@ -154,6 +154,8 @@ def _reserve(fd: int, size: int, directory: Path) -> None:
     """Makes the file `size` bytes long, all of them there. Raises UserError when they are not to be had."""
     free = shutil.disk_usage(directory).free
     try:
+        if size > free:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         os.truncate(fd, size)
         if hasattr(os, "posix_fallocate"):
             os.posix_fallocate(fd, 0, size)
