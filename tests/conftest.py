@@ -253,3 +253,22 @@ def drive():
 def driven():
     """The class `Driven`, for a run that is to be started by the test."""
     return Driven
+
+
+@pytest.fixture(scope="session")
+def train_alone():
+    """`train_alone(job, rounds)`: the state of a worker that never hears of the others."""
+
+    def train(job, rounds):
+        from ddp import seeding
+        from ddp.trainers import make_trainer
+
+        model = job.make_model()
+        trainer = make_trainer(job.config.trainer, model, job.shard.train)
+        for round_index in range(rounds):
+            order = seeding.stream(job.config.seed, "order", job.worker, round_index)
+            for _ in range(job.config.local_epochs):
+                trainer.epoch(order)
+        return model.vector
+
+    return train
