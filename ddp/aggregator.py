@@ -44,6 +44,7 @@ def aggregator_loop(
             vector, weights = aggregate(config, updates, num_ratings, backend.room(len(updates[0].vector)))
         with spans("broadcast"):
             backend.broadcast(round_index, vector, spans)
+        del updates  # they may be views of what workers write next
         elapsed_s = time.perf_counter() - began
         with spans("evaluate"):
             valid, test = evaluate(vector)

@@ -4,6 +4,7 @@ The YAML files in conf/<group>/ choose values, these dataclasses own the shape: 
 """
 
 import math
+import multiprocessing
 from collections.abc import Collection
 from dataclasses import dataclass
 
@@ -11,6 +12,7 @@ from ddp.errors import ConfigError
 
 HOLDOUTS = ("random", "user", "time", "files")
 OPTIMIZERS = ("adam", "sgd")
+START_METHODS = ("spawn", "forkserver")
 DUPLICATES = ("error", "last", "mean")
 
 
@@ -32,6 +34,22 @@ def number(key: str, value: float, *, above: float = -math.inf, least: float = -
         bounds = [f"above {above:g}"] * (above > -math.inf) + [f"of at least {least:g}"] * (least > -math.inf)
         bounds += [f"below {below:g}"] * (below < math.inf)
         raise ConfigError(key, value, "must be a finite number " + " and ".join(bounds))
+
+
+def start_methods() -> list[str]:
+    """Those of START_METHODS that this platform has; the last one starts workers fastest."""
+    return [method for method in START_METHODS if method in multiprocessing.get_all_start_methods()]
+
+
+def check_start_method(value: str) -> None:
+    """Raises ConfigError for a way to start processes that is not safe, or that there is not here."""
+    reason = ""
+    if value == "fork":
+        reason = "a fork of a process in which threads of torch, numba or TensorBoard run may hang; "
+    elif value in START_METHODS:
+        reason = "this platform has no such thing; "
+    if value not in start_methods():
+        raise ConfigError("backend.start_method", value, f"{reason}choose one of {', '.join(start_methods())}")
 
 
 # --- backend: how workers are started and what carries a vector between them -------------------------
@@ -61,7 +79,26 @@ class ThreadBackend(PollingBackend):
 
 @dataclass(slots=True, kw_only=True)
 class ProcessBackend(PollingBackend):
-    pass
+    """`start_method`: how Python starts a worker's process."""
+
+    start_method: str
+
+    def __post_init__(self) -> None:
+        PollingBackend.__post_init__(self)
+        check_start_method(self.start_method)
+
+
+@dataclass(slots=True, kw_only=True)
+class ShmBackend:
+    """`directory`: where the shared memory lies, null = /dev/shm; `start_method`: null = forkserver where there is one."""
+
+    name: str
+    directory: str | None
+    start_method: str | None
+
+    def __post_init__(self) -> None:
+        if self.start_method is not None:
+            check_start_method(self.start_method)
 
 
 # --- data: where the ratings come from ------------------------------------------------------------------
@@ -246,13 +283,13 @@ class SoftmaxAggregation(Aggregation):
         number("aggregation.temperature", self.temperature, above=0)
 
 
-Backend = SerialBackend | ThreadBackend | ProcessBackend
+Backend = SerialBackend | ThreadBackend | ProcessBackend | ShmBackend
 Data = MovieLensData | CsvData | SyntheticData
 Trainer = AutogradTrainer | FusedTrainer
 
 # Closed sets: group -> option -> its dataclass. conf/<group>/<option>.yaml holds the values.
 OPTIONS: dict[str, dict[str, type]] = {
-    "backend": {"serial": SerialBackend, "thread": ThreadBackend, "process": ProcessBackend},
+    "backend": {"serial": SerialBackend, "thread": ThreadBackend, "process": ProcessBackend, "shm": ShmBackend},
     "data": {
         **dict.fromkeys(("ml100k", "ml1m", "ml_latest_small", "ml25m", "ml32m"), MovieLensData),
         "csv": CsvData,

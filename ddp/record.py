@@ -138,7 +138,7 @@ def _as_json(result: RunResult) -> dict[str, Any]:
 def _peak_rss_bytes(result: RunResult) -> int | None:
     """The parent's peak, and those of the worker processes if there are any; pages that they share count in each."""
     parts = [peak_rss_bytes()]
-    if result.config.backend.name == "process":
+    if result.config.backend.name in ("process", "shm"):
         parts += result.history.peak_rss_bytes.values()
     return None if None in parts else sum(part for part in parts if part is not None)
 

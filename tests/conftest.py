@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from multiprocessing import resource_tracker
+from multiprocessing import forkserver, resource_tracker
 from pathlib import Path
 
 import psutil
@@ -75,11 +75,13 @@ class Held:
         for child in psutil.Process().children(recursive=True):
             try:
                 command = " ".join(child.cmdline())
-                if not any(helper in command for helper in HELPERS):
+                # The server's children, the workers, have its command line; but they are not our own children.
+                if child.ppid() != os.getpid() or not any(helper in command for helper in HELPERS):
                     held.children[child.pid, child.create_time()] = f"{child.pid} ({child.status()}) {command}"
             except psutil.NoSuchProcess:
                 continue
         held.num_fds = psutil.Process().num_fds()
+        held.num_fds -= forkserver._forkserver._forkserver_alive_fd is not None  # open as long as there is a server
         for fd in Path("/proc/self/fd").glob("*"):
             try:
                 held.fds[fd.name] = str(fd.readlink())
@@ -251,3 +253,22 @@ def drive():
 def driven():
     """The class `Driven`, for a run that is to be started by the test."""
     return Driven
+
+
+@pytest.fixture(scope="session")
+def train_alone():
+    """`train_alone(job, rounds)`: the state of a worker that never hears of the others."""
+
+    def train(job, rounds):
+        from ddp import seeding
+        from ddp.trainers import make_trainer
+
+        model = job.make_parameters()
+        trainer = make_trainer(job.config.trainer, model, job.shard.train)
+        for round_index in range(rounds):
+            order = seeding.stream(job.config.seed, "order", job.worker, round_index)
+            for _ in range(job.config.local_epochs):
+                trainer.epoch(order)
+        return model.vector
+
+    return train

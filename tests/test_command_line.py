@@ -325,7 +325,10 @@ def survivors(processes: list[psutil.Process]) -> list[psutil.Process]:
 
 @pytest.mark.parametrize(
     ("case", "number"),
-    [("thread", signal.SIGINT), ("process", signal.SIGINT), ("sweep", signal.SIGINT), ("process", signal.SIGTERM)],
+    [
+        *(("thread", signal.SIGINT), ("process", signal.SIGINT), ("shm", signal.SIGINT), ("sweep", signal.SIGINT)),
+        *(("process", signal.SIGTERM), ("shm", signal.SIGTERM)),
+    ],
 )
 def test_a_signal_ends_everything_and_the_result_says_so(tmp_path, case, number):
     arguments = [*SMALL, "workers=2", "rounds=100000", "display=lines"]
@@ -341,7 +344,7 @@ def test_a_signal_ends_everything_and_the_result_says_so(tmp_path, case, number)
     try:
         assert next(line for line in process.stdout if line.startswith("round 1/"))
         descendants = psutil.Process(process.pid).children(recursive=True)
-        assert len(descendants) >= (3 if case == "process" else 0)  # two workers and the manager
+        assert len(descendants) >= (3 if case in ("process", "shm") else 0)  # two workers, and the manager or the server
         # A terminal sends Ctrl-C to the whole group, a scheduler SIGTERM to the main process.
         (os.killpg if number == signal.SIGINT else os.kill)(process.pid, number)
         _, errors = process.communicate(timeout=TIMEOUT_S)

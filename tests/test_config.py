@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import multiprocessing
 import pickle
 import types
 import typing
@@ -106,7 +107,7 @@ def test_the_documents_two_systems(name, backend):
 def test_the_documents_two_systems_differ_in_their_backend_only():
     thread, process = (dataclasses.asdict(config_of(f"experiment={name}")) for name in ("seed_thread", "seed_process"))
     assert thread.pop("backend") == {"name": "thread", "poll_interval_s": 0.2}
-    assert process.pop("backend") == {"name": "process", "poll_interval_s": 0.2}
+    assert process.pop("backend") == {"name": "process", "poll_interval_s": 0.2, "start_method": "spawn"}
     assert thread == process
 
 
@@ -222,6 +223,15 @@ REFUSED = [
     (("backend=thread", "backend.poll_interval_s=0"), "backend.poll_interval_s=0:", f"{FINITE} above 0"),
     (("backend=process", "backend.poll_interval_s=-1"), "backend.poll_interval_s=-1:", f"{FINITE} above 0"),
     (("backend=process", "backend.poll_interval_s=inf"), "backend.poll_interval_s=inf:", f"{FINITE} above 0"),
+    (
+        ("backend=process", "backend.start_method=fork"),
+        "backend.start_method=fork:",
+        "may hang",
+        "choose one of spawn, forkserver",
+    ),
+    (("backend=process", "backend.start_method=null"), "backend.start_method=null:", "expected str"),
+    (("backend=shm", "backend.start_method=fork"), "backend.start_method=fork:", "may hang", "choose one of spawn, forkserver"),
+    (("backend=shm", "backend.start_method=foo"), "backend.start_method=foo:", "choose one of spawn, forkserver"),
     # data
     (("data=ml1m", "data.connect_timeout_s=0"), "data.connect_timeout_s=0:", f"{FINITE} above 0"),
     (("data=csv",), "data.path=null:", "data.path=FILE", "data.paths=[FILE,...]"),
@@ -350,6 +360,9 @@ ACCEPTED = [
     ("workers=1", "rounds=1", "local_epochs=1", "torch_threads=1", "seed=0"),
     ("backend.poll_interval_s=1e-6",),
     ("backend=process", "backend.poll_interval_s=null"),
+    ("backend=process", "backend.start_method=forkserver"),
+    *(("backend=shm", f"backend.start_method={method}") for method in ("spawn", "forkserver", "null")),
+    ("backend=shm", "backend.directory=somewhere"),
     ("split.valid_fraction=0", "select_on=test"),
     ("split.valid_fraction=0", "select_on=test", "aggregation=softmax_loss"),
     ("split.valid_fraction=0", "select_on=last", "aggregation=uniform"),
@@ -372,6 +385,15 @@ ACCEPTED = [
 @pytest.mark.parametrize("overrides", ACCEPTED, ids=" ".join)
 def test_the_ends_of_every_range_are_accepted(overrides):
     config_of(*overrides)
+
+
+def test_a_platform_without_forkserver_says_so(monkeypatch):
+    config = composed("backend=process", "backend.start_method=forkserver")
+    monkeypatch.setattr(multiprocessing, "get_all_start_methods", lambda: ["spawn"])
+    with pytest.raises(
+        ConfigError, match=r"^backend.start_method=forkserver: this platform has no such thing; choose one of spawn$"
+    ):
+        load_config(config)
 
 
 def test_a_number_for_a_name_stays_text_and_a_whole_number_for_a_float_becomes_one():

@@ -172,7 +172,9 @@ def test_the_table_at_the_end_is_whole_and_goes_where_the_console_writes(result,
     assert capfd.readouterr() == ("", "")
 
 
-@pytest.mark.parametrize(("backend", "columns"), [("serial", set()), ("thread", {"lock"}), ("process", {"pickle", "transfer"})])
+@pytest.mark.parametrize(
+    ("backend", "columns"), [("serial", set()), ("thread", {"lock"}), ("process", {"pickle", "transfer"}), ("shm", set())]
+)
 def test_the_table_shows_what_the_backend_has(make_config, tmp_path, backend, columns):
     console = a_console(terminal=False, width=80)
     print_result(RunResult(config=make_config(f"backend={backend}"), output_dir=tmp_path), console)

@@ -13,6 +13,7 @@ DOOR = {"ddp.launch"}
 LEAVES = {
     "ddp.errors",
     "ddp.atomic",
+    "ddp.forkserver",
     "ddp.metrics",
     "ddp.timing",
     "ddp.seeding",
@@ -24,9 +25,10 @@ LEAVES = {
     "ddp.ratings",
     "ddp.compiled",
     "ddp.simd",
+    "ddp.segment",
 }
 DATA_AND_MODEL = ("ddp.model", "ddp.parameters", "ddp.datasets", "ddp.splits", "ddp.holdout", "ddp.averaging")
-CONCRETE = {"ddp.backends.serial", "ddp.backends.thread", "ddp.backends.process"}
+CONCRETE = {"ddp.backends.serial", "ddp.backends.thread", "ddp.backends.process", "ddp.backends.shm"}
 
 
 def imports(path):

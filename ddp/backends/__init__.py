@@ -5,9 +5,10 @@ from collections.abc import Callable, Sequence
 from ddp.backends.base import Backend
 from ddp.backends.process import Processes
 from ddp.backends.serial import Serial
+from ddp.backends.shm import SharedMemory
 from ddp.backends.thread import Threads
 from ddp.messages import Message
-from ddp.options import ProcessBackend, ThreadBackend
+from ddp.options import ProcessBackend, ShmBackend, ThreadBackend
 from ddp.worker import Job
 
 
@@ -16,6 +17,8 @@ def make_backend(jobs: Sequence[Job], listen: Callable[[Message], None]) -> Back
     options = jobs[0].config.backend
     if isinstance(options, ProcessBackend):
         return Processes(options, jobs, listen)
+    if isinstance(options, ShmBackend):
+        return SharedMemory(options, jobs, listen)
     if isinstance(options, ThreadBackend):
         return Threads(options, jobs, listen)
     return Serial(jobs, listen)

@@ -73,9 +73,9 @@ class ConcurrentBackend(Backend):
     def _messages(self, timeout_s: float) -> list[Message]:
         """What workers have said; waits up to `timeout_s` for a first message. Raises WorkerError for a dead worker."""
 
-    @abstractmethod
     def _is_ready(self, worker: int, round_index: int, spans: Spans) -> bool:
-        """Looks into the store whether the worker has published the round (polling only)."""
+        """Looks into the store whether the worker has published the round (for backends that can poll)."""
+        raise NotImplementedError
 
     @abstractmethod
     def _read_updates(self, round_index: int, spans: Spans) -> list[Update]:

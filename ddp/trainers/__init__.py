@@ -49,6 +49,14 @@ def arrange(options: Trainer, dim: int, ratings: Ratings, rows: IndexArray, rand
     return rows[order]
 
 
+def set_threads(options: Trainer, number: int) -> None:
+    """For a worker's process: how many threads one operation of torch may take. (A compiled kernel takes one.)"""
+    if not isinstance(options, FusedTrainer):
+        import torch
+
+        torch.set_num_threads(number)
+
+
 def warm_up(options: Trainer) -> None:
     """Loads what the first trainer of a process loads late: compiled kernels, or torch.optim's torch._dynamo (1 to 2 s)."""
     if isinstance(options, FusedTrainer):

@@ -10,7 +10,8 @@ import torch
 from torch.nn import functional
 
 from ddp import seeding
-from ddp.backends.process import Processes, ProcessExchange
+from ddp.backends.process import Processes
+from ddp.backends.processes import WorkerProcesses
 from ddp.backends.serial import SerialExchange
 from ddp.backends.store import FIELDS, aggregate_key, worker_key
 from ddp.errors import AggregationError, WorkerError
@@ -29,9 +30,11 @@ BACKENDS = {
     "thread polling": ("backend=thread", "backend.poll_interval_s=0.001"),
     "process": ("backend=process",),
     "process polling": ("backend=process", "backend.poll_interval_s=0.001"),
+    "shm": ("backend=shm",),
 }
 IN_PROCESS = ("serial", "thread", "thread polling")
-CONCURRENT = ("thread", "thread polling", "process", "process polling")
+WITH_STORE = ("thread", "thread polling", "process", "process polling")
+CONCURRENT = (*WITH_STORE, "shm")
 
 VARIANTS = {
     "defaults": ("rounds=3",),
@@ -45,6 +48,7 @@ VARIANTS = {
 LONG = {
     "process": ("workers=2", "rounds=40", "select_on=test", "split=user", "aggregation=samples"),
     "process polling": ("workers=2", "rounds=40", "local_epochs=3"),
+    "shm": ("workers=2", "rounds=40", "split=dirichlet", "split.alpha=1", "aggregation=softmax_loss", "local_epochs=3"),
     "thread": ("workers=2", "rounds=40"),
     "thread polling": ("workers=2", "rounds=40"),
 }
@@ -171,19 +175,20 @@ def test_one_worker_equals_plain_training(make_config, drive, name):
 def unstarted(config):
     """A backend without its workers, and worker 0's end of it."""
     backend = make_unstarted(config)
-    if not isinstance(backend, Processes):
+    if not isinstance(backend, WorkerProcesses):
         yield backend, backend.exchanges[0] if hasattr(backend, "exchanges") else SerialExchange(backend)
         backend.stop()
         return
-    backend._start_manager()
+    connect = backend._open()
     ours, theirs = backend.context.Pipe()
     backend.pipes.append(ours)
-    exchange = ProcessExchange(backend.shared, theirs, backend.poll_interval_s)
+    backend._admit(0)
+    _, exchange = connect(theirs)
     try:
         yield backend, exchange
     finally:
         theirs.close()
-        del exchange.shared
+        vars(exchange).clear()  # what it holds of the manager, or of the segment
         backend.stop()
 
 
@@ -208,40 +213,43 @@ def ends(request, make_config):
 
 def test_vectors_are_copied_on_both_ways(ends):
     backend, exchange = ends
-    live = np.arange(6, dtype=np.float32)
+    length = len(backend.jobs[0].vector)
+    live = np.arange(length, dtype=np.float32)
     exchange.publish(Update(worker=0, round_index=0, vector=live, rmse=1.5, loss=2.5), Spans())
     live[:] = -1  # the worker trains on
     [update] = gathered(backend, 0)
     assert (update.worker, update.round_index, update.rmse, update.loss) == (0, 0, 1.5, 2.5)
-    assert update.vector.tolist() == [0, 1, 2, 3, 4, 5]
+    assert update.vector.tolist() == list(range(length))
     assert not np.shares_memory(update.vector, live)
 
-    backend.broadcast(0, np.full(6, 7, np.float32), Spans())
+    backend.broadcast(0, np.full(length, 7, np.float32), Spans())
     assert exchange.wait(0, 60, Spans())
     exchange.receive_into(live, 0, Spans())
-    assert live.tolist() == [7] * 6
+    assert live.tolist() == [7] * length
     live[:] = -2
-    again = np.zeros(6, np.float32)
+    again = np.zeros(length, np.float32)
     exchange.receive_into(again, 0, Spans())
-    assert again.tolist() == [7] * 6
+    assert again.tolist() == [7] * length
 
 
 def test_an_aggregate_that_came_too_late_is_not_taken_for_the_next(ends):
     backend, exchange = ends
     if isinstance(exchange, SerialExchange):
         pytest.skip("nothing comes too late there")
-    publish = {"worker": 0, "vector": np.zeros(3, np.float32), "rmse": 1.0, "loss": 1.0}
+    length = len(backend.jobs[0].vector)
+    publish = {"worker": 0, "vector": np.zeros(length, np.float32), "rmse": 1.0, "loss": 1.0}
     assert not exchange.wait(0, 0.01, Spans())
     exchange.publish(Update(round_index=1, **publish), Spans())
-    backend.broadcast(0, np.full(3, 5, np.float32), Spans())
+    backend.broadcast(0, np.full(length, 5, np.float32), Spans())
     assert not exchange.wait(1, 0.01, Spans())
-    assert set(store_of(backend).keys()) == {aggregate_key(0), *(worker_key(0, 1, name) for name in FIELDS)}
-    backend.broadcast(1, np.full(3, 6, np.float32), Spans())
-    backend.broadcast(2, np.full(3, 7, np.float32), Spans())
+    if hasattr(backend, "shared"):
+        assert set(store_of(backend).keys()) == {aggregate_key(0), *(worker_key(0, 1, name) for name in FIELDS)}
+    backend.broadcast(1, np.full(length, 6, np.float32), Spans())
+    backend.broadcast(2, np.full(length, 7, np.float32), Spans())
     assert exchange.wait(2, 60, Spans())
-    out = np.zeros(3, np.float32)
+    out = np.zeros(length, np.float32)
     exchange.receive_into(out, 2, Spans())
-    assert out.tolist() == [7] * 3
+    assert out.tolist() == [7] * length
 
 
 # --- the store -----------------------------------------------------------------------------------------
@@ -251,7 +259,7 @@ def round_keys(num_workers, round_index):
     return {worker_key(worker, round_index, name) for worker in range(num_workers) for name in FIELDS}
 
 
-@pytest.mark.parametrize("name", CONCURRENT)
+@pytest.mark.parametrize("name", WITH_STORE)
 def test_store_holds_the_documents_keys_at_every_moment(long, name):
     run, keys = long(name).run, long(name).keys
     workers, rounds = run.config.workers, run.config.rounds
@@ -269,7 +277,7 @@ def test_store_holds_the_documents_keys_at_every_moment(long, name):
     assert [moment for moment, _, _ in keys if moment != "stop"] == ["gather", "broadcast"] * rounds + ["finish"]
 
 
-@pytest.mark.parametrize("name", CONCURRENT)
+@pytest.mark.parametrize("name", WITH_STORE)
 def test_store_holds_arrays_for_threads_and_pickles_for_processes(long, name):
     vector = bytes if name.startswith("process") else np.ndarray
     assert long(name).types == {"best": vector, "state": vector, "rmse": float, "test_loss": float, "ready": bool}
@@ -336,6 +344,9 @@ def test_kinds_of_cost_appear_where_they_arise(long, name):
     polling = name.endswith("polling")
     for row in run.history.worker_rounds:
         kinds = {path for path in row.account.seconds if "/" in path}
+        if name == "shm":
+            assert (row.account.num_bytes, kinds) == ({}, set())
+            continue
         if name.startswith("thread"):
             assert row.account.num_bytes == {}
             locked = {"publish", "receive", "wait"} if polling else {"publish", "receive"}
@@ -346,6 +357,10 @@ def test_kinds_of_cost_appear_where_they_arise(long, name):
         waited = {"wait/transfer"} if polling else set()
         assert kinds == {"publish/serialise", "publish/transfer", "receive/transfer", "receive/deserialise"} | waited
     for row in aggregator:
+        if name == "shm":
+            assert row.account.num_bytes == {}
+            assert {path for path in row.account.seconds if "/" in path} == set()
+            continue
         if name.startswith("thread"):
             assert row.account.num_bytes == {}
             assert row.account.kind_s("lock_hold") > 0
@@ -433,8 +448,9 @@ def test_torch_threads_are_set_for_the_run_only(make_config, tmp_path, name, ove
     assert torch.get_num_threads() == before
 
 
-def test_processes_leave_torchs_threads_alone(long):
-    assert long("process").torch_threads_kept
+@pytest.mark.parametrize("name", ["process", "shm"])
+def test_processes_leave_torchs_threads_alone(long, name):
+    assert long(name).torch_threads_kept
 
 
 def test_stopping_ends_a_worker_at_its_next_word(make_config):

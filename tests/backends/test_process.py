@@ -9,6 +9,7 @@ import struct
 import subprocess
 import sys
 import threading
+from multiprocessing import forkserver
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ import psutil
 import pytest
 
 from ddp.backends import make_backend
-from ddp.backends.process import _drain
+from ddp.backends.processes import drain
 from ddp.errors import WorkerError
 from ddp.experiment import prepare
 from ddp.messages import Asking, EpochDone, Finished
@@ -143,6 +144,16 @@ def test_a_worker_may_be_gone_once_it_has_finished(dead):
     backend.finish(DEADLINE_S)
 
 
+def test_a_worker_that_gave_up_the_last_aggregate_and_has_finished_needs_not_hear_of_it(dead):
+    """Its word that it has finished may not have been read yet."""
+    backend, theirs = dead
+    theirs.send(FINISHED)
+    theirs.close()
+    backend.shared = {}
+    backend.broadcast(0, np.zeros(3, np.float32), Spans())
+    backend.finish(DEADLINE_S)
+
+
 def test_half_a_message_of_a_killed_worker_is_no_message():
     """A long one (a traceback) is written in several pieces; SIGKILL may come between them."""
     ours, theirs = multiprocessing.get_context("spawn").Pipe()
@@ -150,7 +161,7 @@ def test_half_a_message_of_a_killed_worker_is_no_message():
         theirs.send(FINISHED)
         os.write(theirs.fileno(), struct.pack("!i", 100_000) + b"the first piece")
         theirs.close()
-        assert _drain(ours) == [FINISHED]
+        assert [pickle.loads(content) for content in drain(ours)] == [FINISHED]
 
 
 def test_a_stopped_backend_holds_no_descriptor(make_config):
@@ -223,8 +234,9 @@ def start_script(config, folder, poisoned=()):
     )
 
 
-def test_a_run_needs_no_hydra(make_config, tmp_path):
-    config = make_config("backend=process", "workers=1")
+@pytest.mark.parametrize("backend", ["process", "shm"])
+def test_a_run_needs_no_hydra(make_config, tmp_path, backend):
+    config = make_config(f"backend={backend}", "workers=1")
     with start_script(config, tmp_path, ("hydra", "omegaconf")) as script:
         output, errors = script.communicate(timeout=DEADLINE_S)
     assert output.endswith("ok 2\n"), errors
@@ -245,33 +257,52 @@ def test_a_worker_process_imports_only_what_it_needs():
     assert output.stdout.strip() == "[]"
 
 
-@pytest.fixture(scope="module")
-def orphans(make_config, tmp_path_factory):
-    """The manager's process and a worker's after their parent was killed: which are still running."""
-    config = make_config("backend=process", "workers=1", ENDLESS)
-    with start_script(config, tmp_path_factory.mktemp("orphans")) as script:
+# Who there is besides the tracker of shared resources: a manager, a server that forks workers, and the worker.
+FAMILIES = {
+    "process": (("backend=process",), 2),
+    "process forkserver": (("backend=process", "backend.start_method=forkserver"), 3),
+    "shm": (("backend=shm",), 2),
+    "shm spawn": (("backend=shm", "backend.start_method=spawn"), 1),
+}
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_everybody_ends_when_the_main_process_is_killed(make_config, tmp_path, name):
+    overrides, size = FAMILIES[name]
+    (tmp_path / "memory").mkdir()
+    directory = (f"backend.directory={tmp_path / 'memory'}",) if name.startswith("shm") else ()
+    config = make_config("workers=1", ENDLESS, *overrides, *directory)
+    with start_script(config, tmp_path) as script:
         assert script.stdout.readline() == "training\n", script.stderr.read()
         family = psutil.Process(script.pid).children(recursive=True)
-        spawned = [process for process in family if "spawn_main" in " ".join(process.cmdline())]
-        manager, worker = sorted(spawned, key=psutil.Process.create_time)
         try:
+            assert len([process for process in family if "resource_tracker" not in " ".join(process.cmdline())]) == size
             script.kill()
-            psutil.wait_procs([worker], timeout=DEADLINE_S)
-            psutil.wait_procs([manager], timeout=3)
-            yield {"manager": manager.is_running(), "worker": worker.is_running()}
+            _, alive = psutil.wait_procs(family, timeout=DEADLINE_S)
+            assert alive == []
         finally:
             for process in family:
                 if process.is_running():
                     process.kill()
             psutil.wait_procs(family, timeout=DEADLINE_S)
+    assert list((tmp_path / "memory").iterdir()) == []
 
 
-def test_a_worker_ends_when_the_main_process_is_killed(orphans):
-    assert not orphans["worker"]
+# --- workers that are forked from a server -------------------------------------------------------------
 
 
-def test_the_manager_ends_when_the_main_process_is_killed(orphans):
-    assert not orphans["manager"]
+def test_forked_workers_and_a_forked_manager_compute_the_bits_of_serial(make_config, drive):
+    parents = set()
+
+    def look(moment, round_index, backend):
+        if moment == "gather":
+            parents.update(psutil.Process(process.pid).ppid() for process in backend.processes)
+
+    forked = drive(make_config("backend=process", "backend.start_method=forkserver"), look=look)
+    assert parents == {forkserver._forkserver._forkserver_pid}
+    serial = drive(make_config("backend=serial"))
+    assert [vector.tobytes() for vector in forked.vectors] == [vector.tobytes() for vector in serial.vectors]
+    assert (forked.rows(), forked.aggregates()) == (serial.rows(), serial.aggregates())
 
 
 # --- the checks of conftest.py -------------------------------------------------------------------------

@@ -77,7 +77,7 @@ def patch_epoch(monkeypatch, jobs, worker, before_epoch):
 # --- a late aggregate ----------------------------------------------------------------------------------
 
 
-def test_a_worker_whose_aggregate_is_late_goes_on_with_its_own_model(make_config, drive, mode):
+def test_a_worker_whose_aggregate_is_late_goes_on_with_its_own_model(make_config, drive, train_alone, mode):
     config = make_config("agg_timeout=0.02", "workers=2", "rounds=3", "select_on=last", *mode)
     rounds, sizes = [], []
 
@@ -108,18 +108,6 @@ def test_a_worker_whose_aggregate_is_late_goes_on_with_its_own_model(make_config
         losses = [run.history.worker(worker)[round_index].valid.mse for worker in range(2)]
         weights = worker_weights(config.aggregation, [len(job.shard.train) for job in alone], losses)
         assert vector.tobytes() == weighted_mean(trained, weights).tobytes()
-
-
-def train_alone(job, rounds):
-    from ddp import seeding
-
-    model = job.make_parameters()
-    trainer = make_trainer(job.config.trainer, model, job.shard.train)
-    for round_index in range(rounds):
-        order = seeding.stream(job.config.seed, "order", job.worker, round_index)
-        for _ in range(job.config.local_epochs):
-            trainer.epoch(order)
-    return model.vector
 
 
 # --- a late worker -------------------------------------------------------------------------------------

@@ -1,0 +1,158 @@
+"""What the backends with a process per worker have in common: how workers are started, listened to, mourned and stopped.
+
+A worker holds one end of a pipe, and we the other. If it dies, its sentinel tells us; if we die, it ends itself.
+"""
+
+import multiprocessing
+import pickle
+import signal
+import time
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from multiprocessing import connection
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+
+from ddp.backends.base import ConcurrentBackend
+from ddp.errors import WorkerError
+from ddp.exchange import Exchange, Stopped
+from ddp.forkserver import ensure_server, interrupts_blocked
+from ddp.messages import Asking, Message
+from ddp.parent import end_with_parent
+from ddp.trainers import set_threads
+from ddp.worker import Job, run_worker
+
+STOP_GRACE_S = 5.0  # per step of join, terminate, kill
+
+Connect = Callable[[Connection], tuple[Job, Exchange]]  # in the worker: takes its job and its end of the exchange from the pipe
+
+
+class WorkerProcesses(ConcurrentBackend):
+    """One process per worker; the aggregator runs in the parent. `start_method`: spawn or forkserver."""
+
+    def __init__(
+        self, start_method: str, jobs: Sequence[Job], listen: Callable[[Message], None], poll_interval_s: float | None
+    ) -> None:
+        super().__init__(jobs, listen, poll_interval_s)
+        self.start_method = start_method
+        self.context = multiprocessing.get_context(start_method)
+        self.processes: list[BaseProcess] = []
+        self.pipes: list[Connection] = []
+        self._asked = [False] * self.num_workers  # for its job
+
+    @abstractmethod
+    def _open(self) -> Connect:
+        """Makes what is exchanged through; gives a picklable function with which a worker enters it."""
+
+    @abstractmethod
+    def _admit(self, worker: int) -> None:
+        """Sends the worker what its `Connect` waits for."""
+
+    def start(self) -> None:
+        if self.start_method == "forkserver":
+            ensure_server(self.jobs[0].config.trainer.name)
+        connect = self._open()
+        for job in self.jobs:
+            ours, theirs = self.context.Pipe()
+            self.pipes.append(ours)
+            arguments = (job.worker, theirs, connect, time.time())
+            process = self.context.Process(  # type: ignore[attr-defined]  # every context that can be named has one
+                target=run_process, args=arguments, name=f"worker-{job.worker}", daemon=True
+            )
+            # The server's children inherit this from the server, whose imports are waited for here.
+            with interrupts_blocked() if self.start_method == "spawn" else nullcontext():
+                process.start()
+            self.processes.append(process)
+            theirs.close()  # the worker holds the only other end: if it dies, ours reads end-of-file
+        # A job is handed over when its worker asks for it. As an argument of `Process` the ratings would fill the pipe to a
+        # child that is still importing torch, and the parent could start the next one only when that is done.
+        self._await(
+            lambda: [w for w, asked in enumerate(self._asked) if not asked], self.jobs[0].config.round_timeout, None, None
+        )
+
+    def stop(self) -> None:
+        if all(self._finished):
+            _join(self.processes)
+        for end in (BaseProcess.terminate, BaseProcess.kill):
+            for process in self.processes:
+                if process.is_alive():
+                    end(process)
+            _join(self.processes)
+        for process in self.processes:
+            process.close()
+        for pipe in self.pipes:
+            pipe.close()
+        self.processes.clear()
+        self.pipes.clear()
+
+    def _handle(self, message: Message) -> None:
+        if isinstance(message, Asking):
+            self._admit(message.worker)
+            self._asked[message.worker] = True
+        else:
+            super()._handle(message)
+
+    def _messages(self, timeout_s: float) -> list[Message]:
+        running = [worker for worker in range(self.num_workers) if not self._finished[worker]]
+        sentinels = {self.processes[worker].sentinel: worker for worker in running}
+        ready = connection.wait([*(self.pipes[worker] for worker in running), *sentinels], timeout_s)
+        messages = [self._decode(worker, content) for worker in running for content in drain(self.pipes[worker])]
+        if not messages:  # what a dead worker said before it died is heard first
+            for sentinel, worker in sentinels.items():
+                if sentinel in ready:
+                    raise self._death_of(worker)
+        return messages
+
+    def _decode(self, worker: int, content: bytes) -> Message:
+        """The message that a worker has sent as `content`."""
+        message: Message = pickle.loads(content)  # what our own worker pickled a moment ago
+        return message
+
+    @contextmanager
+    def _pipe_to(self, worker: int) -> Iterator[Connection]:
+        """The pipe, for sending. Raises WorkerError if the worker is dead; one that has finished need not hear us any more."""
+        try:
+            yield self.pipes[worker]
+        except (BrokenPipeError, ConnectionResetError) as error:
+            for content in drain(self.pipes[worker]):
+                self._handle(self._decode(worker, content))
+            if not self._finished[worker]:
+                raise self._death_of(worker) from error
+
+    def _death_of(self, worker: int) -> WorkerError:
+        process = self.processes[worker]
+        process.join(STOP_GRACE_S)
+        code = process.exitcode
+        how = f"exit code {code}" if code is None or code >= 0 else f"signal {signal.Signals(-code).name}"
+        return WorkerError(worker, self._published[worker] + 1, f"the process died ({how})")
+
+
+def run_process(worker: int, pipe: Connection, connect: Connect, spawned_at: float) -> None:
+    """The whole life of a worker process."""
+    end_with_parent()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides what happens
+    try:
+        pipe.send(Asking(worker=worker))
+        job, exchange = connect(pipe)
+        set_threads(job.config.trainer, job.config.torch_threads)
+        run_worker(job, exchange, spawned_at)
+    except (Stopped, EOFError, BrokenPipeError):
+        return  # the parent is gone, or does not want us any more
+
+
+def drain(pipe: Connection) -> list[bytes]:
+    """All whole messages that lie in the pipe. A closed one, or half a message, is none: the worker's sentinel tells why."""
+    contents: list[bytes] = []
+    try:
+        while pipe.poll():
+            contents.append(pipe.recv_bytes())
+    except (EOFError, OSError):
+        pass
+    return contents
+
+
+def _join(processes: Sequence[BaseProcess]) -> None:
+    deadline = time.monotonic() + STOP_GRACE_S
+    for process in processes:
+        process.join(max(0.0, deadline - time.monotonic()))

@@ -1,0 +1,288 @@
+"""Processes that exchange through one segment of shared memory: a copy each way, and nothing is pickled from round to round.
+
+A worker publishes by copying its state into a slot that only it writes, and receives by copying the aggregate out; the
+aggregator averages the slots where they lie. There is no lock that a worker could die with. Who may read or write what is
+said by bells, a few raw bytes through the worker's pipe: "published", "the aggregate is out". A slot is written again only
+when the aggregate of what was in it is out, and the aggregate when every worker has published since, so past reading it.
+"""
+
+import io
+import pickle
+import struct
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ddp.backends.processes import Connect, WorkerProcesses
+from ddp.errors import BackendError
+from ddp.exchange import Exchange, Stopped, Update
+from ddp.messages import EpochDone, Message, Published, Started, WorkerRound
+from ddp.metrics import SquaredError
+from ddp.options import ShmBackend, start_methods
+from ddp.parameters import Vector
+from ddp.ratings import Part
+from ddp.segment import Array, Layout, Place, Segment, default_directory
+from ddp.timing import WORKER_PHASES, Account, Spans
+from ddp.worker import Job, Shard
+
+# What the vector in a slot is; `num_rounds` (its round + 1) is written last.
+RECORD = np.dtype([("rmse", "f8"), ("loss", "f8"), ("num_rounds", "i8")])
+# A `WorkerRound`. The seconds of inner spans are in those of their phase.
+SQUARED_ERROR = np.dtype([("total", "f8"), ("count", "i8")])
+ROW = np.dtype(
+    [
+        *(("train_loss", "f8"), ("valid", SQUARED_ERROR), ("test", SQUARED_ERROR)),
+        *(("best_epoch", "i8"), ("aggregate_received", "i8"), ("seconds", "f8", len(WORKER_PHASES))),
+    ]
+)
+# The row of round r lies at r % ROWS. A worker writes that of round r + 2 when the aggregate of r + 1 is out: by then the
+# aggregator has heard "published r + 1" through the pipe, and everything before it, so it has read the row of round r.
+ROWS = 2
+
+BELL = struct.Struct("=cqq")  # to the parent: EPOCH, PUBLISHED or ROW_WRITTEN, round, epoch
+EPOCH, PUBLISHED, ROW_WRITTEN = b"e", b"p", b"r"
+PICKLED = b"\x80"  # how every pickle begins: Asking, Started, Finished and Failed, once a run
+NEWS = struct.Struct("=q")  # to a worker: the round whose aggregate is out
+
+NOTHING = Part(users=np.empty(0, np.int32), items=np.empty(0, np.int32), ratings=np.empty(0, np.float32))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slot:
+    """Where a worker writes, and nobody else."""
+
+    vector: Place
+    record: Place
+    rows: Place
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Where things lie in the segment. `num_rounds`: how many aggregates have been in `aggregate`."""
+
+    path: Path
+    size: int
+    slots: tuple[Slot, ...]
+    aggregate: Place
+    num_rounds: Place
+
+
+class ShmExchange(Exchange):
+    """A worker's end: views of its slot and of the aggregate, and a pipe for bells."""
+
+    def __init__(self, pipe: Connection, segment: Segment, plan: Plan, worker: int, round_timeout_s: float) -> None:
+        slot = plan.slots[worker]
+        self.pipe = pipe
+        self.vector, self.record, self.rows = (segment.view(place) for place in (slot.vector, slot.record, slot.rows))
+        self.aggregate, self.num_rounds = segment.view(plan.aggregate), segment.view(plan.num_rounds)
+        self.round_timeout_s = round_timeout_s
+        self._published = -1  # the last round that we published ...
+        self._heard = -1  # ... and the last whose aggregate we know to be out
+
+    def publish(self, update: Update, spans: Spans) -> None:
+        # One that gave up waiting for its aggregate gets ahead: its last state may not have been averaged yet.
+        if not self._hear(self._published, self.round_timeout_s):
+            waited = f"within round_timeout={self.round_timeout_s:g} s"
+            raise TimeoutError(f"what it published in round {self._published} was not averaged {waited}")
+        np.copyto(self.vector, update.vector)
+        self.record["rmse"], self.record["loss"] = update.rmse, update.loss
+        self.record["num_rounds"] = update.round_index + 1
+        self._published = update.round_index
+        self.tell(Published(worker=update.worker, round_index=update.round_index))
+
+    def wait(self, round_index: int, timeout_s: float, spans: Spans) -> bool:
+        return self._hear(round_index, timeout_s)
+
+    def _hear(self, round_index: int, timeout_s: float) -> bool:
+        """Waits for the news that the aggregate of the round is out; False after `timeout_s`."""
+        deadline = time.monotonic() + timeout_s
+        try:
+            while self._heard < round_index:
+                if not self.pipe.poll(max(0.0, deadline - time.monotonic())):
+                    return False
+                (self._heard,) = NEWS.unpack(self.pipe.recv_bytes())
+        except (EOFError, ConnectionError) as error:
+            raise Stopped from error
+        return True
+
+    def receive_into(self, out: Vector, round_index: int, spans: Spans) -> None:
+        _check_round("the aggregate", self.num_rounds, round_index)
+        np.copyto(out, self.aggregate)
+
+    def tell(self, message: Message) -> None:
+        try:
+            match message:
+                case EpochDone(round_index=round_index, epoch=epoch):
+                    self.pipe.send_bytes(BELL.pack(EPOCH, round_index, epoch))
+                case Published(round_index=round_index):
+                    self.pipe.send_bytes(BELL.pack(PUBLISHED, round_index, 0))
+                case WorkerRound(round_index=round_index):
+                    self.rows[round_index % ROWS] = _to_row(message)
+                    self.pipe.send_bytes(BELL.pack(ROW_WRITTEN, round_index, 0))
+                case _:
+                    self.pipe.send(message)
+        except ConnectionError as error:
+            raise Stopped from error
+
+
+class SharedMemory(WorkerProcesses):
+    """The workers' processes, and the segment: created by us, nameless as soon as every worker has it."""
+
+    def __init__(self, options: ShmBackend, jobs: Sequence[Job], listen: Callable[[Message], None]) -> None:
+        super().__init__(options.start_method or start_methods()[-1], jobs, listen, None)
+        self.directory = default_directory() if options.directory is None else Path(options.directory)
+        self.segment: Segment | None = None
+        self._plan: Plan
+        self._pickled: list[bytes] = []  # the jobs
+        self._num_attached = 0
+
+    def _open(self) -> Connect:
+        """Makes the segment and moves the ratings into it, shard by shard, so that they are there once."""
+        layout = Layout()
+        places: dict[int, Place] = {}
+        movers = [_Mover(job, layout, places) for job in self.jobs]
+        length = len(self.jobs[0].vector)
+        slots = tuple(
+            Slot(vector=layout.place((length,), np.float32), record=layout.place((1,), RECORD), rows=layout.place((ROWS,), ROW))
+            for _ in self.jobs
+        )
+        aggregate, num_rounds = layout.place((length,), np.float32), layout.place((1,), np.int64)
+        self.segment = Segment.create(layout.size, self.directory)
+        self._plan = Plan(path=self.segment.path, size=layout.size, slots=slots, aggregate=aggregate, num_rounds=num_rounds)
+        for job, mover in zip(self.jobs, movers, strict=True):
+            for place, array in mover.moves:
+                np.copyto(self.segment.view(place), array)
+            mover.moves.clear()
+            job.shard = Shard(train=NOTHING, valid=NOTHING, test=NOTHING)
+            self._pickled.append(mover.pickled)
+        return _connect
+
+    def _admit(self, worker: int) -> None:
+        with self._pipe_to(worker) as pipe:
+            pipe.send((self._plan, self._pickled[worker]))
+
+    def _handle(self, message: Message) -> None:
+        super()._handle(message)
+        if isinstance(message, Started):
+            self._num_attached += 1
+            if self._num_attached == self.num_workers:
+                self._live_segment().unlink()  # from here on not even SIGKILL leaves anything
+
+    def _decode(self, worker: int, content: bytes) -> Message:
+        if content.startswith(PICKLED):
+            return super()._decode(worker, content)
+        kind, round_index, epoch = BELL.unpack(content)
+        if kind == EPOCH:
+            return EpochDone(worker=worker, round_index=round_index, epoch=epoch)
+        if kind == PUBLISHED:
+            return Published(worker=worker, round_index=round_index)
+        rows = self._live_segment().view(self._plan.slots[worker].rows)
+        return _from_row(worker, round_index, rows[round_index % ROWS])
+
+    def _read_updates(self, round_index: int, spans: Spans) -> list[Update]:
+        return [self._read(worker, round_index) for worker in range(self.num_workers)]
+
+    def _read(self, worker: int, round_index: int) -> Update:
+        """By reference: the worker writes there again when the aggregate is out."""
+        segment, slot = self._live_segment(), self._plan.slots[worker]
+        record = segment.view(slot.record)
+        _check_round(f"the slot of worker {worker}", record["num_rounds"], round_index)
+        rmse, loss = float(record["rmse"][0]), float(record["loss"][0])
+        return Update(worker=worker, round_index=round_index, vector=segment.view(slot.vector), rmse=rmse, loss=loss)
+
+    def broadcast(self, round_index: int, vector: Vector, spans: Spans) -> None:
+        segment = self._live_segment()
+        np.copyto(segment.view(self._plan.aggregate), vector)
+        segment.view(self._plan.num_rounds)[0] = round_index + 1
+        for worker in range(self.num_workers):
+            with self._pipe_to(worker) as pipe:
+                pipe.send_bytes(NEWS.pack(round_index))
+
+    def stop(self) -> None:
+        try:
+            super().stop()
+        finally:
+            if self.segment is not None:
+                self.segment.unlink()
+                self.segment = None
+
+    def _live_segment(self) -> Segment:
+        assert self.segment is not None, "between start and stop only"
+        return self.segment
+
+
+def _connect(pipe: Connection) -> tuple[Job, Exchange]:
+    """In the worker: its job, whose arrays lie in the segment, and its end of the exchange.
+
+    The arrays can be written to, though nobody does: torch warns of one that cannot, and numba compiles another kernel for it.
+    """
+    plan, pickled = pipe.recv()
+    segment = Segment.attach(plan.path, plan.size)
+    job = _Finder(pickled, segment).load()
+    return job, ShmExchange(pipe, segment, plan, job.worker, job.config.round_timeout)
+
+
+class _Mover(pickle.Pickler):
+    """Pickles a job without its arrays. Each gets a place instead, one in however many jobs it is.
+
+    `moves`: the arrays that this job is the first to have, with their places.
+    """
+
+    def __init__(self, job: Job, layout: Layout, places: dict[int, Place]) -> None:
+        file = io.BytesIO()
+        super().__init__(file, pickle.HIGHEST_PROTOCOL)
+        self.layout = layout
+        self.places = places  # by id: the jobs keep the arrays alive meanwhile
+        self.moves: list[tuple[Place, Array]] = []
+        self.dump(job)
+        self.pickled = file.getvalue()
+
+    def persistent_id(self, obj: Any) -> Place | None:
+        if not isinstance(obj, np.ndarray):
+            return None
+        if id(obj) not in self.places:
+            self.places[id(obj)] = self.layout.place(obj.shape, obj.dtype)
+            self.moves.append((self.places[id(obj)], obj))
+        return self.places[id(obj)]
+
+
+class _Finder(pickle.Unpickler):
+    """Unpickles a job that a `_Mover` has pickled: its arrays are views of the segment."""
+
+    def __init__(self, pickled: bytes, segment: Segment) -> None:
+        super().__init__(io.BytesIO(pickled))
+        self.segment = segment
+
+    def persistent_load(self, place: Any) -> Array:
+        return self.segment.view(place)
+
+
+def _check_round(what: str, num_rounds: Array, round_index: int) -> None:
+    if num_rounds[0] != round_index + 1:
+        raise BackendError(f"round {round_index}: {what} holds round {num_rounds[0] - 1}")
+
+
+def _to_row(row: WorkerRound) -> tuple[Any, ...]:
+    seconds = tuple(row.account.phase_s(phase) for phase in WORKER_PHASES)
+    valid, test = (row.valid.total, row.valid.count), (row.test.total, row.test.count)
+    return row.train_loss, valid, test, row.best_epoch, row.aggregate_received, seconds
+
+
+def _from_row(worker: int, round_index: int, row: np.void) -> WorkerRound:
+    values: Any = row.item()
+    train_loss, valid, test, best_epoch, aggregate_received, seconds = values
+    return WorkerRound(
+        worker=worker,
+        round_index=round_index,
+        train_loss=train_loss,
+        valid=SquaredError(*valid),
+        test=SquaredError(*test),
+        best_epoch=best_epoch,
+        aggregate_received=bool(aggregate_received),
+        account=Account(seconds={phase: float(s) for phase, s in zip(WORKER_PHASES, seconds, strict=True) if s > 0}),
+    )

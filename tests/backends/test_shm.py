@@ -1,0 +1,474 @@
+"""What only shared memory does: slots that are not overwritten too early, nothing pickled, ratings that are there once."""
+
+import multiprocessing
+import os
+import signal
+import threading
+from multiprocessing import forkserver
+from multiprocessing.reduction import ForkingPickler
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from ddp.averaging import weighted_mean, worker_weights
+from ddp.backends import make_backend
+from ddp.backends.shm import NOTHING, ROW, _from_row, _to_row
+from ddp.errors import BackendError, UserError, WorkerError
+from ddp.exchange import Stopped, Update
+from ddp.experiment import prepare, run
+from ddp.forkserver import PRELOAD, ensure_server
+from ddp.messages import Asking, EpochDone, Failed, Finished, Started, WorkerRound
+from ddp.metrics import SquaredError
+from ddp.segment import NAME, remove_orphans
+from ddp.timing import WORKER_PHASES, Account, Spans
+from ddp.tracking import Tracker
+
+DEADLINE_S = 60.0
+ONCE = (Asking, Started, Finished, Failed)  # pickled once a run
+
+
+class Runs:
+    """Runs the code in the process that unpickles it."""
+
+    def __init__(self, code):
+        self.code = code
+
+    def __reduce__(self):
+        return exec, (self.code, {})
+
+
+def in_workers(code):
+    """For `Driven(jobs=...)`: the workers run the code when they get their jobs. (They do not read `display`.)"""
+
+    def hide(jobs):
+        jobs[0].config.display = Runs(code)
+        return jobs
+
+    return hide
+
+
+# --- one run, looked at from all sides -----------------------------------------------------------------
+
+
+class Seen:
+    """A run, and what was seen while it went on."""
+
+    def __init__(self, drive, config, directory):
+        self.files = {}  # number of workers that have started -> files in the directory
+        self.modes = set()
+        self.removed = []
+        self.blocked = {}
+        self.maps = ""
+        self.jobs = None
+        self.vectors = []
+        self.directory = directory
+        self.num_started = 0
+        self.pickled = []
+        dumps = ForkingPickler.dumps
+
+        def counting(obj, protocol=None):
+            self.pickled.append(type(obj))
+            return dumps(obj, protocol)
+
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(ForkingPickler, "dumps", counting)
+            self.run = drive(config, look=self._look, jobs=in_workers(REFUSES_TO_PICKLE))
+
+    def _look(self, moment, round_index, backend):
+        if moment == "message" and isinstance(self.run_messages(backend)[-1], Started):
+            self.num_started += 1
+            files = list(self.directory.iterdir())
+            self.files[self.num_started] = [file.name for file in files]
+            self.modes |= {file.stat().st_mode & 0o777 for file in files}
+            self.removed += remove_orphans(self.directory)
+        if moment == "gather" and round_index == 0:
+            self.files["gathered"] = [file.name for file in self.directory.iterdir()]
+            self.jobs = [job.shard for job in backend.jobs]
+            server = psutil.Process(forkserver._forkserver._forkserver_pid)
+            self.blocked = {process.pid: blocks_ctrl_c(process) for process in (server, *server.children())}
+            self.maps = Path(f"/proc/{server.pid}/maps").read_text()
+
+    @staticmethod
+    def run_messages(backend):
+        return backend.listen.__self__.messages
+
+
+def blocks_ctrl_c(process):
+    """Whether SIGINT is blocked in the process."""
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    blocked = next(line.split()[1] for line in status.splitlines() if line.startswith("SigBlk"))
+    return bool(int(blocked, 16) >> signal.SIGINT - 1 & 1)
+
+
+REFUSES_TO_PICKLE = """
+import pickle
+from multiprocessing.reduction import ForkingPickler
+from ddp.messages import Failed, Finished, Started
+
+def refuse(what, real):
+    def pickling(*arguments, **options):
+        if not isinstance(arguments[0], (Failed, Finished, Started)):
+            raise AssertionError(f"{what} of a {type(arguments[0]).__name__}")
+        return real(*arguments, **options)
+    return pickling
+
+ForkingPickler.dumps = refuse("ForkingPickler.dumps", ForkingPickler.dumps)
+pickle.dumps = refuse("pickle.dumps", pickle.dumps)
+pickle.loads = refuse("pickle.loads", pickle.loads)
+"""
+
+
+@pytest.fixture(scope="module")
+def seen(make_config, drive, leaks, tmp_path_factory):
+    directory = tmp_path_factory.mktemp("memory")
+    config = make_config("backend=shm", "workers=2", "rounds=5", f"backend.directory={directory}")
+    with leaks():
+        yielded = Seen(drive, config, directory)
+    return yielded
+
+
+def test_nothing_is_pickled_from_round_to_round(seen):
+    """A worker that pickles, or unpickles, anything but its own start and end has failed by now."""
+    assert len(seen.run.vectors) == 5
+    jobs = [kind for kind in seen.pickled if kind is tuple]
+    assert seen.pickled == jobs  # what the parent has pickled: what each worker is sent when it asks
+    assert len(jobs) == 2
+
+
+def test_the_segment_loses_its_name_when_every_worker_has_it(seen):
+    assert seen.files.keys() == {1, 2, "gathered"}
+    assert seen.files[1] == seen.files[2]
+    assert len(seen.files[1]) == 1
+    assert NAME.fullmatch(seen.files[1][0])
+    assert seen.files[1][0].startswith(f"ddp-{os.getpid()}-")
+    assert seen.files["gathered"] == []
+    assert seen.modes == {0o600}
+
+
+def test_cleaning_up_leaves_a_live_run_alone(seen):
+    assert seen.removed == []
+
+
+def test_the_parent_keeps_no_ratings(seen):
+    assert all(part is NOTHING for shard in seen.jobs for part in (shard.train, shard.valid, shard.test))
+
+
+def test_the_server_has_imported_torch(seen):
+    assert "libtorch_cpu" in seen.maps
+
+
+def test_ctrl_c_does_not_reach_the_server_and_its_workers(seen):
+    """A stack trace of each would be printed, if it came while they import."""
+    assert len(seen.blocked) == 3
+    assert all(seen.blocked.values())
+    assert not blocks_ctrl_c(psutil.Process())
+
+
+# --- slots ---------------------------------------------------------------------------------------------
+
+
+class Ends:
+    """A backend without processes, and its workers' ends."""
+
+    def __init__(self, config):
+        self.prepared = prepare(config)
+        self.originals = [parts(job) for job in prepare(config).jobs]
+        self.backend = make_backend(self.prepared.jobs, lambda message: None)
+        self.length = len(self.prepared.jobs[0].vector)
+        connect = self.backend._open()
+        self.pipes, self.jobs, self.exchanges = [], [], []
+        for worker in range(self.backend.num_workers):
+            ours, theirs = self.backend.context.Pipe()
+            self.backend.pipes.append(ours)
+            self.pipes.append(theirs)
+            self.backend._admit(worker)
+            job, exchange = connect(theirs)
+            self.jobs.append(job)
+            self.exchanges.append(exchange)
+
+    def update(self, worker, round_index, value):
+        vector = np.full(self.length, value, np.float32)
+        return Update(worker=worker, round_index=round_index, vector=vector, rmse=value, loss=value)
+
+    def gathered(self, round_index):
+        return [(float(update.vector[0]), update.rmse) for update in self.backend._read_updates(round_index, Spans())]
+
+    def close(self):
+        for pipe in self.pipes:
+            pipe.close()
+        self.backend.stop()
+        vars(self).clear()
+
+
+def parts(job):
+    shard = job.shard
+    return [
+        getattr(part, column) for part in (shard.train, shard.valid, shard.test) for column in ("users", "items", "ratings")
+    ] + [job.vector]
+
+
+@pytest.fixture
+def ends(make_config):
+    both = Ends(make_config("backend=shm", "workers=2", "round_timeout=0.05"))
+    yield both
+    both.close()
+
+
+def test_ratings_and_the_first_state_lie_in_the_segment_once(ends):
+    for job, exchange, originals in zip(ends.jobs, ends.exchanges, ends.originals, strict=True):
+        for array, original in zip(parts(job), originals, strict=True):
+            assert array.base is exchange.vector.base  # the mapping
+            assert array.dtype == original.dtype
+            assert array.tolist() == original.tolist()
+    size = sum(array.nbytes for originals in ends.originals for array in originals[:-1])
+    vectors = 4 * ends.originals[0][-1].nbytes  # the first state, the aggregate, and two slots
+    assert size + vectors <= ends.backend.segment.size <= size + vectors + 4096
+    # What one worker trains on does not reach the other, but the first state is the same memory for both.
+    first, second = (parts(job)[0] for job in ends.jobs)
+    first[:] = -1
+    assert (second >= 0).all()
+    ends.jobs[0].vector[:] = 7
+    assert ends.backend.segment.view(place_of(ends.jobs[1].vector, ends)).tolist() == [7] * ends.length
+
+
+def place_of(array, ends):
+    from ddp.segment import Place
+
+    base = ends.exchanges[1].aggregate
+    return Place(array.ctypes.data - base.ctypes.data + ends.backend._plan.aggregate.offset, array.shape, array.dtype)
+
+
+def test_the_aggregator_reads_slots_where_they_lie(ends):
+    ends.exchanges[0].publish(ends.update(0, 0, 1.0), Spans())
+    ends.exchanges[1].publish(ends.update(1, 0, 2.0), Spans())
+    updates = ends.backend._read_updates(0, Spans())
+    assert [update.worker for update in updates] == [0, 1]
+    assert all(not update.vector.flags.owndata for update in updates)
+    ends.exchanges[1].vector[:] = 9  # what the protocol forbids shows that there was no copy
+    assert updates[1].vector.tolist() == [9] * ends.length
+    assert updates[0].vector.tolist() == [1] * ends.length
+
+
+def test_a_slot_that_was_not_averaged_yet_is_not_overwritten(ends):
+    for worker, exchange in enumerate(ends.exchanges):
+        exchange.publish(ends.update(worker, 0, 1.0 + worker), Spans())
+    early = ends.exchanges[0]
+    assert not early.wait(0, 0.01, Spans())  # it gives up, and is the first to be through with the next round
+    with pytest.raises(TimeoutError, match=r"^what it published in round 0 was not averaged within round_timeout=0.05 s$"):
+        early.publish(ends.update(0, 1, 5.0), Spans())
+    assert ends.gathered(0) == [(1.0, 1.0), (2.0, 2.0)]
+    ends.backend.broadcast(0, np.full(ends.length, 8, np.float32), Spans())
+    early.publish(ends.update(0, 1, 5.0), Spans())
+    assert not early.wait(1, 0.01, Spans())  # the aggregate of round 0 is not taken for it
+    ends.exchanges[1].publish(ends.update(1, 1, 6.0), Spans())
+    assert ends.gathered(1) == [(5.0, 5.0), (6.0, 6.0)]
+
+
+def test_a_worker_that_waits_to_publish_goes_on_when_the_aggregate_is_out(ends):
+    early = ends.exchanges[0]
+    early.round_timeout_s = DEADLINE_S
+    early.publish(ends.update(0, 0, 1.0), Spans())
+    polls, poll = threading.Event(), early.pipe.poll
+
+    def polling(timeout_s):
+        polls.set()
+        return poll(timeout_s)
+
+    class Pipe:
+        def __getattr__(self, name):
+            return polling if name == "poll" else getattr(ends.pipes[0], name)
+
+    early.pipe = Pipe()
+    waiting = threading.Thread(target=early.publish, args=(ends.update(0, 1, 5.0), Spans()))
+    waiting.start()
+    assert polls.wait(DEADLINE_S)
+    assert early.vector[0] == 1.0
+    ends.backend.broadcast(0, np.zeros(ends.length, np.float32), Spans())
+    waiting.join(DEADLINE_S)
+    assert not waiting.is_alive()
+    assert early.vector[0] == 5.0
+
+
+@pytest.mark.parametrize("step", ["publish", "wait", "tell"])
+def test_a_worker_whose_run_is_stopped_ends(ends, step):
+    exchange = ends.exchanges[0]
+    exchange.publish(ends.update(0, 0, 1.0), Spans())
+    ends.backend.stop()
+    steps = {
+        "publish": lambda: exchange.publish(ends.update(0, 1, 1.0), Spans()),
+        "wait": lambda: exchange.wait(0, DEADLINE_S, Spans()),
+        "tell": lambda: exchange.tell(EpochDone(worker=0, round_index=0, epoch=0)),
+    }
+    with pytest.raises(Stopped):
+        steps[step]()
+
+
+def test_what_lies_in_the_segment_says_of_which_round_it_is(ends):
+    with pytest.raises(BackendError, match=r"^round 0: the slot of worker 0 holds round -1$"):
+        ends.gathered(0)
+    with pytest.raises(BackendError, match=r"^round 0: the aggregate holds round -1$"):
+        ends.exchanges[0].receive_into(np.zeros(ends.length, np.float32), 0, Spans())
+
+
+def test_a_row_is_handed_over_whole():
+    row = WorkerRound(
+        worker=3,
+        round_index=4,
+        train_loss=0.1,
+        valid=SquaredError(0.2, 5),
+        test=SquaredError(float("inf"), 0),
+        best_epoch=-1,
+        aggregate_received=True,
+        account=Account(seconds={"compute": 0.5, "compute/inner": 0.25, "wait": 1.0}),
+    )
+    rows = np.zeros(1, ROW)
+    rows[0] = _to_row(row)
+    read = _from_row(3, 4, rows[0])
+    assert read.account.seconds == {"compute": 0.75, "wait": 1.0}
+    assert set(read.account.seconds) <= set(WORKER_PHASES)
+    row.account.seconds, read.account.seconds = {}, {}
+    assert read == row
+    assert type(read.aggregate_received) is bool
+
+
+# --- late aggregates -----------------------------------------------------------------------------------
+
+
+def test_workers_whose_aggregates_are_late_go_on_with_their_own_models(make_config, drive, train_alone, leaks):
+    config = make_config("backend=shm", "agg_timeout=0.02", "workers=2", "rounds=4", "select_on=last")
+    attempts = []
+
+    def hold_back(backend):
+        broadcast = backend.broadcast
+        attempts.append(backend)
+
+        def late(round_index, vector, spans):
+            rows = backend.listen.__self__.history.worker_rounds
+            backend._await(lambda: [] if len(rows) == 2 * (round_index + 1) else [0], DEADLINE_S, round_index, None)
+            broadcast(round_index, vector, spans)
+
+        backend.broadcast = late
+
+    with leaks():
+        run_ = drive(config, prepare=hold_back)
+    assert [row.aggregate_received for row in run_.history.worker_rounds] == [False] * 8
+    alone = [prepare(config).jobs[worker] for worker in range(2)]
+    for round_index, vector in enumerate(run_.vectors):
+        trained = [train_alone(job, round_index + 1) for job in alone]
+        losses = [run_.history.worker(worker)[round_index].valid.mse for worker in range(2)]
+        weights = worker_weights(config.aggregation, [len(job.shard.train) for job in alone], losses)
+        assert vector.tobytes() == weighted_mean(trained, weights).tobytes()
+
+
+# --- failures ------------------------------------------------------------------------------------------
+
+
+DIES_IN_MID_COPY = """
+import os, signal
+import ddp.backends.shm as shm
+
+publish = shm.ShmExchange.publish
+
+class Halves:
+    def __getattr__(self, name):
+        return getattr(numpy, name)
+    def copyto(self, to, what):
+        to[: len(to) // 2] = what[: len(to) // 2]
+        os.kill(os.getpid(), signal.SIGKILL)
+
+def publishing(exchange, update, spans):
+    global numpy
+    if (update.worker, update.round_index) == (1, 1):
+        numpy, shm.np = shm.np, Halves()
+    publish(exchange, update, spans)
+
+shm.ShmExchange.publish = publishing
+"""
+
+
+@pytest.mark.parametrize("method", ["forkserver", "spawn"])
+def test_a_worker_killed_in_the_middle_of_a_copy_is_named_and_the_last_aggregate_is_whole(
+    make_config, driven, tmp_path, reference_vector, method
+):
+    config = make_config(
+        *("backend=shm", f"backend.directory={tmp_path}", f"backend.start_method={method}"),
+        *("workers=2", "rounds=3", "round_timeout=3600", "agg_timeout=3600"),
+    )
+    attempt = driven(config, jobs=in_workers(DIES_IN_MID_COPY))
+    with pytest.raises(WorkerError, match=r"^worker 1 in round 1: the process died \(signal SIGKILL\)$"):
+        attempt.run()
+    assert [vector.tobytes() for vector in attempt.vectors] == [reference_vector]
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture(scope="module")
+def reference_vector(make_config, drive):
+    return drive(make_config("backend=serial", "workers=2", "rounds=1")).vectors[0].tobytes()
+
+
+class Interrupts(Tracker):
+    def epoch(self, message):
+        raise KeyboardInterrupt
+
+
+def test_an_interrupted_run_leaves_nothing(make_config, tmp_path, leaks):
+    """At a worker's first word: the segment has its name still, or just not any more."""
+    (tmp_path / "memory").mkdir()
+    config = make_config("backend=shm", "rounds=1000", f"backend.directory={tmp_path / 'memory'}")
+    with leaks(), pytest.raises(KeyboardInterrupt):
+        run(config, tmp_path / "run", [Interrupts()])
+    assert list((tmp_path / "memory").iterdir()) == []
+
+
+def test_no_room_ends_the_run_before_a_worker_starts(make_config, tmp_path, monkeypatch, leaks):
+    usage = os.statvfs(tmp_path)
+    monkeypatch.setattr("shutil.disk_usage", lambda path: type("Usage", (), {"free": 4096})())
+    assert usage.f_bavail
+    before = set(multiprocessing.active_children())
+    with leaks(), pytest.raises(UserError, match="this run needs"):
+        run(make_config("backend=shm", f"backend.directory={tmp_path}"), tmp_path / "run", [])
+    assert set(multiprocessing.active_children()) == before
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+# --- the server that workers are forked from -----------------------------------------------------------
+
+
+def exit_code(code):
+    process = multiprocessing.get_context("forkserver").Process(target=exec, args=(code,))
+    process.start()
+    process.join(DEADLINE_S)
+    return process.exitcode
+
+
+def test_the_server_is_exchanged_when_it_should_have_imported_something_else(monkeypatch, tmp_path):
+    monkeypatch.setitem(PRELOAD, "one", ["ddp.metrics"])
+    monkeypatch.setitem(PRELOAD, "two", ["ddp.seeding"])
+    monkeypatch.delenv("PYTHONPATH", raising=False)  # the server finds our modules where we have found them
+    (tmp_path / "ddp").mkdir()
+    (tmp_path / "ddp" / "__init__.py").write_text("raise SystemExit('not this one')")
+    monkeypatch.chdir(tmp_path)
+    loaded = "import sys; sys.exit(10 + ('ddp.metrics' in sys.modules) + 2 * ('ddp.seeding' in sys.modules))"
+    pids, codes = [], []
+    for trainer in ("one", "one", "two"):
+        ensure_server(trainer)
+        pids.append(forkserver._forkserver._forkserver_pid)
+        codes.append(exit_code(loaded))
+    assert codes == [11, 11, 12]
+    assert pids[0] == pids[1] != pids[2]
+    assert not psutil.pid_exists(pids[0])
+    assert "PYTHONPATH" not in os.environ
+    assert "PYTHONSAFEPATH" not in os.environ
+
+
+def test_a_server_that_was_killed_is_started_again(monkeypatch):
+    monkeypatch.setitem(PRELOAD, "one", ["ddp.metrics"])
+    ensure_server("one")
+    killed = forkserver._forkserver._forkserver_pid
+    os.kill(killed, signal.SIGKILL)
+    os.waitid(os.P_PID, killed, os.WEXITED | os.WNOWAIT)
+    ensure_server("one")
+    assert exit_code("import sys; sys.exit(3)") == 3
+    assert forkserver._forkserver._forkserver_pid != killed
