@@ -26,7 +26,11 @@ from ddp.timing import Spans
 DEADLINE_S = 60.0
 REPOSITORY = Path(__file__).parent.parent.parent
 FINISHED = Finished(worker=0, peak_rss_bytes=None)
-ENDLESS = "local_epochs=1000000"
+# An epoch of minutes: a worker in the middle of one has nothing to say, so it does not notice that nobody listens.
+ENDLESS = (
+    *("data.num_users=2000", "data.num_items=2000", "data.num_ratings=1000000"),
+    *("trainer=autograd", "trainer.batch_size=1", "local_epochs=1"),
+)
 
 
 def kill_and_wait(process):
@@ -202,7 +206,7 @@ def main():
     from ddp.tracking import Tracker
 
     class Tells(Tracker):
-        def epoch(self, message):
+        def started(self, message):
             print("training", flush=True)
 
     with open(sys.argv[1], "rb") as file:
@@ -271,7 +275,7 @@ def test_everybody_ends_when_the_main_process_is_killed(make_config, tmp_path, n
     overrides, size = FAMILIES[name]
     (tmp_path / "memory").mkdir()
     directory = (f"backend.directory={tmp_path / 'memory'}",) if name.startswith("shm") else ()
-    config = make_config("workers=1", ENDLESS, *overrides, *directory)
+    config = make_config("workers=1", *ENDLESS, *overrides, *directory)
     with start_script(config, tmp_path) as script:
         assert script.stdout.readline() == "training\n", script.stderr.read()
         family = psutil.Process(script.pid).children(recursive=True)
@@ -324,6 +328,18 @@ def test_a_left_process_is_found(leaks):
         other.kill()
         other.communicate()
         process.communicate(b"\n")
+
+
+def test_a_left_process_that_was_forked_from_a_server_is_found(leaks):
+    context = multiprocessing.get_context("forkserver")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=theirs.recv)
+    with ours, theirs:
+        with pytest.raises(AssertionError, match=r"process \d+ "), leaks(deadline_s=0):
+            process.start()
+        ours.send(None)
+        process.join(DEADLINE_S)
+        process.close()
 
 
 def test_a_left_descriptor_is_found(leaks, tmp_path):

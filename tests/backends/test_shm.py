@@ -14,6 +14,7 @@ import pytest
 
 from ddp.averaging import weighted_mean, worker_weights
 from ddp.backends import make_backend
+from ddp.backends.processes import drain
 from ddp.backends.shm import NOTHING, ROW, _from_row, _to_row
 from ddp.errors import BackendError, UserError, WorkerError
 from ddp.exchange import Stopped, Update
@@ -312,6 +313,25 @@ def test_what_lies_in_the_segment_says_of_which_round_it_is(ends):
         ends.exchanges[0].receive_into(np.zeros(ends.length, np.float32), 0, Spans())
 
 
+def test_two_rows_can_wait_to_be_read(ends):
+    """A worker that gave up waiting for an aggregate may be a round ahead of what the aggregator has heard."""
+    exchange = ends.exchanges[0]
+    for round_index in (0, 1):
+        exchange.publish(ends.update(0, round_index, 1.0), Spans())
+        assert not exchange.wait(round_index, 0.01, Spans())
+        exchange.tell(a_row(worker=0, round_index=round_index, train_loss=10.0 + round_index))
+        if round_index == 0:
+            ends.backend.broadcast(0, np.zeros(ends.length, np.float32), Spans())
+    told = [ends.backend._decode(0, content) for content in drain(ends.backend.pipes[0])]
+    rows = [message for message in told if isinstance(message, WorkerRound)]
+    assert [(row.round_index, row.train_loss) for row in rows] == [(0, 10.0), (1, 11.0)]
+
+
+def a_row(**values):
+    errors = {"valid": SquaredError(0.5, 2), "test": SquaredError(0.5, 2)}
+    return WorkerRound(**{"train_loss": 0.5, "best_epoch": 1, "aggregate_received": False, **errors, **values})
+
+
 def test_a_row_is_handed_over_whole():
     row = WorkerRound(
         worker=3,
@@ -409,12 +429,12 @@ def reference_vector(make_config, drive):
 
 
 class Interrupts(Tracker):
-    def epoch(self, message):
+    def started(self, message):
         raise KeyboardInterrupt
 
 
 def test_an_interrupted_run_leaves_nothing(make_config, tmp_path, leaks):
-    """At a worker's first word: the segment has its name still, or just not any more."""
+    """When the first of three workers has started, the segment still has its name."""
     (tmp_path / "memory").mkdir()
     config = make_config("backend=shm", "rounds=1000", f"backend.directory={tmp_path / 'memory'}")
     with leaks(), pytest.raises(KeyboardInterrupt):
