@@ -31,19 +31,19 @@ def save_model(directory: Path, options: Model, vector: Vector, ratings: Ratings
     metadata = {"rating_min": repr(ratings.rating_min), "rating_max": repr(ratings.rating_max)}
     with atomic_file(directory / MODEL_FILE) as file:
         file.write(save({name: tensor.clone() for name, tensor in model.state_dict().items()}, metadata))
-    by_user = np.lexsort((ratings.items, ratings.users))
+    pairs = np.sort(ratings.users.astype(np.int64) * ratings.num_items + ratings.items)  # by user, then by item
     starts = np.zeros(ratings.num_users + 1, np.int64)
     np.cumsum(np.bincount(ratings.users, minlength=ratings.num_users), out=starts[1:])
     arrays: dict[str, npt.NDArray[Any]] = {
         "user_ids": ratings.user_ids,
         "item_ids": ratings.item_ids,
         "seen_starts": starts,
-        "seen_items": ratings.items[by_user],
+        "seen_items": (pairs % ratings.num_items).astype(np.int32),
     }
     if ratings.titles is not None:
         arrays["titles"] = ratings.titles
     with atomic_file(directory / CATALOGUE_FILE) as file:
-        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]  # numpy's stub confuses **arrays with allow_pickle
+        np.savez(file, **arrays)  # type: ignore[arg-type]  # numpy's stub confuses **arrays with allow_pickle
 
 
 class SavedModel:

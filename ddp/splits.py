@@ -147,7 +147,8 @@ def _deal_dirichlet(ratings: Ratings, whole: Parts, split: Split, workers: int, 
 
 def _levels(values: FloatArray, train: IndexArray) -> tuple[npt.NDArray[np.int64], int]:
     """Each rating's level, and how many there are: the values seen in training, or quantile bins of a continuous scale."""
-    edges = np.unique(values[train])[1:]
+    seen = np.sort(values[train])
+    edges = seen[1:][np.diff(seen) > 0]
     if len(edges) >= MAX_VALUES:
         edges = np.unique(np.quantile(values[train], np.arange(1, NUM_BINS) / NUM_BINS))
     return np.searchsorted(edges, values, side="right"), len(edges) + 1

@@ -3,8 +3,10 @@
 import gc
 
 import ddp.backends
-import ddp.trainers.fused
 import ddp.worker  # noqa: F401
+from ddp.trainers.fused import warm_up
+
+warm_up()
 
 gc.collect()
 gc.freeze()  # what is here stays: a worker's collector need not write into these pages, so they stay shared

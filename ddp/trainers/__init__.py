@@ -60,7 +60,9 @@ def set_threads(options: Trainer, number: int) -> None:
 def warm_up(options: Trainer) -> None:
     """Loads what the first trainer of a process loads late: compiled kernels, or torch.optim's torch._dynamo (1 to 2 s)."""
     if isinstance(options, FusedTrainer):
-        import ddp.trainers.fused  # noqa: F401
+        from ddp.trainers import fused
+
+        fused.warm_up()
     else:
         import torch
 
