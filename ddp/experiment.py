@@ -64,6 +64,8 @@ def run(config: Config, output_dir: Path, trackers: list[Tracker]) -> RunResult:
         result.status, result.error = "failed", f"{type(error).__name__}: {error}"
         raise
     finally:
+        if "imports" in result.seconds:
+            result.seconds["total"] -= result.seconds["imports"]
         try:
             tracker.close()
         finally:
@@ -135,6 +137,8 @@ def train(prepared: Prepared, tracker: Tracker, result: RunResult) -> Vector:
     with _torch_threads(config.torch_threads):
         result.torch_threads = torch.get_num_threads()
         try:
+            with _stage(result, "imports"):
+                backend.load()
             with _stage(result, "start"):
                 backend.start()
             with _stage(result, "train"):

@@ -15,6 +15,7 @@ from ddp.exchange import Update
 from ddp.messages import Failed, Finished, Message, Published
 from ddp.parameters import Vector
 from ddp.timing import Spans
+from ddp.trainers import warm_up
 from ddp.worker import Job
 
 
@@ -29,6 +30,10 @@ class Backend(ABC):
         self.listen = listen
         self.num_workers = len(jobs)
         self._room: Vector | None = None
+
+    def load(self) -> None:
+        """Imports and compiles what is needed before `start`, here: by several workers at once it would take longer."""
+        warm_up(self.jobs[0].config.trainer)
 
     @abstractmethod
     def start(self) -> None:

@@ -20,7 +20,7 @@ from ddp.exchange import Exchange, Stopped
 from ddp.forkserver import ensure_server, interrupts_blocked
 from ddp.messages import Asking, Message
 from ddp.parent import end_with_parent
-from ddp.trainers import set_threads
+from ddp.trainers import compile_kernels, set_threads
 from ddp.worker import Job, run_worker
 
 STOP_GRACE_S = 5.0  # per step of join, terminate, kill
@@ -48,6 +48,9 @@ class WorkerProcesses(ConcurrentBackend):
     @abstractmethod
     def _admit(self, worker: int) -> None:
         """Sends the worker what its `Connect` waits for."""
+
+    def load(self) -> None:
+        compile_kernels(self.jobs[0].config.trainer)  # workers find them on disk
 
     def start(self) -> None:
         if self.start_method == "forkserver":

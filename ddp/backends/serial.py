@@ -10,7 +10,6 @@ from ddp.exchange import Exchange, Update
 from ddp.messages import Message
 from ddp.parameters import Vector
 from ddp.timing import Spans
-from ddp.trainers import warm_up
 from ddp.worker import Job, worker_loop
 
 
@@ -44,7 +43,7 @@ class Serial(Backend):
         self._loops: dict[int, Iterator[None]] = {}
 
     def start(self) -> None:
-        warm_up(self.jobs[0].config.trainer)  # a worker starts when its first turn comes
+        """Nothing to do: a worker starts when its first turn comes."""
 
     def gather(self, round_index: int, timeout_s: float, spans: Spans) -> list[Update]:
         with spans("wait"):

@@ -195,9 +195,15 @@ class SharedMemory(WorkerProcesses):
         rmse, loss = float(record["rmse"][0]), float(record["loss"][0])
         return Update(worker=worker, round_index=round_index, vector=segment.view(slot.vector), rmse=rmse, loss=loss)
 
+    def room(self, length: int) -> Vector:
+        """The aggregate's place in the segment: the aggregator averages into it."""
+        return self._live_segment().view(self._plan.aggregate)
+
     def broadcast(self, round_index: int, vector: Vector, spans: Spans) -> None:
         segment = self._live_segment()
-        np.copyto(segment.view(self._plan.aggregate), vector)
+        aggregate = segment.view(self._plan.aggregate)
+        if not np.shares_memory(aggregate, vector):
+            np.copyto(aggregate, vector)
         segment.view(self._plan.num_rounds)[0] = round_index + 1
         for worker in range(self.num_workers):
             with self._pipe_to(worker) as pipe:

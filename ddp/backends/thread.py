@@ -19,7 +19,6 @@ from ddp.messages import Message, Published
 from ddp.options import ThreadBackend
 from ddp.parameters import Vector
 from ddp.timing import Spans
-from ddp.trainers import warm_up
 from ddp.worker import Job, run_worker
 
 STOP_GRACE_S = 10.0  # how long a thread may take to notice that the run is over: it looks after every epoch
@@ -107,7 +106,6 @@ class Threads(ConcurrentBackend):
         self.threads: list[threading.Thread] = []
 
     def start(self) -> None:
-        warm_up(self.jobs[0].config.trainer)
         for job, exchange in zip(self.jobs, self.exchanges, strict=True):
             # A daemon, so that a worker stuck in an endless batch cannot keep a finished program alive.
             thread = threading.Thread(target=_run, args=(job, exchange, time.time()), name=f"worker-{job.worker}", daemon=True)

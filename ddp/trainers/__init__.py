@@ -57,6 +57,12 @@ def set_threads(options: Trainer, number: int) -> None:
         torch.set_num_threads(number)
 
 
+def compile_kernels(options: Trainer) -> None:
+    """Compiles what the trainer needs, unless it lies in the cache on disk."""
+    if isinstance(options, FusedTrainer):
+        import ddp.trainers.fused  # noqa: F401
+
+
 def warm_up(options: Trainer) -> None:
     """Loads what the first trainer of a process loads late: compiled kernels, or torch.optim's torch._dynamo (1 to 2 s)."""
     if isinstance(options, FusedTrainer):
