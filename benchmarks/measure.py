@@ -17,10 +17,13 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from hydra import compose, initialize_config_dir
 from rich import box
 from rich.console import Console
 from rich.table import Table as RichTable
 
+from ddp.config import Config
+from ddp.launch import load_config
 from ddp.options import OPTIONS
 
 REPOSITORY = Path(__file__).parent.parent
@@ -102,6 +105,13 @@ def check_options(overrides: Sequence[str]) -> None:
     chosen = [override.partition("=") for override in overrides]
     if missing := [f"{group}={name}" for group, _, name in chosen if name not in OPTIONS.get(group, name)]:
         raise Unavailable(f"no such option yet: {' '.join(missing)}")
+
+
+def compose_config(overrides: Sequence[str]) -> Config:
+    """The config that train.py would run with."""
+    check_options(overrides)
+    with initialize_config_dir(str(REPOSITORY / "conf"), version_base="1.3"):
+        return load_config(compose("config", list(overrides)))
 
 
 def timed_command(command: Sequence[str]) -> float:
