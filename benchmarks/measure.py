@@ -47,9 +47,12 @@ class Row:
     figures: dict[str, list[float]] = field(default_factory=dict)
     note: str | None = None
 
-    def cell(self, name: str) -> str:
-        """A figure as it is shown."""
-        return shown(self.figures[name], 4 if "RMSE" in name else None) if self.figures.get(name) else MISSING
+    def cell(self, name: str, *, spread: bool = True) -> str:
+        """A figure as it is shown, with or without its range."""
+        values = self.figures.get(name)
+        if not values:
+            return MISSING
+        return shown(values if spread else [statistics.median(values)], 4 if "RMSE" in name else None)
 
 
 @dataclass(slots=True, kw_only=True)
