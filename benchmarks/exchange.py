@@ -176,11 +176,18 @@ def _figures(worker_rounds: Sequence[WorkerRound], aggregate_rounds: Sequence[Ag
 
 
 def _table(rows: Sequence[Row], repeats: int) -> Table:
-    names = (ROUND, TIMES_COPIES, TIMES_GLOO, *PARTS)
+    names = (ROUND, TIMES_COPIES, TIMES_GLOO)
     return Table(
-        title=f"a round of exchange: median (lowest - highest) of {repeats}",
-        header=["", *names],
-        cells=[["{floats:,} floats, {workers}: {by}".format(**row.labels), *(row.cell(name) for name in names)] for row in rows],
+        title=f"A round of exchange: median (lowest - highest) of {repeats}",
+        header=["floats", "workers", "by", *names, *PARTS],
+        cells=[
+            [
+                *(f"{row.labels['floats']:,}", str(row.labels["workers"]), str(row.labels["by"])),
+                *(row.cell(name) for name in names),
+                *(row.cell(name, spread=False) for name in PARTS),
+            ]
+            for row in rows
+        ],
     )
 
 

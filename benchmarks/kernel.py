@@ -82,18 +82,16 @@ def _measured(data: str, case: Case, pools: Mapping[str, Executor], repeats: int
 
 def _table(title: str, rows: Sequence[Row], contenders: Sequence[str]) -> Table:
     """A line per case: the contenders side by side, and how ours compares."""
-    lines: dict[str, list[Row]] = {}
-    for row in rows:
-        lines.setdefault("{data}, k={k}, {workers}T".format(**row.labels), []).append(row)
     ours = contenders.index(OURS) if OURS in contenders else None
     ratios = [f"times {name}" for name in BASELINES if ours is not None and name in contenders]
+    cells = []
+    for start in range(0, len(rows), len(contenders)):
+        case = rows[start : start + len(contenders)]
+        names = [str(case[0].labels[key]) for key in ("data", "k", "workers")]
+        rates = [row.cell(RATE) for row in case]
+        cells.append([*names, *rates, *(case[ours].cell(ratio) for ratio in ratios if ours is not None)])
     return Table(
-        title=title,
-        header=["", *contenders, *(f"{OURS}, {ratio}" for ratio in ratios)],
-        cells=[
-            [line, *(row.cell(RATE) for row in group), *(group[ours].cell(ratio) for ratio in ratios if ours is not None)]
-            for line, group in lines.items()
-        ],
+        title=title, header=["data", "k", "workers", *contenders, *(f"{OURS}, {ratio}" for ratio in ratios)], cells=cells
     )
 
 

@@ -44,14 +44,21 @@ def main() -> None:
             )
             add_ratio(group, SPEED_UP, TRAINING, group[0], faster=True)
             for row, workers in zip(group, arguments.workers, strict=True):
-                cores = min(workers, os.cpu_count() or 1) / min(arguments.workers[0], os.cpu_count() or 1)
-                row.figures[EFFICIENCY] = [speed_up / cores for speed_up in row.figures.get(SPEED_UP, [])]
+                if row.figures:
+                    gain = _cores(workers) / _cores(arguments.workers[0])
+                    row.figures[EFFICIENCY] = [speed_up / gain for speed_up in row.figures[SPEED_UP]]
             rows += group
     title = f"On {os.cpu_count()} cores: median (lowest - highest) of {arguments.repeats} runs"
     cells = [
-        ["{data}, {system}, {workers} workers".format(**row.labels), *(row.cell(figure) for figure in FIGURES)] for row in rows
+        [*(str(row.labels[key]) for key in ("data", "system", "workers")), *(row.cell(figure) for figure in FIGURES)]
+        for row in rows
     ]
-    report("scaling", arguments, rows, [Table(title=title, header=["", *FIGURES], cells=cells)])
+    report("scaling", arguments, rows, [Table(title=title, header=["data", "system", "workers", *FIGURES], cells=cells)])
+
+
+def _cores(workers: int) -> int:
+    """That so many workers can use."""
+    return min(workers, os.cpu_count() or 1)
 
 
 def run(workers: int, overrides: tuple[str, ...]) -> Figures:
