@@ -136,7 +136,7 @@ def exchange(backend_name: str, size: int, workers: int, rounds: int) -> Figures
     finally:
         backend.stop()
     worker_rounds = [message for message in messages if isinstance(message, WorkerRound)]
-    return _figures(worker_rounds, aggregate_rounds)
+    return figures(worker_rounds, aggregate_rounds)
 
 
 def _job(config: Config, worker: int, size: int) -> Job:
@@ -156,20 +156,20 @@ def _job(config: Config, worker: int, size: int) -> Job:
     )
 
 
-def _figures(worker_rounds: Sequence[WorkerRound], aggregate_rounds: Sequence[AggregateRound]) -> Figures:
+def figures(worker_rounds: Sequence[WorkerRound], aggregate_rounds: Sequence[AggregateRound]) -> Figures:
     """Means over the workers, medians over the rounds."""
     per_round: dict[str, list[float]] = {}
     for aggregate in aggregate_rounds[WARM_UP:]:
         accounts = [row.account for row in worker_rounds if row.round_index == aggregate.round_index]
-        figures = {
+        costs = {
             f"{phase}, ms": statistics.mean(account.phase_s(phase) for account in accounts) * 1e3
             for phase in ("publish", "wait", "receive")
         }
-        figures[ROUND] = sum(figures.values())
-        figures |= {f"{phase}, ms": aggregate.account.phase_s(phase) * 1e3 for phase in ("gather", "average", "broadcast")}
-        figures["lock held, ms"] = max(account.kind_s("lock_hold") for account in (*accounts, aggregate.account)) * 1e3
-        figures["pickled, kB"] = statistics.mean(sum(account.num_bytes.values()) for account in accounts) / 1e3
-        for name, value in figures.items():
+        costs[ROUND] = sum(costs.values())
+        costs |= {f"{phase}, ms": aggregate.account.phase_s(phase) * 1e3 for phase in ("gather", "average", "broadcast")}
+        costs["lock held, ms"] = max(account.kind_s("lock_hold") for account in (*accounts, aggregate.account)) * 1e3
+        costs["pickled, kB"] = statistics.mean(sum(account.num_bytes.values()) for account in accounts) / 1e3
+        for name, value in costs.items():
             per_round.setdefault(name, []).append(value)
     medians = {name: statistics.median(values) for name, values in per_round.items()}
     return medians | {"lock held at most, ms": max(per_round["lock held, ms"])}
