@@ -10,10 +10,10 @@ BIN := $(VENV)/bin
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help train test test-all lint format tensorboard results benchmark clean
+.PHONY: help train test test-all lint format tensorboard results benchmark benchmark-peers clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
 
 train: $(VENV)/installed ## train on MovieLens 100K; ARGS="backend=process workers=5" or any other options
 	$(BIN)/python train.py $(ARGS)
@@ -39,8 +39,14 @@ tensorboard: $(VENV)/installed ## look at all runs
 results: $(VENV)/installed ## one table over all runs
 	$(BIN)/python -m ddp.results outputs
 
-benchmark: $(VENV)/installed ## the document's two systems side by side: README's first table
-	$(BIN)/python -m benchmarks.seed_systems $(ARGS)
+benchmark: $(VENV)/installed ## the document's job on every system; also python -m benchmarks.kernel, .exchange, .scaling
+	$(BIN)/python -m benchmarks.headline $(ARGS)
+
+# LIBMF's C++ wants AVX (x86): without, it runs at half its speed. pip would take a wheel that it once built without.
+benchmark-peers: $(VENV)/installed ## what benchmarks.kernel compares with: Cornac, Surprise, LIBMF
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[benchmarks]"
+	CXXFLAGS="-O3 -mavx -DUSEAVX" $(BIN)/python -m pip install --quiet --no-cache-dir --no-deps --no-binary libmf \
+	  --upgrade --target $(VENV)/libmf-avx libmf==0.9.2
 
 clean: ## remove the virtual environment and the caches; data/ and outputs/ stay
 	rm -rf $(VENV) *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

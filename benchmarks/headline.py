@@ -1,0 +1,134 @@
+"""The document's job on every system: `python -m benchmarks.headline [--repeats 5] [--systems ...] [OVERRIDE ...]`.
+
+MovieLens 100K, 5 workers, 5 rounds of 10 local epochs: `experiment=seed_thread` and `experiment=seed_process` as the document
+has them, with their polling, and the same job on each backend (nobody polls) with each trainer. Every run is a whole
+`python train.py` in a process of its own, all of them in turn. Figures per worker are means over the workers of a run.
+
+Below them, what a user waits for: plain `python train.py`, against importing what it imports.
+"""
+
+import importlib.util
+import sys
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+from benchmarks.measure import (
+    Figures,
+    Row,
+    Table,
+    Unavailable,
+    add_ratio,
+    command_line,
+    in_turn,
+    per_worker,
+    report,
+    run_train,
+    timed_command,
+    training_s,
+)
+
+# What the two experiments pin, but for the polling.
+JOB = (
+    *("data=ml100k", "split=iid", "split.holdout=random", "split.test_fraction=0.2", "split.valid_fraction=0", "model=small"),
+    *("aggregation=inverse_loss", "workers=5", "rounds=5", "local_epochs=10", "seed=0", "select_on=test", "torch_threads=1"),
+)
+TRAINERS = {
+    "autograd": ("trainer=autograd", "trainer.optimizer=adam", "trainer.lr=0.01", "trainer.weight_decay=1e-5"),
+    "fused": ("trainer=fused",),
+}
+BACKENDS = ("serial", "thread", "process", "shm")
+SEEDS = {name: (f"experiment={name}",) for name in ("seed_thread", "seed_process")}
+SYSTEMS = SEEDS | {
+    f"{backend} + {trainer}": (*JOB, f"backend={backend}", *overrides)
+    for trainer, overrides in TRAINERS.items()
+    for backend in BACKENDS
+}
+
+COMMAND = "whole command, s"
+RUN = "run without imports, s"
+
+
+def _per_round_ms(key: str) -> Callable[[dict[str, Any]], float]:
+    return lambda result: per_worker(result, key) * 1e3 / result["rounds_completed"]
+
+
+FIGURES: dict[str, Callable[[dict[str, Any]], float]] = {
+    COMMAND: lambda result: result["command_s"],
+    RUN: lambda result: result["seconds"]["total"],
+    "start, until all have their job, s": lambda result: result["seconds"]["start"],
+    "start-up of a worker, s": lambda result: per_worker(result, "startup_s"),
+    "training, all started, s": training_s,
+    "compute per worker, s": lambda result: per_worker(result, "compute_s"),
+    "peak memory, MB": lambda result: result["peak_rss_bytes"] / 1e6,
+    "aggregated test RMSE": lambda result: result["rmse"]["test"],
+    "publish, ms per round": _per_round_ms("publish_s"),
+    "receive, ms per round": _per_round_ms("receive_s"),
+    "lock wait, ms per round": _per_round_ms("lock_wait_s"),
+    "pickle, ms per round": _per_round_ms("pickle_s"),
+    "transfer, ms per round": _per_round_ms("transfer_s"),
+    "pickled, kB per round": lambda result: per_worker(result, "pickled_bytes") / 1e3 / result["rounds_completed"],
+    "wait for the aggregate, ms per round": _per_round_ms("wait_s"),
+}
+JOB_FIGURES, EXCHANGE_FIGURES = tuple(FIGURES)[2:8], tuple(FIGURES)[8:]
+OF_IMPORTS = "times the imports"
+
+MODULES = ("torch", "pandas", "numba", "hydra", "torch.utils.tensorboard")
+IMPORTS = "importing " + ", ".join(MODULES)
+DEFAULTS = "python train.py"
+
+
+def run_system(overrides: tuple[str, ...]) -> Figures:
+    """One run of a system."""
+    result = run_train(overrides)
+    return {name: figure(result) for name, figure in FIGURES.items()}
+
+
+def import_modules() -> Figures:
+    """The least that a program with these libraries takes."""
+    if missing := [name for name in MODULES if importlib.util.find_spec(name) is None]:
+        raise Unavailable(f"{' and '.join(missing)}: not installed")
+    return {COMMAND: timed_command([sys.executable, "-c", f"import {', '.join(MODULES)}"])}
+
+
+def main() -> None:
+    """The command."""
+    parser = command_line("headline", __doc__)
+    parser.add_argument("--systems", nargs="+", metavar="SYSTEM", choices=SYSTEMS, default=list(SYSTEMS), help="some of them")
+    parser.add_argument("overrides", nargs="*", default=[], help="further options of train.py, for all")
+    arguments = parser.parse_intermixed_args()
+    more = tuple(arguments.overrides)
+    run_train((*JOB, *more, "rounds=1"))  # fetches the data, and fills the caches
+    rows = in_turn(
+        [
+            *(({"system": name}, partial(run_system, (*SYSTEMS[name], *more))) for name in arguments.systems),
+            ({"system": IMPORTS}, import_modules),
+            ({"system": " ".join([DEFAULTS, *more])}, lambda: {COMMAND: run_train(more)["command_s"]}),
+        ],
+        arguments.repeats,
+    )
+    systems, (imports, defaults) = rows[:-2], rows[-2:]
+    ratios = []
+    for seed in [row for row in systems if row.labels["system"] in SEEDS]:
+        ratios.append(f"times as fast as {seed.labels['system']}")
+        add_ratio(systems, ratios[-1], RUN, seed, faster=True)
+    add_ratio([imports, defaults], OF_IMPORTS, COMMAND, imports, faster=False)
+    runs = f"median (lowest - highest) of {arguments.repeats} runs"
+    tables = [
+        _table(f"The job: {runs}", systems, [COMMAND, RUN, *ratios, *JOB_FIGURES]),
+        _table(f"The exchange: {runs}", systems, EXCHANGE_FIGURES),
+        _table(f"What a user waits for: {runs}", [imports, defaults], [COMMAND, OF_IMPORTS]),
+    ]
+    report("headline", arguments, rows, tables)
+
+
+def _table(title: str, rows: Sequence[Row], figures: Sequence[str]) -> Table:
+    return Table(
+        title=title,
+        header=["", *figures],
+        cells=[[str(row.labels["system"]), *(row.cell(figure) for figure in figures)] for row in rows],
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,80 @@
+"""How a run gets faster with workers: `python -m benchmarks.scaling [--repeats 5] [--workers 1 2 4 8] [OVERRIDE ...]`.
+
+The same ratings and epochs, dealt to more and more workers. Training counts from the moment when all workers have started.
+`speed-up` is against one worker of the same system; `efficiency` divides it by the cores that so many workers can use, the
+lesser of both. Compute and waiting are seconds of wall, means over the workers. Workers keep their last state
+(`select_on=last`), and little is held out, so that it is training that is measured.
+"""
+
+import os
+from functools import partial
+
+from benchmarks.kernel import DATA
+from benchmarks.measure import Figures, Row, Table, add_ratio, command_line, in_turn, per_worker, report, run_train, training_s
+
+SYSTEMS = {
+    "thread + fused": ("backend=thread", "trainer=fused"),
+    "shm + fused": ("backend=shm", "trainer=fused"),
+    "thread + autograd": ("backend=thread", "trainer=autograd"),
+}
+JOB = ("model=medium", "aggregation=uniform", "select_on=last", "split.valid_fraction=0", "split.test_fraction=0.05")
+EPOCHS = {"ml100k": ("rounds=5", "local_epochs=10"), "synthetic": ("rounds=2", "local_epochs=4")}
+TRAINING, SPEED_UP, EFFICIENCY = "training, s", "speed-up", "efficiency"
+FIGURES = (TRAINING, "compute, s", "wait, s", "million ratings/s", SPEED_UP, EFFICIENCY)
+
+
+def main() -> None:
+    """The command."""
+    parser = command_line("scaling", __doc__)
+    parser.add_argument("--data", nargs="+", choices=DATA, default=list(DATA), help="some of them")
+    parser.add_argument("--systems", nargs="+", metavar="SYSTEM", choices=SYSTEMS, default=list(SYSTEMS), help="some of them")
+    parser.add_argument("--workers", nargs="+", type=int, default=[1, 2, 4, 8], metavar="N", help="the first is the baseline")
+    parser.add_argument("overrides", nargs="*", default=[], help="further options of train.py, for all")
+    arguments = parser.parse_intermixed_args()
+    rows: list[Row] = []
+    for data in arguments.data:
+        for system in arguments.systems:
+            overrides = (*JOB, *DATA[data], *EPOCHS[data], *SYSTEMS[system], *arguments.overrides)
+            group = in_turn(
+                [
+                    ({"data": data, "system": system, "workers": workers}, partial(run, workers, overrides))
+                    for workers in arguments.workers
+                ],
+                arguments.repeats,
+            )
+            add_ratio(group, SPEED_UP, TRAINING, group[0], faster=True)
+            for row, workers in zip(group, arguments.workers, strict=True):
+                if row.figures:
+                    gain = _cores(workers) / _cores(arguments.workers[0])
+                    row.figures[EFFICIENCY] = [speed_up / gain for speed_up in row.figures[SPEED_UP]]
+            rows += group
+    title = f"On {os.cpu_count()} cores: median (lowest - highest) of {arguments.repeats} runs"
+    cells = [
+        [*(str(row.labels[key]) for key in ("data", "system", "workers")), *(row.cell(figure) for figure in FIGURES)]
+        for row in rows
+    ]
+    report("scaling", arguments, rows, [Table(title=title, header=["data", "system", "workers", *FIGURES], cells=cells)])
+
+
+def _cores(workers: int) -> int:
+    """That so many workers can use."""
+    return min(workers, os.cpu_count() or 1)
+
+
+def run(workers: int, overrides: tuple[str, ...]) -> Figures:
+    """One run."""
+    result = run_train((*overrides, f"workers={workers}"))
+    visits = sum(worker["num_train"] for worker in result["workers"]) * result["rounds_completed"]
+    seconds = training_s(result)
+    return {
+        TRAINING: seconds,
+        "compute, s": per_worker(result, "compute_s"),
+        "wait, s": per_worker(result, "wait_s"),
+        "million ratings/s": visits * result["config"]["local_epochs"] / seconds / 1e6,
+        "exchange, s": per_worker(result, "publish_s") + per_worker(result, "receive_s"),
+        "evaluate, s": per_worker(result, "evaluate_s"),
+    }
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,240 @@
+"""Every benchmark, at a tiny size: what it prints and writes is consistent. Nothing here says how fast anything is."""
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from benchmarks import contenders, exchange
+from benchmarks.contenders import Case, save
+from benchmarks.measure import Row, Unavailable, add_ratio, compose_config, in_turn, shown
+from ddp.datasets import load_ratings
+from ddp.messages import AggregateRound, WorkerRound
+from ddp.metrics import SquaredError
+from ddp.timing import Account
+
+REPOSITORY = Path(__file__).parent.parent
+DATA = ("data.num_users=60", "data.num_items=40", "data.num_ratings=1200", "data.popularity=0.3")
+
+
+@pytest.fixture
+def benchmark(tmp_path):
+    """`benchmark(name, *arguments)`: runs it; its rows, by their labels, and what it printed."""
+
+    def run(name, *arguments):
+        output = tmp_path / "deeper" / f"{name}.json"
+        command = [sys.executable, "-m", f"benchmarks.{name}", "--output", str(output), *arguments]
+        done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        document = json.loads(output.read_text(encoding="utf-8"))
+        assert document["benchmark"] == name
+        assert document["command"] == " ".join(["python -m", f"benchmarks.{name}", *command[3:]])
+        assert document["machine"]["cores"] > 0
+        assert "torch" in document["machine"]["versions"]
+        for row in document["rows"]:
+            for figure in row["figures"].values():
+                assert len(figure["values"]) == document["repeats"]
+                assert min(figure["values"]) == figure["low"] <= figure["median"] <= figure["high"] == max(figure["values"])
+        return document["rows"], done.stdout
+
+    return run
+
+
+def median(row, figure):
+    return row["figures"][figure]["median"]
+
+
+# --- what they share ---------------------------------------------------------------------------------------
+
+
+def test_candidates_take_turns_and_one_that_cannot_leaves_a_gap():
+    turns = []
+
+    def candidate(name):
+        def measure():
+            turns.append(name)
+            if name == "b":
+                raise Unavailable("no b here")
+            return {"s": float(len(turns))}
+
+        return measure
+
+    a, b, c = in_turn([({"name": name}, candidate(name)) for name in "abc"], repeats=2)
+    assert turns == ["a", "b", "c", "a", "c"]
+    assert (a.figures, c.figures) == ({"s": [1.0, 4.0]}, {"s": [3.0, 5.0]})
+    assert (b.figures, b.note, b.cell("s")) == ({}, "no b here", "-")
+
+
+def test_ratios_are_of_neighbours():
+    fast, slow, gap = Row(labels={}, figures={"s": [1.0, 2.0]}), Row(labels={}, figures={"s": [10.0, 40.0]}), Row(labels={})
+    add_ratio([fast, slow, gap], "times as fast", "s", slow, faster=True)
+    add_ratio([fast, slow, gap], "times as long", "s", fast, faster=False)
+    assert fast.figures["times as fast"] == [10.0, 20.0]
+    assert slow.figures["times as long"] == [10.0, 20.0]
+    assert gap.figures == {}
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        ([3.0, 1.0, 2.0], "2.00 (1.00 - 3.00)"),
+        ([0.01234], "0.012"),
+        ([12.345, 12.345], "12.3"),
+        ([1234.5, 1000.0], "1117 (1000 - 1234)"),
+        ([0.0], "0"),
+    ],
+)
+def test_figures_are_shown_with_three_digits(values, text):
+    assert shown(values) == text
+
+
+# --- what is measured --------------------------------------------------------------------------------------
+
+
+def test_a_round_of_exchange_is_publishing_waiting_and_receiving():
+    def worker_round(worker, round_index, publish_s, wait_s, hold_s):
+        seconds = {
+            "compute": 9.0,
+            "publish": publish_s,
+            "publish/lock_hold": hold_s,
+            "wait": wait_s,
+            "receive": 0.25,
+            "other": 9.0,
+        }
+        account = Account(seconds=seconds, num_bytes={"publish": 1000 * (worker + 1)})
+        row = {"train_loss": 0.0, "valid": SquaredError(), "test": SquaredError(), "best_epoch": 0, "aggregate_received": True}
+        return WorkerRound(worker=worker, round_index=round_index, account=account, **row)
+
+    workers, aggregates = [], []
+    for number, factor in enumerate((100.0, 100.0, 1.0, 2.0, 6.0)):  # the first two rounds warm up
+        workers += [worker_round(0, number, 1.0 * factor, 2.0, 0.5), worker_round(1, number, 3.0 * factor, 1.0, 0.125 * factor)]
+        account = Account(seconds={"average": 4.0 * factor, "broadcast/lock_hold": 0.25, "evaluate": 9.0})
+        none = {"valid": SquaredError(), "test": SquaredError(), "weights": (0.5, 0.5), "elapsed_s": 0.0}
+        aggregates.append(AggregateRound(round_index=number, account=account, **none))
+    figures = exchange.figures(workers, aggregates)
+    assert figures == {
+        "publish, ms": pytest.approx(((1 + 3) / 2 * 2 + (0.5 + 0.25) / 2) * 1e3),  # means over workers, of the middle round
+        "wait, ms": 1500.0,
+        "receive, ms": 250.0,
+        "round, ms": pytest.approx((4 + 0.375 + 1.5 + 0.25) * 1e3),
+        "gather, ms": 0.0,
+        "average, ms": 8000.0,
+        "broadcast, ms": 250.0,
+        "lock held, ms": 500.0,
+        "lock held at most, ms": 750.0,
+        "pickled, kB": 1.5,
+    }
+
+
+def test_exchange_measures_the_real_loops():
+    figures = exchange.exchange("thread", size=2000, workers=2, rounds=3)
+    assert figures["round, ms"] > 0
+    assert figures["lock held, ms"] > 0
+    assert figures["pickled, kB"] == 0
+
+
+@pytest.mark.parametrize(("workers", "cores", "copies"), [(1, 2, 2 + 1), (2, 2, 2 + 1.5), (5, 2, 6 + 3), (5, 8, 2 + 3)])
+def test_copies_needed_go_as_many_at_a_time_as_there_are_cores(workers, cores, copies, monkeypatch):
+    monkeypatch.setattr("os.cpu_count", lambda: cores)
+    assert exchange.copies_needed(workers) == copies
+
+
+@pytest.fixture
+def case(tmp_path):
+    """1,200 ratings of 60 users for 40 items, one worker."""
+    overrides = ("data=synthetic", *DATA)
+    save(load_ratings(compose_config(overrides).data, 0), tmp_path / "ratings.npz")
+    file = tmp_path / "ratings.npz"
+    return Case(ratings_file=file, num_users=60, num_items=40, dim=8, workers=1, num_visits=5000, overrides=overrides)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_each_worker_of_a_trainer_visits_its_share_of_the_ratings(case, workers, monkeypatch):
+    seen = []
+
+    def make_trainer(options, model, train):
+        seen.append(train)
+        return real(options, model, train)
+
+    real = contenders.make_trainer
+    monkeypatch.setattr(contenders, "make_trainer", make_trainer)
+    threads = torch.get_num_threads()
+    try:
+        assert contenders.trainer("autograd", dataclasses.replace(case, workers=workers)) > 0
+    finally:
+        torch.set_num_threads(threads)
+    whole = case.load()
+    pairs = [pair for share in seen for pair in zip(share.users.tolist(), share.items.tolist(), strict=True)]
+    assert len(seen) == workers
+    assert sorted(pairs) == sorted(zip(whole.users.tolist(), whole.items.tolist(), strict=True))
+
+
+@pytest.mark.parametrize("peer", [contenders.libmf, contenders.cornac, contenders.surprise])
+def test_a_peer_that_is_missing_says_how_to_get_it(case, peer, monkeypatch, tmp_path):
+    monkeypatch.setattr(contenders, "LIBMF", tmp_path / "nowhere")
+    monkeypatch.setitem(sys.modules, "cornac.models.mf", None)
+    monkeypatch.setitem(sys.modules, "surprise", None)
+    with pytest.raises(Unavailable, match="make benchmark-peers"):
+        peer(case)
+
+
+# --- the commands --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_exchange(benchmark):
+    arguments = ("--sizes", "2000", "--workers", "2", "--rounds", "3", "--backends", "thread", "process")
+    rows, _ = benchmark("exchange", "--repeats", "2", *arguments)
+    by = {row["by"]: row for row in rows}
+    assert [*by] == ["copy", "gloo", "thread", "process"]
+    for ratio, baseline in (("times the copies needed", by["copy"]), ("times gloo", by["gloo"])):
+        both = zip(by["thread"]["figures"]["round, ms"]["values"], baseline["figures"]["round, ms"]["values"], strict=True)
+        assert by["thread"]["figures"][ratio]["values"] == pytest.approx([own / base for own, base in both])
+    assert median(by["process"], "pickled, kB") > 2 * 4 * 1.9  # published and received, four bytes each
+
+
+@pytest.mark.slow
+def test_kernel(benchmark):
+    arguments = ("--data", "synthetic", "--dims", "8", "--visits", "5000", "--contenders", "autograd", "Surprise", "--", *DATA)
+    (autograd, surprise), printed = benchmark("kernel", "--markdown", "--repeats", "2", "--workers", "2", *arguments)
+    assert (autograd["k"], autograd["workers"], autograd["contender"]) == (8, 2, "autograd")
+    assert median(autograd, "million ratings/s") > 0
+    assert surprise["figures"] == {}  # it has no threads, wherever it is installed
+    assert surprise["note"] in printed
+    (line,) = [line for line in printed.splitlines() if line.startswith("| synthetic")]
+    assert line.endswith("| - |")
+
+
+@pytest.mark.slow
+def test_headline(benchmark):
+    small = ("data=synthetic", *DATA, "workers=2", "rounds=2", "local_epochs=2", "tensorboard=false", "select_on=test")
+    rows, printed = benchmark(
+        "headline", "--repeats", "1", "--markdown", "--systems", "seed_thread", "serial + autograd", "--", *small
+    )
+    seed, serial, _, defaults = rows
+    assert seed["figures"]["times as fast as seed_thread"]["values"] == [1.0]
+    for row in (seed, serial):
+        assert median(row, "run without imports, s") < median(row, "whole command, s")
+        assert row["figures"]["aggregated test RMSE"] == serial["figures"]["aggregated test RMSE"]
+    assert defaults["system"].startswith("python train.py data=synthetic")
+    assert "times as fast as seed_thread" in printed
+
+
+@pytest.mark.slow
+def test_scaling(benchmark):
+    small = (*DATA, "rounds=2", "local_epochs=2", "tensorboard=false", "model=tiny")
+    arguments = ("--data", "synthetic", "--systems", "thread + autograd", "--workers", "1", "2", "--", *small)
+    rows, _ = benchmark("scaling", "--repeats", "1", *arguments)
+    for row in rows:
+        assert median(row, "training, s") * median(row, "million ratings/s") == pytest.approx(
+            1140 * 2 * 2 / 1e6
+        )  # 5 % are held out
+    one, two = rows
+    assert median(one, "speed-up") == median(one, "efficiency") == 1.0
+    assert median(two, "speed-up") == pytest.approx(median(one, "training, s") / median(two, "training, s"))
+    assert median(two, "efficiency") == pytest.approx(median(two, "speed-up") / min(2, os.cpu_count()))
