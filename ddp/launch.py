@@ -25,8 +25,9 @@ from omegaconf.errors import OmegaConfBaseException
 
 from ddp.config import Config, Scalars, settings
 from ddp.errors import MISSING, AggregationError, BackendError, ConfigError, UserError, WorkerError
+from ddp.forkserver import ensure_server
 from ddp.help import help_text
-from ddp.options import OPTIONS
+from ddp.options import OPTIONS, ProcessBackend, ShmBackend
 from ddp.run_directory import CONFIG_FILE, directory_taken
 
 FAILED, USER_ERROR, INTERRUPTED, TERMINATED = 1, 2, 130, 143
@@ -75,6 +76,8 @@ def run_job(composed: DictConfig) -> float:
     hydra = HydraConfig.get()
     try:
         config = load_config(composed)
+        if isinstance(config.backend, ProcessBackend | ShmBackend) and config.backend.chosen_start_method == "forkserver":
+            ensure_server(config.trainer.name)  # its imports run beside ours, and beside the loading of the ratings
         # Late: torch is imported only once the config is known to be good.
         from rich.console import Console
 

@@ -87,6 +87,10 @@ class ProcessBackend(PollingBackend):
         PollingBackend.__post_init__(self)
         check_start_method(self.start_method)
 
+    @property
+    def chosen_start_method(self) -> str:
+        return self.start_method
+
 
 @dataclass(slots=True, kw_only=True)
 class ShmBackend:
@@ -99,6 +103,10 @@ class ShmBackend:
     def __post_init__(self) -> None:
         if self.start_method is not None:
             check_start_method(self.start_method)
+
+    @property
+    def chosen_start_method(self) -> str:
+        return self.start_method or start_methods()[-1]
 
 
 # --- data: where the ratings come from ------------------------------------------------------------------

@@ -394,6 +394,7 @@ def test_a_platform_without_forkserver_says_so(monkeypatch):
         ConfigError, match=r"^backend.start_method=forkserver: this platform has no such thing; choose one of spawn$"
     ):
         load_config(config)
+    assert load_config(composed("backend=shm")).backend.chosen_start_method == "spawn"
 
 
 def test_a_number_for_a_name_stays_text_and_a_whole_number_for_a_float_becomes_one():

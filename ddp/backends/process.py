@@ -93,7 +93,7 @@ class Processes(WorkerProcesses):
     """The workers' processes, and the manager's."""
 
     def __init__(self, options: ProcessBackend, jobs: Sequence[Job], listen: Callable[[Message], None]) -> None:
-        super().__init__(options.start_method, jobs, listen, options.poll_interval_s)
+        super().__init__(options.chosen_start_method, jobs, listen, options.poll_interval_s)
         self.shared: Store = {}  # the manager's, once it runs
         self._manager = ExitStack()
 

@@ -23,7 +23,7 @@ from ddp.errors import BackendError
 from ddp.exchange import Exchange, Stopped, Update
 from ddp.messages import EpochDone, Message, Published, Started, WorkerRound
 from ddp.metrics import SquaredError
-from ddp.options import ShmBackend, start_methods
+from ddp.options import ShmBackend
 from ddp.parameters import Vector
 from ddp.ratings import Part
 from ddp.segment import Array, Layout, Place, Segment, default_directory
@@ -134,7 +134,7 @@ class SharedMemory(WorkerProcesses):
     """The workers' processes, and the segment: created by us, nameless as soon as every worker has it."""
 
     def __init__(self, options: ShmBackend, jobs: Sequence[Job], listen: Callable[[Message], None]) -> None:
-        super().__init__(options.start_method or start_methods()[-1], jobs, listen, None)
+        super().__init__(options.chosen_start_method, jobs, listen, None)
         self.directory = default_directory() if options.directory is None else Path(options.directory)
         self.segment: Segment | None = None
         self._plan: Plan
