@@ -122,6 +122,7 @@ def test_a_round_of_exchange_is_publishing_waiting_and_receiving():
         "wait, ms": 1500.0,
         "receive, ms": 250.0,
         "round, ms": pytest.approx((4 + 0.375 + 1.5 + 0.25) * 1e3),
+        "last to publish, ms": 4750.0,
         "gather, ms": 0.0,
         "average, ms": 8000.0,
         "broadcast, ms": 250.0,
