@@ -2,7 +2,9 @@
 
 The real loops of ddp on each backend, with a model of so many floats and one rating per worker, so that there is hardly
 anything to compute. A worker's round of exchange is what it spends in publishing, waiting and receiving; not its epoch, and
-not the copy by which it remembers its best state. Shown is the mean over the workers, and the median over the rounds.
+not the copy by which it remembers its best state. Shown is the mean over the workers, and the median over the rounds; as workers
+never begin at quite the same moment, it holds some waiting for each other. `last to publish` is the round of the worker that
+waits least: it ends with everybody's, and begins when the others have published.
 
 Beside it: `copy`, one np.copyto of the same floats between warm buffers; and gloo, `torch.distributed`'s all_reduce (sum) of
 them after a barrier, the slowest rank. `copies` is the least that shared memory needs: publishing and receiving, as many at a
@@ -41,8 +43,9 @@ DIM = 64  # of the model that holds the floats: only its length matters
 BACKENDS = ("thread", "process", "shm")
 COPY, GLOO = "copy", "gloo"
 ROUND, TIMES_COPIES, TIMES_GLOO = "round, ms", "times the copies needed", "times gloo"
+PHASES = ("publish", "wait", "receive")  # of a worker's round: its exchange
 PARTS = (
-    *("publish, ms", "gather, ms", "average, ms", "broadcast, ms", "receive, ms"),
+    *("last to publish, ms", "publish, ms", "gather, ms", "average, ms", "broadcast, ms", "receive, ms"),
     *("lock held, ms", "lock held at most, ms", "pickled, kB"),
 )
 
@@ -160,11 +163,9 @@ def figures(worker_rounds: Sequence[WorkerRound], aggregate_rounds: Sequence[Agg
     per_round: dict[str, list[float]] = {}
     for aggregate in aggregate_rounds[WARM_UP:]:
         accounts = [row.account for row in worker_rounds if row.round_index == aggregate.round_index]
-        costs = {
-            f"{phase}, ms": statistics.mean(account.phase_s(phase) for account in accounts) * 1e3
-            for phase in ("publish", "wait", "receive")
-        }
+        costs = {f"{phase}, ms": statistics.mean(account.phase_s(phase) for account in accounts) * 1e3 for phase in PHASES}
         costs[ROUND] = sum(costs.values())
+        costs["last to publish, ms"] = min(sum(account.phase_s(phase) for phase in PHASES) for account in accounts) * 1e3
         costs |= {f"{phase}, ms": aggregate.account.phase_s(phase) * 1e3 for phase in ("gather", "average", "broadcast")}
         costs["lock held, ms"] = max(account.kind_s("lock_hold") for account in (*accounts, aggregate.account)) * 1e3
         costs["pickled, kB"] = statistics.mean(sum(account.num_bytes.values()) for account in accounts) / 1e3

@@ -1,4 +1,4 @@
-"""The document's job on every system: `python -m benchmarks.headline [--repeats 5] [--systems ...] [OVERRIDE ...]`.
+"""The document's job on every system: `python -m benchmarks.headline [--repeats 5] [--systems ...] [-- OVERRIDE ...]`.
 
 MovieLens 100K, 5 workers, 5 rounds of 10 local epochs: `experiment=seed_thread` and `experiment=seed_process` as the document
 has them, with their polling, and the same job on each backend (nobody polls) with each trainer. Every run is a whole
@@ -95,7 +95,7 @@ def main() -> None:
     """The command."""
     parser = command_line("headline", __doc__)
     parser.add_argument("--systems", nargs="+", metavar="SYSTEM", choices=SYSTEMS, default=list(SYSTEMS), help="some of them")
-    parser.add_argument("overrides", nargs="*", default=[], help="further options of train.py, for all")
+    parser.add_argument("overrides", nargs="*", default=[], help="further options of train.py, for all, after --")
     arguments = parser.parse_intermixed_args()
     more = tuple(arguments.overrides)
     run_train((*JOB, *more, "rounds=1"))  # fetches the data, and fills the caches

@@ -1,4 +1,4 @@
-"""Million ratings per second of training: `python -m benchmarks.kernel [--repeats 5] [--data ...] [--dims ...]`.
+"""Million ratings per second: `python -m benchmarks.kernel [--repeats 5] [--data ...] [--dims ...] [-- OVERRIDE ...]`.
 
 Each trainer, and LIBMF, Cornac and Surprise (`make benchmark-peers` installs them), on MovieLens 100K and on 5 million
 synthetic ratings of 50,000 users for 20,000 items drawn by a power law: same ratings, same embedding size, as many threads.
@@ -33,8 +33,8 @@ def main() -> None:
     parser.add_argument("--dims", nargs="+", type=int, default=[32, 64, 128], metavar="K", help="embedding sizes")
     parser.add_argument("--workers", nargs="+", type=int, default=[1, 2], metavar="N", help="one thread each")
     parser.add_argument("--contenders", nargs="+", choices=CONTENDERS, default=list(CONTENDERS), help="some of them")
-    parser.add_argument("--visits", type=int, default=20_000_000, help="ratings per measurement, about (slow ones: a tenth)")
-    parser.add_argument("overrides", nargs="*", default=[], help="further options of train.py, for all")
+    parser.add_argument("--visits", type=int, default=20_000_000, help="ratings per measurement, about (slow contenders: a 20th)")
+    parser.add_argument("overrides", nargs="*", default=[], help="further options of train.py, for all, after --")
     arguments = parser.parse_intermixed_args()
     rows: list[Row] = []
     with ExitStack() as stack:

@@ -1,4 +1,4 @@
-"""How a run gets faster with workers: `python -m benchmarks.scaling [--repeats 5] [--workers 1 2 4 8] [OVERRIDE ...]`.
+"""How a run gets faster with workers: `python -m benchmarks.scaling [--repeats 5] [--workers 1 2 4 8] [-- OVERRIDE ...]`.
 
 The same ratings and epochs, dealt to more and more workers. Training counts from the moment when all workers have started.
 `speed-up` is against one worker of the same system; `efficiency` divides it by the cores that so many workers can use, the
@@ -29,7 +29,7 @@ def main() -> None:
     parser.add_argument("--data", nargs="+", choices=DATA, default=list(DATA), help="some of them")
     parser.add_argument("--systems", nargs="+", metavar="SYSTEM", choices=SYSTEMS, default=list(SYSTEMS), help="some of them")
     parser.add_argument("--workers", nargs="+", type=int, default=[1, 2, 4, 8], metavar="N", help="the first is the baseline")
-    parser.add_argument("overrides", nargs="*", default=[], help="further options of train.py, for all")
+    parser.add_argument("overrides", nargs="*", default=[], help="further options of train.py, for all, after --")
     arguments = parser.parse_intermixed_args()
     rows: list[Row] = []
     for data in arguments.data:
