@@ -249,7 +249,9 @@ def test_the_layout_is_random_inside_a_block():
 
 # --- compiling -----------------------------------------------------------------------------------------
 
+# What a worker's process imports.
 LOAD = """
+import ddp.preload.fused
 from ddp.trainers.kernels import sgd, squared_error
 hits = [sum(kernel.stats.cache_hits.values()) for kernel in (sgd, squared_error)]
 misses = [sum(kernel.stats.cache_misses.values()) for kernel in (sgd, squared_error)]

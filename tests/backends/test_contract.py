@@ -128,6 +128,12 @@ def test_long_runs_compute_the_bits_of_serial(long, reference, name):
     same(long(name).run, reference(*LONG[name]))
 
 
+@pytest.mark.parametrize("name", ["thread", "process", "shm"])
+def test_the_compiled_trainer_computes_the_bits_of_serial_too(make_config, drive, reference, name):
+    variant = ("trainer=fused", "trainer.lr_decay=0.9", "workers=2", "rounds=3", "local_epochs=3")
+    same(drive(make_config(*variant, *BACKENDS[name])), reference(*variant))
+
+
 def test_serial_repeats_itself_and_follows_its_seed(make_config, drive, reference):
     same(drive(make_config("backend=serial")), reference())
     assert reference("seed=5").vectors[-1].tobytes() != reference().vectors[-1].tobytes()
