@@ -1,5 +1,6 @@
 """What only shared memory does: slots that are not overwritten too early, nothing pickled, ratings that are there once."""
 
+import importlib.util
 import multiprocessing
 import os
 import signal
@@ -22,6 +23,7 @@ from ddp.experiment import prepare, run
 from ddp.forkserver import PRELOAD, ensure_server
 from ddp.messages import Asking, EpochDone, Failed, Finished, Started, WorkerRound
 from ddp.metrics import SquaredError
+from ddp.options import OPTIONS
 from ddp.segment import NAME, remove_orphans
 from ddp.timing import WORKER_PHASES, Account, Spans
 from ddp.tracking import Tracker
@@ -492,3 +494,8 @@ def test_a_server_that_was_killed_is_started_again(monkeypatch):
     ensure_server("one")
     assert exit_code("import sys; sys.exit(3)") == 3
     assert forkserver._forkserver._forkserver_pid != killed
+
+
+def test_every_trainer_says_what_the_server_is_to_import():
+    assert PRELOAD.keys() == OPTIONS["trainer"].keys()
+    assert all(importlib.util.find_spec(module) for modules in PRELOAD.values() for module in modules)
