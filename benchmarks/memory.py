@@ -1,0 +1,74 @@
+"""The memory of a run: `python -m benchmarks.memory [--repeats 5] [--backends thread shm] [OVERRIDE ...]`.
+
+25 million synthetic ratings, two workers. Memory is the proportional set size, in which a page that several processes share
+counts once, summed over all processes of the run and sampled five times a second; shown is its peak. Linux only.
+"""
+
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+
+from benchmarks.measure import REPOSITORY, Figures, Table, Unavailable, add_ratio, command_line, in_turn, report
+
+BACKENDS = ("thread", "shm", "process")
+JOB = (
+    *("data=synthetic", "data.num_users=160000", "data.num_items=60000", "data.num_ratings=25000000"),
+    *("workers=2", "rounds=2", "local_epochs=1", "aggregation=samples", "select_on=last"),
+)
+SAMPLE_S = 0.2
+PEAK, RATIO = "peak, MB", "times thread"
+
+
+def main() -> None:
+    """The command."""
+    parser = command_line("memory", __doc__)
+    parser.add_argument(
+        "--backends", nargs="+", choices=BACKENDS, default=BACKENDS[:2], help="some of them; the first is the baseline"
+    )
+    parser.add_argument("overrides", nargs="*", default=[], help="further options of train.py, for all")
+    arguments = parser.parse_intermixed_args()
+    rows = in_turn(
+        [({"backend": name}, partial(peak, (*JOB, f"backend={name}", *arguments.overrides))) for name in arguments.backends],
+        arguments.repeats,
+    )
+    add_ratio(rows, RATIO, PEAK, rows[0], faster=False)
+    cells = [[str(row.labels["backend"]), row.cell(PEAK), row.cell(RATIO)] for row in rows]
+    title = f"Memory of a run: median (lowest - highest) of {arguments.repeats}"
+    report("memory", arguments, rows, [Table(title=title, header=["backend", PEAK, RATIO], cells=cells)])
+
+
+def peak(overrides: Sequence[str]) -> Figures:
+    """The largest sum of proportional set sizes while `python train.py` runs."""
+    if not Path("/proc/self/smaps_rollup").exists():
+        raise Unavailable("memory: this system does not tell proportional set sizes")
+    with tempfile.TemporaryDirectory() as directory:
+        settings = ["display=none", "tensorboard=false", f"hydra.run.dir={directory}"]
+        overrides = list({override.split("=")[0]: override for override in overrides}.values())
+        process = subprocess.Popen([sys.executable, str(REPOSITORY / "train.py"), *overrides, *settings])
+        largest = 0
+        while True:
+            largest = max(largest, _tree_bytes(process.pid))
+            with suppress(subprocess.TimeoutExpired):
+                if process.wait(SAMPLE_S) != 0:
+                    raise subprocess.CalledProcessError(process.returncode, process.args)
+                return {PEAK: largest / 1e6}
+
+
+def _tree_bytes(pid: int) -> int:
+    """Proportional set sizes of a process and of all below it; one that ends meanwhile counts nothing."""
+    total = 0
+    with suppress(OSError):
+        rollup = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii")
+        total += next(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:")) * 1024
+    for children in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(OSError):
+            total += sum(_tree_bytes(int(child)) for child in children.read_text(encoding="ascii").split())
+    return total
+
+
+if __name__ == "__main__":
+    main()
