@@ -167,11 +167,11 @@ class SharedMemory(WorkerProcesses):
             pipe.send((self._plan, self._pickled[worker]))
 
     def _handle(self, message: Message) -> None:
-        super()._handle(message)
         if isinstance(message, Started):
             self._num_attached += 1
             if self._num_attached == self.num_workers:
                 self._live_segment().unlink()  # from here on not even SIGKILL leaves anything
+        super()._handle(message)  # whoever hears that all have started may rely on it
 
     def _decode(self, worker: int, content: bytes) -> Message:
         if content.startswith(PICKLED):
