@@ -142,11 +142,10 @@ def test_nothing_is_pickled_from_round_to_round(seen):
 
 def test_the_segment_loses_its_name_when_every_worker_has_it(seen):
     assert seen.files.keys() == {1, 2, "gathered"}
-    assert seen.files[1] == seen.files[2]
     assert len(seen.files[1]) == 1
     assert NAME.fullmatch(seen.files[1][0])
     assert seen.files[1][0].startswith(f"ddp-{os.getpid()}-")
-    assert seen.files["gathered"] == []
+    assert seen.files[2] == seen.files["gathered"] == []  # before anybody hears of the last one's start
     assert seen.modes == {0o600}
 
 
