@@ -1,4 +1,4 @@
-"""The state of a model: named parameters that are views of one flat float32 vector. Needs numpy only.
+"""The state of a model: named parameters that are views of one flat float32 vector. Needs no torch.
 
 rating(u, i) = global_mean + user_bias[u] + item_bias[i] + <user_factors[u], item_factors[i]>
 (Koren, Bell, Volinsky: Matrix factorization techniques for recommender systems, IEEE Computer 2009, eq. 4).

@@ -31,7 +31,7 @@ ROUND_COLUMNS = (
     *(f"{name}_s" for name in (*PHASES, *KINDS)),
     *("wall_s", "pickled_bytes"),
 )
-PACKAGES = ("torch", "numpy", "pandas", "hydra-core", "omegaconf", "tensorboard")
+PACKAGES = ("torch", "numba", "numpy", "pandas", "hydra-core", "omegaconf", "tensorboard")
 
 
 @dataclass(slots=True, kw_only=True)
