@@ -3,11 +3,16 @@
 import atexit
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable
+from pathlib import Path
+from types import CodeType
 from typing import Any, TypeVar
 
 import numba
+
+INGREDIENTS = (Path(__file__), Path(__file__).with_name("simd.py"))  # of every kernel, besides its own file
 
 Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 
@@ -36,6 +41,20 @@ def compiled(signature: Any) -> Callable[[Kernel], Kernel]:
 
 def _njit(signature: Any, function: Kernel) -> Kernel:
     # No fastmath: NaN stays NaN, and sums keep their order.
-    njit: Any = numba.njit
-    kernel: Kernel = njit([signature], nogil=True, cache=True, boundscheck=False, error_model="numpy")(function)
+    njit: Any = numba.njit([signature], nogil=True, cache=True, boundscheck=False, error_model="numpy")
+    dispatcher = njit(function)
+    if dispatcher.stats.cache_hits and _forget_if_stale(dispatcher.stats.cache_path, function.__code__):
+        dispatcher = njit(function)
+    kernel: Kernel = dispatcher
     return kernel
+
+
+def _forget_if_stale(cache: str, code: CodeType) -> bool:
+    """Removes a kernel's index if it is older than one of INGREDIENTS: numba itself looks at the kernel's own file only."""
+    python = f"py{sys.version_info.major}{sys.version_info.minor}"
+    changed_at = max(file.stat().st_mtime_ns for file in INGREDIENTS)
+    indices = Path(cache).glob(f"*.{code.co_name}-{code.co_firstlineno}.{python}*.nbi")
+    stale = [index for index in indices if index.stat().st_mtime_ns < changed_at]
+    for index in stale:
+        index.unlink(missing_ok=True)
+    return bool(stale)

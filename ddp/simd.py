@@ -15,6 +15,9 @@ from numba.extending import intrinsic as numba_intrinsic
 LANES = 8  # floats in a vector
 UNROLL = 4  # independent vectors per turn of the main loop: hides the latency of the multiply-add
 FLOAT = ir.FloatType()
+DOUBLE = ir.DoubleType()
+VECTOR = ir.VectorType(FLOAT, LANES)
+DOUBLES = ir.VectorType(DOUBLE, LANES)
 WORD = ir.IntType(32)
 FLOAT_BYTES = 4
 
@@ -30,7 +33,7 @@ def _multiply_add(builder: Any, x: Any, y: Any, z: Any) -> Any:
 
 def _splat(builder: Any, scalar: Any, kind: Any) -> Any:
     """A value of type `kind` with `scalar` in every lane."""
-    if kind is FLOAT:
+    if kind is scalar.type:
         return scalar
     undefined = ir.Constant(kind, ir.Undefined)
     first = builder.insert_element(undefined, scalar, ir.Constant(WORD, 0))
@@ -49,27 +52,37 @@ def _lane_sum(builder: Any, vector: Any) -> Any:
     return builder.extract_element(vector, ir.Constant(WORD, 0))
 
 
-def _row_loops(builder: Any, x: Any, y: Any, length: Any, body: Callable[[Any, list[Any]], None]) -> None:
-    """Walks two rows at addresses `x` and `y`: 4 vectors at a time, then one, then single floats.
+def _loops(builder: Any, length: Any, body: Callable[[Any, list[Any]], None]) -> None:
+    """Walks `length` floats: 4 vectors at a time, then one, then single floats.
 
-    `body(kind, pairs)` emits the code for pairs of pointers to values of type `kind`.
+    `body(kind, offsets)` emits the code for the values of type `kind` at these offsets, bytes.
     """
     index = length.type
 
     def number(value: int) -> Any:
         return ir.Constant(index, value)
 
-    vector = ir.VectorType(FLOAT, LANES)
     start = number(0)
-    for kind, floats, unroll in ((vector, LANES, UNROLL), (vector, LANES, 1), (FLOAT, 1, 1)):
+    for kind, floats, unroll in ((VECTOR, LANES, UNROLL), (VECTOR, LANES, 1), (FLOAT, 1, 1)):
         step = floats * unroll
         stop = builder.and_(length, number(-step))  # steps are powers of 2
         with cgutils.for_range_slice(builder, start, stop, number(step), index) as (position, _):
             offset = builder.mul(position, number(FLOAT_BYTES))
-            offsets = [builder.add(offset, number(k * floats * FLOAT_BYTES)) for k in range(unroll)]
-            pointer = ir.PointerType(kind)
-            body(kind, [tuple(builder.inttoptr(builder.add(row, o), pointer) for row in (x, y)) for o in offsets])
+            body(kind, [builder.add(offset, number(k * floats * FLOAT_BYTES)) for k in range(unroll)])
         start = stop
+
+
+def _row_loops(builder: Any, x: Any, y: Any, length: Any, body: Callable[[Any, list[Any]], None]) -> None:
+    """Walks the rows at addresses `x` and `y`. `body(kind, pairs)` emits the code for pairs of pointers to the type `kind`."""
+
+    def pairs_at(kind: Any, offsets: list[Any]) -> None:
+        body(kind, [tuple(_pointer(builder, builder.add(row, offset), kind) for row in (x, y)) for offset in offsets])
+
+    _loops(builder, length, pairs_at)
+
+
+def _pointer(builder: Any, address: Any, kind: Any) -> Any:
+    return builder.inttoptr(address, ir.PointerType(kind))
 
 
 @intrinsic
@@ -77,9 +90,8 @@ def dot(typing_context: Any, x: Any, y: Any, length: Any) -> Any:
     """<x, y>, float32, of two rows of `length` floats at the addresses `x` and `y`."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        vector = ir.VectorType(FLOAT, LANES)
-        sums = [cgutils.alloca_once_value(builder, ir.Constant(vector, [0.0] * LANES)) for _ in range(UNROLL)]
-        rest = cgutils.alloca_once_value(builder, ir.Constant(FLOAT, 0.0))
+        sums = [cgutils.alloca_once_value(builder, ir.Constant(VECTOR, None)) for _ in range(UNROLL)]
+        rest = cgutils.alloca_once_value(builder, ir.Constant(FLOAT, None))
 
         def body(kind: Any, pairs: list[Any]) -> None:
             for (p, q), total in zip(pairs, [rest] if kind is FLOAT else sums, strict=False):
@@ -116,6 +128,48 @@ def descend(typing_context: Any, x: Any, y: Any, length: Any, keep: Any, step: A
 
 
 @intrinsic
+def weighted_sum(typing_context: Any, addresses: Any, weights: Any, count: Any, offset: Any, out: Any, length: Any) -> Any:
+    """sum_i weights[i] * x_i of `count` rows of float32; whether all of it is finite.
+
+    `addresses`, `weights`: where the rows' addresses (intp) and weights (float64) lie. `offset`: bytes to what is summed,
+    in each row and in the row at the address `out`; `length`: floats. Summed in float64, in the order of the rows and
+    without fused multiply-add, in registers: every machine gives the same bits, and memory is read and written once.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        addresses, weights, count, offset, out, length = arguments
+        rows = _pointer(builder, addresses, addresses.type)
+        factors = _pointer(builder, weights, DOUBLE)
+        flaws = {kind: cgutils.alloca_once_value(builder, ir.Constant(kind, None)) for kind in (FLOAT, VECTOR)}
+
+        def body(kind: Any, offsets: list[Any]) -> None:
+            wide = DOUBLE if kind is FLOAT else DOUBLES
+            places = [builder.add(offset, place) for place in offsets]
+            sums = [cgutils.alloca_once(builder, wide) for _ in places]
+            for total in sums:  # -0: what 0 + x has to be, if x may be -0
+                builder.store(_splat(builder, ir.Constant(DOUBLE, -0.0), wide), total)
+            with cgutils.for_range(builder, count) as loop:
+                row = builder.load(builder.gep(rows, [loop.index]))
+                weight = _splat(builder, builder.load(builder.gep(factors, [loop.index])), wide)
+                for place, total in zip(places, sums, strict=True):
+                    floats = builder.load(_pointer(builder, builder.add(row, place), kind), align=FLOAT_BYTES)
+                    product = builder.fmul(builder.fpext(floats, wide), weight)
+                    builder.store(builder.fadd(builder.load(total), product), total)
+            for place, total in zip(places, sums, strict=True):
+                floats = builder.fptrunc(builder.load(total), kind)
+                builder.store(floats, _pointer(builder, builder.add(out, place), kind), align=FLOAT_BYTES)
+                # 0 * x is 0, but NaN for infinity and NaN
+                flaw = builder.fmul(floats, ir.Constant(kind, None))
+                builder.store(builder.fadd(builder.load(flaws[kind]), flaw), flaws[kind])
+
+        _loops(builder, length, body)
+        flaw = builder.fadd(_lane_sum(builder, builder.load(flaws[VECTOR])), builder.load(flaws[FLOAT]))
+        return builder.fcmp_ordered("==", flaw, ir.Constant(FLOAT, 0.0))
+
+    return types.boolean(*[types.intp] * 6), generate
+
+
+@intrinsic
 def prefetch(typing_context: Any, address: Any) -> Any:
     """Asks for the cache line at `address`: a hint, which may name any address."""
 
@@ -128,13 +182,3 @@ def prefetch(typing_context: Any, address: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(types.intp), generate
-
-
-@intrinsic
-def floats_at(typing_context: Any, address: Any) -> Any:
-    """A pointer to the float32 values at `address`, which can be indexed. Whoever calls keeps their owner alive."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.inttoptr(arguments[0], ir.PointerType(FLOAT))
-
-    return types.CPointer(types.float32)(types.intp), generate

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -274,6 +275,18 @@ def test_kernels_are_compiled_once_and_then_read_from_disk(tmp_path):
     cache = str(tmp_path / "cache")
     assert load_kernels(REPOSITORY, NUMBA_CACHE_DIR=cache) == ["0", "0", "1", "1", cache]
     assert load_kernels(REPOSITORY, NUMBA_CACHE_DIR=cache) == ["1", "1", "0", "0", cache]
+
+
+def test_kernels_are_compiled_again_when_the_loops_they_call_have_changed(tmp_path):
+    source = shutil.copytree(REPOSITORY / "ddp", tmp_path / "ddp", ignore=shutil.ignore_patterns("__pycache__"))
+    cache = str(tmp_path / "cache")
+    load_kernels(tmp_path, NUMBA_CACHE_DIR=cache)
+    later = time.time() + 10  # a clock that has moved on; the kernels' own files stay as they are
+    os.utime(source / "simd.py", (later, later))
+    assert load_kernels(tmp_path, NUMBA_CACHE_DIR=cache)[:4] == ["0", "0", "1", "1"]
+    before = time.time() - 10
+    os.utime(source / "simd.py", (before, before))
+    assert load_kernels(tmp_path, NUMBA_CACHE_DIR=cache)[:4] == ["1", "1", "0", "0"]
 
 
 def test_without_a_writable_cache_a_temporary_one_serves_and_goes(tmp_path):
