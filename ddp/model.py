@@ -12,7 +12,7 @@ EVALUATION_CHUNK = 1 << 18  # ratings predicted at a time: bounds the temporarie
 class CollabFiltering(nn.Module):
     """Matrix factorisation with biases. `vector` is all of its state: whoever writes into it changes the parameters in place.
 
-    A given `vector` is used as it is, not copied; without one the parameters start at zero.
+    A given `vector` is used as it is, not copied; without one the parameters start at zero. The mean is not learned.
     """
 
     user_factors: Tensor
@@ -25,7 +25,9 @@ class CollabFiltering(nn.Module):
         super().__init__()
         parameters = Parameters(num_users, num_items, dim, biases=biases, vector=vector)
         self.vector = parameters.vector
-        for name, view in parameters.views.items():
+        *learned, (_, mean) = parameters.views.items()
+        self.register_buffer("global_mean", torch.from_numpy(mean))
+        for name, view in learned:
             # A Parameter made from a view shares its storage and is still a leaf, so any torch optimiser writes
             # straight into the vector.
             self.register_parameter(name, nn.Parameter(torch.from_numpy(view)))

@@ -1,7 +1,8 @@
 """The state of a model: named parameters that are views of one flat float32 vector. Needs no torch.
 
 rating(u, i) = global_mean + user_bias[u] + item_bias[i] + <user_factors[u], item_factors[i]>
-(Koren, Bell, Volinsky: Matrix factorization techniques for recommender systems, IEEE Computer 2009, eq. 4).
+(Koren, Bell, Volinsky: Matrix factorization techniques for recommender systems, IEEE Computer 2009, eq. 4). As there, the
+mean is that of the training ratings and is not learned: a step per rating would make it follow the last few of them.
 """
 
 from math import prod

@@ -66,10 +66,10 @@ class SavedModel:
         if sizes != (num_users, num_users, len(tensors["item_factors"])):
             raise ValueError("the model and the catalogue are of different runs")
         model = CollabFiltering(num_users, len(tensors["item_factors"]), dim, biases="user_bias" in tensors)
-        for name, parameter in model.named_parameters():
-            if parameter.shape != tensors[name].shape:
-                raise ValueError(f"{name} has shape {tensors[name].shape}, not {tuple(parameter.shape)}")
-            parameter.data.copy_(torch.from_numpy(tensors[name]))
+        for name, tensor in model.state_dict().items():
+            if tensor.shape != tensors[name].shape:
+                raise ValueError(f"{name} has shape {tensors[name].shape}, not {tuple(tensor.shape)}")
+            tensor.copy_(torch.from_numpy(tensors[name]))
         return cls(model, (float(metadata["rating_min"]), float(metadata["rating_max"])), catalogue)
 
     def predict(self, users: Sequence[int | str], items: Sequence[int | str]) -> npt.NDArray[np.float32]:

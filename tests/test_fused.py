@@ -66,7 +66,6 @@ def sgd_in_numpy(parameters, part, rows, options):
             state["item_bias"][item] += options.lr * (error - options.reg_biases * state["item_bias"][item])
         state["user_factors"][user] += options.lr * (error * q - options.reg_factors * p)
         state["item_factors"][item] += options.lr * (error * p - options.reg_factors * q)
-        state["global_mean"][0] += options.lr * error
         loss += error**2
     return state, loss / len(rows)
 
@@ -205,31 +204,31 @@ def test_an_epoch_visits_every_rating_once(num_users, num_items, count, dim, see
     assert np.array_equal(np.sort(rows), np.arange(count))
 
 
-def large_part():
-    """2,000 users, 1,000 items, of which a block of 64 x 4096 floats a row would not fit into any cache."""
-    return random_part(2000, 1000, 64 * BLOCK_RATINGS, seed=3)
-
-
-def test_a_large_model_is_visited_block_by_block():
-    part = large_part()
-    grid = grid_size(2000, 1000, 4096, len(part))
+@pytest.mark.parametrize(("num_users", "num_items"), [(2000, 1000), (1000, 2000)])
+def test_a_large_model_is_visited_block_by_block(num_users, num_items):
+    """A block of 64 x 4096 floats a row would not fit into any cache."""
+    part = random_part(num_users, num_items, 64 * BLOCK_RATINGS, seed=3)
+    grid = grid_size(num_users, num_items, 4096, len(part))
     assert grid == 8
-    order = arrange(part.users, part.items, 2000, 1000, 4096, np.random.default_rng(0))
+    order = arrange(part.users, part.items, num_users, num_items, 4096, np.random.default_rng(0))
     users, items = part.users[order], part.items[order]
-    visits = Visits(users, items, 2000, 1000, 4096)
-    block = block_of(users, items, 2000, 1000, grid)
+    visits = Visits(users, items, num_users, num_items, 4096)
+    block = block_of(users, items, num_users, num_items, grid)
     sequences = []
     for seed in (1, 2):
         starts, stops = visits.shuffled(np.random.default_rng(seed))
         seen = np.concatenate([block[a:b] for a, b in zip(starts, stops, strict=True)])
-        runs = seen[np.append(True, np.diff(seen) != 0)]
-        assert len(runs) == grid * grid  # each block once, as a whole
+        runs = seen[np.append(True, np.diff(seen) != 0)].reshape(grid, grid)  # each block once, as a whole
+        assert sorted(runs[:, 0] // grid) == list(range(grid))
+        assert (runs // grid == runs[:, :1] // grid).all()  # a range of the more numerous kind is left when it is done
+        assert len({tuple(row % grid) for row in runs}) == grid  # each time the others come in another order
         assert (stops - starts).max() <= CHUNK
         sequences.append(runs)
     assert not np.array_equal(*sequences)
+    more, fewer = (users, items) if num_users > num_items else (items, users)
     for start_, stop in zip(starts[:20], stops[:20], strict=True):
-        assert np.ptp(users[start_:stop]) < 2000 // grid + 1
-        assert np.ptp(items[start_:stop]) < 1000 // grid + 1
+        assert np.ptp(more[start_:stop]) < 2000 // grid + 1
+        assert np.ptp(fewer[start_:stop]) < 1000 // grid + 1
 
 
 def test_few_ratings_are_still_shuffled():

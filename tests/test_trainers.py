@@ -46,7 +46,7 @@ def sgd_in_numpy(model, part, order, lr, decay):
         gradient["item_factors"][item] += 2 * error * state["user_factors"][user]
         gradient["user_bias"][user] += 2 * error
         gradient["item_bias"][item] += 2 * error
-        gradient["global_mean"][0] += 2 * error
+        gradient["global_mean"][0] = 0  # not learned
         state = {name: values - lr * gradient[name] for name, values in state.items()}
     return state, loss / len(part)
 

@@ -15,7 +15,7 @@ from ddp.messages import EpochDone, Failed, Finished, Started, WorkerRound
 from ddp.trainers import make_trainer
 from ddp.worker import Worker, run_worker, worker_loop
 
-OVERFITS = "trainer.lr=0.2"  # so fast that the best epoch is not the last one
+OVERFITS = "trainer.lr=0.15"  # so fast that the best epoch is not the last one
 
 
 class Noting(SerialExchange):

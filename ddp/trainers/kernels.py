@@ -41,8 +41,8 @@ def sgd(
     Visits the chunks starts[c] .. stops[c] of the ratings one after another. Per rating, with error e (Koren, Bell,
     Volinsky 2009, p. 45; Paterek 2007 for the biases):
         p += lr * (e * q - reg_factors * p), q += lr * (e * p - reg_factors * q)     both from the values before
-        b += lr * (e - reg_biases * b), global_mean += lr * e
-    Empty biases are left out.
+        b += lr * (e - reg_biases * b)
+    The global mean stays, and empty biases are left out.
     """
     dim = user_factors.shape[1]
     row_bytes = dim * FLOAT_BYTES
@@ -76,11 +76,9 @@ def sgd(
             total += error * error
             step = lr * error
             descend(user_row, item_row, dim, keep_factors, step)
-            mean += step
             if biased:
                 user_bias[user] = keep_biases * user_bias[user] + step
                 item_bias[item] = keep_biases * item_bias[item] + step
-    global_mean[0] = mean
     return total
 
 

@@ -1,10 +1,11 @@
 """In what order an epoch of the fused trainer visits the ratings: random, and kind to the caches.
 
 Users and items are cut into ranges, so that the rows of one block (users x items) fit into the second-level cache. The
-ratings lie in memory block by block, shuffled once inside each; an epoch visits the blocks in random order, and the chunks
-of a block in random order. So memory is read in runs, nothing is gathered through a permutation, and drawing an order
-costs one random number a chunk. (Blocks as in Zhuang et al., A fast parallel SGD for matrix factorization in shared
-memory systems, RecSys 2013, where they keep threads apart.)
+ratings lie in memory block by block, shuffled once inside each. An epoch takes the user ranges in random order (the item
+ranges, if there are more items); the blocks of a range one after another in random order, so that its rows are read into the
+cache once; and the chunks of a block in random order. So memory is read in runs, nothing is gathered through a permutation,
+and drawing an order costs one random number a chunk. (Blocks as in Zhuang et al., A fast parallel SGD for matrix
+factorization in shared memory systems, RecSys 2013, where they keep threads apart.)
 """
 
 from math import ceil
@@ -13,7 +14,7 @@ import numpy as np
 
 from ddp.ratings import IndexArray, IntArray
 
-BLOCK_BYTES = 1 << 19  # rows of a block: about a second-level cache
+BLOCK_BYTES = 1 << 18  # rows of a block: half of a small second-level cache
 BLOCK_RATINGS = 1 << 10  # not so many blocks that a block has fewer ratings than this, on average
 CHUNK = 256  # ratings; smaller where there are few, so that an epoch has ...
 CHUNKS = 1 << 10  # ... about so many chunks to shuffle
@@ -28,10 +29,11 @@ def grid_size(num_users: int, num_items: int, dim: int, num_ratings: int) -> int
 
 
 def block_of(users: IntArray, items: IntArray, num_users: int, num_items: int, grid: int) -> IntArray:
-    """The block of each rating, int32 (n,): user range * grid + item range."""
-    user_range = (np.arange(num_users, dtype=np.int64) * grid // num_users).astype(np.int32)
-    item_range = (np.arange(num_items, dtype=np.int64) * grid // num_items).astype(np.int32)
-    block: IntArray = user_range[users] * np.int32(grid) + item_range[items]
+    """The block of each rating, int32 (n,): range * grid + range of the other kind, of which there are fewer rows."""
+    user_range = (np.arange(num_users, dtype=np.int64) * grid // num_users).astype(np.int32)[users]
+    item_range = (np.arange(num_items, dtype=np.int64) * grid // num_items).astype(np.int32)[items]
+    outer, inner = (user_range, item_range) if num_users >= num_items else (item_range, user_range)
+    block: IntArray = outer * np.int32(grid) + inner
     return block
 
 
@@ -62,11 +64,13 @@ class Visits:
         nth = np.arange(len(run)) - np.repeat(np.cumsum(per_run) - per_run, per_run)
         self.starts: IndexArray = begins[run] + nth * chunk
         self.stops: IndexArray = np.minimum(self.starts + chunk, ends[run])
-        self.num_blocks = grid * grid
+        self.grid = grid
         self.blocks = block[self.starts].astype(np.int64)
 
     def shuffled(self, random: np.random.Generator) -> tuple[IndexArray, IndexArray]:
         """The chunks of an epoch: where each starts and stops, in the order of the visit."""
-        rank = random.permutation(self.num_blocks)[self.blocks] if self.num_blocks > 1 else self.blocks
+        outer = random.permutation(self.grid)[:, np.newaxis]
+        inner = random.permuted(np.tile(np.arange(self.grid), (self.grid, 1)), axis=1)
+        rank = (outer * self.grid + inner).ravel()[self.blocks]
         order = np.argsort((rank << 32) | random.integers(0, 1 << 32, len(rank)))
         return self.starts[order], self.stops[order]
