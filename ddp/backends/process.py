@@ -8,7 +8,7 @@ as a handle to shared memory.) With `poll_interval_s: null` a pipe per worker ca
 import pickle
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from multiprocessing.connection import Connection
 from multiprocessing.managers import SyncManager
@@ -16,7 +16,7 @@ from multiprocessing.managers import SyncManager
 import numpy as np
 
 from ddp.backends.processes import Connect, WorkerProcesses
-from ddp.backends.store import Store, aggregate_key, drop_read, worker_key
+from ddp.backends.store import Store, aggregate_key, read_keys, worker_key
 from ddp.errors import BackendError
 from ddp.exchange import Exchange, Stopped, Update
 from ddp.messages import Message, Published
@@ -126,7 +126,9 @@ class Processes(WorkerProcesses):
                 with self._pipe_to(worker) as pipe:
                     pipe.send(round_index)
         with spans("transfer"):
-            drop_read(self.shared, self.num_workers, round_index)
+            for key in read_keys(self.num_workers, round_index):
+                with suppress(KeyError):
+                    del self.shared[key]  # not pop, which would bring the state back through the manager
 
     def stop(self) -> None:
         super().stop()

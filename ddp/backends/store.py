@@ -5,7 +5,7 @@ aggregator leaves the aggregate. (`_test_loss` holds the loss on whatever part `
 """
 
 from collections.abc import Iterator, MutableMapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any
 
 from ddp.timing import Spans
@@ -25,15 +25,13 @@ def aggregate_key(round_index: int) -> str:
     return f"agg_r{round_index}_state"
 
 
-def drop_read(store: Store, num_workers: int, round_index: int) -> None:
-    """Deletes what nobody will read again once the aggregate of `round_index` is out.
+def read_keys(num_workers: int, round_index: int) -> list[str]:
+    """What nobody will read again once the aggregate of `round_index` is out.
 
     Every worker has published this round, so each is past the aggregate of the round before.
     """
     keys = [worker_key(worker, round_index, field) for worker in range(num_workers) for field in FIELDS]
-    for key in [*keys, aggregate_key(round_index - 1)]:
-        with suppress(KeyError):
-            del store[key]  # not pop, which would bring the state back through the manager
+    return [*keys, aggregate_key(round_index - 1)]
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from ddp.backends.base import ConcurrentBackend
-from ddp.backends.store import Store, aggregate_key, drop_read, held, worker_key
+from ddp.backends.store import Store, aggregate_key, held, read_keys, worker_key
 from ddp.exchange import Exchange, Stopped, Update
 from ddp.messages import Message, Published
 from ddp.options import ThreadBackend
@@ -48,11 +48,14 @@ class ThreadExchange(Exchange):
         vector = self.slots.pop() if self.slots else np.empty_like(update.vector)
         np.copyto(vector, update.vector)
         worker, round_index = update.worker, update.round_index
+        entries = {
+            worker_key(worker, round_index, "best"): vector,
+            worker_key(worker, round_index, "rmse"): update.rmse,
+            worker_key(worker, round_index, "test_loss"): update.loss,
+            worker_key(worker, round_index, "ready"): True,
+        }
         with held(self.lock, spans):
-            self.shared[worker_key(worker, round_index, "best")] = vector
-            self.shared[worker_key(worker, round_index, "rmse")] = update.rmse
-            self.shared[worker_key(worker, round_index, "test_loss")] = update.loss
-            self.shared[worker_key(worker, round_index, "ready")] = True
+            self.shared.update(entries)
         self.tell(Published(worker=worker, round_index=round_index))
 
     def wait(self, round_index: int, timeout_s: float, spans: Spans) -> bool:
@@ -118,10 +121,11 @@ class Threads(ConcurrentBackend):
         if self.poll_interval_s is None:
             for exchange in self.exchanges:
                 exchange.news.put(round_index)
+        read = read_keys(self.num_workers, round_index)
         with held(self.lock, spans):
-            slots = [self.shared.get(worker_key(worker, round_index, "best")) for worker in range(self.num_workers)]
-            drop_read(self.shared, self.num_workers, round_index)
-        for exchange, slot in zip(self.exchanges, slots, strict=True):
+            dropped = {key: self.shared.pop(key, None) for key in read}
+        for worker, exchange in enumerate(self.exchanges):
+            slot = dropped[worker_key(worker, round_index, "best")]
             if slot is not None:
                 exchange.slots.append(slot)
 
@@ -148,18 +152,19 @@ class Threads(ConcurrentBackend):
             return bool(self.shared.get(worker_key(worker, round_index, "ready"), False))
 
     def _read_updates(self, round_index: int, spans: Spans) -> list[Update]:
-        with held(self.lock, spans):
-            return [self._read(worker, round_index) for worker in range(self.num_workers)]
-
-    def _read(self, worker: int, round_index: int) -> Update:
         """By reference: a published vector is the store's own copy, and nobody writes into it."""
-        return Update(
-            worker=worker,
-            round_index=round_index,
-            vector=self.shared[worker_key(worker, round_index, "best")],
-            rmse=self.shared[worker_key(worker, round_index, "rmse")],
-            loss=self.shared[worker_key(worker, round_index, "test_loss")],
-        )
+        with held(self.lock, spans):
+            entries = dict(self.shared)
+        return [
+            Update(
+                worker=worker,
+                round_index=round_index,
+                vector=entries[worker_key(worker, round_index, "best")],
+                rmse=entries[worker_key(worker, round_index, "rmse")],
+                loss=entries[worker_key(worker, round_index, "test_loss")],
+            )
+            for worker in range(self.num_workers)
+        ]
 
 
 def _run(job: Job, exchange: ThreadExchange, spawned_at: float) -> None:
