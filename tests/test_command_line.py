@@ -305,6 +305,35 @@ def test_a_named_sweep_is_a_multirun(home, backends):
         assert (job / f"ddp_{read_json(job)['config']['backend']['name']}_results.pkl").exists()
 
 
+# --- the server that workers are forked from ---------------------------------------------------------------
+
+SERVER_SPY = """
+from multiprocessing import forkserver
+from pathlib import Path
+from hydra.experimental.callback import Callback
+
+class Spy(Callback):
+    def on_job_end(self, config, job_return, **kwargs):
+        Path("server.txt").write_text("none" if forkserver._forkserver._forkserver_pid is None else "started")
+"""
+
+
+@pytest.mark.parametrize(
+    ("backend", "server"),
+    [
+        *((("backend=shm",), "started"), (("backend=process", "backend.start_method=forkserver"), "started")),
+        *((("backend=shm", "backend.start_method=spawn"), "none"), (("backend=thread",), "none")),
+    ],
+)
+def test_the_server_starts_before_anything_is_read(tmp_path, backend, server):
+    """Its imports run beside the main process's; here reading the ratings fails, so no worker was ever asked for."""
+    (tmp_path / "spying.py").write_text(SERVER_SPY)
+    run = train(tmp_path, "-m", *SMALL[6:], "data=csv", "data.path=nowhere.csv", *backend, SPYING)
+    assert run.returncode == 2
+    assert "no such file" in run.stderr
+    assert (tmp_path / "server.txt").read_text() == server
+
+
 # --- Ctrl-C -----------------------------------------------------------------------------------------------
 
 
