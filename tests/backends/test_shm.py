@@ -466,12 +466,15 @@ def exit_code(code):
 
 def test_the_server_is_exchanged_when_it_should_have_imported_something_else(monkeypatch, tmp_path):
     monkeypatch.setitem(PRELOAD, "one", ["ddp.metrics"])
-    monkeypatch.setitem(PRELOAD, "two", ["ddp.seeding"])
+    (tmp_path / "ours").mkdir()
+    (tmp_path / "ours" / "only_on_our_path.py").touch()
+    monkeypatch.setitem(PRELOAD, "two", ["only_on_our_path"])
     monkeypatch.delenv("PYTHONPATH", raising=False)  # the server finds our modules where we have found them
+    monkeypatch.syspath_prepend(tmp_path / "ours")
     (tmp_path / "ddp").mkdir()
     (tmp_path / "ddp" / "__init__.py").write_text("raise SystemExit('not this one')")
     monkeypatch.chdir(tmp_path)
-    loaded = "import sys; sys.exit(10 + ('ddp.metrics' in sys.modules) + 2 * ('ddp.seeding' in sys.modules))"
+    loaded = "import sys; sys.exit(10 + ('ddp.metrics' in sys.modules) + 2 * ('only_on_our_path' in sys.modules))"
     pids, codes = [], []
     for trainer in ("one", "one", "two"):
         ensure_server(trainer)
@@ -490,9 +493,9 @@ def test_a_server_that_was_killed_is_started_again(monkeypatch):
     killed = forkserver._forkserver._forkserver_pid
     os.kill(killed, signal.SIGKILL)
     os.waitid(os.P_PID, killed, os.WEXITED | os.WNOWAIT)
-    ensure_server("one")
-    assert exit_code("import sys; sys.exit(3)") == 3
+    ensure_server("one")  # and not only the first worker's start, which would give it neither our path nor its silence
     assert forkserver._forkserver._forkserver_pid != killed
+    assert exit_code("import sys; sys.exit(3)") == 3
 
 
 def test_every_trainer_says_what_the_server_is_to_import():
