@@ -29,12 +29,13 @@ import torch
 from benchmarks.measure import Figures, Row, Table, Unavailable, add_ratio, command_line, compose_config, in_turn, report
 from ddp.aggregator import aggregator_loop
 from ddp.backends import make_backend
+from ddp.combine import make_combine
 from ddp.config import Config
+from ddp.job import Job, Shard
 from ddp.messages import AggregateRound, Message, WorkerRound
 from ddp.metrics import SquaredError
 from ddp.ratings import Part
 from ddp.timing import Account
-from ddp.worker import Job, Shard
 
 SIZES = (87_000, 1_000_000, 10_000_000, 50_000_000)  # 87,000: MovieLens 100K with embedding size 32
 FLOATS_TO_MOVE = 10_000_000  # over all rounds of a measurement, about
@@ -130,11 +131,13 @@ def exchange(backend_name: str, size: int, workers: int, rounds: int) -> Figures
     options += ["trainer=fused"]  # which leaves alone what no rating refers to
     config = compose_config([*options, "model.biases=false"])
     messages: list[Message] = []
-    backend = make_backend([_job(config, worker, size) for worker in range(workers)], messages.append)
+    jobs = [_job(config, worker, size) for worker in range(workers)]
+    combine = make_combine(jobs)
+    backend = make_backend(jobs, messages.append)
     try:
         backend.load()
         backend.start()
-        loop = aggregator_loop(config, backend, [1] * workers, lambda _: (SquaredError(), SquaredError()))
+        loop = aggregator_loop(config, backend, combine, lambda _: (SquaredError(), SquaredError()))
         aggregate_rounds = [row for row, _ in loop]
     finally:
         backend.stop()

@@ -12,7 +12,7 @@ from numba import types
 from ddp.compiled import compiled
 from ddp.errors import AggregationError
 from ddp.options import Aggregation, SoftmaxAggregation
-from ddp.parameters import Vector
+from ddp.parameters import Parameters, Vector
 from ddp.ratings import IndexArray
 from ddp.simd import FLOAT_BYTES, weighted_sum
 
@@ -95,10 +95,14 @@ def weighted_mean(vectors: Sequence[Vector], weights: Weights, out: Vector | Non
         with ThreadPoolExecutor(len(ranges)) as threads:
             finite = list(threads.map(lambda bounds: mean_of_range(addresses, shares, mean, *bounds), ranges))
     if not all(finite):
-        worker = next((w for w, vector in enumerate(vectors) if not np.isfinite(vector).all()), None)
-        culprit = "the mean overflows float32" if worker is None else f"worker {worker} published a state with NaN or infinity"
-        raise AggregationError(f"{culprit}; try a smaller trainer.lr")
+        raise _not_finite(vectors)
     return mean
+
+
+def _not_finite(vectors: Sequence[Vector]) -> AggregationError:
+    worker = next((w for w, vector in enumerate(vectors) if not np.isfinite(vector).all()), None)
+    culprit = "the mean overflows float32" if worker is None else f"worker {worker} published a state with NaN or infinity"
+    return AggregationError(f"{culprit}; try a smaller trainer.lr")
 
 
 @compiled(
@@ -114,6 +118,58 @@ def mean_of_range(addresses: IndexArray, shares: Weights, mean: Vector, start: i
     """mean[start:stop] of the float32 vectors at `addresses`, without the GIL; whether all of it is finite."""
     count, offset, length = len(addresses), start * FLOAT_BYTES, stop - start
     finite: bool = weighted_sum(addresses.ctypes.data, shares.ctypes.data, count, offset, mean.ctypes.data, length)
+    return finite
+
+
+def row_weights(counts: Sequence[IndexArray], power: float) -> Weights:
+    """Each worker's weight in each row, float64 (rows, workers): counts ** power, normalised by row; 0 where it has no rating.
+
+    `counts`: per worker, its training ratings of each user (or item). power=1: as if all ratings of the row were averaged;
+    power=0: all workers that have any count the same (FedSubAvg; Ding et al., 2021). A row that nobody rated is all zeros.
+    """
+    matrix = np.ascontiguousarray(np.array(counts, np.float64).T)
+    weights: Weights = np.where(matrix > 0, matrix**power, 0.0)
+    total = weights.sum(axis=1, keepdims=True)
+    np.divide(weights, total, out=weights, where=total > 0)
+    return weights
+
+
+def mean_by_row(vectors: Sequence[Vector], users: Weights, items: Weights, before: Parameters, out: Vector) -> None:
+    """row r = sum_w weights[r, w] * (row r of worker w), the factors and bias of each user and item; into `out`.
+
+    Accumulated in float64 in worker order, so that every backend gives the same bits. Rows whose weights are all zero, and the
+    global mean, are those of `before`. Raises AggregationError, naming the first worker whose vector is not finite.
+    """
+    np.copyto(out, before.vector)
+    addresses = np.array([vector.ctypes.data for vector in vectors])
+    finite, start = True, 0
+    for name, view in before.views.items():
+        if name != "global_mean":
+            weights = users if name.startswith("user_") else items
+            finite &= mean_of_rows(addresses, weights, out, start, view.size // len(view))
+        start += view.size
+    if not finite:
+        raise _not_finite(vectors)
+
+
+@compiled(
+    types.boolean(
+        types.Array(types.int64, 1, "C"),
+        types.Array(types.float64, 2, "C"),
+        types.Array(types.float32, 1, "C"),
+        types.int64,
+        types.int64,
+    )
+)
+def mean_of_rows(addresses: IndexArray, weights: Weights, mean: Vector, start: int, width: int) -> bool:
+    """Rows of `width` floats from `start` on in `mean`, those with weights, without the GIL; whether all of it is finite."""
+    count = len(addresses)
+    finite = True
+    for row in range(weights.shape[0]):
+        share = weights[row]
+        if share.max() > 0:
+            offset = (start + row * width) * FLOAT_BYTES
+            finite &= weighted_sum(addresses.ctypes.data, share.ctypes.data, count, offset, mean.ctypes.data, width)
     return finite
 
 

@@ -4,37 +4,45 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
 
 from ddp.aggregator import aggregator_loop
 from ddp.backends import make_backend
+from ddp.combine import make_combine
 from ddp.config import Config
 from ddp.datasets import load_ratings, read_pairs
 from ddp.errors import ConfigError
+from ddp.holdout import Parts
+from ddp.job import EMPTY, Job, Shard
 from ddp.metrics import SquaredError
 from ddp.parameters import Vector, initial_vector
-from ddp.ratings import IndexArray, Part, Ratings
+from ddp.ratings import Part, Ratings
 from ddp.record import RunResult, write_result
 from ddp.run_directory import claim_run_directory
 from ddp.saved_model import save_model
 from ddp.seeding import stream
 from ddp.splits import Deal, make_split, shard_summary
+from ddp.strata import Numbering, Strata, cut, stratify
 from ddp.tracking import Everyone, Tracker
 from ddp.trainers import arrange
-from ddp.worker import Job, Shard
 
 
 @dataclass(slots=True, kw_only=True)
 class Prepared:
-    """All that is there before a worker starts. `valid`, `test`: the global parts."""
+    """All that is there before a worker starts. `valid`, `test`: the global parts.
+
+    `numbering`: that of the jobs' and parts' users and items, if it is not that of the ratings.
+    """
 
     ratings: Ratings
     deal: Deal
     jobs: list[Job]
     valid: Part
     test: Part
+    numbering: Numbering | None = None
 
 
 def run(config: Config, output_dir: Path, trackers: list[Tracker]) -> RunResult:
@@ -81,27 +89,61 @@ def prepare(config: Config) -> Prepared:
     deal = make_split(ratings, config.split, config.workers, config.seed, test_rows)
     mean = float(ratings.ratings[deal.whole.train].mean(dtype="float64"))
     vector = initial_vector(config.model, ratings.num_users, ratings.num_items, mean, config.seed)
-
-    def train_part(worker: int, rows: IndexArray) -> Part:
-        return ratings.part(arrange(config.trainer, config.model.dim, ratings, rows, stream(config.seed, "layout", worker)))
-
-    jobs = [
-        Job(
-            worker=worker,
-            config=config,
-            shard=Shard(train=train_part(worker, rows.train), valid=ratings.part(rows.valid), test=ratings.part(rows.test)),
-            num_users=ratings.num_users,
-            num_items=ratings.num_items,
-            rating_min=ratings.rating_min,
-            rating_max=ratings.rating_max,
-            vector=vector,
-        )
-        for worker, rows in enumerate(deal.shards)
-    ]
-    _check_parts(config, jobs)
-    return Prepared(
-        ratings=ratings, deal=deal, jobs=jobs, valid=ratings.part(deal.whole.valid), test=ratings.part(deal.whole.test)
+    valid, test = ratings.part(deal.whole.valid), ratings.part(deal.whole.test)
+    job = partial(
+        Job,
+        config=config,
+        num_users=ratings.num_users,
+        num_items=ratings.num_items,
+        rating_min=ratings.rating_min,
+        rating_max=ratings.rating_max,
     )
+    if config.split.name == "stratified":
+        strata, numbering = stratify(ratings, deal, config.split, config.seed)
+        vector = numbering.inward(job(worker=0, shard=EMPTY, vector=vector).make_parameters())
+        jobs = [
+            job(
+                worker=worker,
+                shard=EMPTY,
+                vector=vector,
+                strata=strata,
+                blocks=_blocks(config, ratings, strata, numbering, worker, rows),
+            )
+            for worker, rows in enumerate(deal.shards)
+        ]
+        return Prepared(
+            ratings=ratings, deal=deal, jobs=jobs, valid=numbering.part(valid), test=numbering.part(test), numbering=numbering
+        )
+    jobs = []
+    for worker, rows in enumerate(deal.shards):
+        layout = stream(config.seed, "layout", worker)
+        train = arrange(config.trainer, config.model.dim, ratings.part(rows.train), ratings.num_users, ratings.num_items, layout)
+        shard = Shard(train=train, valid=ratings.part(rows.valid), test=ratings.part(rows.test))
+        jobs.append(job(worker=worker, shard=shard, vector=vector))
+    _check_parts(config, jobs)
+    return Prepared(ratings=ratings, deal=deal, jobs=jobs, valid=valid, test=test)
+
+
+def _blocks(
+    config: Config, ratings: Ratings, strata: Strata, numbering: Numbering, worker: int, rows: Parts
+) -> tuple[Shard, ...]:
+    """A worker's ratings with each group of items (split=stratified)."""
+    layout = stream(config.seed, "layout", worker)
+    train, valid, test = (cut(numbering.part(ratings.part(part)), strata, worker) for part in (rows.train, rows.valid, rows.test))
+    num_users = _length(strata.users(worker))
+    return tuple(
+        Shard(
+            train=arrange(config.trainer, config.model.dim, train[group], num_users, _length(strata.items(group)), layout),
+            valid=valid[group],
+            test=test[group],
+        )
+        for group in range(strata.num_workers)
+    )
+
+
+def _length(numbers: slice) -> int:
+    length: int = numbers.stop - numbers.start
+    return length
 
 
 def _check_parts(config: Config, jobs: list[Job]) -> None:
@@ -131,7 +173,7 @@ def train(prepared: Prepared, tracker: Tracker, result: RunResult) -> Vector:
         aggregated.vector[:] = vector
         return job.evaluate(aggregated, prepared.valid), job.evaluate(aggregated, prepared.test)
 
-    num_ratings = [len(job.shard.train) for job in prepared.jobs]
+    combine = make_combine(prepared.jobs)
     backend = make_backend(prepared.jobs, tracker.listen)
     vector = prepared.jobs[0].vector
     with _torch_threads(config.torch_threads):
@@ -142,13 +184,13 @@ def train(prepared: Prepared, tracker: Tracker, result: RunResult) -> Vector:
             with _stage(result, "start"):
                 backend.start()
             with _stage(result, "train"):
-                for row, aggregate in aggregator_loop(config, backend, num_ratings, evaluate_global):
+                for row, aggregate in aggregator_loop(config, backend, combine, evaluate_global):
                     vector = aggregate
                     tracker.aggregate_round(row)
         finally:
             with _stage(result, "stop"):
                 backend.stop()
-    return vector
+    return vector if prepared.numbering is None else prepared.numbering.outward(job.parameters(vector))
 
 
 @contextmanager

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ddp.parameters import Parameters, Vector
+from ddp.parameters import Parameters, Rows, Vector
 
 EVALUATION_CHUNK = 1 << 18  # ratings predicted at a time: bounds the temporaries at dim 256 to 2 x 256 MiB
 
@@ -22,22 +22,26 @@ class CollabFiltering(nn.Module):
     global_mean: Tensor
 
     def __init__(self, num_users: int, num_items: int, dim: int, *, biases: bool = True, vector: Vector | None = None) -> None:
-        super().__init__()
         parameters = Parameters(num_users, num_items, dim, biases=biases, vector=vector)
+        self._read(parameters)
         self.vector = parameters.vector
-        *learned, (_, mean) = parameters.views.items()
+
+    @classmethod
+    def over(cls, rows: Rows) -> "CollabFiltering":
+        """The module whose parameters are those of `rows`; it has no vector of its own."""
+        module = cls.__new__(cls)
+        module._read(rows)
+        return module
+
+    def _read(self, rows: Rows) -> None:
+        super().__init__()
+        *learned, (_, mean) = rows.views.items()
         self.register_buffer("global_mean", torch.from_numpy(mean))
         for name, view in learned:
             # A Parameter made from a view shares its storage and is still a leaf, so any torch optimiser writes
             # straight into the vector.
             self.register_parameter(name, nn.Parameter(torch.from_numpy(view)))
-        self.biases = biases
-
-    @classmethod
-    def over(cls, parameters: Parameters) -> "CollabFiltering":
-        """The module whose state is that of `parameters`."""
-        sizes = (parameters.num_users, parameters.num_items, parameters.dim)
-        return cls(*sizes, biases=parameters.biases, vector=parameters.vector)
+        self.biases = rows.biases
 
     def forward(self, users: Tensor, items: Tensor) -> Tensor:
         """Predictions, float32 (n,), not clipped, for int32 or int64 `users` and `items` (n,)."""

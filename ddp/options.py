@@ -12,6 +12,7 @@ from ddp.errors import ConfigError
 
 HOLDOUTS = ("random", "user", "time", "files")
 OPTIMIZERS = ("adam", "sgd")
+OUTER = ("none", "momentum", "nesterov", "adam")
 START_METHODS = ("spawn", "forkserver")
 DUPLICATES = ("error", "last", "mean")
 
@@ -277,7 +278,21 @@ class FusedTrainer:
 
 @dataclass(slots=True, kw_only=True)
 class Aggregation:
+    """`outer`: what is done with the change that the mean makes; `outer_*`: see ddp/outer.py, which of them it reads."""
+
     name: str
+    outer: str
+    outer_lr: float
+    outer_beta1: float
+    outer_beta2: float
+    outer_tau: float
+
+    def __post_init__(self) -> None:
+        one_of("aggregation.outer", self.outer, OUTER)
+        number("aggregation.outer_lr", self.outer_lr, above=0)
+        number("aggregation.outer_beta1", self.outer_beta1, least=0, below=1)
+        number("aggregation.outer_beta2", self.outer_beta2, least=0, below=1)
+        number("aggregation.outer_tau", self.outer_tau, above=0)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -288,7 +303,19 @@ class SoftmaxAggregation(Aggregation):
     temperature: float
 
     def __post_init__(self) -> None:
+        Aggregation.__post_init__(self)
         number("aggregation.temperature", self.temperature, above=0)
+
+
+@dataclass(slots=True, kw_only=True)
+class RowsAggregation(Aggregation):
+    """`power`: a worker counts in a row by its number of ratings there to this power."""
+
+    power: float
+
+    def __post_init__(self) -> None:
+        Aggregation.__post_init__(self)
+        number("aggregation.power", self.power, least=0)
 
 
 Backend = SerialBackend | ThreadBackend | ProcessBackend | ShmBackend
@@ -303,11 +330,12 @@ OPTIONS: dict[str, dict[str, type]] = {
         "csv": CsvData,
         "synthetic": SyntheticData,
     },
-    "split": {**dict.fromkeys(("iid", "user", "item", "time", "files"), Split), "dirichlet": DirichletSplit},
+    "split": {**dict.fromkeys(("iid", "user", "item", "time", "files", "stratified"), Split), "dirichlet": DirichletSplit},
     "model": dict.fromkeys(("tiny", "small", "medium", "large"), Model),
     "trainer": {"autograd": AutogradTrainer, "fused": FusedTrainer},
     "aggregation": {
         **dict.fromkeys(("uniform", "samples", "inverse_loss"), Aggregation),
         "softmax_loss": SoftmaxAggregation,
+        "rows": RowsAggregation,
     },
 }

@@ -23,8 +23,23 @@ def parameter_shapes(num_users: int, num_items: int, dim: int, biases: bool) -> 
     return shapes | {"global_mean": (1,)}
 
 
-class Parameters:
-    """`vector` (float32, flat) is all of the state; `views` (name -> array) and the sizes say how it is read.
+class Rows:
+    """The parameters of some users and items: `views` (name -> array), each a view of a `Parameters`' vector."""
+
+    def __init__(self, views: dict[str, Vector]) -> None:
+        self.views = views
+        self.num_users, self.dim = views["user_factors"].shape
+        self.num_items = len(views["item_factors"])
+        self.biases = "user_bias" in views
+
+    def block(self, users: slice, items: slice) -> "Rows":
+        """Those of a range of the users and a range of the items, in which they are counted from 0."""
+        ranges = {"user_factors": users, "user_bias": users, "item_factors": items, "item_bias": items}
+        return Rows({name: view[ranges.get(name, slice(None))] for name, view in self.views.items()})
+
+
+class Parameters(Rows):
+    """`vector` (float32, flat) is all of the state; the views say how it is read.
 
     A given `vector` is used as it is, not copied; without one the parameters start at zero.
     """
@@ -32,15 +47,19 @@ class Parameters:
     def __init__(self, num_users: int, num_items: int, dim: int, *, biases: bool = True, vector: Vector | None = None) -> None:
         shapes = parameter_shapes(num_users, num_items, dim, biases)
         length = sum(prod(shape) for shape in shapes.values())
-        self.num_users, self.num_items, self.dim, self.biases = num_users, num_items, dim, biases
         self.vector: Vector = np.zeros(length, np.float32) if vector is None else vector
         if self.vector.shape != (length,) or self.vector.dtype != np.float32:
             raise ValueError(f"expected a float32 vector of length {length}, got {self.vector.dtype} {self.vector.shape}")
-        self.views: dict[str, Vector] = {}
+        views: dict[str, Vector] = {}
         start = 0
         for name, shape in shapes.items():
-            self.views[name] = self.vector[start : start + prod(shape)].reshape(shape)
+            views[name] = self.vector[start : start + prod(shape)].reshape(shape)
             start += prod(shape)
+        super().__init__(views)
+
+    def like(self) -> "Parameters":
+        """Others of the same sizes, at zero."""
+        return Parameters(self.num_users, self.num_items, self.dim, biases=self.biases)
 
 
 def initial_vector(model: options.Model, num_users: int, num_items: int, global_mean: float, seed: int) -> Vector:

@@ -14,7 +14,8 @@ def stream(seed: int, name: str, *keys: int) -> np.random.Generator:
 
     Names in use: "data" with 0, 1, 2 (synthetic: truth, pairs, noise), "holdout", "shards", "init" (first model),
     "layout" with worker (in what order its ratings lie in memory),
-    "order" with (worker, round) (in what order a worker visits its ratings).
+    "order" with (worker, round) (in what order a worker visits its ratings), "items" (groups of split=stratified) and "turns"
+    with epoch (how they go round).
     """
     spawn_key = (zlib.crc32(name.encode()), *keys)
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=spawn_key))

@@ -93,19 +93,19 @@ def _deal_iid(ratings: Ratings, whole: Parts, split: Split, workers: int, rng: n
 
 def _deal_users(ratings: Ratings, whole: Parts, split: Split, workers: int, rng: np.random.Generator) -> IntArray:
     loads = np.bincount(ratings.users[whole.train], minlength=ratings.num_users)
-    return _balance(loads, "user", workers, rng)[ratings.users]
+    return balance(loads, "user", split, workers, rng)[ratings.users]
 
 
 def _deal_items(ratings: Ratings, whole: Parts, split: Split, workers: int, rng: np.random.Generator) -> IntArray:
     loads = np.bincount(ratings.items[whole.train], minlength=ratings.num_items)
-    return _balance(loads, "item", workers, rng)[ratings.items]
+    return balance(loads, "item", split, workers, rng)[ratings.items]
 
 
-def _balance(loads: IndexArray, kind: str, workers: int, rng: np.random.Generator) -> IntArray:
+def balance(loads: IndexArray, kind: str, split: Split, workers: int, rng: np.random.Generator) -> IntArray:
     """The worker of each user (item): largest load first, to the worker with the least so far; no load, in turn."""
     num_loaded = int(np.count_nonzero(loads))
     if num_loaded < workers:
-        reason = f"split={kind} deals whole {kind}s, and only {num_loaded} {kind}s have training ratings"
+        reason = f"split={split.name} deals whole {kind}s, and only {num_loaded} {kind}s have training ratings"
         raise ConfigError("workers", workers, f"{reason}: use at most {num_loaded} workers, or split=iid")
     shuffled = rng.permutation(len(loads))
     order = shuffled[np.argsort(-loads[shuffled], kind="stable")]
@@ -179,6 +179,7 @@ def _deal_files(ratings: Ratings, whole: Parts, split: Split, workers: int, rng:
 DEALERS: dict[str, Callable[[Ratings, Parts, Split, int, np.random.Generator], IntArray]] = {
     "iid": _deal_iid,
     "user": _deal_users,
+    "stratified": _deal_users,  # the items go round: ddp/strata.py
     "item": _deal_items,
     "time": _deal_time,
     "dirichlet": _deal_dirichlet,

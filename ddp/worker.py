@@ -3,54 +3,20 @@
 import math
 import time
 import traceback
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Generator, Iterator
+from dataclasses import replace
 
 import numpy as np
 
 from ddp import seeding
-from ddp.config import Config
 from ddp.errors import WorkerError
 from ddp.exchange import Exchange, Stopped, Update
+from ddp.job import Job
 from ddp.memory import peak_rss_bytes
 from ddp.messages import EpochDone, Failed, Finished, Started, WorkerRound
-from ddp.metrics import SquaredError
-from ddp.parameters import Parameters, Vector
-from ddp.ratings import Part
+from ddp.stratified import StratifiedWorker
 from ddp.timing import Spans
-from ddp.trainers import evaluate, make_trainer
-
-
-@dataclass(slots=True, kw_only=True)
-class Shard:
-    """A worker's own ratings."""
-
-    train: Part
-    valid: Part
-    test: Part
-
-
-@dataclass(slots=True, kw_only=True)
-class Job:
-    """All that a worker is given. `vector`: the state to start from, not to be changed; the scale clips predictions."""
-
-    worker: int
-    config: Config
-    shard: Shard
-    num_users: int
-    num_items: int
-    rating_min: float
-    rating_max: float
-    vector: Vector
-
-    def make_parameters(self) -> Parameters:
-        """A copy of the state to start from."""
-        options = self.config.model
-        return Parameters(self.num_users, self.num_items, options.dim, biases=options.biases, vector=self.vector.copy())
-
-    def evaluate(self, parameters: Parameters, part: Part) -> SquaredError:
-        """The squared error on a part, predictions clipped to the scale."""
-        return evaluate(self.config.trainer, parameters, part, self.rating_min, self.rating_max)
+from ddp.trainers import make_trainer
 
 
 class Worker:
@@ -63,6 +29,19 @@ class Worker:
         self.live = job.make_parameters()
         self.best = job.make_parameters()
         self.trainer = make_trainer(job.config.trainer, self.live, job.shard.train)
+
+    def round(self, round_index: int) -> Generator[None, None, WorkerRound]:
+        """Trains, publishes, and takes over the aggregate if it comes in time. Yields before it waits for the others."""
+        row = self.train_round(round_index)
+        with self.spans("publish"):
+            self.exchange.publish(self.update(row), self.spans)
+        with self.spans("wait"):
+            yield
+            received = self.exchange.wait(round_index, self.job.config.agg_timeout, self.spans)
+        if received:
+            with self.spans("receive"):
+                self.exchange.receive_into(self.live.vector, round_index, self.spans)
+        return replace(row, aggregate_received=received)
 
     def train_round(self, round_index: int) -> WorkerRound:
         """`local_epochs` epochs; afterwards `self.best` holds the state with the lowest RMSE on the `select_on` part."""
@@ -110,27 +89,18 @@ class Worker:
 
 
 def worker_loop(job: Job, exchange: Exchange, spawned_at: float) -> Iterator[None]:
-    """The document's `worker_proc`. Yields where a worker waits for its aggregate, so that `serial` can run the others.
+    """The document's `worker_proc`. Yields where a worker waits for others, so that `serial` can run the others.
 
     `spawned_at`: `time.time()` when the parent began to start this worker (the one clock that processes share everywhere).
     """
     round_index = None
     try:
-        worker = Worker(job, exchange)
-        config, spans = job.config, worker.spans
+        worker = Worker(job, exchange) if job.strata is None else StratifiedWorker(job, job.strata, exchange)
         exchange.tell(Started(worker=job.worker, startup_s=time.time() - spawned_at))
-        spans.take()  # the rounds' account begins after the start-up
-        for round_index in range(config.rounds):
-            row = worker.train_round(round_index)
-            with spans("publish"):
-                exchange.publish(worker.update(row), spans)
-            with spans("wait"):
-                yield
-                received = exchange.wait(round_index, config.agg_timeout, spans)
-            if received:
-                with spans("receive"):
-                    exchange.receive_into(worker.live.vector, round_index, spans)
-            exchange.tell(replace(row, aggregate_received=received, account=spans.take()))
+        worker.spans.take()  # the rounds' account begins after the start-up
+        for round_index in range(job.config.rounds):
+            row = yield from worker.round(round_index)
+            exchange.tell(replace(row, account=worker.spans.take()))
         exchange.tell(Finished(worker=job.worker, peak_rss_bytes=peak_rss_bytes()))
     except (Stopped, KeyboardInterrupt, GeneratorExit):
         raise

@@ -23,7 +23,7 @@ HELPERS = ("multiprocessing.resource_tracker", "multiprocessing.forkserver")  # 
 
 SMALL = (
     *("data=synthetic", "data.num_users=60", "data.num_items=40", "data.num_ratings=1200", "data.popularity=0.3"),
-    *("model=tiny", "workers=3", "rounds=2", "local_epochs=2"),
+    *("split=iid", "aggregation=inverse_loss", "model=tiny", "workers=3", "rounds=2", "local_epochs=2"),
     *("display=none", "tensorboard=false", "agg_timeout=100", "round_timeout=100"),
 )
 
@@ -206,14 +206,15 @@ class Driven:
 
     def run(self):
         from ddp.aggregator import aggregator_loop
+        from ddp.combine import make_combine
 
-        num_ratings = [len(job.shard.train) for job in self.jobs]
+        combine = make_combine(self.jobs)
         backend = self.backend
         self._watch(backend, "gather")
         self._watch(backend, "broadcast")
         try:
             backend.start()
-            for row, vector in aggregator_loop(self.config, backend, num_ratings, self.evaluate):
+            for row, vector in aggregator_loop(self.config, backend, combine, self.evaluate):
                 self.vectors.append(vector.copy())
                 self.history.aggregate_round(row)
             self.look("finish", self.config.rounds - 1, backend)

@@ -2,12 +2,14 @@
 
 import math
 import threading
+from functools import partial
 
 import numpy as np
 import pytest
 
-from ddp.aggregator import aggregate, aggregator_loop
+from ddp.aggregator import aggregator_loop
 from ddp.backends import make_backend
+from ddp.combine import make_combine, mean_by_worker
 from ddp.errors import AggregationError
 from ddp.exchange import Update
 from ddp.experiment import prepare
@@ -30,32 +32,40 @@ def updates_of(*vectors, losses=(1.0, 1.0, 1.0), round_index=4):
     ("name", "expected"),
     [("uniform", (1 / 3, 1 / 3, 1 / 3)), ("samples", (0.1, 0.3, 0.6)), ("inverse_loss", (4 / 7, 2 / 7, 1 / 7))],
 )
-def test_aggregate_weighs_as_configured(make_config, name, expected):
+def test_workers_count_as_configured(make_config, name, expected):
     vectors = [[1, 0], [0, 1], [2, 2]]
-    mean, weights = aggregate(
-        make_config(f"aggregation={name}"),
-        updates_of(*vectors, losses=(1, 2, 4)),
-        (10, 30, 60),
-        np.empty(len(vectors[0]), np.float32),
-    )
+    out = np.empty(2, np.float32)
+    options = make_config(f"aggregation={name}").aggregation
+    weights = mean_by_worker(options, (10, 30, 60), updates_of(*vectors, losses=(1, 2, 4)), out)
     assert weights == pytest.approx(expected)
-    assert mean == pytest.approx(np.array(expected) @ np.array(vectors, float))
-    assert mean.dtype == np.float32
+    assert out == pytest.approx(np.array(expected) @ np.array(vectors, float))
+
+
+class Gathers:
+    """A backend that has these updates, and wants no aggregate."""
+
+    def __init__(self, updates):
+        self.updates = updates
+
+    def gather(self, *_):
+        return self.updates
+
+    def room(self):
+        return np.empty(2, np.float32)
 
 
 def test_what_cannot_be_averaged_is_refused_by_worker_and_round(make_config):
-    out = np.empty(2, np.float32)
-    with pytest.raises(AggregationError, match=r"^round 4: worker 1 published a state with NaN"):
-        aggregate(make_config("aggregation=uniform"), updates_of([1, 2], [math.nan, 1]), (1, 1), out)
-    with pytest.raises(AggregationError, match=r"^round 4: worker 1 has weight 0\.0 under aggregation=inverse_loss"):
-        aggregate(
-            make_config("aggregation=inverse_loss"),
-            updates_of([1, 2], [2, 1], losses=(1, math.inf)),
-            (1, 1),
-            np.empty(2, np.float32),
-        )
-    with pytest.raises(AggregationError, match=r"^round 4: cannot average vectors of shapes"):
-        aggregate(make_config("aggregation=uniform"), updates_of([1, 2], [2, 1, 3]), (1, 1), out)
+    def refused(options, *vectors, losses=(1, 1)):
+        config = make_config(*options)
+        combine = partial(mean_by_worker, config.aggregation, (1, 1))
+        with pytest.raises(AggregationError) as caught:
+            next(aggregator_loop(config, Gathers(updates_of(*vectors, losses=losses)), combine, None))
+        return str(caught.value)
+
+    assert refused(["aggregation=uniform"], [1, 2], [math.nan, 1]).startswith("round 0: worker 1 published a state with NaN")
+    told = refused(["aggregation=inverse_loss"], [1, 2], [2, 1], losses=(1, math.inf))
+    assert told.startswith("round 0: worker 1 has weight 0.0 under aggregation=inverse_loss")
+    assert refused(["aggregation=uniform"], [1, 2], [2, 1, 3]).startswith("round 0: cannot average vectors of shapes")
 
 
 @pytest.mark.parametrize("backend", IN_PROCESS)
@@ -148,7 +158,7 @@ def test_finish_waits_for_rows_that_are_still_on_their_way(make_config):
         exchange.receive_into = after(release, exchange.receive_into)
     try:
         backend.start()
-        loop = aggregator_loop(config, backend, [1, 1, 1], lambda vector: (SquaredError(1, 1), SquaredError(1, 1)))
+        loop = aggregator_loop(config, backend, make_combine(prepared.jobs), lambda vector: (SquaredError(1, 1), SquaredError(1, 1)))
         next(loop)
         assert rows == []
         release.set()

@@ -7,9 +7,9 @@ from ddp.backends.process import Processes
 from ddp.backends.serial import Serial
 from ddp.backends.shm import SharedMemory
 from ddp.backends.thread import Threads
+from ddp.job import Job
 from ddp.messages import Message
 from ddp.options import ProcessBackend, ShmBackend, ThreadBackend
-from ddp.worker import Job
 
 
 def make_backend(jobs: Sequence[Job], listen: Callable[[Message], None]) -> Backend:

@@ -12,11 +12,11 @@ import numpy as np
 
 from ddp.errors import WorkerError
 from ddp.exchange import Update
+from ddp.job import Job
 from ddp.messages import Failed, Finished, Message, Published
 from ddp.parameters import Vector
 from ddp.timing import Spans
 from ddp.trainers import warm_up
-from ddp.worker import Job
 
 
 class Backend(ABC):
@@ -29,6 +29,7 @@ class Backend(ABC):
         self.jobs = jobs
         self.listen = listen
         self.num_workers = len(jobs)
+        self.hands_rows_on = jobs[0].strata is not None  # workers do, to each other: no worker waits for an aggregate
         self._room: Vector | None = None
 
     def load(self) -> None:
@@ -43,10 +44,10 @@ class Backend(ABC):
     def gather(self, round_index: int, timeout_s: float, spans: Spans) -> list[Update]:
         """Waits for every worker's update of the round; in worker order. Raises WorkerError for a late or failed worker."""
 
-    def room(self, length: int) -> Vector:
-        """Where the aggregate, float32 (length,), may be written: no worker reads the one before it any more."""
+    def room(self) -> Vector:
+        """Where the aggregate may be written: no worker reads the one before it any more."""
         if self._room is None:
-            self._room = np.empty(length, np.float32)
+            self._room = np.empty_like(self.jobs[0].vector)
         return self._room
 
     @abstractmethod

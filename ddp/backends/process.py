@@ -15,16 +15,17 @@ from multiprocessing.managers import SyncManager
 
 import numpy as np
 
-from ddp.backends.processes import Connect, WorkerProcesses
-from ddp.backends.store import Store, aggregate_key, read_keys, worker_key
+from ddp.backends.processes import Connect, TurnPipes, WorkerProcesses
+from ddp.backends.store import Store, aggregate_key, read_keys, turn_key, worker_key
 from ddp.errors import BackendError
-from ddp.exchange import Exchange, Stopped, Update
+from ddp.exchange import Exchange, Stopped, Turns, Update
+from ddp.job import Job
 from ddp.messages import Message, Published
 from ddp.options import ProcessBackend
 from ddp.parameters import Vector
 from ddp.parent import end_with_parent
+from ddp.strata import unpack
 from ddp.timing import Spans
-from ddp.worker import Job
 
 
 def _send(store: Store, key: str, vector: Vector, spans: Spans) -> None:
@@ -47,9 +48,14 @@ def _fetch(store: Store, key: str, spans: Spans) -> Vector:
 class ProcessExchange(Exchange):
     """A worker's end: a proxy of the manager's dict, and a pipe for messages out and news in."""
 
-    def __init__(self, shared: Store, pipe: Connection, poll_interval_s: float | None) -> None:
+    def __init__(
+        self, worker: int, shared: Store, pipe: Connection, turn_pipes: TurnPipes, poll_interval_s: float | None
+    ) -> None:
+        self.worker = worker
         self.shared = shared
         self.pipe = pipe
+        self.turn_pipes = turn_pipes
+        self.turns = Turns(turn_pipes.next_turn)
         self.poll_interval_s = poll_interval_s
 
     def publish(self, update: Update, spans: Spans) -> None:
@@ -81,6 +87,20 @@ class ProcessExchange(Exchange):
 
     def receive_into(self, out: Vector, round_index: int, spans: Spans) -> None:
         np.copyto(out, _fetch(self.shared, aggregate_key(round_index), spans))
+
+    def hand_on(self, worker: int, turn: int, rows: Sequence[Vector], spans: Spans) -> None:
+        vector = np.concatenate([array.ravel() for array in rows])
+        _send(self.shared, turn_key(worker, turn), vector, spans)
+        self.turn_pipes.tell(worker, turn)
+
+    def take(self, turn: int, rows: Sequence[Vector], timeout_s: float, spans: Spans) -> bool:
+        if not self.turns.wait(turn, timeout_s):
+            return False
+        key = turn_key(self.worker, turn)
+        unpack(_fetch(self.shared, key, spans), rows)
+        with spans("transfer"):
+            del self.shared[key]
+        return True
 
     def tell(self, message: Message) -> None:
         try:
@@ -120,8 +140,9 @@ class Processes(WorkerProcesses):
             self._broadcast(round_index, vector, spans)
 
     def _broadcast(self, round_index: int, vector: Vector, spans: Spans) -> None:
-        _send(self.shared, aggregate_key(round_index), vector, spans)
-        if self.poll_interval_s is None:
+        if not self.hands_rows_on:
+            _send(self.shared, aggregate_key(round_index), vector, spans)
+        if self.poll_interval_s is None and not self.hands_rows_on:
             for worker in range(self.num_workers):
                 with self._pipe_to(worker) as pipe:
                     pipe.send(round_index)
@@ -159,7 +180,7 @@ def _manager_alive(round_index: int) -> Iterator[None]:
         raise BackendError(f"round {round_index}: the manager's process died ({type(error).__name__})") from error
 
 
-def _connect(shared: Store, poll_interval_s: float | None, pipe: Connection) -> tuple[Job, Exchange]:
+def _connect(shared: Store, poll_interval_s: float | None, pipe: Connection, turns: TurnPipes) -> tuple[Job, Exchange]:
     """In the worker: its job, and its end of the exchange."""
     job: Job = pipe.recv()
-    return job, ProcessExchange(shared, pipe, poll_interval_s)
+    return job, ProcessExchange(job.worker, shared, pipe, turns, poll_interval_s)

@@ -7,10 +7,11 @@ import numpy as np
 
 from ddp.backends.base import Backend
 from ddp.exchange import Exchange, Update
+from ddp.job import Job
 from ddp.messages import Message
 from ddp.parameters import Vector
 from ddp.timing import Spans
-from ddp.worker import Job, worker_loop
+from ddp.worker import worker_loop
 
 
 class SerialExchange(Exchange):
@@ -29,17 +30,29 @@ class SerialExchange(Exchange):
     def receive_into(self, out: Vector, round_index: int, spans: Spans) -> None:
         np.copyto(out, self.backend.aggregate)
 
+    def common(self, vector: Vector) -> Vector:
+        if self.backend.common is None:
+            self.backend.common = vector.copy()
+        return self.backend.common
+
+    def hand_on(self, worker: int, turn: int, rows: Sequence[Vector], spans: Spans) -> None:
+        """Nothing to do: everybody has had its turn before anybody has the next."""
+
+    def take(self, turn: int, rows: Sequence[Vector], timeout_s: float, spans: Spans) -> bool:
+        return True
+
     def tell(self, message: Message) -> None:
         self.backend.listen(message)
 
 
 class Serial(Backend):
-    """Runs each worker up to the point where it waits for the aggregate."""
+    """Runs each worker up to the point where it waits for others, in turn."""
 
     def __init__(self, jobs: Sequence[Job], listen: Callable[[Message], None]) -> None:
         super().__init__(jobs, listen)
         self.updates: dict[int, Update] = {}
         self.aggregate: Vector
+        self.common: Vector | None = None  # with split=stratified: what all workers train in
         self._loops: dict[int, Iterator[None]] = {}
 
     def start(self) -> None:
@@ -47,7 +60,8 @@ class Serial(Backend):
 
     def gather(self, round_index: int, timeout_s: float, spans: Spans) -> list[Update]:
         with spans("wait"):
-            self._give_turns()
+            while len(self.updates) < self.num_workers:
+                self._give_turns()
         with spans("gather"):
             return [self.updates.pop(worker) for worker in range(self.num_workers)]
 
@@ -55,7 +69,7 @@ class Serial(Backend):
         self.aggregate = vector
 
     def finish(self, timeout_s: float) -> None:
-        self._give_turns()
+        self._give_turns()  # the last row is told after the last aggregate
 
     def stop(self) -> None:
         self._loops.clear()

@@ -18,17 +18,16 @@ from typing import Any
 
 import numpy as np
 
-from ddp.backends.processes import Connect, WorkerProcesses
+from ddp.backends.processes import Connect, TurnPipes, WorkerProcesses
 from ddp.errors import BackendError
-from ddp.exchange import Exchange, Stopped, Update
+from ddp.exchange import Exchange, Stopped, Turns, Update
+from ddp.job import EMPTY, Job
 from ddp.messages import EpochDone, Message, Published, Started, WorkerRound
 from ddp.metrics import SquaredError
 from ddp.options import ShmBackend
 from ddp.parameters import Vector
-from ddp.ratings import Part
 from ddp.segment import Array, Layout, Place, Segment, default_directory
 from ddp.timing import WORKER_PHASES, Account, Spans
-from ddp.worker import Job, Shard
 
 # What the vector in a slot is; `num_rounds` (its round + 1) is written last.
 RECORD = np.dtype([("rmse", "f8"), ("loss", "f8"), ("num_rounds", "i8")])
@@ -49,8 +48,6 @@ EPOCH, PUBLISHED, ROW_WRITTEN = b"e", b"p", b"r"
 PICKLED = b"\x80"  # how every pickle begins: Asking, Started, Finished and Failed, once a run
 NEWS = struct.Struct("=q")  # to a worker: the round whose aggregate is out
 
-NOTHING = Part(users=np.empty(0, np.int32), items=np.empty(0, np.int32), ratings=np.empty(0, np.float32))
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slot:
@@ -63,23 +60,30 @@ class Slot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """Where things lie in the segment. `num_rounds`: how many aggregates have been in `aggregate`."""
+    """Where things lie in the segment. `num_rounds`: how many aggregates have been in `aggregate`;
+    `common`: what all workers train in, with split=stratified."""
 
     path: Path
     size: int
     slots: tuple[Slot, ...]
     aggregate: Place
     num_rounds: Place
+    common: Place | None
 
 
 class ShmExchange(Exchange):
     """A worker's end: views of its slot and of the aggregate, and a pipe for bells."""
 
-    def __init__(self, pipe: Connection, segment: Segment, plan: Plan, worker: int, round_timeout_s: float) -> None:
+    def __init__(
+        self, pipe: Connection, turn_pipes: TurnPipes, segment: Segment, plan: Plan, worker: int, round_timeout_s: float
+    ) -> None:
         slot = plan.slots[worker]
         self.pipe = pipe
         self.vector, self.record, self.rows = (segment.view(place) for place in (slot.vector, slot.record, slot.rows))
         self.aggregate, self.num_rounds = segment.view(plan.aggregate), segment.view(plan.num_rounds)
+        self._common = None if plan.common is None else segment.view(plan.common)
+        self.turn_pipes = turn_pipes
+        self.turns = Turns(turn_pipes.next_turn)
         self.round_timeout_s = round_timeout_s
         self._published = -1  # the last round that we published ...
         self._heard = -1  # ... and the last whose aggregate we know to be out
@@ -113,6 +117,16 @@ class ShmExchange(Exchange):
     def receive_into(self, out: Vector, round_index: int, spans: Spans) -> None:
         _check_round("the aggregate", self.num_rounds, round_index)
         np.copyto(out, self.aggregate)
+
+    def common(self, vector: Vector) -> Vector:
+        assert self._common is not None
+        return self._common
+
+    def hand_on(self, worker: int, turn: int, rows: Sequence[Vector], spans: Spans) -> None:
+        self.turn_pipes.tell(worker, turn)
+
+    def take(self, turn: int, rows: Sequence[Vector], timeout_s: float, spans: Spans) -> bool:
+        return self.turns.wait(turn, timeout_s)
 
     def tell(self, message: Message) -> None:
         try:
@@ -148,17 +162,26 @@ class SharedMemory(WorkerProcesses):
         movers = [_Mover(job, layout, places) for job in self.jobs]
         length = len(self.jobs[0].vector)
         slots = tuple(
-            Slot(vector=layout.place((length,), np.float32), record=layout.place((1,), RECORD), rows=layout.place((ROWS,), ROW))
-            for _ in self.jobs
+            Slot(
+                vector=layout.place((job.update_length,), np.float32),
+                record=layout.place((1,), RECORD),
+                rows=layout.place((ROWS,), ROW),
+            )
+            for job in self.jobs
         )
         aggregate, num_rounds = layout.place((length,), np.float32), layout.place((1,), np.int64)
+        common = None if self.jobs[0].strata is None else layout.place((length,), np.float32)
         self.segment = Segment.create(layout.size, self.directory)
-        self._plan = Plan(path=self.segment.path, size=layout.size, slots=slots, aggregate=aggregate, num_rounds=num_rounds)
+        self._plan = Plan(
+            path=self.segment.path, size=layout.size, slots=slots, aggregate=aggregate, num_rounds=num_rounds, common=common
+        )
+        if common is not None:
+            np.copyto(self.segment.view(common), self.jobs[0].vector)
         for job, mover in zip(self.jobs, movers, strict=True):
             for place, array in mover.moves:
                 np.copyto(self.segment.view(place), array)
             mover.moves.clear()
-            job.shard = Shard(train=NOTHING, valid=NOTHING, test=NOTHING)
+            job.shard, job.blocks = EMPTY, ()
             self._pickled.append(mover.pickled)
         return _connect
 
@@ -195,7 +218,7 @@ class SharedMemory(WorkerProcesses):
         rmse, loss = float(record["rmse"][0]), float(record["loss"][0])
         return Update(worker=worker, round_index=round_index, vector=segment.view(slot.vector), rmse=rmse, loss=loss)
 
-    def room(self, length: int) -> Vector:
+    def room(self) -> Vector:
         """The aggregate's place in the segment: the aggregator averages into it."""
         return self._live_segment().view(self._plan.aggregate)
 
@@ -222,7 +245,7 @@ class SharedMemory(WorkerProcesses):
         return self.segment
 
 
-def _connect(pipe: Connection) -> tuple[Job, Exchange]:
+def _connect(pipe: Connection, turns: TurnPipes) -> tuple[Job, Exchange]:
     """In the worker: its job, whose arrays lie in the segment, and its end of the exchange.
 
     The arrays can be written to, though nobody does: torch warns of one that cannot, and numba compiles another kernel for it.
@@ -230,7 +253,7 @@ def _connect(pipe: Connection) -> tuple[Job, Exchange]:
     plan, pickled = pipe.recv()
     segment = Segment.attach(plan.path, plan.size)
     job = _Finder(pickled, segment).load()
-    return job, ShmExchange(pipe, segment, plan, job.worker, job.config.round_timeout)
+    return job, ShmExchange(pipe, turns, segment, plan, job.worker, job.config.round_timeout)
 
 
 class _Mover(pickle.Pickler):

@@ -25,6 +25,11 @@ def aggregate_key(round_index: int) -> str:
     return f"agg_r{round_index}_state"
 
 
+def turn_key(worker: int, turn: int) -> str:
+    """The key of the rows that a worker needs for a turn (split=stratified, which the document does not know)."""
+    return f"w{worker}_t{turn}_items"
+
+
 def read_keys(num_workers: int, round_index: int) -> list[str]:
     """What nobody will read again once the aggregate of `round_index` is out.
 

@@ -9,38 +9,35 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 
 from ddp.backends.base import ConcurrentBackend
 from ddp.backends.store import Store, aggregate_key, held, read_keys, worker_key
-from ddp.exchange import Exchange, Stopped, Update
+from ddp.exchange import Exchange, Stopped, Turns, Update
+from ddp.job import Job
 from ddp.messages import Message, Published
 from ddp.options import ThreadBackend
 from ddp.parameters import Vector
 from ddp.timing import Spans
-from ddp.worker import Job, run_worker
+from ddp.worker import run_worker
 
 STOP_GRACE_S = 10.0  # how long a thread may take to notice that the run is over: it looks after every epoch
-STOP = -1  # in a worker's queue: no aggregate will come
+STOP = -1  # in a worker's queue: nothing will come
 
 
 class ThreadExchange(Exchange):
     """A worker's end: the shared dict and its lock, a queue to everybody's mailbox and one of its own for news."""
 
-    def __init__(
-        self,
-        shared: Store,
-        lock: threading.Lock,
-        poll_interval_s: float | None,
-        mailbox: "queue.SimpleQueue[Message]",
-        stopping: threading.Event,
-    ) -> None:
-        self.shared = shared
-        self.lock = lock
-        self.poll_interval_s = poll_interval_s
-        self.mailbox = mailbox
-        self.stopping = stopping
+    def __init__(self, threads: "Threads", worker: int) -> None:
+        self.threads = threads
+        self.shared = threads.shared
+        self.lock = threads.lock
+        self.poll_interval_s = threads.poll_interval_s
+        self.mailbox = threads.mailbox
+        self.stopping = threads.stopping
+        self.turns = Turns(partial(_get, threads.turns[worker]))
         self.news: queue.SimpleQueue[int] = queue.SimpleQueue()  # rounds whose aggregate is out
         self.slots: deque[Vector] = deque()  # this worker's, which nobody reads any more
 
@@ -73,13 +70,7 @@ class ThreadExchange(Exchange):
 
     def _wait_for_news(self, round_index: int, deadline: float) -> bool:
         while (remaining_s := deadline - time.monotonic()) > 0:
-            try:
-                news = self.news.get(timeout=remaining_s)
-            except queue.Empty:
-                return False
-            if news == STOP:
-                raise Stopped
-            if news == round_index:  # an older one belongs to a round that this worker gave up
+            if _get(self.news, remaining_s) == round_index:  # an older one belongs to a round that this worker gave up
                 return True
         return False
 
@@ -87,6 +78,15 @@ class ThreadExchange(Exchange):
         with held(self.lock, spans):
             aggregate = self.shared[aggregate_key(round_index)]
         np.copyto(out, aggregate)
+
+    def common(self, vector: Vector) -> Vector:
+        return self.threads.common
+
+    def hand_on(self, worker: int, turn: int, rows: Sequence[Vector], spans: Spans) -> None:
+        self.threads.turns[worker].put(turn)
+
+    def take(self, turn: int, rows: Sequence[Vector], timeout_s: float, spans: Spans) -> bool:
+        return self.turns.wait(turn, timeout_s)
 
     def tell(self, message: Message) -> None:
         if self.stopping.is_set():
@@ -103,9 +103,9 @@ class Threads(ConcurrentBackend):
         self.lock = threading.Lock()
         self.mailbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self.stopping = threading.Event()
-        self.exchanges = [
-            ThreadExchange(self.shared, self.lock, options.poll_interval_s, self.mailbox, self.stopping) for _ in jobs
-        ]
+        self.turns: list[queue.SimpleQueue[int]] = [queue.SimpleQueue() for _ in jobs]  # of each worker: those that may begin
+        self.common = jobs[0].vector if jobs[0].strata is None else jobs[0].vector.copy()
+        self.exchanges = [ThreadExchange(self, worker) for worker in range(self.num_workers)]
         self.threads: list[threading.Thread] = []
 
     def start(self) -> None:
@@ -118,7 +118,7 @@ class Threads(ConcurrentBackend):
     def broadcast(self, round_index: int, vector: Vector, spans: Spans) -> None:
         with held(self.lock, spans):
             self.shared[aggregate_key(round_index)] = vector
-        if self.poll_interval_s is None:
+        if self.poll_interval_s is None and not self.hands_rows_on:
             for exchange in self.exchanges:
                 exchange.news.put(round_index)
         read = read_keys(self.num_workers, round_index)
@@ -131,8 +131,8 @@ class Threads(ConcurrentBackend):
 
     def stop(self) -> None:
         self.stopping.set()
-        for exchange in self.exchanges:
-            exchange.news.put(STOP)
+        for numbers in (*self.turns, *(exchange.news for exchange in self.exchanges)):
+            numbers.put(STOP)
         deadline = time.monotonic() + STOP_GRACE_S
         for thread in self.threads:
             thread.join(max(0.0, deadline - time.monotonic()))
@@ -165,6 +165,17 @@ class Threads(ConcurrentBackend):
             )
             for worker in range(self.num_workers)
         ]
+
+
+def _get(numbers: "queue.SimpleQueue[int]", timeout_s: float) -> int | None:
+    """The next number in the queue; None if none comes in time. Raises Stopped at the end of the run."""
+    try:
+        number = numbers.get(timeout=timeout_s)
+    except queue.Empty:
+        return None
+    if number == STOP:
+        raise Stopped
+    return number
 
 
 def _run(job: Job, exchange: ThreadExchange, spawned_at: float) -> None:

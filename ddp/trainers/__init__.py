@@ -6,8 +6,8 @@ import numpy as np
 
 from ddp.metrics import SquaredError
 from ddp.options import FusedTrainer, Trainer
-from ddp.parameters import Parameters
-from ddp.ratings import IndexArray, Part, Ratings
+from ddp.parameters import Rows
+from ddp.ratings import Part
 
 
 class Epochs(Protocol):
@@ -17,7 +17,7 @@ class Epochs(Protocol):
         """Visits every rating once, in an order drawn from `order`; the mean squared error seen on the way."""
 
 
-def make_trainer(options: Trainer, parameters: Parameters, train: Part) -> Epochs:
+def make_trainer(options: Trainer, parameters: Rows, train: Part) -> Epochs:
     """The trainer that `options` names, over `train`, changing `parameters` in place."""
     if isinstance(options, FusedTrainer):
         from ddp.trainers.fused import Fused
@@ -28,7 +28,7 @@ def make_trainer(options: Trainer, parameters: Parameters, train: Part) -> Epoch
     return Autograd(options, parameters, train)
 
 
-def evaluate(options: Trainer, parameters: Parameters, part: Part, rating_min: float, rating_max: float) -> SquaredError:
+def evaluate(options: Trainer, parameters: Rows, part: Part, rating_min: float, rating_max: float) -> SquaredError:
     """The squared error on a part, predictions clipped to the scale, computed the way that the trainer computes."""
     if isinstance(options, FusedTrainer):
         from ddp.trainers.fused import evaluate as evaluate_compiled
@@ -39,14 +39,14 @@ def evaluate(options: Trainer, parameters: Parameters, part: Part, rating_min: f
     return evaluate_in_torch(parameters, part, rating_min, rating_max)
 
 
-def arrange(options: Trainer, dim: int, ratings: Ratings, rows: IndexArray, random: np.random.Generator) -> IndexArray:
-    """The training rows of a shard in the order in which the trainer wants them to lie in memory."""
+def arrange(options: Trainer, dim: int, part: Part, num_users: int, num_items: int, random: np.random.Generator) -> Part:
+    """The training ratings of so many users and items in the order in which the trainer wants them to lie in memory."""
     if not isinstance(options, FusedTrainer):
-        return rows
+        return part
     from ddp.trainers.visits import arrange as arrange_in_blocks
 
-    order = arrange_in_blocks(ratings.users[rows], ratings.items[rows], ratings.num_users, ratings.num_items, dim, random)
-    return rows[order]
+    order = arrange_in_blocks(part.users, part.items, num_users, num_items, dim, random)
+    return part.take(order)
 
 
 def set_threads(options: Trainer, number: int) -> None:

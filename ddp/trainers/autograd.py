@@ -7,14 +7,14 @@ from torch.nn import functional
 from ddp.metrics import SquaredError, squared_error
 from ddp.model import CollabFiltering
 from ddp.options import AutogradTrainer
-from ddp.parameters import Parameters
+from ddp.parameters import Rows
 from ddp.ratings import Part
 
 
 class Autograd:
     """Mini-batches in a fresh random order each epoch; the optimiser keeps its state from round to round."""
 
-    def __init__(self, options: AutogradTrainer, parameters: Parameters, train: Part) -> None:
+    def __init__(self, options: AutogradTrainer, parameters: Rows, train: Part) -> None:
         self.model = CollabFiltering.over(parameters)
         self.batch_size = options.batch_size
         self.users, self.items, self.ratings = (torch.from_numpy(column) for column in (train.users, train.items, train.ratings))
@@ -41,7 +41,7 @@ class Autograd:
         return float(total) / len(ratings)
 
 
-def evaluate(parameters: Parameters, part: Part, rating_min: float, rating_max: float) -> SquaredError:
+def evaluate(parameters: Rows, part: Part, rating_min: float, rating_max: float) -> SquaredError:
     """The squared error on a part, predictions clipped to the scale."""
     users, items = torch.from_numpy(part.users), torch.from_numpy(part.items)
     predictions = CollabFiltering.over(parameters).predict(users, items, rating_min, rating_max)

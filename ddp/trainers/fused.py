@@ -4,7 +4,7 @@ import numpy as np
 
 from ddp.metrics import SquaredError
 from ddp.options import FusedTrainer
-from ddp.parameters import Parameters, Vector
+from ddp.parameters import Parameters, Rows, Vector
 from ddp.ratings import Part
 from ddp.trainers.kernels import sgd, squared_error
 from ddp.trainers.visits import Visits
@@ -15,7 +15,7 @@ NO_BIAS: Vector = np.zeros(0, np.float32)
 class Fused:
     """SGD with L2 on `parameters`, whose learning rate is multiplied by `lr_decay` after each epoch."""
 
-    def __init__(self, options: FusedTrainer, parameters: Parameters, train: Part) -> None:
+    def __init__(self, options: FusedTrainer, parameters: Rows, train: Part) -> None:
         _check_indices(parameters, train)
         self.options = options
         self.lr = options.lr
@@ -33,7 +33,7 @@ class Fused:
         return total / len(self.train)
 
 
-def evaluate(parameters: Parameters, part: Part, rating_min: float, rating_max: float) -> SquaredError:
+def evaluate(parameters: Rows, part: Part, rating_min: float, rating_max: float) -> SquaredError:
     """The squared error on a part, predictions clipped to the scale."""
     _check_indices(parameters, part)
     columns = (part.users, part.items, part.ratings)
@@ -50,14 +50,14 @@ def warm_up() -> None:
     evaluate(parameters, one, 0.0, 1.0)
 
 
-def _arrays(parameters: Parameters) -> tuple[Vector, Vector, Vector, Vector, Vector]:
+def _arrays(parameters: Rows) -> tuple[Vector, Vector, Vector, Vector, Vector]:
     """The parameters as the kernels take them."""
     views = parameters.views
     biases = (views.get("user_bias", NO_BIAS), views.get("item_bias", NO_BIAS))
     return views["user_factors"], views["item_factors"], *biases, views["global_mean"]
 
 
-def _check_indices(parameters: Parameters, part: Part) -> None:
+def _check_indices(parameters: Rows, part: Part) -> None:
     """Raises IndexError for a user or item that the model does not have: the kernels would write into foreign memory."""
     for kind, column, size in (("user", part.users, parameters.num_users), ("item", part.items, parameters.num_items)):
         if len(column) and not (column.min() >= 0 and column.max() < size):

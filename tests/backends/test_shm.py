@@ -16,11 +16,12 @@ import pytest
 from ddp.averaging import weighted_mean, worker_weights
 from ddp.backends import make_backend
 from ddp.backends.processes import drain
-from ddp.backends.shm import NOTHING, ROW, _from_row, _to_row
+from ddp.backends.shm import ROW, _from_row, _to_row
 from ddp.errors import BackendError, UserError, WorkerError
 from ddp.exchange import Stopped, Update
 from ddp.experiment import prepare, run
 from ddp.forkserver import PRELOAD, ensure_server
+from ddp.job import NOTHING
 from ddp.messages import Asking, EpochDone, Failed, Finished, Started, WorkerRound
 from ddp.metrics import SquaredError
 from ddp.options import OPTIONS

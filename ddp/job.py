@@ -1,0 +1,63 @@
+"""What a worker is given: its ratings, the state to start from, and the config."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ddp.config import Config
+from ddp.metrics import SquaredError
+from ddp.parameters import Parameters, Rows, Vector
+from ddp.ratings import Part
+from ddp.strata import Strata
+from ddp.trainers import evaluate
+
+
+@dataclass(slots=True, kw_only=True)
+class Shard:
+    """A worker's own ratings."""
+
+    train: Part
+    valid: Part
+    test: Part
+
+
+NOTHING = Part(users=np.empty(0, np.int32), items=np.empty(0, np.int32), ratings=np.empty(0, np.float32))
+EMPTY = Shard(train=NOTHING, valid=NOTHING, test=NOTHING)
+
+
+@dataclass(slots=True, kw_only=True)
+class Job:
+    """All that a worker is given. `vector`: the state to start from, not to be changed; the scale clips predictions.
+
+    With split=stratified there are `strata`, and `blocks` in place of the shard: the worker's ratings with each group of
+    items. In a block users and items count from 0.
+    """
+
+    worker: int
+    config: Config
+    shard: Shard
+    num_users: int
+    num_items: int
+    rating_min: float
+    rating_max: float
+    vector: Vector
+    strata: Strata | None = None
+    blocks: tuple[Shard, ...] = ()
+
+    @property
+    def update_length(self) -> int:
+        """Floats that the worker publishes in a round."""
+        return len(self.vector) if self.strata is None else self.strata.room(self.parameters(self.vector), self.worker)
+
+    def parameters(self, vector: Vector) -> Parameters:
+        """`vector` read as a state of this run's model."""
+        options = self.config.model
+        return Parameters(self.num_users, self.num_items, options.dim, biases=options.biases, vector=vector)
+
+    def make_parameters(self) -> Parameters:
+        """A copy of the state to start from."""
+        return self.parameters(self.vector.copy())
+
+    def evaluate(self, parameters: Rows, part: Part) -> SquaredError:
+        """The squared error on a part, predictions clipped to the scale."""
+        return evaluate(self.config.trainer, parameters, part, self.rating_min, self.rating_max)
