@@ -107,32 +107,53 @@ class _LibmfParameter(ctypes.Structure):
     )
 
 
-def libmf(case: Case) -> float:
-    """LIBMF: C++ with AVX; its own threads share one model. L2 regularisation: the L1 of its binding's defaults is slower."""
+def load_libmf() -> ctypes.CDLL:
+    """The library. Raises Unavailable if it is not installed."""
     found = list(LIBMF.glob("libmf*.so"))
     if not found:
         raise Unavailable(f"LIBMF: {INSTALL}")
     library = ctypes.CDLL(str(found[0]))
     library.mf_train.restype = ctypes.c_void_p
     library.mf_train.argtypes = [ctypes.POINTER(_LibmfProblem), _LibmfParameter]
-    ratings = case.load()
+    return library
+
+
+def train_libmf(
+    library: ctypes.CDLL,
+    ratings: Part,
+    num_users: int,
+    num_items: int,
+    dim: int,
+    threads: int,
+    epochs: int,
+    lr: float,
+    reg: float,
+) -> ctypes.c_void_p:
+    """A model, for its `mf_predict` and `mf_destroy_model`. L2 regularisation: the L1 of its binding's defaults is slower."""
     nodes = np.empty(len(ratings), np.dtype([("u", np.int32), ("v", np.int32), ("r", np.float32)]))
     nodes["u"], nodes["v"], nodes["r"] = ratings.users, ratings.items, ratings.ratings
-    problem = _LibmfProblem(m=case.num_users, n=case.num_items, nnz=len(nodes), R=nodes.ctypes.data)
+    problem = _LibmfProblem(m=num_users, n=num_items, nnz=len(nodes), R=nodes.ctypes.data)
+    parameter = _LibmfParameter(
+        k=dim,
+        nr_threads=threads,
+        nr_bins=20,
+        nr_iters=epochs,
+        lambda_p2=reg,
+        lambda_q2=reg,
+        eta=lr,
+        quiet=True,
+        copy_data=True,
+    )
+    return ctypes.c_void_p(library.mf_train(ctypes.byref(problem), parameter))
+
+
+def libmf(case: Case) -> float:
+    """LIBMF: C++ with AVX; its own threads share one model."""
+    library = load_libmf()
+    ratings = case.load()
 
     def fit(num_epochs: int) -> None:
-        parameter = _LibmfParameter(
-            k=case.dim,
-            nr_threads=case.workers,
-            nr_bins=20,
-            nr_iters=num_epochs,
-            lambda_p2=0.05,
-            lambda_q2=0.05,
-            eta=0.02,
-            quiet=True,
-            copy_data=True,
-        )
-        model = ctypes.c_void_p(library.mf_train(ctypes.byref(problem), parameter))
+        model = train_libmf(library, ratings, case.num_users, case.num_items, case.dim, case.workers, num_epochs, 0.02, 0.05)
         library.mf_destroy_model(ctypes.byref(model))
 
     return _rate_of_fit(fit, len(ratings), 2 * case.num_epochs(len(ratings)))  # more, as arranging the data is taken off

@@ -26,6 +26,7 @@ from ddp.options import (
 
 SELECT_ON = ("valid", "test", "last")
 MAX_TORCH_THREADS = 1024  # a typo above this brings the machine down, not an error
+REFERENCES = ("auto", "true", "false")
 DISPLAYS = ("auto", "bars", "lines", "none")
 
 
@@ -43,6 +44,7 @@ class Scalars:
     torch_threads: int
     tensorboard: bool
     display: str
+    reference: str
 
     def __post_init__(self) -> None:
         for key in ("workers", "rounds", "local_epochs", "torch_threads"):
@@ -52,6 +54,8 @@ class Scalars:
         at_least("seed", self.seed, 0)
         one_of("select_on", self.select_on, SELECT_ON)
         one_of("display", self.display, DISPLAYS)
+        self.reference = self.reference.lower()  # YAML's true is Python's True
+        one_of("reference", self.reference, REFERENCES)
         number("agg_timeout", self.agg_timeout, above=0)
         number("round_timeout", self.round_timeout, above=0)
 

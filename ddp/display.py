@@ -62,7 +62,7 @@ class Bars(Tracker):
         self.progress.update(self.workers[message.worker], note=BUSY)
 
     def epoch(self, message: EpochDone) -> None:
-        last = message.epoch == self.config.local_epochs - 1
+        last = message.epoch == self.config.local_epochs - 1 and self.config.split.name != "stratified"
         self.progress.update(self.workers[message.worker], advance=1, note=WAITING if last else BUSY)
 
     def aggregate_round(self, row: AggregateRound) -> None:
@@ -84,6 +84,11 @@ PICKLE = {"pickle\nms": ("pickle_s", 2, 1e3), "transfer\nms": ("transfer_s", 2, 
 BACKEND_COLUMNS = {"thread": LOCK, "process": PICKLE}
 
 
+NOTHING_AVERAGED = (
+    "note: with split=stratified every row has one owner and nothing is averaged: aggregation={} was not used; try split=iid"
+)
+
+
 def print_result(result: RunResult, console: Console) -> None:
     """The table at the end of a run: RMSE per worker and aggregated, seconds by kind, and where the files are."""
     config = result.config
@@ -99,8 +104,16 @@ def print_result(result: RunResult, console: Console) -> None:
     aggregator = result.aggregator_row()
     aggregator |= {"publish_s": aggregator["broadcast_s"], "receive_s": aggregator["gather_s"]}
     table.add_row(AGGREGATED, *_cells(aggregator, columns), style="bold")
+    if result.reference is not None and result.last is not None:
+        one, own = result.reference, result.last
+        table.add_row("one worker", _number(one.valid, 4), _number(one.test, 4))
+        table.add_row("gap to it", f"{own.valid.rmse - one.valid:+.4f}", f"{own.test.rmse - one.test:+.4f}")
     console.print()
     console.print(table)
+    if result.reference is None:
+        console.print("gap to one worker: not measured (reference=true trains it, once)", style="dim", highlight=False)
+    if config.split.name == "stratified" and (config.aggregation.name != "rows" or config.aggregation.outer != "none"):
+        console.print(NOTHING_AVERAGED.format(config.aggregation.name), highlight=False, soft_wrap=True)
     console.print()
     seconds = "  ".join(f"{stage} {value:.2f}" for stage, value in result.seconds.items())
     console.print(f"seconds: {seconds}\nfiles:   {result.output_dir}", highlight=False, soft_wrap=True)

@@ -21,6 +21,7 @@ from ddp.metrics import SquaredError
 from ddp.parameters import Vector, initial_vector
 from ddp.ratings import Part, Ratings
 from ddp.record import RunResult, write_result
+from ddp.reference import Reference, find_reference
 from ddp.run_directory import claim_run_directory
 from ddp.saved_model import save_model
 from ddp.seeding import stream
@@ -64,6 +65,10 @@ def run(config: Config, output_dir: Path, trackers: list[Tracker]) -> RunResult:
             vector = train(prepared, tracker, result)
             with _stage(result, "save"):
                 save_model(output_dir, config.model, vector, prepared.ratings)
+            with _stage(result, "reference"):
+                result.reference = find_reference(config, prepared.ratings, train_reference)
+            if result.reference is not None:
+                tracker.reference(result.reference)
         result.status = "ok"
     except KeyboardInterrupt:
         result.status = "interrupted"
@@ -191,6 +196,14 @@ def train(prepared: Prepared, tracker: Tracker, result: RunResult) -> Vector:
             with _stage(result, "stop"):
                 backend.stop()
     return vector if prepared.numbering is None else prepared.numbering.outward(job.parameters(vector))
+
+
+def train_reference(config: Config) -> Reference:
+    """Trains the one worker that a run is compared with."""
+    result = RunResult(config=config, output_dir=Path())
+    train(prepare(config), result.history, result)
+    assert result.last is not None
+    return Reference(valid=result.last.valid.rmse, test=result.last.test.rmse)
 
 
 @contextmanager

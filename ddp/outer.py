@@ -48,5 +48,6 @@ class OuterOptimizer:
         self.first += (1 - self.beta1) * delta
         self.second *= self.beta2
         self.second += (1 - self.beta2) * np.square(delta)
-        step: Vector = self.lr * self.first / (np.sqrt(self.second, dtype=np.float32) + self.tau)
-        return step
+        root: Vector = np.sqrt(self.second)
+        root += self.tau
+        return self.lr * self.first / root

@@ -20,6 +20,7 @@ from ddp.atomic import atomic_file
 from ddp.config import Config
 from ddp.memory import peak_rss_bytes
 from ddp.messages import AggregateRound, WorkerRound
+from ddp.reference import Reference
 from ddp.run_directory import RESULT_FILE, ROUNDS_FILE
 from ddp.timing import AGGREGATOR_PHASES, KINDS, WORKER_PHASES, Account, total_account
 from ddp.tracking import AGGREGATED, History, pickle_s, worker_name
@@ -38,7 +39,7 @@ PACKAGES = ("torch", "numba", "numpy", "pandas", "hydra-core", "omegaconf", "ten
 class RunResult:
     """One run. `seconds`: its wall by stage; `shards`: sizes and skew; `status`: ok, failed or interrupted.
 
-    `torch_threads`: the intra-op threads that training had, None if it never began.
+    `torch_threads`: the intra-op threads that training had, None if it never began; `reference`: one worker's RMSEs, if known.
     """
 
     config: Config
@@ -49,12 +50,18 @@ class RunResult:
     noise_floor: float | None = None
     seconds: dict[str, float] = field(default_factory=dict)
     torch_threads: int | None = None
+    reference: Reference | None = None
     history: History = field(default_factory=History)
 
     @property
     def last(self) -> AggregateRound | None:
         """The last aggregate's row; None if there was none."""
         return self.history.aggregate_rounds[-1] if self.history.aggregate_rounds else None
+
+    @property
+    def gap(self) -> float:
+        """By how much the aggregated test RMSE is above that of one worker; NaN where there is no reference."""
+        return self.test_rmse - self.reference.test if self.reference else math.nan
 
     @property
     def test_rmse(self) -> float:
@@ -125,6 +132,8 @@ def _as_json(result: RunResult) -> dict[str, Any]:
             "valid": result.last.valid.rmse if result.last else None,
             "best_valid_round": best.round_index if best else None,
             "noise_floor": result.noise_floor,
+            "reference": dataclasses.asdict(result.reference) if result.reference else None,
+            "gap": result.gap,
         },
         "seconds": result.seconds,
         "rounds_completed": len(result.history.aggregate_rounds),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ddp.messages import AggregateRound, EpochDone, Finished, Message, Started, WorkerRound
+from ddp.reference import Reference
 from ddp.timing import AGGREGATOR_PHASES, KINDS, WORKER_PHASES, Account
 
 if TYPE_CHECKING:
@@ -17,12 +18,13 @@ FLUSH_EVERY_S = 5.0  # a scalar costs about 35 us to write: they are kept, and w
 
 # The one table of tags. `part`: valid or test; `kind`: a phase or kind of timing.py, or "pickle" (serialise + deserialise).
 RMSE_TAG = "rmse/{part}/{who}"
+GAP_TAG = "rmse_gap/{part}"  # the aggregate's minus one worker's, after the last round
 LOSS_TAG = "loss/train/{who}"
 TIME_TAG = "time_ms/{kind}/{who}"
 BYTES_TAG = "bytes/pickled/{who}"
 TIMEOUT_TAG = "timeout/{who}"  # only in rounds in which the aggregate did not come in time
 WEIGHT_TAG = "weight/{who}"
-AGGREGATED, AGGREGATOR, POOLED = "aggregated", "aggregator", "workers_pooled"
+AGGREGATED, AGGREGATOR, POOLED, ONE_WORKER = "aggregated", "aggregator", "workers_pooled", "one_worker"
 PARTS = ("valid", "test")
 
 
@@ -57,6 +59,9 @@ class Tracker:
     def aggregate_round(self, row: AggregateRound) -> None:
         """The aggregate of a round has been evaluated."""
 
+    def reference(self, reference: Reference) -> None:
+        """What one worker reaches is known. Comes after the last round."""
+
     def close(self) -> None:
         """Nothing more will come."""
 
@@ -90,6 +95,10 @@ class Everyone(Tracker):
     def aggregate_round(self, row: AggregateRound) -> None:
         for tracker in self.trackers:
             tracker.aggregate_round(row)
+
+    def reference(self, reference: Reference) -> None:
+        for tracker in self.trackers:
+            tracker.reference(reference)
 
     def close(self) -> None:
         with ExitStack() as stack:  # closes the others also when one cannot be closed
@@ -134,6 +143,7 @@ class TensorBoard(Tracker):
         self._scalars: list[tuple[str, float, int, float]] = []
         self._rounds: dict[int, list[WorkerRound]] = {}
         self._last: AggregateRound | None = None
+        self._gap: float | None = None
         self._flushed_s = time.monotonic()
         self._writer: SummaryWriter | None = None
 
@@ -159,6 +169,17 @@ class TensorBoard(Tracker):
         self._last = row
         if time.monotonic() - self._flushed_s > FLUSH_EVERY_S:
             self._flush()
+
+    def reference(self, reference: Reference) -> None:
+        assert self._last is not None
+        for part, rmse, own in (
+            ("valid", reference.valid, self._last.valid.rmse),
+            ("test", reference.test, self._last.test.rmse),
+        ):
+            for step in {0, self._last.round_index}:  # a line to compare with
+                self._add(RMSE_TAG.format(part=part, who=ONE_WORKER), rmse, step)
+            self._add(GAP_TAG.format(part=part), own - rmse, self._last.round_index)
+        self._gap = self._last.test.rmse - reference.test
 
     def close(self) -> None:
         writer = self._flush()
@@ -206,6 +227,8 @@ class TensorBoard(Tracker):
             RMSE_TAG.format(part="valid", who=AGGREGATED): last.valid.rmse,
             "time_s/training": last.elapsed_s,
         }
+        if self._gap is not None:
+            metrics[GAP_TAG.format(part="test")] = self._gap
         writer.add_scalar("time_s/training", last.elapsed_s, last.round_index)
         for summary in hparams(self._hparams, metrics):  # type: ignore[no-untyped-call]
             writer._get_file_writer().add_summary(summary)  # type: ignore[no-untyped-call]

@@ -158,7 +158,9 @@ def test_finish_waits_for_rows_that_are_still_on_their_way(make_config):
         exchange.receive_into = after(release, exchange.receive_into)
     try:
         backend.start()
-        loop = aggregator_loop(config, backend, make_combine(prepared.jobs), lambda vector: (SquaredError(1, 1), SquaredError(1, 1)))
+        loop = aggregator_loop(
+            config, backend, make_combine(prepared.jobs), lambda vector: (SquaredError(1, 1), SquaredError(1, 1))
+        )
         next(loop)
         assert rows == []
         release.set()

@@ -6,9 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ddp import averaging
-from ddp.averaging import weighted_mean, worker_weights
+from ddp.averaging import mean_by_row, row_weights, weighted_mean, worker_weights
 from ddp.errors import AggregationError
 from ddp.options import OPTIONS, Aggregation, SoftmaxAggregation
+from ddp.parameters import Parameters
 
 LENGTHS = (1, 7, 8, 13, 31, 32, 33, 40, 47, 64, 1000, 100_003)  # the loops take 32, 8 and 1 at a time
 
@@ -142,3 +143,68 @@ def test_no_ratings_make_no_weight():
 def test_softmax_of_large_losses_does_not_overflow():
     options = SoftmaxAggregation(name="softmax_loss", temperature=0.1)
     np.testing.assert_allclose(worker_weights(options, [1, 1], [1e6, 1e6]), [0.5, 0.5])
+
+
+# --- row by row ----------------------------------------------------------------------------------------
+
+
+def test_row_weights_by_hand():
+    counts = [np.array([3, 0, 0, 4]), np.array([1, 2, 0, 0])]
+    assert row_weights(counts, 1.0).tolist() == [[0.75, 0.25], [0, 1], [0, 0], [1, 0]]
+    assert row_weights(counts, 0.0).tolist() == [[0.5, 0.5], [0, 1], [0, 0], [1, 0]]
+    root = 3**0.5
+    assert row_weights(counts, 0.5)[0].tolist() == pytest.approx([root / (root + 1), 1 / (root + 1)])
+
+
+def test_a_mean_by_row_by_hand():
+    """Two users, two items; nobody has rated item 1."""
+    users, items = row_weights([np.array([3, 0]), np.array([1, 2])], 1), row_weights([np.array([1, 0]), np.array([1, 0])], 1)
+    before, out = Parameters(2, 2, 1), np.zeros(9, np.float32)
+    before.vector[:] = 50
+    first, second = np.full(9, 4, np.float32), np.full(9, 8, np.float32)
+    mean_by_row([first, second], users, items, before, out)
+    mean = Parameters(2, 2, 1, vector=out).views
+    assert {name: view.ravel().tolist() for name, view in mean.items()} == {
+        "user_factors": [5, 8],
+        "item_factors": [6, 50],
+        "user_bias": [5, 8],
+        "item_bias": [6, 50],
+        "global_mean": [50],
+    }
+
+
+@given(
+    workers=st.integers(1, 5),
+    sizes=st.tuples(st.integers(1, 6), st.integers(1, 6), st.sampled_from([1, 3, 8, 33, 40])),
+    power=st.sampled_from([0.0, 0.5, 1.0]),
+    biases=st.booleans(),
+    seed=st.integers(0, 1000),
+)
+def test_every_row_is_numpys_average_of_it_and_an_unrated_one_keeps_its_bits(workers, sizes, power, biases, seed):
+    random = np.random.default_rng(seed)
+    num_users, num_items, dim = sizes
+    before = Parameters(num_users, num_items, dim, biases=biases)
+    before.vector[:] = random.normal(size=len(before.vector))
+    vectors = [random.normal(size=len(before.vector)).astype(np.float32) for _ in range(workers)]
+    counts = {"user": random.integers(0, 3, (workers, num_users)), "item": random.integers(0, 3, (workers, num_items))}
+    out = np.empty_like(before.vector)
+    mean_by_row(vectors, row_weights(counts["user"], power), row_weights(counts["item"], power), before, out)
+    mean = Parameters(num_users, num_items, dim, biases=biases, vector=out).views
+    states = [Parameters(num_users, num_items, dim, biases=biases, vector=vector).views for vector in vectors]
+    for name, view in mean.items():
+        for row in range(len(view)):
+            rated = counts[name[:4]][:, row] if name != "global_mean" else np.zeros(workers)
+            if not rated.any():
+                assert view[row].tobytes() == before.views[name][row].tobytes()
+                continue
+            weights = np.where(rated > 0, rated.astype(float) ** power, 0)
+            expected = np.average([state[name][row].astype(np.float64) for state in states], axis=0, weights=weights)
+            np.testing.assert_allclose(view[row], expected, rtol=1e-6, atol=1e-7)
+
+
+def test_a_mean_by_row_names_the_worker_that_is_not_finite():
+    before, vectors = Parameters(2, 2, 1), [np.ones(9, np.float32) for _ in range(3)]
+    vectors[1][0] = np.nan
+    weights = row_weights([np.ones(2, int)] * 3, 1)
+    with pytest.raises(AggregationError, match="worker 1 published a state with NaN"):
+        mean_by_row(vectors, weights, weights, before, np.empty(9, np.float32))

@@ -20,7 +20,7 @@ from ddp.options import OPTIONS
 TRAIN = Path(__file__).parent.parent / "train.py"
 SMALL = (
     *("data=synthetic", "data.num_users=60", "data.num_items=40", "data.num_ratings=1200", "data.popularity=0.3"),
-    *("model=tiny", "workers=3", "rounds=2", "local_epochs=2", "tensorboard=false"),
+    *("split=iid", "model=tiny", "workers=3", "rounds=2", "local_epochs=2", "tensorboard=false", "reference=false"),
 )
 RESULT_FILES = {"config.yaml", "result.json", "rounds.csv", "model.safetensors", "catalogue.npz"}
 TIMEOUT_S = 100

@@ -135,8 +135,8 @@ def test_it_fits_as_well_as_one_worker(make_config, drive):
 def test_a_workers_errors_are_those_of_its_own_users_and_add_up(make_config, drive):
     driven = drive(make_config(*STRATIFIED, *FUSED, "backend=serial", "rounds=1"))
     rows = driven.history.worker_rounds
-    assert sum((row.test.count for row in rows)) == len(driven.prepared.test)
-    assert sum((row.valid.count for row in rows)) == len(driven.prepared.valid)
+    assert sum(row.test.count for row in rows) == len(driven.prepared.test)
+    assert sum(row.valid.count for row in rows) == len(driven.prepared.valid)
     assert all(np.isfinite(row.train_loss) and row.aggregate_received for row in rows)
 
 

@@ -136,7 +136,14 @@ def test_the_compiled_trainer_computes_the_bits_of_serial_too(make_config, drive
 
 STRATIFIED = {
     "compiled": ("trainer=fused", "trainer.lr_decay=0.9", "workers=3", "rounds=20", "local_epochs=3"),
-    "autograd, no biases": ("trainer=autograd", "workers=4", "model.biases=false", "local_epochs=1", "rounds=3", "select_on=test"),
+    "autograd, no biases": (
+        "trainer=autograd",
+        "workers=4",
+        "model.biases=false",
+        "local_epochs=1",
+        "rounds=3",
+        "select_on=test",
+    ),
 }
 
 
@@ -150,7 +157,14 @@ def test_rows_that_go_from_worker_to_worker_compute_the_bits_of_serial(make_conf
 
 @pytest.mark.parametrize("name", ["thread", "process", "shm"])
 def test_a_mean_by_row_and_an_outer_step_are_the_same_everywhere(make_config, drive, reference, name):
-    options = ("trainer=fused", "aggregation=rows", "aggregation.power=0.5", "aggregation.outer=nesterov", "workers=2", "rounds=3")
+    options = (
+        "trainer=fused",
+        "aggregation=rows",
+        "aggregation.power=0.5",
+        "aggregation.outer=nesterov",
+        "workers=2",
+        "rounds=3",
+    )
     same(drive(make_config(*options, *BACKENDS[name])), reference(*options))
 
 

@@ -1,0 +1,75 @@
+"""What a run is compared with: one worker that trains on all shards' ratings, visiting each as often. Once per config."""
+
+import dataclasses
+import hashlib
+import json
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ddp.atomic import atomic_file
+from ddp.config import Config
+from ddp.errors import AggregationError, WorkerError
+from ddp.options import Aggregation, FusedTrainer, SerialBackend, Split
+from ddp.ratings import Ratings
+
+DIRECTORY = Path("outputs/references")  # one small file each
+CHEAP_VISITS = 20_000_000  # ratings: about a second with the compiled trainer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reference:
+    """RMSEs of the one worker after the last round."""
+
+    valid: float
+    test: float
+
+
+def reference_config(config: Config) -> Config:
+    """The same job for one worker: same holdout, model, trainer, first state and number of epochs."""
+    split = {field.name: getattr(config.split, field.name) for field in dataclasses.fields(Split)}
+    return dataclasses.replace(
+        config,
+        workers=1,
+        split=Split(**split | {"name": "iid"}),
+        backend=SerialBackend(name="serial"),
+        aggregation=Aggregation(name="uniform", outer="none", outer_lr=1.0, outer_beta1=0.0, outer_beta2=0.0, outer_tau=1.0),
+        # What changes no number must not change the name of the file either.
+        agg_timeout=1.0,
+        round_timeout=1e9,
+        tensorboard=False,
+        display="none",
+        reference="false",
+        torch_threads=1,
+    )
+
+
+def find_reference(config: Config, ratings: Ratings, train: Callable[[Config], Reference]) -> Reference | None:
+    """From its file; else, if `reference` in the config wants it, by training it. None if it does not."""
+    if config.reference == "false":
+        return None
+    alone = reference_config(config)
+    file = DIRECTORY / f"{_fingerprint(alone, ratings)}.json"
+    if file.exists():
+        return Reference(**json.loads(file.read_text(encoding="utf-8")))
+    visits = len(ratings) * config.rounds * config.local_epochs
+    if config.reference == "auto" and not (isinstance(config.trainer, FusedTrainer) and visits <= CHEAP_VISITS):
+        return None
+    try:
+        reference = train(alone)
+    except (AggregationError, WorkerError):  # it diverges, alone: the run has ended well all the same
+        return None
+    DIRECTORY.mkdir(parents=True, exist_ok=True)
+    with atomic_file(file) as out:
+        out.write(json.dumps(dataclasses.asdict(reference)).encode())
+    return reference
+
+
+def _fingerprint(config: Config, ratings: Ratings) -> str:
+    """Of everything that decides the result: the config and the ratings themselves."""
+    checksum = 0
+    for column in (ratings.users, ratings.items, ratings.ratings):
+        checksum = zlib.crc32(column.data, checksum)
+    told = json.dumps([dataclasses.asdict(config), checksum], sort_keys=True)
+    return hashlib.sha256(told.encode()).hexdigest()[:24]

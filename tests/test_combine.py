@@ -1,0 +1,99 @@
+"""How updates become the next state: means by row, and the outer optimizer's step."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from ddp.combine import make_combine
+from ddp.experiment import prepare
+from ddp.outer import OuterOptimizer
+
+LENGTH = 50
+
+
+def updates_of(vectors):
+    return [SimpleNamespace(worker=w, round_index=0, vector=v, rmse=1.0, loss=1.0) for w, v in enumerate(vectors)]
+
+
+def deltas(rounds=6, seed=0):
+    return list(np.random.default_rng(seed).normal(size=(rounds, LENGTH)).astype(np.float32))
+
+
+def walked(options, rounds):
+    """Where the steps lead from 0."""
+    optimizer = OuterOptimizer(options, LENGTH)
+    state = np.zeros(LENGTH, np.float32)
+    for delta in rounds:
+        state += optimizer.step(delta.copy())
+    return state
+
+
+@pytest.mark.parametrize("nesterov", [False, True])
+def test_momentum_is_torchs(make_config, nesterov):
+    """torch.optim.SGD goes against a gradient; the change is a step along its negative."""
+    name = "nesterov" if nesterov else "momentum"
+    options = make_config(f"aggregation.outer={name}", "aggregation.outer_lr=0.7", "aggregation.outer_beta1=0.9").aggregation
+    parameter = torch.nn.Parameter(torch.zeros(LENGTH))
+    optimizer = torch.optim.SGD([parameter], lr=0.7, momentum=0.9, nesterov=nesterov)
+    for delta in deltas():
+        parameter.grad = -torch.from_numpy(delta)
+        optimizer.step()
+    np.testing.assert_allclose(walked(options, deltas()), parameter.detach().numpy(), rtol=1e-5, atol=1e-6)
+
+
+def test_adam_is_fedadams(make_config):
+    options = make_config(
+        *("aggregation.outer=adam", "aggregation.outer_lr=0.1", "aggregation.outer_beta1=0.9"),
+        *("aggregation.outer_beta2=0.95", "aggregation.outer_tau=0.01"),
+    ).aggregation
+    state, m, v = np.zeros(LENGTH), np.zeros(LENGTH), np.full(LENGTH, 0.01**2)
+    for delta in deltas():
+        m = 0.9 * m + 0.1 * delta
+        v = 0.95 * v + 0.05 * delta.astype(np.float64) ** 2
+        state += 0.1 * m / (np.sqrt(v) + 0.01)
+    np.testing.assert_allclose(walked(options, deltas()), state, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("aggregation", ["uniform", "rows"])
+def test_a_step_of_one_without_momentum_is_the_mean(make_config, aggregation):
+    options = (f"aggregation={aggregation}", "workers=3")
+    plain = make_combine(prepare(make_config(*options)).jobs)
+    jobs = prepare(make_config(*options, "aggregation.outer=momentum", "aggregation.outer_beta1=0")).jobs
+    stepped = make_combine(jobs)
+    for seed in range(3):
+        random = np.random.default_rng(seed)
+        vectors = [random.normal(size=len(jobs[0].vector)).astype(np.float32) for _ in jobs]
+        means = [np.empty_like(vectors[0]) for _ in range(2)]
+        assert plain(updates_of(vectors), means[0]) == stepped(updates_of(vectors), means[1])
+        np.testing.assert_allclose(means[1], means[0], rtol=1e-5, atol=1e-5)
+
+
+def test_momentum_goes_on_along_the_change_before(make_config):
+    jobs = prepare(make_config("aggregation=uniform", "aggregation.outer=momentum", "aggregation.outer_beta1=0.5")).jobs
+    combine, start, out = make_combine(jobs), jobs[0].vector.copy(), np.empty_like(jobs[0].vector)
+    combine(updates_of([start + 1] * 3), out)
+    np.testing.assert_allclose(out, start + 1, rtol=1e-5)
+    combine(updates_of([out.copy()] * 3), out)  # nobody has moved
+    np.testing.assert_allclose(out, start + 1.5, rtol=1e-5)
+
+
+def test_by_row_a_row_is_that_of_the_workers_who_have_rated_it_and_an_unrated_one_is_the_last_rounds(make_config):
+    jobs = prepare(make_config("split=user", "aggregation=rows", "workers=3", "data.num_items=300")).jobs
+    combine, out = make_combine(jobs), np.empty_like(jobs[0].vector)
+    owner = np.empty(jobs[0].num_users, int)
+    for job in jobs:
+        owner[job.shard.train.users] = job.worker
+    rated = np.unique(np.concatenate([job.shard.train.items for job in jobs]))
+    unrated = np.setdiff1d(np.arange(jobs[0].num_items), rated)
+    assert len(unrated)
+    for shift in (1.0, 2.0):
+        weights = combine(updates_of([np.full_like(out, shift + 10 * job.worker) for job in jobs]), out)
+        state = jobs[0].parameters(out)
+        users = np.unique(np.concatenate([job.shard.train.users for job in jobs]))
+        assert state.views["user_bias"][users].tolist() == (shift + 10 * owner[users]).tolist()
+        assert (
+            state.views["item_factors"][unrated].tobytes() == jobs[0].make_parameters().views["item_factors"][unrated].tobytes()
+        )
+        assert sum(weights) == pytest.approx(1)
