@@ -40,6 +40,7 @@ from ddp.experiment import run
 JOB = (
     *("data=ml100k", "split=iid", "split.holdout=random", "split.test_fraction=0.2", "split.valid_fraction=0", "model=small"),
     *("aggregation=inverse_loss", "workers=5", "rounds=5", "local_epochs=10", "seed=0", "select_on=test", "torch_threads=1"),
+    "reference=false",
 )
 TRAINERS = {
     "autograd": ("trainer=autograd", "trainer.optimizer=adam", "trainer.lr=0.01", "trainer.weight_decay=1e-5"),

@@ -17,7 +17,8 @@ from benchmarks.measure import REPOSITORY, Figures, Table, Unavailable, add_rati
 BACKENDS = ("thread", "shm", "process")
 JOB = (
     *("data=synthetic", "data.num_users=160000", "data.num_items=60000", "data.num_ratings=25000000"),
-    *("workers=2", "rounds=2", "local_epochs=1", "aggregation=samples", "select_on=last"),
+    *("workers=2", "rounds=2", "local_epochs=1", "split=iid", "aggregation=samples", "select_on=last"),
+    "reference=false",
 )
 SAMPLE_S = 0.2
 PEAK, RATIO = "peak, MB", "times thread"

@@ -15,9 +15,14 @@ from benchmarks.measure import Figures, Row, Table, add_ratio, command_line, in_
 SYSTEMS = {
     "thread + fused": ("backend=thread", "trainer=fused"),
     "shm + fused": ("backend=shm", "trainer=fused"),
+    "thread + fused, stratified": ("backend=thread", "trainer=fused", "split=stratified"),
+    "shm + fused, stratified": ("backend=shm", "trainer=fused", "split=stratified"),
     "thread + autograd": ("backend=thread", "trainer=autograd"),
 }
-JOB = ("model=medium", "aggregation=uniform", "select_on=last", "split.valid_fraction=0", "split.test_fraction=0.05")
+JOB = (
+    *("model=medium", "split=iid", "aggregation=uniform", "select_on=last", "split.valid_fraction=0", "split.test_fraction=0.05"),
+    "reference=false",
+)
 EPOCHS = {"ml100k": ("rounds=5", "local_epochs=10"), "synthetic": ("rounds=2", "local_epochs=4")}
 TRAINING, SPEED_UP, EFFICIENCY = "training, s", "speed-up", "efficiency"
 FIGURES = (TRAINING, "compute, s", "wait, s", "million ratings/s", SPEED_UP, EFFICIENCY)

@@ -32,6 +32,7 @@ def reference_config(config: Config) -> Config:
     return dataclasses.replace(
         config,
         workers=1,
+        select_on="last" if config.split.name == "stratified" else config.select_on,
         split=Split(**split | {"name": "iid"}),
         backend=SerialBackend(name="serial"),
         aggregation=Aggregation(name="uniform", outer="none", outer_lr=1.0, outer_beta1=0.0, outer_beta2=0.0, outer_tau=1.0),

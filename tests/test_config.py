@@ -100,7 +100,7 @@ def test_the_documents_two_systems(name, backend):
     assert type(config.backend) is backend
     assert config.backend.poll_interval_s == 0.2
     assert (config.workers, config.local_epochs) == (5, 10)
-    assert config.aggregation.name == "inverse_loss"
+    assert (config.split.name, config.aggregation.name) == ("stratified", "rows")
     assert config.select_on == "test"
 
 
@@ -281,6 +281,13 @@ REFUSED = [
     (("trainer.lr_decay=0",), "trainer.lr_decay=0:", f"{FINITE} above 0"),
     (("trainer.reg_factors=-1",), "trainer.reg_factors=-1:", f"{FINITE} of at least 0"),
     (("trainer.reg_biases=inf",), "trainer.reg_biases=inf:", f"{FINITE} of at least 0"),
+    (("aggregation.outer=sgd",), "aggregation.outer=sgd:", "none, momentum, nesterov, adam"),
+    (("aggregation.outer_lr=0",), "aggregation.outer_lr=0:", f"{FINITE} above 0"),
+    (("aggregation.outer_beta1=1",), "aggregation.outer_beta1=1:", "below 1"),
+    (("aggregation.outer_beta2=-1",), "aggregation.outer_beta2=-1:", "of at least 0"),
+    (("aggregation.outer_tau=0",), "aggregation.outer_tau=0:", f"{FINITE} above 0"),
+    (("aggregation.power=-1",), "aggregation.power=-1:", "at least 0"),
+    (("reference=maybe",), "reference=maybe:", "auto, true, false"),
     (("aggregation=softmax_loss", "aggregation.temperature=0"), "aggregation.temperature=0:", f"{FINITE} above 0"),
     # two settings that do not go together
     (("split=files",), "split=files:", "data=csv", "workers=5", "files: none"),
@@ -290,7 +297,12 @@ REFUSED = [
     ((*SYNTHETIC, "split.holdout=time"), "data=synthetic:", "no timestamps", "split.holdout=time"),
     ((*CSV, "split=time"), "data=csv:", "no timestamps", "data.timestamp"),
     (("split.valid_fraction=0",), "split.valid_fraction=0:", "select_on=valid", "above 0"),
-    (("split.valid_fraction=0", "select_on=last"), "split.valid_fraction=0:", "aggregation=inverse_loss", "above 0"),
+    (
+        ("split.valid_fraction=0", "select_on=last", "aggregation=inverse_loss"),
+        "split.valid_fraction=0:",
+        "aggregation=inverse_loss",
+        "above 0",
+    ),
     (
         ("split.valid_fraction=0", "select_on=last", "aggregation=softmax_loss"),
         "split.valid_fraction=0:",
@@ -323,7 +335,7 @@ REFUSED = [
     (("backend.name=foo",), "backend=foo:", "serial, thread, process"),
     (("trainer.name=foo",), "trainer=foo:", "choose one of autograd, fused"),
     (("~backend",), "backend=null:", "serial, thread, process"),
-    (("~aggregation",), "aggregation=null:", "uniform, samples, inverse_loss, softmax_loss"),
+    (("~aggregation",), "aggregation=null:", "uniform, samples, inverse_loss, softmax_loss, rows"),
     (("~split.name",), "split=null:", "iid, user, item"),
 ]
 

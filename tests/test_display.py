@@ -1,5 +1,6 @@
 """What a person sees: lines where the output is piped, bars on a terminal, a table at the end."""
 
+import dataclasses
 import io
 import re
 
@@ -12,6 +13,7 @@ from ddp.experiment import run
 from ddp.messages import AggregateRound
 from ddp.metrics import SquaredError
 from ddp.record import RunResult
+from ddp.reference import Reference
 from ddp.tracking import Tracker
 
 ESCAPE = "\x1b"
@@ -179,6 +181,36 @@ def test_the_table_shows_what_the_backend_has(make_config, tmp_path, backend, co
     console = a_console(terminal=False, width=80)
     print_result(RunResult(config=make_config(f"backend={backend}"), output_dir=tmp_path), console)
     assert set(shown_on(console).split()) & {"lock", "pickle", "transfer"} == columns
+
+
+def test_the_gap_to_one_worker_is_shown_or_how_to_get_it(result):
+    def lines_of(result):
+        console = a_console(terminal=False, width=80)
+        print_result(result, console)
+        return shown_on(console).splitlines()
+
+    assert "gap to one worker: not measured (reference=true trains it, once)" in lines_of(result)
+    last = result.last
+    compared = dataclasses.replace(result, reference=Reference(valid=last.valid.rmse - 0.01, test=last.test.rmse + 0.02))
+    lines = [line.split() for line in lines_of(compared)]
+    assert ["one", "worker", f"{last.valid.rmse - 0.01:.4f}", f"{last.test.rmse + 0.02:.4f}"] in lines
+    assert ["gap", "to", "it", "+0.0100", "-0.0200"] in lines
+    assert not any("measured" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "noted"),
+    [
+        ((), False),
+        (("aggregation=rows", "split=stratified"), False),
+        (("aggregation=uniform", "split=stratified"), True),
+        (("aggregation=rows", "aggregation.outer=adam", "split=stratified"), True),
+    ],
+)
+def test_an_aggregation_that_was_not_used_is_said(make_config, tmp_path, overrides, noted):
+    console = a_console(terminal=False, width=80)
+    print_result(RunResult(config=make_config(*overrides), output_dir=tmp_path), console)
+    assert ("was not used" in shown_on(console)) == noted
 
 
 def test_a_run_without_an_aggregate_has_a_table_too(make_config, tmp_path):

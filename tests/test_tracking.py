@@ -17,6 +17,7 @@ from ddp.experiment import run
 from ddp.messages import AggregateRound, Asking, EpochDone, Failed, Finished, Published, Started, WorkerRound
 from ddp.metrics import SquaredError
 from ddp.options import OPTIONS
+from ddp.reference import Reference
 from ddp.timing import Account
 from ddp.tracking import Everyone, History, TensorBoard, Tracker
 
@@ -155,6 +156,25 @@ def hparams(config):
     """What TensorBoard is told of a config: numbers, strings and booleans."""
     row = settings(dataclasses.asdict(config))
     return {key: value if isinstance(value, int | float | str) else str(value) for key, value in row.items()}
+
+
+def test_one_worker_is_a_line_beside_the_aggregate_and_the_gap_to_it_an_hparams_metric(tmp_path, make_config):
+    tracker = TensorBoard(tmp_path, hparams(make_config()))
+    for round_index in range(3):
+        tracker.aggregate_round(
+            AggregateRound(
+                round_index=round_index, valid=SquaredError(4, 1), test=SquaredError(9, 1), weights=(1.0,), elapsed_s=1.0
+            )
+        )
+    tracker.reference(Reference(valid=1.5, test=2.5))
+    tracker.close()
+    events = read_events(tmp_path)
+    points = {tag: {event.step: event.value for event in events.Scalars(tag)} for tag in events.Tags()["scalars"]}
+    assert points["rmse/valid/one_worker"] == {0: 1.5, 2: 1.5}
+    assert points["rmse/test/one_worker"] == {0: 2.5, 2: 2.5}
+    assert (points["rmse_gap/valid"], points["rmse_gap/test"]) == ({2: 0.5}, {2: 0.5})
+    experiment = plugin(events, "_hparams_/experiment").experiment
+    assert "rmse_gap/test" in {info.name.tag for info in experiment.metric_infos}
 
 
 # --- hparams ----------------------------------------------------------------------------------------------

@@ -1,0 +1,151 @@
+"""Seconds of training to a given accuracy: `python -m benchmarks.time_to_accuracy [--repeats 5] [--data ...]`.
+
+What is a faster epoch worth? On MovieLens 100K, to a test RMSE of 0.920 (chosen beforehand; the split is that of seed 0); on 5
+million synthetic ratings, to within 0.002 of the best validation RMSE that one worker reaches in so many epochs. Ours is
+stratified; beside it torch's ways: a plain loop with Adam in one process, and two processes that each train on half of the
+ratings and average every so many steps, with torch.distributed's PeriodicModelAverager over gloo.
+
+Counted from the moment when all workers have started, without evaluation: for torch's it is taken off, ours goes on meanwhile.
+"""
+
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.distributed as dist
+import torch.multiprocessing
+from torch.distributed.algorithms.model_averaging.averagers import PeriodicModelAverager
+
+from benchmarks.kernel import DATA
+from benchmarks.measure import Figures, Row, Table, Unavailable, add_ratio, command_line, compose_config, in_turn, report
+from ddp.config import Config
+from ddp.experiment import prepare, train
+from ddp.messages import AggregateRound
+from ddp.model import CollabFiltering
+from ddp.ratings import Part
+from ddp.record import RunResult
+
+TIME, EPOCHS, RATIO = "time to accuracy, s", "epochs", "times one worker"
+TARGET = 0.920  # test RMSE on MovieLens 100K
+MARGIN = 0.002  # validation RMSE above the best of one worker, on synthetic ratings
+NUM_EPOCHS = {"ml100k": 60, "synthetic": 12}
+BASE = (
+    *("split=stratified", "trainer=fused", "select_on=last", "local_epochs=1", "reference=false"),
+    *("tensorboard=false", "display=none"),
+)
+OF = {"ml100k": (), "synthetic": ("model=medium", "split.test_fraction=0.02", "split.valid_fraction=0.02")}
+ONE = "one worker, thread"
+OURS = {
+    ONE: ("workers=1", "backend=thread"),
+    "2 workers, thread": ("workers=2", "backend=thread"),
+    "2 workers, shm": ("workers=2", "backend=shm"),
+}
+BATCH, LR, WEIGHT_DECAY, AVERAGE_EVERY = 1024, 0.02, 2e-4, 4  # of torch's; the first three are those of trainer=autograd
+
+
+def main() -> None:
+    """The command."""
+    parser = command_line("time_to_accuracy", __doc__)
+    parser.add_argument("--data", nargs="+", choices=DATA, default=list(DATA), help="some of them")
+    arguments = parser.parse_args()
+    rows: list[Row] = []
+    for data in arguments.data:
+        overrides = (*BASE, *DATA[data], *OF[data], f"rounds={NUM_EPOCHS[data]}")
+        reached = _target(data, overrides)
+        candidates: list[tuple[dict[str, str | int], Callable[[], Figures]]] = [
+            ({"data": data, "by": name}, partial(ours, (*overrides, *more), reached)) for name, more in OURS.items()
+        ]
+        if data == "ml100k":
+            config = compose_config([*overrides, "workers=1"])
+            candidates += [
+                ({"data": data, "by": name}, partial(torchs, config, ranks))
+                for name, ranks in (("torch, Adam", 1), ("torch, PeriodicModelAverager, 2 ranks", 2))
+            ]
+        group = in_turn(candidates, arguments.repeats)
+        add_ratio(group, RATIO, TIME, group[0], faster=False)
+        rows += group
+    cells = [[*(str(row.labels[key]) for key in ("data", "by")), *(row.cell(f) for f in (TIME, EPOCHS, RATIO))] for row in rows]
+    title = f"median (lowest - highest) of {arguments.repeats}"
+    report("time_to_accuracy", arguments, rows, [Table(title=title, header=["data", "by", TIME, EPOCHS, RATIO], cells=cells)])
+
+
+def _target(data: str, overrides: Sequence[str]) -> Callable[[AggregateRound], bool]:
+    """Whether an aggregate is good enough."""
+    if data == "ml100k":
+        return lambda row: row.test.rmse <= TARGET
+    best = min(row.valid.rmse for row in _aggregates((*overrides, *OURS[ONE])))
+    return lambda row: row.valid.rmse <= best + MARGIN
+
+
+def _aggregates(overrides: Sequence[str]) -> list[AggregateRound]:
+    result = RunResult(config=compose_config(overrides), output_dir=Path())
+    train(prepare(result.config), result.history, result)
+    return result.history.aggregate_rounds
+
+
+def ours(overrides: Sequence[str], reached: Callable[[AggregateRound], bool]) -> Figures:
+    """One run. Raises Unavailable if it does not get there."""
+    for row in _aggregates(overrides):
+        if reached(row):
+            return {TIME: row.elapsed_s, EPOCHS: row.round_index + 1}
+    raise Unavailable("does not get there")
+
+
+# --- torch's ways ------------------------------------------------------------------------------------------
+
+
+def torchs(config: Config, ranks: int) -> Figures:
+    """As many processes as ranks; the slowest one's time."""
+    with tempfile.TemporaryDirectory() as folder:
+        torch.multiprocessing.spawn(_rank, (ranks, config, folder), nprocs=ranks)
+        seconds, epochs = np.load(Path(folder) / "figures.npy")
+    if np.isnan(seconds):
+        raise Unavailable("does not get there")
+    return {TIME: float(seconds), EPOCHS: float(epochs)}
+
+
+def _rank(rank: int, ranks: int, config: Config, folder: str) -> None:
+    """Trains on every `ranks`-th rating, and averages with the others."""
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", f"file://{folder}/store", rank=rank, world_size=ranks)
+    prepared = prepare(config)
+    model = CollabFiltering.over(prepared.jobs[0].make_parameters())
+    part = prepared.jobs[0].blocks[0].train
+    users, items, ratings = (torch.from_numpy(column[rank::ranks].copy()) for column in (part.users, part.items, part.ratings))
+    optimizer = torch.optim.Adam(model.parameters(), lr=LR, weight_decay=WEIGHT_DECAY, fused=True)
+    averager = PeriodicModelAverager(period=AVERAGE_EVERY)
+    figures, elapsed_s = (np.nan, np.nan), 0.0
+    for epoch in range(config.rounds):
+        dist.barrier()
+        began = time.perf_counter()
+        for batch in torch.randperm(len(ratings), generator=torch.Generator().manual_seed(epoch)).split(BATCH):
+            optimizer.zero_grad()
+            torch.nn.functional.mse_loss(model(users[batch], items[batch]), ratings[batch]).backward()
+            optimizer.step()
+            if ranks > 1:
+                averager.average_parameters(model.parameters())
+        elapsed_s += time.perf_counter() - began
+        if _test_rmse(model, prepared.test, prepared.ratings.rating_min, prepared.ratings.rating_max) <= TARGET:
+            figures = (elapsed_s, epoch + 1)
+            break
+    slowest = torch.tensor(figures[0])
+    dist.all_reduce(slowest, dist.ReduceOp.MAX)
+    if rank == 0:
+        np.save(Path(folder) / "figures.npy", (float(slowest), figures[1]))
+    dist.destroy_process_group()
+
+
+def _test_rmse(model: CollabFiltering, test: Part, rating_min: float, rating_max: float) -> float:
+    """Averaged: every rank must come to the same, or one would wait for the others for ever."""
+    predicted = model.predict(torch.from_numpy(test.users), torch.from_numpy(test.items), rating_min, rating_max)
+    total = torch.tensor(float(np.mean((predicted - test.ratings) ** 2)))
+    dist.all_reduce(total)
+    return float(total / dist.get_world_size()) ** 0.5
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,89 @@
+"""The one worker that a run is compared with."""
+
+import json
+
+import pytest
+
+from ddp.datasets import load_ratings
+from ddp.errors import AggregationError
+from ddp.experiment import prepare, run, train_reference
+from ddp.reference import DIRECTORY, Reference, find_reference, reference_config
+from ddp.run_directory import RESULT_FILE
+
+FUSED = ("trainer=fused", "trainer.lr_decay=0.9", "split=user", "workers=4", "aggregation=samples")
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_it_is_one_worker_with_the_same_test_part_and_as_many_visits(make_config):
+    config = make_config(*FUSED, "rounds=3", "local_epochs=2", "backend=shm", "display=lines")
+    alone, together = prepare(reference_config(config)), prepare(config)
+    assert len(alone.jobs) == 1
+    assert len(alone.jobs[0].shard.train) == sum(len(job.shard.train) for job in together.jobs)
+    assert sorted(alone.deal.whole.test) == sorted(together.deal.whole.test)
+    assert alone.jobs[0].vector.tobytes() == together.jobs[0].vector.tobytes()
+    assert (alone.jobs[0].config.rounds, alone.jobs[0].config.local_epochs) == (3, 2)
+    assert alone.jobs[0].config.trainer == config.trainer
+
+
+def test_a_run_says_how_far_it_is_from_one_worker_and_the_next_one_need_not_train_it(make_config, here, monkeypatch):
+    config = make_config(*FUSED, "reference=auto")
+    result = run(config, here / "first", [])
+    assert result.reference == train_reference(reference_config(config))
+    rmse = json.loads((here / "first" / RESULT_FILE).read_text())["rmse"]
+    assert rmse["reference"] == {"valid": result.reference.valid, "test": result.reference.test}
+    assert rmse["gap"] == pytest.approx(result.test_rmse - result.reference.test)
+    monkeypatch.setattr("ddp.experiment.train_reference", lambda config: pytest.fail("trained again"))
+    for same in ("backend=serial", "workers=2", "split=iid", "aggregation=uniform", "round_timeout=50"):
+        again = run(make_config(*FUSED, "reference=auto", same), here / same, [])
+        assert again.reference == result.reference
+
+
+def test_one_worker_is_its_own_reference(make_config, here):
+    for split in ("iid", "stratified"):
+        result = run(make_config(*FUSED, f"split={split}", "workers=1", "aggregation=rows", "reference=true"), here / split, [])
+        assert result.gap == 0
+
+
+@pytest.mark.parametrize(
+    "other", ["rounds=3", "local_epochs=3", "seed=1", "trainer.lr=0.3", "model.dim=9", "data.num_ratings=1000"]
+)
+def test_another_job_has_another_reference(make_config, here, other):
+    found = []
+
+    def train(config):
+        found.append(config)
+        return Reference(valid=1.0, test=2.0)
+
+    for overrides in ((), (other,), ()):
+        config = make_config(*FUSED, "reference=true", *overrides)
+        find_reference(config, load_ratings(config.data, config.seed), train)
+    assert len(found) == 2
+
+
+@pytest.mark.parametrize(
+    ("overrides", "trained"),
+    [
+        *((("reference=false",), False), (("reference=auto",), True), (("reference=true",), True)),
+        *((("reference=auto", "rounds=100000"), False), (("reference=true", "rounds=100000"), True)),
+        *((("trainer=autograd", "reference=auto"), False), (("trainer=autograd", "reference=true"), True)),
+    ],
+)
+def test_auto_trains_it_where_that_is_cheap(make_config, here, overrides, trained):
+    config = make_config(*FUSED, *overrides)
+    found = find_reference(config, load_ratings(config.data, config.seed), lambda config: Reference(valid=1.0, test=2.0))
+    assert (found is not None) == trained
+    assert len(list(DIRECTORY.glob("*.json"))) == trained
+
+
+def test_one_that_diverges_is_none(make_config, here):
+    def diverges(config):
+        raise AggregationError("worker 0 published a state with NaN")
+
+    config = make_config(*FUSED, "reference=true")
+    assert find_reference(config, load_ratings(config.data, config.seed), diverges) is None
+    assert not DIRECTORY.exists()
