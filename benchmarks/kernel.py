@@ -4,18 +4,21 @@ Each trainer, and LIBMF, Cornac and Surprise (`make benchmark-peers` installs th
 synthetic ratings of 50,000 users for 20,000 items drawn by a power law: same ratings, same embedding size, as many threads.
 Epochs only. Two workers of ours have a model and half of the ratings each; two threads of a peer share one model.
 
-Each contender has a process of its own, in which nothing else runs; all are measured in turn.
+Each contender has a process of its own, in which nothing else runs; all are measured in turn. (LIBMF's threads sometimes wait for
+each other for ever: what has not ended after `--deadline` seconds is killed, and measured again.)
 """
 
 import multiprocessing
+import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from functools import partial
+from multiprocessing.pool import Pool
 from pathlib import Path
 
 from benchmarks.contenders import CONTENDERS, Case, save
-from benchmarks.measure import Figures, Row, Table, add_ratio, command_line, compose_config, in_turn, report
+from benchmarks.measure import Figures, Labels, Row, Table, Unavailable, add_ratio, command_line, compose_config, in_turn, report
 from ddp.datasets import load_ratings
 
 DATA = {
@@ -24,6 +27,7 @@ DATA = {
 }
 RATE = "million ratings/s"
 OURS, BASELINES = "fused", ("LIBMF", "Cornac")
+ATTEMPTS = 3
 
 
 def main() -> None:
@@ -34,17 +38,17 @@ def main() -> None:
     parser.add_argument("--workers", nargs="+", type=int, default=[1, 2], metavar="N", help="one thread each")
     parser.add_argument("--contenders", nargs="+", choices=CONTENDERS, default=list(CONTENDERS), help="some of them")
     parser.add_argument("--visits", type=int, default=20_000_000, help="ratings per measurement, about (slow contenders: a 20th)")
+    parser.add_argument("--deadline", type=float, default=120.0, metavar="S", help="per measurement, then it is begun anew")
     parser.add_argument("overrides", nargs="*", default=[], help="further options of train.py, for all, after --")
     arguments = parser.parse_intermixed_args()
     rows: list[Row] = []
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        spawn = multiprocessing.get_context("spawn")
-        pools = {name: stack.enter_context(ProcessPoolExecutor(1, spawn)) for name in arguments.contenders}
+        children = [stack.enter_context(Child(name, arguments.deadline)) for name in arguments.contenders]
         for name in arguments.data:
             overrides = (*DATA[name], *arguments.overrides)
             for case in _cases(overrides, folder / f"{name}.npz", arguments.dims, arguments.workers, arguments.visits):
-                rows += _measured(name, case, pools, arguments.repeats)
+                rows += _measured(name, case, children, arguments.repeats)
     title = f"{RATE}, median (lowest - highest) of {arguments.repeats}"
     report("kernel", arguments, rows, [_table(title, rows, arguments.contenders)])
 
@@ -66,15 +70,37 @@ def _cases(overrides: Sequence[str], file: Path, dims: Sequence[int], workers: S
             )
 
 
-def _measured(data: str, case: Case, pools: Mapping[str, Executor], repeats: int) -> list[Row]:
+class Child(AbstractContextManager["Child"]):
+    """The process of a contender, and another one when it hangs."""
+
+    def __init__(self, name: str, deadline_s: float) -> None:
+        self.name = name
+        self.deadline_s = deadline_s
+        self._pool = self._start()
+
+    def _start(self) -> Pool:
+        return multiprocessing.get_context("spawn").Pool(1)
+
+    def measure(self, case: Case) -> Figures:
+        """Million ratings per second. Raises Unavailable if it hangs every time."""
+        for _ in range(ATTEMPTS):
+            try:
+                return {RATE: self._pool.apply_async(CONTENDERS[self.name], (case,)).get(self.deadline_s)}
+            except multiprocessing.TimeoutError:
+                print(f"{self.name} has not ended within {self.deadline_s:g} s: killed, and begun anew", file=sys.stderr)
+                self._pool.terminate()
+                self._pool = self._start()
+        raise Unavailable(f"{self.name}: has not ended within {self.deadline_s:g} s, {ATTEMPTS} times")
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.terminate()
+        self._pool.join()
+
+
+def _measured(data: str, case: Case, children: Sequence[Child], repeats: int) -> list[Row]:
     """One row per contender, with its ratios."""
-
-    def candidate(name: str) -> Callable[[], Figures]:
-        return lambda: {RATE: pools[name].submit(CONTENDERS[name], case).result()}
-
-    rows = in_turn(
-        [({"data": data, "k": case.dim, "workers": case.workers, "contender": name}, candidate(name)) for name in pools], repeats
-    )
+    labels: Labels = {"data": data, "k": case.dim, "workers": case.workers}
+    rows = in_turn([({**labels, "contender": child.name}, partial(child.measure, case)) for child in children], repeats)
     for baseline in [row for row in rows if row.labels["contender"] in BASELINES]:
         add_ratio(rows, f"times {baseline.labels['contender']}", RATE, baseline, faster=False)
     return rows

@@ -4,10 +4,17 @@ The same ratings and epochs, dealt to more and more workers. Training counts fro
 `speed-up` is against one worker of the same system; `efficiency` divides it by the cores that so many workers can use, the
 lesser of both. Compute and waiting are seconds of wall, means over the workers. Workers keep their last state
 (`select_on=last`), and little is held out, so that it is training that is measured.
+
+What the machine allows is measured beside each run: the speed-up of arithmetic in the cache, and of copying
+memory, with as many threads. Training lies between: a rating costs arithmetic, and the rows that it needs.
 """
 
 import os
+import time
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+
+import numpy as np
 
 from benchmarks.kernel import DATA
 from benchmarks.measure import Figures, Row, Table, add_ratio, command_line, in_turn, per_worker, report, run_train, training_s
@@ -25,7 +32,9 @@ JOB = (
 )
 EPOCHS = {"ml100k": ("rounds=5", "local_epochs=10"), "synthetic": ("rounds=2", "local_epochs=4")}
 TRAINING, SPEED_UP, EFFICIENCY = "training, s", "speed-up", "efficiency"
-FIGURES = (TRAINING, "compute, s", "wait, s", "million ratings/s", SPEED_UP, EFFICIENCY)
+LIMITS = {"arithmetic, s": "of arithmetic", "copying, s": "of copying"}  # what the machine takes, and its speed-up
+FIGURES = (TRAINING, "compute, s", "wait, s", "million ratings/s", SPEED_UP, EFFICIENCY, *LIMITS.values())
+POWERS, COPIES = 128, 64  # of the machine, by all threads together
 
 
 def main() -> None:
@@ -47,7 +56,8 @@ def main() -> None:
                 ],
                 arguments.repeats,
             )
-            add_ratio(group, SPEED_UP, TRAINING, group[0], faster=True)
+            for ratio, figure in ((SPEED_UP, TRAINING), *((limit, figure) for figure, limit in LIMITS.items())):
+                add_ratio(group, ratio, figure, group[0], faster=True)
             for row, workers in zip(group, arguments.workers, strict=True):
                 if row.figures:
                     gain = _cores(workers) / _cores(arguments.workers[0])
@@ -78,7 +88,30 @@ def run(workers: int, overrides: tuple[str, ...]) -> Figures:
         "million ratings/s": visits * result["config"]["local_epochs"] / seconds / 1e6,
         "exchange, s": per_worker(result, "publish_s") + per_worker(result, "receive_s"),
         "evaluate, s": per_worker(result, "evaluate_s"),
+        **machine(workers),
     }
+
+
+def machine(threads: int) -> Figures:
+    """The same work by so many threads: powers of 32,768 numbers, and copies of 32 MB."""
+    small = [np.full((2, 32_768), 1.3) for _ in range(threads)]
+    large = [np.ones((2, 8_000_000), np.float32) for _ in range(threads)]
+
+    def powers(thread: int) -> None:
+        for _ in range(POWERS // threads):
+            np.power(small[thread][0], 1.7, out=small[thread][1])
+
+    def copies(thread: int) -> None:
+        for _ in range(COPIES // threads):
+            np.copyto(large[thread][0], large[thread][1])
+
+    seconds = []
+    with ThreadPoolExecutor(threads) as pool:
+        for work in (powers, copies):
+            began = time.perf_counter()
+            list(pool.map(work, range(threads)))
+            seconds.append(time.perf_counter() - began)
+    return dict(zip(LIMITS, seconds, strict=True))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks import contenders, exchange
+from benchmarks import contenders, exchange, kernel
 from benchmarks.contenders import Case, save
 from benchmarks.measure import Row, Unavailable, add_ratio, compose_config, in_turn, shown
 from ddp.datasets import load_ratings
@@ -197,6 +197,12 @@ def test_exchange(benchmark):
         both = zip(by["thread"]["figures"]["round, ms"]["values"], baseline["figures"]["round, ms"]["values"], strict=True)
         assert by["thread"]["figures"][ratio]["values"] == pytest.approx([own / base for own, base in both])
     assert median(by["process"], "pickled, kB") > 2 * 4 * 1.9  # published and received, four bytes each
+
+
+def test_a_contender_that_hangs_is_killed_and_given_up_after_a_few_attempts(capsys):
+    with kernel.Child("fused", deadline_s=1e-3) as child, pytest.raises(Unavailable, match=r"fused: has not ended .* 3 times"):
+        child.measure(None)
+    assert capsys.readouterr().err.count("killed, and begun anew") == 3
 
 
 @pytest.mark.slow
