@@ -27,7 +27,7 @@ from ddp.launch import load_config
 
 REPOSITORY = Path(__file__).parent.parent
 OUTPUTS = Path("outputs/benchmarks")
-PACKAGES = ("numpy", "torch", "numba", "pandas", "cornac", "scikit-surprise")
+PACKAGES = ("numpy", "torch", "numba", "pandas", "cornac", "scikit-surprise", "lenskit", "myfm")
 MISSING = "-"
 
 Figures = Mapping[str, float]  # what one measurement gives: name, with its unit -> value
@@ -51,7 +51,7 @@ class Row:
         values = self.figures.get(name)
         if not values:
             return MISSING
-        return shown(values if spread else [statistics.median(values)], 4 if "RMSE" in name else None)
+        return shown(values if spread else [statistics.median(values)], 4 if "RMSE" in name or "gap" in name else None)
 
 
 @dataclass(slots=True, kw_only=True)

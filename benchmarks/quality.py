@@ -27,6 +27,7 @@ import numpy as np
 from benchmarks.measure import Row, Table, Unavailable, command_line, compose_config, report
 from benchmarks.recommenders import CANDIDATES, RECOMMENDERS, Sizes, Values
 from ddp.datasets import load_ratings, read_pairs
+from ddp.errors import AggregationError
 from ddp.experiment import prepare, train
 from ddp.messages import AggregateRound
 from ddp.options import MovieLensData
@@ -61,6 +62,7 @@ class Way:
     overrides: tuple[str, ...]
     tried: Mapping[str, Sequence[float]]
     local_epochs: int = 1
+    epochs: int = EPOCHS  # at most
 
 
 ONE = "one worker"
@@ -70,15 +72,16 @@ WAYS = {
     "5 workers, stratified": Way(overrides=("workers=5", "split=stratified"), tried=LOSSLESS),
     "16 workers, stratified": Way(overrides=("workers=16", "split=stratified"), tried=LOSSLESS),
     "5 workers, iid, 10 local epochs, uniform": Way(
-        overrides=("workers=5", "split=iid", "aggregation=uniform"), tried=AVERAGED, local_epochs=10
+        overrides=("workers=5", "split=iid", "aggregation=uniform"), tried=AVERAGED, local_epochs=10, epochs=300
     ),
     "5 workers, iid, 10 local epochs, rows": Way(
-        overrides=("workers=5", "split=iid", "aggregation=rows"), tried=AVERAGED, local_epochs=10
+        overrides=("workers=5", "split=iid", "aggregation=rows"), tried=AVERAGED, local_epochs=10, epochs=300
     ),
     "5 workers, iid, 10 local epochs, rows + momentum": Way(
         overrides=("workers=5", "split=iid", "aggregation=rows", *MOMENTUM),
         tried=AVERAGED | {"trainer.lr": (0.01, 0.02, 0.05), "aggregation.outer_beta1": (0.3, 0.6, 0.8)},
         local_epochs=10,
+        epochs=300,
     ),
     "5 workers, by user, 1 local epoch, uniform": Way(
         overrides=("workers=5", "split=user", "aggregation=uniform"), tried=AVERAGED
@@ -141,7 +144,10 @@ def choose(way: Way, test_file: Path) -> tuple[Values, int]:
     best, epochs = math.inf, 0
     chosen: Values = {}
     for values in (dict(zip(way.tried, tried, strict=True)) for tried in product(*way.tried.values())):
-        rows = fit(way, values, test_file, valid_fraction=VALID_FRACTION, epochs=EPOCHS, seed=0)
+        try:
+            rows = fit(way, values, test_file, valid_fraction=VALID_FRACTION, epochs=way.epochs, seed=0)
+        except AggregationError:  # it diverges
+            continue
         row = min(rows, key=lambda row: row.valid.mse)
         if row.valid.rmse < best:
             best, chosen, epochs = row.valid.rmse, values, (row.round_index + 1) * way.local_epochs

@@ -170,7 +170,7 @@ RECOMMENDERS: dict[str, Callable[[Part, Part, Sizes, Values, int], Predictions]]
     "LensKit ALS": lenskit,
     "myFM": myfm,
 }
-# About the same effort for each: what takes long has fewer. Ranges around what their documentation and others recommend.
+# Ranges around what their documentation and others recommend; what takes long has few.
 CANDIDATES: dict[str, list[Values]] = {
     "Surprise SVD": _grid(k=(50, 100, 200), lr=(0.005, 0.01), reg=(0.05, 0.08, 0.1), epochs=(30, 60)),
     "Surprise SVD++": _grid(k=(20,), lr=(0.007,), reg=(0.02, 0.1), epochs=(20,)),

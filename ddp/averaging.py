@@ -80,12 +80,9 @@ def weighted_mean(vectors: Sequence[Vector], weights: Weights, out: Vector | Non
     that every backend gives the same bits. Raises AggregationError for unequal shapes, and names the first worker whose
     vector is not finite.
     """
+    addresses = _addresses(vectors, len(weights))
     length = len(vectors[0])
-    if any(vector.shape != (length,) for vector in vectors) or len(weights) != len(vectors):
-        raise AggregationError(f"cannot average vectors of shapes {[v.shape for v in vectors]} with {len(weights)} weights")
     mean = np.empty(length, np.float32) if out is None else out
-    contiguous = [np.ascontiguousarray(vector, np.float32) for vector in vectors]  # themselves, usually
-    addresses = np.array([vector.ctypes.data for vector in contiguous])
     shares = weights / weights.sum()
     bounds = np.linspace(0, length, max(1, min(num_cores(), length // THREAD_FLOATS)) + 1).astype(int).tolist()
     ranges = list(pairwise(bounds))
@@ -97,6 +94,16 @@ def weighted_mean(vectors: Sequence[Vector], weights: Weights, out: Vector | Non
     if not all(finite):
         raise _not_finite(vectors)
     return mean
+
+
+def _addresses(vectors: Sequence[Vector], expected: int) -> IndexArray:
+    """Of float32 vectors, contiguous as everywhere here. Raises AggregationError if they are not as many, or unequal."""
+    shapes = [vector.shape for vector in vectors]
+    if len(set(shapes)) > 1 or len(vectors) != expected:
+        raise AggregationError(f"cannot average vectors of shapes {shapes} with {expected} weights")
+    if not all(vector.dtype == np.float32 and vector.flags.c_contiguous for vector in vectors):
+        raise ValueError("expected contiguous float32 vectors")
+    return np.array([vector.ctypes.data for vector in vectors])
 
 
 def _not_finite(vectors: Sequence[Vector]) -> AggregationError:
@@ -128,6 +135,7 @@ def row_weights(counts: Sequence[IndexArray], power: float) -> Weights:
     power=0: all workers that have any count the same (FedSubAvg; Ding et al., 2021). A row that nobody rated is all zeros.
     """
     matrix = np.ascontiguousarray(np.array(counts, np.float64).T)
+    matrix /= np.maximum(matrix.max(axis=1, keepdims=True), 1)  # so that no power overflows
     weights: Weights = np.where(matrix > 0, matrix**power, 0.0)
     total = weights.sum(axis=1, keepdims=True)
     np.divide(weights, total, out=weights, where=total > 0)
@@ -140,8 +148,8 @@ def mean_by_row(vectors: Sequence[Vector], users: Weights, items: Weights, befor
     Accumulated in float64 in worker order, so that every backend gives the same bits. Rows whose weights are all zero, and the
     global mean, are those of `before`. Raises AggregationError, naming the first worker whose vector is not finite.
     """
+    addresses = _addresses([before.vector, *vectors], users.shape[1] + 1)[1:]
     np.copyto(out, before.vector)
-    addresses = np.array([vector.ctypes.data for vector in vectors])
     finite, start = True, 0
     for name, view in before.views.items():
         if name != "global_mean":

@@ -6,6 +6,7 @@ from functools import partial
 import numpy as np
 
 from ddp.averaging import Weights, mean_by_row, row_weights, weighted_mean, worker_weights
+from ddp.errors import AggregationError
 from ddp.exchange import Update
 from ddp.job import Job
 from ddp.options import Aggregation, RowsAggregation
@@ -42,15 +43,14 @@ class MeanByRow:
 
     def __init__(self, options: RowsAggregation, jobs: Sequence[Job]) -> None:
         parts = [job.shard.train for job in jobs]
-        self.parameters = jobs[0].make_parameters()  # the state before the round
-        self.users = row_weights([np.bincount(p.users, minlength=self.parameters.num_users) for p in parts], options.power)
-        self.items = row_weights([np.bincount(p.items, minlength=self.parameters.num_items) for p in parts], options.power)
+        self.start = jobs[0].parameters(jobs[0].vector)  # unrated rows stay as they are here: nobody trains them
+        self.users = row_weights([np.bincount(p.users, minlength=self.start.num_users) for p in parts], options.power)
+        self.items = row_weights([np.bincount(p.items, minlength=self.start.num_items) for p in parts], options.power)
         rows: Weights = np.concatenate([self.users, self.items])
         self.shares = tuple((rows.sum(axis=0) / rows.sum()).tolist())  # what each worker counts, over all rows
 
     def __call__(self, updates: Sequence[Update], out: Vector) -> tuple[float, ...]:
-        mean_by_row([update.vector for update in updates], self.users, self.items, self.parameters, out)
-        np.copyto(self.parameters.vector, out)
+        mean_by_row([update.vector for update in updates], self.users, self.items, self.start, out)
         return self.shares
 
 
@@ -66,6 +66,8 @@ class OuterStep:
         weights = self.mean(updates, out)
         np.subtract(out, self.state, out=out)
         self.state += self.optimizer.step(out)
+        if not np.isfinite(self.state).all():
+            raise AggregationError("the outer step overflows float32; try a smaller aggregation.outer_lr")
         np.copyto(out, self.state)
         return weights
 
@@ -78,5 +80,8 @@ def assemble(job: Job, updates: Sequence[Update], out: Vector) -> tuple[float, .
     np.copyto(state.views["global_mean"], job.vector[-1:])
     for update in updates:
         last_turn = (update.round_index + 1) * config.local_epochs * strata.num_workers - 1
-        unpack(update.vector, learned(strata.held(state, update.worker, last_turn)))
+        held = learned(strata.held(state, update.worker, last_turn))
+        unpack(update.vector, held)
+        if not all(np.isfinite(array).all() for array in held):
+            raise AggregationError(f"worker {update.worker} published rows with NaN or infinity; try a smaller trainer.lr")
     return tuple([1.0 / len(updates)] * len(updates))

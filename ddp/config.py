@@ -92,7 +92,9 @@ class Config(Scalars):
                 "data", self.data.name, f"has no timestamps, which {needs_time[0]} needs (data=csv: set data.timestamp)"
             )
         by_loss = self.aggregation.name in ("inverse_loss", "softmax_loss")
-        if self.split.valid_fraction == 0 and (self.select_on == "valid" or (by_loss and self.select_on == "last")):
+        judges = self.select_on == "valid" or (by_loss and self.select_on == "last")
+        judges = judges and self.split.name != "stratified"  # which keeps the last epoch, and weighs nobody
+        if self.split.valid_fraction == 0 and judges:
             reason = "select_on=valid" if self.select_on == "valid" else f"aggregation={self.aggregation.name}"
             raise ConfigError("split.valid_fraction", 0, f"{reason} needs a validation part: set it above 0")
 

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from ddp.config import Config
 from ddp.messages import AggregateRound, EpochDone, Started
+from ddp.options import Aggregation, RowsAggregation
 from ddp.record import RunResult
 from ddp.tracking import AGGREGATED, Tracker, worker_name
 
@@ -107,16 +108,21 @@ def print_result(result: RunResult, console: Console) -> None:
     if result.reference is not None and result.last is not None:
         one, own = result.reference, result.last
         table.add_row("one worker", _number(one.valid, 4), _number(one.test, 4))
-        table.add_row("gap to it", f"{own.valid.rmse - one.valid:+.4f}", f"{own.test.rmse - one.test:+.4f}")
+        gaps = (own.valid.rmse - one.valid, own.test.rmse - one.test)
+        table.add_row("gap to it", *("-" if math.isnan(gap) else f"{gap:+.4f}" for gap in gaps))
     console.print()
     console.print(table)
     if result.reference is None:
         console.print("gap to one worker: not measured (reference=true trains it, once)", style="dim", highlight=False)
-    if config.split.name == "stratified" and (config.aggregation.name != "rows" or config.aggregation.outer != "none"):
+    if config.split.name == "stratified" and not _plain_rows(config.aggregation):
         console.print(NOTHING_AVERAGED.format(config.aggregation.name), highlight=False, soft_wrap=True)
     console.print()
     seconds = "  ".join(f"{stage} {value:.2f}" for stage, value in result.seconds.items())
     console.print(f"seconds: {seconds}\nfiles:   {result.output_dir}", highlight=False, soft_wrap=True)
+
+
+def _plain_rows(options: Aggregation) -> bool:
+    return isinstance(options, RowsAggregation) and options.power == 1 and options.outer == "none"
 
 
 def _cells(row: dict[str, Any], columns: Mapping[str, tuple[str, int, float]]) -> list[str]:

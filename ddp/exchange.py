@@ -1,4 +1,4 @@
-"""A worker's view of the others: the one interface that the loops in worker.py and aggregator.py are written against."""
+"""A worker's view of the others: the one interface that the rounds in worker.py and stratified.py are written against."""
 
 import time
 from abc import ABC, abstractmethod
@@ -12,7 +12,10 @@ from ddp.timing import Spans
 
 @dataclass(slots=True, kw_only=True)
 class Update:
-    """What a worker publishes at the end of a round: its best state, that state's RMSE, and the loss that may weigh it."""
+    """What a worker publishes at the end of a round: its best state, that state's RMSE, and the loss that may weigh it.
+
+    With split=stratified the rows that it holds, one after another.
+    """
 
     worker: int
     round_index: int

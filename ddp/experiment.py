@@ -65,11 +65,11 @@ def run(config: Config, output_dir: Path, trackers: list[Tracker]) -> RunResult:
             vector = train(prepared, tracker, result)
             with _stage(result, "save"):
                 save_model(output_dir, config.model, vector, prepared.ratings)
-            with _stage(result, "reference"):
-                result.reference = find_reference(config, prepared.ratings, train_reference)
-            if result.reference is not None:
-                tracker.reference(result.reference)
         result.status = "ok"
+        with _stage(result, "reference"):  # not in the total: only the first of many runs trains it
+            result.reference = find_reference(config, prepared.ratings, prepared.deal, partial(train_reference, prepared.ratings))
+        if result.reference is not None:
+            tracker.reference(result.reference)
     except KeyboardInterrupt:
         result.status = "interrupted"
         raise
@@ -86,9 +86,9 @@ def run(config: Config, output_dir: Path, trackers: list[Tracker]) -> RunResult:
     return result
 
 
-def prepare(config: Config) -> Prepared:
-    """Loads and splits the ratings, and makes every worker's job."""
-    ratings = load_ratings(config.data, config.seed)
+def prepare(config: Config, loaded: Ratings | None = None) -> Prepared:
+    """Loads (if they are not) and splits the ratings, and makes every worker's job."""
+    ratings = load_ratings(config.data, config.seed) if loaded is None else loaded
     test_file = config.split.test_file
     test_rows = read_pairs(Path(test_file), config.data, ratings) if test_file is not None else None
     deal = make_split(ratings, config.split, config.workers, config.seed, test_rows)
@@ -198,10 +198,10 @@ def train(prepared: Prepared, tracker: Tracker, result: RunResult) -> Vector:
     return vector if prepared.numbering is None else prepared.numbering.outward(job.parameters(vector))
 
 
-def train_reference(config: Config) -> Reference:
+def train_reference(ratings: Ratings, config: Config) -> Reference:
     """Trains the one worker that a run is compared with."""
     result = RunResult(config=config, output_dir=Path())
-    train(prepare(config), result.history, result)
+    train(prepare(config, ratings), result.history, result)
     assert result.last is not None
     return Reference(valid=result.last.valid.rmse, test=result.last.test.rmse)
 

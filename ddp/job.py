@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ddp.config import Config
+from ddp.exchange import Update
+from ddp.messages import WorkerRound
 from ddp.metrics import SquaredError
 from ddp.parameters import Parameters, Rows, Vector
 from ddp.ratings import Part
@@ -57,6 +59,11 @@ class Job:
     def make_parameters(self) -> Parameters:
         """A copy of the state to start from."""
         return self.parameters(self.vector.copy())
+
+    def update(self, row: WorkerRound, vector: Vector) -> Update:
+        """What is published of a round: `vector`, judged on the part that `select_on` names (last: validation)."""
+        judged = row.test if self.config.select_on == "test" else row.valid
+        return Update(worker=row.worker, round_index=row.round_index, vector=vector, rmse=judged.rmse, loss=judged.mse)
 
     def evaluate(self, parameters: Rows, part: Part) -> SquaredError:
         """The squared error on a part, predictions clipped to the scale."""

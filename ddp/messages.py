@@ -55,7 +55,7 @@ class WorkerRound:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AggregateRound:
-    """The aggregate of a round: its errors on the global parts, and the weight that each worker had."""
+    """The aggregate of a round: its errors on the global parts, and the weight of each worker (stratified: all equal)."""
 
     round_index: int
     valid: SquaredError

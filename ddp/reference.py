@@ -5,16 +5,21 @@ import hashlib
 import json
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
 
 from ddp.atomic import atomic_file
 from ddp.config import Config
 from ddp.errors import AggregationError, WorkerError
 from ddp.options import Aggregation, FusedTrainer, SerialBackend, Split
 from ddp.ratings import Ratings
+from ddp.splits import Deal
 
 DIRECTORY = Path("outputs/references")  # one small file each
+VERSION = 1  # to be raised when a change to a trainer, the model or the order of visits changes what one worker reaches
 CHEAP_VISITS = 20_000_000  # ratings: about a second with the compiled trainer
 
 
@@ -46,31 +51,30 @@ def reference_config(config: Config) -> Config:
     )
 
 
-def find_reference(config: Config, ratings: Ratings, train: Callable[[Config], Reference]) -> Reference | None:
-    """From its file; else, if `reference` in the config wants it, by training it. None if it does not."""
+def find_reference(config: Config, ratings: Ratings, deal: Deal, train: Callable[[Config], Reference]) -> Reference | None:
+    """From its file; else, if `reference` in the config wants it, by training it. None if it does not, or if it diverges."""
     if config.reference == "false":
         return None
     alone = reference_config(config)
-    file = DIRECTORY / f"{_fingerprint(alone, ratings)}.json"
-    if file.exists():
+    file = DIRECTORY / f"{_fingerprint(alone, ratings, deal)}.json"
+    with suppress(OSError, ValueError, TypeError):  # not there, or damaged
         return Reference(**json.loads(file.read_text(encoding="utf-8")))
-    visits = len(ratings) * config.rounds * config.local_epochs
+    visits = len(deal.whole.train) * config.rounds * config.local_epochs
     if config.reference == "auto" and not (isinstance(config.trainer, FusedTrainer) and visits <= CHEAP_VISITS):
         return None
     try:
         reference = train(alone)
-    except (AggregationError, WorkerError):  # it diverges, alone: the run has ended well all the same
+    except (AggregationError, WorkerError):
         return None
-    DIRECTORY.mkdir(parents=True, exist_ok=True)
-    with atomic_file(file) as out:
+    with suppress(OSError), atomic_file(file) as out:  # the run is over and saved: it does not fail for a cache
         out.write(json.dumps(dataclasses.asdict(reference)).encode())
     return reference
 
 
-def _fingerprint(config: Config, ratings: Ratings) -> str:
-    """Of everything that decides the result: the config and the ratings themselves."""
+def _fingerprint(config: Config, ratings: Ratings, deal: Deal) -> str:
+    """Of everything that decides the result: the config, the ratings, who is held out, and what we are."""
     checksum = 0
-    for column in (ratings.users, ratings.items, ratings.ratings):
-        checksum = zlib.crc32(column.data, checksum)
-    told = json.dumps([dataclasses.asdict(config), checksum], sort_keys=True)
+    for column in (ratings.users, ratings.items, ratings.ratings, deal.whole.train, deal.whole.valid, deal.whole.test):
+        checksum = zlib.crc32(np.ascontiguousarray(column).data, checksum)
+    told = json.dumps([VERSION, dataclasses.asdict(config), checksum], sort_keys=True)
     return hashlib.sha256(told.encode()).hexdigest()[:24]

@@ -3,7 +3,8 @@
 Users and items are cut into as many groups as there are workers, with about as many training ratings in each. A worker keeps
 its group of users, and the groups of items go round: an epoch is as many turns as there are workers, and in a turn every
 worker holds another group of items. So no two ever touch the same row, and what they do in a turn at the same time could as
-well have been done one after another: the result is that of one serial SGD. (DSGD: Gemulla, Nijkamp, Haas, Sismanis,
+well have been done one after another: with plain SGD (trainer=fused) the result is that of one serial SGD. (An optimizer with a
+memory, as Adam, keeps one for each block, which stays with its worker.) (DSGD: Gemulla, Nijkamp, Haas, Sismanis,
 Large-scale matrix factorization with distributed stochastic gradient descent, KDD 2011; a turn is its stratum.)
 """
 

@@ -5,7 +5,7 @@ from collections.abc import Generator
 import numpy as np
 
 from ddp import seeding
-from ddp.exchange import Exchange, Update
+from ddp.exchange import Exchange
 from ddp.job import Job
 from ddp.messages import EpochDone, WorkerRound
 from ddp.metrics import SquaredError
@@ -16,7 +16,7 @@ from ddp.trainers import make_trainer
 
 
 class StratifiedWorker:
-    """Trains on one block of its ratings after another. It never waits for an aggregate: it has its rows, and gets the others'.
+    """Trains on one block of its ratings after another. It reads no aggregate: it has its rows, and gets the others'.
 
     Its own errors are those on its blocks of validation and test ratings, each at the end of its turn in the last epoch.
     """
@@ -56,8 +56,9 @@ class StratifiedWorker:
                     with self.spans("evaluate"):
                         valid += self.job.evaluate(rows, block.valid)
                         test += self.job.evaluate(rows, block.test)
-                if not is_last or turn < turns + strata.num_workers - 1:
-                    self._hand_on(turn, group)
+                if is_last and turn == turns + strata.num_workers - 1:
+                    pack(learned(rows), self.published)  # before somebody else has them
+                self._hand_on(turn, group)
             turns += strata.num_workers
             self.exchange.tell(EpochDone(worker=self.job.worker, round_index=round_index, epoch=epoch))
         row = WorkerRound(
@@ -69,11 +70,17 @@ class StratifiedWorker:
             best_epoch=config.local_epochs - 1,
             aggregate_received=True,
         )
+        with self.spans("wait"):
+            self._wait_for_the_aggregate(round_index - 1)
         with self.spans("publish"):
-            pack(learned(rows), self.published)
-            self.exchange.publish(self._update(row), self.spans)
-        self._hand_on(turn, group)
+            self.exchange.publish(self.job.update(row, self.published), self.spans)
         return row
+
+    def _wait_for_the_aggregate(self, round_index: int) -> None:
+        """Only so that nobody is more than a round ahead: what is published and not averaged yet takes memory."""
+        timeout_s = self.job.config.round_timeout
+        if round_index >= 0 and not self.exchange.wait(round_index, timeout_s, self.spans):
+            raise TimeoutError(f"what it published in round {round_index} was not taken within round_timeout={timeout_s:g} s")
 
     def _take(self, turn: int, group: int, round_index: int) -> None:
         """Waits for the rows of a group until whoever held them before has handed them on."""
@@ -83,7 +90,7 @@ class StratifiedWorker:
         if before != self.job.worker:
             timeout_s = self.job.config.round_timeout
             if not self.exchange.take(turn, item_rows(self.rows[group]), timeout_s, self.spans):
-                raise TimeoutError(f"worker {before} did not hand on its items within round_timeout={timeout_s:g} s")
+                raise TimeoutError(f"no items came from worker {before} within round_timeout={timeout_s:g} s")
 
     def _hand_on(self, turn: int, group: int) -> None:
         """Passes the rows of a group to whoever holds them next."""
@@ -93,7 +100,3 @@ class StratifiedWorker:
         if after != self.job.worker:
             with self.spans("publish"):
                 self.exchange.hand_on(after, turn + 1, item_rows(self.rows[group]), self.spans)
-
-    def _update(self, row: WorkerRound) -> Update:
-        judged = row.test if self.job.config.select_on == "test" else row.valid
-        return Update(worker=row.worker, round_index=row.round_index, vector=self.published, rmse=judged.rmse, loss=judged.mse)

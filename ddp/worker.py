@@ -10,7 +10,7 @@ import numpy as np
 
 from ddp import seeding
 from ddp.errors import WorkerError
-from ddp.exchange import Exchange, Stopped, Update
+from ddp.exchange import Exchange, Stopped
 from ddp.job import Job
 from ddp.memory import peak_rss_bytes
 from ddp.messages import EpochDone, Failed, Finished, Started, WorkerRound
@@ -34,7 +34,7 @@ class Worker:
         """Trains, publishes, and takes over the aggregate if it comes in time. Yields before it waits for the others."""
         row = self.train_round(round_index)
         with self.spans("publish"):
-            self.exchange.publish(self.update(row), self.spans)
+            self.exchange.publish(self.job.update(row, self.best.vector), self.spans)
         with self.spans("wait"):
             yield
             received = self.exchange.wait(round_index, self.job.config.agg_timeout, self.spans)
@@ -71,11 +71,6 @@ class Worker:
             best_epoch=best_epoch,
             aggregate_received=False,
         )
-
-    def update(self, row: WorkerRound) -> Update:
-        """What is published of a round: the best state, judged on the part it was selected on."""
-        judged = row.test if self.job.config.select_on == "test" else row.valid
-        return Update(worker=row.worker, round_index=row.round_index, vector=self.best.vector, rmse=judged.rmse, loss=judged.mse)
 
     def _selection_rmse(self) -> float:
         """The RMSE by which epochs are compared; infinite for `select_on: last`, so that the last one is taken."""

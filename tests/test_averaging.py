@@ -8,10 +8,17 @@ from hypothesis import strategies as st
 from ddp import averaging
 from ddp.averaging import mean_by_row, row_weights, weighted_mean, worker_weights
 from ddp.errors import AggregationError
-from ddp.options import OPTIONS, Aggregation, SoftmaxAggregation
+from ddp.options import OPTIONS
 from ddp.parameters import Parameters
 
 LENGTHS = (1, 7, 8, 13, 31, 32, 33, 40, 47, 64, 1000, 100_003)  # the loops take 32, 8 and 1 at a time
+
+
+def aggregation(name, **values):
+    """Its options, without an outer step."""
+    return OPTIONS["aggregation"][name](
+        name=name, outer="none", outer_lr=1.0, outer_beta1=0.0, outer_beta2=0.0, outer_tau=1.0, **values
+    )
 
 
 def random_vectors(count, length, seed=0):
@@ -113,10 +120,10 @@ def test_unequal_shapes_are_refused():
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        (Aggregation(name="uniform"), [1, 1, 1]),
-        (Aggregation(name="samples"), [10, 20, 70]),
-        (Aggregation(name="inverse_loss"), [2, 1, 4]),
-        (SoftmaxAggregation(name="softmax_loss", temperature=0.5), np.exp([-1, -2, -0.5])),
+        (aggregation("uniform"), [1, 1, 1]),
+        (aggregation("samples"), [10, 20, 70]),
+        (aggregation("inverse_loss"), [2, 1, 4]),
+        (aggregation("softmax_loss", temperature=0.5), np.exp([-1, -2, -0.5])),
     ],
 )
 def test_weights(options, expected):
@@ -126,22 +133,22 @@ def test_weights(options, expected):
 
 
 def test_every_aggregation_of_the_config_is_here():
-    assert set(averaging.WEIGHTINGS) == set(OPTIONS["aggregation"])
+    assert {*averaging.WEIGHTINGS, "rows"} == set(OPTIONS["aggregation"])
 
 
 @pytest.mark.parametrize("loss", [0.0, np.nan, np.inf, -1.0])
 def test_a_loss_that_makes_no_weight_is_refused_by_worker(loss):
     with pytest.raises(AggregationError, match=r"worker 2 has weight .*inverse_loss"):
-        worker_weights(Aggregation(name="inverse_loss"), [1, 1, 1], [0.5, 0.5, loss])
+        worker_weights(aggregation("inverse_loss"), [1, 1, 1], [0.5, 0.5, loss])
 
 
 def test_no_ratings_make_no_weight():
     with pytest.raises(AggregationError, match="worker 0 has weight 0"):
-        worker_weights(Aggregation(name="samples"), [0, 3], [0.5, 0.5])
+        worker_weights(aggregation("samples"), [0, 3], [0.5, 0.5])
 
 
 def test_softmax_of_large_losses_does_not_overflow():
-    options = SoftmaxAggregation(name="softmax_loss", temperature=0.1)
+    options = aggregation("softmax_loss", temperature=0.1)
     np.testing.assert_allclose(worker_weights(options, [1, 1], [1e6, 1e6]), [0.5, 0.5])
 
 

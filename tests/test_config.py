@@ -100,7 +100,7 @@ def test_the_documents_two_systems(name, backend):
     assert type(config.backend) is backend
     assert config.backend.poll_interval_s == 0.2
     assert (config.workers, config.local_epochs) == (5, 10)
-    assert (config.split.name, config.aggregation.name) == ("stratified", "rows")
+    assert (config.split.name, config.aggregation.name) == ("iid", "inverse_loss")
     assert config.select_on == "test"
 
 
@@ -296,15 +296,15 @@ REFUSED = [
     ((*SYNTHETIC, "split=time"), "data=synthetic:", "no timestamps", "split=time"),
     ((*SYNTHETIC, "split.holdout=time"), "data=synthetic:", "no timestamps", "split.holdout=time"),
     ((*CSV, "split=time"), "data=csv:", "no timestamps", "data.timestamp"),
-    (("split.valid_fraction=0",), "split.valid_fraction=0:", "select_on=valid", "above 0"),
+    (("split=iid", "split.valid_fraction=0"), "split.valid_fraction=0:", "select_on=valid", "above 0"),
     (
-        ("split.valid_fraction=0", "select_on=last", "aggregation=inverse_loss"),
+        ("split=iid", "split.valid_fraction=0", "select_on=last", "aggregation=inverse_loss"),
         "split.valid_fraction=0:",
         "aggregation=inverse_loss",
         "above 0",
     ),
     (
-        ("split.valid_fraction=0", "select_on=last", "aggregation=softmax_loss"),
+        ("split=iid", "split.valid_fraction=0", "select_on=last", "aggregation=softmax_loss"),
         "split.valid_fraction=0:",
         "aggregation=softmax_loss",
     ),
@@ -375,7 +375,8 @@ ACCEPTED = [
     ("backend=process", "backend.start_method=forkserver"),
     *(("backend=shm", f"backend.start_method={method}") for method in ("spawn", "forkserver", "null")),
     ("backend=shm", "backend.directory=somewhere"),
-    ("split.valid_fraction=0", "select_on=test"),
+    ("split.valid_fraction=0",),  # split=stratified selects nothing
+    ("split=iid", "split.valid_fraction=0", "select_on=test"),
     ("split.valid_fraction=0", "select_on=test", "aggregation=softmax_loss"),
     ("split.valid_fraction=0", "select_on=last", "aggregation=uniform"),
     ("split.valid_fraction=0", "select_on=last", "aggregation=samples"),

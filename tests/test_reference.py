@@ -19,6 +19,11 @@ def here(tmp_path, monkeypatch):
     return tmp_path
 
 
+def find(config, train):
+    prepared = prepare(config)
+    return find_reference(config, prepared.ratings, prepared.deal, train)
+
+
 def test_it_is_one_worker_with_the_same_test_part_and_as_many_visits(make_config):
     config = make_config(*FUSED, "rounds=3", "local_epochs=2", "backend=shm", "display=lines")
     alone, together = prepare(reference_config(config)), prepare(config)
@@ -33,11 +38,11 @@ def test_it_is_one_worker_with_the_same_test_part_and_as_many_visits(make_config
 def test_a_run_says_how_far_it_is_from_one_worker_and_the_next_one_need_not_train_it(make_config, here, monkeypatch):
     config = make_config(*FUSED, "reference=auto")
     result = run(config, here / "first", [])
-    assert result.reference == train_reference(reference_config(config))
+    assert result.reference == train_reference(load_ratings(config.data, 0), reference_config(config))
     rmse = json.loads((here / "first" / RESULT_FILE).read_text())["rmse"]
     assert rmse["reference"] == {"valid": result.reference.valid, "test": result.reference.test}
     assert rmse["gap"] == pytest.approx(result.test_rmse - result.reference.test)
-    monkeypatch.setattr("ddp.experiment.train_reference", lambda config: pytest.fail("trained again"))
+    monkeypatch.setattr("ddp.experiment.train_reference", lambda *_: pytest.fail("trained again"))
     for same in ("backend=serial", "workers=2", "split=iid", "aggregation=uniform", "round_timeout=50"):
         again = run(make_config(*FUSED, "reference=auto", same), here / same, [])
         assert again.reference == result.reference
@@ -61,7 +66,7 @@ def test_another_job_has_another_reference(make_config, here, other):
 
     for overrides in ((), (other,), ()):
         config = make_config(*FUSED, "reference=true", *overrides)
-        find_reference(config, load_ratings(config.data, config.seed), train)
+        find(config, train)
     assert len(found) == 2
 
 
@@ -74,8 +79,8 @@ def test_another_job_has_another_reference(make_config, here, other):
     ],
 )
 def test_auto_trains_it_where_that_is_cheap(make_config, here, overrides, trained):
-    config = make_config(*FUSED, *overrides)
-    found = find_reference(config, load_ratings(config.data, config.seed), lambda config: Reference(valid=1.0, test=2.0))
+    config = make_config("trainer=fused", *overrides)
+    found = find(config, lambda config: Reference(valid=1.0, test=2.0))
     assert (found is not None) == trained
     assert len(list(DIRECTORY.glob("*.json"))) == trained
 
@@ -85,5 +90,18 @@ def test_one_that_diverges_is_none(make_config, here):
         raise AggregationError("worker 0 published a state with NaN")
 
     config = make_config(*FUSED, "reference=true")
-    assert find_reference(config, load_ratings(config.data, config.seed), diverges) is None
+    assert find(config, diverges) is None
     assert not DIRECTORY.exists()
+
+
+def test_a_damaged_file_is_trained_again_and_a_place_that_cannot_be_written_to_does_no_harm(make_config, here):
+    config = make_config(*FUSED, "reference=true")
+    known = Reference(valid=1.0, test=2.0)
+    assert find(config, lambda config: known) == known
+    (file,) = DIRECTORY.glob("*.json")
+    file.write_text('{"valid": 1.0')
+    assert find(config, lambda config: Reference(valid=3.0, test=4.0)).test == 4.0
+    file.unlink()
+    DIRECTORY.rmdir()
+    DIRECTORY.write_text("in the way")
+    assert find(config, lambda config: known) == known

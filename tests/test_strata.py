@@ -218,6 +218,6 @@ class Deaf(Exchange):
 def test_a_worker_that_waits_too_long_for_its_items_says_for_whose(make_config):
     job = prepare(make_config(*STRATIFIED, "round_timeout=7")).jobs[1]
     before = job.strata.holder(job.strata.group(1, 1), 0)
-    expected = rf"^worker 1 in round 0: TimeoutError: worker {before} did not hand on its items within round_timeout=7 s"
+    expected = rf"^worker 1 in round 0: TimeoutError: no items came from worker {before} within round_timeout=7 s"
     with pytest.raises(WorkerError, match=expected):
         list(worker_loop(job, Deaf(), 0.0))

@@ -78,7 +78,7 @@ def test_the_best_state_of_the_round_is_published(make_config, exchange, told, s
     assert (row.train_loss, row.valid, row.test) == (states[-1][1], states[best][2], states[best][3])
     assert told == [EpochDone(worker=worker, round_index=0, epoch=epoch) for epoch in range(12)]
 
-    update = trainee.update(row)
+    update = trainee.job.update(row, trainee.best.vector)
     judged = row.test if select_on == "test" else row.valid
     assert (update.worker, update.round_index, update.rmse, update.loss) == (worker, 0, judged.rmse, judged.mse)
     assert update.vector.tobytes() == states[best][0].tobytes()
@@ -195,7 +195,7 @@ def test_published_loss_weighs_the_worker(make_config, exchange):
     updates = []
     for job in prepare(config).jobs:
         trainee = Worker(job, exchange)
-        updates.append(trainee.update(trainee.train_round(0)))
+        updates.append(trainee.job.update(trainee.train_round(0), trainee.best.vector))
     inverse = np.array([1 / update.loss for update in updates])
     weights = worker_weights(config.aggregation, [1, 1, 1], [update.loss for update in updates])
     assert weights.tolist() == (inverse / inverse.sum()).tolist()

@@ -29,7 +29,7 @@ class Backend(ABC):
         self.jobs = jobs
         self.listen = listen
         self.num_workers = len(jobs)
-        self.hands_rows_on = jobs[0].strata is not None  # workers do, to each other: no worker waits for an aggregate
+        self.hands_rows_on = any(job.strata for job in jobs)  # workers do, to each other: no worker reads an aggregate
         self._room: Vector | None = None
 
     def load(self) -> None:

@@ -119,7 +119,7 @@ class Processes(WorkerProcesses):
 
     def _open(self) -> Connect:
         self._start_manager()
-        return partial(_connect, self.shared, self.poll_interval_s)
+        return partial(_connect, self.shared, None if self.hands_rows_on else self.poll_interval_s)
 
     def _start_manager(self) -> None:
         manager = SyncManager(ctx=self.context)
@@ -142,7 +142,7 @@ class Processes(WorkerProcesses):
     def _broadcast(self, round_index: int, vector: Vector, spans: Spans) -> None:
         if not self.hands_rows_on:
             _send(self.shared, aggregate_key(round_index), vector, spans)
-        if self.poll_interval_s is None and not self.hands_rows_on:
+        if self.poll_interval_s is None or self.hands_rows_on:
             for worker in range(self.num_workers):
                 with self._pipe_to(worker) as pipe:
                     pipe.send(round_index)

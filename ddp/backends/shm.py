@@ -4,6 +4,9 @@ A worker publishes by copying its state into a slot that only it writes, and rec
 aggregator averages the slots where they lie. There is no lock that a worker could die with. Who may read or write what is
 said by bells, a few raw bytes through the worker's pipe: "published", "the aggregate is out". A slot is written again only
 when the aggregate of what was in it is out, and the aggregate when every worker has published since, so past reading it.
+
+With split=stratified all workers train in one vector of the segment, each in the rows that it holds. Who hands rows on says so
+through a pipe to whoever holds them next, who reads that before it touches them.
 """
 
 import io
