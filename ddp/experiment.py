@@ -66,10 +66,12 @@ def run(config: Config, output_dir: Path, trackers: list[Tracker]) -> RunResult:
             with _stage(result, "save"):
                 save_model(output_dir, config.model, vector, prepared.ratings)
         result.status = "ok"
-        with _stage(result, "reference"):  # not in the total: only the first of many runs trains it
-            result.reference = find_reference(config, prepared.ratings, prepared.deal, partial(train_reference, prepared.ratings))
-        if result.reference is not None:
-            tracker.reference(result.reference)
+        if config.reference != "false":
+            with _stage(result, "reference"):  # not in the total: only the first of many runs trains it
+                alone = partial(train_reference, prepared.ratings)
+                result.reference = find_reference(config, prepared.ratings, prepared.deal, alone)
+            if result.reference is not None:
+                tracker.reference(result.reference)
     except KeyboardInterrupt:
         result.status = "interrupted"
         raise

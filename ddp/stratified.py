@@ -12,7 +12,7 @@ from ddp.metrics import SquaredError
 from ddp.parameters import Rows, Vector
 from ddp.strata import Strata, item_rows, learned, pack
 from ddp.timing import Spans
-from ddp.trainers import make_trainer
+from ddp.trainers import for_blocks, make_trainer
 
 
 class StratifiedWorker:
@@ -29,8 +29,9 @@ class StratifiedWorker:
         parameters = job.parameters(exchange.common(job.vector))
         users = strata.users(job.worker)
         self.rows: list[Rows] = [parameters.block(users, strata.items(group)) for group in range(strata.num_workers)]
+        options = for_blocks(job.config.trainer, strata.num_workers)
         self.trainers = [
-            make_trainer(job.config.trainer, rows, block.train) if len(block.train) else None
+            make_trainer(options, rows, block.train) if len(block.train) else None
             for rows, block in zip(self.rows, job.blocks, strict=True)
         ]
         self.published: Vector = np.zeros(job.update_length, np.float32)

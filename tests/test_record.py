@@ -29,6 +29,8 @@ COLUMNS = [
 ]
 STAGES = {"data", "imports", "start", "train", "stop", "save"}
 
+RMSE_KEYS = ("test", "valid", "best_valid_round", "noise_floor", "reference", "gap")
+
 
 def no_constant(token: str) -> None:
     raise AssertionError(f"{token} is not JSON")
@@ -202,7 +204,14 @@ def test_a_run_without_data_leaves_a_result_without_numbers(make_config, tmp_pat
     assert result["status"] == "failed"
     assert result["error"].startswith("DataError: ")
     assert "missing.csv" in result["error"]
-    assert result["rmse"] == {"test": None, "valid": None, "best_valid_round": None, "noise_floor": None}
+    assert result["rmse"] == {
+        "test": None,
+        "valid": None,
+        "best_valid_round": None,
+        "noise_floor": None,
+        "reference": None,
+        "gap": None,
+    }
     assert (result["rounds_completed"], result["workers"]) == (0, [])
     assert set(result["seconds"]) == {"data", "total"}
     assert read_rounds(tmp_path / "run") == []
@@ -220,7 +229,14 @@ def data_missing(make_config, tmp_path: Path) -> Config:
 def test_a_run_that_never_evaluated_writes_null_for_what_it_does_not_know(make_config, tmp_path):
     write_result(RunResult(config=make_config(), output_dir=tmp_path, status="failed", error="e", noise_floor=math.inf))
     result = read_json(tmp_path)
-    assert result["rmse"] == {"test": None, "valid": None, "best_valid_round": None, "noise_floor": None}
+    assert result["rmse"] == {
+        "test": None,
+        "valid": None,
+        "best_valid_round": None,
+        "noise_floor": None,
+        "reference": None,
+        "gap": None,
+    }
     assert result["aggregator"]["test_rmse"] is None
 
 

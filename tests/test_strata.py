@@ -1,5 +1,6 @@
 """split=stratified: who holds what when, and that the result is that of one SGD over all ratings."""
 
+import dataclasses
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,6 +15,7 @@ from ddp.experiment import prepare, run
 from ddp.parameters import Parameters
 from ddp.saved_model import load_model
 from ddp.strata import Numbering, Strata, item_rows, learned, pack, unpack
+from ddp.trainers import for_blocks
 from ddp.worker import worker_loop
 
 STRATIFIED = ("split=stratified", "aggregation=rows")
@@ -221,3 +223,11 @@ def test_a_worker_that_waits_too_long_for_its_items_says_for_whose(make_config):
     expected = rf"^worker 1 in round 0: TimeoutError: no items came from worker {before} within round_timeout=7 s"
     with pytest.raises(WorkerError, match=expected):
         list(worker_loop(job, Deaf(), 0.0))
+
+
+def test_weight_decay_weighs_the_same_in_blocks(make_config):
+    """A row is in as many times fewer batches as there are blocks. The compiled trainer decays per rating: nothing changes."""
+    autograd = make_config("trainer=autograd", "trainer.weight_decay=0.01").trainer
+    assert for_blocks(autograd, 4) == dataclasses.replace(autograd, weight_decay=0.04)
+    fused = make_config(*FUSED).trainer
+    assert for_blocks(fused, 4) == fused

@@ -1,5 +1,6 @@
 """One local epoch of training: each module one way to do it, loaded only where it is used (fused needs no torch)."""
 
+from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
@@ -26,6 +27,17 @@ def make_trainer(options: Trainer, parameters: Rows, train: Part) -> Epochs:
     from ddp.trainers.autograd import Autograd
 
     return Autograd(options, parameters, train)
+
+
+def for_blocks(options: Trainer, num_blocks: int) -> Trainer:
+    """The options for training on one of `num_blocks` blocks after another, instead of on all items at once.
+
+    A batch of a block has `num_blocks` times as many ratings of each of its rows, and a row is in so many times fewer batches:
+    weight decay, which a row has once a batch, has to be so many times larger to weigh the same. (SGD per rating needs nothing.)
+    """
+    if isinstance(options, FusedTrainer):
+        return options
+    return replace(options, weight_decay=options.weight_decay * num_blocks)
 
 
 def evaluate(options: Trainer, parameters: Rows, part: Part, rating_min: float, rating_max: float) -> SquaredError:

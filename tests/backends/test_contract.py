@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import time
 from contextlib import contextmanager
 
 import numpy as np
@@ -11,13 +12,14 @@ from torch.nn import functional
 
 from ddp import seeding
 from ddp.backends.process import Processes
-from ddp.backends.processes import WorkerProcesses
+from ddp.backends.processes import TurnPipes, WorkerProcesses
 from ddp.backends.serial import SerialExchange
 from ddp.backends.store import FIELDS, aggregate_key, worker_key
 from ddp.errors import AggregationError, WorkerError
 from ddp.exchange import Stopped, Update
 from ddp.experiment import prepare, run, train
 from ddp.messages import EpochDone, Finished, Started
+from ddp.metrics import SquaredError
 from ddp.model import CollabFiltering
 from ddp.record import RunResult
 from ddp.saved_model import load_model
@@ -223,7 +225,7 @@ def unstarted(config):
     ours, theirs = backend.context.Pipe()
     backend.pipes.append(ours)
     backend._admit(0)
-    _, exchange = connect(theirs)
+    _, exchange = connect(theirs, TurnPipes())
     try:
         yield backend, exchange
     finally:
@@ -451,6 +453,36 @@ def test_a_worker_that_raises_is_named_with_its_traceback(make_config, driven, l
 def test_a_state_with_nan_is_refused_by_worker_and_round(make_config, drive, name, aggregation):
     with pytest.raises(AggregationError, match=r"^round 0: worker 0 .*(NaN|nan)"):
         drive(make_config("trainer.lr=1e30", f"aggregation={aggregation}", *BACKENDS[name]))
+
+
+@pytest.mark.parametrize("name", ["serial", "thread", "process", "shm"])
+def test_rows_with_nan_are_refused_by_worker_and_round_too(make_config, drive, name):
+    with pytest.raises(AggregationError, match=r"^round 0: worker \d published rows with NaN or infinity"):
+        drive(make_config("split=stratified", "aggregation=rows", "trainer.lr=1e30", *BACKENDS[name]))
+
+
+@pytest.mark.parametrize("name", ["thread", "thread polling", "shm"])
+def test_a_worker_that_hands_rows_on_is_at_most_a_round_ahead_of_the_aggregate(make_config, drive, name):
+    """What is published and not averaged yet takes memory."""
+    published, ahead = {}, []
+
+    def look(moment, round_index, backend):
+        if moment == "message":
+            return
+        published.update({worker: backend._published[worker] for worker in range(2)})
+        if moment == "gather":
+            ahead.append(max(published.values()) - round_index)
+
+    def evaluate(vector):
+        deadline = time.monotonic() + 0.02
+        while time.monotonic() < deadline:  # an aggregator that is slower than its workers
+            pass
+        return SquaredError(1.0, 1), SquaredError(1.0, 1)
+
+    options = ("split=stratified", "aggregation=rows", "trainer=fused", "workers=2", "rounds=20", "local_epochs=1")
+    drive(make_config(*options, *BACKENDS[name]), look=look, evaluate=evaluate)
+    assert len(ahead) == 20
+    assert max(ahead) <= 1
 
 
 class Interrupts(Tracker):

@@ -15,7 +15,7 @@ import pytest
 
 from ddp.averaging import weighted_mean, worker_weights
 from ddp.backends import make_backend
-from ddp.backends.processes import drain
+from ddp.backends.processes import TurnPipes, drain
 from ddp.backends.shm import ROW, _from_row, _to_row
 from ddp.errors import BackendError, UserError, WorkerError
 from ddp.exchange import Stopped, Update
@@ -26,6 +26,7 @@ from ddp.messages import Asking, EpochDone, Failed, Finished, Started, WorkerRou
 from ddp.metrics import SquaredError
 from ddp.options import OPTIONS
 from ddp.segment import NAME, remove_orphans
+from ddp.stratified import StratifiedWorker
 from ddp.timing import WORKER_PHASES, Account, Spans
 from ddp.tracking import Tracker
 
@@ -187,7 +188,7 @@ class Ends:
             self.backend.pipes.append(ours)
             self.pipes.append(theirs)
             self.backend._admit(worker)
-            job, exchange = connect(theirs)
+            job, exchange = connect(theirs, TurnPipes())
             self.jobs.append(job)
             self.exchanges.append(exchange)
 
@@ -423,6 +424,45 @@ def test_a_worker_killed_in_the_middle_of_a_copy_is_named_and_the_last_aggregate
         attempt.run()
     assert [vector.tobytes() for vector in attempt.vectors] == [reference_vector]
     assert list(tmp_path.iterdir()) == []
+
+
+DIES_WITH_ROWS = """
+import os, signal
+from ddp.stratified import StratifiedWorker
+
+hand_on = StratifiedWorker._hand_on
+
+def dying(worker, turn, group):
+    if (worker.job.worker, turn) == (1, 7):
+        os.kill(os.getpid(), signal.SIGKILL)
+    hand_on(worker, turn, group)
+
+StratifiedWorker._hand_on = dying
+"""
+
+
+@pytest.mark.parametrize("backend", ["shm", "process"])
+def test_a_worker_killed_with_rows_that_others_wait_for_is_named(make_config, driven, backend):
+    config = make_config(
+        *(f"backend={backend}", "split=stratified", "aggregation=rows", "workers=3", "rounds=3", "local_epochs=2"),
+        *("round_timeout=3600", "agg_timeout=3600"),
+    )
+    with pytest.raises(WorkerError, match=r"^worker 1 in round [01]: the process died \(signal SIGKILL\)$"):
+        driven(config, jobs=in_workers(DIES_WITH_ROWS)).run()
+
+
+def test_a_thread_that_fails_with_rows_that_others_wait_for_is_named(make_config, drive, monkeypatch):
+    hand_on = StratifiedWorker._hand_on
+
+    def failing(worker, turn, group):
+        if (worker.job.worker, turn) == (1, 7):
+            raise RuntimeError("made up")
+        hand_on(worker, turn, group)
+
+    monkeypatch.setattr(StratifiedWorker, "_hand_on", failing)
+    options = ("backend=thread", "split=stratified", "aggregation=rows", "rounds=3", "local_epochs=2", "round_timeout=3600")
+    with pytest.raises(WorkerError, match=r"^worker 1 in round 1: RuntimeError: made up"):
+        drive(make_config(*options))
 
 
 @pytest.fixture(scope="module")
