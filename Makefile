@@ -45,6 +45,7 @@ benchmark: $(VENV)/installed ## the document's job on every system; also python 
 # LIBMF's C++ wants AVX (x86): without, it runs at half its speed. pip would take a wheel that it once built without.
 benchmark-peers: $(VENV)/installed ## what the benchmarks compare with: Cornac, Surprise, LIBMF, LensKit, myFM
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[benchmarks]"
+	$(BIN)/python -m pip install --quiet --no-deps lenskit==2025.8.1
 	CXXFLAGS="-O3 -mavx -DUSEAVX" $(BIN)/python -m pip install --quiet --no-cache-dir --no-deps --no-binary libmf \
 	  --upgrade --target $(VENV)/libmf-avx libmf==0.9.2
 

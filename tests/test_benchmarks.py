@@ -7,10 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
-from benchmarks import contenders, exchange, kernel
+from benchmarks import contenders, exchange, kernel, quality, quality_grid
 from benchmarks.contenders import Case, save
 from benchmarks.measure import Row, Unavailable, add_ratio, compose_config, in_turn, shown
 from ddp.datasets import load_ratings
@@ -203,6 +204,44 @@ def test_a_contender_that_hangs_is_killed_and_given_up_after_a_few_attempts(caps
     with kernel.Child("fused", deadline_s=1e-3) as child, pytest.raises(Unavailable, match=r"fused: has not ended .* 3 times"):
         child.measure(None)
     assert capsys.readouterr().err.count("killed, and begun anew") == 3
+
+
+class Some:
+    """300 ratings of 30 users."""
+
+    num_users = 30
+
+    def __init__(self):
+        random = np.random.default_rng(3)
+        self.users, self.items = np.divmod(random.permutation(600)[:300], 20)
+        self.timestamps = random.integers(0, 1000, 300)
+
+    def __len__(self):
+        return 300
+
+
+def test_the_protocols_hold_out_what_they_say():
+    ratings, data = Some(), compose_config(["data=ml100k", "data.root=nowhere"]).data
+    drawn = list(quality.test_parts("random", data, ratings, 2))
+    assert [len(set(part.tolist())) for part in drawn] == [60, 60]
+    assert set(drawn[0].tolist()) != set(drawn[1].tolist())
+    assert sorted(np.concatenate(list(quality.test_parts("folds", data, ratings, 9)))) == list(range(300))
+    (latest,) = quality.test_parts("time", data, ratings, 1)
+    for user in range(30):
+        own = np.flatnonzero(ratings.users == user)
+        held = np.intersect1d(own, latest)
+        assert len(held) == len(own) // 5
+        if len(held):
+            assert ratings.timestamps[held].min() >= ratings.timestamps[np.setdiff1d(own, held)].max()
+
+
+def test_the_grid_has_every_way_once_and_counts_what_travels():
+    cells = quality_grid.cells([1, 2, 5], [1, 10])
+    assert len(set(cells)) == len(cells) == 2 + 2 * 2 * (1 + 3 * len(quality_grid.AGGREGATIONS))
+    averaged = quality_grid.Cell(workers=5, local_epochs=10, split="iid", averaged="rows")
+    assert averaged.bytes_per_round(100, 50, 3) == 2 * 5 * 150 * 3 * 4  # there and back
+    stratified = quality_grid.Cell(workers=5, local_epochs=10, split="stratified", averaged=None)
+    assert stratified.bytes_per_round(100, 50, 3) == (10 * 5 * 50 + 150) * 3 * 4  # all items in every turn, all rows at the end
 
 
 @pytest.mark.slow
