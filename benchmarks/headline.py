@@ -39,7 +39,16 @@ from ddp.experiment import run
 # What the two experiments pin, but for the polling.
 JOB = (
     *("data=ml100k", "split=iid", "split.holdout=random", "split.test_fraction=0.2", "split.valid_fraction=0", "model=small"),
-    *("aggregation=inverse_loss", "workers=5", "rounds=5", "local_epochs=10", "seed=0", "select_on=test", "torch_threads=1"),
+    *(
+        "aggregation=inverse_loss",
+        "model.init_std=0.05",
+        "workers=5",
+        "rounds=5",
+        "local_epochs=10",
+        "seed=0",
+        "select_on=test",
+        "torch_threads=1",
+    ),
     "reference=false",
 )
 TRAINERS = {

@@ -41,10 +41,11 @@ EPOCHS = 100
 BASE = ("data=ml100k", "trainer=fused", "select_on=last", "reference=false", "tensorboard=false", "display=none")
 # One worker, and every row owned by one worker: the learning rate may be the same.
 LOSSLESS = {
-    "trainer.lr": (0.01, 0.015, 0.02, 0.03),
-    "trainer.lr_decay": (0.97, 0.98),
-    "trainer.reg_factors": (0.08, 0.1, 0.12),
-    "model.dim": (64, 128),
+    "trainer.lr": (0.01, 0.015),
+    "trainer.lr_decay": (0.98, 0.99),
+    "trainer.reg_factors": (0.08, 0.09, 0.1),
+    "model.dim": (64, 256),
+    "model.init_std": (0.01, 0.05),
 }
 AVERAGED = {
     "trainer.lr": (0.02, 0.05, 0.1),
