@@ -128,7 +128,7 @@ def _rank(ranks: int, config: Config, folder: str, rank: int) -> tuple[float, in
     prepared = prepare(config)
     job = prepared.jobs[0]
     model = CollabFiltering.over(job.make_parameters())
-    part = job.blocks[0].train
+    part = job.shard.train
     length = len(part) // ranks  # the same for all, or one would wait for the others
     users, items, ratings = (
         torch.from_numpy(column[rank::ranks][:length].copy()) for column in (part.users, part.items, part.ratings)

@@ -12,7 +12,8 @@ from typing import Any, TypeVar
 
 import numba
 
-INGREDIENTS = (Path(__file__), Path(__file__).with_name("simd.py"))  # of every kernel, besides its own file
+# Of every kernel, besides its own file.
+INGREDIENTS = tuple(Path(__file__).with_name(f"{name}.py") for name in ("compiled", "simd", "atomics", "gates"))
 
 Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 

@@ -28,6 +28,10 @@ class BackendError(RuntimeError):
     """What carries the states is gone: the manager's process died."""
 
 
+class Stopped(Exception):  # not an error: the run ended before the worker did
+    """Raised inside a worker that must end early because the run is being stopped."""
+
+
 class WorkerError(RuntimeError):
     """A worker failed or was not heard of in time. Carries worker, round and, where there is one, the remote traceback."""
 

@@ -1,13 +1,17 @@
 """A worker's view of the others: the one interface that the rounds in worker.py and stratified.py are written against."""
 
-import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from ddp.messages import Message
 from ddp.parameters import Vector
+from ddp.ratings import IndexArray
 from ddp.timing import Spans
+
+if TYPE_CHECKING:
+    from ddp.gates import Gates
 
 
 @dataclass(slots=True, kw_only=True)
@@ -22,10 +26,6 @@ class Update:
     vector: Vector
     rmse: float
     loss: float
-
-
-class Stopped(Exception):  # not an error: the run ended before the worker did
-    """Raised inside a worker that must end early because the run is being stopped."""
 
 
 class Exchange(ABC):
@@ -49,33 +49,31 @@ class Exchange(ABC):
 
     # --- split=stratified: no vector is averaged, rows go from worker to worker ---
 
+    gates: "Gates | None" = None  # where workers share memory: they pass groups of items on through these
+
     def common(self, vector: Vector) -> Vector:
         """A copy of `vector` to train in: the same for all workers where they share memory."""
         return vector.copy()
 
-    @abstractmethod
-    def hand_on(self, worker: int, turn: int, rows: Sequence[Vector], spans: Spans) -> None:
-        """Lets another worker have `rows` (views of the common vector) in its turn `turn`. They are not ours any more."""
+    def hand_on(self, group: int, turn: int, to: int, rows: Sequence[Vector], spans: Spans) -> None:
+        """Lets worker `to` have a group of items in turn `turn`: `rows`, views of the common vector. They are not ours any more.
 
-    @abstractmethod
-    def take(self, turn: int, rows: Sequence[Vector], timeout_s: float, spans: Spans) -> bool:
-        """Waits until `rows` have been handed on to us for our turn `turn`; False after `timeout_s`."""
+        `to` may be ourselves.
+        """
+        assert self.gates is not None
+        self.gates.open(group, turn)
+
+    def take(self, group: int, turn: int, before: int, rows: Sequence[Vector], timeout_s: float, spans: Spans) -> bool:
+        """Waits until a group of items, which worker `before` had, is ours in turn `turn`; False after `timeout_s`.
+
+        It may write to `rows`, views of the common vector.
+        """
+        assert self.gates is not None
+        return self.gates.wait(group, turn, timeout_s)
 
 
-class Turns:
-    """Which of our turns may begin. `next_turn(timeout_s)` gives the number that comes in next; None if none has."""
+def make_gates(counters: IndexArray) -> "Gates":
+    """Gates over counters that all workers share, as ddp/gates.py wants them. (That needs numba, which not every worker does.)"""
+    from ddp.gates import Gates
 
-    def __init__(self, next_turn: Callable[[float], int | None]) -> None:
-        self._next_turn = next_turn
-        self._begun: set[int] = set()  # those whose number came while we waited for an earlier one
-
-    def wait(self, turn: int, timeout_s: float) -> bool:
-        """Waits for the number of the turn; False after `timeout_s`."""
-        deadline = time.monotonic() + timeout_s
-        while turn not in self._begun:
-            number = self._next_turn(max(0.0, deadline - time.monotonic()))
-            if number is None:
-                return False
-            self._begun.add(number)
-        self._begun.remove(turn)
-        return True
+    return Gates(counters)

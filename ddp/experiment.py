@@ -1,10 +1,11 @@
 """One run, told in order: ratings, shards, workers and aggregator, results."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from itertools import accumulate
 from pathlib import Path
 
 import torch
@@ -19,7 +20,7 @@ from ddp.holdout import Parts
 from ddp.job import EMPTY, Job, Shard
 from ddp.metrics import SquaredError
 from ddp.parameters import Vector, initial_vector
-from ddp.ratings import Part, Ratings
+from ddp.ratings import Block, Part, Ratings
 from ddp.record import RunResult, write_result
 from ddp.reference import Reference, find_reference
 from ddp.run_directory import claim_run_directory
@@ -111,10 +112,9 @@ def prepare(config: Config, loaded: Ratings | None = None) -> Prepared:
         jobs = [
             job(
                 worker=worker,
-                shard=EMPTY,
+                shard=_in_blocks(config, ratings, strata, numbering, worker, rows),
                 vector=vector,
                 strata=strata,
-                blocks=_blocks(config, ratings, strata, numbering, worker, rows),
             )
             for worker, rows in enumerate(deal.shards)
         ]
@@ -122,35 +122,35 @@ def prepare(config: Config, loaded: Ratings | None = None) -> Prepared:
             ratings=ratings, deal=deal, jobs=jobs, valid=numbering.part(valid), test=numbering.part(test), numbering=numbering
         )
     jobs = []
+    everybody = slice(0, ratings.num_users), slice(0, ratings.num_items)
     for worker, rows in enumerate(deal.shards):
         layout = stream(config.seed, "layout", worker)
-        train = arrange(config.trainer, config.model.dim, ratings.part(rows.train), ratings.num_users, ratings.num_items, layout)
+        train = arrange(config.trainer, config.model.dim, ratings.part(rows.train), *everybody, layout)
         shard = Shard(train=train, valid=ratings.part(rows.valid), test=ratings.part(rows.test))
         jobs.append(job(worker=worker, shard=shard, vector=vector))
     _check_parts(config, jobs)
     return Prepared(ratings=ratings, deal=deal, jobs=jobs, valid=valid, test=test)
 
 
-def _blocks(
-    config: Config, ratings: Ratings, strata: Strata, numbering: Numbering, worker: int, rows: Parts
-) -> tuple[Shard, ...]:
-    """A worker's ratings with each group of items (split=stratified)."""
+def _in_blocks(config: Config, ratings: Ratings, strata: Strata, numbering: Numbering, worker: int, rows: Parts) -> Shard:
+    """A worker's ratings, block by block (split=stratified)."""
     layout = stream(config.seed, "layout", worker)
-    train, valid, test = (cut(numbering.part(ratings.part(part)), strata, worker) for part in (rows.train, rows.valid, rows.test))
-    num_users = _length(strata.users(worker))
-    return tuple(
-        Shard(
-            train=arrange(config.trainer, config.model.dim, train[group], num_users, _length(strata.items(group)), layout),
-            valid=valid[group],
-            test=test[group],
-        )
-        for group in range(strata.num_workers)
+    train, valid, test = (cut(numbering.part(ratings.part(part)), strata) for part in (rows.train, rows.valid, rows.test))
+    users = strata.users(worker)
+    items = [strata.items(group) for group in range(strata.num_workers)]
+    train = [arrange(config.trainer, config.model.dim, part, users, own, layout) for part, own in zip(train, items, strict=True)]
+    rows_of = [_ranges(parts) for parts in (train, valid, test)]
+    blocks = (
+        Block(users=users, items=own, train=in_train, valid=in_valid, test=in_test)
+        for own, in_train, in_valid, in_test in zip(items, *rows_of, strict=True)
     )
+    return Shard(train=Part.joined(train), valid=Part.joined(valid), test=Part.joined(test), blocks=tuple(blocks))
 
 
-def _length(numbers: slice) -> int:
-    length: int = numbers.stop - numbers.start
-    return length
+def _ranges(parts: Sequence[Part]) -> list[slice]:
+    """Where each lies when they are joined."""
+    ends = list(accumulate(len(part) for part in parts))
+    return [slice(end - len(part), end) for part, end in zip(parts, ends, strict=True)]
 
 
 def _check_parts(config: Config, jobs: list[Job]) -> None:

@@ -9,18 +9,19 @@ from ddp.exchange import Update
 from ddp.messages import WorkerRound
 from ddp.metrics import SquaredError
 from ddp.parameters import Parameters, Rows, Vector
-from ddp.ratings import Part
+from ddp.ratings import Block, Part
 from ddp.strata import Strata
 from ddp.trainers import evaluate
 
 
 @dataclass(slots=True, kw_only=True)
 class Shard:
-    """A worker's own ratings."""
+    """A worker's own ratings; with split=stratified they lie block by block, one of `blocks` for each group of items."""
 
     train: Part
     valid: Part
     test: Part
+    blocks: tuple[Block, ...] = ()
 
 
 NOTHING = Part(users=np.empty(0, np.int32), items=np.empty(0, np.int32), ratings=np.empty(0, np.float32))
@@ -31,8 +32,7 @@ EMPTY = Shard(train=NOTHING, valid=NOTHING, test=NOTHING)
 class Job:
     """All that a worker is given. `vector`: the state to start from, not to be changed; the scale clips predictions.
 
-    With split=stratified there are `strata`, and `blocks` in place of the shard: the worker's ratings with each group of
-    items. In a block users and items count from 0.
+    With split=stratified there are `strata`, and the shard has blocks.
     """
 
     worker: int
@@ -44,7 +44,6 @@ class Job:
     rating_max: float
     vector: Vector
     strata: Strata | None = None
-    blocks: tuple[Shard, ...] = ()
 
     @property
     def update_length(self) -> int:

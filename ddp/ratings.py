@@ -1,5 +1,6 @@
 """`Ratings`: what every source of data is turned into."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,3 +66,31 @@ class Part:
     def take(self, rows: IndexArray) -> "Part":
         """A copy of the given rows of it."""
         return Part(users=self.users[rows], items=self.items[rows], ratings=self.ratings[rows])
+
+    def between(self, rows: slice) -> "Part":
+        """A view of a range of the rows."""
+        return Part(users=self.users[rows], items=self.items[rows], ratings=self.ratings[rows])
+
+    @staticmethod
+    def joined(parts: Sequence["Part"]) -> "Part":
+        """A copy of several, one after another."""
+        return Part(
+            users=np.concatenate([part.users for part in parts]),
+            items=np.concatenate([part.items for part in parts]),
+            ratings=np.concatenate([part.ratings for part in parts]),
+        )
+
+    def counted_from(self, first_user: int, first_item: int) -> "Part":
+        """The same ratings, with users and items counted from these."""
+        return Part(users=self.users - np.int32(first_user), items=self.items - np.int32(first_item), ratings=self.ratings)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Block:
+    """The ratings of a range of users for a range of items: which rows of a worker's `train`, `valid` and `test` they are."""
+
+    users: slice
+    items: slice
+    train: slice
+    valid: slice
+    test: slice

@@ -148,14 +148,9 @@ def _number(group: IntArray, num_groups: int) -> tuple[IntArray, tuple[int, ...]
     return numbers, tuple(bounds.tolist())
 
 
-def cut(part: Part, strata: Strata, worker: int) -> list[Part]:
-    """A worker's ratings by group of items, users and items counted from 0 in each; `part` has the new numbers."""
+def cut(part: Part, strata: Strata) -> list[Part]:
+    """A worker's ratings by group of items; `part` has the new numbers."""
     group = np.searchsorted(strata.item_bounds, part.items, side="right") - 1
     order = np.argsort(group, kind="stable")
     ends = np.cumsum(np.bincount(group, minlength=strata.num_workers))
-    return [_from_zero(part.take(rows), strata, worker, g) for g, rows in enumerate(np.split(order, ends[:-1]))]
-
-
-def _from_zero(part: Part, strata: Strata, worker: int, group: int) -> Part:
-    first_user, first_item = np.int32(strata.users(worker).start), np.int32(strata.items(group).start)
-    return Part(users=part.users - first_user, items=part.items - first_item, ratings=part.ratings)
+    return [part.take(rows) for rows in np.split(order, ends[:-1])]

@@ -1,10 +1,12 @@
 """The worker's round with split=stratified: turn by turn on the rows that it holds, which then go to whoever needs them next."""
 
 from collections.abc import Generator
+from dataclasses import dataclass
 
 import numpy as np
 
 from ddp import seeding
+from ddp.errors import Stopped
 from ddp.exchange import Exchange
 from ddp.job import Job
 from ddp.messages import EpochDone, WorkerRound
@@ -12,62 +14,56 @@ from ddp.metrics import SquaredError
 from ddp.parameters import Rows, Vector
 from ddp.strata import Strata, item_rows, learned, pack
 from ddp.timing import Spans
-from ddp.trainers import for_blocks, make_trainer
+from ddp.trainers import make_block_trainer, make_turns
+
+
+@dataclass(slots=True)
+class Errors:
+    """Of a worker, in the last epoch of a round: each block's at the end of its turn."""
+
+    train: SquaredError
+    valid: SquaredError
+    test: SquaredError
 
 
 class StratifiedWorker:
-    """Trains on one block of its ratings after another. It reads no aggregate: it has its rows, and gets the others'.
-
-    Its own errors are those on its blocks of validation and test ratings, each at the end of its turn in the last epoch.
-    """
+    """Trains on one block of its ratings after another. It reads no aggregate: it has its rows, and gets the others'."""
 
     def __init__(self, job: Job, strata: Strata, exchange: Exchange) -> None:
         self.job = job
         self.strata = strata
         self.exchange = exchange
         self.spans = Spans()
-        parameters = job.parameters(exchange.common(job.vector))
-        users = strata.users(job.worker)
-        self.rows: list[Rows] = [parameters.block(users, strata.items(group)) for group in range(strata.num_workers)]
-        options = for_blocks(job.config.trainer, strata.num_workers)
-        self.trainers = [
-            make_trainer(options, rows, block.train) if len(block.train) else None
-            for rows, block in zip(self.rows, job.blocks, strict=True)
-        ]
+        self.parameters = job.parameters(exchange.common(job.vector))
+        self.blocks = job.shard.blocks
+        self.trainer = make_block_trainer(job.config.trainer, self.parameters, job.shard.train, self.blocks)
+        self.as_one = make_turns(
+            job.config.trainer, self.trainer, exchange.gates, job.shard.valid, job.shard.test, (job.rating_min, job.rating_max)
+        )
         self.published: Vector = np.zeros(job.update_length, np.float32)
 
     def round(self, round_index: int) -> Generator[None, None, WorkerRound]:
         """`local_epochs` epochs; then publishes the rows that it holds. Yields before it waits for the others."""
-        config, strata = self.job.config, self.strata
+        config, num_turns = self.job.config, self.strata.num_workers
         order = seeding.stream(config.seed, "order", self.job.worker, round_index)
-        turns = round_index * config.local_epochs * strata.num_workers
         for epoch in range(config.local_epochs):
+            first = (round_index * config.local_epochs + epoch) * num_turns
+            turns = range(first, first + num_turns)
             is_last = epoch == config.local_epochs - 1
-            train = valid = test = SquaredError(0.0, 0)
-            for turn in range(turns, turns + strata.num_workers):
-                group = strata.group(self.job.worker, turn)
-                rows, block, trainer = self.rows[group], self.job.blocks[group], self.trainers[group]
-                with self.spans("wait"):
-                    yield
-                    self._take(turn, group, round_index)
-                if trainer is not None:
-                    with self.spans("compute"):
-                        train += SquaredError(trainer.epoch(order) * len(block.train), len(block.train))
-                if is_last:
-                    with self.spans("evaluate"):
-                        valid += self.job.evaluate(rows, block.valid)
-                        test += self.job.evaluate(rows, block.test)
-                if is_last and turn == turns + strata.num_workers - 1:
-                    pack(learned(rows), self.published)  # before somebody else has them
-                self._hand_on(turn, group)
-            turns += strata.num_workers
+            if self.as_one is not None:
+                errors = self._turns_as_one(turns, order, is_last=is_last)
+            else:
+                errors = yield from self._turn_by_turn(turns, order, is_last=is_last)
+            if is_last:
+                self._keep(turns[-1])  # before somebody else has them
+                self._hand_on(turns[-1])
             self.exchange.tell(EpochDone(worker=self.job.worker, round_index=round_index, epoch=epoch))
         row = WorkerRound(
             worker=self.job.worker,
             round_index=round_index,
-            train_loss=train.mse,
-            valid=valid,
-            test=test,
+            train_loss=errors.train.mse,
+            valid=errors.valid,
+            test=errors.test,
             best_epoch=config.local_epochs - 1,
             aggregate_received=True,
         )
@@ -77,27 +73,81 @@ class StratifiedWorker:
             self.exchange.publish(self.job.update(row, self.published), self.spans)
         return row
 
+    def _turn_by_turn(self, turns: range, order: np.random.Generator, *, is_last: bool) -> Generator[None, None, Errors]:
+        """An epoch on any backend; the last turn of a round is not handed on yet."""
+        errors = Errors(*[SquaredError(0.0, 0)] * 3)
+        shard = self.job.shard
+        for turn in turns:
+            block = self.blocks[self._group(turn)]
+            with self.spans("wait"):
+                yield
+                self._take(turn)
+            with self.spans("compute"):
+                total = self.trainer.turn(self._group(turn), order)
+                errors.train += SquaredError(total, block.train.stop - block.train.start)
+            if is_last:
+                with self.spans("evaluate"):
+                    errors.valid += self.job.evaluate(self.parameters, shard.valid.between(block.valid))
+                    errors.test += self.job.evaluate(self.parameters, shard.test.between(block.test))
+            if not (is_last and turn == turns[-1]):
+                self._hand_on(turn)
+        return errors
+
+    def _turns_as_one(self, turns: range, order: np.random.Generator, *, is_last: bool) -> Errors:
+        """The same where workers share memory, and a compiled loop waits, trains and hands on."""
+        assert self.as_one is not None
+        with self.spans("compute"):
+            groups = [self._group(turn) for turn in turns]
+            done = self.as_one.epoch(turns[0], groups, order, self.job.config.round_timeout, is_last=is_last)
+        self.spans.move(done.waited_s, "compute", "wait")
+        self.spans.move(done.evaluated_s, "compute", "evaluate")
+        if done.stopped:
+            raise Stopped
+        if done.late_for is not None:
+            raise self._late(done.late_for)
+        shard = self.job.shard
+        return Errors(
+            SquaredError(done.train, len(shard.train)),
+            SquaredError(done.valid, len(shard.valid)),
+            SquaredError(done.test, len(shard.test)),
+        )
+
+    def _keep(self, turn: int) -> None:
+        """Copies what is to be published: the rows that the worker holds."""
+        pack(learned(self.strata.held(self.parameters, self.job.worker, turn)), self.published)
+
     def _wait_for_the_aggregate(self, round_index: int) -> None:
         """Only so that nobody is more than a round ahead: what is published and not averaged yet takes memory."""
         timeout_s = self.job.config.round_timeout
         if round_index >= 0 and not self.exchange.wait(round_index, timeout_s, self.spans):
             raise TimeoutError(f"what it published in round {round_index} was not taken within round_timeout={timeout_s:g} s")
 
-    def _take(self, turn: int, group: int, round_index: int) -> None:
-        """Waits for the rows of a group until whoever held them before has handed them on."""
+    def _group(self, turn: int) -> int:
+        return self.strata.group(self.job.worker, turn)
+
+    def _items(self, turn: int) -> list[Vector]:
+        """The rows of items that the worker holds in a turn."""
+        block = self.blocks[self._group(turn)]
+        rows: Rows = self.parameters.block(block.users, block.items)
+        return item_rows(rows)
+
+    def _take(self, turn: int) -> None:
+        """Waits for the rows of a turn until whoever held them before has handed them on."""
         if turn == 0:
             return
+        group = self._group(turn)
         before = self.strata.holder(group, turn - 1)
-        if before != self.job.worker:
-            timeout_s = self.job.config.round_timeout
-            if not self.exchange.take(turn, item_rows(self.rows[group]), timeout_s, self.spans):
-                raise TimeoutError(f"no items came from worker {before} within round_timeout={timeout_s:g} s")
+        if not self.exchange.take(group, turn, before, self._items(turn), self.job.config.round_timeout, self.spans):
+            raise self._late(turn)
 
-    def _hand_on(self, turn: int, group: int) -> None:
-        """Passes the rows of a group to whoever holds them next."""
+    def _late(self, turn: int) -> TimeoutError:
+        before = self.strata.holder(self._group(turn), turn - 1)
+        return TimeoutError(f"no items came from worker {before} within round_timeout={self.job.config.round_timeout:g} s")
+
+    def _hand_on(self, turn: int) -> None:
+        """Passes the rows of a turn to whoever holds them next."""
         if turn + 1 == self.job.config.rounds * self.job.config.local_epochs * self.strata.num_workers:
             return
-        after = self.strata.holder(group, turn + 1)
-        if after != self.job.worker:
-            with self.spans("publish"):
-                self.exchange.hand_on(after, turn + 1, item_rows(self.rows[group]), self.spans)
+        group = self._group(turn)
+        with self.spans("publish"):
+            self.exchange.hand_on(group, turn + 1, self.strata.holder(group, turn + 1), self._items(turn), self.spans)

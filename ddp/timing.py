@@ -69,6 +69,11 @@ class Spans:
             self._settle()
             self._path.pop()
 
+    def move(self, seconds: float, source: str, to: str) -> None:
+        """Credits to `to` some of the seconds of `source`: what compiled code did in it that is not what it was opened for."""
+        self._seconds[source] -= seconds
+        self._seconds[to] += seconds
+
     def count_bytes(self, num_bytes: int) -> None:
         """Adds pickled bytes to the outermost open span."""
         self._bytes[self._path[0] if self._path else OTHER] += num_bytes

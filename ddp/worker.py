@@ -9,8 +9,8 @@ from dataclasses import replace
 import numpy as np
 
 from ddp import seeding
-from ddp.errors import WorkerError
-from ddp.exchange import Exchange, Stopped
+from ddp.errors import Stopped, WorkerError
+from ddp.exchange import Exchange
 from ddp.job import Job
 from ddp.memory import peak_rss_bytes
 from ddp.messages import EpochDone, Failed, Finished, Started, WorkerRound

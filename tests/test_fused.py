@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +20,9 @@ from ddp.ratings import Part
 from ddp.seeding import stream
 from ddp.trainers import evaluate, make_trainer
 from ddp.trainers.autograd import Autograd
-from ddp.trainers.fused import Fused
-from ddp.trainers.visits import BLOCK_RATINGS, CHUNK, Visits, arrange, block_of, grid_size
+from ddp.trainers.fused import Fused, seeds
+from ddp.trainers.kernels import draw, shuffle
+from ddp.trainers.visits import CELL_RATINGS, CHUNK, arrange, cell_of, chunks_of, grid_size, joined
 
 REPOSITORY = Path(__file__).parent.parent
 DIMS = (1, 3, 8, 19, 32, 43, 64, 100)  # on both sides of the kernel's steps of 32, 8 and 1
@@ -48,8 +50,17 @@ def start(num_users=5, num_items=4, dim=3, *, biases=True):
 
 def visited(trainer, order):
     """The rows in the order in which the next epoch under `order` will visit them."""
-    starts, stops = trainer.visits.shuffled(order)
-    return np.concatenate([np.arange(a, b) for a, b in zip(starts, stops, strict=True)])
+    return rows_of(*trainer.draw(0, order))
+
+
+def rows_of(starts, stops):
+    return np.concatenate([np.arange(0), *(np.arange(a, b) for a, b in zip(starts, stops, strict=True))])
+
+
+def shuffled(chunks, seed, block=0):
+    starts, stops = np.empty_like(chunks.starts), np.empty_like(chunks.stops)
+    count = shuffle(chunks, block, seeds(np.random.default_rng(seed), 1)[0], starts, stops)
+    return starts[:count], stops[:count]
 
 
 def sgd_in_numpy(parameters, part, rows, options):
@@ -197,28 +208,29 @@ def test_an_epoch_visits_every_rating_once(num_users, num_items, count, dim, see
     part = random_part(num_users, num_items, count, seed)
     order = arrange(part.users, part.items, num_users, num_items, dim, np.random.default_rng(seed))
     assert np.array_equal(np.sort(order), np.arange(count))
-    visits = Visits(part.users[order], part.items[order], num_users, num_items, dim)
-    starts, stops = visits.shuffled(np.random.default_rng(seed))
+    chunks = chunks_of(part.users[order], part.items[order], num_users, num_items, dim)
+    starts, stops = shuffled(chunks, seed)
     assert (starts < stops).all()
-    rows = np.concatenate([np.arange(a, b) for a, b in zip(starts, stops, strict=True)])
-    assert np.array_equal(np.sort(rows), np.arange(count))
+    assert np.array_equal(np.sort(rows_of(starts, stops)), np.arange(count))
+    unordered = chunks_of(part.users, part.items, num_users, num_items, dim)
+    assert np.array_equal(np.sort(rows_of(*shuffled(unordered, seed))), np.arange(count))
 
 
 @pytest.mark.parametrize(("num_users", "num_items"), [(2000, 1000), (1000, 2000)])
-def test_a_large_model_is_visited_block_by_block(num_users, num_items):
-    """A block of 64 x 4096 floats a row would not fit into any cache."""
-    part = random_part(num_users, num_items, 64 * BLOCK_RATINGS, seed=3)
+def test_a_large_model_is_visited_cell_by_cell(num_users, num_items):
+    """A cell of 64 x 4096 floats a row would not fit into any cache."""
+    part = random_part(num_users, num_items, 64 * CELL_RATINGS, seed=3)
     grid = grid_size(num_users, num_items, 4096, len(part))
     assert grid == 8
     order = arrange(part.users, part.items, num_users, num_items, 4096, np.random.default_rng(0))
     users, items = part.users[order], part.items[order]
-    visits = Visits(users, items, num_users, num_items, 4096)
-    block = block_of(users, items, num_users, num_items, grid)
+    chunks = chunks_of(users, items, num_users, num_items, 4096)
+    cell = cell_of(users, items, num_users, num_items, grid)
     sequences = []
     for seed in (1, 2):
-        starts, stops = visits.shuffled(np.random.default_rng(seed))
-        seen = np.concatenate([block[a:b] for a, b in zip(starts, stops, strict=True)])
-        runs = seen[np.append(True, np.diff(seen) != 0)].reshape(grid, grid)  # each block once, as a whole
+        starts, stops = shuffled(chunks, seed)
+        seen = cell[rows_of(starts, stops)]
+        runs = seen[np.append(True, np.diff(seen) != 0)].reshape(grid, grid)  # each cell once, as a whole
         assert sorted(runs[:, 0] // grid) == list(range(grid))
         assert (runs // grid == runs[:, :1] // grid).all()  # a range of the more numerous kind is left when it is done
         assert len({tuple(row % grid) for row in runs}) == grid  # each time the others come in another order
@@ -238,10 +250,38 @@ def test_few_ratings_are_still_shuffled():
     first, second = visited(trainer, order), visited(trainer, order)
     assert not np.array_equal(first, second)
     assert np.array_equal(first, visited(trainer, stream(0, "order", 0, 0)))
-    assert len(trainer.visits.starts) >= 30
+    assert len(trainer.chunks.starts) >= 30
 
 
-def test_the_layout_is_random_inside_a_block():
+def test_the_chunks_of_several_blocks_are_each_shuffled_among_themselves():
+    parts = [random_part(50, 40, count, seed=count) for count in (300, 0, 700)]
+    chunks = joined([chunks_of(part.users, part.items, 50, 40, 8) for part in parts], [0, 300, 300])
+    for block, rows in enumerate((np.arange(300), np.arange(0), np.arange(300, 1000))):
+        found = rows_of(*shuffled(chunks, 3, block))
+        assert np.array_equal(np.sort(found), rows)
+        assert len(rows) == 0 or not np.array_equal(found, rows)
+
+
+def test_every_order_is_as_likely():
+    """Four chunks: 24 orders, by chi squared at 0.1 %."""
+    part = random_part(5, 4, 64)
+    chunks = chunks_of(part.users, part.items, 5, 4, 8)
+    assert len(chunks.starts) == 4
+    seen = Counter(tuple(shuffled(chunks, seed)[0]) for seed in range(4800))
+    assert len(seen) == 24
+    assert sum((count - 200) ** 2 / 200 for count in seen.values()) < 49.7
+
+
+def test_the_generator_is_splitmix64():
+    """The first numbers from seed 1234567, as in the reference implementation (Vigna, splitmix64.c): their upper halves."""
+    state, upper = np.uint64(1234567), []
+    for _ in range(3):
+        number, state = draw(state, 1 << 32)
+        upper.append(number)
+    assert upper == [6457827717110365317 >> 32, 3203168211198807973 >> 32, 9817491932198370423 >> 32]
+
+
+def test_the_layout_is_random_inside_a_cell():
     part = random_part(50, 40, 600)
     orders = [arrange(part.users, part.items, 50, 40, 8, np.random.default_rng(seed)) for seed in (0, 1)]
     assert not np.array_equal(*orders)

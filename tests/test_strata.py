@@ -12,9 +12,11 @@ from ddp.combine import make_combine
 from ddp.errors import ConfigError, WorkerError
 from ddp.exchange import Exchange
 from ddp.experiment import prepare, run
+from ddp.gates import Gates
 from ddp.parameters import Parameters
 from ddp.saved_model import load_model
 from ddp.strata import Numbering, Strata, item_rows, learned, pack, unpack
+from ddp.stratified import StratifiedWorker
 from ddp.trainers import for_blocks
 from ddp.worker import worker_loop
 
@@ -62,19 +64,19 @@ def test_the_blocks_are_the_ratings_of_each_part_and_those_of_a_turn_share_no_ro
     for part in ("train", "valid", "test"):
         found = []
         for job in prepared.jobs:
-            for group, block in enumerate(job.blocks):
-                of = getattr(block, part)
-                users, items = job.strata.users(job.worker), job.strata.items(group)
-                assert len(of) == 0 or (of.users.min() >= 0 and of.users.max() < users.stop - users.start)
-                assert len(of) == 0 or (of.items.min() >= 0 and of.items.max() < items.stop - items.start)
-                found += zip(user_at[of.users + users.start], item_at[of.items + items.start], of.ratings, strict=True)
+            for group, block in enumerate(job.shard.blocks):
+                of = getattr(job.shard, part).between(getattr(block, part))
+                assert (block.users, block.items) == (job.strata.users(job.worker), job.strata.items(group))
+                assert set(of.users) <= set(range(block.users.start, block.users.stop))
+                assert set(of.items) <= set(range(block.items.start, block.items.stop))
+                found += zip(user_at[of.users], item_at[of.items], of.ratings, strict=True)
         whole = getattr(prepared.deal.whole, part)
         assert sorted(found) == sorted(zip(ratings.users[whole], ratings.items[whole], ratings.ratings[whole], strict=True))
 
 
 def test_the_groups_are_balanced_by_ratings(make_config):
     prepared = prepare(make_config(*STRATIFIED, "data.num_ratings=1200", "workers=4"))
-    sizes = np.array([[len(block.train) for block in job.blocks] for job in prepared.jobs])
+    sizes = np.array([[block.train.stop - block.train.start for block in job.shard.blocks] for job in prepared.jobs])
     total = sizes.sum()
     assert abs(sizes.sum(axis=0) - total / 4).max() < 0.02 * total
     assert abs(sizes.sum(axis=1) - total / 4).max() < 0.02 * total
@@ -199,10 +201,10 @@ def test_what_is_packed_is_unpacked():
 class Deaf(Exchange):
     """Nobody hands anything on."""
 
-    def take(self, turn, rows, timeout_s, spans):
+    def take(self, group, turn, before, rows, timeout_s, spans):
         return False
 
-    def hand_on(self, worker, turn, rows, spans):
+    def hand_on(self, group, turn, to, rows, spans):
         pass
 
     def publish(self, update, spans):
@@ -217,17 +219,29 @@ class Deaf(Exchange):
         pass
 
 
-def test_a_worker_that_waits_too_long_for_its_items_says_for_whose(make_config):
-    job = prepare(make_config(*STRATIFIED, "round_timeout=7")).jobs[1]
+@pytest.mark.parametrize("gates", [None, Gates(np.zeros(4, np.int64))], ids=["turn by turn", "as one loop"])
+def test_a_worker_that_waits_too_long_for_its_items_says_for_whose(make_config, gates):
+    job = prepare(make_config(*STRATIFIED, *FUSED, "round_timeout=0.01")).jobs[1]
     before = job.strata.holder(job.strata.group(1, 1), 0)
-    expected = rf"^worker 1 in round 0: TimeoutError: no items came from worker {before} within round_timeout=7 s"
+    expected = rf"^worker 1 in round 0: TimeoutError: no items came from worker {before} within round_timeout=0.01 s"
+    deaf = Deaf()
+    deaf.gates = gates
     with pytest.raises(WorkerError, match=expected):
-        list(worker_loop(job, Deaf(), 0.0))
+        list(worker_loop(job, deaf, 0.0))
+
+
+def test_seconds_of_the_compiled_loop_are_told_apart(make_config):
+    """It waits in vain: what it took is waiting, and not computing."""
+    job = prepare(make_config(*STRATIFIED, *FUSED, "round_timeout=0.2")).jobs[1]
+    deaf = Deaf()
+    deaf.gates = Gates(np.zeros(4, np.int64))
+    worker = StratifiedWorker(job, job.strata, deaf)
+    with pytest.raises(TimeoutError):
+        list(worker.round(0))
+    assert worker.spans.take().phase_s("wait") >= 0.2
 
 
 def test_weight_decay_weighs_the_same_in_blocks(make_config):
-    """A row is in as many times fewer batches as there are blocks. The compiled trainer decays per rating: nothing changes."""
+    """A row is in as many times fewer batches as there are blocks."""
     autograd = make_config("trainer=autograd", "trainer.weight_decay=0.01").trainer
     assert for_blocks(autograd, 4) == dataclasses.replace(autograd, weight_decay=0.04)
-    fused = make_config(*FUSED).trainer
-    assert for_blocks(fused, 4) == fused

@@ -8,8 +8,7 @@ import pytest
 from ddp import seeding
 from ddp.averaging import worker_weights
 from ddp.backends.serial import Serial, SerialExchange
-from ddp.errors import WorkerError
-from ddp.exchange import Stopped
+from ddp.errors import Stopped, WorkerError
 from ddp.experiment import prepare
 from ddp.messages import EpochDone, Failed, Finished, Started, WorkerRound
 from ddp.trainers import make_trainer

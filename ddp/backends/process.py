@@ -15,10 +15,11 @@ from multiprocessing.managers import SyncManager
 
 import numpy as np
 
-from ddp.backends.processes import Connect, TurnPipes, WorkerProcesses
+from ddp.backends.processes import Connect, WorkerProcesses
 from ddp.backends.store import Store, aggregate_key, read_keys, turn_key, worker_key
-from ddp.errors import BackendError
-from ddp.exchange import Exchange, Stopped, Turns, Update
+from ddp.backends.turn_pipes import TurnPipes
+from ddp.errors import BackendError, Stopped
+from ddp.exchange import Exchange, Update
 from ddp.job import Job
 from ddp.messages import Message, Published
 from ddp.options import ProcessBackend
@@ -54,8 +55,7 @@ class ProcessExchange(Exchange):
         self.worker = worker
         self.shared = shared
         self.pipe = pipe
-        self.turn_pipes = turn_pipes
-        self.turns = Turns(turn_pipes.next_turn)
+        self.turns = turn_pipes
         self.poll_interval_s = poll_interval_s
 
     def publish(self, update: Update, spans: Spans) -> None:
@@ -88,12 +88,16 @@ class ProcessExchange(Exchange):
     def receive_into(self, out: Vector, round_index: int, spans: Spans) -> None:
         np.copyto(out, _fetch(self.shared, aggregate_key(round_index), spans))
 
-    def hand_on(self, worker: int, turn: int, rows: Sequence[Vector], spans: Spans) -> None:
+    def hand_on(self, group: int, turn: int, to: int, rows: Sequence[Vector], spans: Spans) -> None:
+        if to == self.worker:
+            return
         vector = np.concatenate([array.ravel() for array in rows])
-        _send(self.shared, turn_key(worker, turn), vector, spans)
-        self.turn_pipes.tell(worker, turn)
+        _send(self.shared, turn_key(to, turn), vector, spans)
+        self.turns.tell(to, turn)
 
-    def take(self, turn: int, rows: Sequence[Vector], timeout_s: float, spans: Spans) -> bool:
+    def take(self, group: int, turn: int, before: int, rows: Sequence[Vector], timeout_s: float, spans: Spans) -> bool:
+        if before == self.worker:
+            return True
         if not self.turns.wait(turn, timeout_s):
             return False
         key = turn_key(self.worker, turn)
@@ -116,10 +120,26 @@ class Processes(WorkerProcesses):
         super().__init__(options.chosen_start_method, jobs, listen, options.poll_interval_s)
         self.shared: Store = {}  # the manager's, once it runs
         self._manager = ExitStack()
+        self._given: list[Connection] = []  # ends of pipes that are for the workers
 
-    def _open(self) -> Connect:
+    def _open(self) -> list[Connect]:
         self._start_manager()
-        return partial(_connect, self.shared, None if self.hands_rows_on else self.poll_interval_s)
+        turn_pipes = [TurnPipes() for _ in self.jobs]
+        if self.hands_rows_on:
+            readers, writers = zip(*(self.context.Pipe(duplex=False) for _ in self.jobs), strict=True)
+            self._given = [*readers, *writers]
+            turn_pipes = [TurnPipes(reader, writers) for reader in readers]
+        poll_interval_s = None if self.hands_rows_on else self.poll_interval_s
+        return [partial(_connect, self.shared, poll_interval_s, turns) for turns in turn_pipes]
+
+    def start(self) -> None:
+        super().start()
+        self._close_given()
+
+    def _close_given(self) -> None:
+        for end in self._given:
+            end.close()
+        self._given.clear()
 
     def _start_manager(self) -> None:
         manager = SyncManager(ctx=self.context)
@@ -153,6 +173,7 @@ class Processes(WorkerProcesses):
 
     def stop(self) -> None:
         super().stop()
+        self._close_given()
         self.shared = {}  # before the manager goes: the proxy then closes its connection
         self._manager.close()
 
@@ -180,7 +201,7 @@ def _manager_alive(round_index: int) -> Iterator[None]:
         raise BackendError(f"round {round_index}: the manager's process died ({type(error).__name__})") from error
 
 
-def _connect(shared: Store, poll_interval_s: float | None, pipe: Connection, turns: TurnPipes) -> tuple[Job, Exchange]:
+def _connect(shared: Store, poll_interval_s: float | None, turns: TurnPipes, pipe: Connection) -> tuple[Job, Exchange]:
     """In the worker: its job, and its end of the exchange."""
     job: Job = pipe.recv()
     return job, ProcessExchange(job.worker, shared, pipe, turns, poll_interval_s)

@@ -6,20 +6,17 @@ A worker holds one end of a pipe, and we the other. If it dies, its sentinel tel
 import multiprocessing
 import pickle
 import signal
-import struct
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import dataclass
-from itertools import chain
+from contextlib import contextmanager, nullcontext
 from multiprocessing import connection
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 
 from ddp.backends.base import ConcurrentBackend
-from ddp.errors import WorkerError
-from ddp.exchange import Exchange, Stopped
+from ddp.errors import Stopped, WorkerError
+from ddp.exchange import Exchange
 from ddp.forkserver import ensure_server, interrupts_blocked
 from ddp.job import Job
 from ddp.messages import Asking, Message
@@ -29,36 +26,8 @@ from ddp.worker import run_worker
 
 STOP_GRACE_S = 5.0  # per step of join, terminate, kill
 
-TURN = struct.Struct("=q")
-
-
-@dataclass(frozen=True, slots=True)
-class TurnPipes:
-    """A worker's ends of the pipes in which workers tell each other that a turn may begin (split=stratified; else none)."""
-
-    ours: Connection | None = None
-    to: tuple[Connection, ...] = ()
-
-    def tell(self, worker: int, turn: int) -> None:
-        """Turn `turn` of another worker may begin.
-
-        All write into its pipe without a lock: so short a message is one write that no other can come into, and as a worker has
-        at most a turn from each other one ahead of it, the pipe is never full.
-        """
-        with suppress(BrokenPipeError):  # it is dead: our parent sees to that, and will stop us
-            self.to[worker].send_bytes(TURN.pack(turn))
-
-    def next_turn(self, timeout_s: float) -> int | None:
-        """The number that comes in next; None if none does in time."""
-        assert self.ours is not None
-        if not self.ours.poll(timeout_s):
-            return None
-        (turn,) = TURN.unpack(self.ours.recv_bytes())
-        return int(turn)
-
-
 # In the worker: takes its job and its end of the exchange from the pipe.
-Connect = Callable[[Connection, TurnPipes], tuple[Job, Exchange]]
+Connect = Callable[[Connection], tuple[Job, Exchange]]
 
 
 class WorkerProcesses(ConcurrentBackend):
@@ -75,8 +44,8 @@ class WorkerProcesses(ConcurrentBackend):
         self._asked = [False] * self.num_workers  # for its job
 
     @abstractmethod
-    def _open(self) -> Connect:
-        """Makes what is exchanged through; gives a picklable function with which a worker enters it."""
+    def _open(self) -> list[Connect]:
+        """Makes what is exchanged through; gives a picklable function for each worker with which it enters."""
 
     @abstractmethod
     def _admit(self, worker: int) -> None:
@@ -88,14 +57,10 @@ class WorkerProcesses(ConcurrentBackend):
     def start(self) -> None:
         if self.start_method == "forkserver":
             ensure_server(self.jobs[0].config.trainer.name)
-        connect = self._open()
-        turns = [self.context.Pipe(duplex=False) for job in self.jobs if job.strata is not None]
-        writers = tuple(writer for _, writer in turns)
-        for job in self.jobs:
+        for job, connect in zip(self.jobs, self._open(), strict=True):
             ours, theirs = self.context.Pipe()
             self.pipes.append(ours)
-            turn_pipes = TurnPipes(turns[job.worker][0], writers) if turns else TurnPipes()
-            arguments = (job.worker, theirs, connect, turn_pipes, time.time())
+            arguments = (job.worker, theirs, connect, time.time())
             process = self.context.Process(  # type: ignore[attr-defined]  # every context that can be named has one
                 target=run_process, args=arguments, name=f"worker-{job.worker}", daemon=True
             )
@@ -104,8 +69,6 @@ class WorkerProcesses(ConcurrentBackend):
                 process.start()
             self.processes.append(process)
             theirs.close()  # the worker holds the only other end: if it dies, ours reads end-of-file
-        for end in chain.from_iterable(turns):
-            end.close()
         # A job is handed over when its worker asks for it. As an argument of `Process` the ratings would fill the pipe to a
         # child that is still importing torch, and the parent could start the next one only when that is done.
         self._await(
@@ -169,13 +132,13 @@ class WorkerProcesses(ConcurrentBackend):
         return WorkerError(worker, self._published[worker] + 1, f"the process died ({how})")
 
 
-def run_process(worker: int, pipe: Connection, connect: Connect, turns: TurnPipes, spawned_at: float) -> None:
+def run_process(worker: int, pipe: Connection, connect: Connect, spawned_at: float) -> None:
     """The whole life of a worker process."""
     end_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides what happens
     try:
         pipe.send(Asking(worker=worker))
-        job, exchange = connect(pipe, turns)
+        job, exchange = connect(pipe)
         set_threads(job.config.trainer, job.config.torch_threads)
         run_worker(job, exchange, spawned_at)
     except (Stopped, EOFError, BrokenPipeError):

@@ -35,10 +35,10 @@ class SerialExchange(Exchange):
             self.backend.common = vector.copy()
         return self.backend.common
 
-    def hand_on(self, worker: int, turn: int, rows: Sequence[Vector], spans: Spans) -> None:
+    def hand_on(self, group: int, turn: int, to: int, rows: Sequence[Vector], spans: Spans) -> None:
         """Nothing to do: everybody has had its turn before anybody has the next."""
 
-    def take(self, turn: int, rows: Sequence[Vector], timeout_s: float, spans: Spans) -> bool:
+    def take(self, group: int, turn: int, before: int, rows: Sequence[Vector], timeout_s: float, spans: Spans) -> bool:
         return True
 
     def tell(self, message: Message) -> None:

@@ -5,8 +5,8 @@ aggregator averages the slots where they lie. There is no lock that a worker cou
 said by bells, a few raw bytes through the worker's pipe: "published", "the aggregate is out". A slot is written again only
 when the aggregate of what was in it is out, and the aggregate when every worker has published since, so past reading it.
 
-With split=stratified all workers train in one vector of the segment, each in the rows that it holds. Who hands rows on says so
-through a pipe to whoever holds them next, who reads that before it touches them.
+With split=stratified all workers train in one vector of the segment, each in the rows that it holds, and hand those on through
+gates, counters in the segment (see gates.py).
 """
 
 import io
@@ -21,9 +21,9 @@ from typing import Any
 
 import numpy as np
 
-from ddp.backends.processes import Connect, TurnPipes, WorkerProcesses
-from ddp.errors import BackendError
-from ddp.exchange import Exchange, Stopped, Turns, Update
+from ddp.backends.processes import Connect, WorkerProcesses
+from ddp.errors import BackendError, Stopped
+from ddp.exchange import Exchange, Update, make_gates
 from ddp.job import EMPTY, Job
 from ddp.messages import EpochDone, Message, Published, Started, WorkerRound
 from ddp.metrics import SquaredError
@@ -64,7 +64,7 @@ class Slot:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """Where things lie in the segment. `num_rounds`: how many aggregates have been in `aggregate`;
-    `common`: what all workers train in, with split=stratified."""
+    with split=stratified `common` is what all workers train in, and `counters` are those of the gates."""
 
     path: Path
     size: int
@@ -72,21 +72,19 @@ class Plan:
     aggregate: Place
     num_rounds: Place
     common: Place | None
+    counters: Place | None
 
 
 class ShmExchange(Exchange):
     """A worker's end: views of its slot and of the aggregate, and a pipe for bells."""
 
-    def __init__(
-        self, pipe: Connection, turn_pipes: TurnPipes, segment: Segment, plan: Plan, worker: int, round_timeout_s: float
-    ) -> None:
+    def __init__(self, pipe: Connection, segment: Segment, plan: Plan, worker: int, round_timeout_s: float) -> None:
         slot = plan.slots[worker]
         self.pipe = pipe
         self.vector, self.record, self.rows = (segment.view(place) for place in (slot.vector, slot.record, slot.rows))
         self.aggregate, self.num_rounds = segment.view(plan.aggregate), segment.view(plan.num_rounds)
         self._common = None if plan.common is None else segment.view(plan.common)
-        self.turn_pipes = turn_pipes
-        self.turns = Turns(turn_pipes.next_turn)
+        self.gates = None if plan.counters is None else make_gates(segment.view(plan.counters))
         self.round_timeout_s = round_timeout_s
         self._published = -1  # the last round that we published ...
         self._heard = -1  # ... and the last whose aggregate we know to be out
@@ -125,12 +123,6 @@ class ShmExchange(Exchange):
         assert self._common is not None
         return self._common
 
-    def hand_on(self, worker: int, turn: int, rows: Sequence[Vector], spans: Spans) -> None:
-        self.turn_pipes.tell(worker, turn)
-
-    def take(self, turn: int, rows: Sequence[Vector], timeout_s: float, spans: Spans) -> bool:
-        return self.turns.wait(turn, timeout_s)
-
     def tell(self, message: Message) -> None:
         try:
             match message:
@@ -158,7 +150,7 @@ class SharedMemory(WorkerProcesses):
         self._pickled: list[bytes] = []  # the jobs
         self._num_attached = 0
 
-    def _open(self) -> Connect:
+    def _open(self) -> list[Connect]:
         """Makes the segment and moves the ratings into it, shard by shard, so that they are there once."""
         layout = Layout()
         places: dict[int, Place] = {}
@@ -173,10 +165,19 @@ class SharedMemory(WorkerProcesses):
             for job in self.jobs
         )
         aggregate, num_rounds = layout.place((length,), np.float32), layout.place((1,), np.int64)
-        common = None if self.jobs[0].strata is None else layout.place((length,), np.float32)
+        common = counters = None
+        if self.hands_rows_on:
+            common = layout.place((length,), np.float32)
+            counters = layout.place((self.num_workers + 1,), np.int64)  # zero, as all of a new segment
         self.segment = Segment.create(layout.size, self.directory)
         self._plan = Plan(
-            path=self.segment.path, size=layout.size, slots=slots, aggregate=aggregate, num_rounds=num_rounds, common=common
+            path=self.segment.path,
+            size=layout.size,
+            slots=slots,
+            aggregate=aggregate,
+            num_rounds=num_rounds,
+            common=common,
+            counters=counters,
         )
         if common is not None:
             np.copyto(self.segment.view(common), self.jobs[0].vector)
@@ -184,9 +185,9 @@ class SharedMemory(WorkerProcesses):
             for place, array in mover.moves:
                 np.copyto(self.segment.view(place), array)
             mover.moves.clear()
-            job.shard, job.blocks = EMPTY, ()
+            job.shard = EMPTY
             self._pickled.append(mover.pickled)
-        return _connect
+        return [_connect] * self.num_workers
 
     def _admit(self, worker: int) -> None:
         with self._pipe_to(worker) as pipe:
@@ -248,7 +249,7 @@ class SharedMemory(WorkerProcesses):
         return self.segment
 
 
-def _connect(pipe: Connection, turns: TurnPipes) -> tuple[Job, Exchange]:
+def _connect(pipe: Connection) -> tuple[Job, Exchange]:
     """In the worker: its job, whose arrays lie in the segment, and its end of the exchange.
 
     The arrays can be written to, though nobody does: torch warns of one that cannot, and numba compiles another kernel for it.
@@ -256,7 +257,7 @@ def _connect(pipe: Connection, turns: TurnPipes) -> tuple[Job, Exchange]:
     plan, pickled = pipe.recv()
     segment = Segment.attach(plan.path, plan.size)
     job = _Finder(pickled, segment).load()
-    return job, ShmExchange(pipe, turns, segment, plan, job.worker, job.config.round_timeout)
+    return job, ShmExchange(pipe, segment, plan, job.worker, job.config.round_timeout)
 
 
 class _Mover(pickle.Pickler):

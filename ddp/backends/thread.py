@@ -9,13 +9,13 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from functools import partial
 
 import numpy as np
 
 from ddp.backends.base import ConcurrentBackend
 from ddp.backends.store import Store, aggregate_key, held, read_keys, worker_key
-from ddp.exchange import Exchange, Stopped, Turns, Update
+from ddp.errors import Stopped
+from ddp.exchange import Exchange, Update, make_gates
 from ddp.job import Job
 from ddp.messages import Message, Published
 from ddp.options import ThreadBackend
@@ -30,14 +30,14 @@ STOP = -1  # in a worker's queue: nothing will come
 class ThreadExchange(Exchange):
     """A worker's end: the shared dict and its lock, a queue to everybody's mailbox and one of its own for news."""
 
-    def __init__(self, threads: "Threads", worker: int) -> None:
+    def __init__(self, threads: "Threads") -> None:
         self.threads = threads
         self.shared = threads.shared
         self.lock = threads.lock
         self.poll_interval_s = None if threads.hands_rows_on else threads.poll_interval_s
         self.mailbox = threads.mailbox
         self.stopping = threads.stopping
-        self.turns = Turns(partial(_get, threads.turns[worker]))
+        self.gates = threads.gates
         self.news: queue.SimpleQueue[int] = queue.SimpleQueue()  # rounds whose aggregate is out
         self.slots: deque[Vector] = deque()  # this worker's, which nobody reads any more
 
@@ -82,12 +82,6 @@ class ThreadExchange(Exchange):
     def common(self, vector: Vector) -> Vector:
         return self.threads.common
 
-    def hand_on(self, worker: int, turn: int, rows: Sequence[Vector], spans: Spans) -> None:
-        self.threads.turns[worker].put(turn)
-
-    def take(self, turn: int, rows: Sequence[Vector], timeout_s: float, spans: Spans) -> bool:
-        return self.turns.wait(turn, timeout_s)
-
     def tell(self, message: Message) -> None:
         if self.stopping.is_set():
             raise Stopped
@@ -103,9 +97,11 @@ class Threads(ConcurrentBackend):
         self.lock = threading.Lock()
         self.mailbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self.stopping = threading.Event()
-        self.turns: list[queue.SimpleQueue[int]] = [queue.SimpleQueue() for _ in jobs]  # of each worker: those that may begin
-        self.common = jobs[0].vector if jobs[0].strata is None else jobs[0].vector.copy()
-        self.exchanges = [ThreadExchange(self, worker) for worker in range(self.num_workers)]
+        self.gates = (
+            make_gates(np.zeros(self.num_workers + 1, np.int64)) if self.hands_rows_on else None
+        )  # of the groups of items
+        self.common = jobs[0].vector.copy() if self.hands_rows_on else jobs[0].vector
+        self.exchanges = [ThreadExchange(self) for _ in jobs]
         self.threads: list[threading.Thread] = []
 
     def start(self) -> None:
@@ -131,8 +127,10 @@ class Threads(ConcurrentBackend):
 
     def stop(self) -> None:
         self.stopping.set()
-        for numbers in (*self.turns, *(exchange.news for exchange in self.exchanges)):
-            numbers.put(STOP)
+        if self.gates is not None:
+            self.gates.close()
+        for exchange in self.exchanges:
+            exchange.news.put(STOP)
         deadline = time.monotonic() + STOP_GRACE_S
         for thread in self.threads:
             thread.join(max(0.0, deadline - time.monotonic()))

@@ -1,14 +1,19 @@
 """One local epoch of training: each module one way to do it, loaded only where it is used (fused needs no torch)."""
 
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from ddp.metrics import SquaredError
-from ddp.options import FusedTrainer, Trainer
+from ddp.options import AutogradTrainer, FusedTrainer, Trainer
 from ddp.parameters import Rows
-from ddp.ratings import Part
+from ddp.ratings import Block, Part
+
+if TYPE_CHECKING:
+    from ddp.gates import Gates
+    from ddp.trainers.in_turns import InTurns
 
 
 class Epochs(Protocol):
@@ -16,6 +21,13 @@ class Epochs(Protocol):
 
     def epoch(self, order: np.random.Generator) -> float:
         """Visits every rating once, in an order drawn from `order`; the mean squared error seen on the way."""
+
+
+class Turns(Protocol):
+    """What a trainer of blocks does."""
+
+    def turn(self, block: int, order: np.random.Generator) -> float:
+        """Visits every rating of a block once, in an order drawn from `order`; the sum of the squared errors seen on the way."""
 
 
 def make_trainer(options: Trainer, parameters: Rows, train: Part) -> Epochs:
@@ -29,15 +41,37 @@ def make_trainer(options: Trainer, parameters: Rows, train: Part) -> Epochs:
     return Autograd(options, parameters, train)
 
 
-def for_blocks(options: Trainer, num_blocks: int) -> Trainer:
+def make_block_trainer(options: Trainer, parameters: Rows, train: Part, blocks: Sequence[Block]) -> Turns:
+    """The same, for one block of `train` at a time."""
+    if isinstance(options, FusedTrainer):
+        from ddp.trainers.fused import Fused
+
+        return Fused(options, parameters, train, blocks)
+    from ddp.trainers.autograd import AutogradInBlocks
+
+    return AutogradInBlocks(for_blocks(options, len(blocks)), parameters, train, blocks)
+
+
+def for_blocks(options: AutogradTrainer, num_blocks: int) -> AutogradTrainer:
     """The options for training on one of `num_blocks` blocks after another, instead of on all items at once.
 
     A batch of a block has `num_blocks` times as many ratings of each of its rows, and a row is in so many times fewer batches:
     weight decay, which a row has once a batch, has to be so many times larger to weigh the same. (SGD per rating needs nothing.)
     """
-    if isinstance(options, FusedTrainer):
-        return options
     return replace(options, weight_decay=options.weight_decay * num_blocks)
+
+
+def make_turns(
+    options: Trainer, trainer: Turns, gates: "Gates | None", valid: Part, test: Part, scale: tuple[float, float]
+) -> "InTurns | None":
+    """The turns of an epoch as one compiled loop, if the trainer is compiled and the workers have gates between them."""
+    if gates is None or not isinstance(options, FusedTrainer):
+        return None
+    from ddp.trainers.fused import Fused
+    from ddp.trainers.in_turns import InTurns
+
+    assert isinstance(trainer, Fused)
+    return InTurns(trainer, gates, valid, test, scale)
 
 
 def evaluate(options: Trainer, parameters: Rows, part: Part, rating_min: float, rating_max: float) -> SquaredError:
@@ -51,13 +85,14 @@ def evaluate(options: Trainer, parameters: Rows, part: Part, rating_min: float, 
     return evaluate_in_torch(parameters, part, rating_min, rating_max)
 
 
-def arrange(options: Trainer, dim: int, part: Part, num_users: int, num_items: int, random: np.random.Generator) -> Part:
-    """The training ratings of so many users and items in the order in which the trainer wants them to lie in memory."""
+def arrange(options: Trainer, dim: int, part: Part, users: slice, items: slice, random: np.random.Generator) -> Part:
+    """Training ratings of a range of users and of items, in the order in which the trainer wants them to lie in memory."""
     if not isinstance(options, FusedTrainer):
         return part
-    from ddp.trainers.visits import arrange as arrange_in_blocks
+    from ddp.trainers.visits import arrange as arrange_in_cells
 
-    order = arrange_in_blocks(part.users, part.items, num_users, num_items, dim, random)
+    near = part.counted_from(users.start, items.start)
+    order = arrange_in_cells(near.users, near.items, users.stop - users.start, items.stop - items.start, dim, random)
     return part.take(order)
 
 

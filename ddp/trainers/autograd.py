@@ -1,5 +1,7 @@
 """One local epoch through torch autograd and torch.optim: the ordinary way, and the one that shows the GIL."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch.nn import functional
@@ -8,7 +10,7 @@ from ddp.metrics import SquaredError, squared_error
 from ddp.model import CollabFiltering
 from ddp.options import AutogradTrainer
 from ddp.parameters import Rows
-from ddp.ratings import Part
+from ddp.ratings import Block, Part
 
 
 class Autograd:
@@ -39,6 +41,28 @@ class Autograd:
             self.optimizer.step()
             total += loss.detach() * len(ratings[batch])
         return float(total) / len(ratings)
+
+
+class AutogradInBlocks:
+    """A model and an optimizer for each block, so that its rows are all that a step changes."""
+
+    def __init__(self, options: AutogradTrainer, parameters: Rows, train: Part, blocks: Sequence[Block]) -> None:
+        self.sizes = [block.train.stop - block.train.start for block in blocks]
+        self.blocks = [
+            Autograd(
+                options,
+                parameters.block(block.users, block.items),
+                train.between(block.train).counted_from(block.users.start, block.items.start),
+            )
+            if size > 0
+            else None
+            for block, size in zip(blocks, self.sizes, strict=True)
+        ]
+
+    def turn(self, block: int, order: np.random.Generator) -> float:
+        """Visits every rating of a block once, in an order drawn from `order`; the sum of the squared errors seen on the way."""
+        trainer = self.blocks[block]
+        return 0.0 if trainer is None else trainer.epoch(order) * self.sizes[block]
 
 
 def evaluate(parameters: Rows, part: Part, rating_min: float, rating_max: float) -> SquaredError:

@@ -1,36 +1,68 @@
 """One local epoch of plain SGD as one compiled loop: in place on the parameters, without the GIL, without gradients in memory."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from ddp.metrics import SquaredError
 from ddp.options import FusedTrainer
 from ddp.parameters import Parameters, Rows, Vector
-from ddp.ratings import Part
-from ddp.trainers.kernels import sgd, squared_error
-from ddp.trainers.visits import Visits
+from ddp.ratings import Block, IndexArray, Part
+from ddp.trainers.kernels import SeedArray, sgd, shuffle, squared_error
+from ddp.trainers.visits import chunks_of, joined
 
 NO_BIAS: Vector = np.zeros(0, np.float32)
 
 
 class Fused:
-    """SGD with L2 on `parameters`, whose learning rate is multiplied by `lr_decay` after each epoch."""
+    """SGD with L2 on `parameters`; the learning rate of a block is multiplied by `lr_decay` each time.
 
-    def __init__(self, options: FusedTrainer, parameters: Rows, train: Part) -> None:
-        _check_indices(parameters, train)
+    `train` is one block of all users and items, unless there are `blocks`.
+    """
+
+    def __init__(self, options: FusedTrainer, parameters: Rows, train: Part, blocks: Sequence[Block] = ()) -> None:
+        everything = slice(0, len(train))
+        users, items = slice(0, parameters.num_users), slice(0, parameters.num_items)
+        whole = Block(users=users, items=items, train=everything, valid=slice(0, 0), test=slice(0, 0))
+        self.blocks = tuple(blocks) or (whole,)
         self.options = options
-        self.lr = options.lr
+        self.lrs = np.full(len(self.blocks), options.lr)
         self.model = _arrays(parameters)
         self.train = train
-        self.visits = Visits(train.users, train.items, parameters.num_users, parameters.num_items, parameters.dim)
+        chunks = []
+        for block in self.blocks:
+            part = train.between(block.train).counted_from(block.users.start, block.items.start)
+            rows = parameters.block(block.users, block.items)
+            _check_indices(rows, part)
+            chunks.append(chunks_of(part.users, part.items, rows.num_users, rows.num_items, parameters.dim))
+        self.chunks = joined(chunks, [block.train.start for block in self.blocks])
+        self.room = np.empty_like(self.chunks.starts), np.empty_like(self.chunks.stops)  # for those of a turn
 
     def epoch(self, order: np.random.Generator) -> float:
         """Visits every rating once, in an order drawn from `order`; the mean squared error seen on the way."""
-        starts, stops = self.visits.shuffled(order)
-        ratings = (self.train.users, self.train.items, self.train.ratings)
-        rates = (np.float32(self.lr), np.float32(self.options.reg_factors), np.float32(self.options.reg_biases))
-        total = sgd(*self.model, *ratings, starts, stops, *rates)
-        self.lr *= self.options.lr_decay
-        return total / len(self.train)
+        return self.turn(0, order) / len(self.train)
+
+    def turn(self, block: int, order: np.random.Generator) -> float:
+        """Visits every rating of a block once, in an order drawn from `order`; the sum of the squared errors seen on the way."""
+        chunks = self.draw(block, order)
+        total: float = sgd(*self.model, self.train.users, self.train.items, self.train.ratings, *chunks, *self.rates(block))
+        self.lrs[block] *= self.options.lr_decay
+        return total
+
+    def draw(self, block: int, order: np.random.Generator) -> tuple[IndexArray, IndexArray]:
+        """The chunks of a block in random order: where each starts and stops. They lie there until the next draw."""
+        starts, stops = self.room
+        count = shuffle(self.chunks, block, seeds(order, 1)[0], starts, stops)
+        return starts[:count], stops[:count]
+
+    def rates(self, block: int) -> tuple[np.float32, np.float32, np.float32]:
+        """As the kernels take them."""
+        return np.float32(self.lrs[block]), np.float32(self.options.reg_factors), np.float32(self.options.reg_biases)
+
+
+def seeds(order: np.random.Generator, count: int) -> SeedArray:
+    """Of so many turns: the same, however many are drawn at a time."""
+    return order.integers(0, 1 << 64, count, np.uint64)
 
 
 def evaluate(parameters: Rows, part: Part, rating_min: float, rating_max: float) -> SquaredError:

@@ -1,9 +1,14 @@
 """The compiled loops of the fused trainer. They hold no GIL, and trust their indices: fused.py checks those."""
 
+from typing import NamedTuple
+
 import numpy as np
+import numpy.typing as npt
 from numba import types
 
+from ddp.atomics import now_ns
 from ddp.compiled import compiled
+from ddp.gates import OPEN, set_turn, wait_for_turn
 from ddp.parameters import Vector
 from ddp.ratings import FloatArray, IndexArray, IntArray
 from ddp.simd import FLOAT_BYTES, descend, dot, prefetch
@@ -18,6 +23,37 @@ _RATINGS = types.Array(types.float32, 1, "C", readonly=True)
 _PLACES = types.Array(types.int64, 1, "C")
 _MODEL = (_FACTORS, _FACTORS, _VECTOR, _VECTOR, _VECTOR)
 _FLOAT = types.float32
+
+
+SeedArray = npt.NDArray[np.uint64]
+Sums = npt.NDArray[np.float64]
+
+
+class Columns(NamedTuple):
+    """Ratings of a worker, block by block: those of block b are the rows bounds[b] .. bounds[b + 1]."""
+
+    users: IntArray
+    items: IntArray
+    ratings: FloatArray
+    bounds: IndexArray
+
+
+class Chunks(NamedTuple):
+    """The chunks of ratings of each block (see visits.py): starts[c] .. stops[c].
+
+    Block b is cut into grids[b] x grids[b] cells; the chunks of its n-th are edges[first[b] + n] .. edges[first[b] + n + 1].
+    """
+
+    starts: IndexArray
+    stops: IndexArray
+    edges: IndexArray
+    first: IndexArray
+    grids: IndexArray
+
+
+_COLUMNS = types.NamedTuple((_IDS, _IDS, _RATINGS, _PLACES), Columns)
+_CHUNKS = types.NamedUniTuple(_PLACES, 5, Chunks)
+_SEEDS = types.Array(types.uint64, 1, "C")
 
 
 @compiled(types.float64(*_MODEL, _IDS, _IDS, _RATINGS, _PLACES, _PLACES, _FLOAT, _FLOAT, _FLOAT))
@@ -120,3 +156,112 @@ def squared_error(
         difference = np.float64(prediction) - np.float64(ratings[n])
         total += difference * difference
     return total
+
+
+@compiled(types.UniTuple(types.uint64, 2)(types.uint64, types.int64))
+def draw(state: np.uint64, below: int) -> tuple[np.uint64, np.uint64]:
+    """A number from 0 to below - 1 (below < 2^32), and the next state. (splitmix64: Steele, Lea, Flood, OOPSLA 2014, fig. 17)"""
+    state += np.uint64(0x9E3779B97F4A7C15)
+    z = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    z ^= z >> np.uint64(31)
+    return ((z >> np.uint64(32)) * np.uint64(below)) >> np.uint64(32), state
+
+
+@compiled(types.int64(_CHUNKS, types.int64, types.uint64, _PLACES, _PLACES))
+def shuffle(chunks: Chunks, block: int, seed: np.uint64, starts: IndexArray, stops: IndexArray) -> int:
+    """Writes the chunks of a block in random order to `starts` and `stops`; how many there are.
+
+    Rows of cells in random order, in each its cells in random order, in each its chunks (Fisher-Yates each time).
+    """
+    grid = chunks.grids[block]
+    edges = chunks.edges[chunks.first[block] :]
+    outer, inner = np.arange(grid), np.arange(grid)
+    state = seed
+    length = 0
+    for i in range(grid):
+        other, state = draw(state, grid - i)
+        j = i + np.int64(other)
+        outer[i], outer[j] = outer[j], outer[i]
+        for k in range(grid):
+            other, state = draw(state, grid - k)
+            j = k + np.int64(other)
+            inner[k], inner[j] = inner[j], inner[k]
+            cell = outer[i] * grid + inner[k]
+            first, end = edges[cell], edges[cell + 1]
+            for c in range(first, end):  # inside out: each takes a random place among those that are there
+                other, state = draw(state, c - first + 1)
+                j = length + np.int64(other)
+                here = length + c - first
+                starts[here], stops[here] = starts[j], stops[j]
+                starts[j], stops[j] = chunks.starts[c], chunks.stops[c]
+            length += end - first
+    return length
+
+
+TRAIN, VALID, TEST = 0, 1, 2  # in `errors`
+WAITING, EVALUATING = 0, 1  # in `spent_ns`
+
+
+@compiled(
+    types.UniTuple(types.int64, 2)(
+        *_MODEL,
+        *(_COLUMNS, _COLUMNS, _COLUMNS, _CHUNKS, _PLACES, _PLACES),
+        *(_PLACES, _SEEDS, _PLACES, types.int64, types.int64, types.boolean),
+        *(_FLOAT, _FLOAT, _FLOAT, _FLOAT, _FLOAT, types.Array(types.float64, 1, "C"), _PLACES),
+    )
+)
+def sgd_in_turns(
+    user_factors: Vector,
+    item_factors: Vector,
+    user_bias: Vector,
+    item_bias: Vector,
+    global_mean: Vector,
+    train: Columns,
+    valid: Columns,
+    test: Columns,
+    chunks: Chunks,
+    starts: IndexArray,
+    stops: IndexArray,
+    blocks: IndexArray,
+    seeds: SeedArray,
+    counters: IndexArray,
+    first_turn: int,
+    timeout_ns: int,
+    is_last: bool,
+    lr: np.float32,
+    reg_factors: np.float32,
+    reg_biases: np.float32,
+    rating_min: np.float32,
+    rating_max: np.float32,
+    errors: Sums,
+    spent_ns: IndexArray,
+) -> tuple[int, int]:
+    """`sgd` on one block after another, each when its turn comes (see gates.py).
+
+    Gives the OPEN, LATE or CLOSED of the last wait, and the turn that it was for.
+
+    Passes each block on when it is done, but not the last one of the last epoch of a round, in which it also takes the squared
+    errors on the blocks of validation and test ratings. Adds to `errors` and `spent_ns`.
+    """
+    for n in range(blocks.shape[0]):
+        block, turn = blocks[n], first_turn + n
+        began = now_ns()
+        outcome = wait_for_turn(counters, block, turn, timeout_ns)
+        spent_ns[WAITING] += now_ns() - began
+        if outcome != OPEN:
+            return outcome, turn
+        count = shuffle(chunks, block, seeds[n], starts, stops)
+        model = (user_factors, item_factors, user_bias, item_bias, global_mean)
+        ratings = (train.users, train.items, train.ratings)
+        errors[TRAIN] += sgd(*model, *ratings, starts[:count], stops[:count], lr, reg_factors, reg_biases)
+        if is_last:
+            began = now_ns()
+            for kind, part in ((VALID, valid), (TEST, test)):
+                here = slice(part.bounds[block], part.bounds[block + 1])
+                columns = (part.users[here], part.items[here], part.ratings[here])
+                errors[kind] += squared_error(*model, *columns, rating_min, rating_max)
+            spent_ns[EVALUATING] += now_ns() - began
+        if not (is_last and n == blocks.shape[0] - 1):
+            set_turn(counters, block, turn + 1)
+    return OPEN, first_turn + blocks.shape[0] - 1

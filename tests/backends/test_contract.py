@@ -12,11 +12,11 @@ from torch.nn import functional
 
 from ddp import seeding
 from ddp.backends.process import Processes
-from ddp.backends.processes import TurnPipes, WorkerProcesses
+from ddp.backends.processes import WorkerProcesses
 from ddp.backends.serial import SerialExchange
 from ddp.backends.store import FIELDS, aggregate_key, worker_key
-from ddp.errors import AggregationError, WorkerError
-from ddp.exchange import Stopped, Update
+from ddp.errors import AggregationError, Stopped, WorkerError
+from ddp.exchange import Update
 from ddp.experiment import prepare, run, train
 from ddp.messages import EpochDone, Finished, Started
 from ddp.metrics import SquaredError
@@ -221,11 +221,11 @@ def unstarted(config):
         yield backend, backend.exchanges[0] if hasattr(backend, "exchanges") else SerialExchange(backend)
         backend.stop()
         return
-    connect = backend._open()
+    connect = backend._open()[0]
     ours, theirs = backend.context.Pipe()
     backend.pipes.append(ours)
     backend._admit(0)
-    _, exchange = connect(theirs, TurnPipes())
+    _, exchange = connect(theirs)
     try:
         yield backend, exchange
     finally:

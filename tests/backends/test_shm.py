@@ -15,10 +15,10 @@ import pytest
 
 from ddp.averaging import weighted_mean, worker_weights
 from ddp.backends import make_backend
-from ddp.backends.processes import TurnPipes, drain
+from ddp.backends.processes import drain
 from ddp.backends.shm import ROW, _from_row, _to_row
-from ddp.errors import BackendError, UserError, WorkerError
-from ddp.exchange import Stopped, Update
+from ddp.errors import BackendError, Stopped, UserError, WorkerError
+from ddp.exchange import Update
 from ddp.experiment import prepare, run
 from ddp.forkserver import PRELOAD, ensure_server
 from ddp.job import NOTHING
@@ -181,14 +181,14 @@ class Ends:
         self.originals = [parts(job) for job in prepare(config).jobs]
         self.backend = make_backend(self.prepared.jobs, lambda message: None)
         self.length = len(self.prepared.jobs[0].vector)
-        connect = self.backend._open()
+        connects = self.backend._open()
         self.pipes, self.jobs, self.exchanges = [], [], []
         for worker in range(self.backend.num_workers):
             ours, theirs = self.backend.context.Pipe()
             self.backend.pipes.append(ours)
             self.pipes.append(theirs)
             self.backend._admit(worker)
-            job, exchange = connect(theirs, TurnPipes())
+            job, exchange = connects[worker](theirs)
             self.jobs.append(job)
             self.exchanges.append(exchange)
 
@@ -430,39 +430,41 @@ DIES_WITH_ROWS = """
 import os, signal
 from ddp.stratified import StratifiedWorker
 
-hand_on = StratifiedWorker._hand_on
+keep = StratifiedWorker._keep
 
-def dying(worker, turn, group):
-    if (worker.job.worker, turn) == (1, 7):
+def dying(worker, turn):
+    if (worker.job.worker, turn) == (1, 11):
         os.kill(os.getpid(), signal.SIGKILL)
-    hand_on(worker, turn, group)
+    keep(worker, turn)
 
-StratifiedWorker._hand_on = dying
+StratifiedWorker._keep = dying
 """
 
 
+@pytest.mark.parametrize("trainer", ["fused", "autograd"])
 @pytest.mark.parametrize("backend", ["shm", "process"])
-def test_a_worker_killed_with_rows_that_others_wait_for_is_named(make_config, driven, backend):
+def test_a_worker_killed_with_rows_that_others_wait_for_is_named(make_config, driven, backend, trainer):
     config = make_config(
         *(f"backend={backend}", "split=stratified", "aggregation=rows", "workers=3", "rounds=3", "local_epochs=2"),
-        *("round_timeout=3600", "agg_timeout=3600"),
+        *(f"trainer={trainer}", "round_timeout=3600", "agg_timeout=3600"),
     )
     with pytest.raises(WorkerError, match=r"^worker 1 in round [01]: the process died \(signal SIGKILL\)$"):
         driven(config, jobs=in_workers(DIES_WITH_ROWS)).run()
 
 
-def test_a_thread_that_fails_with_rows_that_others_wait_for_is_named(make_config, drive, monkeypatch):
-    hand_on = StratifiedWorker._hand_on
+@pytest.mark.parametrize("trainer", ["fused", "autograd"])
+def test_a_thread_that_fails_with_rows_that_others_wait_for_is_named(make_config, drive, monkeypatch, trainer):
+    keep = StratifiedWorker._keep
 
-    def failing(worker, turn, group):
-        if (worker.job.worker, turn) == (1, 7):
+    def failing(worker, turn):
+        if (worker.job.worker, turn) == (1, 11):
             raise RuntimeError("made up")
-        hand_on(worker, turn, group)
+        keep(worker, turn)
 
-    monkeypatch.setattr(StratifiedWorker, "_hand_on", failing)
-    options = ("backend=thread", "split=stratified", "aggregation=rows", "rounds=3", "local_epochs=2", "round_timeout=3600")
+    monkeypatch.setattr(StratifiedWorker, "_keep", failing)
+    options = ("backend=thread", "split=stratified", "aggregation=rows", "workers=3", "rounds=3", "local_epochs=2")
     with pytest.raises(WorkerError, match=r"^worker 1 in round 1: RuntimeError: made up"):
-        drive(make_config(*options))
+        drive(make_config(*options, f"trainer={trainer}", "round_timeout=3600"))
 
 
 @pytest.fixture(scope="module")
