@@ -97,9 +97,8 @@ class Threads(ConcurrentBackend):
         self.lock = threading.Lock()
         self.mailbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self.stopping = threading.Event()
-        self.gates = (
-            make_gates(np.zeros(self.num_workers + 1, np.int64)) if self.hands_rows_on else None
-        )  # of the groups of items
+        counters = np.zeros(self.num_workers + 1, np.int64)  # of the groups of items
+        self.gates = make_gates(counters) if self.hands_rows_on else None
         self.common = jobs[0].vector.copy() if self.hands_rows_on else jobs[0].vector
         self.exchanges = [ThreadExchange(self) for _ in jobs]
         self.threads: list[threading.Thread] = []
