@@ -43,9 +43,12 @@ BASE = (
 )
 # Learning rates were chosen for the shortest time: larger and falling faster than what is best in the end.
 OF = {
-    "ml100k": ("model=medium", "trainer.lr=0.08", "trainer.lr_decay=0.85", "trainer.reg_factors=0.1"),
+    "ml100k": (
+        *("model=medium", "model.init_std=0.05"),
+        *("trainer.lr=0.12", "trainer.lr_decay=0.6", "trainer.reg_factors=0.08"),
+    ),
     "synthetic": (
-        *("model=medium", "split.test_fraction=0.02", "split.valid_fraction=0.02"),
+        *("model=medium", "model.init_std=0.01", "split.test_fraction=0.02", "split.valid_fraction=0.02"),
         *("trainer.lr=0.05", "trainer.lr_decay=0.9", "trainer.reg_factors=0.05"),
     ),
 }
