@@ -4,9 +4,10 @@ local_epochs x workers x aggregation x split on MovieLens 100K (a fifth is the t
 compiled trainer, and stratified beside it. All visit each rating 60 times. The learning rate of each is chosen on validation, a
 twentieth of the training part; the test part is read once, after the last round.
 
-`rounds` and `seconds` are those until the validation RMSE is within 0.005 of the best that one worker reaches; "-" if never. Two
-plots beside the JSON show validation RMSE against seconds and against bytes that are exchanged: with an average each worker's
-state goes both ways once a round; stratified, items go to the next worker in each turn, and every row once a round.
+`rounds` and `seconds` are those until the validation RMSE is within 0.005 of the best that one worker reaches with the same test
+part; "-" if it never is in one of them. Two plots beside the JSON show validation RMSE against seconds and against bytes that are
+exchanged: with an average each worker's state goes both ways once a round; stratified, items go to the next worker in each turn,
+and every row once a round.
 """
 
 import math
@@ -15,8 +16,10 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
+from benchmarks.contenders import INSTALL
 from benchmarks.measure import Labels, Row, Table, command_line, compose_config, report
 from benchmarks.quality import BASE, MOMENTUM, VALID_FRACTION, Way, fit, test_parts, write_rows
 from ddp.datasets import load_ratings
@@ -80,8 +83,8 @@ def cells(workers: Sequence[int], local_epochs: Sequence[int]) -> list[Cell]:
     return found
 
 
-def measure(cell: Cell, files: Sequence[Path], target: float) -> tuple[Row, list[AggregateRound]]:
-    """The figures of a cell, and the rounds of its first run."""
+def measure(cell: Cell, files: Sequence[Path], targets: Sequence[float]) -> tuple[Row, list[list[AggregateRound]]]:
+    """The figures of a cell, and the rounds of its runs. `targets`: validation RMSE to reach, of each."""
     way, runs = cell.way(), {}
     for lr in LEARNING_RATES:
         try:
@@ -89,19 +92,23 @@ def measure(cell: Cell, files: Sequence[Path], target: float) -> tuple[Row, list
         except AggregationError:  # it diverges
             continue
     lr = min(runs, key=lambda lr: runs[lr][-1].valid.mse)
-    figures: dict[str, list[float]] = {TEST: []}
-    for seed, file in enumerate(files):
-        values = {"trainer.lr": lr}
-        rows = runs[lr] if seed == 0 else fit(way, values, file, valid_fraction=VALID_FRACTION, epochs=EPOCHS, seed=seed)
-        figures[TEST].append(rows[-1].test.rmse)
-    near = next((row for row in runs[lr] if row.valid.rmse <= target + MARGIN), None)
-    if near is not None:
-        figures |= {ROUNDS: [near.round_index + 1], SECONDS: [near.elapsed_s]}
+    values = {"trainer.lr": lr}
+    fits = [runs[lr]]
+    for seed, file in enumerate(files[1:], 1):
+        fits.append(fit(way, values, file, valid_fraction=VALID_FRACTION, epochs=EPOCHS, seed=seed))
+    figures: dict[str, list[float]] = {TEST: [rows[-1].test.rmse for rows in fits]}
+    near = [
+        row
+        for rows, target in zip(fits, targets, strict=True)
+        if (row := next((row for row in rows if row.valid.rmse <= target + MARGIN), None)) is not None
+    ]
+    if len(near) == len(fits):
+        figures |= {ROUNDS: [row.round_index + 1 for row in near], SECONDS: [row.elapsed_s for row in near]}
     labels: Labels = {
         **{"workers": cell.workers, "local_epochs": cell.local_epochs},
         **{"split": cell.split, "by": cell.averaged or "-", "lr": f"{lr:g}"},
     }
-    return Row(labels=labels, figures=figures), runs[lr]
+    return Row(labels=labels, figures=figures), fits
 
 
 def plot(curves: Sequence[Curve], sizes: tuple[int, int, int], folder: Path) -> list[Path]:
@@ -138,6 +145,8 @@ def main() -> None:
     parser.add_argument("--workers", nargs="+", type=int, default=[1, 2, 5, 16], metavar="N")
     parser.add_argument("--local-epochs", nargs="+", type=int, default=[1, 2, 5, 10], metavar="E")
     arguments = parser.parse_args()
+    if find_spec("matplotlib") is None:
+        sys.exit(f"the plots need matplotlib: {INSTALL}")
     config = compose_config(BASE)
     assert isinstance(config.data, MovieLensData)
     ratings = load_ratings(config.data, config.seed)
@@ -146,14 +155,15 @@ def main() -> None:
         for seed, rows in enumerate(test_parts("random", config.data, ratings, arguments.repeats)):
             files.append(Path(folder) / f"{seed}.tsv")
             write_rows(ratings, rows, files[-1])
-        _, alone = measure(Cell(workers=1, local_epochs=1, split="stratified", averaged=None), files, math.nan)
-        target = min(row.valid.rmse for row in alone)
+        one_worker = Cell(workers=1, local_epochs=1, split="stratified", averaged=None)
+        _, alone = measure(one_worker, files, [math.nan] * len(files))
+        targets = [min(row.valid.rmse for row in rows) for rows in alone]
         table, curves = [], []
         for cell in cells(arguments.workers, arguments.local_epochs):
             began = time.perf_counter()
-            row, rounds = measure(cell, files, target)
+            row, fits = measure(cell, files, targets)
             table.append(row)
-            curves.append((cell, rounds))
+            curves.append((cell, fits[0]))
             print(*row.labels.values(), row.cell(TEST), f"({time.perf_counter() - began:.0f} s)", file=sys.stderr, flush=True)
     one = next((row for row in table if row.labels["workers"] == 1), table[0])
     for row in table:

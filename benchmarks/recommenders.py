@@ -5,8 +5,10 @@ on validation ratings. Predictions are clipped to the scale by the caller, for a
 """
 
 import ctypes
+import io
 from collections import defaultdict
 from collections.abc import Callable, Mapping
+from contextlib import redirect_stderr
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -146,7 +148,8 @@ def lenskit(train: Part, pairs: Part, sizes: Sizes, values: Values, seed: int) -
 def myfm(train: Part, pairs: Part, sizes: Sizes, values: Values, seed: int) -> Predictions:
     """myFM: a Bayesian factorization machine over the two ids, by Gibbs sampling; the mean of all samples' predictions."""
     try:
-        from myfm import MyFMRegressor
+        with redirect_stderr(io.StringIO()):  # what it says of setuptools
+            from myfm import MyFMRegressor
         from scipy import sparse
     except ImportError as error:
         raise Unavailable(f"myFM: {INSTALL}") from error
@@ -158,7 +161,8 @@ def myfm(train: Part, pairs: Part, sizes: Sizes, values: Values, seed: int) -> P
 
     groups = [sizes.num_users, sizes.num_items]
     model = MyFMRegressor(rank=int(values["k"]), random_seed=seed)
-    model.fit(one_hot(train), train.ratings.astype(np.float64), n_iter=int(values["epochs"]), group_shapes=groups)
+    with redirect_stderr(io.StringIO()):  # its progress
+        model.fit(one_hot(train), train.ratings.astype(np.float64), n_iter=int(values["epochs"]), group_shapes=groups)
     return np.asarray(model.predict(one_hot(pairs)), np.float32)
 
 

@@ -1,4 +1,5 @@
-"""How the updates of a round become the next state: a mean by worker or by row, or every row from its owner; an outer step."""
+"""How the updates of a round become the next state: a mean by worker or by row, and an outer step; every row from its owner;
+or all of them side by side."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -23,6 +24,8 @@ def make_combine(jobs: Sequence[Job]) -> Combine:
     options = jobs[0].config.aggregation
     if jobs[0].strata is not None:
         return partial(assemble, jobs[0])
+    if jobs[0].in_ensemble:
+        return partial(widen, jobs[0])
     mean: Combine
     if isinstance(options, RowsAggregation):
         mean = MeanByRow(options, jobs)
@@ -70,6 +73,28 @@ class OuterStep:
             raise AggregationError("the outer step overflows float32; try a smaller aggregation.outer_lr")
         np.copyto(out, self.state)
         return weights
+
+
+def widen(job: Job, updates: Sequence[Update], out: Vector) -> tuple[float, ...]:
+    """The model whose prediction is the mean of the workers' predictions (before they are clipped).
+
+    sum_w <p_w, q_w> / N = <(p_1, ..., p_N), (q_1, ..., q_N)> / N: the factors side by side, over sqrt(N); the biases' means.
+    """
+    aggregate, share = job.make_aggregate(out), 1.0 / len(updates)
+    scale = np.float32(share**0.5)
+    biases = [name for name in aggregate.views if not name.endswith("factors")]
+    for name in biases:
+        aggregate.views[name][...] = 0.0
+    for update in updates:
+        if not np.isfinite(update.vector).all():
+            raise AggregationError(f"worker {update.worker} published a state with NaN or infinity; try a smaller trainer.lr")
+        state = job.parameters(update.vector)
+        columns = slice(update.worker * state.dim, (update.worker + 1) * state.dim)
+        for name in ("user_factors", "item_factors"):
+            np.multiply(state.views[name], scale, out=aggregate.views[name][:, columns])
+        for name in biases:
+            aggregate.views[name] += state.views[name] * np.float32(share)
+    return tuple([share] * len(updates))
 
 
 def assemble(job: Job, updates: Sequence[Update], out: Vector) -> tuple[float, ...]:

@@ -86,7 +86,7 @@ BACKEND_COLUMNS = {"thread": LOCK, "process": PICKLE}
 
 
 NOTHING_AVERAGED = (
-    "note: with split=stratified every row has one owner and nothing is averaged: aggregation={} was not used; try split=iid"
+    "note: with split=stratified every row has one owner and nothing is averaged: aggregation={} was not used; try split={}"
 )
 
 
@@ -115,7 +115,8 @@ def print_result(result: RunResult, console: Console) -> None:
     if result.reference is None:
         console.print("gap to one worker: not measured (reference=true trains it, once)", style="dim", highlight=False)
     if config.split.name == "stratified" and not _plain_rows(config.aggregation):
-        console.print(NOTHING_AVERAGED.format(config.aggregation.name), highlight=False, soft_wrap=True)
+        instead = "copies" if config.aggregation.name == "ensemble" else "iid"
+        console.print(NOTHING_AVERAGED.format(config.aggregation.name, instead), highlight=False, soft_wrap=True)
     console.print()
     seconds = "  ".join(f"{stage} {value:.2f}" for stage, value in result.seconds.items())
     console.print(f"seconds: {seconds}\nfiles:   {result.output_dir}", highlight=False, soft_wrap=True)

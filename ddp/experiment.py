@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import accumulate
 from pathlib import Path
@@ -65,7 +65,8 @@ def run(config: Config, output_dir: Path, trackers: list[Tracker]) -> RunResult:
             result.noise_floor = prepared.ratings.noise_floor
             vector = train(prepared, tracker, result)
             with _stage(result, "save"):
-                save_model(output_dir, config.model, vector, prepared.ratings)
+                model = replace(config.model, dim=prepared.jobs[0].aggregate_dim)
+                save_model(output_dir, model, vector, prepared.ratings)
         result.status = "ok"
         if config.reference != "false":
             with _stage(result, "reference"):  # not in the total: only the first of many runs trains it
@@ -96,7 +97,8 @@ def prepare(config: Config, loaded: Ratings | None = None) -> Prepared:
     test_rows = read_pairs(Path(test_file), config.data, ratings) if test_file is not None else None
     deal = make_split(ratings, config.split, config.workers, config.seed, test_rows)
     mean = float(ratings.ratings[deal.whole.train].mean(dtype="float64"))
-    vector = initial_vector(config.model, ratings.num_users, ratings.num_items, mean, config.seed)
+    first = partial(initial_vector, config.model, ratings.num_users, ratings.num_items, mean, config.seed)
+    vector = first()
     valid, test = ratings.part(deal.whole.valid), ratings.part(deal.whole.test)
     job = partial(
         Job,
@@ -125,9 +127,11 @@ def prepare(config: Config, loaded: Ratings | None = None) -> Prepared:
     everybody = slice(0, ratings.num_users), slice(0, ratings.num_items)
     for worker, rows in enumerate(deal.shards):
         layout = stream(config.seed, "layout", worker)
-        train = arrange(config.trainer, config.model.dim, ratings.part(rows.train), *everybody, layout)
-        shard = Shard(train=train, valid=ratings.part(rows.valid), test=ratings.part(rows.test))
-        jobs.append(job(worker=worker, shard=shard, vector=vector))
+        if worker == 0 or config.split.name != "copies":  # whose workers share one
+            train = arrange(config.trainer, config.model.dim, ratings.part(rows.train), *everybody, layout)
+            shard = Shard(train=train, valid=ratings.part(rows.valid), test=ratings.part(rows.test))
+        start = first(worker) if config.aggregation.name == "ensemble" else vector
+        jobs.append(job(worker=worker, shard=shard, vector=start))
     _check_parts(config, jobs)
     return Prepared(ratings=ratings, deal=deal, jobs=jobs, valid=valid, test=test)
 
@@ -174,7 +178,7 @@ def train(prepared: Prepared, tracker: Tracker, result: RunResult) -> Vector:
     """Runs workers and aggregator to the end; the last aggregate. Stages of the wall go into `result.seconds`."""
     config = prepared.jobs[0].config
     job = prepared.jobs[0]
-    aggregated = job.make_parameters()
+    aggregated = job.make_aggregate()
 
     def evaluate_global(vector: Vector) -> tuple[SquaredError, SquaredError]:
         aggregated.vector[:] = vector
@@ -182,7 +186,7 @@ def train(prepared: Prepared, tracker: Tracker, result: RunResult) -> Vector:
 
     combine = make_combine(prepared.jobs)
     backend = make_backend(prepared.jobs, tracker.listen)
-    vector = prepared.jobs[0].vector
+    vector = aggregated.vector
     with _torch_threads(config.torch_threads):
         result.torch_threads = torch.get_num_threads()
         try:

@@ -49,6 +49,11 @@ def set_turn(counters: IndexArray, thing: int, turn: int) -> None:
     store_release(counters.ctypes.data + thing * LONG_BYTES, turn)
 
 
+def nanoseconds(timeout_s: float) -> int:
+    """Of a timeout; of a century, if it is longer."""
+    return round(min(timeout_s, 3e9) * 1e9)
+
+
 class Gates:
     """`counters`: int64 (things + 1,), zero at first, in memory that all workers share; the last one says that all is over."""
 
@@ -57,7 +62,7 @@ class Gates:
 
     def wait(self, thing: int, turn: int, timeout_s: float) -> bool:
         """Waits for our turn; False after `timeout_s`. Raises Stopped if it will not come."""
-        outcome = wait_for_turn(self.counters, thing, turn, round(timeout_s * 1e9))
+        outcome = wait_for_turn(self.counters, thing, turn, nanoseconds(timeout_s))
         if outcome == CLOSED:
             raise Stopped
         return outcome == OPEN

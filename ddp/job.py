@@ -46,6 +46,25 @@ class Job:
     strata: Strata | None = None
 
     @property
+    def in_ensemble(self) -> bool:
+        """Whether each worker keeps its own state, and the aggregate is a wider model that averages their predictions."""
+        return self.strata is None and self.config.aggregation.name == "ensemble"
+
+    @property
+    def reads_aggregate(self) -> bool:
+        """Whether the worker goes on from the aggregate."""
+        return self.strata is None and not self.in_ensemble
+
+    @property
+    def aggregate_dim(self) -> int:
+        """Embedding size of the aggregate."""
+        return self.config.model.dim * (self.config.workers if self.in_ensemble else 1)
+
+    def make_aggregate(self, vector: Vector | None = None) -> Parameters:
+        """`vector` read as an aggregate; without one at zero."""
+        return Parameters(self.num_users, self.num_items, self.aggregate_dim, biases=self.config.model.biases, vector=vector)
+
+    @property
     def update_length(self) -> int:
         """Floats that the worker publishes in a round."""
         return len(self.vector) if self.strata is None else self.strata.room(self.parameters(self.vector), self.worker)

@@ -293,6 +293,8 @@ class Aggregation:
         number("aggregation.outer_beta1", self.outer_beta1, least=0, below=1)
         number("aggregation.outer_beta2", self.outer_beta2, least=0, below=1)
         number("aggregation.outer_tau", self.outer_tau, above=0)
+        if self.name == "ensemble" and self.outer != "none":
+            raise ConfigError("aggregation.outer", self.outer, "aggregation=ensemble averages no states: use none")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -330,11 +332,14 @@ OPTIONS: dict[str, dict[str, type]] = {
         "csv": CsvData,
         "synthetic": SyntheticData,
     },
-    "split": {**dict.fromkeys(("iid", "user", "item", "time", "files", "stratified"), Split), "dirichlet": DirichletSplit},
+    "split": {
+        **dict.fromkeys(("iid", "user", "item", "time", "files", "stratified", "copies"), Split),
+        "dirichlet": DirichletSplit,
+    },
     "model": dict.fromkeys(("tiny", "small", "medium", "large"), Model),
     "trainer": {"autograd": AutogradTrainer, "fused": FusedTrainer},
     "aggregation": {
-        **dict.fromkeys(("uniform", "samples", "inverse_loss"), Aggregation),
+        **dict.fromkeys(("uniform", "samples", "inverse_loss", "ensemble"), Aggregation),
         "softmax_loss": SoftmaxAggregation,
         "rows": RowsAggregation,
     },

@@ -62,11 +62,14 @@ class Parameters(Rows):
         return Parameters(self.num_users, self.num_items, self.dim, biases=self.biases)
 
 
-def initial_vector(model: options.Model, num_users: int, num_items: int, global_mean: float, seed: int) -> Vector:
-    """The state that every worker starts from: normal factors, zero biases, the training mean. Depends on the seed only."""
+def initial_vector(model: options.Model, num_users: int, num_items: int, global_mean: float, seed: int, *member: int) -> Vector:
+    """The state that every worker starts from: normal factors, zero biases, the training mean. Depends on the seed only.
+
+    `member`: of an ensemble, if each worker has a state of its own.
+    """
     start = Parameters(num_users, num_items, model.dim, biases=model.biases)
     num_factors = (num_users + num_items) * model.dim  # both factor matrices come first in the vector
-    random = seeding.stream(seed, "init").standard_normal(num_factors, dtype=np.float32)
+    random = seeding.stream(seed, "init", *member).standard_normal(num_factors, dtype=np.float32)
     start.vector[:num_factors] = random * np.float32(model.init_std)
     start.vector[-1] = global_mean
     return start.vector

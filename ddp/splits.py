@@ -23,7 +23,10 @@ NUM_BINS = 10  # ... and are grouped into this many quantile bins
 
 @dataclass(slots=True, kw_only=True)
 class Deal:
-    """`whole`: the parts of all ratings. `shards`: each worker's share of them, disjoint, together `whole`."""
+    """`whole`: the parts of all ratings. `shards`: each worker's share of them, disjoint, together `whole`.
+
+    With split=copies every worker has all of it.
+    """
 
     whole: Parts
     shards: list[Parts]
@@ -39,6 +42,8 @@ def make_split(ratings: Ratings, split: Split, workers: int, seed: int, test_row
     num_train = len(whole.train)
     if workers > num_train:
         raise ConfigError("workers", workers, f"must be at most {num_train}: there are {num_train} training ratings")
+    if split.name == "copies":
+        return Deal(whole=whole, shards=[whole] * workers)
     owners = DEALERS[split.name](ratings, whole, split, workers, stream(seed, "shards"))
     parts = [_by_owner(part, owners, workers) for part in (whole.train, whole.valid, whole.test)]
     return Deal(

@@ -20,7 +20,7 @@ from ddp.trainers import make_trainer
 
 
 class Worker:
-    """Trains on its shard, and remembers the best state of the round."""
+    """Trains on its shard, and remembers the best state of the round. In an ensemble it goes on from its own."""
 
     def __init__(self, job: Job, exchange: Exchange) -> None:
         self.job = job
@@ -38,7 +38,7 @@ class Worker:
         with self.spans("wait"):
             yield
             received = self.exchange.wait(round_index, self.job.config.agg_timeout, self.spans)
-        if received:
+        if received and self.job.reads_aggregate:
             with self.spans("receive"):
                 self.exchange.receive_into(self.live.vector, round_index, self.spans)
         return replace(row, aggregate_received=received)

@@ -188,7 +188,7 @@ class Driven:
         self.prepared = ddp.experiment.prepare(config)
         self.jobs = jobs(self.prepared.jobs) if jobs else self.prepared.jobs
         self.evaluate = evaluate or self._evaluate
-        self.aggregated = self.jobs[0].make_parameters()
+        self.aggregated = self.jobs[0].make_aggregate()
         self.vectors = []
         self.messages = []
         self.backend = make_backend(self.jobs, self._listen)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import contenders, exchange, kernel, quality, quality_grid
+from benchmarks import contenders, exchange, kernel, quality, quality_grid, time_to_accuracy
 from benchmarks.contenders import Case, save
 from benchmarks.measure import Row, Unavailable, add_ratio, compose_config, in_turn, shown
 from ddp.datasets import load_ratings
@@ -242,6 +242,46 @@ def test_the_grid_has_every_way_once_and_counts_what_travels():
     assert averaged.bytes_per_round(100, 50, 3) == 2 * 5 * 150 * 3 * 4  # there and back
     stratified = quality_grid.Cell(workers=5, local_epochs=10, split="stratified", averaged=None)
     assert stratified.bytes_per_round(100, 50, 3) == (10 * 5 * 50 + 150) * 3 * 4  # all items in every turn, all rows at the end
+
+
+@pytest.mark.slow
+def test_quality(benchmark):
+    ways = ("one worker", "5 workers, by user, 1 local epoch, uniform")
+    rows, printed = benchmark("quality", "--repeats", "2", "--protocols", "time", "--ways", *ways, "--markdown")
+    assert [row["way"] for row in rows] == list(ways)
+    for row in rows:
+        assert 0.85 < median(row, quality.TEST) < 1.05
+        assert "epochs" in row["chosen"]
+    tests = [row["figures"][quality.TEST]["values"] for row in rows]
+    assert rows[1]["figures"][quality.GAP]["values"] == pytest.approx(
+        [own - one for own, one in zip(*reversed(tests), strict=True)]
+    )
+    assert "| one worker |" in printed
+
+
+@pytest.mark.slow
+def test_quality_grid(benchmark, tmp_path):
+    rows, _ = benchmark("quality_grid", "--repeats", "1", "--workers", "1", "2", "--local-epochs", "20")
+    assert len(rows) == 1 + 1 + 3 * len(quality_grid.AGGREGATIONS)
+    one, stratified, *averaged = rows
+    assert median(one, quality_grid.GAP) == 0
+    assert abs(median(stratified, quality_grid.GAP)) < 0.01
+    for row in averaged:
+        assert median(row, quality_grid.GAP) == pytest.approx(median(row, quality_grid.TEST) - median(one, quality_grid.TEST))
+    for plot in ("quality_seconds.png", "quality_mb.png"):
+        assert (tmp_path / "deeper" / plot).read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.slow
+def test_time_to_accuracy(benchmark):
+    rows, _ = benchmark("time_to_accuracy", "--repeats", "1", "--data", "ml100k")
+    assert [row["by"] for row in rows][:3] == list(time_to_accuracy.OURS)
+    assert len(rows) == 5
+    for row in rows:
+        assert median(row, time_to_accuracy.RATIO) == pytest.approx(
+            median(row, time_to_accuracy.TIME) / median(rows[0], time_to_accuracy.TIME)
+        )
+        assert 1 <= median(row, time_to_accuracy.EPOCHS) <= 60
 
 
 @pytest.mark.slow

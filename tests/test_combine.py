@@ -7,8 +7,11 @@ import pytest
 import torch
 
 from ddp.combine import make_combine
-from ddp.experiment import prepare
+from ddp.errors import AggregationError, ConfigError
+from ddp.experiment import prepare, run
+from ddp.model import CollabFiltering
 from ddp.outer import OuterOptimizer
+from ddp.saved_model import load_model
 
 LENGTH = 50
 
@@ -97,3 +100,53 @@ def test_by_row_a_row_is_that_of_the_workers_who_have_rated_it_and_an_unrated_on
             state.views["item_factors"][unrated].tobytes() == jobs[0].make_parameters().views["item_factors"][unrated].tobytes()
         )
         assert sum(weights) == pytest.approx(1)
+
+
+# --- an ensemble ---------------------------------------------------------------------------------------
+
+ENSEMBLE = ("split=copies", "aggregation=ensemble", "workers=3", "backend=serial")
+
+
+@pytest.mark.parametrize("biases", [True, False])
+def test_an_ensemble_predicts_the_mean_of_its_members_predictions(make_config, biases):
+    jobs = prepare(make_config(*ENSEMBLE, f"model.biases={biases}")).jobs
+    vectors = [np.random.default_rng(worker).normal(size=len(jobs[0].vector)).astype(np.float32) for worker in range(3)]
+    out = np.full(len(jobs[0].make_aggregate().vector), np.nan, np.float32)
+    assert make_combine(jobs)(updates_of(vectors), out) == pytest.approx([1 / 3] * 3)
+    users, items = (torch.from_numpy(column) for column in (jobs[0].shard.test.users, jobs[0].shard.test.items))
+    with torch.no_grad():
+        members = [CollabFiltering.over(jobs[0].parameters(vector))(users, items).numpy() for vector in vectors]
+        mean = CollabFiltering.over(jobs[0].make_aggregate(out))(users, items).numpy()
+    np.testing.assert_allclose(mean, np.mean(members, axis=0), rtol=1e-4, atol=1e-5)
+
+
+def test_members_of_an_ensemble_never_hear_of_each_other(make_config, drive, train_alone):
+    config = make_config(*ENSEMBLE, "trainer=fused", "select_on=last", "rounds=3")
+    jobs = prepare(config).jobs
+    assert len({job.vector.tobytes() for job in jobs}) == 3
+    members = [train_alone(job, 3) for job in jobs]
+    out = np.empty(len(jobs[0].make_aggregate().vector), np.float32)
+    make_combine(jobs)(updates_of(members), out)
+    assert drive(config).vectors[-1].tobytes() == out.tobytes()
+
+
+def test_an_ensemble_is_saved_as_one_model(make_config, tmp_path):
+    result = run(make_config(*ENSEMBLE, "trainer=fused"), tmp_path / "run", [])
+    prepared = prepare(result.config)
+    ratings, rows = prepared.ratings, prepared.deal.whole.test
+    saved = load_model(tmp_path / "run")
+    predicted = saved.predict(ratings.user_ids[ratings.users[rows]].tolist(), ratings.item_ids[ratings.items[rows]].tolist())
+    assert np.sqrt(np.mean((predicted - ratings.ratings[rows]) ** 2)) == pytest.approx(result.test_rmse, abs=1e-6)
+
+
+def test_a_member_that_diverged_is_named(make_config):
+    jobs = prepare(make_config(*ENSEMBLE)).jobs
+    vectors = [job.vector.copy() for job in jobs]
+    vectors[1][7] = np.inf
+    with pytest.raises(AggregationError, match="worker 1 published a state with NaN or infinity"):
+        make_combine(jobs)(updates_of(vectors), jobs[0].make_aggregate().vector)
+
+
+def test_an_ensemble_has_no_outer_optimizer(make_config):
+    with pytest.raises(ConfigError, match=r"aggregation\.outer=momentum: aggregation=ensemble averages no states"):
+        make_config(*ENSEMBLE, "aggregation.outer=momentum")

@@ -386,10 +386,16 @@ def test_files_holdout_without_rows_is_our_mistake():
 
 
 def test_every_option_of_the_schema_has_a_dealer_and_a_file():
-    assert set(DEALERS) == set(OPTIONS["split"]) == {path.stem for path in CONF.glob("*.yaml")}
+    assert set(DEALERS) | {"copies"} == set(OPTIONS["split"]) == {path.stem for path in CONF.glob("*.yaml")}
 
 
-@pytest.mark.parametrize("name", sorted(DEALERS))
+def test_with_copies_everybody_has_everything():
+    deal = make_split(random_ratings(40), split_of(name="copies"), 3, 0)
+    assert len(deal.shards) == 3
+    assert all(shard is deal.whole for shard in deal.shards)
+
+
+@pytest.mark.parametrize("name", sorted(OPTIONS["split"]))
 def test_yaml_gives_every_field_and_describes_itself(name):
     path = CONF / f"{name}.yaml"
     split = OPTIONS["split"][name](**OmegaConf.load(path))

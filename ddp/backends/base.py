@@ -29,7 +29,9 @@ class Backend(ABC):
         self.jobs = jobs
         self.listen = listen
         self.num_workers = len(jobs)
-        self.hands_rows_on = any(job.strata for job in jobs)  # workers do, to each other: no worker reads an aggregate
+        self.hands_rows_on = jobs[0].strata is not None  # workers do, to each other
+        self.reads_aggregate = jobs[0].reads_aggregate  # workers do; else they need to hear of it only
+        self.aggregate_length = len(jobs[0].make_aggregate().vector)
         self._room: Vector | None = None
 
     def load(self) -> None:
@@ -47,7 +49,7 @@ class Backend(ABC):
     def room(self) -> Vector:
         """Where the aggregate may be written: no worker reads the one before it any more."""
         if self._room is None:
-            self._room = np.empty_like(self.jobs[0].vector)
+            self._room = np.empty(self.aggregate_length, np.float32)
         return self._room
 
     @abstractmethod

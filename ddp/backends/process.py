@@ -129,7 +129,7 @@ class Processes(WorkerProcesses):
             readers, writers = zip(*(self.context.Pipe(duplex=False) for _ in self.jobs), strict=True)
             self._given = [*readers, *writers]
             turn_pipes = [TurnPipes(reader, writers) for reader in readers]
-        poll_interval_s = None if self.hands_rows_on else self.poll_interval_s
+        poll_interval_s = self.poll_interval_s if self.reads_aggregate else None
         return [partial(_connect, self.shared, poll_interval_s, turns) for turns in turn_pipes]
 
     def start(self) -> None:
@@ -160,9 +160,9 @@ class Processes(WorkerProcesses):
             self._broadcast(round_index, vector, spans)
 
     def _broadcast(self, round_index: int, vector: Vector, spans: Spans) -> None:
-        if not self.hands_rows_on:
+        if self.reads_aggregate:
             _send(self.shared, aggregate_key(round_index), vector, spans)
-        if self.poll_interval_s is None or self.hands_rows_on:
+        if self.poll_interval_s is None or not self.reads_aggregate:
             for worker in range(self.num_workers):
                 with self._pipe_to(worker) as pipe:
                     pipe.send(round_index)

@@ -164,7 +164,7 @@ class SharedMemory(WorkerProcesses):
             )
             for job in self.jobs
         )
-        aggregate, num_rounds = layout.place((length,), np.float32), layout.place((1,), np.int64)
+        aggregate, num_rounds = layout.place((self.aggregate_length,), np.float32), layout.place((1,), np.int64)
         common = counters = None
         if self.hands_rows_on:
             common = layout.place((length,), np.float32)

@@ -34,7 +34,7 @@ class ThreadExchange(Exchange):
         self.threads = threads
         self.shared = threads.shared
         self.lock = threads.lock
-        self.poll_interval_s = None if threads.hands_rows_on else threads.poll_interval_s
+        self.poll_interval_s = threads.poll_interval_s if threads.reads_aggregate else None
         self.mailbox = threads.mailbox
         self.stopping = threads.stopping
         self.gates = threads.gates
@@ -113,7 +113,7 @@ class Threads(ConcurrentBackend):
     def broadcast(self, round_index: int, vector: Vector, spans: Spans) -> None:
         with held(self.lock, spans):
             self.shared[aggregate_key(round_index)] = vector
-        if self.poll_interval_s is None or self.hands_rows_on:
+        if self.poll_interval_s is None or not self.reads_aggregate:
             for exchange in self.exchanges:
                 exchange.news.put(round_index)
         read = read_keys(self.num_workers, round_index)

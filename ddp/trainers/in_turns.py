@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ddp.gates import CLOSED, LATE, Gates
+from ddp.gates import CLOSED, LATE, Gates, nanoseconds
 from ddp.ratings import IndexArray, Part
 from ddp.trainers.fused import Fused, seeds
 from ddp.trainers.kernels import EVALUATING, TEST, TRAIN, VALID, WAITING, Columns, sgd_in_turns
@@ -53,7 +53,7 @@ class InTurns:
             seeds(order, len(blocks)),
             self.counters,
             first_turn,
-            round(timeout_s * 1e9),
+            nanoseconds(timeout_s),
             is_last,
             *trainer.rates(blocks[0]),
             *self.scale,

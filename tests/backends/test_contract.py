@@ -170,6 +170,13 @@ def test_a_mean_by_row_and_an_outer_step_are_the_same_everywhere(make_config, dr
     same(drive(make_config(*options, *BACKENDS[name])), reference(*options))
 
 
+@pytest.mark.parametrize("name", CONCURRENT)
+def test_an_ensemble_is_the_same_everywhere(make_config, drive, reference, name):
+    """The aggregate is wider than a worker's state, and no worker reads it."""
+    options = ("split=copies", "aggregation=ensemble", "workers=2", "rounds=3", "local_epochs=1")
+    same(drive(make_config(*options, *BACKENDS[name])), reference(*options))
+
+
 def test_serial_repeats_itself_and_follows_its_seed(make_config, drive, reference):
     same(drive(make_config("backend=serial")), reference())
     assert reference("seed=5").vectors[-1].tobytes() != reference().vectors[-1].tobytes()
