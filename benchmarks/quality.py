@@ -74,7 +74,7 @@ WAYS = {
     "16 workers, stratified": Way(overrides=("workers=16", "split=stratified"), tried=LOSSLESS),
     "5 workers, ensemble": Way(
         overrides=("workers=5", "split=copies", "aggregation=ensemble"),
-        tried=LOSSLESS | {"trainer.reg_factors": (0.05, 0.06, 0.07, 0.08), "model.init_std": (0.05, 0.1), "model.dim": (64,)},
+        tried=LOSSLESS | {"trainer.lr": (0.015, 0.02), "trainer.reg_factors": (0.05, 0.06, 0.07), "model.init_std": (0.02, 0.03)},
     ),
     "5 workers, iid, 10 local epochs, uniform": Way(
         overrides=("workers=5", "split=iid", "aggregation=uniform"), tried=AVERAGED, local_epochs=10, epochs=300
