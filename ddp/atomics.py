@@ -51,8 +51,8 @@ def now_ns(typing_context: Any) -> Any:
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         first = cgutils.alloca_once(builder, LONG, size=2)
-        if WINDOWS:  # ticks of 100 ns
-            _call(builder, "QueryPerformanceCounter", WORD, first)
+        if WINDOWS:  # in units of 100 ns
+            _call(builder, "QueryUnbiasedInterruptTime", WORD, first)
             return builder.mul(builder.load(first), ir.Constant(LONG, 100))
         _call(builder, "clock_gettime", WORD, ir.Constant(WORD, time.CLOCK_MONOTONIC), first)
         second = builder.gep(first, [ir.Constant(WORD, 1)])

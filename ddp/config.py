@@ -26,6 +26,7 @@ from ddp.options import (
 
 SELECT_ON = ("valid", "test", "last")
 MAX_TORCH_THREADS = 1024  # a typo above this brings the machine down, not an error
+MAX_TIMEOUT_S = 2e6  # 23 days: a pipe's timeout is an int32 of milliseconds
 REFERENCES = ("auto", "true", "false")
 DISPLAYS = ("auto", "bars", "lines", "none")
 
@@ -56,8 +57,8 @@ class Scalars:
         one_of("display", self.display, DISPLAYS)
         self.reference = self.reference.lower()  # YAML's true is Python's True
         one_of("reference", self.reference, REFERENCES)
-        number("agg_timeout", self.agg_timeout, above=0)
-        number("round_timeout", self.round_timeout, above=0)
+        number("agg_timeout", self.agg_timeout, above=0, below=MAX_TIMEOUT_S)
+        number("round_timeout", self.round_timeout, above=0, below=MAX_TIMEOUT_S)
 
 
 @dataclass(slots=True, kw_only=True)

@@ -3,7 +3,7 @@
 Whoever wants a thing in turn t waits until its counter is t, and makes it t + 1 when it is done with it. So only the one whose
 turn it is writes the counter: after all that it wrote in that turn, which whoever has read the counter sees.
 
-A wait may be for 10 us or for 10 s: it spins for a microsecond, then lets others have the core, then sleeps.
+A wait may be for 10 us or for 10 s: at first it spins, then it lets others have the core, then it sleeps.
 """
 
 from numba import types
@@ -13,7 +13,7 @@ from ddp.compiled import compiled
 from ddp.errors import Stopped
 from ddp.ratings import IndexArray
 
-SPINS = 500  # looks in a row ...
+SPINS = 500  # looks in a row, less than a microsecond ...
 YIELDS = 100  # ... then each after others had the core, then each after a nap
 OPEN, LATE, CLOSED = 0, 1, 2  # how a wait ends
 
@@ -49,11 +49,6 @@ def set_turn(counters: IndexArray, thing: int, turn: int) -> None:
     store_release(counters.ctypes.data + thing * LONG_BYTES, turn)
 
 
-def nanoseconds(timeout_s: float) -> int:
-    """Of a timeout; of a century, if it is longer."""
-    return round(min(timeout_s, 3e9) * 1e9)
-
-
 class Gates:
     """`counters`: int64 (things + 1,), zero at first, in memory that all workers share; the last one says that all is over."""
 
@@ -62,7 +57,7 @@ class Gates:
 
     def wait(self, thing: int, turn: int, timeout_s: float) -> bool:
         """Waits for our turn; False after `timeout_s`. Raises Stopped if it will not come."""
-        outcome = wait_for_turn(self.counters, thing, turn, nanoseconds(timeout_s))
+        outcome = wait_for_turn(self.counters, thing, turn, round(timeout_s * 1e9))
         if outcome == CLOSED:
             raise Stopped
         return outcome == OPEN

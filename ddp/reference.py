@@ -43,7 +43,7 @@ def reference_config(config: Config) -> Config:
         aggregation=Aggregation(name="uniform", outer="none", outer_lr=1.0, outer_beta1=0.0, outer_beta2=0.0, outer_tau=1.0),
         # What changes no number must not change the name of the file either.
         agg_timeout=1.0,
-        round_timeout=1e9,
+        round_timeout=1e6,
         tensorboard=False,
         display="none",
         reference="false",

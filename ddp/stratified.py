@@ -37,7 +37,7 @@ class StratifiedWorker:
         self.parameters = job.parameters(exchange.common(job.vector))
         self.blocks = job.shard.blocks
         self.trainer = make_block_trainer(job.config.trainer, self.parameters, job.shard.train, self.blocks)
-        self.as_one = make_turns(
+        self.loop = make_turns(
             job.config.trainer, self.trainer, exchange.gates, job.shard.valid, job.shard.test, (job.rating_min, job.rating_max)
         )
         self.published: Vector = np.zeros(job.update_length, np.float32)
@@ -50,8 +50,8 @@ class StratifiedWorker:
             first = (round_index * config.local_epochs + epoch) * num_turns
             turns = range(first, first + num_turns)
             is_last = epoch == config.local_epochs - 1
-            if self.as_one is not None:
-                errors = self._turns_as_one(turns, order, is_last=is_last)
+            if self.loop is not None:
+                errors = self._turns_in_a_loop(turns, order, is_last=is_last)
             else:
                 errors = yield from self._turn_by_turn(turns, order, is_last=is_last)
             if is_last:
@@ -93,12 +93,12 @@ class StratifiedWorker:
                 self._hand_on(turn)
         return errors
 
-    def _turns_as_one(self, turns: range, order: np.random.Generator, *, is_last: bool) -> Errors:
+    def _turns_in_a_loop(self, turns: range, order: np.random.Generator, *, is_last: bool) -> Errors:
         """The same where workers share memory, and a compiled loop waits, trains and hands on."""
-        assert self.as_one is not None
+        assert self.loop is not None
         with self.spans("compute"):
             groups = [self._group(turn) for turn in turns]
-            done = self.as_one.epoch(turns[0], groups, order, self.job.config.round_timeout, is_last=is_last)
+            done = self.loop.epoch(turns[0], groups, order, self.job.config.round_timeout, is_last=is_last)
         self.spans.move(done.waited_s, "compute", "wait")
         self.spans.move(done.evaluated_s, "compute", "evaluate")
         if done.stopped:

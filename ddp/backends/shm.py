@@ -150,6 +150,11 @@ class SharedMemory(WorkerProcesses):
         self._pickled: list[bytes] = []  # the jobs
         self._num_attached = 0
 
+    def load(self) -> None:
+        super().load()
+        if self.hands_rows_on:
+            import ddp.gates  # noqa: F401  # compiled here, whatever trains: workers find it on disk
+
     def _open(self) -> list[Connect]:
         """Makes the segment and moves the ratings into it, shard by shard, so that they are there once."""
         layout = Layout()
@@ -168,7 +173,8 @@ class SharedMemory(WorkerProcesses):
         common = counters = None
         if self.hands_rows_on:
             common = layout.place((length,), np.float32)
-            counters = layout.place((self.num_workers + 1,), np.int64)  # zero, as all of a new segment
+            # Zero, as all of a new segment. (They share cache lines, which workers then write and read by turns.)
+            counters = layout.place((self.num_workers + 1,), np.int64)
         self.segment = Segment.create(layout.size, self.directory)
         self._plan = Plan(
             path=self.segment.path,

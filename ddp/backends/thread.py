@@ -80,6 +80,7 @@ class ThreadExchange(Exchange):
         np.copyto(out, aggregate)
 
     def common(self, vector: Vector) -> Vector:
+        assert self.threads.common is not None
         return self.threads.common
 
     def tell(self, message: Message) -> None:
@@ -99,7 +100,7 @@ class Threads(ConcurrentBackend):
         self.stopping = threading.Event()
         counters = np.zeros(self.num_workers + 1, np.int64)  # of the groups of items
         self.gates = make_gates(counters) if self.hands_rows_on else None
-        self.common = jobs[0].vector.copy() if self.hands_rows_on else jobs[0].vector
+        self.common = jobs[0].vector.copy() if self.hands_rows_on else None
         self.exchanges = [ThreadExchange(self) for _ in jobs]
         self.threads: list[threading.Thread] = []
 

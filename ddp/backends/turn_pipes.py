@@ -20,8 +20,8 @@ class TurnPipes:
     def tell(self, worker: int, turn: int) -> None:
         """Turn `turn` of another worker may begin.
 
-        All write into its pipe without a lock: so short a message is one write that no other can come into, and as a worker has
-        at most a turn from each other one ahead of it, the pipe is never full.
+        All write into its pipe without a lock: so short a message is one write that no other can come into, and as nobody gets
+        more than a few turns ahead of a worker that it needs rows of, the pipe is never full.
         """
         with suppress(BrokenPipeError):  # it is dead: our parent sees to that, and will stop us
             self.to[worker].send_bytes(TURN.pack(turn))

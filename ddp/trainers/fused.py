@@ -27,13 +27,14 @@ class Fused:
         self.blocks = tuple(blocks) or (whole,)
         self.options = options
         self.lrs = np.full(len(self.blocks), options.lr)
+        self.parameters = parameters
         self.model = _arrays(parameters)
         self.train = train
         chunks = []
         for block in self.blocks:
             part = train.between(block.train).counted_from(block.users.start, block.items.start)
             rows = parameters.block(block.users, block.items)
-            _check_indices(rows, part)
+            check_indices(rows, part)
             chunks.append(chunks_of(part.users, part.items, rows.num_users, rows.num_items, parameters.dim))
         self.chunks = joined(chunks, [block.train.start for block in self.blocks])
         self.room = np.empty_like(self.chunks.starts), np.empty_like(self.chunks.stops)  # for those of a turn
@@ -67,14 +68,14 @@ def seeds(order: np.random.Generator, count: int) -> SeedArray:
 
 def evaluate(parameters: Rows, part: Part, rating_min: float, rating_max: float) -> SquaredError:
     """The squared error on a part, predictions clipped to the scale."""
-    _check_indices(parameters, part)
+    check_indices(parameters, part)
     columns = (part.users, part.items, part.ratings)
     total = squared_error(*_arrays(parameters), *columns, np.float32(rating_min), np.float32(rating_max))
     return SquaredError(total, len(part))
 
 
 def warm_up() -> None:
-    """Calls each kernel once: the first call of a process takes 20 to 30 ms. Forked copies of the process inherit that."""
+    """Calls the first kernels once: the first call of a process takes 20 to 30 ms. Forked copies of the process inherit that."""
     parameters = Parameters(1, 1, 1)
     one = Part(users=np.zeros(1, np.int32), items=np.zeros(1, np.int32), ratings=np.zeros(1, np.float32))
     options = FusedTrainer(name="fused", lr=1.0, lr_decay=1.0, reg_factors=0.0, reg_biases=0.0)
@@ -89,7 +90,7 @@ def _arrays(parameters: Rows) -> tuple[Vector, Vector, Vector, Vector, Vector]:
     return views["user_factors"], views["item_factors"], *biases, views["global_mean"]
 
 
-def _check_indices(parameters: Rows, part: Part) -> None:
+def check_indices(parameters: Rows, part: Part) -> None:
     """Raises IndexError for a user or item that the model does not have: the kernels would write into foreign memory."""
     for kind, column, size in (("user", part.users, parameters.num_users), ("item", part.items, parameters.num_items)):
         if len(column) and not (column.min() >= 0 and column.max() < size):

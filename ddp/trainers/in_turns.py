@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ddp.gates import CLOSED, LATE, Gates, nanoseconds
+from ddp.gates import CLOSED, LATE, Gates
 from ddp.ratings import IndexArray, Part
-from ddp.trainers.fused import Fused, seeds
+from ddp.trainers.fused import Fused, check_indices, seeds
 from ddp.trainers.kernels import EVALUATING, TEST, TRAIN, VALID, WAITING, Columns, sgd_in_turns
 
 
@@ -28,6 +28,8 @@ class InTurns:
     """What `trainer` does with one block, with one block after another, as their turns come."""
 
     def __init__(self, trainer: Fused, gates: Gates, valid: Part, test: Part, scale: tuple[float, float]) -> None:
+        for part in (valid, test):
+            check_indices(trainer.parameters, part)
         self.trainer = trainer
         self.counters = gates.counters
         self.columns = (
@@ -53,7 +55,7 @@ class InTurns:
             seeds(order, len(blocks)),
             self.counters,
             first_turn,
-            nanoseconds(timeout_s),
+            round(timeout_s * 1e9),
             is_last,
             *trainer.rates(blocks[0]),
             *self.scale,
