@@ -140,9 +140,9 @@ def test_the_sweep_over_backends_holds_every_backend():
     assert set(params.backend.split(",")) == set(OPTIONS["backend"])
 
 
-def test_the_sweep_over_aggregations_holds_every_aggregation():
+def test_the_sweep_over_aggregations_holds_every_way_to_average_states():
     params = composed("sweep=aggregations", hydra=True).hydra.sweeper.params
-    assert set(params.aggregation.split(",")) == set(OPTIONS["aggregation"])
+    assert {*params.aggregation.split(","), "ensemble"} == set(OPTIONS["aggregation"])
 
 
 # --- plain dataclasses ------------------------------------------------------------------------------------
@@ -215,11 +215,11 @@ REFUSED = [
     (("select_on=best",), "select_on=best:", "valid, test, last"),
     (("display=loud",), "display=loud:", "auto, bars, lines, none"),
     (("torch_threads=100000",), "torch_threads=100000:", "at most 1024"),
-    (("agg_timeout=0",), "agg_timeout=0:", f"{FINITE} above 0 and below 2e\\+06"),
-    (("agg_timeout=inf",), "agg_timeout=inf:", f"{FINITE} above 0 and below 2e\\+06"),
-    (("round_timeout=-1",), "round_timeout=-1:", f"{FINITE} above 0 and below 2e\\+06"),
-    (("round_timeout=3e6",), "round_timeout=3e\\+06:", f"{FINITE} above 0 and below 2e\\+06"),
-    (("round_timeout=nan",), "round_timeout=nan:", f"{FINITE} above 0 and below 2e\\+06"),
+    (("agg_timeout=0",), "agg_timeout=0:", f"{FINITE} above 0 and below 2e+06"),
+    (("agg_timeout=inf",), "agg_timeout=inf:", f"{FINITE} above 0 and below 2e+06"),
+    (("round_timeout=-1",), "round_timeout=-1:", f"{FINITE} above 0 and below 2e+06"),
+    (("round_timeout=3e6",), "round_timeout=3e+06:", f"{FINITE} above 0 and below 2e+06"),
+    (("round_timeout=nan",), "round_timeout=nan:", f"{FINITE} above 0 and below 2e+06"),
     # backend
     (("backend=thread", "backend.poll_interval_s=0"), "backend.poll_interval_s=0:", f"{FINITE} above 0"),
     (("backend=process", "backend.poll_interval_s=-1"), "backend.poll_interval_s=-1:", f"{FINITE} above 0"),
@@ -336,7 +336,7 @@ REFUSED = [
     (("backend.name=foo",), "backend=foo:", "serial, thread, process"),
     (("trainer.name=foo",), "trainer=foo:", "choose one of autograd, fused"),
     (("~backend",), "backend=null:", "serial, thread, process"),
-    (("~aggregation",), "aggregation=null:", "uniform, samples, inverse_loss, softmax_loss, rows"),
+    (("~aggregation",), "aggregation=null:", "uniform, samples, inverse_loss, ensemble, softmax_loss, rows"),
     (("~split.name",), "split=null:", "iid, user, item"),
 ]
 

@@ -20,8 +20,8 @@ OVERFITS = "trainer.lr=0.15"  # so fast that the best epoch is not the last one
 class Noting(SerialExchange):
     """The real exchange of `serial`, and when what was called."""
 
-    def __init__(self, told):
-        super().__init__(Serial([], told.append))
+    def __init__(self, jobs, told):
+        super().__init__(Serial(jobs, told.append))
         self.calls = []
         self.told = told
 
@@ -43,8 +43,8 @@ def told():
 
 
 @pytest.fixture
-def exchange(told):
-    return Noting(told)
+def exchange(make_config, told):
+    return Noting(prepare(make_config()).jobs, told)
 
 
 def trained_states(job, round_index=0):
@@ -176,8 +176,9 @@ def test_a_worker_that_is_stopped_does_not_fail(make_config, told):
                 raise Stopped
             super().tell(message)
 
+    jobs = prepare(make_config()).jobs
     with pytest.raises(Stopped):
-        run_worker(prepare(make_config()).jobs[0], Stopping(told), time.time())
+        run_worker(jobs[0], Stopping(jobs, told), time.time())
     assert [type(message) for message in told] == [Started]
 
 
