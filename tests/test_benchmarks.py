@@ -261,6 +261,7 @@ def test_quality(benchmark):
 
 @pytest.mark.slow
 def test_quality_grid(benchmark, tmp_path):
+    pytest.importorskip("matplotlib", reason="for the plots; `make benchmark-peers` installs it")
     rows, _ = benchmark("quality_grid", "--repeats", "1", "--workers", "1", "2", "--local-epochs", "20")
     assert len(rows) == 1 + 1 + 3 * len(quality_grid.AGGREGATIONS)
     one, stratified, *averaged = rows
