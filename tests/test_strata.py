@@ -123,7 +123,7 @@ def test_what_a_turn_gives_does_not_depend_on_who_is_first(make_config, drive, t
     assert [vector.tobytes() for vector in forward.vectors] == [vector.tobytes() for vector in backward.vectors]
 
 
-def test_it_fits_as_well_loop_worker(make_config, drive):
+def test_it_fits_as_well_as_one_worker(make_config, drive):
     """Five workers that are averaged have a fifth of each row's ratings; here each row has all of them."""
     common = (*FUSED, "backend=serial", "rounds=4", "local_epochs=5", "data.num_ratings=1200", "trainer.lr=0.03")
 
