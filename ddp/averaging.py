@@ -54,31 +54,38 @@ WEIGHTINGS: dict[str, Callable[[Sequence[int], Sequence[float], Aggregation], We
 }
 
 
-def worker_weights(options: Aggregation, num_ratings: Sequence[int], losses: Sequence[float]) -> Weights:
+def worker_weights(
+    options: Aggregation, num_ratings: Sequence[int], losses: Sequence[float], workers: Sequence[int] | None = None
+) -> Weights:
     """One weight per worker, summing to 1, from its number of training ratings and its published loss.
 
+    `workers`: which they are; None: all, counted from 0.
     Raises AggregationError, naming the worker, for a weight that is zero, negative, infinite or NaN.
     """
     weights = WEIGHTINGS[options.name](num_ratings, losses, options)
-    for worker, weight in enumerate(weights):
+    names = range(len(weights)) if workers is None else workers
+    for worker, weight, loss, ratings in zip(names, weights, losses, num_ratings, strict=True):
         if not (np.isfinite(weight) and weight > 0):
             hint = "; its model has diverged: try a smaller trainer.lr"
-            if np.isfinite(losses[worker]):
+            if np.isfinite(loss):
                 hint = "; try a larger aggregation.temperature" if options.name == "softmax_loss" else ""
             raise AggregationError(
-                f"worker {worker} has weight {weight} under aggregation={options.name} (loss {losses[worker]},"
-                f" {num_ratings[worker]} ratings); weights must be finite and above zero{hint}"
+                f"worker {worker} has weight {weight} under aggregation={options.name} (loss {loss},"
+                f" {ratings} ratings); weights must be finite and above zero{hint}",
+                worker,
             )
     normalised: Weights = weights / weights.sum()
     return normalised
 
 
-def weighted_mean(vectors: Sequence[Vector], weights: Weights, out: Vector | None = None) -> Vector:
+def weighted_mean(
+    vectors: Sequence[Vector], weights: Weights, out: Vector | None = None, workers: Sequence[int] | None = None
+) -> Vector:
     """sum_w weights[w] * vectors[w] / sum_w weights[w], float32 (n,), accumulated in float64 in worker order.
 
     One pass over the vectors, on all cores if they are long; written into `out` if given. The order of the sum is fixed, so
     that every backend gives the same bits. Raises AggregationError for unequal shapes, and names the first worker whose
-    vector is not finite.
+    vector is not finite (`workers`: which they are; None: all, counted from 0).
     """
     addresses = _addresses(vectors, len(weights))
     length = len(vectors[0])
@@ -92,7 +99,7 @@ def weighted_mean(vectors: Sequence[Vector], weights: Weights, out: Vector | Non
         with ThreadPoolExecutor(len(ranges)) as threads:
             finite = list(threads.map(lambda bounds: mean_of_range(addresses, shares, mean, *bounds), ranges))
     if not all(finite):
-        raise _not_finite(vectors)
+        raise _culprit(vectors, workers)
     return mean
 
 
@@ -106,10 +113,16 @@ def _addresses(vectors: Sequence[Vector], expected: int) -> IndexArray:
     return np.array([vector.ctypes.data for vector in vectors])
 
 
-def _not_finite(vectors: Sequence[Vector]) -> AggregationError:
-    worker = next((w for w, vector in enumerate(vectors) if not np.isfinite(vector).all()), None)
-    culprit = "the mean overflows float32" if worker is None else f"worker {worker} published a state with NaN or infinity"
-    return AggregationError(f"{culprit}; try a smaller trainer.lr")
+def not_finite(worker: int) -> AggregationError:
+    """What to say of a worker whose vector must not be averaged."""
+    return AggregationError(f"worker {worker} published a state with NaN or infinity; try a smaller trainer.lr", worker)
+
+
+def _culprit(vectors: Sequence[Vector], workers: Sequence[int] | None) -> AggregationError:
+    for worker, vector in zip(range(len(vectors)) if workers is None else workers, vectors, strict=True):
+        if not np.isfinite(vector).all():
+            return not_finite(worker)
+    return AggregationError("the mean overflows float32; try a smaller trainer.lr")
 
 
 @compiled(
@@ -136,17 +149,30 @@ def row_weights(counts: Sequence[IndexArray], power: float) -> Weights:
     """
     matrix = np.ascontiguousarray(np.array(counts, np.float64).T)
     matrix /= np.maximum(matrix.max(axis=1, keepdims=True), 1)  # so that no power overflows
-    weights: Weights = np.where(matrix > 0, matrix**power, 0.0)
+    return normalised(np.where(matrix > 0, matrix**power, 0.0))
+
+
+def normalised(weights: Weights) -> Weights:
+    """The same, with rows that sum to 1; those of zeros stay as they are."""
     total = weights.sum(axis=1, keepdims=True)
-    np.divide(weights, total, out=weights, where=total > 0)
-    return weights
+    out: Weights = np.zeros(weights.shape)
+    np.divide(weights, total, out=out, where=total > 0)
+    return out
 
 
-def mean_by_row(vectors: Sequence[Vector], users: Weights, items: Weights, before: Parameters, out: Vector) -> None:
+def mean_by_row(
+    vectors: Sequence[Vector],
+    users: Weights,
+    items: Weights,
+    before: Parameters,
+    out: Vector,
+    workers: Sequence[int] | None = None,
+) -> None:
     """row r = sum_w weights[r, w] * (row r of worker w), the factors and bias of each user and item; into `out`.
 
     Accumulated in float64 in worker order, so that every backend gives the same bits. Rows whose weights are all zero, and the
-    global mean, are those of `before`. Raises AggregationError, naming the first worker whose vector is not finite.
+    global mean, are those of `before`. Raises AggregationError, naming the first worker whose vector is not finite (`workers`:
+    which they are; None: all, counted from 0).
     """
     addresses = _addresses([before.vector, *vectors], users.shape[1] + 1)[1:]
     np.copyto(out, before.vector)
@@ -157,7 +183,7 @@ def mean_by_row(vectors: Sequence[Vector], users: Weights, items: Weights, befor
             finite &= mean_of_rows(addresses, weights, out, start, view.size // len(view))
         start += view.size
     if not finite:
-        raise _not_finite(vectors)
+        raise _culprit(vectors, workers)
 
 
 @compiled(

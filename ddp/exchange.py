@@ -2,11 +2,11 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ddp.messages import Message
-from ddp.parameters import Vector
+from ddp.parameters import EMPTY_VECTOR, Vector
 from ddp.ratings import IndexArray
 from ddp.timing import Spans
 
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 class Update:
     """What a worker publishes at the end of a round: its best state, that state's RMSE, and the loss that may weigh it.
 
-    With split=stratified the rows that it holds, one after another.
+    With split=stratified the rows that it holds, one after another. `memory`: what else the worker would need to begin the next
+    round again, in rounds that may be gone back to (`Job.hands_over`); else empty.
     """
 
     worker: int
@@ -26,6 +27,7 @@ class Update:
     vector: Vector
     rmse: float
     loss: float
+    memory: Vector = field(default_factory=lambda: EMPTY_VECTOR)
 
 
 class Exchange(ABC):
@@ -37,11 +39,11 @@ class Exchange(ABC):
 
     @abstractmethod
     def wait(self, round_index: int, timeout_s: float, spans: Spans) -> bool:
-        """Waits until the aggregate of the round is there; False after `timeout_s`."""
+        """Waits until the aggregate of the round, or a later one, is there; False after `timeout_s`."""
 
     @abstractmethod
-    def receive_into(self, out: Vector, round_index: int, spans: Spans) -> None:
-        """Copies the aggregate of the round, which `wait` has seen, into `out`."""
+    def receive_into(self, out: Vector, round_index: int, spans: Spans) -> int:
+        """Copies the aggregate that `wait` has seen into `out`. Gives its round: a later one if the worker was late."""
 
     @abstractmethod
     def tell(self, message: Message) -> None:

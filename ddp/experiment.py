@@ -1,7 +1,7 @@
 """One run, told in order: ratings, shards, workers and aggregator, results."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -10,20 +10,23 @@ from pathlib import Path
 
 import torch
 
-from ddp.aggregator import aggregator_loop
+from ddp.aggregator import Aggregator
 from ddp.backends import make_backend
+from ddp.checkpoint import Checkpoints
 from ddp.combine import make_combine
 from ddp.config import Config
 from ddp.datasets import load_ratings, read_pairs
-from ddp.errors import ConfigError
+from ddp.errors import ConfigError, WorkerError
+from ddp.failures import Failures
 from ddp.holdout import Parts
 from ddp.job import EMPTY, Job, Shard
 from ddp.metrics import SquaredError
-from ddp.parameters import Vector, initial_vector
+from ddp.parameters import EMPTY_VECTOR, Vector, initial_vector
 from ddp.ratings import Block, Part, Ratings
 from ddp.record import RunResult, write_result
 from ddp.reference import Reference, find_reference
-from ddp.run_directory import claim_run_directory
+from ddp.run_directory import run_directory
+from ddp.run_state import RunState
 from ddp.saved_model import save_model
 from ddp.seeding import stream
 from ddp.splits import Deal, make_split, shard_summary
@@ -34,7 +37,7 @@ from ddp.trainers import arrange
 
 @dataclass(slots=True, kw_only=True)
 class Prepared:
-    """All that is there before a worker starts. `valid`, `test`: the global parts.
+    """All that is there before a worker starts. `valid`, `test`: the global parts; `before`: the aggregate to go on from.
 
     `numbering`: that of the jobs' and parts' users and items, if it is not that of the ratings.
     """
@@ -42,64 +45,85 @@ class Prepared:
     ratings: Ratings
     deal: Deal
     jobs: list[Job]
+    before: Vector
     valid: Part
     test: Part
     numbering: Numbering | None = None
 
+    def in_data_order(self, vector: Vector) -> Vector:
+        """A copy of an aggregate, with its rows in the order of the ratings' users and items."""
+        return vector.copy() if self.numbering is None else self.numbering.outward(self.jobs[0].parameters(vector))
 
-def run(config: Config, output_dir: Path, trackers: list[Tracker]) -> RunResult:
+
+def run(config: Config, output_dir: Path, trackers: list[Tracker], *, resume: bool = False) -> RunResult:
     """One run from its config to its files in `output_dir`, which must not hold a run yet.
 
-    Whatever happens, result.json says how it ended. Raises UserError for bad input, WorkerError and AggregationError for
-    what goes wrong under way.
+    With `resume` it must, and the run goes on from its last checkpoint, to the same bits as if it had not been interrupted.
+    Whatever happens, result.json says how it ended, and what was finished is kept: the last aggregate, and a checkpoint. Raises
+    UserError for bad input, WorkerError and AggregationError for what goes wrong under way.
     """
-    claim_run_directory(config, output_dir)
-    result = RunResult(config=config, output_dir=output_dir)
-    tracker = Everyone([result.history, *trackers])
-    try:
-        tracker.open()
-        with _stage(result, "total"):
-            with _stage(result, "data"):
-                prepared = prepare(config)
-            result.shards = shard_summary(prepared.ratings, prepared.deal)
-            result.noise_floor = prepared.ratings.noise_floor
-            vector = train(prepared, tracker, result)
-            with _stage(result, "save"):
-                model = replace(config.model, dim=prepared.jobs[0].aggregate_dim)
-                save_model(output_dir, model, vector, prepared.ratings)
-        result.status = "ok"
-        if config.reference != "false":
-            with _stage(result, "reference"):  # not in the total: only the first of many runs trains it
-                alone = partial(train_reference, prepared.ratings)
-                result.reference = find_reference(config, prepared.ratings, prepared.deal, alone)
-            if result.reference is not None:
-                tracker.reference(result.reference)
-    except KeyboardInterrupt:
-        result.status = "interrupted"
-        raise
-    except BaseException as error:
-        result.status, result.error = "failed", f"{type(error).__name__}: {error}"
-        raise
-    finally:
-        if "imports" in result.seconds:
-            result.seconds["total"] -= result.seconds["imports"]
+    with run_directory(config, output_dir, resume=resume):
+        result = RunResult(config=config, output_dir=output_dir)
+        tracker = Everyone([result.history, *trackers])
+        checkpoints = Checkpoints(output_dir, config, result.history)
         try:
-            tracker.close()
+            tracker.open()
+            with _stage(result, "total"):
+                with _stage(result, "data"):
+                    ratings = load_ratings(config.data, config.seed)
+                    if resume:
+                        result.state = result.kept = checkpoints.load(ratings)
+                        tracker.rewind(result.state.next_round)
+                    prepared = prepare(config, ratings, result.state)
+                result.shards = shard_summary(ratings, prepared.deal)
+                result.noise_floor = ratings.noise_floor
+                try:
+                    prepared = train(prepared, tracker, result, lambda state: checkpoints.save_if_due(state, ratings))
+                finally:
+                    with _stage(result, "save"):
+                        _keep(result, prepared, checkpoints)
+            result.status = "ok"
+            if config.reference != "false":
+                with _stage(result, "reference"):  # not in the total: only the first of many runs trains it
+                    alone = partial(train_reference, ratings)
+                    result.reference = find_reference(config, ratings, prepared.deal, alone)
+                if result.reference is not None:
+                    tracker.reference(result.reference)
+        except KeyboardInterrupt:
+            result.status = "interrupted"
+            raise
+        except BaseException as error:
+            result.status, result.error = "failed", f"{type(error).__name__}: {error}"
+            raise
         finally:
-            write_result(result)
+            if "imports" in result.seconds:
+                result.seconds["total"] -= result.seconds["imports"]
+            try:
+                tracker.close()
+            finally:
+                write_result(result)
     return result
 
 
-def prepare(config: Config, loaded: Ratings | None = None) -> Prepared:
-    """Loads (if they are not) and splits the ratings, and makes every worker's job."""
+def _keep(result: RunResult, prepared: Prepared, checkpoints: Checkpoints) -> None:
+    """Saves the last aggregate, whether the run has come to its end or not, and a checkpoint if there is none of it yet."""
+    if result.state.vector is not None:
+        model = replace(result.config.model, dim=prepared.jobs[0].aggregate_dim)
+        checkpoints.save_last(result.kept, prepared.ratings)
+        save_model(result.output_dir, model, result.state.vector, prepared.ratings)
+
+
+def prepare(config: Config, loaded: Ratings | None = None, state: RunState | None = None) -> Prepared:
+    """Loads (if they are not) and splits the ratings, and makes every worker's job. `state`: what the run goes on from."""
+    state = state or RunState()
     ratings = load_ratings(config.data, config.seed) if loaded is None else loaded
     test_file = config.split.test_file
     test_rows = read_pairs(Path(test_file), config.data, ratings) if test_file is not None else None
     deal = make_split(ratings, config.split, config.workers, config.seed, test_rows)
+    valid, test = ratings.part(deal.whole.valid), ratings.part(deal.whole.test)
+    workers = [worker for worker in range(config.workers) if worker not in state.dropped]
     mean = float(ratings.ratings[deal.whole.train].mean(dtype="float64"))
     first = partial(initial_vector, config.model, ratings.num_users, ratings.num_items, mean, config.seed)
-    vector = first()
-    valid, test = ratings.part(deal.whole.valid), ratings.part(deal.whole.test)
     job = partial(
         Job,
         config=config,
@@ -107,33 +131,57 @@ def prepare(config: Config, loaded: Ratings | None = None) -> Prepared:
         num_items=ratings.num_items,
         rating_min=ratings.rating_min,
         rating_max=ratings.rating_max,
+        first_round=state.next_round,
     )
+    numbering = None
     if config.split.name == "stratified":
-        strata, numbering = stratify(ratings, deal, config.split, config.seed)
-        vector = numbering.inward(job(worker=0, shard=EMPTY, vector=vector).make_parameters())
+        strata, numbering = stratify(ratings, deal, config.split, config.seed, workers)
+        outside = first() if state.vector is None else state.vector
+        before = numbering.inward(job(worker=0, shard=EMPTY, vector=outside).make_parameters())
         jobs = [
             job(
                 worker=worker,
-                shard=_in_blocks(config, ratings, strata, numbering, worker, rows),
-                vector=vector,
+                shard=_in_blocks(config, ratings, strata, numbering, worker, deal.shards[worker]),
+                vector=before,
+                memory=state.memories.get(worker, EMPTY_VECTOR),
                 strata=strata,
             )
-            for worker, rows in enumerate(deal.shards)
+            for worker in workers
         ]
-        return Prepared(
-            ratings=ratings, deal=deal, jobs=jobs, valid=numbering.part(valid), test=numbering.part(test), numbering=numbering
-        )
-    jobs = []
+        valid, test = numbering.part(valid), numbering.part(test)
+    else:
+        jobs = _whole_jobs(config, ratings, deal, workers, state, job, first)
+        before = jobs[0].vector if state.vector is None else state.vector
+        _check_parts(config, jobs)
+    return Prepared(ratings=ratings, deal=deal, jobs=jobs, before=before, valid=valid, test=test, numbering=numbering)
+
+
+def _whole_jobs(
+    config: Config,
+    ratings: Ratings,
+    deal: Deal,
+    workers: Sequence[int],
+    state: RunState,
+    job: Callable[..., Job],
+    first: Callable[..., Vector],
+) -> list[Job]:
+    """The jobs of workers that train on whole shards, and whose states are averaged (or, in an ensemble, their predictions)."""
+    jobs: list[Job] = []
     everybody = slice(0, ratings.num_users), slice(0, ratings.num_items)
-    for worker, rows in enumerate(deal.shards):
-        layout = stream(config.seed, "layout", worker)
-        if worker == 0 or config.split.name != "copies":  # whose workers share one
+    start = first() if state.vector is None else state.vector
+    for worker in workers:
+        rows, memory = deal.shards[worker], state.memories.get(worker, EMPTY_VECTOR)
+        if config.split.name == "copies" and jobs:  # whose workers share one
+            shard = jobs[0].shard
+        else:
+            layout = stream(config.seed, "layout", 0 if config.split.name == "copies" else worker)
             train = arrange(config.trainer, config.model.dim, ratings.part(rows.train), *everybody, layout)
             shard = Shard(train=train, valid=ratings.part(rows.valid), test=ratings.part(rows.test))
-        start = first(worker) if config.aggregation.name == "ensemble" else vector
-        jobs.append(job(worker=worker, shard=shard, vector=start))
-    _check_parts(config, jobs)
-    return Prepared(ratings=ratings, deal=deal, jobs=jobs, valid=valid, test=test)
+        if config.aggregation.name == "ensemble":  # each goes on from its own state
+            own = first(worker)
+            start, memory = (own, memory) if len(memory) == 0 else (memory[: len(own)], memory[len(own) :])
+        jobs.append(job(worker=worker, shard=shard, vector=start, memory=memory))
+    return jobs
 
 
 def _in_blocks(config: Config, ratings: Ratings, strata: Strata, numbering: Numbering, worker: int, rows: Parts) -> Shard:
@@ -174,34 +222,67 @@ def _check_parts(config: Config, jobs: list[Job]) -> None:
             )
 
 
-def train(prepared: Prepared, tracker: Tracker, result: RunResult) -> Vector:
-    """Runs workers and aggregator to the end; the last aggregate. Stages of the wall go into `result.seconds`."""
+def train(
+    prepared: Prepared, tracker: Tracker, result: RunResult, save: Callable[[RunState], None] = lambda state: None
+) -> Prepared:
+    """Runs workers and aggregator to the end, from and to `result.state`; gives what was prepared last.
+
+    `save` is called with each state that is to be kept. Stages of the wall go into `result.seconds`.
+    """
     config = prepared.jobs[0].config
-    job = prepared.jobs[0]
+    failures = Failures(config, tracker.failure)
+    failures.dropped += result.state.dropped
+    with _torch_threads(config.torch_threads):
+        result.torch_threads = torch.get_num_threads()
+        while True:
+            try:
+                _train_rounds(prepared, tracker, result, failures, save)
+                return prepared
+            except WorkerError as error:
+                result.state = failures.go_back(error, result.state)
+                tracker.rewind(result.state.next_round)
+                prepared = prepare(config, prepared.ratings, result.state)
+
+
+def _train_rounds(
+    prepared: Prepared, tracker: Tracker, result: RunResult, failures: Failures, save: Callable[[RunState], None]
+) -> None:
+    """From the state in `result` to the end, or to a failure that the workers there are do not survive."""
+    job, config = prepared.jobs[0], prepared.jobs[0].config
+    if job.first_round >= config.rounds:
+        return
     aggregated = job.make_aggregate()
 
-    def evaluate_global(vector: Vector) -> tuple[SquaredError, SquaredError]:
+    def evaluate(vector: Vector) -> tuple[SquaredError, SquaredError]:
         aggregated.vector[:] = vector
         return job.evaluate(aggregated, prepared.valid), job.evaluate(aggregated, prepared.test)
 
-    combine = make_combine(prepared.jobs)
+    combine = make_combine(prepared.jobs, result.state.outer)
     backend = make_backend(prepared.jobs, tracker.listen)
-    vector = aggregated.vector
-    with _torch_threads(config.torch_threads):
-        result.torch_threads = torch.get_num_threads()
-        try:
-            with _stage(result, "imports"):
-                backend.load()
-            with _stage(result, "start"):
-                backend.start()
-            with _stage(result, "train"):
-                for row, aggregate in aggregator_loop(config, backend, combine, evaluate_global):
-                    vector = aggregate
-                    tracker.aggregate_round(row)
-        finally:
-            with _stage(result, "stop"):
-                backend.stop()
-    return vector if prepared.numbering is None else prepared.numbering.outward(job.parameters(vector))
+    try:
+        with _stage(result, "imports"):
+            backend.load()
+        with _stage(result, "start"):
+            backend.start()
+        aggregator = Aggregator(backend, combine, prepared.before, evaluate, failures.survive, result.state.elapsed_s)
+        with _stage(result, "train"):
+            for done in aggregator.rounds():
+                tracker.aggregate_round(done.row)
+                result.state = RunState(
+                    next_round=done.row.round_index + 1,
+                    vector=prepared.in_data_order(done.vector),
+                    memories=done.memories,
+                    outer=combine.memory,
+                    dropped=tuple(failures.dropped),
+                    restarts=result.state.restarts,
+                    elapsed_s=done.row.elapsed_s,
+                )
+                if not backend.remembers or job.hands_over(done.row.round_index):
+                    result.kept = result.state
+                    save(result.kept)
+    finally:
+        with _stage(result, "stop"):
+            backend.stop()
 
 
 def train_reference(ratings: Ratings, config: Config) -> Reference:
@@ -214,12 +295,12 @@ def train_reference(ratings: Ratings, config: Config) -> Reference:
 
 @contextmanager
 def _stage(result: RunResult, name: str) -> Iterator[None]:
-    """Notes the wall of the block, also when it fails."""
+    """Adds the wall of the block to that of its name, also when it fails."""
     began = time.perf_counter()
     try:
         yield
     finally:
-        result.seconds[name] = time.perf_counter() - began
+        result.seconds[name] = result.seconds.get(name, 0.0) + time.perf_counter() - began
 
 
 @contextmanager

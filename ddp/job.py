@@ -1,17 +1,19 @@
 """What a worker is given: its ratings, the state to start from, and the config."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from ddp.config import Config
+from ddp.errors import Diverged
 from ddp.exchange import Update
 from ddp.messages import WorkerRound
 from ddp.metrics import SquaredError
-from ddp.parameters import Parameters, Rows, Vector
+from ddp.parameters import EMPTY_VECTOR, Parameters, Rows, Vector
 from ddp.ratings import Block, Part
-from ddp.strata import Strata
-from ddp.trainers import evaluate
+from ddp.strata import Strata, learned
+from ddp.trainers import evaluate, learning_rate, memory_length
 
 
 @dataclass(slots=True, kw_only=True)
@@ -32,7 +34,8 @@ EMPTY = Shard(train=NOTHING, valid=NOTHING, test=NOTHING)
 class Job:
     """All that a worker is given. `vector`: the state to start from, not to be changed; the scale clips predictions.
 
-    With split=stratified there are `strata`, and the shard has blocks.
+    With split=stratified there are `strata`, and the shard has blocks. A run that goes on begins with round `first_round`, and
+    the worker with the `memory` that it had then.
     """
 
     worker: int
@@ -44,6 +47,8 @@ class Job:
     rating_max: float
     vector: Vector
     strata: Strata | None = None
+    first_round: int = 0
+    memory: Vector = field(default_factory=lambda: EMPTY_VECTOR)
 
     @property
     def in_ensemble(self) -> bool:
@@ -69,6 +74,23 @@ class Job:
         """Floats that the worker publishes in a round."""
         return len(self.vector) if self.strata is None else self.strata.room(self.parameters(self.vector), self.worker)
 
+    def hands_over(self, round_index: int) -> bool:
+        """Whether the run may go back to the end of this round, so that the worker has to hand over its memory with it."""
+        every = self.config.checkpoint_every
+        return self.config.on_failure == "restart" or (every > 0 and (round_index + 1) % every == 0)
+
+    @property
+    def memory_length(self) -> int:
+        """Floats of the worker's memory: its own state if it never takes over the aggregate, and what its trainer remembers."""
+        blocks = [self.parameters(self.vector)] if self.strata is None else self._block_rows()
+        own = len(self.vector) if self.in_ensemble else 0
+        return own + memory_length(self.config.trainer, [sum(array.size for array in learned(rows)) for rows in blocks])
+
+    def _block_rows(self) -> list[Rows]:
+        parameters = self.parameters(self.vector)
+        blocks = [block for block in self.shard.blocks if block.train.stop > block.train.start]
+        return [parameters.block(block.users, block.items) for block in blocks]
+
     def parameters(self, vector: Vector) -> Parameters:
         """`vector` read as a state of this run's model."""
         options = self.config.model
@@ -78,10 +100,33 @@ class Job:
         """A copy of the state to start from."""
         return self.parameters(self.vector.copy())
 
-    def update(self, row: WorkerRound, vector: Vector) -> Update:
-        """What is published of a round: `vector`, judged on the part that `select_on` names (last: validation)."""
+    def update(self, row: WorkerRound, vector: Vector, memory: Vector = EMPTY_VECTOR) -> Update:
+        """What is published of a round: `vector`, judged on the part that `select_on` names (last: validation).
+
+        Raises Diverged for a state that is longer than `max_norm`.
+        """
+        self._check_norm(row, vector)
         judged = row.test if self.config.select_on == "test" else row.valid
-        return Update(worker=row.worker, round_index=row.round_index, vector=vector, rmse=judged.rmse, loss=judged.mse)
+        return Update(
+            worker=row.worker, round_index=row.round_index, vector=vector, rmse=judged.rmse, loss=judged.mse, memory=memory
+        )
+
+    def check_loss(self, loss: float, round_index: int, epoch: int) -> None:
+        """Raises Diverged unless the training loss of the epoch is finite."""
+        if not math.isfinite(loss):
+            raise self._diverged(f"its training loss is {loss:g}", round_index, epoch)
+
+    def _check_norm(self, row: WorkerRound, vector: Vector) -> None:
+        if self.config.max_norm is None:
+            return
+        norm = math.sqrt(np.einsum("i,i->", vector, vector))  # (np.dot would wake up BLAS and its threads)
+        if not norm <= self.config.max_norm:
+            what = f"its state has norm {norm:.4g}, above max_norm={self.config.max_norm:g} (which can be set)"
+            raise self._diverged(what, row.round_index, row.best_epoch)
+
+    def _diverged(self, what: str, round_index: int, epoch: int) -> Diverged:
+        rate = learning_rate(self.config.trainer, round_index * self.config.local_epochs + epoch)
+        return Diverged(f"diverged in epoch {epoch} at learning rate {rate:.3g}: {what}; try a smaller trainer.lr")
 
     def evaluate(self, parameters: Rows, part: Part) -> SquaredError:
         """The squared error on a part, predictions clipped to the scale."""

@@ -9,8 +9,8 @@ import dataclasses
 import difflib
 import os
 import re
-import signal
 import sys
+import threading
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -27,23 +27,19 @@ from ddp.config import Config, Scalars, settings
 from ddp.errors import MISSING, AggregationError, BackendError, ConfigError, UserError, WorkerError
 from ddp.forkserver import ensure_server
 from ddp.help import help_text
+from ddp.interrupts import WORKER_THREAD, Terminated, end_in_good_order
 from ddp.options import OPTIONS, ProcessBackend, ShmBackend
-from ddp.run_directory import CONFIG_FILE, directory_taken
+from ddp.resume import finished_rmse, make_room, resumed_arguments
+from ddp.run_directory import CONFIG_FILE, directory_taken, find_checkpoints
 
 FAILED, USER_ERROR, INTERRUPTED, TERMINATED = 1, 2, 130, 143
 JOB_MARK = ".hydra/config.yaml"  # Hydra writes it into every job's directory ...
 SWEEP_MARK = "multirun.yaml"  # ... and this into a sweep's
 
+OF_THE_LAUNCH = ("resume", "sweep_resume")  # in conf/config.yaml, but no values of a run
+
 _failures: dict[str, tuple[int, str]] = {}  # of this process's sweep: directory -> exit code, why
 _sweep_dirs: list[Path] = []
-
-
-class Terminated(KeyboardInterrupt):
-    """SIGTERM, which schedulers and containers send: ends a run like Ctrl-C does."""
-
-
-def _terminate(*_: object) -> None:
-    raise Terminated
 
 
 def launch(task: Callable[[], Any]) -> int:
@@ -54,9 +50,10 @@ def launch(task: Callable[[], Any]) -> int:
     # argparse wants flags before overrides; people write them anywhere.
     sys.argv[1:] = sorted(sys.argv[1:], key=lambda argument: argument not in ("-m", "--multirun"))
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra passes exceptions on to us, instead of printing them and ending with 1
-    signal.signal(signal.SIGTERM, _terminate)
+    end_in_good_order()
     code = 0
     try:
+        sys.argv[1:] = resumed_arguments(sys.argv[1:])
         task()
     except Terminated:
         code = _report("terminated; what was finished is in the run directory", TERMINATED)
@@ -64,7 +61,13 @@ def launch(task: Callable[[], Any]) -> int:
         code = _report("interrupted; what was finished is in the run directory", INTERRUPTED)
     except Exception as error:
         code = _explain(error)
-    return _end_sweep(_sweep_dirs[-1], code) if _sweep_dirs else code
+    code = _end_sweep(_sweep_dirs[-1], code) if _sweep_dirs else code
+    if any(thread.name.startswith(WORKER_THREAD) for thread in threading.enumerate()):
+        # One that hangs was left behind. In an interpreter that shuts down it could crash: leave without.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    return code
 
 
 def run_job(composed: DictConfig) -> float:
@@ -74,8 +77,16 @@ def run_job(composed: DictConfig) -> float:
     option that does not exist is found by Hydra before the first job, and ends the sweep.)
     """
     hydra = HydraConfig.get()
+    output_dir = Path(hydra.runtime.output_dir)
     try:
         config = load_config(composed)
+        resume = composed.get("resume") is not None
+        if composed.get("sweep_resume") and hydra.mode == RunMode.MULTIRUN:
+            rmse = finished_rmse(output_dir, config)
+            if rmse is not None:
+                print(f"{output_dir}: has ended well before, test RMSE {rmse:.4f}")
+                return rmse
+            resume = make_room(output_dir)
         if isinstance(config.backend, ProcessBackend | ShmBackend) and config.backend.chosen_start_method == "forkserver":
             ensure_server(config.trainer.name)  # its imports run beside ours, and beside the loading of the ratings
         # Late: torch is imported only once the config is known to be good.
@@ -86,26 +97,35 @@ def run_job(composed: DictConfig) -> float:
         from ddp.tracking import TensorBoard, Tracker
 
         console = Console()
-        output_dir = Path(hydra.runtime.output_dir)
         trackers: list[Tracker] = [make_display(config, console)]
         if config.tensorboard:
             trackers.append(TensorBoard(output_dir, settings(dataclasses.asdict(config))))
-        result = run(config, output_dir, trackers)
+        result = run(config, output_dir, trackers, resume=resume)
         if config.display != "none":
             print_result(result, console)
         return result.test_rmse
+    except KeyboardInterrupt:
+        _say_how_to_go_on(output_dir)
+        raise
     except Exception as error:
         code = _explain(error)
+        if code != USER_ERROR:
+            _say_how_to_go_on(output_dir)
         if hydra.mode != RunMode.MULTIRUN:
             raise SystemExit(code) from error
         _failures[hydra.runtime.output_dir] = (code, f"{type(error).__name__}: {error}")
         return float("nan")
 
 
+def _say_how_to_go_on(output_dir: Path) -> None:
+    if find_checkpoints(output_dir):
+        print(f"to go on from where it was: python train.py resume={output_dir}", file=sys.stderr)
+
+
 def load_config(composed: DictConfig) -> Config:
     """The checked dataclasses for what Hydra composed. Raises ConfigError, which names the key, the value and what is allowed."""
     groups = {group: _typed(_schema(group, composed.get(group)), composed[group], f"{group}.") for group in OPTIONS}
-    rest = {key: value for key, value in composed.items() if key not in OPTIONS and key != "hydra"}
+    rest = {key: value for key, value in composed.items() if key not in {*OPTIONS, *OF_THE_LAUNCH, "hydra"}}
     scalars = _typed(Scalars, OmegaConf.create(rest), "")
     return Config(**{name: getattr(scalars, name) for name in _fields(Scalars)}, **groups)
 
@@ -142,7 +162,7 @@ def _unknown(key: str) -> str:
     if owners:
         return f"the chosen {group} has no such setting; {group}={','.join(owners)} does"
     inner = [f"{group}.{name}" for group, options in OPTIONS.items() for schema in options.values() for name in _fields(schema)]
-    close = difflib.get_close_matches(key, [*_fields(Scalars), *OPTIONS, "experiment", "sweep", *dict.fromkeys(inner)], n=3)
+    close = difflib.get_close_matches(key, [*_fields(Scalars), *OPTIONS, *OF_THE_LAUNCH, "experiment", "sweep", *dict.fromkeys(inner)], n=3)
     known = f"known here: {', '.join(_fields(Scalars))}, and the groups {', '.join(OPTIONS)}"
     hint = f"did you mean {' or '.join(close)}?" if close else known
     return f"there is no such setting; {hint} (python train.py --help lists all)"
@@ -202,13 +222,13 @@ class Directories(Callback):
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Called by Hydra before a single run has its directory."""
-        if (Path(config.hydra.run.dir) / CONFIG_FILE).exists():
+        if config.get("resume") is None and (Path(config.hydra.run.dir) / CONFIG_FILE).exists():
             raise SystemExit(_explain(directory_taken(Path(config.hydra.run.dir))))
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Called by Hydra before the first job of a sweep; remembers where the jobs go."""
         sweep_dir = Path(config.hydra.sweep.dir)
-        if (sweep_dir / SWEEP_MARK).exists():
+        if not config.get("sweep_resume") and (sweep_dir / SWEEP_MARK).exists():
             raise SystemExit(_explain(directory_taken(sweep_dir)))
         _sweep_dirs.append(sweep_dir)
 

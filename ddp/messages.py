@@ -39,6 +39,15 @@ class Published:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HandedOn:
+    """A worker is done with a group of items, whose turn `turn` may begin (split=stratified, where there are no gates)."""
+
+    worker: int
+    group: int
+    turn: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerRound:
     """A worker's round. `valid` and `test`: the best state's errors on the worker's own parts; `best_epoch`: which it was;
     `train_loss`: mean squared error of the last epoch; `aggregate_received`: False = it went on with its own model."""
@@ -55,7 +64,8 @@ class WorkerRound:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AggregateRound:
-    """The aggregate of a round: its errors on the global parts, and the weight of each worker (stratified: all equal)."""
+    """The aggregate of a round: its errors on the global parts, and the weight of each worker (stratified: all equal), 0
+    for one that was dropped or late."""
 
     round_index: int
     valid: SquaredError
@@ -77,5 +87,36 @@ class Finished:
 class Failed:
     error: WorkerError
 
+    @property
+    def worker(self) -> int:
+        """Whose message it is."""
+        return self.error.worker
 
-Message = Asking | Started | EpochDone | Published | WorkerRound | Finished | Failed
+
+Message = Asking | Started | EpochDone | Published | HandedOn | WorkerRound | Finished | Failed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """What a worker did not survive, and what was done about it: "abort", "drop" or "restart"."""
+
+    worker: int
+    round_index: int | None
+    phase: str | None
+    reason: str
+    exit_code: int | None
+    action: str
+    traceback: str
+
+    @classmethod
+    def of(cls, error: WorkerError, action: str) -> "Failure":
+        """From the error."""
+        return cls(
+            worker=error.worker,
+            round_index=error.round_index,
+            phase=error.phase,
+            reason=error.reason,
+            exit_code=error.exit_code,
+            action=action,
+            traceback=error.remote_traceback,
+        )

@@ -17,25 +17,32 @@ class OuterOptimizer:
     (FedAdam; Reddi et al., Adaptive federated optimization, ICLR 2021, algorithm 2).
     """
 
-    def __init__(self, options: Aggregation, length: int) -> None:
+    def __init__(self, options: Aggregation, length: int, memory: tuple[Vector, ...] = ()) -> None:
         self.name, self.lr = options.outer, np.float32(options.outer_lr)
         self.beta1, self.beta2 = np.float32(options.outer_beta1), np.float32(options.outer_beta2)
         self.tau = np.float32(options.outer_tau)
-        self.first: Vector = np.zeros(length, np.float32)  # v or m
-        self.second: Vector = np.full(length if self.name == "adam" else 0, self.tau**2, np.float32)  # u
+        # v or m, and u. New arrays after each step: whoever goes back to a round still has those of then.
+        self.first: Vector = np.zeros(length, np.float32)
+        self.second: Vector = np.full(length if self.name == "adam" else 0, self.tau**2, np.float32)
+        if memory:
+            self.first, self.second = memory
         self._steps: dict[str, Callable[[Vector], Vector]] = {
             "momentum": self._momentum,
             "nesterov": self._nesterov,
             "adam": self._adam,
         }
 
+    @property
+    def memory(self) -> tuple[Vector, ...]:
+        """What it remembers from round to round."""
+        return self.first, self.second
+
     def step(self, delta: Vector) -> Vector:
         """What is to be added to the state, float32 (n,)."""
         return self._steps[self.name](delta)
 
     def _momentum(self, delta: Vector) -> Vector:
-        self.first *= self.beta1
-        self.first += delta
+        self.first = self.beta1 * self.first + delta
         return self.lr * self.first
 
     def _nesterov(self, delta: Vector) -> Vector:
@@ -44,10 +51,9 @@ class OuterOptimizer:
         return step
 
     def _adam(self, delta: Vector) -> Vector:
-        self.first *= self.beta1
-        self.first += (1 - self.beta1) * delta
-        self.second *= self.beta2
-        self.second += (1 - self.beta2) * np.square(delta)
+        first = self.beta1 * self.first + (1 - self.beta1) * delta
+        second = self.beta2 * self.second + (1 - self.beta2) * np.square(delta)
+        self.first, self.second = first, second
         root: Vector = np.sqrt(self.second)
         root += self.tau
         return self.lr * self.first / root

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from ddp import options, seeding
 
 Vector = npt.NDArray[np.float32]
+EMPTY_VECTOR: Vector = np.empty(0, np.float32)
 
 
 def parameter_shapes(num_users: int, num_items: int, dim: int, biases: bool) -> dict[str, tuple[int, ...]]:

@@ -22,6 +22,7 @@ from ddp.memory import peak_rss_bytes
 from ddp.messages import AggregateRound, WorkerRound
 from ddp.reference import Reference
 from ddp.run_directory import RESULT_FILE, ROUNDS_FILE
+from ddp.run_state import RunState
 from ddp.timing import AGGREGATOR_PHASES, KINDS, WORKER_PHASES, Account, total_account
 from ddp.tracking import AGGREGATED, History, pickle_s, worker_name
 
@@ -39,7 +40,8 @@ PACKAGES = ("torch", "numba", "numpy", "pandas", "hydra-core", "omegaconf", "ten
 class RunResult:
     """One run. `seconds`: its wall by stage; `shards`: sizes and skew; `status`: ok, failed or interrupted.
 
-    `torch_threads`: the intra-op threads that training had, None if it never began; `reference`: one worker's RMSEs, if known.
+    `state`: where it stands; `kept`: the last state that it can be gone on from, in which all workers have handed over what they
+    remember; `torch_threads`: the intra-op threads that training had, None if it never began; `reference`: one worker's RMSEs, if known.
     """
 
     config: Config
@@ -51,6 +53,8 @@ class RunResult:
     seconds: dict[str, float] = field(default_factory=dict)
     torch_threads: int | None = None
     reference: Reference | None = None
+    state: RunState = field(default_factory=RunState)
+    kept: RunState = field(default_factory=RunState)
     history: History = field(default_factory=History)
 
     @property
@@ -77,8 +81,13 @@ class RunResult:
             startup_s = self.history.startup_s.get(shard["worker"], math.nan)
             costs = _costs(total_account(row.account for row in rounds), WORKER_PHASES)
             timeouts = sum(not row.aggregate_received for row in rounds)
-            rows.append({**shard, "startup_s": startup_s, "timeouts": timeouts, **_RMSE_UNKNOWN, **rmse, **costs})
+            others = {"startup_s": startup_s, "timeouts": timeouts, "absent": self._rounds_without(shard["worker"])}
+            rows.append({**shard, **others, **_RMSE_UNKNOWN, **rmse, **costs})
         return rows
+
+    def _rounds_without(self, worker: int) -> int:
+        """Rounds whose aggregate does not have the worker in it, which was late or had been dropped."""
+        return sum(row.weights[worker] == 0 for row in self.history.aggregate_rounds)
 
     def aggregator_row(self) -> dict[str, Any]:
         """The same for the aggregator."""
@@ -137,6 +146,8 @@ def _as_json(result: RunResult) -> dict[str, Any]:
         },
         "seconds": result.seconds,
         "rounds_completed": len(result.history.aggregate_rounds),
+        "failures": [dataclasses.asdict(failure) for failure in result.history.failures],
+        "restarts": result.state.restarts,
         "workers": result.worker_rows(),
         "aggregator": result.aggregator_row(),
         "peak_rss_bytes": _peak_rss_bytes(result),

@@ -44,6 +44,12 @@ def reference_config(config: Config) -> Config:
         # What changes no number must not change the name of the file either.
         agg_timeout=1.0,
         round_timeout=1e6,
+        straggler_timeout=None,
+        on_failure="abort",
+        min_workers=1,
+        max_restarts=0,
+        max_norm=None,
+        checkpoint_every=0,
         tensorboard=False,
         display="none",
         reference="false",

@@ -1,28 +1,90 @@
 """A run directory belongs to one run: how it is taken, and what its files are called."""
 
 import dataclasses
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import yaml
 
+from ddp.atomic import atomic_file
 from ddp.config import Config
 from ddp.errors import ConfigError
+from ddp.lock import lock
 
-CONFIG_FILE, RESULT_FILE, ROUNDS_FILE = "config.yaml", "result.json", "rounds.csv"
+CONFIG_FILE, RESULT_FILE, ROUNDS_FILE, CHECKPOINTS = "config.yaml", "result.json", "rounds.csv", "checkpoints"
+CHECKPOINT = re.compile(r"round-(\d{6,})\.safetensors")
 
 
-def claim_run_directory(config: Config, output_dir: Path) -> None:
-    """Writes config.yaml, and thereby takes the directory: a second run that is given it is refused with ConfigError."""
-    output_dir.mkdir(parents=True, exist_ok=True)
+@contextmanager
+def run_directory(config: Config, output_dir: Path, *, resume: bool) -> Iterator[None]:
+    """Takes the directory for a run, as long as the block lasts nobody else can.
+
+    Writes config.yaml; a second run that is given the directory is refused with ConfigError, and so is one that wants to
+    go on where there is no run, or one that still lives.
+    """
     text = yaml.safe_dump(dataclasses.asdict(config), sort_keys=False)
+    if resume:
+        if not (output_dir / CONFIG_FILE).is_file():
+            raise ConfigError("resume", output_dir, f"is not the directory of a run: it has no {CONFIG_FILE}")
+    else:
+        output_dir.mkdir(parents=True, exist_ok=True)
+    with _held(output_dir):
+        if resume:
+            for part in output_dir.rglob(".*.part"):  # of whoever was killed here
+                part.unlink(missing_ok=True)
+            with atomic_file(output_dir / CONFIG_FILE) as file:
+                file.write(text.encode())
+        else:
+            try:
+                with (output_dir / CONFIG_FILE).open("x", encoding="utf-8") as file:
+                    file.write(text)
+            except FileExistsError:
+                raise directory_taken(output_dir) from None
+        yield
+
+
+@contextmanager
+def _held(output_dir: Path) -> Iterator[None]:
+    """Holds the lock on a directory, where directories can be opened."""
+    if os.name == "nt":
+        yield
+        return
+    fd = os.open(output_dir, os.O_RDONLY)
     try:
-        with (output_dir / CONFIG_FILE).open("x", encoding="utf-8") as file:
-            file.write(text)
-    except FileExistsError:
-        raise directory_taken(output_dir) from None
+        if not lock(fd, wait=False):
+            raise ConfigError("run directory", output_dir, "a run is going on in there; wait for its end, or stop it")
+        yield
+    finally:
+        os.close(fd)
 
 
 def directory_taken(output_dir: Path) -> ConfigError:
     """What to say of a directory that holds a run."""
     message = "holds a run already; choose another directory (hydra.run.dir, hydra.sweep.dir), or remove this one"
     return ConfigError("run directory", output_dir, message)
+
+
+def find_checkpoints(run_dir: Path) -> list[Path]:
+    """Those of a run, the oldest first."""
+    directory = run_dir / CHECKPOINTS
+    if not directory.is_dir():
+        return []
+    found = {int(match[1]): path for path in directory.iterdir() if (match := CHECKPOINT.fullmatch(path.name))}
+    return [found[next_round] for next_round in sorted(found)]
+
+
+def differences(was: Any, now: dict[str, Any], prefix: str = "") -> list[str]:
+    """What is not the same in two configs, in words."""
+    if not isinstance(was, dict):
+        return [f"{prefix.rstrip('.') or 'config'} was {was}"]
+    found = []
+    for key in sorted({*was, *now}):
+        before, after = was.get(key), now.get(key)
+        if before != after:
+            inner = isinstance(after, dict)
+            found += differences(before, after, f"{prefix}{key}.") if inner else [f"{prefix}{key} was {before}, not {after}"]
+    return found

@@ -25,6 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ddp.errors import ConfigError, UserError
+from ddp.lock import lock
 
 MEMORY = Path("/dev/shm")
 NAME = re.compile(r"ddp-\d+-[0-9a-f]{12}")  # of the owner's process, and a random number
@@ -74,17 +75,17 @@ class Segment:
 
         Raises UserError when there is not enough room, ConfigError when there is no such directory.
         """
-        path, lock = _new_file(directory)
+        path, held = _new_file(directory)
         try:
             fd = os.open(path, os.O_RDWR)
             try:
                 _reserve(fd, size, directory)
-                return cls(path, fd, size, lock)
+                return cls(path, fd, size, held)
             finally:
                 os.close(fd)
         except BaseException:
             path.unlink()
-            os.close(lock)
+            os.close(held)
             raise
 
     @classmethod
@@ -125,7 +126,7 @@ def remove_orphans(directory: Path, *, dry_run: bool = False) -> list[tuple[Path
             continue
         try:
             status = os.fstat(fd)
-            if stat.S_ISREG(status.st_mode) and status.st_uid == os.getuid() and _lock(fd, wait=False):
+            if stat.S_ISREG(status.st_mode) and status.st_uid == os.getuid() and lock(fd, wait=False):
                 if not dry_run:
                     path.unlink(missing_ok=True)  # under the lock: a run that is just being born notices, and takes a new name
                 found.append((path, status.st_size))
@@ -139,15 +140,15 @@ def _new_file(directory: Path) -> tuple[Path, int]:
     while True:
         path = directory / f"ddp-{os.getpid()}-{secrets.token_hex(6)}"
         try:
-            lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+            held = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         except FileExistsError:
             continue
         except OSError as error:
             raise ConfigError("backend.directory", directory, f"cannot hold a file ({error.strerror})") from error
-        _lock(lock, wait=True)
-        if os.fstat(lock).st_nlink:  # else somebody cleaned up before the lock was ours
-            return path, lock
-        os.close(lock)
+        lock(held, wait=True)
+        if os.fstat(held).st_nlink:  # else somebody cleaned up before the lock was ours
+            return path, held
+        os.close(held)
 
 
 def _reserve(fd: int, size: int, directory: Path) -> None:
@@ -169,16 +170,3 @@ def _reserve(fd: int, size: int, directory: Path) -> None:
             " set backend.directory=DIR to a folder with more room, give a container more (docker run --shm-size=...), or"
             " remove what killed runs have left (python -m ddp.clean)"
         ) from error
-
-
-def _lock(fd: int, *, wait: bool) -> bool:
-    """Locks the file until the descriptor is closed, at the latest by the death of this process; False if it cannot be had."""
-    try:
-        import fcntl
-    except ImportError:  # Windows, which does not let anybody remove a file that is mapped
-        return False
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-    except BlockingIOError:
-        return False
-    return True

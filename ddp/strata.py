@@ -8,7 +8,7 @@ memory, as Adam, keeps one for each block, which stays with its worker.) (DSGD: 
 Large-scale matrix factorization with distributed stochastic gradient descent, KDD 2011; a turn is its stratum.)
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -23,8 +23,12 @@ from ddp.splits import Deal, balance
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Strata:
-    """The groups and the schedule. Group g has the numbers bounds[g] .. bounds[g + 1]; turns count on from round to round."""
+    """The groups and the schedule. Group g has the numbers bounds[g] .. bounds[g + 1]; turns count on from round to round.
 
+    `workers`: which they are, one for each group of users. Users of a worker that was dropped have the last numbers.
+    """
+
+    workers: tuple[int, ...]
     user_bounds: tuple[int, ...]
     item_bounds: tuple[int, ...]
     seed: int
@@ -32,11 +36,12 @@ class Strata:
     @property
     def num_workers(self) -> int:
         """As many as groups of users, groups of items, and turns in an epoch."""
-        return len(self.user_bounds) - 1
+        return len(self.workers)
 
     def users(self, worker: int) -> slice:
         """The users of a worker."""
-        return slice(*self.user_bounds[worker : worker + 2])
+        position = self.workers.index(worker)
+        return slice(*self.user_bounds[position : position + 2])
 
     def items(self, group: int) -> slice:
         """The items of a group."""
@@ -44,11 +49,11 @@ class Strata:
 
     def group(self, worker: int, turn: int) -> int:
         """The group of items that a worker holds in a turn."""
-        return (worker + self._shift(turn)) % self.num_workers
+        return (self.workers.index(worker) + self._shift(turn)) % self.num_workers
 
     def holder(self, group: int, turn: int) -> int:
         """The worker that holds a group of items in a turn."""
-        return (group - self._shift(turn)) % self.num_workers
+        return self.workers[(group - self._shift(turn)) % self.num_workers]
 
     def _shift(self, turn: int) -> int:
         return _shifts(self.seed, self.num_workers, turn // self.num_workers)[turn % self.num_workers]
@@ -126,26 +131,32 @@ class Numbering:
         return self.users if name.startswith("user_") else self.items if name.startswith("item_") else slice(None)
 
 
-def stratify(ratings: Ratings, deal: Deal, split: Split, seed: int) -> tuple[Strata, Numbering]:
-    """Groups of users as they were dealt, and of items with about as many training ratings each; numbered group by group."""
-    workers = len(deal.shards)
+def stratify(
+    ratings: Ratings, deal: Deal, split: Split, seed: int, workers: Sequence[int]
+) -> tuple[Strata, Numbering]:
+    """Groups of users as they were dealt to these workers, and of items with about as many of their training ratings each;
+    numbered group by group."""
+    count = len(workers)
     user_group = np.zeros(ratings.num_users, np.int32)
     for worker, rows in enumerate(deal.shards):
         for part in (rows.train, rows.valid, rows.test):
-            user_group[ratings.users[part]] = worker
-    loads = np.bincount(ratings.items[deal.whole.train], minlength=ratings.num_items)
-    item_group = balance(loads, "item", split, workers, stream(seed, "items"))
-    users, user_bounds = _number(user_group, workers)
-    items, item_bounds = _number(item_group, workers)
-    return Strata(user_bounds=user_bounds, item_bounds=item_bounds, seed=seed), Numbering(users=users, items=items)
+            user_group[ratings.users[part]] = workers.index(worker) if worker in workers else count
+    train = np.concatenate([deal.shards[worker].train for worker in workers])
+    loads = np.bincount(ratings.items[train], minlength=ratings.num_items)
+    item_group = balance(loads, "item", split, count, stream(seed, "items"))
+    users, user_bounds = _number(user_group, count)
+    items, item_bounds = _number(item_group, count)
+    strata = Strata(workers=tuple(workers), user_bounds=user_bounds, item_bounds=item_bounds, seed=seed)
+    return strata, Numbering(users=users, items=items)
 
 
 def _number(group: IntArray, num_groups: int) -> tuple[IntArray, tuple[int, ...]]:
-    """New numbers that keep each group's members together, in their order; and the groups' bounds."""
+    """New numbers that keep each group's members together, in their order; and the groups' bounds. Group `num_groups` comes
+    last, and has none."""
     numbers = np.empty(len(group), np.int32)
     numbers[np.argsort(group, kind="stable")] = np.arange(len(group), dtype=np.int32)
     bounds = np.append(0, np.cumsum(np.bincount(group, minlength=num_groups)))
-    return numbers, tuple(bounds.tolist())
+    return numbers, tuple(bounds[: num_groups + 1].tolist())
 
 
 def cut(part: Part, strata: Strata) -> list[Part]:

@@ -11,7 +11,7 @@ from ddp.exchange import Exchange
 from ddp.job import Job
 from ddp.messages import EpochDone, WorkerRound
 from ddp.metrics import SquaredError
-from ddp.parameters import Rows, Vector
+from ddp.parameters import EMPTY_VECTOR, Rows, Vector
 from ddp.strata import Strata, item_rows, learned, pack
 from ddp.timing import Spans
 from ddp.trainers import make_block_trainer, make_turns
@@ -40,11 +40,16 @@ class StratifiedWorker:
         self.loop = make_turns(
             job.config.trainer, self.trainer, exchange.gates, job.shard.valid, job.shard.test, (job.rating_min, job.rating_max)
         )
+        self.trainer.recall(job.memory, job.first_round * job.config.local_epochs)
         self.published: Vector = np.zeros(job.update_length, np.float32)
+        self.memory = EMPTY_VECTOR
+        self.next_round = job.first_round
+        self.first_turn = job.first_round * job.config.local_epochs * strata.num_workers
 
     def round(self, round_index: int) -> Generator[None, None, WorkerRound]:
         """`local_epochs` epochs; then publishes the rows that it holds. Yields before it waits for the others."""
         config, num_turns = self.job.config, self.strata.num_workers
+        self.next_round = round_index + 1
         order = seeding.stream(config.seed, "order", self.job.worker, round_index)
         for epoch in range(config.local_epochs):
             first = (round_index * config.local_epochs + epoch) * num_turns
@@ -54,8 +59,9 @@ class StratifiedWorker:
                 errors = self._turns_in_a_loop(turns, order, is_last=is_last)
             else:
                 errors = yield from self._turn_by_turn(turns, order, is_last=is_last)
+            self.job.check_loss(errors.train.total, round_index, epoch)
             if is_last:
-                self._keep(turns[-1])  # before somebody else has them
+                self._keep(turns[-1], round_index)  # before somebody else has them
                 self._hand_on(turns[-1])
             self.exchange.tell(EpochDone(worker=self.job.worker, round_index=round_index, epoch=epoch))
         row = WorkerRound(
@@ -70,7 +76,7 @@ class StratifiedWorker:
         with self.spans("wait"):
             self._wait_for_the_aggregate(round_index - 1)
         with self.spans("publish"):
-            self.exchange.publish(self.job.update(row, self.published), self.spans)
+            self.exchange.publish(self.job.update(row, self.published, self.memory), self.spans)
         return row
 
     def _turn_by_turn(self, turns: range, order: np.random.Generator, *, is_last: bool) -> Generator[None, None, Errors]:
@@ -112,14 +118,15 @@ class StratifiedWorker:
             SquaredError(done.test, len(shard.test)),
         )
 
-    def _keep(self, turn: int) -> None:
+    def _keep(self, turn: int, round_index: int) -> None:
         """Copies what is to be published: the rows that the worker holds."""
+        self.memory = self.trainer.memory() if self.job.hands_over(round_index) else EMPTY_VECTOR
         pack(learned(self.strata.held(self.parameters, self.job.worker, turn)), self.published)
 
     def _wait_for_the_aggregate(self, round_index: int) -> None:
         """Only so that nobody is more than a round ahead: what is published and not averaged yet takes memory."""
         timeout_s = self.job.config.round_timeout
-        if round_index >= 0 and not self.exchange.wait(round_index, timeout_s, self.spans):
+        if round_index >= self.job.first_round and not self.exchange.wait(round_index, timeout_s, self.spans):
             raise TimeoutError(f"what it published in round {round_index} was not taken within round_timeout={timeout_s:g} s")
 
     def _group(self, turn: int) -> int:
@@ -133,7 +140,7 @@ class StratifiedWorker:
 
     def _take(self, turn: int) -> None:
         """Waits for the rows of a turn until whoever held them before has handed them on."""
-        if turn == 0:
+        if turn == self.first_turn:
             return
         group = self._group(turn)
         before = self.strata.holder(group, turn - 1)

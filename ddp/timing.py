@@ -57,11 +57,14 @@ class Spans:
         self._seconds: defaultdict[str, float] = defaultdict(float)
         self._bytes: defaultdict[str, int] = defaultdict(int)
         self._since = clock()
+        self.phase = OTHER  # the outermost span that is open, or was last
 
     @contextmanager
     def __call__(self, name: str) -> Iterator[None]:
         """Times the block as `name`, inside whatever span is open; closes it on an exception too."""
         self._settle()
+        if not self._path:
+            self.phase = name
         self._path.append(name)
         try:
             yield

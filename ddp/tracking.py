@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ddp.messages import AggregateRound, EpochDone, Finished, Message, Started, WorkerRound
+from ddp.messages import AggregateRound, EpochDone, Failure, Finished, Message, Started, WorkerRound
 from ddp.reference import Reference
 from ddp.timing import AGGREGATOR_PHASES, KINDS, WORKER_PHASES, Account
 
@@ -22,6 +22,7 @@ GAP_TAG = "rmse_gap/{part}"  # the aggregate's minus one worker's, after the las
 LOSS_TAG = "loss/train/{who}"
 TIME_TAG = "time_ms/{kind}/{who}"
 BYTES_TAG = "bytes/pickled/{who}"
+FAILURE_TAG = "failure/{who}"  # only in rounds in which the worker failed
 TIMEOUT_TAG = "timeout/{who}"  # only in rounds in which the aggregate did not come in time
 WEIGHT_TAG = "weight/{who}"
 AGGREGATED, AGGREGATOR, POOLED, ONE_WORKER = "aggregated", "aggregator", "workers_pooled", "one_worker"
@@ -58,6 +59,12 @@ class Tracker:
 
     def aggregate_round(self, row: AggregateRound) -> None:
         """The aggregate of a round has been evaluated."""
+
+    def failure(self, failure: Failure) -> None:
+        """A worker has failed, and what is done about it is decided."""
+
+    def rewind(self, next_round: int) -> None:
+        """The run goes on with this round: what was told of it and of later ones does not count."""
 
     def reference(self, reference: Reference) -> None:
         """What one worker reaches is known. Comes after the last round."""
@@ -96,6 +103,14 @@ class Everyone(Tracker):
         for tracker in self.trackers:
             tracker.aggregate_round(row)
 
+    def failure(self, failure: Failure) -> None:
+        for tracker in self.trackers:
+            tracker.failure(failure)
+
+    def rewind(self, next_round: int) -> None:
+        for tracker in self.trackers:
+            tracker.rewind(next_round)
+
     def reference(self, reference: Reference) -> None:
         for tracker in self.trackers:
             tracker.reference(reference)
@@ -114,6 +129,7 @@ class History(Tracker):
         self.peak_rss_bytes: dict[int, int | None] = {}
         self.worker_rounds: list[WorkerRound] = []
         self.aggregate_rounds: list[AggregateRound] = []
+        self.failures: list[Failure] = []
 
     def started(self, message: Started) -> None:
         self.startup_s[message.worker] = message.startup_s
@@ -126,6 +142,13 @@ class History(Tracker):
 
     def aggregate_round(self, row: AggregateRound) -> None:
         self.aggregate_rounds.append(row)
+
+    def failure(self, failure: Failure) -> None:
+        self.failures.append(failure)
+
+    def rewind(self, next_round: int) -> None:
+        self.worker_rounds = [row for row in self.worker_rounds if row.round_index < next_round]
+        self.aggregate_rounds = [row for row in self.aggregate_rounds if row.round_index < next_round]
 
     def worker(self, worker: int) -> list[WorkerRound]:
         """One worker's rounds, in order."""
@@ -144,6 +167,7 @@ class TensorBoard(Tracker):
         self._rounds: dict[int, list[WorkerRound]] = {}
         self._last: AggregateRound | None = None
         self._gap: float | None = None
+        self._purge_step: int | None = None  # TensorBoard forgets what it was told of this and later steps before
         self._flushed_s = time.monotonic()
         self._writer: SummaryWriter | None = None
 
@@ -169,6 +193,18 @@ class TensorBoard(Tracker):
         self._last = row
         if time.monotonic() - self._flushed_s > FLUSH_EVERY_S:
             self._flush()
+
+    def failure(self, failure: Failure) -> None:
+        self._add(FAILURE_TAG.format(who=worker_name(failure.worker)), 1.0, failure.round_index or 0)
+
+    def rewind(self, next_round: int) -> None:
+        failures = FAILURE_TAG.format(who="")
+        self._scalars = [scalar for scalar in self._scalars if scalar[2] < next_round or scalar[0].startswith(failures)]
+        self._rounds.clear()
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+        self._purge_step = next_round
 
     def reference(self, reference: Reference) -> None:
         assert self._last is not None
@@ -210,7 +246,7 @@ class TensorBoard(Tracker):
         from torch.utils.tensorboard.writer import SummaryWriter  # 0.2 s: only where TensorBoard is on
 
         if self._writer is None:
-            self._writer = SummaryWriter(str(self._directory))
+            self._writer = SummaryWriter(str(self._directory), purge_step=self._purge_step)
         for tag, value, step, walltime in self._scalars:
             self._writer.add_scalar(tag, value, step, walltime)
         self._writer.flush()

@@ -9,11 +9,12 @@ from dataclasses import replace
 import numpy as np
 
 from ddp import seeding
-from ddp.errors import Stopped, WorkerError
+from ddp.errors import Diverged, Stopped, WorkerError
 from ddp.exchange import Exchange
 from ddp.job import Job
 from ddp.memory import peak_rss_bytes
 from ddp.messages import EpochDone, Failed, Finished, Started, WorkerRound
+from ddp.parameters import EMPTY_VECTOR, Vector
 from ddp.stratified import StratifiedWorker
 from ddp.timing import Spans
 from ddp.trainers import make_trainer
@@ -26,22 +27,30 @@ class Worker:
         self.job = job
         self.exchange = exchange
         self.spans = Spans()
+        self.next_round = job.first_round  # one after the aggregate that we have: a worker that is late leaves rounds out
         self.live = job.make_parameters()
         self.best = job.make_parameters()
         self.trainer = make_trainer(job.config.trainer, self.live, job.shard.train)
+        self.trainer.recall(job.memory, job.first_round * job.config.local_epochs)
 
     def round(self, round_index: int) -> Generator[None, None, WorkerRound]:
         """Trains, publishes, and takes over the aggregate if it comes in time. Yields before it waits for the others."""
+        self.next_round = round_index + 1
         row = self.train_round(round_index)
         with self.spans("publish"):
-            self.exchange.publish(self.job.update(row, self.best.vector), self.spans)
+            memory = self._memory() if self.job.hands_over(round_index) else EMPTY_VECTOR
+            self.exchange.publish(self.job.update(row, self.best.vector, memory), self.spans)
         with self.spans("wait"):
             yield
             received = self.exchange.wait(round_index, self.job.config.agg_timeout, self.spans)
         if received and self.job.reads_aggregate:
             with self.spans("receive"):
-                self.exchange.receive_into(self.live.vector, round_index, self.spans)
+                self.next_round = self.exchange.receive_into(self.live.vector, round_index, self.spans) + 1
         return replace(row, aggregate_received=received)
+
+    def _memory(self) -> Vector:
+        own = [self.live.vector] if self.job.in_ensemble else []
+        return np.concatenate([*own, self.trainer.memory()])
 
     def train_round(self, round_index: int) -> WorkerRound:
         """`local_epochs` epochs; afterwards `self.best` holds the state with the lowest RMSE on the `select_on` part."""
@@ -51,6 +60,7 @@ class Worker:
         for epoch in range(config.local_epochs):
             with self.spans("compute"):
                 train_loss = self.trainer.epoch(order)
+                self.job.check_loss(train_loss, round_index, epoch)
             with self.spans("evaluate"):
                 rmse = self._selection_rmse()
                 is_last = epoch == config.local_epochs - 1
@@ -84,24 +94,29 @@ class Worker:
 
 
 def worker_loop(job: Job, exchange: Exchange, spawned_at: float) -> Iterator[None]:
-    """The document's `worker_proc`. Yields where a worker waits for others, so that `serial` can run the others.
+    """The document's `worker_proc`. Yields where a worker waits for others and after a round, so that `serial` can run the others.
 
     `spawned_at`: `time.time()` when the parent began to start this worker (the one clock that processes share everywhere).
     """
-    round_index = None
+    worker, round_index = None, None
     try:
         worker = Worker(job, exchange) if job.strata is None else StratifiedWorker(job, job.strata, exchange)
         exchange.tell(Started(worker=job.worker, startup_s=time.time() - spawned_at))
         worker.spans.take()  # the rounds' account begins after the start-up
-        for round_index in range(job.config.rounds):
+        while worker.next_round < job.config.rounds:
+            round_index = worker.next_round
             row = yield from worker.round(round_index)
             exchange.tell(replace(row, account=worker.spans.take()))
+            yield
         exchange.tell(Finished(worker=job.worker, peak_rss_bytes=peak_rss_bytes()))
     except (Stopped, KeyboardInterrupt, GeneratorExit):
         raise
     except BaseException as error:  # a thread that ended by SystemExit without a word would be waited for
+        phase = "start" if worker is None else worker.spans.phase
+        if isinstance(error, Diverged):  # no fault of the code: a traceback would only hide what to do
+            raise WorkerError(job.worker, round_index, str(error), phase=phase, diverged=True) from error
         reason = f"{type(error).__name__}: {error}"
-        raise WorkerError(job.worker, round_index, reason, traceback.format_exc()) from error
+        raise WorkerError(job.worker, round_index, reason, traceback.format_exc(), phase) from error
 
 
 def run_worker(job: Job, exchange: Exchange, spawned_at: float) -> None:

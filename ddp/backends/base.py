@@ -4,17 +4,20 @@ Two ends. A worker holds an `Exchange` (ddp/exchange.py) and knows nothing else;
 published vector never aliases live weights, a received one never aliases the store, and no wait is without a deadline.
 """
 
+import math
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
 from ddp.errors import WorkerError
 from ddp.exchange import Update
 from ddp.job import Job
-from ddp.messages import Failed, Finished, Message, Published
+from ddp.messages import EpochDone, Failed, Finished, HandedOn, Message, Published, Started, WorkerRound
 from ddp.parameters import Vector
+from ddp.ratings import IndexArray
 from ddp.timing import Spans
 from ddp.trainers import warm_up
 
@@ -26,17 +29,21 @@ class Backend(ABC):
     """
 
     def __init__(self, jobs: Sequence[Job], listen: Callable[[Message], None]) -> None:
+        first = jobs[0]
         self.jobs = jobs
+        self.config = first.config
         self.listen = listen
-        self.num_workers = len(jobs)
-        self.hands_rows_on = jobs[0].strata is not None  # workers do, to each other
-        self.reads_aggregate = jobs[0].reads_aggregate  # workers do; else they need to hear of it only
-        self.aggregate_length = len(jobs[0].make_aggregate().vector)
-        self._room: Vector | None = None
+        self.workers = [job.worker for job in jobs]  # who is still there
+        self.strata = first.strata
+        self.reads_aggregate = first.reads_aggregate  # workers do; else they need to hear of it only
+        self.remembers = first.memory_length > 0  # workers do, and hand their memories over in some rounds
+        self.aggregate_length = len(first.make_aggregate().vector)
+        self.first_turn = 0 if self.strata is None else first.first_round * self.config.local_epochs * self.strata.num_workers
+        self._rooms: list[Vector] = []
 
     def load(self) -> None:
         """Imports and compiles what is needed before `start`, here: by several workers at once it would take longer."""
-        warm_up(self.jobs[0].config.trainer)
+        warm_up(self.config.trainer)
 
     @abstractmethod
     def start(self) -> None:
@@ -44,25 +51,42 @@ class Backend(ABC):
 
     @abstractmethod
     def gather(self, round_index: int, timeout_s: float, spans: Spans) -> list[Update]:
-        """Waits for every worker's update of the round; in worker order. Raises WorkerError for a late or failed worker."""
+        """Waits for every worker's update of the round; in worker order. Raises WorkerError for a late or failed worker.
 
-    def room(self) -> Vector:
-        """Where the aggregate may be written: no worker reads the one before it any more."""
-        if self._room is None:
-            self._room = np.empty(self.aggregate_length, np.float32)
-        return self._room
+        With `straggler_timeout` a late one may be missing; what it publishes then counts in the next round.
+        """
+
+    def room(self, round_index: int) -> Vector:
+        """Where the aggregate of the round may be written. That of the round before lies elsewhere, and stays as it is."""
+        if not self._rooms:
+            self._rooms = [np.empty(self.aggregate_length, np.float32) for _ in range(2)]
+        return self._rooms[round_index % 2]
 
     @abstractmethod
     def broadcast(self, round_index: int, vector: Vector, spans: Spans) -> None:
         """Hands the aggregate of the round to the workers, then drops what nobody will read again."""
 
+    def hear(self) -> None:
+        """Listens to what workers have said meanwhile, without waiting for more. Raises WorkerError for a failed worker."""
+
     @abstractmethod
     def finish(self, timeout_s: float) -> None:
         """Waits until every worker has handed over its last row. Raises WorkerError for a late or failed worker."""
 
+    def drop(self, worker: int) -> None:
+        """Goes on without a worker, which ends if it still can."""
+        self.workers.remove(worker)
+
     @abstractmethod
     def stop(self) -> None:
         """Ends what still runs and gives back what was taken; also after a failure, in the middle of a round."""
+
+    def _first_turns(self) -> IndexArray:
+        """Counters for gates, one for each group of items and the last one of them all, as they are before the first turn."""
+        assert self.strata is not None
+        counters: IndexArray = np.full(self.strata.num_workers + 1, self.first_turn, np.int64)
+        counters[-1] = 0
+        return counters
 
 
 class ConcurrentBackend(Backend):
@@ -74,8 +98,14 @@ class ConcurrentBackend(Backend):
     def __init__(self, jobs: Sequence[Job], listen: Callable[[Message], None], poll_interval_s: float | None) -> None:
         super().__init__(jobs, listen)
         self.poll_interval_s = poll_interval_s
-        self._published = [-1] * self.num_workers  # the last round that each worker has announced
-        self._finished = [False] * self.num_workers
+        before = jobs[0].first_round - 1
+        self._published = dict.fromkeys(self.workers, before)  # the last round that each worker has announced ...
+        self._taken = dict.fromkeys(self.workers, before)  # ... and the last that was gathered
+        self._late: set[int] = set()  # who was missing when updates were gathered last
+        self._finished: set[int] = set()
+        self._whereabouts = {worker: Whereabouts(before + 1, self.config.local_epochs) for worker in self.workers}
+        self._inbox: deque[Message] = deque()
+        self._counters: IndexArray | None = None  # of groups of items: who is waited for is seen from them
 
     @abstractmethod
     def _messages(self, timeout_s: float) -> list[Message]:
@@ -86,47 +116,145 @@ class ConcurrentBackend(Backend):
         raise NotImplementedError
 
     @abstractmethod
-    def _read_updates(self, round_index: int, spans: Spans) -> list[Update]:
-        """The updates of a round that every worker has published, in worker order."""
+    def _read_updates(self, rounds: Mapping[int, int], spans: Spans) -> list[Update]:
+        """What each of the workers has published in its round, in this order."""
 
     def gather(self, round_index: int, timeout_s: float, spans: Spans) -> list[Update]:
         def missing() -> list[int]:
             if self.poll_interval_s is None:
-                return [w for w in range(self.num_workers) if self._published[w] < round_index]
-            return [w for w in range(self.num_workers) if not self._is_ready(w, round_index, spans)]
+                return [w for w in self.workers if self._newest(w, round_index) <= self._taken[w]]
+            return [w for w in self.workers if not self._is_ready(w, round_index, spans)]
 
         with spans("wait"):
-            self._await(missing, timeout_s, round_index, self.poll_interval_s)
+            self._await(missing, timeout_s, round_index, self.poll_interval_s, self.config.straggler_timeout)
+        # Whoever polls sees the store before it hears the messages.
+        rounds = dict.fromkeys(self.workers, round_index)
+        if self.config.straggler_timeout is not None:
+            self._late = set(missing())
+            rounds = {w: self._newest(w, round_index) for w in self.workers if w not in self._late}
+        self._taken |= rounds
         with spans("gather"):
-            return self._read_updates(round_index, spans)
+            return self._read_updates(rounds, spans)
+
+    def _newest(self, worker: int, round_index: int) -> int:
+        """The round of the update that a worker can be counted with. (One that gave up waiting for an aggregate is ahead.)"""
+        return min(self._published[worker], round_index)
+
+    def _counted(self, round_index: int) -> dict[int, int]:
+        """The workers that count in the aggregate of a round, with the round of their update.
+
+        They hear of it; a late worker hears of the first one that it counts in.
+        """
+        if self.config.straggler_timeout is None:
+            return dict.fromkeys(self.workers, round_index)
+        return {worker: self._taken[worker] for worker in self.workers if worker not in self._late}
+
+    def hear(self) -> None:
+        self._listen(0)
+
+    def _listen(self, timeout_s: float) -> None:
+        """Takes note of what was said; of the rest another time, if one of the messages is a failure."""
+        if not self._inbox:
+            self._inbox.extend(self._messages(timeout_s))
+        while self._inbox:
+            message = self._inbox.popleft()
+            if message.worker in self.workers:  # else it was dropped
+                self._whereabouts[message.worker].note(message)
+                self._handle(message)
+
+    @abstractmethod
+    def _send_news(self, worker: int, round_index: int) -> None:
+        """Lets a worker know that the aggregate of the round is out. One that has died need not hear it."""
 
     def finish(self, timeout_s: float) -> None:
-        last_round = self.jobs[0].config.rounds - 1
-        self._await(lambda: [w for w in range(self.num_workers) if not self._finished[w]], timeout_s, last_round, None)
+        last_round = self.config.rounds - 1
+        for worker in self._late:  # it has published, or will; then it ends as well
+            self._send_news(worker, last_round)
+        self._await(
+            lambda: [worker for worker in self.workers if worker not in self._finished],
+            timeout_s,
+            last_round,
+            None,
+            self.config.straggler_timeout,
+        )
+
+    def drop(self, worker: int) -> None:
+        super().drop(worker)
+        self._late.discard(worker)
 
     def _await(
-        self, missing: Callable[[], list[int]], timeout_s: float, round_index: int | None, poll_interval_s: float | None
+        self,
+        missing: Callable[[], list[int]],
+        timeout_s: float,
+        round_index: int | None,
+        poll_interval_s: float | None,
+        patience_s: float | None = None,
     ) -> None:
-        """Listens until nobody is missing."""
+        """Listens until nobody is missing, or for `patience_s` from when enough are there."""
         deadline = time.monotonic() + timeout_s
+        enough = max(self.config.min_workers, -(-len(self.workers) // 2))
+        patient_until = math.inf
         while absent := missing():
-            remaining_s = deadline - time.monotonic()
-            if remaining_s <= 0:
-                raise WorkerError(absent[0], round_index, f"nothing was heard of it within round_timeout={timeout_s:g} s")
+            now = time.monotonic()
+            if now >= deadline:
+                raise self._late_error(absent, round_index, timeout_s)
+            if patience_s is not None and len(self.workers) - len(absent) >= enough:
+                patient_until = min(patient_until, now + patience_s)
+                if now >= patient_until:
+                    return
+            remaining_s = min(deadline, patient_until) - now
             if poll_interval_s is not None:
                 time.sleep(min(poll_interval_s, remaining_s))
                 remaining_s = 0
-            for message in self._messages(remaining_s):
-                self._handle(message)
+            self._listen(remaining_s)
+
+    def _late_error(self, absent: Sequence[int], round_index: int | None, timeout_s: float) -> WorkerError:
+        """Blames the one that has not come; of workers that wait for each other the one that all wait for."""
+        worker = absent[0]
+        if self.strata is not None and self._counters is not None:
+            turns = self._counters[: self.strata.num_workers]
+            group = int(turns.argmin())
+            worker = self.strata.holder(group, int(turns[group]))
+        where = self._whereabouts[worker]
+        return WorkerError(
+            worker, round_index, f"nothing was heard of it within round_timeout={timeout_s:g} s", phase=where.phase
+        )
 
     def _handle(self, message: Message) -> None:
         match message:
             case Published(worker=worker, round_index=round_index):
                 self._published[worker] = round_index
+            case HandedOn(group=group, turn=turn):
+                if self._counters is None:
+                    self._counters = self._first_turns()
+                self._counters[group] = turn
             case Finished(worker=worker):
-                self._finished[worker] = True
+                self._finished.add(worker)
                 self.listen(message)
             case Failed(error=error):
                 raise error
             case _:
                 self.listen(message)
+
+
+class Whereabouts:
+    """What a worker was doing when it was last heard of: `round_index`, None before its first, and `phase`."""
+
+    def __init__(self, first_round: int, local_epochs: int) -> None:
+        self.round_index: int | None = None
+        self.phase = "start"
+        self._first_round = first_round
+        self._local_epochs = local_epochs
+
+    def note(self, message: Message) -> None:
+        """It has said this."""
+        match message:
+            case Started():
+                self.round_index, self.phase = self._first_round, "compute"
+            case EpochDone(round_index=round_index, epoch=epoch):
+                is_last = epoch == self._local_epochs - 1
+                self.round_index, self.phase = round_index, "publish" if is_last else "compute"
+            case Published(round_index=round_index):
+                self.round_index, self.phase = round_index, "wait"
+            case WorkerRound(round_index=round_index):
+                self.round_index, self.phase = round_index + 1, "compute"

@@ -7,24 +7,23 @@ as a handle to shared memory.) With `poll_interval_s: null` a pipe per worker ca
 
 import pickle
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from multiprocessing.connection import Connection
-from multiprocessing.managers import SyncManager
 
 import numpy as np
 
+from ddp.backends.manager_process import ManagerProcess
 from ddp.backends.processes import Connect, WorkerProcesses
-from ddp.backends.store import Store, aggregate_key, read_keys, turn_key, worker_key
+from ddp.backends.store import MEMORY, Readers, Store, aggregate_key, left_by, turn_key, worker_key
 from ddp.backends.turn_pipes import TurnPipes
-from ddp.errors import BackendError, Stopped
+from ddp.errors import Stopped
 from ddp.exchange import Exchange, Update
 from ddp.job import Job
-from ddp.messages import Message, Published
+from ddp.messages import HandedOn, Message, Published
 from ddp.options import ProcessBackend
-from ddp.parameters import Vector
-from ddp.parent import end_with_parent
+from ddp.parameters import EMPTY_VECTOR, Vector
 from ddp.strata import unpack
 from ddp.timing import Spans
 
@@ -57,6 +56,7 @@ class ProcessExchange(Exchange):
         self.pipe = pipe
         self.turns = turn_pipes
         self.poll_interval_s = poll_interval_s
+        self._heard = -1  # the last round of which we know that its aggregate is out
 
     def publish(self, update: Update, spans: Spans) -> None:
         worker, round_index = update.worker, update.round_index
@@ -64,6 +64,9 @@ class ProcessExchange(Exchange):
         with spans("transfer"):
             self.shared[worker_key(worker, round_index, "rmse")] = update.rmse
             self.shared[worker_key(worker, round_index, "test_loss")] = update.loss
+        if len(update.memory):
+            _send(self.shared, worker_key(worker, round_index, MEMORY), update.memory, spans)
+        with spans("transfer"):
             self.shared[worker_key(worker, round_index, "ready")] = True
         self.tell(Published(worker=worker, round_index=round_index))
 
@@ -81,19 +84,24 @@ class ProcessExchange(Exchange):
 
     def _wait_for_news(self, round_index: int, deadline: float) -> bool:
         while self.pipe.poll(max(0.0, deadline - time.monotonic())):
-            if self.pipe.recv() == round_index:  # an older one belongs to a round that this worker gave up
+            self._heard = self.pipe.recv()
+            if self._heard >= round_index:  # an older one belongs to a round that this worker gave up
                 return True
         return False
 
-    def receive_into(self, out: Vector, round_index: int, spans: Spans) -> None:
-        np.copyto(out, _fetch(self.shared, aggregate_key(round_index), spans))
+    def receive_into(self, out: Vector, round_index: int, spans: Spans) -> int:
+        newest = max(round_index, self._heard)
+        np.copyto(out, _fetch(self.shared, aggregate_key(newest), spans))
+        return newest
 
     def hand_on(self, group: int, turn: int, to: int, rows: Sequence[Vector], spans: Spans) -> None:
         if to == self.worker:
+            self.tell(HandedOn(worker=self.worker, group=group, turn=turn))
             return
         vector = np.concatenate([array.ravel() for array in rows])
         _send(self.shared, turn_key(to, turn), vector, spans)
         self.turns.tell(to, turn)
+        self.tell(HandedOn(worker=self.worker, group=group, turn=turn))
 
     def take(self, group: int, turn: int, before: int, rows: Sequence[Vector], timeout_s: float, spans: Spans) -> bool:
         if before == self.worker:
@@ -119,16 +127,17 @@ class Processes(WorkerProcesses):
     def __init__(self, options: ProcessBackend, jobs: Sequence[Job], listen: Callable[[Message], None]) -> None:
         super().__init__(options.chosen_start_method, jobs, listen, options.poll_interval_s)
         self.shared: Store = {}  # the manager's, once it runs
-        self._manager = ExitStack()
+        self._manager = ManagerProcess(self.context)
+        self._readers = Readers()
         self._given: list[Connection] = []  # ends of pipes that are for the workers
 
     def _open(self) -> list[Connect]:
-        self._start_manager()
+        self.shared = self._manager.start()
         turn_pipes = [TurnPipes() for _ in self.jobs]
-        if self.hands_rows_on:
+        if self.strata is not None:
             readers, writers = zip(*(self.context.Pipe(duplex=False) for _ in self.jobs), strict=True)
             self._given = [*readers, *writers]
-            turn_pipes = [TurnPipes(reader, writers) for reader in readers]
+            turn_pipes = [TurnPipes(reader, dict(zip(self.workers, writers, strict=True))) for reader in readers]
         poll_interval_s = self.poll_interval_s if self.reads_aggregate else None
         return [partial(_connect, self.shared, poll_interval_s, turns) for turns in turn_pipes]
 
@@ -141,64 +150,64 @@ class Processes(WorkerProcesses):
             end.close()
         self._given.clear()
 
-    def _start_manager(self) -> None:
-        manager = SyncManager(ctx=self.context)
-        manager.start(end_with_parent)
-        self._manager.callback(manager.shutdown)
-        self.shared = manager.dict()
-
     def _admit(self, worker: int) -> None:
+        job = next(job for job in self.jobs if job.worker == worker)
         with self._pipe_to(worker) as pipe:
-            pipe.send(self.jobs[worker])
+            pipe.send(job)
 
     def gather(self, round_index: int, timeout_s: float, spans: Spans) -> list[Update]:
-        with _manager_alive(round_index):
+        with self._manager.answers(round_index):
             return super().gather(round_index, timeout_s, spans)
 
     def broadcast(self, round_index: int, vector: Vector, spans: Spans) -> None:
-        with _manager_alive(round_index):
+        with self._manager.answers(round_index, self.config.round_timeout):
             self._broadcast(round_index, vector, spans)
 
     def _broadcast(self, round_index: int, vector: Vector, spans: Spans) -> None:
         if self.reads_aggregate:
             _send(self.shared, aggregate_key(round_index), vector, spans)
+        counted = self._counted(round_index)
         if self.poll_interval_s is None or not self.reads_aggregate:
-            for worker in range(self.num_workers):
-                with self._pipe_to(worker) as pipe:
-                    pipe.send(round_index)
+            for worker in counted:
+                self._send_news(worker, round_index)
         with spans("transfer"):
-            for key in read_keys(self.num_workers, round_index):
+            for key in self._readers.done(counted, round_index):
                 with suppress(KeyError):
                     del self.shared[key]  # not pop, which would bring the state back through the manager
+
+    def _send_news(self, worker: int, round_index: int) -> None:
+        with self._pipe_to(worker) as pipe:
+            pipe.send(round_index)
+
+    def drop(self, worker: int) -> None:
+        super().drop(worker)
+        self._readers.forget(worker)
+        with self._manager.answers(self._taken[worker], self.config.round_timeout):
+            for key in left_by(self.shared.keys(), worker):
+                del self.shared[key]
 
     def stop(self) -> None:
         super().stop()
         self._close_given()
         self.shared = {}  # before the manager goes: the proxy then closes its connection
-        self._manager.close()
+        self._manager.stop()
 
     def _is_ready(self, worker: int, round_index: int, spans: Spans) -> bool:
         with spans("transfer"):
             return bool(self.shared.get(worker_key(worker, round_index, "ready"), False))
 
-    def _read_updates(self, round_index: int, spans: Spans) -> list[Update]:
-        return [self._read(worker, round_index, spans) for worker in range(self.num_workers)]
+    def _read_updates(self, rounds: Mapping[int, int], spans: Spans) -> list[Update]:
+        with self._manager.answers(max(rounds.values()), self.config.round_timeout):
+            return [self._read(worker, round_index, spans) for worker, round_index in rounds.items()]
 
     def _read(self, worker: int, round_index: int, spans: Spans) -> Update:
-        vector = _fetch(self.shared, worker_key(worker, round_index, "best"), spans)
+        vector, memory = _fetch(self.shared, worker_key(worker, round_index, "best"), spans), EMPTY_VECTOR
         with spans("transfer"):
             rmse = self.shared[worker_key(worker, round_index, "rmse")]
             loss = self.shared[worker_key(worker, round_index, "test_loss")]
-        return Update(worker=worker, round_index=round_index, vector=vector, rmse=rmse, loss=loss)
-
-
-@contextmanager
-def _manager_alive(round_index: int) -> Iterator[None]:
-    """Says so when the manager is not. (Pipes to workers that break are dealt with where they are used.)"""
-    try:
-        yield
-    except (EOFError, ConnectionError) as error:
-        raise BackendError(f"round {round_index}: the manager's process died ({type(error).__name__})") from error
+        if self.remembers and self.jobs[0].hands_over(round_index):
+            memory = _fetch(self.shared, worker_key(worker, round_index, MEMORY), spans)
+        return Update(worker=worker, round_index=round_index, vector=vector, rmse=rmse, loss=loss, memory=memory)
 
 
 def _connect(shared: Store, poll_interval_s: float | None, turns: TurnPipes, pipe: Connection) -> tuple[Job, Exchange]:

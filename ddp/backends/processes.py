@@ -9,7 +9,7 @@ import signal
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from multiprocessing import connection
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -19,12 +19,14 @@ from ddp.errors import Stopped, WorkerError
 from ddp.exchange import Exchange
 from ddp.forkserver import ensure_server, interrupts_blocked
 from ddp.job import Job
-from ddp.messages import Asking, Message
+from ddp.memory import check_memory
+from ddp.messages import Asking, Failed, Message
 from ddp.parent import end_with_parent
 from ddp.trainers import compile_kernels, set_threads
 from ddp.worker import run_worker
 
-STOP_GRACE_S = 5.0  # per step of join, terminate, kill
+STOP_GRACE_S = 1.0  # after SIGTERM, before SIGKILL
+FINISH_GRACE_S = 5.0  # for a process that has done all its work to end
 
 # In the worker: takes its job and its end of the exchange from the pipe.
 Connect = Callable[[Connection], tuple[Job, Exchange]]
@@ -39,9 +41,9 @@ class WorkerProcesses(ConcurrentBackend):
         super().__init__(jobs, listen, poll_interval_s)
         self.start_method = start_method
         self.context = multiprocessing.get_context(start_method)
-        self.processes: list[BaseProcess] = []
-        self.pipes: list[Connection] = []
-        self._asked = [False] * self.num_workers  # for its job
+        self.processes: dict[int, BaseProcess] = {}
+        self.pipes: dict[int, Connection] = {}
+        self._asked: set[int] = set()  # for their jobs
 
     @abstractmethod
     def _open(self) -> list[Connect]:
@@ -52,14 +54,15 @@ class WorkerProcesses(ConcurrentBackend):
         """Sends the worker what its `Connect` waits for."""
 
     def load(self) -> None:
-        compile_kernels(self.jobs[0].config.trainer)  # workers find them on disk
+        compile_kernels(self.config.trainer)  # workers find them on disk
 
     def start(self) -> None:
+        check_memory(self.config)
         if self.start_method == "forkserver":
-            ensure_server(self.jobs[0].config.trainer.name)
+            ensure_server(self.config.trainer.name)
         for job, connect in zip(self.jobs, self._open(), strict=True):
             ours, theirs = self.context.Pipe()
-            self.pipes.append(ours)
+            self.pipes[job.worker] = ours
             arguments = (job.worker, theirs, connect, time.time())
             process = self.context.Process(  # type: ignore[attr-defined]  # every context that can be named has one
                 target=run_process, args=arguments, name=f"worker-{job.worker}", daemon=True
@@ -67,25 +70,32 @@ class WorkerProcesses(ConcurrentBackend):
             # The server's children inherit this from the server, whose imports are waited for here.
             with interrupts_blocked() if self.start_method == "spawn" else nullcontext():
                 process.start()
-            self.processes.append(process)
+            self.processes[job.worker] = process
             theirs.close()  # the worker holds the only other end: if it dies, ours reads end-of-file
         # A job is handed over when its worker asks for it. As an argument of `Process` the ratings would fill the pipe to a
         # child that is still importing torch, and the parent could start the next one only when that is done.
-        self._await(
-            lambda: [w for w, asked in enumerate(self._asked) if not asked], self.jobs[0].config.round_timeout, None, None
-        )
+        self._await(lambda: [w for w in self.workers if w not in self._asked], self.config.round_timeout, None, None)
+
+    def drop(self, worker: int) -> None:
+        super().drop(worker)
+        process = self.processes.pop(worker)
+        process.kill()
+        process.join(STOP_GRACE_S)
+        process.close()
+        self.pipes.pop(worker).close()
 
     def stop(self) -> None:
-        if all(self._finished):
-            _join(self.processes)
+        processes = list(self.processes.values())
+        if self._finished.issuperset(self.workers):
+            _join(processes, FINISH_GRACE_S)
         for end in (BaseProcess.terminate, BaseProcess.kill):
-            for process in self.processes:
+            for process in processes:
                 if process.is_alive():
                     end(process)
-            _join(self.processes)
-        for process in self.processes:
+            _join(processes, STOP_GRACE_S)
+        for process in processes:
             process.close()
-        for pipe in self.pipes:
+        for pipe in self.pipes.values():
             pipe.close()
         self.processes.clear()
         self.pipes.clear()
@@ -93,12 +103,12 @@ class WorkerProcesses(ConcurrentBackend):
     def _handle(self, message: Message) -> None:
         if isinstance(message, Asking):
             self._admit(message.worker)
-            self._asked[message.worker] = True
+            self._asked.add(message.worker)
         else:
             super()._handle(message)
 
     def _messages(self, timeout_s: float) -> list[Message]:
-        running = [worker for worker in range(self.num_workers) if not self._finished[worker]]
+        running = [worker for worker in self.workers if worker not in self._finished]
         sentinels = {self.processes[worker].sentinel: worker for worker in running}
         ready = connection.wait([*(self.pipes[worker] for worker in running), *sentinels], timeout_s)
         messages = [self._decode(worker, content) for worker in running for content in drain(self.pipes[worker])]
@@ -110,26 +120,28 @@ class WorkerProcesses(ConcurrentBackend):
 
     def _decode(self, worker: int, content: bytes) -> Message:
         """The message that a worker has sent as `content`."""
-        message: Message = pickle.loads(content)  # what our own worker pickled a moment ago
+        try:
+            message: Message = pickle.loads(content)  # what our own worker pickled a moment ago
+        except Exception as error:
+            return Failed(error=self._error_of(worker, f"what it sent cannot be read: {type(error).__name__}: {error}"))
         return message
 
     @contextmanager
     def _pipe_to(self, worker: int) -> Iterator[Connection]:
-        """The pipe, for sending. Raises WorkerError if the worker is dead; one that has finished need not hear us any more."""
-        try:
+        """The pipe, for sending. To a worker that is dead nothing is said: its sentinel will tell us, when we listen next."""
+        with suppress(BrokenPipeError, ConnectionResetError):
             yield self.pipes[worker]
-        except (BrokenPipeError, ConnectionResetError) as error:
-            for content in drain(self.pipes[worker]):
-                self._handle(self._decode(worker, content))
-            if not self._finished[worker]:
-                raise self._death_of(worker) from error
 
     def _death_of(self, worker: int) -> WorkerError:
         process = self.processes[worker]
         process.join(STOP_GRACE_S)
         code = process.exitcode
         how = f"exit code {code}" if code is None or code >= 0 else f"signal {signal.Signals(-code).name}"
-        return WorkerError(worker, self._published[worker] + 1, f"the process died ({how})")
+        return self._error_of(worker, f"the process died ({how})", code)
+
+    def _error_of(self, worker: int, reason: str, exit_code: int | None = None) -> WorkerError:
+        where = self._whereabouts[worker]
+        return WorkerError(worker, where.round_index, reason, phase=where.phase, exit_code=exit_code)
 
 
 def run_process(worker: int, pipe: Connection, connect: Connect, spawned_at: float) -> None:
@@ -156,7 +168,7 @@ def drain(pipe: Connection) -> list[bytes]:
     return contents
 
 
-def _join(processes: Sequence[BaseProcess]) -> None:
-    deadline = time.monotonic() + STOP_GRACE_S
+def _join(processes: Sequence[BaseProcess], timeout_s: float) -> None:
+    deadline = time.monotonic() + timeout_s
     for process in processes:
         process.join(max(0.0, deadline - time.monotonic()))

@@ -1,7 +1,10 @@
 """One worker after another in one thread: the reference that every other backend must equal bit for bit."""
 
+import signal
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -27,8 +30,9 @@ class SerialExchange(Exchange):
     def wait(self, round_index: int, timeout_s: float, spans: Spans) -> bool:
         return True  # a worker goes on only after the aggregator has had its turn
 
-    def receive_into(self, out: Vector, round_index: int, spans: Spans) -> None:
+    def receive_into(self, out: Vector, round_index: int, spans: Spans) -> int:
         np.copyto(out, self.backend.aggregate)
+        return round_index
 
     def common(self, vector: Vector) -> Vector:
         if self.backend.common is None:
@@ -60,22 +64,54 @@ class Serial(Backend):
 
     def gather(self, round_index: int, timeout_s: float, spans: Spans) -> list[Update]:
         with spans("wait"):
-            while len(self.updates) < self.num_workers:
-                self._give_turns()
+            while len(self.updates) < len(self.workers):
+                self._give_turns([worker for worker in self.workers if worker not in self.updates], timeout_s)
         with spans("gather"):
-            return [self.updates.pop(worker) for worker in range(self.num_workers)]
+            return [self.updates.pop(worker) for worker in self.workers]
 
     def broadcast(self, round_index: int, vector: Vector, spans: Spans) -> None:
         self.aggregate = vector
 
+    def hear(self) -> None:
+        self._give_turns(self.workers, self.config.round_timeout)  # the row of a round is told after its aggregate
+
     def finish(self, timeout_s: float) -> None:
-        self._give_turns()  # the last row is told after the last aggregate
+        self._give_turns(self.workers, timeout_s)
+
+    def drop(self, worker: int) -> None:
+        super().drop(worker)
+        self.updates.pop(worker, None)
+        del self._loops[worker]
 
     def stop(self) -> None:
         self._loops.clear()
 
-    def _give_turns(self) -> None:
+    def _give_turns(self, workers: Sequence[int], timeout_s: float) -> None:
         for job in self.jobs:
-            if job.worker not in self._loops:
-                self._loops[job.worker] = worker_loop(job, SerialExchange(self), time.time())
-            next(self._loops[job.worker], None)
+            if job.worker in workers:
+                if job.worker not in self._loops:
+                    self._loops[job.worker] = worker_loop(job, SerialExchange(self), time.time())
+                with _deadline(timeout_s):
+                    next(self._loops[job.worker], None)
+
+
+@contextmanager
+def _deadline(timeout_s: float) -> Iterator[None]:
+    """Raises TimeoutError in the block after so many seconds: nobody else is there to notice a worker that hangs.
+
+    Where there is no alarm (Windows, another thread than the main one) nobody does.
+    """
+    if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def ring(*_: object) -> None:
+        raise TimeoutError(f"it did not come back within round_timeout={timeout_s:g} s")
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, timeout_s)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)

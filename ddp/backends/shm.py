@@ -3,7 +3,7 @@
 A worker publishes by copying its state into a slot that only it writes, and receives by copying the aggregate out; the
 aggregator averages the slots where they lie. There is no lock that a worker could die with. Who may read or write what is
 said by bells, a few raw bytes through the worker's pipe: "published", "the aggregate is out". A slot is written again only
-when the aggregate of what was in it is out, and the aggregate when every worker has published since, so past reading it.
+when the aggregate of what was in it is out, and an aggregate when every worker has published since, so past reading it.
 
 With split=stratified all workers train in one vector of the segment, each in the rows that it holds, and hand those on through
 gates, counters in the segment (see gates.py).
@@ -13,7 +13,7 @@ import io
 import pickle
 import struct
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -28,8 +28,8 @@ from ddp.job import EMPTY, Job
 from ddp.messages import EpochDone, Message, Published, Started, WorkerRound
 from ddp.metrics import SquaredError
 from ddp.options import ShmBackend
-from ddp.parameters import Vector
-from ddp.segment import Array, Layout, Place, Segment, default_directory
+from ddp.parameters import EMPTY_VECTOR, Vector
+from ddp.segment import Array, Layout, Place, Segment, default_directory, remove_orphans
 from ddp.timing import WORKER_PHASES, Account, Spans
 
 # What the vector in a slot is; `num_rounds` (its round + 1) is written last.
@@ -54,25 +54,32 @@ NEWS = struct.Struct("=q")  # to a worker: the round whose aggregate is out
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slot:
-    """Where a worker writes, and nobody else."""
+    """Where a worker writes, and nobody else. `memory`: empty unless the run may go back to a round."""
 
     vector: Place
+    memory: Place
     record: Place
     rows: Place
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """Where things lie in the segment. `num_rounds`: how many aggregates have been in `aggregate`;
-    with split=stratified `common` is what all workers train in, and `counters` are those of the gates."""
+    """Where things lie in the segment. `aggregates`: the last two by turns, so that one stays whole while the next is written;
+    with `straggler_timeout` one for each worker, who may still be reading when the next is there. `num_rounds`: of each, its
+    round + 1. With split=stratified `common` is what all workers train in, and `counters` are those of the gates."""
 
     path: Path
     size: int
-    slots: tuple[Slot, ...]
-    aggregate: Place
+    slots: dict[int, Slot]
+    aggregates: tuple[Place, ...]
     num_rounds: Place
+    each_its_own: bool
     common: Place | None
     counters: Place | None
+
+    def aggregate_for(self, worker: int, round_index: int) -> int:
+        """Which of the aggregates a worker reads."""
+        return list(self.slots).index(worker) if self.each_its_own else round_index % 2
 
 
 class ShmExchange(Exchange):
@@ -81,8 +88,11 @@ class ShmExchange(Exchange):
     def __init__(self, pipe: Connection, segment: Segment, plan: Plan, worker: int, round_timeout_s: float) -> None:
         slot = plan.slots[worker]
         self.pipe = pipe
-        self.vector, self.record, self.rows = (segment.view(place) for place in (slot.vector, slot.record, slot.rows))
-        self.aggregate, self.num_rounds = segment.view(plan.aggregate), segment.view(plan.num_rounds)
+        self.plan = plan
+        self.worker = worker
+        self.vector, self.memory = segment.view(slot.vector), segment.view(slot.memory)
+        self.record, self.rows = segment.view(slot.record), segment.view(slot.rows)
+        self.aggregates, self.num_rounds = [segment.view(place) for place in plan.aggregates], segment.view(plan.num_rounds)
         self._common = None if plan.common is None else segment.view(plan.common)
         self.gates = None if plan.counters is None else make_gates(segment.view(plan.counters))
         self.round_timeout_s = round_timeout_s
@@ -95,6 +105,7 @@ class ShmExchange(Exchange):
             waited = f"within round_timeout={self.round_timeout_s:g} s"
             raise TimeoutError(f"what it published in round {self._published} was not averaged {waited}")
         np.copyto(self.vector, update.vector)
+        self.memory[: len(update.memory)] = update.memory
         self.record["rmse"], self.record["loss"] = update.rmse, update.loss
         self.record["num_rounds"] = update.round_index + 1
         self._published = update.round_index
@@ -115,9 +126,12 @@ class ShmExchange(Exchange):
             raise Stopped from error
         return True
 
-    def receive_into(self, out: Vector, round_index: int, spans: Spans) -> None:
-        _check_round("the aggregate", self.num_rounds, round_index)
-        np.copyto(out, self.aggregate)
+    def receive_into(self, out: Vector, round_index: int, spans: Spans) -> int:
+        newest = max(round_index, self._heard)
+        which = self.plan.aggregate_for(self.worker, newest)
+        _check_round("the aggregate", self.num_rounds[which], newest)
+        np.copyto(out, self.aggregates[which])
+        return newest
 
     def common(self, vector: Vector) -> Vector:
         assert self._common is not None
@@ -147,12 +161,13 @@ class SharedMemory(WorkerProcesses):
         self.directory = default_directory() if options.directory is None else Path(options.directory)
         self.segment: Segment | None = None
         self._plan: Plan
-        self._pickled: list[bytes] = []  # the jobs
-        self._num_attached = 0
+        self._pickled: dict[int, bytes] = {}  # the jobs
+        self._attached: set[int] = set()
+        self._last: Vector | None = None  # the last aggregate, with `straggler_timeout`
 
     def load(self) -> None:
         super().load()
-        if self.hands_rows_on:
+        if self.strata is not None:
             import ddp.gates  # noqa: F401  # compiled here, whatever trains: workers find it on disk
 
     def _open(self) -> list[Connect]:
@@ -160,40 +175,48 @@ class SharedMemory(WorkerProcesses):
         layout = Layout()
         places: dict[int, Place] = {}
         movers = [_Mover(job, layout, places) for job in self.jobs]
-        length = len(self.jobs[0].vector)
-        slots = tuple(
-            Slot(
+        goes_back = self.config.on_failure == "restart" or self.config.checkpoint_every > 0
+        slots = {
+            job.worker: Slot(
                 vector=layout.place((job.update_length,), np.float32),
+                memory=layout.place((job.memory_length if goes_back else 0,), np.float32),
                 record=layout.place((1,), RECORD),
                 rows=layout.place((ROWS,), ROW),
             )
             for job in self.jobs
-        )
-        aggregate, num_rounds = layout.place((self.aggregate_length,), np.float32), layout.place((1,), np.int64)
+        }
+        each_its_own = self.config.straggler_timeout is not None
+        count = len(self.workers) if each_its_own else 2
+        aggregates = tuple(layout.place((self.aggregate_length,), np.float32) for _ in range(count))
+        num_rounds = layout.place((count,), np.int64)
         common = counters = None
-        if self.hands_rows_on:
-            common = layout.place((length,), np.float32)
-            # Zero, as all of a new segment. (They share cache lines, which workers then write and read by turns.)
-            counters = layout.place((self.num_workers + 1,), np.int64)
+        if self.strata is not None:
+            common = layout.place((len(self.jobs[0].vector),), np.float32)
+            # (They share cache lines, which workers then write and read by turns.)
+            counters = layout.place((self.strata.num_workers + 1,), np.int64)
+        remove_orphans(self.directory)  # of runs that were killed
         self.segment = Segment.create(layout.size, self.directory)
         self._plan = Plan(
             path=self.segment.path,
             size=layout.size,
             slots=slots,
-            aggregate=aggregate,
+            aggregates=aggregates,
             num_rounds=num_rounds,
+            each_its_own=each_its_own,
             common=common,
             counters=counters,
         )
-        if common is not None:
+        if common is not None and counters is not None:
             np.copyto(self.segment.view(common), self.jobs[0].vector)
+            self._counters = self.segment.view(counters)
+            np.copyto(self._counters, self._first_turns())
         for job, mover in zip(self.jobs, movers, strict=True):
             for place, array in mover.moves:
                 np.copyto(self.segment.view(place), array)
             mover.moves.clear()
             job.shard = EMPTY
-            self._pickled.append(mover.pickled)
-        return [_connect] * self.num_workers
+            self._pickled[job.worker] = mover.pickled
+        return [_connect] * len(self.jobs)
 
     def _admit(self, worker: int) -> None:
         with self._pipe_to(worker) as pipe:
@@ -201,10 +224,17 @@ class SharedMemory(WorkerProcesses):
 
     def _handle(self, message: Message) -> None:
         if isinstance(message, Started):
-            self._num_attached += 1
-            if self._num_attached == self.num_workers:
-                self._live_segment().unlink()  # from here on not even SIGKILL leaves anything
+            self._attached.add(message.worker)
+            self._unlink_when_attached()
         super()._handle(message)  # whoever hears that all have started may rely on it
+
+    def _unlink_when_attached(self) -> None:
+        if self._attached.issuperset(self.workers):
+            self._live_segment().unlink()  # from here on not even SIGKILL leaves anything
+
+    def drop(self, worker: int) -> None:
+        super().drop(worker)
+        self._unlink_when_attached()
 
     def _decode(self, worker: int, content: bytes) -> Message:
         if content.startswith(PICKLED):
@@ -217,30 +247,45 @@ class SharedMemory(WorkerProcesses):
         rows = self._live_segment().view(self._plan.slots[worker].rows)
         return _from_row(worker, round_index, rows[round_index % ROWS])
 
-    def _read_updates(self, round_index: int, spans: Spans) -> list[Update]:
-        return [self._read(worker, round_index) for worker in range(self.num_workers)]
+    def _read_updates(self, rounds: Mapping[int, int], spans: Spans) -> list[Update]:
+        return [self._read(worker, round_index) for worker, round_index in rounds.items()]
 
     def _read(self, worker: int, round_index: int) -> Update:
-        """By reference: the worker writes there again when the aggregate is out."""
+        """By reference: the worker writes there again when the aggregate is out. (Its memory is needed for longer.)"""
         segment, slot = self._live_segment(), self._plan.slots[worker]
         record = segment.view(slot.record)
-        _check_round(f"the slot of worker {worker}", record["num_rounds"], round_index)
+        _check_round(f"the slot of worker {worker}", record["num_rounds"][0], round_index)
         rmse, loss = float(record["rmse"][0]), float(record["loss"][0])
-        return Update(worker=worker, round_index=round_index, vector=segment.view(slot.vector), rmse=rmse, loss=loss)
+        handed_over = self.remembers and self.jobs[0].hands_over(round_index)
+        memory = segment.view(slot.memory).copy() if handed_over else EMPTY_VECTOR
+        vector = segment.view(slot.vector)
+        return Update(worker=worker, round_index=round_index, vector=vector, rmse=rmse, loss=loss, memory=memory)
 
-    def room(self) -> Vector:
+    def room(self, round_index: int) -> Vector:
         """The aggregate's place in the segment: the aggregator averages into it."""
-        return self._live_segment().view(self._plan.aggregate)
+        if self._plan.each_its_own:
+            return super().room(round_index)
+        return self._live_segment().view(self._plan.aggregates[round_index % 2])
 
     def broadcast(self, round_index: int, vector: Vector, spans: Spans) -> None:
+        self._last = vector
+        if not self._plan.each_its_own:
+            self._write_aggregate(round_index % 2, round_index)
+        for worker in self._counted(round_index):
+            self._send_news(worker, round_index)
+
+    def _send_news(self, worker: int, round_index: int) -> None:
+        if self._plan.each_its_own:
+            self._write_aggregate(self._plan.aggregate_for(worker, round_index), round_index)
+        with self._pipe_to(worker) as pipe:
+            pipe.send_bytes(NEWS.pack(round_index))
+
+    def _write_aggregate(self, which: int, round_index: int) -> None:
         segment = self._live_segment()
-        aggregate = segment.view(self._plan.aggregate)
-        if not np.shares_memory(aggregate, vector):
-            np.copyto(aggregate, vector)
-        segment.view(self._plan.num_rounds)[0] = round_index + 1
-        for worker in range(self.num_workers):
-            with self._pipe_to(worker) as pipe:
-                pipe.send_bytes(NEWS.pack(round_index))
+        aggregate = segment.view(self._plan.aggregates[which])
+        if not np.shares_memory(aggregate, self._last):
+            np.copyto(aggregate, self._last)
+        segment.view(self._plan.num_rounds)[which] = round_index + 1
 
     def stop(self) -> None:
         try:
@@ -248,7 +293,7 @@ class SharedMemory(WorkerProcesses):
         finally:
             if self.segment is not None:
                 self.segment.unlink()
-                self.segment = None
+                self.segment = self._counters = self._last = None
 
     def _live_segment(self) -> Segment:
         assert self.segment is not None, "between start and stop only"
@@ -301,9 +346,9 @@ class _Finder(pickle.Unpickler):
         return self.segment.view(place)
 
 
-def _check_round(what: str, num_rounds: Array, round_index: int) -> None:
-    if num_rounds[0] != round_index + 1:
-        raise BackendError(f"round {round_index}: {what} holds round {num_rounds[0] - 1}")
+def _check_round(what: str, num_rounds: int, round_index: int) -> None:
+    if num_rounds != round_index + 1:
+        raise BackendError(f"round {round_index}: {what} holds round {num_rounds - 1}")
 
 
 def _to_row(row: WorkerRound) -> tuple[Any, ...]:

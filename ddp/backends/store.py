@@ -1,10 +1,11 @@
 """The document's shared dict: its keys, and the access to it that threads and processes have in common.
 
 Under keys `w{w}_r{r}_best`, `_rmse`, `_test_loss` and `_ready` a worker leaves its update, under `agg_r{r}_state` the
-aggregator leaves the aggregate. (`_test_loss` holds the loss on whatever part `select_on` names.)
+aggregator leaves the aggregate. (`_test_loss` holds the loss on whatever part `select_on` names; `_memory`, which the document
+does not know, is there only in rounds that may be gone back to.)
 """
 
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,10 +14,11 @@ from ddp.timing import Spans
 Store = MutableMapping[str, Any]
 
 FIELDS = ("best", "rmse", "test_loss", "ready")
+MEMORY = "memory"
 
 
 def worker_key(worker: int, round_index: int, field: str) -> str:
-    """The document's key of one of FIELDS."""
+    """The document's key of one of FIELDS, or that of MEMORY."""
     return f"w{worker}_r{round_index}_{field}"
 
 
@@ -30,13 +32,35 @@ def turn_key(worker: int, turn: int) -> str:
     return f"w{worker}_t{turn}_items"
 
 
-def read_keys(num_workers: int, round_index: int) -> list[str]:
-    """What nobody will read again once the aggregate of `round_index` is out.
+class Readers:
+    """Who may still read which aggregate: whoever was told of it, until it has published again."""
 
-    Every worker has published this round, so each is past the aggregate of the round before.
-    """
-    keys = [worker_key(worker, round_index, field) for worker in range(num_workers) for field in FIELDS]
-    return [*keys, aggregate_key(round_index - 1)]
+    def __init__(self) -> None:
+        self._readers: dict[int, set[int]] = {}
+
+    def done(self, counted: Mapping[int, int], round_index: int) -> list[str]:
+        """What nobody will read again once the workers that count in the aggregate of the round were told that it is out.
+
+        `counted`: these, and of which round their updates were.
+        """
+        keys = [worker_key(worker, updated, field) for worker, updated in counted.items() for field in (*FIELDS, MEMORY)]
+        for readers in self._readers.values():
+            readers -= counted.keys()
+        old = [index for index, readers in self._readers.items() if not readers]
+        for index in old:
+            del self._readers[index]
+        self._readers[round_index] = set(counted)
+        return [*keys, *map(aggregate_key, old)]
+
+    def forget(self, worker: int) -> None:
+        """A worker was dropped: it reads nothing any more."""
+        for readers in self._readers.values():
+            readers.discard(worker)
+
+
+def left_by(keys: Iterable[str], worker: int) -> list[str]:
+    """What a worker has left in the store."""
+    return [key for key in keys if key.startswith(f"w{worker}_")]
 
 
 @contextmanager

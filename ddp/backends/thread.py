@@ -5,25 +5,28 @@ is copied before into a slot of its worker, which comes back when the aggregate 
 """
 
 import queue
+import sys
 import threading
 import time
+import traceback
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
 from ddp.backends.base import ConcurrentBackend
-from ddp.backends.store import Store, aggregate_key, held, read_keys, worker_key
-from ddp.errors import Stopped
+from ddp.backends.store import MEMORY, Readers, Store, aggregate_key, held, left_by, worker_key
+from ddp.errors import Stopped, WorkerError
 from ddp.exchange import Exchange, Update, make_gates
+from ddp.interrupts import WORKER_THREAD
 from ddp.job import Job
 from ddp.messages import Message, Published
 from ddp.options import ThreadBackend
-from ddp.parameters import Vector
+from ddp.parameters import EMPTY_VECTOR, Vector
 from ddp.timing import Spans
 from ddp.worker import run_worker
 
-STOP_GRACE_S = 10.0  # how long a thread may take to notice that the run is over: it looks after every epoch
+STOP_GRACE_S = 1.0  # how long a thread may take to notice that the run is over (it looks after every epoch), before it is left behind
 STOP = -1  # in a worker's queue: nothing will come
 
 
@@ -39,6 +42,8 @@ class ThreadExchange(Exchange):
         self.stopping = threads.stopping
         self.gates = threads.gates
         self.news: queue.SimpleQueue[int] = queue.SimpleQueue()  # rounds whose aggregate is out
+        self.dropped = threading.Event()
+        self._heard = -1  # the last of them
         self.slots: deque[Vector] = deque()  # this worker's, which nobody reads any more
 
     def publish(self, update: Update, spans: Spans) -> None:
@@ -51,7 +56,11 @@ class ThreadExchange(Exchange):
             worker_key(worker, round_index, "test_loss"): update.loss,
             worker_key(worker, round_index, "ready"): True,
         }
+        if len(update.memory):
+            entries[worker_key(worker, round_index, MEMORY)] = update.memory.copy()
         with held(self.lock, spans):
+            if self.dropped.is_set():
+                raise Stopped
             self.shared.update(entries)
         self.tell(Published(worker=worker, round_index=round_index))
 
@@ -70,21 +79,25 @@ class ThreadExchange(Exchange):
 
     def _wait_for_news(self, round_index: int, deadline: float) -> bool:
         while (remaining_s := deadline - time.monotonic()) > 0:
-            if _get(self.news, remaining_s) == round_index:  # an older one belongs to a round that this worker gave up
+            news = _get(self.news, remaining_s)
+            if news is not None and news >= round_index:  # an older one belongs to a round that this worker gave up
+                self._heard = news
                 return True
         return False
 
-    def receive_into(self, out: Vector, round_index: int, spans: Spans) -> None:
+    def receive_into(self, out: Vector, round_index: int, spans: Spans) -> int:
+        newest = max(round_index, self._heard)
         with held(self.lock, spans):
-            aggregate = self.shared[aggregate_key(round_index)]
+            aggregate = self.shared[aggregate_key(newest)]
         np.copyto(out, aggregate)
+        return newest
 
     def common(self, vector: Vector) -> Vector:
         assert self.threads.common is not None
         return self.threads.common
 
     def tell(self, message: Message) -> None:
-        if self.stopping.is_set():
+        if self.stopping.is_set() or self.dropped.is_set():
             raise Stopped
         self.mailbox.put(message)
 
@@ -98,38 +111,58 @@ class Threads(ConcurrentBackend):
         self.lock = threading.Lock()
         self.mailbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self.stopping = threading.Event()
-        counters = np.zeros(self.num_workers + 1, np.int64)  # of the groups of items
-        self.gates = make_gates(counters) if self.hands_rows_on else None
-        self.common = jobs[0].vector.copy() if self.hands_rows_on else None
-        self.exchanges = [ThreadExchange(self) for _ in jobs]
+        self._counters = None if self.strata is None else self._first_turns()
+        self.gates = None if self._counters is None else make_gates(self._counters)
+        self.common = None if self.strata is None else jobs[0].vector.copy()
+        self.exchanges = {job.worker: ThreadExchange(self) for job in jobs}
         self.threads: list[threading.Thread] = []
+        self._readers = Readers()
 
     def start(self) -> None:
-        for job, exchange in zip(self.jobs, self.exchanges, strict=True):
+        for job, exchange in zip(self.jobs, self.exchanges.values(), strict=True):
             # A daemon, so that a worker stuck in an endless batch cannot keep a finished program alive.
-            thread = threading.Thread(target=_run, args=(job, exchange, time.time()), name=f"worker-{job.worker}", daemon=True)
+            thread = threading.Thread(target=_run, args=(job, exchange, time.time()), name=f"{WORKER_THREAD}{job.worker}", daemon=True)
             thread.start()
             self.threads.append(thread)
+
+    def room(self, round_index: int) -> Vector:
+        if self.config.straggler_timeout is None:
+            return super().room(round_index)
+        return np.empty(self.aggregate_length, np.float32)  # a late worker may still read any of those before
 
     def broadcast(self, round_index: int, vector: Vector, spans: Spans) -> None:
         with held(self.lock, spans):
             self.shared[aggregate_key(round_index)] = vector
+        counted = self._counted(round_index)
         if self.poll_interval_s is None or not self.reads_aggregate:
-            for exchange in self.exchanges:
-                exchange.news.put(round_index)
-        read = read_keys(self.num_workers, round_index)
+            for worker in counted:
+                self._send_news(worker, round_index)
+        read = self._readers.done(counted, round_index)
         with held(self.lock, spans):
             dropped = {key: self.shared.pop(key, None) for key in read}
-        for worker, exchange in enumerate(self.exchanges):
-            slot = dropped[worker_key(worker, round_index, "best")]
+        for worker, updated in counted.items():
+            slot = dropped[worker_key(worker, updated, "best")]
             if slot is not None:
-                exchange.slots.append(slot)
+                self.exchanges[worker].slots.append(slot)
+
+    def _send_news(self, worker: int, round_index: int) -> None:
+        self.exchanges[worker].news.put(round_index)
+
+    def drop(self, worker: int) -> None:
+        super().drop(worker)
+        exchange = self.exchanges[worker]
+        exchange.dropped.set()
+        exchange.news.put(STOP)
+        self._readers.forget(worker)
+        with self.lock:
+            for key in left_by(self.shared, worker):
+                del self.shared[key]
 
     def stop(self) -> None:
         self.stopping.set()
         if self.gates is not None:
             self.gates.close()
-        for exchange in self.exchanges:
+        for exchange in self.exchanges.values():
             exchange.news.put(STOP)
         deadline = time.monotonic() + STOP_GRACE_S
         for thread in self.threads:
@@ -149,7 +182,7 @@ class Threads(ConcurrentBackend):
         with held(self.lock, spans):
             return bool(self.shared.get(worker_key(worker, round_index, "ready"), False))
 
-    def _read_updates(self, round_index: int, spans: Spans) -> list[Update]:
+    def _read_updates(self, rounds: Mapping[int, int], spans: Spans) -> list[Update]:
         """By reference: a published vector is the store's own copy, and nobody writes into it."""
         with held(self.lock, spans):
             entries = dict(self.shared)
@@ -160,9 +193,18 @@ class Threads(ConcurrentBackend):
                 vector=entries[worker_key(worker, round_index, "best")],
                 rmse=entries[worker_key(worker, round_index, "rmse")],
                 loss=entries[worker_key(worker, round_index, "test_loss")],
+                memory=entries.get(worker_key(worker, round_index, MEMORY), EMPTY_VECTOR),
             )
-            for worker in range(self.num_workers)
+            for worker, round_index in rounds.items()
         ]
+
+    def _late_error(self, absent: Sequence[int], round_index: int | None, timeout_s: float) -> WorkerError:
+        """With the stack that the thread has at this moment."""
+        error = super()._late_error(absent, round_index, timeout_s)
+        thread = self.threads[[job.worker for job in self.jobs].index(error.worker)]
+        frame = sys._current_frames().get(thread.ident or 0)
+        stack = "".join(traceback.format_stack(frame)) if frame else ""
+        return WorkerError(error.worker, round_index, error.reason, stack, error.phase)
 
 
 def _get(numbers: "queue.SimpleQueue[int]", timeout_s: float) -> int | None:

@@ -14,7 +14,7 @@ class TurnPipes:
     """A worker's ends: the one that it reads, and one to each worker. None if nothing is handed on."""
 
     ours: Connection | None = None
-    to: tuple[Connection, ...] = ()
+    to: dict[int, Connection] = field(default_factory=dict)
     _begun: set[int] = field(default_factory=set)  # turns whose number came while we waited for that of an earlier one
 
     def tell(self, worker: int, turn: int) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from ddp.metrics import SquaredError
 from ddp.options import AutogradTrainer, FusedTrainer, Trainer
-from ddp.parameters import Rows
+from ddp.parameters import Rows, Vector
 from ddp.ratings import Block, Part
 
 if TYPE_CHECKING:
@@ -16,14 +16,24 @@ if TYPE_CHECKING:
     from ddp.trainers.in_turns import InTurns
 
 
-class Epochs(Protocol):
+class Trains(Protocol):
+    """What trainers of both kinds do so that a run can go on from where it was."""
+
+    def memory(self) -> Vector:
+        """What the trainer remembers from epoch to epoch, besides their number; float32 (`memory_length`,)."""
+
+    def recall(self, memory: Vector, num_epochs: int) -> None:
+        """Goes on as one that has trained so many epochs, and had this memory then; an empty one is that of a new trainer."""
+
+
+class Epochs(Trains, Protocol):
     """What a trainer does."""
 
     def epoch(self, order: np.random.Generator) -> float:
         """Visits every rating once, in an order drawn from `order`; the mean squared error seen on the way."""
 
 
-class Turns(Protocol):
+class Turns(Trains, Protocol):
     """What a trainer of blocks does."""
 
     def turn(self, block: int, order: np.random.Generator) -> float:
@@ -50,6 +60,19 @@ def make_block_trainer(options: Trainer, parameters: Rows, train: Part, blocks: 
     from ddp.trainers.autograd import AutogradInBlocks
 
     return AutogradInBlocks(for_blocks(options, len(blocks)), parameters, train, blocks)
+
+
+def memory_length(options: Trainer, sizes: Sequence[int]) -> int:
+    """Floats of a trainer's memory. `sizes`: of the parameters of each block, of the only one if there are none.
+
+    Adam keeps two moments of each parameter, and how many steps it has made.
+    """
+    return 0 if isinstance(options, FusedTrainer) or options.optimizer == "sgd" else sum(2 * size + 1 for size in sizes)
+
+
+def learning_rate(options: Trainer, epoch: int) -> float:
+    """That of an epoch, counted from the beginning of the run."""
+    return options.lr * options.lr_decay**epoch if isinstance(options, FusedTrainer) else options.lr
 
 
 def for_blocks(options: AutogradTrainer, num_blocks: int) -> AutogradTrainer:

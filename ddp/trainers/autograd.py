@@ -1,15 +1,16 @@
 """One local epoch through torch autograd and torch.optim: the ordinary way, and the one that shows the GIL."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.nn import functional
 
 from ddp.metrics import SquaredError, squared_error
 from ddp.model import CollabFiltering
 from ddp.options import AutogradTrainer
-from ddp.parameters import Rows
+from ddp.parameters import EMPTY_VECTOR, Rows, Vector
 from ddp.ratings import Block, Part
 
 
@@ -42,6 +43,37 @@ class Autograd:
             total += loss.detach() * len(ratings[batch])
         return float(total) / len(ratings)
 
+    def memory(self) -> Vector:
+        """Adam's number of steps, and its two moments of each parameter; of SGD nothing."""
+        if not isinstance(self.optimizer, torch.optim.Adam):
+            return EMPTY_VECTOR
+        size = sum(parameter.numel() for parameter in self.model.parameters())
+        memory: Vector = np.zeros(1 + 2 * size, np.float32)
+        for state, views in self._adam_states(memory):
+            if state:  # there is none before the first step
+                memory[0] = state["step"]
+                for name, view in views.items():
+                    view[...] = state[name].numpy()
+        return memory
+
+    def recall(self, memory: Vector, num_epochs: int) -> None:
+        """Goes on with the moments that are in `memory`."""
+        if len(memory) == 0 or memory[0] == 0:
+            return
+        for state, views in self._adam_states(memory):
+            state["step"] = torch.tensor(memory[0])
+            state |= {name: torch.from_numpy(view.copy()) for name, view in views.items()}
+
+    def _adam_states(self, memory: Vector) -> Iterator[tuple[dict[str, Tensor], dict[str, Vector]]]:
+        """Of each parameter: what torch keeps, and where its two moments lie in `memory`."""
+        start = 1
+        for parameter in self.model.parameters():
+            views = {}
+            for name in ("exp_avg", "exp_avg_sq"):
+                views[name] = memory[start : start + parameter.numel()].reshape(parameter.shape)
+                start += parameter.numel()
+            yield self.optimizer.state[parameter], views
+
 
 class AutogradInBlocks:
     """A model and an optimizer for each block, so that its rows are all that a step changes."""
@@ -58,6 +90,20 @@ class AutogradInBlocks:
             else None
             for block, size in zip(blocks, self.sizes, strict=True)
         ]
+
+    def memory(self) -> Vector:
+        """Those of the blocks one after another; a block without ratings has none."""
+        memories = [trainer.memory() for trainer in self.blocks if trainer is not None]
+        return np.concatenate([EMPTY_VECTOR, *memories])
+
+    def recall(self, memory: Vector, num_epochs: int) -> None:
+        """Gives each block its memory."""
+        start = 0
+        for trainer in self.blocks:
+            if trainer is not None:
+                length = len(trainer.memory())
+                trainer.recall(memory[start : start + length], num_epochs)
+                start += length
 
     def turn(self, block: int, order: np.random.Generator) -> float:
         """Visits every rating of a block once, in an order drawn from `order`; the sum of the squared errors seen on the way."""

@@ -6,7 +6,7 @@ import numpy as np
 
 from ddp.metrics import SquaredError
 from ddp.options import FusedTrainer
-from ddp.parameters import Parameters, Rows, Vector
+from ddp.parameters import EMPTY_VECTOR, Parameters, Rows, Vector
 from ddp.ratings import Block, IndexArray, Part
 from ddp.trainers.kernels import SeedArray, sgd, shuffle, squared_error
 from ddp.trainers.visits import chunks_of, joined
@@ -49,6 +49,15 @@ class Fused:
         total: float = sgd(*self.model, self.train.users, self.train.items, self.train.ratings, *chunks, *self.rates(block))
         self.lrs[block] *= self.options.lr_decay
         return total
+
+    def memory(self) -> Vector:
+        """Nothing: plain SGD has none."""
+        return EMPTY_VECTOR
+
+    def recall(self, memory: Vector, num_epochs: int) -> None:
+        """Goes on with the learning rate that comes after so many epochs."""
+        for _ in range(num_epochs):  # step by step, as it is while training: a power would differ in the last bit
+            self.lrs *= self.options.lr_decay
 
     def draw(self, block: int, order: np.random.Generator) -> tuple[IndexArray, IndexArray]:
         """The chunks of a block in random order: where each starts and stops. They lie there until the next draw."""

@@ -1,0 +1,70 @@
+"""The process behind a `Manager().dict()`, so that it can neither be waited for without end nor be left behind."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from multiprocessing.context import BaseContext
+from multiprocessing.managers import SyncManager
+from multiprocessing.process import BaseProcess
+from typing import Any
+
+from ddp.backends.store import Store
+from ddp.errors import BackendError
+from ddp.parent import end_with_parent
+
+STOP_GRACE_S = 1.0
+
+
+class ManagerProcess:
+    """It listens on a socket in a folder that only its user can enter, and asks for a random key."""
+
+    def __init__(self, context: BaseContext) -> None:
+        self._manager = SyncManager(ctx=context)
+        self._ending = ExitStack()
+        self._gave_up = False
+
+    def start(self) -> Store:
+        """Starts the process; its dict."""
+        self._manager.start(end_with_parent)
+        self._ending.callback(self._manager.shutdown)
+        store: Store = self._manager.dict()
+        return store
+
+    @contextmanager
+    def answers(self, round_index: int, timeout_s: float | None = None) -> Iterator[None]:
+        """Says so when the manager is dead. (Pipes to workers that break are dealt with where they are used.)
+
+        One that does not answer within `timeout_s` is killed: a call to it has no deadline of its own, and ends so.
+        """
+        timer = self._kill_after(timeout_s) if timeout_s is not None else None
+        try:
+            yield
+        except (EOFError, ConnectionError) as error:
+            how = f"did not answer within round_timeout={timeout_s:g} s" if self._gave_up else f"died ({type(error).__name__})"
+            raise BackendError(f"round {round_index}: the manager's process {how}") from error
+        finally:
+            if timer is not None:
+                timer.cancel()
+                timer.join()
+
+    def stop(self) -> None:
+        """Asks it to end; makes it."""
+        timer = self._kill_after(STOP_GRACE_S)
+        try:
+            self._ending.close()
+        finally:
+            timer.cancel()
+            timer.join()
+
+    def _kill_after(self, seconds: float) -> threading.Timer:
+        process: BaseProcess | None = getattr(self._manager, "_process", None)  # there is no public way to it
+
+        def kill(*_: Any) -> None:
+            if process is not None and process.is_alive():
+                self._gave_up = True
+                process.kill()
+
+        timer = threading.Timer(seconds, kill)
+        timer.daemon = True
+        timer.start()
+        return timer

@@ -1,0 +1,180 @@
+"""Checkpoints: what a run needs to go on to the same bits, and what it has told so far. Data only: no pickle is involved.
+
+A checkpoint is one safetensors file of the aggregate and what workers and the outer optimizer remember, with the rest as JSON
+in its metadata, and a checksum over all of it. It is complete or not there (ddp/atomic.py), and the one before it is kept.
+"""
+
+import dataclasses
+import hashlib
+import json
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from ddp.atomic import atomic_file
+from ddp.config import Config
+from ddp.errors import CheckpointError
+from ddp.history_rows import HistoryRows, restore_history
+from ddp.parameters import Vector
+from ddp.ratings import Ratings
+from ddp.run_directory import CHECKPOINTS, differences, find_checkpoints
+from ddp.run_state import RunState
+from ddp.tracking import History
+
+FORMAT = 1  # of the file; to be raised when what it holds, or what a round makes of it, changes
+KEPT = 2  # the last one, and the one before
+
+# What may be different when a run goes on: how it is run and shown. Everything else decides its numbers.
+FREE = {
+    *("backend", "rounds", "reference", "display", "tensorboard", "agg_timeout", "round_timeout", "straggler_timeout"),
+    *("on_failure", "min_workers", "max_restarts", "max_norm", "checkpoint_every"),
+}
+# What reading a truncated or altered file raises, in safetensors, json and here.
+DAMAGE = (OSError, EOFError, KeyError, TypeError, ValueError, AttributeError, RecursionError, SafetensorError)
+
+Tensors = dict[str, np.ndarray[Any, np.dtype[Any]]]
+
+
+class Checkpoints:
+    """Those of one run, in `checkpoints/` of its directory. `history` is saved with the state, and brought back with it."""
+
+    def __init__(self, run_dir: Path, config: Config, history: History) -> None:
+        self.run_dir = run_dir
+        self.directory = run_dir / CHECKPOINTS
+        self.config = config
+        self.history = history
+        self._rows = HistoryRows(history)
+        self._ratings_checksum: int | None = None
+        self._saved_round = 0
+
+    def save_if_due(self, state: RunState, ratings: Ratings) -> None:
+        """Saves the state if `checkpoint_every` rounds have gone by."""
+        every = self.config.checkpoint_every
+        if every > 0 and state.next_round % every == 0:
+            self._save(state, ratings)
+
+    def save_last(self, state: RunState, ratings: Ratings) -> None:
+        """Saves the state at the end of a run, however it ends, unless it is there or checkpoints are not wanted."""
+        if self.config.checkpoint_every > 0 and state.vector is not None and state.next_round != self._saved_round:
+            self._save(state, ratings)
+
+    def _save(self, state: RunState, ratings: Ratings) -> None:
+        assert state.vector is not None
+        tensors: Tensors = {"aggregate": state.vector}
+        tensors |= {f"memory/{worker}": memory for worker, memory in state.memories.items()}
+        tensors |= {f"outer/{index}": memory for index, memory in enumerate(state.outer)}
+        about = {
+            "format": FORMAT,
+            "next_round": state.next_round,
+            "seed": self.config.seed,  # random streams have no other state, see ddp/seeding.py
+            "dropped": state.dropped,
+            "restarts": state.restarts,
+            "elapsed_s": state.elapsed_s,
+            "config": deciding(self.config),
+            "ratings": self._checksum(ratings),
+        }
+        metadata = {"about": json.dumps(about), "history": self._rows.text(state.next_round)}
+        metadata["sha256"] = _digest(tensors, metadata)
+        with atomic_file(self.directory / f"round-{state.next_round:06}.safetensors") as file:
+            file.write(save(tensors, metadata))
+        self._saved_round = state.next_round
+        for old in find_checkpoints(self.run_dir)[:-KEPT]:
+            old.unlink(missing_ok=True)
+
+    def load(self, ratings: Ratings) -> RunState:
+        """The state in the last checkpoint that is whole; brings back the history that goes with it.
+
+        Raises CheckpointError where there is none, and for one of another version, config or ratings.
+        """
+        damaged: list[str] = []
+        for path in reversed(find_checkpoints(self.run_dir)):
+            try:
+                tensors, about, rows = read_checkpoint(path)
+            except CheckpointError as error:
+                damaged.append(str(error))
+                continue
+            self._check(path, about, ratings)
+            try:
+                state = _state(tensors, about)
+                restore_history(self.history, rows)
+            except DAMAGE as error:
+                damaged.append(f"{path}: holds something else ({error})")
+                continue
+            self._saved_round = state.next_round
+            return state
+        if damaged:
+            raise CheckpointError("; ".join(damaged) + "; there is no whole one to go on from: start the run anew")
+        raise CheckpointError(
+            f"{self.directory}: there is no checkpoint to go on from (the run ended before its first, or had checkpoint_every=0)"
+        )
+
+    def _check(self, path: Path, about: dict[str, Any], ratings: Ratings) -> None:
+        if about.get("format") != FORMAT:
+            found = about.get("format")
+            raise CheckpointError(f"{path}: is of format {found}, and this version reads format {FORMAT}: use the one that wrote it")
+        was, now = about.get("config"), deciding(self.config)
+        if was != now:
+            keys = differences(was, now)
+            raise CheckpointError(f"{path}: is of a run with other settings: {', '.join(keys)}; a run can go on only with its own")
+        if about.get("ratings") != self._checksum(ratings):
+            raise CheckpointError(f"{path}: the ratings are not those that the run began with")
+        if not isinstance(about.get("next_round"), int) or about["next_round"] > self.config.rounds:
+            raise CheckpointError(f"{path}: has {about.get('next_round')} rounds, more than rounds={self.config.rounds}")
+
+    def _checksum(self, ratings: Ratings) -> int:
+        if self._ratings_checksum is None:
+            self._ratings_checksum = 0
+            for column in (ratings.users, ratings.items, ratings.ratings):
+                self._ratings_checksum = zlib.crc32(np.ascontiguousarray(column).data, self._ratings_checksum)
+        return self._ratings_checksum
+
+
+def read_checkpoint(path: Path) -> tuple[Tensors, dict[str, Any], str]:
+    """What a file holds: tensors, what it says about itself, and the rows of the history. Raises CheckpointError if it cannot be read, or is not what was written."""
+    try:
+        with safe_open(path, framework="numpy") as file:
+            tensors: Tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a dict
+            metadata = file.metadata()
+        if metadata["sha256"] != _digest(tensors, metadata):
+            raise ValueError("its checksum is another")
+        about = json.loads(metadata["about"])
+        if not isinstance(about, dict):
+            raise TypeError("it says nothing about itself")
+    except DAMAGE as error:
+        raise CheckpointError(f"{path}: is damaged ({type(error).__name__}: {error})") from None
+    return tensors, about, metadata["history"]
+
+
+def deciding(config: Config) -> dict[str, Any]:
+    """The values of a config that decide the numbers of a run, as JSON has them."""
+    values = {key: value for key, value in dataclasses.asdict(config).items() if key not in FREE}
+    decided: dict[str, Any] = json.loads(json.dumps(values))
+    return decided
+
+
+def _digest(tensors: Tensors, metadata: dict[str, str]) -> str:
+    digest = hashlib.sha256(json.dumps([metadata["about"], metadata["history"]]).encode())
+    for name in sorted(tensors):
+        digest.update(f"{name} {tensors[name].dtype} {tensors[name].shape}".encode())
+        digest.update(np.ascontiguousarray(tensors[name]).data)
+    return digest.hexdigest()
+
+
+def _state(tensors: Tensors, about: dict[str, Any]) -> RunState:
+    def vectors(kind: str) -> dict[int, Vector]:
+        return {int(name.partition("/")[2]): tensors[name] for name in tensors if name.startswith(f"{kind}/")}
+
+    outer = vectors("outer")
+    return RunState(
+        next_round=about["next_round"],
+        vector=tensors["aggregate"],
+        memories=vectors("memory"),
+        outer=tuple(outer[index] for index in sorted(outer)),
+        dropped=tuple(about["dropped"]),
+        restarts=about["restarts"],
+        elapsed_s=about["elapsed_s"],
+    )

@@ -1,0 +1,43 @@
+"""Ctrl-C and SIGTERM: the first ends a run in good order, the second at once."""
+
+import multiprocessing
+import os
+import signal
+import sys
+from types import FrameType
+
+from ddp.parent import remove_temp_dir
+
+WORKER_THREAD = "worker-"  # how the names of threads begin that may be left behind
+SHOW_CURSOR = "\x1b[?25h"  # which a progress bar has hidden
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, which schedulers and containers send: ends a run like Ctrl-C does."""
+
+
+_interrupted = False
+
+
+def end_in_good_order() -> None:
+    """From now on the first of the signals raises KeyboardInterrupt or Terminated in the main thread."""
+    signal.signal(signal.SIGINT, _interrupt)
+    signal.signal(signal.SIGTERM, _interrupt)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    global _interrupted  # noqa: PLW0603  # a signal is everybody's
+    if _interrupted:
+        _leave_at_once(number)
+    _interrupted = True
+    raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
+
+
+def _leave_at_once(number: int) -> None:
+    """Somebody does not want to wait for the order."""
+    for child in multiprocessing.active_children():
+        child.kill()
+    remove_temp_dir()
+    if sys.stdout.isatty():
+        os.write(sys.stdout.fileno(), SHOW_CURSOR.encode())
+    os._exit(128 + number)
