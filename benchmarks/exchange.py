@@ -27,7 +27,7 @@ import numpy as np
 import torch
 
 from benchmarks.measure import Figures, Row, Table, Unavailable, add_ratio, command_line, compose_config, in_turn, report
-from ddp.aggregator import aggregator_loop
+from ddp.aggregator import Aggregator
 from ddp.backends import make_backend
 from ddp.combine import make_combine
 from ddp.config import Config
@@ -137,8 +137,8 @@ def exchange(backend_name: str, size: int, workers: int, rounds: int) -> Figures
     try:
         backend.load()
         backend.start()
-        loop = aggregator_loop(config, backend, combine, lambda _: (SquaredError(), SquaredError()))
-        aggregate_rounds = [row for row, _ in loop]
+        aggregator = Aggregator(backend, combine, jobs[0].vector, lambda _: (SquaredError(), SquaredError()))
+        aggregate_rounds = [done.row for done in aggregator.rounds()]
     finally:
         backend.stop()
     worker_rounds = [message for message in messages if isinstance(message, WorkerRound)]

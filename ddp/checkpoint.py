@@ -115,11 +115,15 @@ class Checkpoints:
     def _check(self, path: Path, about: dict[str, Any], ratings: Ratings) -> None:
         if about.get("format") != FORMAT:
             found = about.get("format")
-            raise CheckpointError(f"{path}: is of format {found}, and this version reads format {FORMAT}: use the one that wrote it")
+            raise CheckpointError(
+                f"{path}: is of format {found}, and this version reads format {FORMAT}: use the one that wrote it"
+            )
         was, now = about.get("config"), deciding(self.config)
         if was != now:
             keys = differences(was, now)
-            raise CheckpointError(f"{path}: is of a run with other settings: {', '.join(keys)}; a run can go on only with its own")
+            raise CheckpointError(
+                f"{path}: is of a run with other settings: {', '.join(keys)}; a run can go on only with its own"
+            )
         if about.get("ratings") != self._checksum(ratings):
             raise CheckpointError(f"{path}: the ratings are not those that the run began with")
         if not isinstance(about.get("next_round"), int) or about["next_round"] > self.config.rounds:
@@ -134,7 +138,10 @@ class Checkpoints:
 
 
 def read_checkpoint(path: Path) -> tuple[Tensors, dict[str, Any], str]:
-    """What a file holds: tensors, what it says about itself, and the rows of the history. Raises CheckpointError if it cannot be read, or is not what was written."""
+    """What a file holds: tensors, what it says about itself, and the rows of the history.
+
+    Raises CheckpointError if it cannot be read, or is not what was written.
+    """
     try:
         with safe_open(path, framework="numpy") as file:
             tensors: Tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a dict

@@ -15,6 +15,7 @@ from ddp.outer import OuterOptimizer
 from ddp.parameters import Parameters, Vector
 from ddp.strata import learned, unpack
 
+
 class Combine(ABC):
     """What becomes of a round's updates. `memory`: what it remembers from round to round, new arrays after each."""
 

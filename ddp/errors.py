@@ -46,11 +46,15 @@ class Diverged(ArithmeticError):
     """A worker's loss is not finite, or its state is larger than `max_norm`. The message says where, and what to try."""
 
 
+class LateRows(TimeoutError):
+    """The rows that another worker holds have not come in time."""
+
+
 class WorkerError(RuntimeError):
     """A worker failed or was not heard of in time.
 
     `phase`: of its round (ddp/timing.py), or "start"; `exit_code`: of its process, a signal's number below zero, None if that
-    is not how it ended; `diverged`: it would do the same again.
+    is not how it ended; `diverged`: it would do the same again; `waited`: it has waited in vain for another worker's rows.
     """
 
     def __init__(
@@ -62,6 +66,7 @@ class WorkerError(RuntimeError):
         phase: str | None = None,
         exit_code: int | None = None,
         diverged: bool = False,
+        waited: bool = False,
     ) -> None:
         where = "before its first round" if round_index is None else f"in round {round_index}"
         where += f" ({phase})" if phase and round_index is not None else ""
@@ -73,7 +78,8 @@ class WorkerError(RuntimeError):
         self.phase = phase
         self.exit_code = exit_code
         self.diverged = diverged
+        self.waited = waited
 
     def __reduce__(self) -> tuple[Any, ...]:
-        told = (self.worker, self.round_index, self.reason, self.remote_traceback, self.phase, self.exit_code, self.diverged)
-        return WorkerError, told
+        where = (self.worker, self.round_index, self.reason, self.remote_traceback, self.phase)
+        return WorkerError, (*where, self.exit_code, self.diverged, self.waited)

@@ -50,7 +50,8 @@ def set_turn(counters: IndexArray, thing: int, turn: int) -> None:
 
 
 class Gates:
-    """`counters`: int64 (things + 1,), the first turn of each thing, and at last a zero, in memory that all workers share; the last one says that all is over."""
+    """`counters`: int64 (things + 1,), in memory that all workers share: the first turn of each thing, and at last a zero, which
+    becomes 1 when all is over."""
 
     def __init__(self, counters: IndexArray) -> None:
         self.counters = counters

@@ -27,8 +27,8 @@ class HistoryRows:
         self._workers = _written(self._workers, history.worker_rounds)
         self._aggregates = _written(self._aggregates, history.aggregate_rounds)
         rest = {"startup_s": list(history.startup_s.items()), "failures": [asdict(failure) for failure in history.failures]}
-        lines = [line for row, line in [*self._workers, *self._aggregates] if row.round_index < next_round]
-        return "\n".join([json.dumps(rest), *lines])
+        told: list[tuple[Row, str]] = [*self._workers, *self._aggregates]
+        return "\n".join([json.dumps(rest), *(line for row, line in told if row.round_index < next_round)])
 
 
 def _written(before: list[tuple[Any, str]], rows: Sequence[Row]) -> list[tuple[Any, str]]:

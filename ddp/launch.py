@@ -162,7 +162,9 @@ def _unknown(key: str) -> str:
     if owners:
         return f"the chosen {group} has no such setting; {group}={','.join(owners)} does"
     inner = [f"{group}.{name}" for group, options in OPTIONS.items() for schema in options.values() for name in _fields(schema)]
-    close = difflib.get_close_matches(key, [*_fields(Scalars), *OPTIONS, *OF_THE_LAUNCH, "experiment", "sweep", *dict.fromkeys(inner)], n=3)
+    close = difflib.get_close_matches(
+        key, [*_fields(Scalars), *OPTIONS, *OF_THE_LAUNCH, "experiment", "sweep", *dict.fromkeys(inner)], n=3
+    )
     known = f"known here: {', '.join(_fields(Scalars))}, and the groups {', '.join(OPTIONS)}"
     hint = f"did you mean {' or '.join(close)}?" if close else known
     return f"there is no such setting; {hint} (python train.py --help lists all)"

@@ -51,8 +51,8 @@ class OuterOptimizer:
         return step
 
     def _adam(self, delta: Vector) -> Vector:
-        first = self.beta1 * self.first + (1 - self.beta1) * delta
-        second = self.beta2 * self.second + (1 - self.beta2) * np.square(delta)
+        first: Vector = self.beta1 * self.first + np.float32(1 - self.beta1) * delta
+        second: Vector = self.beta2 * self.second + np.float32(1 - self.beta2) * delta**2
         self.first, self.second = first, second
         root: Vector = np.sqrt(self.second)
         root += self.tau

@@ -41,7 +41,8 @@ class RunResult:
     """One run. `seconds`: its wall by stage; `shards`: sizes and skew; `status`: ok, failed or interrupted.
 
     `state`: where it stands; `kept`: the last state that it can be gone on from, in which all workers have handed over what they
-    remember; `torch_threads`: the intra-op threads that training had, None if it never began; `reference`: one worker's RMSEs, if known.
+    remember; `torch_threads`: the intra-op threads that training had, None if it never began; `reference`: one worker's RMSEs, if
+    known.
     """
 
     config: Config

@@ -27,7 +27,7 @@ def resumed_arguments(arguments: list[str]) -> list[str]:
         return arguments
     directory = given[-1].strip("'\"")
     if {"-m", "--multirun"} & set(arguments):
-        raise ConfigError("resume", directory, "goes on with one run; for a sweep give its directory (hydra.sweep.dir) and sweep_resume=true")
+        raise ConfigError("resume", directory, "goes on with one run; a sweep with hydra.sweep.dir=DIR sweep_resume=true")
     config = _read_config(Path(directory))
     typed = [argument for argument in arguments if not ARGUMENT.fullmatch(argument)]
     exchanged = {argument.partition("=")[0] for argument in typed}

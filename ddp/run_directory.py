@@ -77,7 +77,7 @@ def find_checkpoints(run_dir: Path) -> list[Path]:
     return [found[next_round] for next_round in sorted(found)]
 
 
-def differences(was: Any, now: dict[str, Any], prefix: str = "") -> list[str]:
+def differences(was: Any, now: Any, prefix: str = "") -> list[str]:
     """What is not the same in two configs, in words."""
     if not isinstance(was, dict):
         return [f"{prefix.rstrip('.') or 'config'} was {was}"]

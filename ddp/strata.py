@@ -131,9 +131,7 @@ class Numbering:
         return self.users if name.startswith("user_") else self.items if name.startswith("item_") else slice(None)
 
 
-def stratify(
-    ratings: Ratings, deal: Deal, split: Split, seed: int, workers: Sequence[int]
-) -> tuple[Strata, Numbering]:
+def stratify(ratings: Ratings, deal: Deal, split: Split, seed: int, workers: Sequence[int]) -> tuple[Strata, Numbering]:
     """Groups of users as they were dealt to these workers, and of items with about as many of their training ratings each;
     numbered group by group."""
     count = len(workers)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ddp import seeding
-from ddp.errors import Stopped
+from ddp.errors import LateRows, Stopped
 from ddp.exchange import Exchange
 from ddp.job import Job
 from ddp.messages import EpochDone, WorkerRound
@@ -147,9 +147,9 @@ class StratifiedWorker:
         if not self.exchange.take(group, turn, before, self._items(turn), self.job.config.round_timeout, self.spans):
             raise self._late(turn)
 
-    def _late(self, turn: int) -> TimeoutError:
+    def _late(self, turn: int) -> LateRows:
         before = self.strata.holder(self._group(turn), turn - 1)
-        return TimeoutError(f"no items came from worker {before} within round_timeout={self.job.config.round_timeout:g} s")
+        return LateRows(f"no items came from worker {before} within round_timeout={self.job.config.round_timeout:g} s")
 
     def _hand_on(self, turn: int) -> None:
         """Passes the rows of a turn to whoever holds them next."""

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 OTHER = "other"  # what no span covers
+START = "start"  # the phase before the first span
 
 # The outermost spans, which add up to the wall, and the kinds of cost inside them.
 WORKER_PHASES = ("compute", "evaluate", "publish", "wait", "receive", OTHER)
@@ -57,7 +58,7 @@ class Spans:
         self._seconds: defaultdict[str, float] = defaultdict(float)
         self._bytes: defaultdict[str, int] = defaultdict(int)
         self._since = clock()
-        self.phase = OTHER  # the outermost span that is open, or was last
+        self.phase = START  # the outermost span that is open, or was last
 
     @contextmanager
     def __call__(self, name: str) -> Iterator[None]:

@@ -9,14 +9,14 @@ from dataclasses import replace
 import numpy as np
 
 from ddp import seeding
-from ddp.errors import Diverged, Stopped, WorkerError
+from ddp.errors import Diverged, LateRows, Stopped, WorkerError
 from ddp.exchange import Exchange
 from ddp.job import Job
 from ddp.memory import peak_rss_bytes
 from ddp.messages import EpochDone, Failed, Finished, Started, WorkerRound
 from ddp.parameters import EMPTY_VECTOR, Vector
 from ddp.stratified import StratifiedWorker
-from ddp.timing import Spans
+from ddp.timing import START, Spans
 from ddp.trainers import make_trainer
 
 
@@ -94,7 +94,7 @@ class Worker:
 
 
 def worker_loop(job: Job, exchange: Exchange, spawned_at: float) -> Iterator[None]:
-    """The document's `worker_proc`. Yields where a worker waits for others and after a round, so that `serial` can run the others.
+    """The document's `worker_proc`. Yields where a worker waits for others, and after a round: `serial` then runs those.
 
     `spawned_at`: `time.time()` when the parent began to start this worker (the one clock that processes share everywhere).
     """
@@ -112,11 +112,12 @@ def worker_loop(job: Job, exchange: Exchange, spawned_at: float) -> Iterator[Non
     except (Stopped, KeyboardInterrupt, GeneratorExit):
         raise
     except BaseException as error:  # a thread that ended by SystemExit without a word would be waited for
-        phase = "start" if worker is None else worker.spans.phase
+        phase = START if worker is None else worker.spans.phase
         if isinstance(error, Diverged):  # no fault of the code: a traceback would only hide what to do
             raise WorkerError(job.worker, round_index, str(error), phase=phase, diverged=True) from error
         reason = f"{type(error).__name__}: {error}"
-        raise WorkerError(job.worker, round_index, reason, traceback.format_exc(), phase) from error
+        waited = isinstance(error, LateRows)
+        raise WorkerError(job.worker, round_index, reason, traceback.format_exc(), phase, waited=waited) from error
 
 
 def run_worker(job: Job, exchange: Exchange, spawned_at: float) -> None:

@@ -25,6 +25,7 @@ SMALL = (
     *("data=synthetic", "data.num_users=60", "data.num_items=40", "data.num_ratings=1200", "data.popularity=0.3"),
     *("split=iid", "aggregation=inverse_loss", "model=tiny", "workers=3", "rounds=2", "local_epochs=2"),
     *("display=none", "tensorboard=false", "reference=false", "agg_timeout=100", "round_timeout=100"),
+    "checkpoint_every=0",
 )
 
 SMALL_TRAINER = ("trainer=autograd", "trainer.batch_size=64")
@@ -205,7 +206,7 @@ class Driven:
         return tuple(self.jobs[0].evaluate(self.aggregated, part) for part in (self.prepared.valid, self.prepared.test))
 
     def run(self):
-        from ddp.aggregator import aggregator_loop
+        from ddp.aggregator import Aggregator
         from ddp.combine import make_combine
 
         combine = make_combine(self.jobs)
@@ -214,9 +215,9 @@ class Driven:
         self._watch(backend, "broadcast")
         try:
             backend.start()
-            for row, vector in aggregator_loop(self.config, backend, combine, self.evaluate):
-                self.vectors.append(vector.copy())
-                self.history.aggregate_round(row)
+            for done in Aggregator(backend, combine, self.prepared.before, self.evaluate).rounds():
+                self.vectors.append(done.vector.copy())
+                self.history.aggregate_round(done.row)
             self.look("finish", self.config.rounds - 1, backend)
         finally:
             backend.stop()

@@ -2,15 +2,15 @@
 
 import math
 import threading
-from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from ddp.aggregator import aggregator_loop
+from ddp.aggregator import Aggregator
 from ddp.backends import make_backend
-from ddp.combine import make_combine, mean_by_worker
-from ddp.errors import AggregationError
+from ddp.combine import MeanByWorker, make_combine
+from ddp.errors import AggregationError, WorkerError
 from ddp.exchange import Update
 from ddp.experiment import prepare
 from ddp.messages import WorkerRound
@@ -35,8 +35,8 @@ def updates_of(*vectors, losses=(1.0, 1.0, 1.0), round_index=4):
 def test_workers_count_as_configured(make_config, name, expected):
     vectors = [[1, 0], [0, 1], [2, 2]]
     out = np.empty(2, np.float32)
-    options = make_config(f"aggregation={name}").aggregation
-    weights = mean_by_worker(options, (10, 30, 60), updates_of(*vectors, losses=(1, 2, 4)), out)
+    combine = MeanByWorker(make_config(f"aggregation={name}").aggregation, {0: 10, 1: 30, 2: 60})
+    weights = combine(updates_of(*vectors, losses=(1, 2, 4)), np.zeros(2, np.float32), out)
     assert weights == pytest.approx(expected)
     assert out == pytest.approx(np.array(expected) @ np.array(vectors, float))
 
@@ -44,28 +44,35 @@ def test_workers_count_as_configured(make_config, name, expected):
 class Gathers:
     """A backend that has these updates, and wants no aggregate."""
 
-    def __init__(self, updates):
+    def __init__(self, config, updates):
+        self.config = config
+        self.jobs = [SimpleNamespace(first_round=0)]
         self.updates = updates
 
     def gather(self, *_):
         return self.updates
 
-    def room(self):
+    def room(self, round_index):
         return np.empty(2, np.float32)
 
 
 def test_what_cannot_be_averaged_is_refused_by_worker_and_round(make_config):
-    def refused(options, *vectors, losses=(1, 1)):
+    def refused(kind, options, *vectors, losses=(1, 1)):
         config = make_config(*options)
-        combine = partial(mean_by_worker, config.aggregation, (1, 1))
-        with pytest.raises(AggregationError) as caught:
-            next(aggregator_loop(config, Gathers(updates_of(*vectors, losses=losses)), combine, None))
-        return str(caught.value)
+        combine = MeanByWorker(config.aggregation, {0: 1, 1: 1})
+        backend = Gathers(config, updates_of(*vectors, losses=losses))
+        with pytest.raises(kind) as caught:
+            next(Aggregator(backend, combine, np.zeros(2, np.float32), None).rounds())
+        return caught.value
 
-    assert refused(["aggregation=uniform"], [1, 2], [math.nan, 1]).startswith("round 0: worker 1 published a state with NaN")
-    told = refused(["aggregation=inverse_loss"], [1, 2], [2, 1], losses=(1, math.inf))
-    assert told.startswith("round 0: worker 1 has weight 0.0 under aggregation=inverse_loss")
-    assert refused(["aggregation=uniform"], [1, 2], [2, 1, 3]).startswith("round 0: cannot average vectors of shapes")
+    error = refused(WorkerError, ["aggregation=uniform"], [1, 2], [math.nan, 1])
+    assert str(error).startswith("worker 1 in round 0 (publish): published a state with NaN")
+    assert (error.worker, error.round_index, error.diverged) == (1, 0, True)
+    error = refused(WorkerError, ["aggregation=inverse_loss"], [1, 2], [2, 1], losses=(1, math.inf))
+    assert str(error).startswith("worker 1 in round 0 (publish): has weight 0.0 under aggregation=inverse_loss")
+    assert (error.worker, error.round_index, error.diverged) == (1, 0, True)
+    error = refused(AggregationError, ["aggregation=uniform"], [1, 2], [2, 1, 3])
+    assert str(error).startswith("round 0: cannot average vectors of shapes")
 
 
 @pytest.mark.parametrize("backend", IN_PROCESS)
@@ -116,7 +123,7 @@ def test_evaluation_keeps_nobody_waiting(make_config, driven):
         return SquaredError(1, 1), SquaredError(1, 1)
 
     run = driven(make_config("rounds=1", "backend=thread"), evaluate=evaluate)
-    for exchange in run.backend.exchanges:
+    for exchange in run.backend.exchanges.values():
         exchange.tell = telling(exchange.tell, received, changed)
     run.run()
     assert received == [True] * 3
@@ -154,13 +161,13 @@ def test_finish_waits_for_rows_that_are_still_on_their_way(make_config):
     config = make_config("rounds=1", "backend=thread")
     prepared, rows, release = prepare(config), [], threading.Event()
     backend = make_backend(prepared.jobs, lambda message: rows.append(message) if isinstance(message, WorkerRound) else None)
-    for exchange in backend.exchanges:
+    for exchange in backend.exchanges.values():
         exchange.receive_into = after(release, exchange.receive_into)
     try:
         backend.start()
-        loop = aggregator_loop(
-            config, backend, make_combine(prepared.jobs), lambda vector: (SquaredError(1, 1), SquaredError(1, 1))
-        )
+        combine = make_combine(prepared.jobs)
+        aggregator = Aggregator(backend, combine, prepared.before, lambda vector: (SquaredError(1, 1), SquaredError(1, 1)))
+        loop = aggregator.rounds()
         next(loop)
         assert rows == []
         release.set()
@@ -174,6 +181,6 @@ def test_finish_waits_for_rows_that_are_still_on_their_way(make_config):
 def after(event, function):
     def waiting(*args):
         assert event.wait(DEADLINE_S)
-        function(*args)
+        return function(*args)
 
     return waiting

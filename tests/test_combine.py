@@ -69,22 +69,24 @@ def test_a_step_of_one_without_momentum_is_the_mean(make_config, aggregation):
         random = np.random.default_rng(seed)
         vectors = [random.normal(size=len(jobs[0].vector)).astype(np.float32) for _ in jobs]
         means = [np.empty_like(vectors[0]) for _ in range(2)]
-        assert plain(updates_of(vectors), means[0]) == stepped(updates_of(vectors), means[1])
+        before = jobs[0].vector
+        assert plain(updates_of(vectors), before, means[0]) == stepped(updates_of(vectors), before, means[1])
         np.testing.assert_allclose(means[1], means[0], rtol=1e-5, atol=1e-5)
 
 
 def test_momentum_goes_on_along_the_change_before(make_config):
     jobs = prepare(make_config("aggregation=uniform", "aggregation.outer=momentum", "aggregation.outer_beta1=0.5")).jobs
-    combine, start, out = make_combine(jobs), jobs[0].vector.copy(), np.empty_like(jobs[0].vector)
-    combine(updates_of([start + 1] * 3), out)
-    np.testing.assert_allclose(out, start + 1, rtol=1e-5)
-    combine(updates_of([out.copy()] * 3), out)  # nobody has moved
-    np.testing.assert_allclose(out, start + 1.5, rtol=1e-5)
+    combine, start = make_combine(jobs), jobs[0].vector.copy()
+    first, second = np.empty_like(start), np.empty_like(start)
+    combine(updates_of([start + 1] * 3), start, first)
+    np.testing.assert_allclose(first, start + 1, rtol=1e-5)
+    combine(updates_of([first.copy()] * 3), first, second)  # nobody has moved
+    np.testing.assert_allclose(second, start + 1.5, rtol=1e-5)
 
 
 def test_by_row_a_row_is_that_of_the_workers_who_have_rated_it_and_an_unrated_one_is_the_last_rounds(make_config):
     jobs = prepare(make_config("split=user", "aggregation=rows", "workers=3", "data.num_items=300")).jobs
-    combine, out = make_combine(jobs), np.empty_like(jobs[0].vector)
+    combine, before = make_combine(jobs), jobs[0].vector
     owner = np.empty(jobs[0].num_users, int)
     for job in jobs:
         owner[job.shard.train.users] = job.worker
@@ -92,7 +94,8 @@ def test_by_row_a_row_is_that_of_the_workers_who_have_rated_it_and_an_unrated_on
     unrated = np.setdiff1d(np.arange(jobs[0].num_items), rated)
     assert len(unrated)
     for shift in (1.0, 2.0):
-        weights = combine(updates_of([np.full_like(out, shift + 10 * job.worker) for job in jobs]), out)
+        out = np.empty_like(before)
+        weights = combine(updates_of([np.full_like(out, shift + 10 * job.worker) for job in jobs]), before, out)
         state = jobs[0].parameters(out)
         users = np.unique(np.concatenate([job.shard.train.users for job in jobs]))
         assert state.views["user_bias"][users].tolist() == (shift + 10 * owner[users]).tolist()
@@ -100,6 +103,7 @@ def test_by_row_a_row_is_that_of_the_workers_who_have_rated_it_and_an_unrated_on
             state.views["item_factors"][unrated].tobytes() == jobs[0].make_parameters().views["item_factors"][unrated].tobytes()
         )
         assert sum(weights) == pytest.approx(1)
+        before = out
 
 
 # --- an ensemble ---------------------------------------------------------------------------------------
@@ -112,7 +116,8 @@ def test_an_ensemble_predicts_the_mean_of_its_members_predictions(make_config, b
     jobs = prepare(make_config(*ENSEMBLE, f"model.biases={biases}")).jobs
     vectors = [np.random.default_rng(worker).normal(size=len(jobs[0].vector)).astype(np.float32) for worker in range(3)]
     out = np.full(len(jobs[0].make_aggregate().vector), np.nan, np.float32)
-    assert make_combine(jobs)(updates_of(vectors), out) == pytest.approx([1 / 3] * 3)
+    before = jobs[0].make_aggregate().vector
+    assert make_combine(jobs)(updates_of(vectors), before, out) == pytest.approx([1 / 3] * 3)
     users, items = (torch.from_numpy(column) for column in (jobs[0].shard.test.users, jobs[0].shard.test.items))
     with torch.no_grad():
         members = [CollabFiltering.over(jobs[0].parameters(vector))(users, items).numpy() for vector in vectors]
@@ -126,7 +131,7 @@ def test_members_of_an_ensemble_never_hear_of_each_other(make_config, drive, tra
     assert len({job.vector.tobytes() for job in jobs}) == 3
     members = [train_alone(job, 3) for job in jobs]
     out = np.empty(len(jobs[0].make_aggregate().vector), np.float32)
-    make_combine(jobs)(updates_of(members), out)
+    make_combine(jobs)(updates_of(members), jobs[0].vector, out)
     assert drive(config).vectors[-1].tobytes() == out.tobytes()
 
 
@@ -144,7 +149,7 @@ def test_a_member_that_diverged_is_named(make_config):
     vectors = [job.vector.copy() for job in jobs]
     vectors[1][7] = np.inf
     with pytest.raises(AggregationError, match="worker 1 published a state with NaN or infinity"):
-        make_combine(jobs)(updates_of(vectors), jobs[0].make_aggregate().vector)
+        make_combine(jobs)(updates_of(vectors), jobs[0].vector, jobs[0].make_aggregate().vector)
 
 
 def test_an_ensemble_has_no_outer_optimizer(make_config):

@@ -26,7 +26,7 @@ FUSED = ("trainer=fused", "trainer.lr_decay=0.9")
 
 def strata_of(num_workers, seed=0):
     bounds = tuple(range(0, 2 * num_workers + 1, 2))
-    return Strata(user_bounds=bounds, item_bounds=bounds, seed=seed)
+    return Strata(workers=tuple(range(num_workers)), user_bounds=bounds, item_bounds=bounds, seed=seed)
 
 
 # --- the schedule --------------------------------------------------------------------------------------
@@ -171,7 +171,7 @@ def test_every_row_of_the_aggregate_comes_from_the_worker_that_held_it_last(make
         pack(learned(strata.held(state, job.worker, last_turn)), vector)
         updates.append(SimpleNamespace(worker=job.worker, round_index=1, vector=vector))
     out = np.zeros_like(jobs[0].vector)
-    assert make_combine(jobs)(updates, out) == pytest.approx([1 / 3] * 3)
+    assert make_combine(jobs)(updates, jobs[0].vector, out) == pytest.approx([1 / 3] * 3)
     state = jobs[0].parameters(out)
     for worker in range(3):
         assert set(state.views["user_factors"][strata.users(worker)].ravel()) == {10 + worker}
@@ -223,7 +223,7 @@ class Deaf(Exchange):
 def test_a_worker_that_waits_too_long_for_its_items_says_for_whose(make_config, gates):
     job = prepare(make_config(*STRATIFIED, *FUSED, "round_timeout=0.01")).jobs[1]
     before = job.strata.holder(job.strata.group(1, 1), 0)
-    expected = rf"^worker 1 in round 0: TimeoutError: no items came from worker {before} within round_timeout=0.01 s"
+    expected = rf"^worker 1 in round 0 \(wait\): LateRows: no items came from worker {before} within round_timeout=0.01 s"
     deaf = Deaf()
     deaf.gates = gates
     with pytest.raises(WorkerError, match=expected):

@@ -8,7 +8,7 @@ import pytest
 from ddp import seeding
 from ddp.averaging import worker_weights
 from ddp.backends.serial import Serial, SerialExchange
-from ddp.errors import Stopped, WorkerError
+from ddp.errors import Diverged, Stopped, WorkerError
 from ddp.experiment import prepare
 from ddp.messages import EpochDone, Failed, Finished, Started, WorkerRound
 from ddp.trainers import make_trainer
@@ -29,8 +29,9 @@ class Noting(SerialExchange):
         return [moment for called, moment in self.calls if called == name]
 
     def receive_into(self, out, round_index, spans):
-        super().receive_into(out, round_index, spans)
+        received = super().receive_into(out, round_index, spans)
         self.calls.append(("receive", time.perf_counter()))
+        return received
 
     def tell(self, message):
         self.calls.append((type(message).__name__, time.perf_counter()))
@@ -114,12 +115,25 @@ def test_rounds_visit_the_ratings_in_other_orders(make_config, exchange):
 
 @pytest.mark.parametrize("select_on", ["valid", "test"])
 def test_without_a_finite_rmse_the_last_state_stands_in(make_config, exchange, select_on):
-    job = prepare(make_config("local_epochs=3", f"select_on={select_on}")).jobs[0]
+    """It trains well: what is not finite is a row that only the judged part refers to."""
+    job = prepare(make_config("local_epochs=3", f"select_on={select_on}", "data.num_items=300")).jobs[0]
+    judged = getattr(job.shard, select_on)
+    unseen = np.setdiff1d(judged.items, job.shard.train.items)[0]
+    trainee = Worker(job, exchange)
+    trainee.live.views["item_factors"][unseen] = np.nan
+    row = trainee.train_round(0)
+    assert np.isfinite(row.train_loss)
+    assert np.isnan(getattr(row, select_on).rmse)
+    assert row.best_epoch == 2
+    assert trainee.best.vector.tobytes() == trainee.live.vector.tobytes()
+
+
+def test_a_state_that_is_not_finite_has_diverged(make_config, exchange):
+    job = prepare(make_config("local_epochs=3", "trainer.lr=0.25")).jobs[0]
     trainee = Worker(job, exchange)
     trainee.live.vector[:] = np.nan
-    row = trainee.train_round(0)
-    assert row.best_epoch == 2
-    assert np.isnan(trainee.best.vector).all()
+    with pytest.raises(Diverged, match=r"^diverged in epoch 0 at learning rate 0.25: its training loss is nan; try a smaller"):
+        trainee.train_round(0)
 
 
 def test_the_loop_waits_once_a_round_and_tells_in_order(make_config, exchange, told):
@@ -131,6 +145,9 @@ def test_the_loop_waits_once_a_round_and_tells_in_order(make_config, exchange, t
         assert update.round_index == round_index
         assert not any(isinstance(message, WorkerRound) and message.round_index == round_index for message in told)
         exchange.backend.aggregate = update.vector
+        next(loop)  # it has told its row, and lets others have their turn
+        assert isinstance(told[-1], WorkerRound)
+        assert told[-1].round_index == round_index
     assert next(loop, "ended") == "ended"
     kinds = [type(message) for message in told]
     assert kinds == [Started, EpochDone, WorkerRound, EpochDone, WorkerRound, Finished]
@@ -141,8 +158,9 @@ def test_seconds_cover_the_rounds_and_no_more(make_config, exchange, told):
     """Bracketed by moments noted outside: what lies between them is in the rows' seconds, without the start-up."""
     job = prepare(make_config("workers=1", "rounds=5")).jobs[0]
     loop = worker_loop(job, exchange, time.time())
-    while next(loop, "ended") is None:
-        exchange.backend.aggregate = exchange.backend.updates.pop(0).vector
+    while next(loop, "ended") is None:  # when it waits, and when it has told its row
+        if exchange.backend.updates:
+            exchange.backend.aggregate = exchange.backend.updates.pop(0).vector
     walls = [message.account.wall_s for message in told if isinstance(message, WorkerRound)]
     [started] = exchange.moments("Started")
     ended, received = exchange.moments("WorkerRound"), exchange.moments("receive")
@@ -157,7 +175,7 @@ def test_a_failure_carries_worker_round_and_traceback(make_config, exchange, tol
     run_worker(job, exchange, time.time())
     failed = told[-1]
     assert isinstance(failed, Failed)
-    assert (failed.error.worker, failed.error.round_index) == (2, 0)
+    assert (failed.error.worker, failed.error.round_index, failed.error.phase) == (2, 0, "compute")
     assert "IndexError" in failed.error.remote_traceback
 
 
@@ -185,9 +203,11 @@ def test_a_worker_that_is_stopped_does_not_fail(make_config, told):
 def test_a_worker_error_survives_pickling():
     import pickle
 
-    error = pickle.loads(pickle.dumps(WorkerError(3, 4, "reason", "remote traceback")))
+    error = pickle.loads(pickle.dumps(WorkerError(3, 4, "reason", "remote traceback", "wait", -9, True)))
     assert (error.worker, error.round_index, error.reason, error.remote_traceback) == (3, 4, "reason", "remote traceback")
-    assert str(error) == "worker 3 in round 4: reason\nremote traceback"
+    assert (error.phase, error.exit_code, error.diverged) == ("wait", -9, True)
+    assert str(error) == "worker 3 in round 4 (wait): reason\nremote traceback"
+    assert str(WorkerError(3, 4, "reason")) == "worker 3 in round 4: reason"
 
 
 def test_published_loss_weighs_the_worker(make_config, exchange):

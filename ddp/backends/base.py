@@ -18,7 +18,7 @@ from ddp.job import Job
 from ddp.messages import EpochDone, Failed, Finished, HandedOn, Message, Published, Started, WorkerRound
 from ddp.parameters import Vector
 from ddp.ratings import IndexArray
-from ddp.timing import Spans
+from ddp.timing import START, Spans
 from ddp.trainers import warm_up
 
 
@@ -66,8 +66,9 @@ class Backend(ABC):
     def broadcast(self, round_index: int, vector: Vector, spans: Spans) -> None:
         """Hands the aggregate of the round to the workers, then drops what nobody will read again."""
 
+    @abstractmethod
     def hear(self) -> None:
-        """Listens to what workers have said meanwhile, without waiting for more. Raises WorkerError for a failed worker."""
+        """Listens to what workers have said meanwhile, without waiting for more. Of a failure one hears when one waits next."""
 
     @abstractmethod
     def finish(self, timeout_s: float) -> None:
@@ -102,6 +103,7 @@ class ConcurrentBackend(Backend):
         self._published = dict.fromkeys(self.workers, before)  # the last round that each worker has announced ...
         self._taken = dict.fromkeys(self.workers, before)  # ... and the last that was gathered
         self._late: set[int] = set()  # who was missing when updates were gathered last
+        self._left: dict[int, int] = {}  # updates of dropped workers: of which round
         self._finished: set[int] = set()
         self._whereabouts = {worker: Whereabouts(before + 1, self.config.local_epochs) for worker in self.workers}
         self._inbox: deque[Message] = deque()
@@ -132,6 +134,8 @@ class ConcurrentBackend(Backend):
         if self.config.straggler_timeout is not None:
             self._late = set(missing())
             rounds = {w: self._newest(w, round_index) for w in self.workers if w not in self._late}
+        unread = {worker: left for worker, left in self._left.items() if left > self._taken[worker]}
+        rounds = dict(sorted((rounds | unread).items()))
         self._taken |= rounds
         with spans("gather"):
             return self._read_updates(rounds, spans)
@@ -150,7 +154,10 @@ class ConcurrentBackend(Backend):
         return {worker: self._taken[worker] for worker in self.workers if worker not in self._late}
 
     def hear(self) -> None:
-        self._listen(0)
+        try:
+            self._listen(0)
+        except WorkerError as error:
+            self._inbox.appendleft(Failed(error=error))
 
     def _listen(self, timeout_s: float) -> None:
         """Takes note of what was said; of the rest another time, if one of the messages is a failure."""
@@ -179,8 +186,11 @@ class ConcurrentBackend(Backend):
         )
 
     def drop(self, worker: int) -> None:
+        """What it has published and nobody has read counts once more."""
         super().drop(worker)
         self._late.discard(worker)
+        if self._published[worker] > self._taken[worker]:
+            self._left[worker] = self._published[worker]
 
     def _await(
         self,
@@ -197,7 +207,7 @@ class ConcurrentBackend(Backend):
         while absent := missing():
             now = time.monotonic()
             if now >= deadline:
-                raise self._late_error(absent, round_index, timeout_s)
+                raise self._late_error(absent, timeout_s)
             if patience_s is not None and len(self.workers) - len(absent) >= enough:
                 patient_until = min(patient_until, now + patience_s)
                 if now >= patient_until:
@@ -206,19 +216,23 @@ class ConcurrentBackend(Backend):
             if poll_interval_s is not None:
                 time.sleep(min(poll_interval_s, remaining_s))
                 remaining_s = 0
-            self._listen(remaining_s)
+            try:
+                self._listen(remaining_s)
+            except WorkerError as error:
+                if not error.waited or not (absent := missing()):
+                    raise
+                raise self._late_error(absent, timeout_s) from error
 
-    def _late_error(self, absent: Sequence[int], round_index: int | None, timeout_s: float) -> WorkerError:
+    def _late_error(self, absent: Sequence[int], timeout_s: float) -> WorkerError:
         """Blames the one that has not come; of workers that wait for each other the one that all wait for."""
         worker = absent[0]
         if self.strata is not None and self._counters is not None:
-            turns = self._counters[: self.strata.num_workers]
-            group = int(turns.argmin())
-            worker = self.strata.holder(group, int(turns[group]))
+            turns = self._counters[: self.strata.num_workers].tolist()
+            holders = {self.strata.holder(group, turn): turn for group, turn in enumerate(turns)}
+            worker = min(absent, key=lambda worker: holders.get(worker, math.inf))  # who waits holds nothing
         where = self._whereabouts[worker]
-        return WorkerError(
-            worker, round_index, f"nothing was heard of it within round_timeout={timeout_s:g} s", phase=where.phase
-        )
+        reason = f"nothing was heard of it within round_timeout={timeout_s:g} s"
+        return WorkerError(worker, where.round_index, reason, phase=where.phase)
 
     def _handle(self, message: Message) -> None:
         match message:
@@ -242,7 +256,7 @@ class Whereabouts:
 
     def __init__(self, first_round: int, local_epochs: int) -> None:
         self.round_index: int | None = None
-        self.phase = "start"
+        self.phase = START
         self._first_round = first_round
         self._local_epochs = local_epochs
 

@@ -171,9 +171,10 @@ class Processes(WorkerProcesses):
             for worker in counted:
                 self._send_news(worker, round_index)
         with spans("transfer"):
-            for key in self._readers.done(counted, round_index):
+            for key in self._readers.done(counted | self._left, round_index):
                 with suppress(KeyError):
                     del self.shared[key]  # not pop, which would bring the state back through the manager
+        self._left.clear()
 
     def _send_news(self, worker: int, round_index: int) -> None:
         with self._pipe_to(worker) as pipe:
@@ -183,7 +184,7 @@ class Processes(WorkerProcesses):
         super().drop(worker)
         self._readers.forget(worker)
         with self._manager.answers(self._taken[worker], self.config.round_timeout):
-            for key in left_by(self.shared.keys(), worker):
+            for key in left_by(self.shared.keys(), worker, self._left.get(worker)):
                 del self.shared[key]
 
     def stop(self) -> None:

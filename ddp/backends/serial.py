@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import numpy as np
 
 from ddp.backends.base import Backend
+from ddp.errors import WorkerError
 from ddp.exchange import Exchange, Update
 from ddp.job import Job
 from ddp.messages import Message
@@ -58,6 +59,7 @@ class Serial(Backend):
         self.aggregate: Vector
         self.common: Vector | None = None  # with split=stratified: what all workers train in
         self._loops: dict[int, Iterator[None]] = {}
+        self._failed: WorkerError | None = None  # in `hear`
 
     def start(self) -> None:
         """Nothing to do: a worker starts when its first turn comes."""
@@ -73,7 +75,11 @@ class Serial(Backend):
         self.aggregate = vector
 
     def hear(self) -> None:
-        self._give_turns(self.workers, self.config.round_timeout)  # the row of a round is told after its aggregate
+        """The row of a round is told after its aggregate."""
+        try:
+            self._give_turns(self.workers, self.config.round_timeout)
+        except WorkerError as error:
+            self._failed = error
 
     def finish(self, timeout_s: float) -> None:
         self._give_turns(self.workers, timeout_s)
@@ -87,6 +93,9 @@ class Serial(Backend):
         self._loops.clear()
 
     def _give_turns(self, workers: Sequence[int], timeout_s: float) -> None:
+        if self._failed is not None:
+            error, self._failed = self._failed, None
+            raise error
         for job in self.jobs:
             if job.worker in workers:
                 if job.worker not in self._loops:

@@ -281,6 +281,7 @@ class SharedMemory(WorkerProcesses):
             pipe.send_bytes(NEWS.pack(round_index))
 
     def _write_aggregate(self, which: int, round_index: int) -> None:
+        assert self._last is not None, "after a broadcast only"
         segment = self._live_segment()
         aggregate = segment.view(self._plan.aggregates[which])
         if not np.shares_memory(aggregate, self._last):

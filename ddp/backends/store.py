@@ -45,7 +45,7 @@ class Readers:
         """
         keys = [worker_key(worker, updated, field) for worker, updated in counted.items() for field in (*FIELDS, MEMORY)]
         for readers in self._readers.values():
-            readers -= counted.keys()
+            readers.difference_update(counted)
         old = [index for index, readers in self._readers.items() if not readers]
         for index in old:
             del self._readers[index]
@@ -58,9 +58,9 @@ class Readers:
             readers.discard(worker)
 
 
-def left_by(keys: Iterable[str], worker: int) -> list[str]:
-    """What a worker has left in the store."""
-    return [key for key in keys if key.startswith(f"w{worker}_")]
+def left_by(keys: Iterable[str], worker: int, but_of: int | None) -> list[str]:
+    """What a worker has left in the store, but for the update of that round."""
+    return [key for key in keys if key.startswith(f"w{worker}_") and not key.startswith(f"w{worker}_r{but_of}_")]
 
 
 @contextmanager

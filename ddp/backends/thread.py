@@ -26,7 +26,9 @@ from ddp.parameters import EMPTY_VECTOR, Vector
 from ddp.timing import Spans
 from ddp.worker import run_worker
 
-STOP_GRACE_S = 1.0  # how long a thread may take to notice that the run is over (it looks after every epoch), before it is left behind
+STOP_GRACE_S = (
+    1.0  # how long a thread may take to notice that the run is over (it looks after every epoch), before it is left behind
+)
 STOP = -1  # in a worker's queue: nothing will come
 
 
@@ -121,7 +123,9 @@ class Threads(ConcurrentBackend):
     def start(self) -> None:
         for job, exchange in zip(self.jobs, self.exchanges.values(), strict=True):
             # A daemon, so that a worker stuck in an endless batch cannot keep a finished program alive.
-            thread = threading.Thread(target=_run, args=(job, exchange, time.time()), name=f"{WORKER_THREAD}{job.worker}", daemon=True)
+            thread = threading.Thread(
+                target=_run, args=(job, exchange, time.time()), name=f"{WORKER_THREAD}{job.worker}", daemon=True
+            )
             thread.start()
             self.threads.append(thread)
 
@@ -137,7 +141,8 @@ class Threads(ConcurrentBackend):
         if self.poll_interval_s is None or not self.reads_aggregate:
             for worker in counted:
                 self._send_news(worker, round_index)
-        read = self._readers.done(counted, round_index)
+        read = self._readers.done(counted | self._left, round_index)
+        self._left.clear()
         with held(self.lock, spans):
             dropped = {key: self.shared.pop(key, None) for key in read}
         for worker, updated in counted.items():
@@ -155,7 +160,7 @@ class Threads(ConcurrentBackend):
         exchange.news.put(STOP)
         self._readers.forget(worker)
         with self.lock:
-            for key in left_by(self.shared, worker):
+            for key in left_by(self.shared, worker, self._left.get(worker)):
                 del self.shared[key]
 
     def stop(self) -> None:
@@ -198,13 +203,13 @@ class Threads(ConcurrentBackend):
             for worker, round_index in rounds.items()
         ]
 
-    def _late_error(self, absent: Sequence[int], round_index: int | None, timeout_s: float) -> WorkerError:
+    def _late_error(self, absent: Sequence[int], timeout_s: float) -> WorkerError:
         """With the stack that the thread has at this moment."""
-        error = super()._late_error(absent, round_index, timeout_s)
+        error = super()._late_error(absent, timeout_s)
         thread = self.threads[[job.worker for job in self.jobs].index(error.worker)]
         frame = sys._current_frames().get(thread.ident or 0)
         stack = "".join(traceback.format_stack(frame)) if frame else ""
-        return WorkerError(error.worker, round_index, error.reason, stack, error.phase)
+        return WorkerError(error.worker, error.round_index, error.reason, stack, error.phase)
 
 
 def _get(numbers: "queue.SimpleQueue[int]", timeout_s: float) -> int | None:

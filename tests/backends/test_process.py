@@ -20,11 +20,12 @@ from ddp.backends import make_backend
 from ddp.backends.processes import drain
 from ddp.errors import WorkerError
 from ddp.experiment import prepare
-from ddp.messages import Asking, EpochDone, Finished
+from ddp.messages import Asking, EpochDone, Finished, Published
 from ddp.timing import Spans
 
 DEADLINE_S = 60.0
 REPOSITORY = Path(__file__).parent.parent.parent
+PUBLISHED = Published(worker=0, round_index=0)
 FINISHED = Finished(worker=0, peak_rss_bytes=None)
 # An epoch of minutes: a worker in the middle of one has nothing to say, so it does not notice that nobody listens.
 ENDLESS = (
@@ -53,12 +54,13 @@ def test_a_killed_worker_is_named_with_round_and_signal(make_config, driven, lea
 
     # So many epochs that worker 1 is in the middle of round 1 when its first epoch there is heard of.
     config = make_config("backend=process", "workers=2", "rounds=2", "local_epochs=300", "round_timeout=3600")
+    told = r"^worker 1 in round 1 \(compute\): the process died \(signal SIGKILL\)$"
     with leaks():
         attempt = driven(config, look=look)
-        with pytest.raises(WorkerError, match=r"^worker 1 in round 1: the process died \(signal SIGKILL\)$") as caught:
+        with pytest.raises(WorkerError, match=told) as caught:
             attempt.run()
     assert killed
-    assert (caught.value.worker, caught.value.round_index) == (1, 1)
+    assert (caught.value.worker, caught.value.round_index, caught.value.exit_code) == (1, 1, -signal.SIGKILL)
     assert len(attempt.vectors) == 1
     assert not psutil.pid_exists(killed[0])
 
@@ -73,7 +75,7 @@ class Leaves:
 def test_a_worker_process_that_exits_is_named_with_its_code(make_config, driven, leaks):
     attempt = driven(make_config("backend=process", "workers=1", "round_timeout=3600"))
     attempt.jobs[0].vector = Leaves()
-    with leaks(), pytest.raises(WorkerError, match=r"^worker 0 in round 0: the process died \(exit code 3\)$"):
+    with leaks(), pytest.raises(WorkerError, match=r"^worker 0 before its first round: the process died \(exit code 3\)$"):
         attempt.run()
 
 
@@ -91,11 +93,12 @@ def test_a_worker_killed_while_it_waits_for_its_job_is_named(make_config):
     failure = ""
     try:
         backend.start()
+        backend.gather(0, DEADLINE_S, Spans())
     except Exception as error:  # not kept: its traceback holds the manager
         failure = f"{type(error).__name__}: {error}"
     finally:
         backend.stop()
-    assert failure == "WorkerError: worker 0 in round 0: the process died (signal SIGKILL)"
+    assert failure == "WorkerError: worker 0 before its first round: the process died (signal SIGKILL)"
 
 
 @pytest.fixture
@@ -103,31 +106,39 @@ def dead(make_config):
     """A backend whose worker 0 has published round 0 and exited with code 7; and the worker's end of the pipe."""
     backend = make_backend(prepare(make_config("backend=process", "workers=1")).jobs, lambda message: None)
     ours, theirs = backend.context.Pipe()
-    backend.pipes.append(ours)
-    backend.processes.append(backend.context.Process(target=os._exit, args=(7,)))
+    backend.pipes[0] = ours
+    backend.processes[0] = backend.context.Process(target=os._exit, args=(7,))
     backend.processes[0].start()
     backend.processes[0].join(DEADLINE_S)
     backend.shared = {}
-    backend._published[0] = 0
+    backend._whereabouts[0].note(PUBLISHED)
+    backend._handle(PUBLISHED)
+    backend._taken[0] = 0
     yield backend, theirs
     theirs.close()
     del backend.shared  # there is no manager to be shut down
     backend.stop()
 
 
-def test_a_worker_that_is_dead_at_the_broadcast_is_named(dead):
+def test_a_worker_that_is_dead_at_the_broadcast_is_named_when_we_wait_next(dead):
     backend, theirs = dead
     theirs.close()
-    with pytest.raises(WorkerError, match=r"^worker 0 in round 1: the process died \(exit code 7\)$"):
-        backend.broadcast(0, np.zeros(3, np.float32), Spans())
+    backend.broadcast(0, np.zeros(3, np.float32), Spans())
+    backend.hear()
+    with pytest.raises(WorkerError, match=r"^worker 0 in round 0 \(wait\): the process died \(exit code 7\)$") as caught:
+        backend.gather(1, DEADLINE_S, Spans())
+    assert (caught.value.worker, caught.value.round_index, caught.value.exit_code) == (0, 0, 7)
 
 
-def test_a_worker_that_is_dead_at_the_broadcast_with_unread_news_is_named(dead):
+@pytest.mark.parametrize("step", ["gather", "finish"])
+def test_a_worker_that_is_dead_at_the_broadcast_with_unread_news_is_named(dead, step):
     backend, theirs = dead
     backend.pipes[0].send(0)  # of a round that the worker gave up: it read no news any more
     theirs.close()
-    with pytest.raises(WorkerError, match=r"^worker 0 in round 1: the process died \(exit code 7\)$"):
-        backend.broadcast(0, np.zeros(3, np.float32), Spans())
+    backend.broadcast(0, np.zeros(3, np.float32), Spans())
+    steps = {"gather": lambda: backend.gather(1, DEADLINE_S, Spans()), "finish": lambda: backend.finish(DEADLINE_S)}
+    with pytest.raises(WorkerError, match=r"^worker 0 in round 0 \(wait\): the process died \(exit code 7\)$"):
+        steps[step]()
 
 
 def test_what_a_dead_worker_said_is_heard_before_its_death(dead):
@@ -171,7 +182,7 @@ def test_half_a_message_of_a_killed_worker_is_no_message():
 def test_a_stopped_backend_holds_no_descriptor(make_config):
     backend = make_backend(prepare(make_config("backend=process")).jobs, lambda message: None)
     before = psutil.Process().num_fds()
-    backend._start_manager()
+    backend.shared = backend._manager.start()
     backend.shared["key"] = 1
     backend.stop()
     assert psutil.Process().num_fds() == before
@@ -182,7 +193,7 @@ def test_a_manager_that_dies_is_named(make_config):
 
     backend = make_backend(prepare(make_config("backend=process")).jobs, lambda message: None)
     before = set(multiprocessing.active_children())
-    backend._start_manager()
+    backend.shared = backend._manager.start()
     try:
         (manager,) = set(multiprocessing.active_children()) - before
         manager.kill()
@@ -300,7 +311,7 @@ def test_forked_workers_and_a_forked_manager_compute_the_bits_of_serial(make_con
 
     def look(moment, round_index, backend):
         if moment == "gather":
-            parents.update(psutil.Process(process.pid).ppid() for process in backend.processes)
+            parents.update(psutil.Process(process.pid).ppid() for process in backend.processes.values())
 
     forked = drive(make_config("backend=process", "backend.start_method=forkserver"), look=look)
     assert parents == {forkserver._forkserver._forkserver_pid}

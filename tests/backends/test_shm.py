@@ -183,9 +183,9 @@ class Ends:
         self.length = len(self.prepared.jobs[0].vector)
         connects = self.backend._open()
         self.pipes, self.jobs, self.exchanges = [], [], []
-        for worker in range(self.backend.num_workers):
+        for worker in self.backend.workers:
             ours, theirs = self.backend.context.Pipe()
-            self.backend.pipes.append(ours)
+            self.backend.pipes[worker] = ours
             self.pipes.append(theirs)
             self.backend._admit(worker)
             job, exchange = connects[worker](theirs)
@@ -197,7 +197,10 @@ class Ends:
         return Update(worker=worker, round_index=round_index, vector=vector, rmse=value, loss=value)
 
     def gathered(self, round_index):
-        return [(float(update.vector[0]), update.rmse) for update in self.backend._read_updates(round_index, Spans())]
+        return [(float(update.vector[0]), update.rmse) for update in self.read(round_index)]
+
+    def read(self, round_index):
+        return self.backend._read_updates(dict.fromkeys(self.backend.workers, round_index), Spans())
 
     def close(self):
         for pipe in self.pipes:
@@ -227,7 +230,7 @@ def test_ratings_and_the_first_state_lie_in_the_segment_once(ends):
             assert array.dtype == original.dtype
             assert array.tolist() == original.tolist()
     size = sum(array.nbytes for originals in ends.originals for array in originals[:-1])
-    vectors = 4 * ends.originals[0][-1].nbytes  # the first state, the aggregate, and two slots
+    vectors = 5 * ends.originals[0][-1].nbytes  # the first state, the last two aggregates, and two slots
     assert size + vectors <= ends.backend.segment.size <= size + vectors + 4096
     # What one worker trains on does not reach the other, but the first state is the same memory for both.
     first, second = (parts(job)[0] for job in ends.jobs)
@@ -240,14 +243,14 @@ def test_ratings_and_the_first_state_lie_in_the_segment_once(ends):
 def place_of(array, ends):
     from ddp.segment import Place
 
-    base = ends.exchanges[1].aggregate
-    return Place(array.ctypes.data - base.ctypes.data + ends.backend._plan.aggregate.offset, array.shape, array.dtype)
+    base = ends.exchanges[1].aggregates[0]
+    return Place(array.ctypes.data - base.ctypes.data + ends.backend._plan.aggregates[0].offset, array.shape, array.dtype)
 
 
 def test_the_aggregator_reads_slots_where_they_lie(ends):
     ends.exchanges[0].publish(ends.update(0, 0, 1.0), Spans())
     ends.exchanges[1].publish(ends.update(1, 0, 2.0), Spans())
-    updates = ends.backend._read_updates(0, Spans())
+    updates = ends.read(0)
     assert [update.worker for update in updates] == [0, 1]
     assert all(not update.vector.flags.owndata for update in updates)
     ends.exchanges[1].vector[:] = 9  # what the protocol forbids shows that there was no copy
@@ -420,7 +423,7 @@ def test_a_worker_killed_in_the_middle_of_a_copy_is_named_and_the_last_aggregate
         *("workers=2", "rounds=3", "round_timeout=3600", "agg_timeout=3600"),
     )
     attempt = driven(config, jobs=in_workers(DIES_IN_MID_COPY))
-    with pytest.raises(WorkerError, match=r"^worker 1 in round 1: the process died \(signal SIGKILL\)$"):
+    with pytest.raises(WorkerError, match=r"^worker 1 in round 1 \(publish\): the process died \(signal SIGKILL\)$"):
         attempt.run()
     assert [vector.tobytes() for vector in attempt.vectors] == [reference_vector]
     assert list(tmp_path.iterdir()) == []
@@ -432,10 +435,10 @@ from ddp.stratified import StratifiedWorker
 
 keep = StratifiedWorker._keep
 
-def dying(worker, turn):
+def dying(worker, turn, round_index):
     if (worker.job.worker, turn) == (1, 11):
         os.kill(os.getpid(), signal.SIGKILL)
-    keep(worker, turn)
+    keep(worker, turn, round_index)
 
 StratifiedWorker._keep = dying
 """
@@ -448,7 +451,7 @@ def test_a_worker_killed_with_rows_that_others_wait_for_is_named(make_config, dr
         *(f"backend={backend}", "split=stratified", "aggregation=rows", "workers=3", "rounds=3", "local_epochs=2"),
         *(f"trainer={trainer}", "round_timeout=3600", "agg_timeout=3600"),
     )
-    with pytest.raises(WorkerError, match=r"^worker 1 in round [01]: the process died \(signal SIGKILL\)$"):
+    with pytest.raises(WorkerError, match=r"^worker 1 in round 1 \(compute\): the process died \(signal SIGKILL\)$"):
         driven(config, jobs=in_workers(DIES_WITH_ROWS)).run()
 
 
@@ -456,14 +459,14 @@ def test_a_worker_killed_with_rows_that_others_wait_for_is_named(make_config, dr
 def test_a_thread_that_fails_with_rows_that_others_wait_for_is_named(make_config, drive, monkeypatch, trainer):
     keep = StratifiedWorker._keep
 
-    def failing(worker, turn):
+    def failing(worker, turn, round_index):
         if (worker.job.worker, turn) == (1, 11):
             raise RuntimeError("made up")
-        keep(worker, turn)
+        keep(worker, turn, round_index)
 
     monkeypatch.setattr(StratifiedWorker, "_keep", failing)
     options = ("backend=thread", "split=stratified", "aggregation=rows", "workers=3", "rounds=3", "local_epochs=2")
-    with pytest.raises(WorkerError, match=r"^worker 1 in round 1: RuntimeError: made up"):
+    with pytest.raises(WorkerError, match=r"^worker 1 in round 1 \((compute|evaluate)\): RuntimeError: made up"):
         drive(make_config(*options, f"trainer={trainer}", "round_timeout=3600"))
 
 

@@ -11,7 +11,7 @@ from ddp.backends import make_backend
 from ddp.backends.store import aggregate_key
 from ddp.errors import WorkerError
 from ddp.experiment import prepare
-from ddp.messages import Published, WorkerRound
+from ddp.messages import EpochDone, Published, WorkerRound
 from ddp.timing import Spans
 from ddp.trainers import make_trainer
 
@@ -42,7 +42,7 @@ class Rounds:
         self.told = set()
         self.changed = threading.Condition()
         self.kind = kind
-        for exchange in backend.exchanges:
+        for exchange in backend.exchanges.values():
             on_tell(exchange, self._note)
 
     def _note(self, message):
@@ -119,15 +119,18 @@ def test_a_late_worker_is_named_with_its_round(make_config, monkeypatch, mode, l
     jobs, release = prepare(config).jobs, threading.Event()
     patch_epoch(monkeypatch, jobs, late, lambda number: number < 3 or release.wait(DEADLINE_S))  # the second epoch of round 1
     backend = make_backend(jobs, lambda message: None)
-    published = Rounds(backend, Published)
+    published, trained = Rounds(backend, Published), Rounds(backend, EpochDone)
     try:
         backend.start()
         updates = backend.gather(0, DEADLINE_S, Spans())
         assert [(update.worker, update.round_index) for update in updates] == [(0, 0), (1, 0), (2, 0)]
         backend.broadcast(0, updates[0].vector, Spans())
         published.wait({0, 1, 2} - {late}, 1)
-        with pytest.raises(WorkerError, match=f"^worker {late} in round 1: nothing was heard of it within round_timeout=0.01 s$"):
+        trained.wait({late}, 1)
+        told = rf"^worker {late} in round 1 \(compute\): nothing was heard of it within round_timeout=0.01 s\n"
+        with pytest.raises(WorkerError, match=told) as caught:
             backend.gather(1, 0.01, Spans())
+        assert "release.wait(DEADLINE_S)" in caught.value.remote_traceback  # where it hangs
     finally:
         release.set()
         backend.stop()
@@ -145,7 +148,7 @@ def test_round_timeout_of_the_config_is_what_the_aggregator_waits(make_config, d
         stop()
 
     attempt.backend.stop = release_and_stop
-    with pytest.raises(WorkerError, match=r"^worker 0 in round 0: nothing was heard of it within round_timeout=0.25 s$"):
+    with pytest.raises(WorkerError, match=r"^worker 0 in round 0 \(compute\): nothing was heard of it within round_timeout=0.25 s\n"):
         attempt.run()
 
 
@@ -161,7 +164,7 @@ def test_finish_waits_for_the_last_rows(make_config, monkeypatch, mode):
         while any(backend.threads[worker].is_alive() for worker in (0, 1)):
             backend.threads[0].join(DEADLINE_S)
             backend.threads[1].join(DEADLINE_S)
-        with pytest.raises(WorkerError, match=r"^worker 2 in round 0: nothing was heard of it"):
+        with pytest.raises(WorkerError, match=r"^worker 2 in round 0 \(wait\): nothing was heard of it"):
             backend.finish(0.01)
         release.set()
         backend.finish(DEADLINE_S)
@@ -180,7 +183,7 @@ def test_a_failure_in_a_later_round_names_that_round(make_config, driven, monkey
 
     attempt = driven(make_config("rounds=4", "local_epochs=2", *mode))
     patch_epoch(monkeypatch, attempt.jobs, 1, fail)
-    with pytest.raises(WorkerError, match=r"^worker 1 in round 2: ZeroDivisionError: in epoch 5") as caught:
+    with pytest.raises(WorkerError, match=r"^worker 1 in round 2 \(compute\): ZeroDivisionError: in epoch 5") as caught:
         attempt.run()
     assert len(attempt.vectors) == 2
     assert caught.value.remote_traceback.rstrip().endswith("ZeroDivisionError: in epoch 5")
@@ -193,7 +196,7 @@ def test_a_thread_that_ends_without_a_word_is_noticed(make_config, driven, monke
 
     attempt = driven(make_config("backend=thread", "round_timeout=2"))
     patch_epoch(monkeypatch, attempt.jobs, 1, leave)
-    with pytest.raises(WorkerError, match=r"^worker 1 in round 0: (?!nothing was heard)"):
+    with pytest.raises(WorkerError, match=r"^worker 1 in round 0 \(compute\): (?!nothing was heard)"):
         attempt.run()
 
 

@@ -1,0 +1,150 @@
+"""Workers that fail, in every way and at every moment, on every backend: the real loop over an exchange that misbehaves."""
+
+import os
+import signal
+import threading
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from ddp.messages import EpochDone, Started
+
+CULPRIT = 1
+RELEASED = threading.Event()  # lets a thread that hangs go, at the end of its test
+
+
+def hang():
+    RELEASED.wait()
+
+
+def raise_it():
+    raise RuntimeError("a fault")
+
+
+def leave():
+    raise SystemExit(3)
+
+
+def send_self(number):
+    os.kill(os.getpid(), number)
+    threading.Event().wait()  # the signal may take a moment
+
+
+DEEDS = {
+    "exception": raise_it,
+    "sys.exit": leave,
+    "hang": hang,
+    "os._exit": partial(os._exit, 3),
+    "SIGKILL": partial(send_self, signal.SIGKILL),
+    "SIGSEGV": partial(send_self, signal.SIGSEGV),
+}
+STATES = ("NaN", "unpicklable")  # of what is published
+DEADLY = ("os._exit", "SIGKILL", "SIGSEGV")  # for the whole process
+MOMENTS = ("start", "first epoch", "publishing", "waiting", "last round")
+
+
+@dataclass
+class Fault:
+    """What worker 1 does, once: at that moment (publishing and waiting: in round 1). `marker`: a file that says it was done."""
+
+    kind: str
+    moment: str
+    marker: Path
+    last_round: int
+
+    def due(self, moment, round_index):
+        rounds = {"start": None, "first epoch": 0, "publishing": 1, "waiting": 1, "last round": self.last_round}
+        if (moment, round_index) != (self.moment, rounds[self.moment]):
+            return False
+        try:
+            self.marker.touch(exist_ok=False)
+        except FileExistsError:
+            return False
+        return True
+
+    def wrap(self, worker, exchange):
+        return Faulty(self, exchange) if worker == CULPRIT else exchange
+
+
+class Faulty:
+    """Worker 1's end of a backend."""
+
+    def __init__(self, fault, exchange):
+        self._fault = fault
+        self._exchange = exchange
+
+    def __getattr__(self, name):
+        return getattr(self._exchange, name)
+
+    def _may_fail(self, moment, round_index):
+        if self._fault.kind in DEEDS and self._fault.due(moment, round_index):
+            DEEDS[self._fault.kind]()
+
+    def tell(self, message):
+        if isinstance(message, Started):
+            self._may_fail("start", None)
+        if isinstance(message, EpochDone) and message.epoch == 0:
+            moment = "last round" if message.round_index == self._fault.last_round else "first epoch"
+            self._may_fail(moment, message.round_index)
+        self._exchange.tell(message)
+
+    def publish(self, update, spans):
+        self._may_fail("publishing", update.round_index)
+        if self._fault.kind in STATES and self._fault.due("publishing", update.round_index):
+            update.vector = np.full_like(update.vector, np.nan) if self._fault.kind == "NaN" else NotAState()
+        self._exchange.publish(update, spans)
+
+    def wait(self, round_index, timeout_s, spans):
+        self._may_fail("waiting", round_index)
+        return self._exchange.wait(round_index, timeout_s, spans)
+
+
+class NotAState:
+    """What neither can be copied nor pickled."""
+
+    def __reduce__(self):
+        raise TypeError("cannot be sent")
+
+    def copy(self):
+        raise TypeError("cannot be copied")
+
+
+def connect(fault, real, pipe):
+    """In a worker process: the job, and an end of the exchange that misbehaves."""
+    job, exchange = real(pipe)
+    return job, fault.wrap(job.worker, exchange)
+
+
+def infect(monkeypatch, fault):
+    """Every backend that a run makes from now on has that worker 1."""
+    import ddp.backends.serial as serial
+    import ddp.experiment
+
+    make_backend, worker_loop = ddp.experiment.make_backend, serial.worker_loop
+
+    def make(jobs, listen):
+        backend = make_backend(jobs, listen)
+        if hasattr(backend, "_open"):
+            ends = backend._open
+            backend._open = lambda: [partial(connect, fault, end) for end in ends()]
+        elif hasattr(backend, "exchanges"):
+            backend.exchanges = {worker: fault.wrap(worker, end) for worker, end in backend.exchanges.items()}
+        return backend
+
+    monkeypatch.setattr(ddp.experiment, "make_backend", make)
+    monkeypatch.setattr(
+        serial, "worker_loop", lambda job, exchange, at: worker_loop(job, fault.wrap(job.worker, exchange), at)
+    )
+
+
+def run_infected(fault, config, directory):
+    """A whole program, for deaths that its parent must survive: the main process of a run, whose worker 1 is this one."""
+    import pytest
+
+    from ddp.experiment import run
+
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        infect(monkeypatch, fault)
+        run(config, directory, [])

@@ -1,0 +1,292 @@
+"""No fault of a worker hangs a run, loses what was finished, or leaves anything behind: the matrix, on every backend."""
+
+import json
+import multiprocessing
+import threading
+from contextlib import contextmanager
+
+import pytest
+from faults import CULPRIT, DEADLY, DEEDS, MOMENTS, RELEASED, STATES, Fault, infect, run_infected
+
+from ddp.errors import WorkerError
+from ddp.experiment import run
+from ddp.forkserver import ensure_server
+from ddp.run_directory import find_checkpoints
+from ddp.saved_model import load_model
+
+DEADLINE_S = 60.0
+BACKENDS = {
+    "serial": ("backend=serial",),
+    "thread": ("backend=thread",),
+    "thread polling": ("backend=thread", "backend.poll_interval_s=0.001"),
+    "process": ("backend=process", "backend.start_method=forkserver"),
+    "process polling": ("backend=process", "backend.start_method=forkserver", "backend.poll_interval_s=0.001"),
+    "shm": ("backend=shm",),
+}
+IN_PROCESS = ("serial", "thread", "thread polling")
+SPLITS = {"iid": ("split=iid", "aggregation=uniform"), "stratified": ("split=stratified", "aggregation=rows")}
+JOB = ("trainer=fused", "workers=3", "rounds=4", "local_epochs=2", "checkpoint_every=1")
+ROUNDS = 4
+# What a moment comes after: the rounds that are finished by then.
+FINISHED = {"start": 0, "first epoch": 0, "publishing": 1, "waiting": 1, "last round": 3}
+PHASES = {"start": {"start"}, "publishing": {"publish"}, "waiting": {"wait"}}
+
+MATRIX = [
+    *((kind, moment) for kind in DEEDS for moment in MOMENTS),
+    *((kind, "publishing") for kind in STATES),
+]
+
+
+@pytest.fixture(autouse=True)
+def _let_go():
+    """Threads that hang end with their test."""
+    RELEASED.clear()
+    yield
+    RELEASED.set()
+    for thread in threading.enumerate():
+        if thread.name.startswith("worker-"):
+            thread.join(DEADLINE_S)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _server():
+    ensure_server("fused")
+
+
+def timeout(name, kind):
+    """A hang is noticed when it is over; anything else must be noticed without it."""
+    seconds = 3600 if kind != "hang" else 0.5 if name in IN_PROCESS else 3
+    return f"round_timeout={seconds}", "agg_timeout=3600"
+
+
+@pytest.fixture(scope="module")
+def whole(make_config, drive):
+    """The aggregates of the run that nothing happens to, round by round."""
+    runs = {}
+
+    def of(split):
+        if split not in runs:
+            done = drive(make_config("backend=serial", *JOB, *SPLITS[split]))
+            runs[split] = [done.prepared.in_data_order(vector) for vector in done.vectors]
+        return runs[split]
+
+    return of
+
+
+@pytest.fixture
+def removes_parts(tmp_path):
+    """What a program was writing when it was killed; the next one that is started there does not leave it."""
+    yield
+    for part in tmp_path.rglob("*.part"):
+        part.unlink()
+
+
+@contextmanager
+def in_a_child(target, *arguments):
+    """The exit code of a main process of its own."""
+    context = multiprocessing.get_context("forkserver")
+    process = context.Process(target=target, args=arguments)
+    process.start()
+    try:
+        process.join(DEADLINE_S)
+        yield process.exitcode
+    finally:
+        process.kill()
+        process.join()
+        process.close()
+
+
+def outcome(directory):
+    return json.loads((directory / "result.json").read_text())
+
+
+def same_as_uninterrupted(directory, config, expected):
+    """Goes on from the checkpoint, without the fault."""
+    result = run(config, directory, [], resume=True)
+    assert result.status == "ok"
+    assert load_model(directory).model.vector.tobytes() == expected.tobytes()
+    assert [row.round_index for row in result.history.aggregate_rounds] == list(range(ROUNDS))
+
+
+@pytest.mark.parametrize("split", SPLITS)
+@pytest.mark.parametrize(("kind", "moment"), MATRIX)
+@pytest.mark.parametrize("name", BACKENDS)
+def test_a_fault_is_named_and_what_was_finished_is_kept(make_config, monkeypatch, tmp_path, whole, name, kind, moment, split):
+    if name in IN_PROCESS and kind in DEADLY:
+        pytest.skip("there it ends the program: next test")
+    if (split == "stratified" or "polling" in name) and (kind, moment) not in USUAL:
+        pytest.skip("the usual ones do")
+    fault = Fault(kind, moment, tmp_path / "done", last_round=ROUNDS - 1)
+    config = make_config(*JOB, *SPLITS[split], *BACKENDS[name], *timeout(name, kind))
+    directory = tmp_path / "run"
+    with monkeypatch.context() as patched:
+        infect(patched, fault)
+        with pytest.raises(WorkerError) as caught:
+            run(config, directory, [])
+    error = caught.value
+    assert error.worker == CULPRIT
+    finished = FINISHED[moment]
+    ahead = {finished + 1} if moment == "waiting" and split == "stratified" else set()
+    assert error.round_index in ({None} if moment == "start" else {finished} | ahead)
+    assert error.phase in PHASES.get(moment, {"compute", "evaluate", "publish", "other"})
+    codes = {"os._exit": 3, "SIGKILL": -9, "SIGSEGV": -11}
+    assert error.exit_code == codes.get(kind)
+    told = {"exception": "RuntimeError: a fault", "sys.exit": "SystemExit: 3", "hang": "round_timeout", "NaN": "NaN or infinity"}
+    assert told.get(kind, kind if kind.startswith("SIG") else "") in str(error)
+    if kind in ("exception", "sys.exit", "unpicklable"):
+        assert error.remote_traceback.startswith("Traceback")
+
+    result = outcome(directory)
+    assert result["status"] == "failed"
+    [failure] = result["failures"]
+    assert (failure["worker"], failure["action"], failure["phase"]) == (CULPRIT, "abort", error.phase)
+    completed = result["rounds_completed"]
+    # What a worker has published before it fails may have been averaged; with iid it cannot be ahead of the others.
+    assert completed in ({finished, finished + 1} if moment == "waiting" or split == "stratified" else {finished})
+    if completed:
+        assert load_model(directory).model.vector.tobytes() == whole(split)[completed - 1].tobytes()
+        same_as_uninterrupted(directory, config, whole(split)[-1])
+
+
+USUAL = {("exception", "first epoch"), ("hang", "publishing"), ("SIGKILL", "publishing"), ("NaN", "publishing")}
+
+
+@pytest.mark.parametrize("kind", DEADLY)
+@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize("name", ["serial", "thread"])
+@pytest.mark.usefixtures("removes_parts")
+def test_a_fault_that_ends_the_program_leaves_a_checkpoint(make_config, tmp_path, whole, name, kind, moment):
+    config = make_config(*JOB, *SPLITS["iid"], *BACKENDS[name])
+    fault = Fault(kind, moment, tmp_path / "done", last_round=ROUNDS - 1)
+    directory = tmp_path / "run"
+    with in_a_child(run_infected, fault, config, directory) as code:
+        assert code == {"os._exit": 3, "SIGKILL": -9, "SIGSEGV": -11}[kind]
+    assert not (directory / "result.json").exists()
+    if name == "serial":
+        assert bool(find_checkpoints(directory)) == (FINISHED[moment] > 0)
+    if find_checkpoints(directory):  # a thread may be at the next round before the last one's checkpoint is written
+        same_as_uninterrupted(directory, config, whole("iid")[-1])
+
+
+# --- on_failure ----------------------------------------------------------------------------------------
+
+ON_FAILURE = [("exception", "first epoch"), ("SIGKILL", "publishing"), ("hang", "waiting"), ("NaN", "publishing"), ("SIGKILL", "start")]
+
+
+def possible(name, kind):
+    return not (name in IN_PROCESS and kind in DEADLY)
+
+
+@pytest.fixture(scope="module")
+def dropped(make_config, tmp_path_factory):
+    """The last aggregate of a serial run that loses its worker at that moment, by an exception."""
+    vectors = {}
+
+    def of(split, moment):
+        if (split, moment) not in vectors:
+            folder = tmp_path_factory.mktemp("dropped")
+            fault = Fault("exception", moment, folder / "done", last_round=ROUNDS - 1)
+            with pytest.MonkeyPatch.context() as monkeypatch:
+                infect(monkeypatch, fault)
+                config = make_config(*JOB, *SPLITS[split], "backend=serial", "on_failure=drop")
+                vectors[split, moment] = run(config, folder / "run", []).state.vector
+        return vectors[split, moment]
+
+    return of
+
+
+@pytest.mark.parametrize("split", SPLITS)
+@pytest.mark.parametrize(("kind", "moment"), ON_FAILURE)
+@pytest.mark.parametrize("name", BACKENDS)
+def test_the_others_go_on_without_a_worker_that_is_dropped(
+    make_config, monkeypatch, tmp_path, whole, dropped, name, kind, moment, split
+):
+    if not possible(name, kind):
+        pytest.skip("there it ends the program")
+    infect(monkeypatch, Fault(kind, moment, tmp_path / "done", last_round=ROUNDS - 1))
+    config = make_config(*JOB, *SPLITS[split], *BACKENDS[name], *timeout(name, kind), "on_failure=drop", "min_workers=2")
+    result = run(config, tmp_path / "run", [])
+    assert result.status == "ok"
+    assert result.state.dropped == (CULPRIT,)
+    [failure] = outcome(tmp_path / "run")["failures"]
+    assert (failure["worker"], failure["action"]) == (CULPRIT, "drop")
+    weights = [row.weights for row in result.history.aggregate_rounds]
+    assert len(weights) == ROUNDS
+    assert all(sum(row) == pytest.approx(1) for row in weights)
+    without = [row[CULPRIT] == 0 for row in weights]
+    assert without == sorted(without)
+    assert without[-1]
+    if (moment, split) != ("waiting", "stratified"):  # where a worker may be a round ahead
+        assert result.state.vector.tobytes() == dropped(split, moment).tobytes()
+    assert result.state.vector.tobytes() != whole(split)[-1].tobytes()
+    assert outcome(tmp_path / "run")["workers"][CULPRIT]["absent"] == sum(without)
+
+
+@pytest.mark.parametrize("split", SPLITS)
+@pytest.mark.parametrize(("kind", "moment"), [case for case in ON_FAILURE if case[0] != "NaN"])
+@pytest.mark.parametrize("name", [name for name in BACKENDS if "polling" not in name])
+def test_a_round_that_begins_again_gives_the_numbers_of_one_without_a_fault(
+    make_config, monkeypatch, tmp_path, whole, name, kind, moment, split
+):
+    if not possible(name, kind):
+        pytest.skip("there it ends the program")
+    infect(monkeypatch, Fault(kind, moment, tmp_path / "done", last_round=ROUNDS - 1))
+    config = make_config(*JOB, *SPLITS[split], *BACKENDS[name], *timeout(name, kind), "on_failure=restart")
+    result = run(config, tmp_path / "run", [])
+    assert (result.status, result.state.restarts) == ("ok", 1)
+    assert result.state.vector.tobytes() == whole(split)[-1].tobytes()
+    assert [row.round_index for row in result.history.aggregate_rounds] == list(range(ROUNDS))
+    assert [failure.action for failure in result.history.failures] == ["restart"]
+
+
+@pytest.mark.parametrize("name", ["serial", "thread", "shm"])
+def test_adam_and_an_outer_optimizer_begin_a_round_again_with_what_they_remembered(make_config, monkeypatch, tmp_path, drive, name):
+    for split in ("split=iid", "split=stratified"):
+        options = (split, "trainer=autograd", "aggregation=rows", "aggregation.outer=adam", "workers=2", "rounds=3")
+        options = options if split == "split=iid" else (*options[:3], "workers=2", "rounds=3")
+        done = drive(make_config(*options, "backend=serial"))
+        expected = done.prepared.in_data_order(done.vectors[-1])
+        with monkeypatch.context() as patched:
+            infect(patched, Fault("exception", "last round", tmp_path / f"done {split}", last_round=2))
+            config = make_config(*options, f"backend={name}", "on_failure=restart")
+            result = run(config, tmp_path / split, [])
+        assert result.state.restarts == 1
+        assert result.state.vector.tobytes() == expected.tobytes()
+
+
+def test_too_few_may_not_go_on(make_config, monkeypatch, tmp_path):
+    infect(monkeypatch, Fault("exception", "publishing", tmp_path / "done", last_round=ROUNDS - 1))
+    config = make_config(*JOB, *SPLITS["iid"], "backend=thread", "on_failure=drop", "min_workers=3")
+    with pytest.raises(WorkerError, match=r"^worker 1 in round 1 \(publish\): RuntimeError: a fault"):
+        run(config, tmp_path / "run", [])
+    assert [failure["action"] for failure in outcome(tmp_path / "run")["failures"]] == ["abort"]
+
+
+def test_a_round_does_not_begin_again_for_ever(make_config, monkeypatch, tmp_path):
+    fault = Fault("exception", "publishing", tmp_path / "done", last_round=ROUNDS - 1)
+    monkeypatch.setattr(Fault, "due", lambda self, moment, round_index: (moment, round_index) == ("publishing", 1))
+    infect(monkeypatch, fault)
+    config = make_config(*JOB, *SPLITS["iid"], "backend=thread", "on_failure=restart", "max_restarts=2")
+    with pytest.raises(WorkerError, match="a fault"):
+        run(config, tmp_path / "run", [])
+    assert [failure["action"] for failure in outcome(tmp_path / "run")["failures"]] == ["restart", "restart", "abort"]
+
+
+@pytest.mark.parametrize("split", SPLITS)
+@pytest.mark.parametrize("name", ["serial", "thread", "process", "shm"])
+def test_a_worker_that_diverges_says_where_and_what_to_try(make_config, tmp_path, name, split):
+    config = make_config(*JOB, *SPLITS[split], *BACKENDS[name], "trainer.lr=1e9", "on_failure=restart")
+    with pytest.raises(WorkerError) as caught:
+        run(config, tmp_path / "run", [])
+    assert caught.value.diverged
+    assert str(caught.value).startswith(f"worker {caught.value.worker} in round 0 (")
+    assert "diverged in epoch 0 at learning rate 1e+09" in str(caught.value)
+    assert "try a smaller trainer.lr" in str(caught.value)
+    assert "Traceback" not in str(caught.value)
+    assert [failure["action"] for failure in outcome(tmp_path / "run")["failures"]] == ["abort"]  # it would do so again
+
+
+def test_a_state_that_is_too_long_has_diverged(make_config, tmp_path):
+    config = make_config(*JOB, *SPLITS["iid"], "backend=thread", "max_norm=1")
+    with pytest.raises(WorkerError, match=r"its state has norm [\d.]+, above max_norm=1 \(which can be set\)"):
+        run(config, tmp_path / "run", [])
