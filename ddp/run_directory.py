@@ -5,6 +5,7 @@ from pathlib import Path
 
 import yaml
 
+from ddp.atomic import new_file
 from ddp.config import Config
 from ddp.errors import ConfigError
 
@@ -12,12 +13,15 @@ CONFIG_FILE, RESULT_FILE, ROUNDS_FILE = "config.yaml", "result.json", "rounds.cs
 
 
 def claim_run_directory(config: Config, output_dir: Path) -> None:
-    """Writes config.yaml, and thereby takes the directory: a second run that is given it is refused with ConfigError."""
+    """Writes config.yaml, and thereby takes the directory: a second run that is given it is refused with ConfigError.
+
+    Raises OSError if it cannot be written; the directory is not taken then.
+    """
     output_dir.mkdir(parents=True, exist_ok=True)
     text = yaml.safe_dump(dataclasses.asdict(config), sort_keys=False)
     try:
-        with (output_dir / CONFIG_FILE).open("x", encoding="utf-8") as file:
-            file.write(text)
+        with new_file(output_dir / CONFIG_FILE) as file:
+            file.write(text.encode())
     except FileExistsError:
         raise directory_taken(output_dir) from None
 
