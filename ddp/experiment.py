@@ -23,6 +23,7 @@ from ddp.parameters import Vector, initial_vector
 from ddp.ratings import Block, Part, Ratings
 from ddp.record import RunResult, write_result
 from ddp.reference import Reference, find_reference
+from ddp.rescue import save
 from ddp.run_directory import claim_run_directory
 from ddp.saved_model import save_model
 from ddp.seeding import stream
@@ -66,7 +67,7 @@ def run(config: Config, output_dir: Path, trackers: list[Tracker]) -> RunResult:
             vector = train(prepared, tracker, result)
             with _stage(result, "save"):
                 model = replace(config.model, dim=prepared.jobs[0].aggregate_dim)
-                save_model(output_dir, model, vector, prepared.ratings)
+                save(result, lambda directory: save_model(directory, model, vector, prepared.ratings))
         result.status = "ok"
         if config.reference != "false":
             with _stage(result, "reference"):  # not in the total: only the first of many runs trains it
@@ -86,7 +87,8 @@ def run(config: Config, output_dir: Path, trackers: list[Tracker]) -> RunResult:
         try:
             tracker.close()
         finally:
-            write_result(result)
+            result.warnings += [tracker.trouble for tracker in trackers if tracker.trouble]
+            save(result, partial(write_result, result))
     return result
 
 
