@@ -14,7 +14,7 @@ def save(result: RunResult, write: Callable[[Path], None]) -> None:
 
     If another error has ended the run and is under way, that one is given the note, and goes on.
     """
-    cause = sys.exc_info()[1]
+    cause = sys.exc_info()[1] if result.status in ("failed", "interrupted") else None  # else it is one of the caller's
     try:
         write(result.output_dir)
     except OSError as error:
