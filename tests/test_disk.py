@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import zipfile
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from ddp.datasets.cache import cached
 from ddp.datasets.fetch import fetch
 from ddp.datasets.sources import Download, Member
 from ddp.errors import ConfigError, DataError, UserError
+from ddp.experiment import run
 from ddp.messages import AggregateRound
 from ddp.metrics import SquaredError
 from ddp.ratings import Ratings
@@ -30,7 +32,7 @@ from ddp.segment import Segment
 from ddp.tracking import TensorBoard
 
 REPOSITORY = Path(__file__).parent.parent
-TIMEOUT_S = 30
+TIMEOUT_S = 60
 PAGE = 4096
 SMALL = (
     *("data=synthetic", "data.num_users=60", "data.num_items=40", "data.num_ratings=1200", "data.popularity=0.3"),
@@ -199,47 +201,46 @@ def blamed() -> set[str]:
 @pytest.mark.parametrize("pages", [*range(20), 30])
 def test_a_run_whose_disk_is_full_at_whatever_moment(train, disk, tmp_path, blamed, pages):
     disk.fill(pages)
-    run = disk.path / "run"
-    code, said = train(f"hydra.run.dir={run}")
+    directory = disk.path / "run"
+    code, said = train(f"hydra.run.dir={directory}")
     lines = said.splitlines()
-    events = [path for path in run.iterdir() if "tfevents" in path.name]
-    if lines and lines[0].startswith("warning: "):
-        assert re.match(f"warning: {run}/events.out.tfevents.*: No space left on device; .*without TensorBoard", lines.pop(0))
+    events = [path for path in directory.iterdir() if "tfevents" in path.name]
+    warnings = [lines.pop(0).removeprefix("warning: ")] if lines and lines[0].startswith("warning: ") else []
+    if warnings:
+        assert re.match(f"{directory}/events.out.tfevents.*: No space left on device; .*without TensorBoard$", warnings[0])
         assert events == []
         blamed.add("events")
-        if (run / "result.json").exists():
-            assert "tfevents" in json.loads((run / "result.json").read_text())["warnings"][0]
     if code == 0:
         assert lines == []
-        assert {path.name for path in run.iterdir()} - {path.name for path in events} == {
+        assert {path.name for path in directory.iterdir()} - {path.name for path in events} == {
             ".hydra",
             "config.yaml",
             *NEEDED[4:],
             *RESULTS,
         }
-        assert json.loads((run / "result.json").read_text())["status"] == "ok"
+        assert json.loads((directory / "result.json").read_text())["status"] == "ok"
         return
     assert code == 1
     (message,) = errors(said)
     assert "; make room there, or put the run elsewhere: hydra.run.dir=DIR" in message
-    name = message.removeprefix(f"{run}/").partition(": No space left on device")[0]
-    assert not (run / name).exists()
+    name = message.removeprefix(f"{directory}/").partition(": No space left on device")[0]
+    assert not (directory / name).exists()
     blamed.add(name)
     if name in NEEDED[:4]:
         assert len(lines) == 1
-        assert set(run.iterdir()) <= {run / ".hydra"}  # the directory is not taken
+        assert set(directory.iterdir()) <= {directory / ".hydra"}  # the directory is not taken
         return
     assert re.match(r"test RMSE \d\.\d{4}; ", lines[1])
     saved = Path(re.search(r"is in (\S+)$", lines[-1])[1])
     assert saved.parent == tmp_path
     if name in RESULTS:
-        load_model(run)
+        load_model(directory)
         assert {path.name for path in saved.iterdir()} == set(RESULTS)
     else:
         load_model(saved)
-    result = next(path for path in (run / "result.json", saved / "result.json") if path.exists())
+    result = next(path for path in (directory / "result.json", saved / "result.json") if path.exists())
     result = json.loads(result.read_text())
-    assert result["rounds_completed"] == 6
+    assert (result["rounds_completed"], result["warnings"]) == (6, warnings)
     if name != "result.json":
         assert (result["status"], name in result["error"]) == ("failed", True)
 
@@ -247,6 +248,18 @@ def test_a_run_whose_disk_is_full_at_whatever_moment(train, disk, tmp_path, blam
 def test_each_file_was_the_one_without_room(blamed):
     if blamed:
         assert blamed == {*NEEDED, *RESULTS, "events"}
+
+
+def test_a_run_does_without_tensorboard(train, disk):
+    """Whose file is by far the largest of such a run."""
+    disk.fill(30)
+    code, said = train(f"hydra.run.dir={disk.path}/run", "rounds=40")
+    assert code == 0
+    (warning,) = said.splitlines()
+    result = json.loads((disk.path / "run" / "result.json").read_text())
+    assert (result["status"], result["rounds_completed"]) == ("ok", 40)
+    assert [f"warning: {trouble}" for trouble in result["warnings"]] == [warning]
+    assert list((disk.path / "run").glob("*tfevents*")) == []
 
 
 def test_what_can_be_saved_nowhere_is_told(train, disk):
@@ -268,6 +281,16 @@ def test_a_full_disk_does_not_hide_why_the_run_failed(train, disk):
     assert (code, len(notes)) == (2, 1)
     assert error.startswith("error: workers=2000: ")
     assert re.search(r"rounds.csv: No space left on device; no round was finished; .* is in \S+$", notes[0])
+
+
+def test_whoever_handles_an_error_of_another_run_is_told_as_well(make_config, disk, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    disk.fill(4)
+    try:
+        raise KeyError("of another run")
+    except KeyError:
+        with pytest.raises(OSError, match=r"No space left on device: '.*rounds\.csv'"):
+            run(make_config("backend=serial"), disk.path / "run", [])
 
 
 def test_the_workers_of_a_run_that_cannot_be_saved_have_ended(train, disk):
