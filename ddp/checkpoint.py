@@ -42,27 +42,25 @@ Tensors = dict[str, np.ndarray[Any, np.dtype[Any]]]
 class Checkpoints:
     """Those of one run, in `checkpoints/` of its directory. `history` is saved with the state, and brought back with it."""
 
-    def __init__(self, run_dir: Path, config: Config, history: History) -> None:
-        self.run_dir = run_dir
-        self.directory = run_dir / CHECKPOINTS
+    def __init__(self, config: Config, history: History) -> None:
         self.config = config
         self.history = history
         self._rows = HistoryRows(history)
         self._ratings_checksum: int | None = None
         self._saved_round = 0
 
-    def save_if_due(self, state: RunState, ratings: Ratings) -> None:
+    def save_if_due(self, run_dir: Path, state: RunState, ratings: Ratings) -> None:
         """Saves the state if `checkpoint_every` rounds have gone by."""
         every = self.config.checkpoint_every
         if every > 0 and state.next_round % every == 0:
-            self._save(state, ratings)
+            self._save(run_dir, state, ratings)
 
-    def save_last(self, state: RunState, ratings: Ratings) -> None:
+    def save_last(self, run_dir: Path, state: RunState, ratings: Ratings) -> None:
         """Saves the state at the end of a run, however it ends, unless it is there or checkpoints are not wanted."""
         if self.config.checkpoint_every > 0 and state.vector is not None and state.next_round != self._saved_round:
-            self._save(state, ratings)
+            self._save(run_dir, state, ratings)
 
-    def _save(self, state: RunState, ratings: Ratings) -> None:
+    def _save(self, run_dir: Path, state: RunState, ratings: Ratings) -> None:
         assert state.vector is not None
         tensors: Tensors = {"aggregate": state.vector}
         tensors |= {f"memory/{worker}": memory for worker, memory in state.memories.items()}
@@ -79,19 +77,19 @@ class Checkpoints:
         }
         metadata = {"about": json.dumps(about), "history": self._rows.text(state.next_round)}
         metadata["sha256"] = _digest(tensors, metadata)
-        with atomic_file(self.directory / f"round-{state.next_round:06}.safetensors") as file:
+        with atomic_file(run_dir / CHECKPOINTS / f"round-{state.next_round:06}.safetensors") as file:
             file.write(save(tensors, metadata))
         self._saved_round = state.next_round
-        for old in find_checkpoints(self.run_dir)[:-KEPT]:
+        for old in find_checkpoints(run_dir)[:-KEPT]:
             old.unlink(missing_ok=True)
 
-    def load(self, ratings: Ratings) -> RunState:
+    def load(self, run_dir: Path, ratings: Ratings) -> RunState:
         """The state in the last checkpoint that is whole; brings back the history that goes with it.
 
         Raises CheckpointError where there is none, and for one of another version, config or ratings.
         """
         damaged: list[str] = []
-        for path in reversed(find_checkpoints(self.run_dir)):
+        for path in reversed(find_checkpoints(run_dir)):
             try:
                 tensors, about, rows = read_checkpoint(path)
             except CheckpointError as error:
@@ -109,7 +107,7 @@ class Checkpoints:
         if damaged:
             raise CheckpointError("; ".join(damaged) + "; there is no whole one to go on from: start the run anew")
         raise CheckpointError(
-            f"{self.directory}: there is no checkpoint to go on from (the run ended before its first, or had checkpoint_every=0)"
+            f"{run_dir}: there is no checkpoint to go on from (the run ended before its first, or had checkpoint_every=0)"
         )
 
     def _check(self, path: Path, about: dict[str, Any], ratings: Ratings) -> None:

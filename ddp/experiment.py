@@ -1,5 +1,6 @@
 """One run, told in order: ratings, shards, workers and aggregator, results."""
 
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from ddp.checkpoint import Checkpoints
 from ddp.combine import make_combine
 from ddp.config import Config
 from ddp.datasets import load_ratings, read_pairs
+from ddp.disk import describe
 from ddp.errors import ConfigError, WorkerError
 from ddp.failures import Failures
 from ddp.holdout import Parts
@@ -25,6 +27,7 @@ from ddp.parameters import EMPTY_VECTOR, Vector, initial_vector
 from ddp.ratings import Block, Part, Ratings
 from ddp.record import RunResult, write_result
 from ddp.reference import Reference, find_reference
+from ddp.rescue import save
 from ddp.run_directory import run_directory
 from ddp.run_state import RunState
 from ddp.saved_model import save_model
@@ -64,24 +67,25 @@ def run(config: Config, output_dir: Path, trackers: list[Tracker], *, resume: bo
     """
     with run_directory(config, output_dir, resume=resume):
         result = RunResult(config=config, output_dir=output_dir)
+        checkpoints = Checkpoints(config, result.history)
         tracker = Everyone([result.history, *trackers])
-        checkpoints = Checkpoints(output_dir, config, result.history)
-        try:
+        with _recorded(result, tracker), _noted(result):
             tracker.open()
             with _stage(result, "total"):
                 with _stage(result, "data"):
                     ratings = load_ratings(config.data, config.seed)
                     if resume:
-                        result.state = result.kept = checkpoints.load(ratings)
+                        result.state = result.kept = checkpoints.load(output_dir, ratings)
                         tracker.rewind(result.state.next_round)
                     prepared = prepare(config, ratings, result.state)
                 result.shards = shard_summary(ratings, prepared.deal)
                 result.noise_floor = ratings.noise_floor
                 try:
-                    prepared = train(prepared, tracker, result, lambda state: checkpoints.save_if_due(state, ratings))
+                    with _noted(result):
+                        train(prepared, tracker, result, lambda state: _keep_state(result, state, checkpoints, ratings))
                 finally:
                     with _stage(result, "save"):
-                        _keep(result, prepared, checkpoints)
+                        _keep(result, prepared.jobs[0].aggregate_dim, checkpoints, ratings)
             result.status = "ok"
             if config.reference != "false":
                 with _stage(result, "reference"):  # not in the total: only the first of many runs trains it
@@ -89,28 +93,53 @@ def run(config: Config, output_dir: Path, trackers: list[Tracker], *, resume: bo
                     result.reference = find_reference(config, ratings, prepared.deal, alone)
                 if result.reference is not None:
                     tracker.reference(result.reference)
-        except KeyboardInterrupt:
-            result.status = "interrupted"
-            raise
-        except BaseException as error:
-            result.status, result.error = "failed", f"{type(error).__name__}: {error}"
-            raise
-        finally:
-            if "imports" in result.seconds:
-                result.seconds["total"] -= result.seconds["imports"]
-            try:
-                tracker.close()
-            finally:
-                write_result(result)
     return result
 
 
-def _keep(result: RunResult, prepared: Prepared, checkpoints: Checkpoints) -> None:
+@contextmanager
+def _noted(result: RunResult) -> Iterator[None]:
+    """Notes how the block ends, if it does not end well."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        result.status = "interrupted"
+        raise
+    except BaseException as error:
+        result.status, result.error = "failed", f"{type(error).__name__}: {error}"
+        raise
+
+
+@contextmanager
+def _recorded(result: RunResult, tracker: Everyone) -> Iterator[None]:
+    """Writes down what became of the block, however it ends."""
+    try:
+        yield
+    finally:
+        if "imports" in result.seconds:
+            result.seconds["total"] -= result.seconds["imports"]
+        try:
+            tracker.close()
+        finally:
+            result.warnings += [each.trouble for each in tracker.trackers if each.trouble]
+            save(result, partial(write_result, result))
+
+
+def _keep_state(result: RunResult, state: RunState, checkpoints: Checkpoints, ratings: Ratings) -> None:
+    """A checkpoint, if one is due. A run that cannot write it goes on: it still has its result to win."""
+    try:
+        checkpoints.save_if_due(result.output_dir, state, ratings)
+    except OSError as error:
+        if not any(str(error.filename) in warning for warning in result.warnings):
+            result.warnings.append(f"{describe(error)}; the run goes on without this checkpoint")
+            print(f"warning: {result.warnings[-1]}", file=sys.stderr)
+
+
+def _keep(result: RunResult, dim: int, checkpoints: Checkpoints, ratings: Ratings) -> None:
     """Saves the last aggregate, whether the run has come to its end or not, and a checkpoint if there is none of it yet."""
-    if result.state.vector is not None:
-        model = replace(result.config.model, dim=prepared.jobs[0].aggregate_dim)
-        checkpoints.save_last(result.kept, prepared.ratings)
-        save_model(result.output_dir, model, result.state.vector, prepared.ratings)
+    vector, model = result.state.vector, replace(result.config.model, dim=dim)
+    if vector is not None:
+        save(result, lambda directory: save_model(directory, model, vector, ratings))
+        save(result, lambda directory: checkpoints.save_last(directory, result.kept, ratings))
 
 
 def prepare(config: Config, loaded: Ratings | None = None, state: RunState | None = None) -> Prepared:
@@ -222,12 +251,10 @@ def _check_parts(config: Config, jobs: list[Job]) -> None:
             )
 
 
-def train(
-    prepared: Prepared, tracker: Tracker, result: RunResult, save: Callable[[RunState], None] = lambda state: None
-) -> Prepared:
-    """Runs workers and aggregator to the end, from and to `result.state`; gives what was prepared last.
+def train(prepared: Prepared, tracker: Tracker, result: RunResult, keep: Callable[[RunState], None] = lambda state: None) -> None:
+    """Runs workers and aggregator to the end, from and to `result.state`.
 
-    `save` is called with each state that is to be kept. Stages of the wall go into `result.seconds`.
+    `keep` is called with each state that a run can go on from. Stages of the wall go into `result.seconds`.
     """
     config = prepared.jobs[0].config
     failures = Failures(config, tracker.failure)
@@ -236,8 +263,8 @@ def train(
         result.torch_threads = torch.get_num_threads()
         while True:
             try:
-                _train_rounds(prepared, tracker, result, failures, save)
-                return prepared
+                _train_rounds(prepared, tracker, result, failures, keep)
+                return
             except WorkerError as error:
                 result.state = failures.go_back(error, result.state)
                 tracker.rewind(result.state.next_round)
@@ -245,7 +272,7 @@ def train(
 
 
 def _train_rounds(
-    prepared: Prepared, tracker: Tracker, result: RunResult, failures: Failures, save: Callable[[RunState], None]
+    prepared: Prepared, tracker: Tracker, result: RunResult, failures: Failures, keep: Callable[[RunState], None]
 ) -> None:
     """From the state in `result` to the end, or to a failure that the workers there are do not survive."""
     job, config = prepared.jobs[0], prepared.jobs[0].config
@@ -279,7 +306,7 @@ def _train_rounds(
                 )
                 if not backend.remembers or job.hands_over(done.row.round_index):
                     result.kept = result.state
-                    save(result.kept)
+                    keep(result.kept)
     finally:
         with _stage(result, "stop"):
             backend.stop()

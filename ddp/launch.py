@@ -10,12 +10,14 @@ import difflib
 import os
 import re
 import sys
+import tempfile
 import threading
 import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from hydra.conf import HydraConf
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
@@ -23,7 +25,9 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from ddp.atomic import atomic_file
 from ddp.config import Config, Scalars, settings
+from ddp.disk import FULL, describe, naming
 from ddp.errors import MISSING, AggregationError, BackendError, ConfigError, UserError, WorkerError
 from ddp.forkserver import ensure_server
 from ddp.help import help_text
@@ -33,8 +37,9 @@ from ddp.resume import finished_rmse, make_room, resumed_arguments
 from ddp.run_directory import CONFIG_FILE, directory_taken, find_checkpoints
 
 FAILED, USER_ERROR, INTERRUPTED, TERMINATED = 1, 2, 130, 143
-JOB_MARK = ".hydra/config.yaml"  # Hydra writes it into every job's directory ...
-SWEEP_MARK = "multirun.yaml"  # ... and this into a sweep's
+COMPOSED = ".hydra/{}.yaml"  # in every job's directory: what Hydra composed
+JOB_MARK = COMPOSED.format("config")
+SWEEP_MARK = "multirun.yaml"  # Hydra writes it into a sweep's
 
 OF_THE_LAUNCH = ("resume", "sweep_resume")  # in conf/config.yaml, but no values of a run
 
@@ -55,10 +60,10 @@ def launch(task: Callable[[], Any]) -> int:
     try:
         sys.argv[1:] = resumed_arguments(sys.argv[1:])
         task()
-    except Terminated:
-        code = _report("terminated; what was finished is in the run directory", TERMINATED)
-    except KeyboardInterrupt:
-        code = _report("interrupted; what was finished is in the run directory", INTERRUPTED)
+    except Terminated as error:
+        code = _report("terminated; what was finished is in the run directory", TERMINATED, error)
+    except KeyboardInterrupt as error:
+        code = _report("interrupted; what was finished is in the run directory", INTERRUPTED, error)
     except Exception as error:
         code = _explain(error)
     code = _end_sweep(_sweep_dirs[-1], code) if _sweep_dirs else code
@@ -79,6 +84,8 @@ def run_job(composed: DictConfig) -> float:
     hydra = HydraConfig.get()
     output_dir = Path(hydra.runtime.output_dir)
     try:
+        if composed.get("resume") is None:
+            _keep_composed(composed, hydra)
         config = load_config(composed)
         resume = composed.get("resume") is not None
         if composed.get("sweep_resume") and hydra.mode == RunMode.MULTIRUN:
@@ -87,8 +94,11 @@ def run_job(composed: DictConfig) -> float:
                 print(f"{output_dir}: has ended well before, test RMSE {rmse:.4f}")
                 return rmse
             resume = make_room(output_dir)
-        if isinstance(config.backend, ProcessBackend | ShmBackend) and config.backend.chosen_start_method == "forkserver":
-            ensure_server(config.trainer.name)  # its imports run beside ours, and beside the loading of the ratings
+        if isinstance(config.backend, ProcessBackend | ShmBackend):
+            with naming(Path("TMPDIR")):
+                tempfile.gettempdir()  # multiprocessing has its sockets there; where there is no such place it would just die
+            if config.backend.chosen_start_method == "forkserver":
+                ensure_server(config.trainer.name)  # its imports run beside ours, and beside the loading of the ratings
         # Late: torch is imported only once the config is known to be good.
         from rich.console import Console
 
@@ -120,6 +130,14 @@ def run_job(composed: DictConfig) -> float:
 def _say_how_to_go_on(output_dir: Path) -> None:
     if find_checkpoints(output_dir):
         print(f"to go on from where it was: python train.py resume={output_dir}", file=sys.stderr)
+
+
+def _keep_composed(composed: DictConfig, hydra: HydraConf) -> None:
+    """What Hydra would write as .hydra/*.yaml; it would leave half of a file on a full disk, and not say which."""
+    parts = {"config": composed, "hydra": {"hydra": hydra}, "overrides": hydra.overrides.task}
+    for name, part in parts.items():
+        with atomic_file(Path(hydra.runtime.output_dir) / COMPOSED.format(name)) as file:
+            file.write(OmegaConf.to_yaml(part).encode())
 
 
 def load_config(composed: DictConfig) -> Config:
@@ -185,12 +203,12 @@ def _explain(error: Exception) -> int:
         message = str(error)
     elif isinstance(error, MemoryError):
         message = f"out of memory: {error}; a smaller model.dim, fewer workers or less data need less"
-    elif isinstance(error, OSError) and error.filename is not None:
-        message = f"{error.filename}: {error.strerror}"
+    elif isinstance(error, OSError) and (error.filename is not None or error.errno in FULL):
+        message = describe(error)
     else:
         traceback.print_exception(error)
         return code
-    return _report(message, code)
+    return _report(message, code, error)
 
 
 def _composition_message(error: Exception) -> str | None:
@@ -211,8 +229,9 @@ def _composition_message(error: Exception) -> str | None:
     return re.sub(r"\n\s*\n", "\n", "\n".join(parts).strip())
 
 
-def _report(message: str, code: int) -> int:
-    print(f"error: {message}", file=sys.stderr)
+def _report(message: str, code: int, error: BaseException | None = None) -> int:
+    """Prints the message, and what was noted on the error's way up."""
+    print("\n".join([f"error: {message}", *getattr(error, "__notes__", ())]), file=sys.stderr)
     return code
 
 
@@ -232,6 +251,11 @@ class Directories(Callback):
         sweep_dir = Path(config.hydra.sweep.dir)
         if not config.get("sweep_resume") and (sweep_dir / SWEEP_MARK).exists():
             raise SystemExit(_explain(directory_taken(sweep_dir)))
+        try:  # the same as Hydra is about to write: if there is no room for it, this leaves nothing, and says so
+            with atomic_file(sweep_dir / SWEEP_MARK) as file:
+                file.write(OmegaConf.to_yaml(config).encode())
+        except OSError as error:
+            raise SystemExit(_explain(error)) from None
         _sweep_dirs.append(sweep_dir)
 
 
@@ -239,13 +263,19 @@ def _end_sweep(sweep_dir: Path, code: int) -> int:
     """Prints the table of the sweep's jobs, writes it as sweep.csv, and gives the sweep's exit code."""
     from ddp.results import in_order, print_runs, read_runs
 
-    job_dirs = sorted((mark.parent.parent for mark in sweep_dir.rglob(JOB_MARK)), key=in_order)
-    if not job_dirs:
+    found = [mark.parent.parent for mark in sweep_dir.rglob(JOB_MARK)]
+    jobs = {directory: Path(directory) for directory in _failures}  # also those whose directory could not be written to
+    jobs |= zip(map(os.path.abspath, found), found, strict=True)
+    if not jobs:
         return code or _report("the sweep composed to no job at all: check the values given to -m or sweep=", USER_ERROR)
-    runs = read_runs(job_dirs)
+    runs = read_runs(sorted(jobs.values(), key=in_order))
     for directory, (_, reason) in _failures.items():  # one that was refused has no result that says why
         runs.loc[runs["directory"].map(os.path.abspath) == directory, "error"] = reason
-    print_runs(runs, sweep_dir / "sweep.csv")
+    try:
+        print_runs(runs, sweep_dir / "sweep.csv")
+    except OSError as error:
+        not_written = _explain(error)
+        code = code or not_written
     failed = int((runs["status"] != "ok").sum())
     if failed:
         _report(f"{failed} of {len(runs)} jobs did not succeed", FAILED)

@@ -10,7 +10,7 @@ import os
 import pickle
 import platform
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -57,6 +57,8 @@ class RunResult:
     state: RunState = field(default_factory=RunState)
     kept: RunState = field(default_factory=RunState)
     history: History = field(default_factory=History)
+    warnings: list[str] = field(default_factory=list)  # what the run had to do without
+    elsewhere: Path | None = None  # where ddp.rescue has saved what could not be saved in output_dir
 
     @property
     def last(self) -> AggregateRound | None:
@@ -115,16 +117,30 @@ def config_hash(config: Config) -> str:
     return hashlib.sha256(json.dumps(dataclasses.asdict(config), sort_keys=True).encode()).hexdigest()
 
 
-def write_result(result: RunResult) -> None:
-    """result.json, rounds.csv and the document's pickle; each atomically, result.json last."""
-    directory = result.output_dir
-    with atomic_file(directory / ROUNDS_FILE) as file:
-        file.write(_rounds_csv(result.history).encode())
-    with atomic_file(directory / f"ddp_{result.config.backend.name}_results.pkl") as file:
-        # For the document's readers: plain dicts, lists and numbers. Nothing of ours ever reads it.
-        pickle.dump({"status": result.status, **_document_results(result)}, file)
-    with atomic_file(directory / RESULT_FILE) as file:
-        file.write(json.dumps(_null_for_nan(_as_json(result)), indent=2).encode())
+def write_result(result: RunResult, directory: Path) -> None:
+    """rounds.csv, the document's pickle and result.json, each atomically.
+
+    result.json comes last, also when the others cannot be written, and then says so. Raises the first OSError.
+    """
+    failure: OSError | None = None
+    for name, content in _files(result):
+        try:
+            with atomic_file(directory / name) as file:
+                file.write(content)
+        except OSError as error:
+            failure = failure or error
+            result.status = "failed" if result.status == "ok" else result.status
+            result.error = result.error or f"{type(error).__name__}: {error}"
+    if failure:
+        raise failure
+
+
+def _files(result: RunResult) -> Iterator[tuple[str, bytes]]:
+    yield ROUNDS_FILE, _rounds_csv(result.history).encode()
+    # For the document's readers: plain dicts, lists and numbers. Nothing of ours ever reads it.
+    document = {"status": result.status, **_document_results(result)}
+    yield f"ddp_{result.config.backend.name}_results.pkl", pickle.dumps(document)
+    yield RESULT_FILE, json.dumps(_null_for_nan(_as_json(result)), indent=2).encode()
 
 
 def _as_json(result: RunResult) -> dict[str, Any]:
@@ -134,6 +150,7 @@ def _as_json(result: RunResult) -> dict[str, Any]:
         "format": FORMAT,
         "status": result.status,
         "error": result.error,
+        "warnings": result.warnings,
         "command": sys.argv,
         "config": dataclasses.asdict(result.config),
         "config_hash": config_hash(result.config),

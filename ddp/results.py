@@ -78,7 +78,7 @@ def _number(result: Any, path: str) -> float:
 
 
 def print_runs(runs: pd.DataFrame, csv_path: Path | None) -> None:
-    """Prints the table (columns in which all runs agree are left out) and writes all of it to `csv_path`."""
+    """Prints the table (columns in which all runs agree are left out) and writes all of it to `csv_path`. Raises OSError."""
     console = Console()
     told = runs[runs["workers"].notna()]  # what a refused run was told is not known
     same = [name for name in settings({}) if told[name].astype(str).nunique() <= 1]
@@ -123,7 +123,11 @@ def main() -> int:
     runs = read_runs(find_runs(arguments.roots))
     if runs.empty:
         parser.error(f"no {RESULT_FILE} below {', '.join(map(str, arguments.roots))}")
-    print_runs(runs, arguments.csv or arguments.roots[0] / "results.csv")
+    try:
+        print_runs(runs, arguments.csv or arguments.roots[0] / "results.csv")
+    except OSError as error:
+        print(f"error: {error.filename}: {error.strerror}; choose another place with --csv FILE", file=sys.stderr)
+        return 1
     return 0
 
 

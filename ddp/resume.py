@@ -39,8 +39,7 @@ def resumed_arguments(arguments: list[str]) -> list[str]:
             values.append(f"{key}={value['name']}")
             values += [f"{key}.{inner}={_quoted(setting)}" for inner, setting in value.items() if inner != "name"]
     folder = _quoted(directory)
-    # Hydra's own files stay those of the first command.
-    return [*values, *typed, f"resume={folder}", f"hydra.run.dir={folder}", "hydra.output_subdir=null"]
+    return [*values, *typed, f"resume={folder}", f"hydra.run.dir={folder}"]
 
 
 def _read_config(directory: Path) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from ddp.atomic import atomic_file
+from ddp.atomic import atomic_file, new_file
 from ddp.config import Config
 from ddp.errors import ConfigError
 from ddp.lock import lock
@@ -21,10 +21,10 @@ CHECKPOINT = re.compile(r"round-(\d{6,})\.safetensors")
 
 @contextmanager
 def run_directory(config: Config, output_dir: Path, *, resume: bool) -> Iterator[None]:
-    """Takes the directory for a run, as long as the block lasts nobody else can.
+    """Takes the directory for a run: as long as the block lasts nobody else can.
 
     Writes config.yaml; a second run that is given the directory is refused with ConfigError, and so is one that wants to
-    go on where there is no run, or one that still lives.
+    go on where there is no run, or one that still lives. Raises OSError if it cannot be written; the directory is not taken then.
     """
     text = yaml.safe_dump(dataclasses.asdict(config), sort_keys=False)
     if resume:
@@ -40,8 +40,8 @@ def run_directory(config: Config, output_dir: Path, *, resume: bool) -> Iterator
                 file.write(text.encode())
         else:
             try:
-                with (output_dir / CONFIG_FILE).open("x", encoding="utf-8") as file:
-                    file.write(text)
+                with new_file(output_dir / CONFIG_FILE) as file:
+                    file.write(text.encode())
             except FileExistsError:
                 raise directory_taken(output_dir) from None
         yield

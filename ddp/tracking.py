@@ -1,6 +1,7 @@
 """Who is told what happens: nobody, the history, TensorBoard. The loop never asks which."""
 
 import math
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -12,7 +13,9 @@ from ddp.reference import Reference
 from ddp.timing import AGGREGATOR_PHASES, KINDS, WORKER_PHASES, Account
 
 if TYPE_CHECKING:
-    from torch.utils.tensorboard.writer import SummaryWriter
+    from tensorboard.compat.proto.summary_pb2 import Summary
+
+    from ddp.event_file import EventFile
 
 FLUSH_EVERY_S = 5.0  # a scalar costs about 35 us to write: they are kept, and written in one go between rounds
 
@@ -40,7 +43,9 @@ def pickle_s(account: Account) -> float:
 
 
 class Tracker:
-    """Is told everything, and does nothing with it."""
+    """Is told everything, and does nothing with it. `trouble`: why it could not write down what it was told."""
+
+    trouble: str | None = None
 
     def open(self) -> None:
         """The run has its directory: something will come."""
@@ -156,7 +161,10 @@ class History(Tracker):
 
 
 class TensorBoard(Tracker):
-    """One event file in the run directory, written by the parent only."""
+    """One event file in the run directory, written by the parent only.
+
+    Where it cannot be written, a warning says so, and the run goes on without: its own files have all the figures.
+    """
 
     def __init__(self, directory: Path, hparams: Mapping[str, Any]) -> None:
         self._directory = directory
@@ -167,9 +175,9 @@ class TensorBoard(Tracker):
         self._rounds: dict[int, list[WorkerRound]] = {}
         self._last: AggregateRound | None = None
         self._gap: float | None = None
-        self._purge_step: int | None = None  # TensorBoard forgets what it was told of this and later steps before
+        self._purge_step: int | None = None  # TensorBoard is to forget what it was told of this and later steps before
         self._flushed_s = time.monotonic()
-        self._writer: SummaryWriter | None = None
+        self._file: EventFile | None = None
 
     def worker_round(self, row: WorkerRound) -> None:
         who = worker_name(row.worker)
@@ -201,9 +209,6 @@ class TensorBoard(Tracker):
         failures = FAILURE_TAG.format(who="")
         self._scalars = [scalar for scalar in self._scalars if scalar[2] < next_round or scalar[0].startswith(failures)]
         self._rounds.clear()
-        if self._writer is not None:
-            self._writer.close()
-            self._writer = None
         self._purge_step = next_round
 
     def reference(self, reference: Reference) -> None:
@@ -218,11 +223,13 @@ class TensorBoard(Tracker):
         self._gap = self._last.test.rmse - reference.test
 
     def close(self) -> None:
-        writer = self._flush()
-        writer.add_custom_scalars(_layout())
+        from torch.utils.tensorboard.summary import custom_scalars
+
+        summaries = [custom_scalars(_layout())]  # type: ignore[no-untyped-call]
         if self._last is not None:
-            self._write_hparams(writer, self._last)
-        writer.close()
+            self._add("time_s/training", self._last.elapsed_s, self._last.round_index)
+            summaries += self._hparams_summaries(self._last)
+        self._flush(summaries)
 
     def _add(self, tag: str, value: float, step: int) -> None:
         if not math.isnan(value):  # an error over no ratings
@@ -242,20 +249,30 @@ class TensorBoard(Tracker):
             pooled = sum(errors[1:], errors[0])
             self._add(RMSE_TAG.format(part=part, who=POOLED), pooled.rmse, rows[0].round_index)
 
-    def _flush(self) -> "SummaryWriter":
-        from torch.utils.tensorboard.writer import SummaryWriter  # 0.2 s: only where TensorBoard is on
+    def _flush(self, summaries: Sequence["Summary"] = ()) -> None:
+        from torch.utils.tensorboard.summary import scalar  # 0.2 s: only where TensorBoard is on
 
-        if self._writer is None:
-            self._writer = SummaryWriter(str(self._directory), purge_step=self._purge_step)
-        for tag, value, step, walltime in self._scalars:
-            self._writer.add_scalar(tag, value, step, walltime)
-        self._writer.flush()
+        from ddp.event_file import EventFile, event, forget
+
+        self._file = self._file or EventFile(self._directory)
+        events = [] if self._purge_step is None else [forget(self._purge_step)]
+        events += [
+            event(scalar(tag, value), step, walltime)  # type: ignore[no-untyped-call]
+            for tag, value, step, walltime in self._scalars
+        ]
+        events += [event(summary) for summary in summaries]
+        self._purge_step = None
         self._scalars.clear()
         self._flushed_s = time.monotonic()
-        return self._writer
+        if self.trouble is None:
+            try:
+                self._file.append(events)
+            except OSError as error:
+                self.trouble = f"{error.filename}: {error.strerror}; the run goes on without TensorBoard"
+                print(f"warning: {self.trouble}", file=sys.stderr)
 
-    def _write_hparams(self, writer: "SummaryWriter", last: AggregateRound) -> None:
-        """The three summaries of `add_hparams`, into the run's own file: `add_hparams` would open a second directory."""
+    def _hparams_summaries(self, last: AggregateRound) -> tuple["Summary", ...]:
+        """The three of `add_hparams`, for the run's own file: `add_hparams` itself would open a second directory."""
         from torch.utils.tensorboard.summary import hparams
 
         metrics = {
@@ -265,9 +282,7 @@ class TensorBoard(Tracker):
         }
         if self._gap is not None:
             metrics[GAP_TAG.format(part="test")] = self._gap
-        writer.add_scalar("time_s/training", last.elapsed_s, last.round_index)
-        for summary in hparams(self._hparams, metrics):  # type: ignore[no-untyped-call]
-            writer._get_file_writer().add_summary(summary)  # type: ignore[no-untyped-call]
+        return hparams(self._hparams, metrics)  # type: ignore[no-untyped-call, no-any-return]
 
 
 def _layout() -> dict[str, dict[str, list[Any]]]:

@@ -119,8 +119,8 @@ def connect(fault, real, pipe):
 
 def infect(monkeypatch, fault):
     """Every backend that a run makes from now on has that worker 1."""
-    import ddp.backends.serial as serial
     import ddp.experiment
+    from ddp.backends import serial
 
     make_backend, worker_loop = ddp.experiment.make_backend, serial.worker_loop
 
@@ -134,9 +134,7 @@ def infect(monkeypatch, fault):
         return backend
 
     monkeypatch.setattr(ddp.experiment, "make_backend", make)
-    monkeypatch.setattr(
-        serial, "worker_loop", lambda job, exchange, at: worker_loop(job, fault.wrap(job.worker, exchange), at)
-    )
+    monkeypatch.setattr(serial, "worker_loop", lambda job, exchange, at: worker_loop(job, fault.wrap(job.worker, exchange), at))
 
 
 def run_infected(fault, config, directory):

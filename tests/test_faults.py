@@ -170,7 +170,13 @@ def test_a_fault_that_ends_the_program_leaves_a_checkpoint(make_config, tmp_path
 
 # --- on_failure ----------------------------------------------------------------------------------------
 
-ON_FAILURE = [("exception", "first epoch"), ("SIGKILL", "publishing"), ("hang", "waiting"), ("NaN", "publishing"), ("SIGKILL", "start")]
+ON_FAILURE = [
+    ("exception", "first epoch"),
+    ("SIGKILL", "publishing"),
+    ("hang", "waiting"),
+    ("NaN", "publishing"),
+    ("SIGKILL", "start"),
+]
 
 
 def possible(name, kind):
@@ -240,7 +246,9 @@ def test_a_round_that_begins_again_gives_the_numbers_of_one_without_a_fault(
 
 
 @pytest.mark.parametrize("name", ["serial", "thread", "shm"])
-def test_adam_and_an_outer_optimizer_begin_a_round_again_with_what_they_remembered(make_config, monkeypatch, tmp_path, drive, name):
+def test_adam_and_an_outer_optimizer_begin_a_round_again_with_what_they_remembered(
+    make_config, monkeypatch, tmp_path, drive, name
+):
     for split in ("split=iid", "split=stratified"):
         options = (split, "trainer=autograd", "aggregation=rows", "aggregation.outer=adam", "workers=2", "rounds=3")
         options = options if split == "split=iid" else (*options[:3], "workers=2", "rounds=3")

@@ -88,7 +88,9 @@ def test_the_last_turn_of_a_round_is_not_handed_on_yet(make_config, is_last):
 def test_turn_by_turn_the_last_one_of_a_round_waits_too(make_config, monkeypatch):
     worker, (first, second) = make_worker(make_config(*STRATIFIED, "rounds=2"), None)
     at_keeping = []
-    monkeypatch.setattr(worker, "_keep", lambda turn, round_index: at_keeping.extend([turn, round_index, *worker.exchange.handed_on]))
+    monkeypatch.setattr(
+        worker, "_keep", lambda turn, round_index: at_keeping.extend([turn, round_index, *worker.exchange.handed_on])
+    )
     list(worker.round(0))
     assert at_keeping == [1, 0, (first, 1)]
     assert worker.exchange.handed_on == [(first, 1), (second, 2)]

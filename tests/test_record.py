@@ -227,7 +227,7 @@ def data_missing(make_config, tmp_path: Path) -> Config:
 
 
 def test_a_run_that_never_evaluated_writes_null_for_what_it_does_not_know(make_config, tmp_path):
-    write_result(RunResult(config=make_config(), output_dir=tmp_path, status="failed", error="e", noise_floor=math.inf))
+    write_result(RunResult(config=make_config(), output_dir=tmp_path, status="failed", error="e", noise_floor=math.inf), tmp_path)
     result = read_json(tmp_path)
     assert result["rmse"] == {
         "test": None,

@@ -15,6 +15,7 @@ from typing import IO
 
 from ddp.atomic import atomic_file
 from ddp.datasets.sources import Download, Member, Source
+from ddp.disk import FULL
 from ddp.errors import DataError
 
 _log = logging.getLogger(__name__)
@@ -51,11 +52,15 @@ def fetch(sources: Sequence[Source], folder: Path, *, connect_timeout_s: float, 
                     archive = _bring(source, Path(temporary), connect_timeout_s)
                     unpack(archive, source.members, folder, limit_bytes)
                 except _FAILURES as error:
+                    if isinstance(error, OSError) and error.errno in FULL:  # no other source would help
+                        raise
                     reasons.append(f"{source}: {error or type(error).__name__}")
                 else:
                     return []
     except OSError as error:
-        raise DataError(f"{folder}: cannot be written: {error.strerror}. Set data.root to a folder of yours.") from None
+        raise DataError(
+            f"{folder}: cannot be written: {error.strerror}. Set data.root to a folder of yours, with room."
+        ) from None
     return reasons
 
 

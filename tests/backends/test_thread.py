@@ -148,7 +148,9 @@ def test_round_timeout_of_the_config_is_what_the_aggregator_waits(make_config, d
         stop()
 
     attempt.backend.stop = release_and_stop
-    with pytest.raises(WorkerError, match=r"^worker 0 in round 0 \(compute\): nothing was heard of it within round_timeout=0.25 s\n"):
+    with pytest.raises(
+        WorkerError, match=r"^worker 0 in round 0 \(compute\): nothing was heard of it within round_timeout=0.25 s\n"
+    ):
         attempt.run()
 
 

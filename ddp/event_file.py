@@ -1,0 +1,63 @@
+"""TensorBoard's event file, appended to by whoever calls.
+
+TensorBoard's own writer has a thread for that. On a full disk the thread dies with a stack trace and half a record, and who
+closes the writer is told nothing.
+"""
+
+import io
+import os
+import secrets
+import socket
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+from tensorboard.compat.proto.event_pb2 import Event, SessionLog
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.summary.writer.record_writer import RecordWriter
+
+from ddp.disk import naming
+
+
+class EventFile:
+    """One file of whole records. It is there once something has been appended."""
+
+    def __init__(self, directory: Path) -> None:
+        self.path = (
+            directory / f"events.out.tfevents.{int(time.time()):010d}.{socket.gethostname()}.{os.getpid()}.{secrets.token_hex(2)}"
+        )
+        self._num_bytes = 0
+
+    def append(self, events: Iterable[Event]) -> None:
+        """Adds all of `events`; where that fails, the file ends as it did before. Raises OSError, which names the file."""
+        records = io.BytesIO()
+        writer = RecordWriter(records)
+        first = [] if self._num_bytes else [Event(wall_time=time.time(), file_version="brain.Event:2")]
+        for event in (*first, *events):
+            writer.write(event.SerializeToString())
+        try:
+            with naming(self.path), self.path.open("ab") as file:
+                file.write(records.getvalue())
+        except OSError:
+            self._cut()
+            raise
+        self._num_bytes += len(records.getvalue())
+
+    def _cut(self) -> None:
+        """Takes away what a failed write has left."""
+        with suppress(OSError):
+            if self._num_bytes:
+                os.truncate(self.path, self._num_bytes)
+            else:
+                self.path.unlink(missing_ok=True)
+
+
+def forget(step: int) -> Event:
+    """The record that makes TensorBoard forget what it was told of this and later steps before."""
+    return Event(wall_time=time.time(), step=step, session_log=SessionLog(status=SessionLog.START))
+
+
+def event(summary: Summary, step: int = 0, walltime: float | None = None) -> Event:
+    """One record."""
+    return Event(wall_time=time.time() if walltime is None else walltime, step=step, summary=summary)
