@@ -1,7 +1,8 @@
 """Checkpoints: what a run needs to go on to the same bits, and what it has told so far. Data only: no pickle is involved.
 
 A checkpoint is one safetensors file of the aggregate and what workers and the outer optimizer remember, with the rest as JSON
-in its metadata, and a checksum over all of it. It is complete or not there (ddp/atomic.py), and the one before it is kept.
+in its metadata, and a checksum over all of it. It is complete or not there (ddp/atomic.py), and the one before it is kept. What
+the run has told so far lies beside them, see ddp/history_file.py.
 """
 
 import dataclasses
@@ -18,7 +19,8 @@ from safetensors.numpy import save
 from ddp.atomic import atomic_file
 from ddp.config import Config
 from ddp.errors import CheckpointError
-from ddp.history_rows import HistoryRows, restore_history
+from ddp.history_file import HistoryFile
+from ddp.messages import Failure
 from ddp.parameters import Vector
 from ddp.ratings import Ratings
 from ddp.run_directory import CHECKPOINTS, differences, find_checkpoints
@@ -45,7 +47,7 @@ class Checkpoints:
     def __init__(self, config: Config, history: History) -> None:
         self.config = config
         self.history = history
-        self._rows = HistoryRows(history)
+        self.rounds = HistoryFile()
         self._ratings_checksum: int | None = None
         self._saved_round = 0
 
@@ -74,9 +76,12 @@ class Checkpoints:
             "elapsed_s": state.elapsed_s,
             "config": deciding(self.config),
             "ratings": self._checksum(ratings),
+            "startup_s": list(self.history.startup_s.items()),
+            "failures": [dataclasses.asdict(failure) for failure in self.history.failures],
+            "rounds": self.rounds.append(run_dir / CHECKPOINTS, state.next_round),
         }
-        metadata = {"about": json.dumps(about), "history": self._rows.text(state.next_round)}
-        metadata["sha256"] = _digest(tensors, metadata)
+        metadata = {"about": json.dumps(about)}
+        metadata["sha256"] = _digest(tensors, metadata["about"])
         with atomic_file(run_dir / CHECKPOINTS / f"round-{state.next_round:06}.safetensors") as file:
             file.write(save(tensors, metadata))
         self._saved_round = state.next_round
@@ -91,14 +96,14 @@ class Checkpoints:
         damaged: list[str] = []
         for path in reversed(find_checkpoints(run_dir)):
             try:
-                tensors, about, rows = read_checkpoint(path)
+                tensors, about = read_checkpoint(path)
             except CheckpointError as error:
                 damaged.append(str(error))
                 continue
             self._check(path, about, ratings)
             try:
                 state = _state(tensors, about)
-                restore_history(self.history, rows)
+                self._bring_back(run_dir, about)
             except DAMAGE as error:
                 damaged.append(f"{path}: holds something else ({error})")
                 continue
@@ -109,6 +114,13 @@ class Checkpoints:
         raise CheckpointError(
             f"{run_dir}: there is no checkpoint to go on from (the run ended before its first, or had checkpoint_every=0)"
         )
+
+    def _bring_back(self, run_dir: Path, about: dict[str, Any]) -> None:
+        startup_s = {int(worker): float(seconds) for worker, seconds in about["startup_s"]}
+        failures = [Failure(**failure) for failure in about["failures"]]
+        num_bytes, sha256 = about["rounds"]
+        self.rounds.restore(run_dir / CHECKPOINTS, num_bytes, sha256, self.history)
+        self.history.startup_s, self.history.failures = startup_s, failures
 
     def _check(self, path: Path, about: dict[str, Any], ratings: Ratings) -> None:
         if about.get("format") != FORMAT:
@@ -135,23 +147,20 @@ class Checkpoints:
         return self._ratings_checksum
 
 
-def read_checkpoint(path: Path) -> tuple[Tensors, dict[str, Any], str]:
-    """What a file holds: tensors, what it says about itself, and the rows of the history.
-
-    Raises CheckpointError if it cannot be read, or is not what was written.
-    """
+def read_checkpoint(path: Path) -> tuple[Tensors, dict[str, Any]]:
+    """What a file holds, and says about itself. Raises CheckpointError if it cannot be read, or is not what was written."""
     try:
         with safe_open(path, framework="numpy") as file:
             tensors: Tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a dict
             metadata = file.metadata()
-        if metadata["sha256"] != _digest(tensors, metadata):
+        if metadata["sha256"] != _digest(tensors, metadata["about"]):
             raise ValueError("its checksum is another")
         about = json.loads(metadata["about"])
         if not isinstance(about, dict):
             raise TypeError("it says nothing about itself")
     except DAMAGE as error:
         raise CheckpointError(f"{path}: is damaged ({type(error).__name__}: {error})") from None
-    return tensors, about, metadata["history"]
+    return tensors, about
 
 
 def deciding(config: Config) -> dict[str, Any]:
@@ -161,8 +170,8 @@ def deciding(config: Config) -> dict[str, Any]:
     return decided
 
 
-def _digest(tensors: Tensors, metadata: dict[str, str]) -> str:
-    digest = hashlib.sha256(json.dumps([metadata["about"], metadata["history"]]).encode())
+def _digest(tensors: Tensors, about: str) -> str:
+    digest = hashlib.sha256(about.encode())
     for name in sorted(tensors):
         digest.update(f"{name} {tensors[name].dtype} {tensors[name].shape}".encode())
         digest.update(np.ascontiguousarray(tensors[name]).data)

@@ -68,7 +68,8 @@ def run(config: Config, output_dir: Path, trackers: list[Tracker], *, resume: bo
     with run_directory(config, output_dir, resume=resume):
         result = RunResult(config=config, output_dir=output_dir)
         checkpoints = Checkpoints(config, result.history)
-        tracker = Everyone([result.history, *trackers])
+        rounds = [checkpoints.rounds] if config.checkpoint_every > 0 else []
+        tracker = Everyone([result.history, *rounds, *trackers])
         with _recorded(result, tracker), _noted(result):
             tracker.open()
             with _stage(result, "total"):
@@ -82,7 +83,7 @@ def run(config: Config, output_dir: Path, trackers: list[Tracker], *, resume: bo
                 result.noise_floor = ratings.noise_floor
                 try:
                     with _noted(result):
-                        train(prepared, tracker, result, lambda state: _keep_state(result, state, checkpoints, ratings))
+                        train(prepared, tracker, result, partial(_keep_state, result, checkpoints.save_if_due, ratings))
                 finally:
                     with _stage(result, "save"):
                         _keep(result, prepared.jobs[0].aggregate_dim, checkpoints, ratings)
@@ -124,10 +125,10 @@ def _recorded(result: RunResult, tracker: Everyone) -> Iterator[None]:
             save(result, partial(write_result, result))
 
 
-def _keep_state(result: RunResult, state: RunState, checkpoints: Checkpoints, ratings: Ratings) -> None:
-    """A checkpoint, if one is due. A run that cannot write it goes on: it still has its result to win."""
+def _keep_state(result: RunResult, write: Callable[[Path, RunState, Ratings], None], ratings: Ratings, state: RunState) -> None:
+    """A checkpoint. A run that cannot write it goes on: it still has its result to win."""
     try:
-        checkpoints.save_if_due(result.output_dir, state, ratings)
+        write(result.output_dir, state, ratings)
     except OSError as error:
         if not any(str(error.filename) in warning for warning in result.warnings):
             result.warnings.append(f"{describe(error)}; the run goes on without this checkpoint")
@@ -139,7 +140,7 @@ def _keep(result: RunResult, dim: int, checkpoints: Checkpoints, ratings: Rating
     vector, model = result.state.vector, replace(result.config.model, dim=dim)
     if vector is not None:
         save(result, lambda directory: save_model(directory, model, vector, ratings))
-        save(result, lambda directory: checkpoints.save_last(directory, result.kept, ratings))
+        _keep_state(result, checkpoints.save_last, ratings, result.kept)
 
 
 def prepare(config: Config, loaded: Ratings | None = None, state: RunState | None = None) -> Prepared:

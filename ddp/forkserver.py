@@ -12,11 +12,14 @@ from contextlib import contextmanager
 from multiprocessing import forkserver
 from typing import Any
 
+from ddp.sockets import make_folder
+
 PRELOAD = {"autograd": ["ddp.preload.autograd"], "fused": ["ddp.preload.fused"]}  # trainer -> modules
 
 
 def ensure_server(trainer: str) -> None:
     """Starts the server for workers with that trainer, unless it runs already; does not wait for its imports."""
+    make_folder()
     server: Any = forkserver._forkserver  # the public functions can neither tell what it has imported nor stop it
     if server._forkserver_pid is not None and server._preload_modules != PRELOAD[trainer]:
         server._stop()

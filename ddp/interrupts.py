@@ -6,7 +6,7 @@ import signal
 import sys
 from types import FrameType
 
-from ddp.parent import remove_temp_dir
+from ddp.sockets import remove_folder
 
 WORKER_THREAD = "worker-"  # how the names of threads begin that may be left behind
 SHOW_CURSOR = "\x1b[?25h"  # which a progress bar has hidden
@@ -37,7 +37,7 @@ def _leave_at_once(number: int) -> None:
     """Somebody does not want to wait for the order."""
     for child in multiprocessing.active_children():
         child.kill()
-    remove_temp_dir()
+    remove_folder()
     if sys.stdout.isatty():
         os.write(sys.stdout.fileno(), SHOW_CURSOR.encode())
     os._exit(128 + number)

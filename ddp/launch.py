@@ -114,22 +114,22 @@ def run_job(composed: DictConfig) -> float:
         if config.display != "none":
             print_result(result, console)
         return result.test_rmse
-    except KeyboardInterrupt:
-        _say_how_to_go_on(output_dir)
+    except KeyboardInterrupt as error:
+        _note_how_to_go_on(error, output_dir)
         raise
     except Exception as error:
+        if not isinstance(error, UserError):
+            _note_how_to_go_on(error, output_dir)
         code = _explain(error)
-        if code != USER_ERROR:
-            _say_how_to_go_on(output_dir)
         if hydra.mode != RunMode.MULTIRUN:
             raise SystemExit(code) from error
         _failures[hydra.runtime.output_dir] = (code, f"{type(error).__name__}: {error}")
         return float("nan")
 
 
-def _say_how_to_go_on(output_dir: Path) -> None:
+def _note_how_to_go_on(error: BaseException, output_dir: Path) -> None:
     if find_checkpoints(output_dir):
-        print(f"to go on from where it was: python train.py resume={output_dir}", file=sys.stderr)
+        error.add_note(f"to go on from where it was: python train.py resume={output_dir}")
 
 
 def _keep_composed(composed: DictConfig, hydra: HydraConf) -> None:

@@ -2,9 +2,7 @@
 
 import multiprocessing
 import os
-import shutil
 import threading
-from multiprocessing import process
 
 
 def end_with_parent() -> None:
@@ -14,14 +12,6 @@ def end_with_parent() -> None:
 
     def watch() -> None:
         parent.join()
-        remove_temp_dir()
         os._exit(1)
 
     threading.Thread(target=watch, name="parent-watch", daemon=True).start()
-
-
-def remove_temp_dir() -> None:
-    """Removes the folder of sockets that the main process and its children share, for one that can no longer do so itself."""
-    folder = getattr(process.current_process(), "_config", {}).get("tempdir")  # multiprocessing.util.get_temp_dir would make one
-    if folder is not None:
-        shutil.rmtree(folder, ignore_errors=True)

@@ -12,9 +12,9 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from ddp.config import Config
+from ddp.config import Config, Scalars
 from ddp.errors import ConfigError, UserError
-from ddp.launch import load_config
+from ddp.launch import OF_THE_LAUNCH, load_config
 from ddp.options import DUPLICATES, OPTIONS, CsvData, ProcessBackend, SerialBackend, ThreadBackend
 
 CONF = Path(__file__).parent.parent / "conf"
@@ -79,8 +79,9 @@ def test_the_scalars_of_a_plain_run_are_those_of_config_yaml():
     config = config_of()
     chosen = {next(iter(entry)): next(iter(entry.values())) for entry in raw.defaults if not isinstance(entry, str)}
     for name in raw:
-        if name not in ("defaults", "hydra"):
+        if name not in ("defaults", "hydra", *OF_THE_LAUNCH):
             assert getattr(config, name) == raw[name], name
+    assert {field.name for field in dataclasses.fields(Scalars)} == {*raw} - {"defaults", "hydra", *OF_THE_LAUNCH}
     for group in OPTIONS:
         assert getattr(config, group).name == chosen[group]
 

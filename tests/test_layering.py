@@ -15,6 +15,7 @@ LEAVES = {
     "ddp.atomic",
     "ddp.disk",
     "ddp.forkserver",
+    "ddp.lock",
     "ddp.metrics",
     "ddp.timing",
     "ddp.seeding",
@@ -54,7 +55,7 @@ def test_only_the_door_knows_hydra(module):
 
 @pytest.mark.parametrize("module", sorted(LEAVES))
 def test_leaves_import_nothing_of_ours_but_errors(module):
-    assert ours(module) <= {"ddp.errors", "ddp.config", "ddp.options", "ddp.atomic", "ddp.disk"}
+    assert ours(module) <= {"ddp.errors", "ddp.config", "ddp.options", "ddp.atomic", "ddp.disk", "ddp.lock"}
 
 
 @pytest.mark.parametrize("module", sorted(name for name in MODULES if name.startswith(DATA_AND_MODEL)))

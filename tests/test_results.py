@@ -173,10 +173,11 @@ def test_a_bare_job_directory_is_a_row(tmp_path):
 
 
 def test_the_command_shows_a_run_that_was_killed(make_config, tmp_path):
-    from ddp.run_directory import claim_run_directory
+    from ddp.run_directory import run_directory
 
     make_run(tmp_path / "ended")
-    claim_run_directory(make_config(), tmp_path / "killed")
+    with run_directory(make_config(), tmp_path / "killed", resume=False):
+        pass
     assert [path.name for path in find_runs([tmp_path])] == ["ended", "killed"]
 
 

@@ -11,12 +11,13 @@ from typing import Any
 from ddp.backends.store import Store
 from ddp.errors import BackendError
 from ddp.parent import end_with_parent
+from ddp.sockets import make_folder
 
 STOP_GRACE_S = 1.0
 
 
 class ManagerProcess:
-    """It listens on a socket in a folder that only its user can enter, and asks for a random key."""
+    """It listens on a socket in a folder that only its user can enter (ddp/sockets.py), and asks for a random key."""
 
     def __init__(self, context: BaseContext) -> None:
         self._manager = SyncManager(ctx=context)
@@ -25,6 +26,7 @@ class ManagerProcess:
 
     def start(self) -> Store:
         """Starts the process; its dict."""
+        make_folder()
         self._manager.start(end_with_parent)
         self._ending.callback(self._manager.shutdown)
         store: Store = self._manager.dict()

@@ -1,0 +1,233 @@
+"""A run that was killed goes on to the same bits as if it had not been, from whatever moment, on every backend."""
+
+import json
+import multiprocessing
+import os
+import random
+import signal
+
+import psutil
+import pytest
+
+from ddp.errors import ConfigError
+from ddp.experiment import run
+from ddp.forkserver import ensure_server
+from ddp.run_directory import find_checkpoints
+from ddp.saved_model import load_model
+from ddp.tracking import Tracker
+
+DEADLINE_S = 60.0
+BACKENDS = {
+    "serial": ("backend=serial",),
+    "thread": ("backend=thread",),
+    "process": ("backend=process", "backend.start_method=forkserver"),
+    "shm": ("backend=shm",),
+}
+JOBS = {
+    "stratified, fused": ("split=stratified", "trainer=fused", "trainer.lr_decay=0.9", "aggregation=rows"),
+    "stratified, Adam": ("split=stratified", "trainer=autograd", "aggregation=rows"),
+    "averaged, fused, outer": ("trainer=fused", "trainer.lr_decay=0.9", "aggregation=rows", "aggregation.outer=nesterov"),
+    "averaged, Adam, outer": ("trainer=autograd", "aggregation=inverse_loss", "aggregation.outer=adam", "select_on=valid"),
+    "ensemble, Adam": ("trainer=autograd", "split=copies", "aggregation=ensemble"),
+    "averaged, SGD": ("trainer=autograd", "trainer.optimizer=sgd", "trainer.lr=0.1", "aggregation=uniform"),
+}
+SIZE = ("workers=2", "rounds=5", "local_epochs=2", "checkpoint_every=1")
+# 20 moments and more: of each case some, drawn once for all. (Two trackers' words for each step; 0: before the first.)
+NUM_STEPS = 38
+CASES = [
+    *(("serial", job, step) for job, step in zip(JOBS, random.Random(1).sample(range(NUM_STEPS), len(JOBS)), strict=True)),
+    *(("thread", job, step) for job, step in zip(JOBS, random.Random(2).sample(range(NUM_STEPS), len(JOBS)), strict=True)),
+    *(("shm", job, step) for job, step in zip(JOBS, random.Random(3).sample(range(NUM_STEPS), len(JOBS)), strict=True)),
+    *(("process", job, step) for job, step in zip(JOBS, random.Random(4).sample(range(NUM_STEPS), len(JOBS)), strict=True)),
+]
+
+
+class Killed(Tracker):
+    """Kills its own process when it is told something for the n-th time; writes down first whose workers are orphans then."""
+
+    def __init__(self, step, note):
+        self.left = step
+        self.note = note
+
+    def _step(self, *_):
+        if self.left == 0:
+            children = multiprocessing.active_children()
+            self.note.write_text(json.dumps([child.pid for child in children]))
+            os.kill(os.getpid(), signal.SIGKILL)
+        self.left -= 1
+
+    started = epoch = worker_round = finished = aggregate_round = _step
+
+
+def run_and_die(config, directory, step, note):
+    """A main process of its own."""
+    run(config, directory, [Killed(step, note)])
+
+
+def run_and_die_while_writing(config, directory, call, nth):
+    """The same, killed in the n-th of these system calls that a checkpoint is written with."""
+    from ddp import atomic
+
+    left = [nth]
+    real = {"fsync": os.fsync, "replace": os.replace}
+
+    def dying(name):
+        def call_it(*args, **kwargs):
+            left[0] -= 1
+            if left[0] < 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return real[name](*args, **kwargs)
+
+        return call_it
+
+    assert atomic  # whose calls these are
+    setattr(os, call, dying(call))
+    run(config, directory, [])
+
+
+def in_a_child(target, *arguments):
+    """The exit code of a main process that it makes."""
+    context = multiprocessing.get_context("forkserver")
+    process = context.Process(target=target, args=arguments)
+    process.start()
+    try:
+        process.join(DEADLINE_S)
+        return process.exitcode
+    finally:
+        process.kill()
+        process.join()
+        process.close()
+
+
+def ended(pid):
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _server():
+    ensure_server("fused")
+
+
+@pytest.fixture(scope="module")
+def whole(make_config, tmp_path_factory):
+    """The serial run of a job that nothing happens to."""
+    runs = {}
+
+    def of(job):
+        if job not in runs:
+            directory = tmp_path_factory.mktemp("whole") / "run"
+            runs[job] = run(make_config(*JOBS[job], *SIZE, "backend=serial"), directory, [])
+        return runs[job]
+
+    return of
+
+
+def rows(result):
+    """All that does not depend on time."""
+    workers = sorted(result.history.worker_rounds, key=lambda row: (row.round_index, row.worker))
+    return (
+        [(row.round_index, row.worker, row.train_loss, row.valid, row.test, row.best_epoch) for row in workers],
+        [(row.round_index, row.valid, row.test, row.weights) for row in result.history.aggregate_rounds],
+    )
+
+
+@pytest.mark.parametrize(("name", "job", "step"), CASES)
+def test_a_killed_run_goes_on_to_the_same_bits(make_config, tmp_path, whole, name, job, step):
+    config = make_config(*JOBS[job], *SIZE, *BACKENDS[name])
+    directory, note = tmp_path / "run", tmp_path / "orphans"
+    code = in_a_child(run_and_die, config, directory, step, note)
+    assert code == -signal.SIGKILL
+    for pid in json.loads(note.read_text()):
+        with_deadline(lambda pid=pid: ended(pid))
+    begun = bool(find_checkpoints(directory))
+    if not begun:  # it was not through with its first round
+        assert step < NUM_STEPS / 3
+        return
+    result = run(config, directory, [], resume=True)
+    assert result.status == "ok"
+    assert result.state.vector.tobytes() == whole(job).state.vector.tobytes()
+    assert load_model(directory).model.vector.tobytes() == whole(job).state.vector.tobytes()
+    assert rows(result)[1] == rows(whole(job))[1]
+    assert set(rows(result)[0]) <= set(rows(whole(job))[0])  # the last words of workers that were killed may be missing
+
+
+def with_deadline(condition):
+    import time
+
+    deadline = time.monotonic() + DEADLINE_S
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("call", ["fsync", "replace"])
+@pytest.mark.parametrize("nth", [1, 2, 3, 4, 5])
+def test_a_run_that_is_killed_while_it_writes_a_checkpoint_goes_on_from_the_one_before(make_config, tmp_path, whole, call, nth):
+    job = "averaged, fused, outer"
+    config = make_config(*JOBS[job], *SIZE, "backend=serial")
+    directory = tmp_path / "run"
+    assert in_a_child(run_and_die_while_writing, config, directory, call, nth) == -signal.SIGKILL
+    if find_checkpoints(directory):
+        result = run(config, directory, [], resume=True)
+        assert result.state.vector.tobytes() == whole(job).state.vector.tobytes()
+    for part in directory.rglob("*.part"):
+        assert not find_checkpoints(directory)
+        part.unlink()
+
+
+def test_another_backend_and_more_rounds_may_go_on(make_config, tmp_path, whole):
+    job = "averaged, Adam, outer"
+    shorter = make_config(*JOBS[job], *SIZE, "rounds=2", "backend=thread")
+    run(shorter, tmp_path / "run", [])
+    result = run(make_config(*JOBS[job], *SIZE, "backend=serial"), tmp_path / "run", [], resume=True)
+    assert result.state.vector.tobytes() == whole(job).state.vector.tobytes()
+    assert rows(result) == rows(whole(job))
+    assert result.history.aggregate_rounds[-1].elapsed_s > result.history.aggregate_rounds[1].elapsed_s
+
+
+def test_a_run_that_has_come_to_its_end_has_nothing_left_to_do(make_config, tmp_path, whole):
+    job = "stratified, fused"
+    config = make_config(*JOBS[job], *SIZE, "backend=serial")
+    run(config, tmp_path / "run", [])
+    result = run(config, tmp_path / "run", [], resume=True)
+    assert result.status == "ok"
+    assert result.state.vector.tobytes() == whole(job).state.vector.tobytes()
+    assert rows(result) == rows(whole(job))
+
+
+def test_a_run_with_a_dropped_worker_goes_on_without_it(make_config, monkeypatch, tmp_path):
+    from faults import Fault, infect
+
+    for split in ("split=iid", "split=stratified"):
+        options = (split, "trainer=fused", "workers=3", "rounds=4", "checkpoint_every=1", "on_failure=drop", "backend=serial")
+        with monkeypatch.context() as patched:
+            infect(patched, Fault("exception", "publishing", tmp_path / f"done {split}", last_round=3))
+            expected = run(make_config(*options), tmp_path / f"{split} whole", [])
+        with monkeypatch.context() as patched:
+            infect(patched, Fault("exception", "publishing", tmp_path / f"again {split}", last_round=1))
+            run(make_config(*options, "rounds=2"), tmp_path / split, [])
+        result = run(make_config(*options), tmp_path / split, [], resume=True)
+        assert result.state.dropped == (1,)
+        assert result.state.vector.tobytes() == expected.state.vector.tobytes()
+        assert [failure.worker for failure in result.history.failures] == [1]
+
+
+def test_a_living_run_is_left_alone(make_config, tmp_path):
+    class Resumes(Tracker):
+        def aggregate_round(self, row):
+            with pytest.raises(ConfigError, match="a run is going on in there"):
+                run(config, tmp_path / "run", [], resume=True)
+            tried.append(row.round_index)
+
+    tried, config = [], make_config("backend=serial", *SIZE)
+    run(config, tmp_path / "run", [Resumes()])
+    assert tried == list(range(5))
+
+
+def test_what_is_no_run_is_refused(make_config, tmp_path):
+    with pytest.raises(ConfigError, match=r"resume=.*nowhere: is not the directory of a run: it has no config\.yaml"):
+        run(make_config("backend=serial"), tmp_path / "nowhere", [], resume=True)
+    assert not (tmp_path / "nowhere").exists()
