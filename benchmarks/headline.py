@@ -49,7 +49,7 @@ JOB = (
         "select_on=test",
         "torch_threads=1",
     ),
-    "reference=false",
+    *("reference=false", "checkpoint_every=0", "max_norm=null"),
 )
 TRAINERS = {
     "autograd": ("trainer=autograd", "trainer.optimizer=adam", "trainer.lr=0.01", "trainer.weight_decay=1e-5"),

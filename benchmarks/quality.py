@@ -27,7 +27,7 @@ import numpy as np
 from benchmarks.measure import Row, Table, Unavailable, command_line, compose_config, report
 from benchmarks.recommenders import CANDIDATES, RECOMMENDERS, Sizes, Values
 from ddp.datasets import load_ratings, read_pairs
-from ddp.errors import AggregationError
+from ddp.errors import AggregationError, WorkerError
 from ddp.experiment import prepare, train
 from ddp.messages import AggregateRound
 from ddp.options import MovieLensData
@@ -152,6 +152,10 @@ def choose(way: Way, test_file: Path) -> tuple[Values, int]:
         try:
             rows = fit(way, values, test_file, valid_fraction=VALID_FRACTION, epochs=way.epochs, seed=0)
         except AggregationError:  # it diverges
+            continue
+        except WorkerError as error:
+            if not error.diverged:
+                raise
             continue
         row = min(rows, key=lambda row: row.valid.mse)
         if row.valid.rmse < best:

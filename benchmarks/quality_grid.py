@@ -23,7 +23,7 @@ from benchmarks.contenders import INSTALL
 from benchmarks.measure import Labels, Row, Table, command_line, compose_config, report
 from benchmarks.quality import BASE, MOMENTUM, VALID_FRACTION, Way, fit, test_parts, write_rows
 from ddp.datasets import load_ratings
-from ddp.errors import AggregationError
+from ddp.errors import AggregationError, WorkerError
 from ddp.messages import AggregateRound
 from ddp.options import MovieLensData
 
@@ -90,6 +90,10 @@ def measure(cell: Cell, files: Sequence[Path], targets: Sequence[float]) -> tupl
         try:
             runs[lr] = fit(way, {"trainer.lr": lr}, files[0], valid_fraction=VALID_FRACTION, epochs=EPOCHS, seed=0)
         except AggregationError:  # it diverges
+            continue
+        except WorkerError as error:
+            if not error.diverged:
+                raise
             continue
     lr = min(runs, key=lambda lr: runs[lr][-1].valid.mse)
     values = {"trainer.lr": lr}

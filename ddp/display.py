@@ -9,7 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 
 from ddp.config import Config
-from ddp.messages import AggregateRound, EpochDone, Started
+from ddp.messages import AggregateRound, EpochDone, Failure, Started
 from ddp.options import Aggregation, RowsAggregation
 from ddp.record import RunResult
 from ddp.tracking import AGGREGATED, Tracker, worker_name
@@ -70,6 +70,15 @@ class Bars(Tracker):
         note = f"RMSE validation {_number(row.valid.rmse, 4)}  test {_number(row.test.rmse, 4)}"
         self.progress.update(self.aggregate, advance=1, note=note)
 
+    def rewind(self, next_round: int, last: AggregateRound | None) -> None:
+        for task in self.workers:
+            self.progress.update(task, completed=next_round * self.config.local_epochs, note=BUSY)
+        self.progress.update(self.aggregate, completed=next_round)
+
+    def failure(self, failure: Failure) -> None:
+        if failure.action == "drop":
+            self.progress.update(self.workers[failure.worker], note="dropped")
+
     def close(self) -> None:
         for task in self.workers:
             self.progress.update(task, note="")
@@ -117,9 +126,17 @@ def print_result(result: RunResult, console: Console) -> None:
     if config.split.name == "stratified" and not _plain_rows(config.aggregation):
         instead = "copies" if config.aggregation.name == "ensemble" else "iid"
         console.print(NOTHING_AVERAGED.format(config.aggregation.name, instead), highlight=False, soft_wrap=True)
+    for failure in result.history.failures:
+        console.print(_told(failure), highlight=False, soft_wrap=True)
     console.print()
     seconds = "  ".join(f"{stage} {value:.2f}" for stage, value in result.seconds.items())
     console.print(f"seconds: {seconds}\nfiles:   {result.output_dir}", highlight=False, soft_wrap=True)
+
+
+def _told(failure: Failure) -> str:
+    done = {"drop": "was dropped", "restart": "failed, and the round began again"}.get(failure.action, "failed")
+    where = "before its first round" if failure.round_index is None else f"in round {failure.round_index}"
+    return f"worker {failure.worker} {done} {where} ({failure.phase}): {failure.reason}"
 
 
 def _plain_rows(options: Aggregation) -> bool:

@@ -28,7 +28,7 @@ from ddp.ratings import Block, Part, Ratings
 from ddp.record import RunResult, write_result
 from ddp.reference import Reference, find_reference
 from ddp.rescue import save
-from ddp.run_directory import run_directory
+from ddp.run_directory import run_directory, write_config
 from ddp.run_state import RunState
 from ddp.saved_model import save_model
 from ddp.seeding import stream
@@ -70,14 +70,18 @@ def run(config: Config, output_dir: Path, trackers: list[Tracker], *, resume: bo
         checkpoints = Checkpoints(config, result.history)
         rounds = [checkpoints.rounds] if config.checkpoint_every > 0 else []
         tracker = Everyone([result.history, *rounds, *trackers])
+        if resume:  # a refusal leaves the directory as it was
+            ratings = load_ratings(config.data, config.seed)
+            result.state = result.kept = checkpoints.load(output_dir, ratings)
+            write_config(config, output_dir)
         with _recorded(result, tracker), _noted(result):
             tracker.open()
             with _stage(result, "total"):
                 with _stage(result, "data"):
-                    ratings = load_ratings(config.data, config.seed)
                     if resume:
-                        result.state = result.kept = checkpoints.load(output_dir, ratings)
-                        tracker.rewind(result.state.next_round)
+                        tracker.rewind(result.state.next_round, result.last)
+                    else:
+                        ratings = load_ratings(config.data, config.seed)
                     prepared = prepare(config, ratings, result.state)
                 result.shards = shard_summary(ratings, prepared.deal)
                 result.noise_floor = ratings.noise_floor
@@ -268,7 +272,8 @@ def train(prepared: Prepared, tracker: Tracker, result: RunResult, keep: Callabl
                 return
             except WorkerError as error:
                 result.state = failures.go_back(error, result.state)
-                tracker.rewind(result.state.next_round)
+                result.history.rewind(result.state.next_round, None)
+                tracker.rewind(result.state.next_round, result.last)
                 prepared = prepare(config, prepared.ratings, result.state)
 
 

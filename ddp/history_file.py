@@ -30,7 +30,7 @@ class HistoryFile(Tracker):
     def aggregate_round(self, row: AggregateRound) -> None:
         self._new.append(row)
 
-    def rewind(self, next_round: int) -> None:
+    def rewind(self, next_round: int, last: AggregateRound | None) -> None:
         self._new = [row for row in self._new if row.round_index < next_round]
 
     def append(self, directory: Path, next_round: int) -> tuple[int, str]:

@@ -270,7 +270,9 @@ def _end_sweep(sweep_dir: Path, code: int) -> int:
         return code or _report("the sweep composed to no job at all: check the values given to -m or sweep=", USER_ERROR)
     runs = read_runs(sorted(jobs.values(), key=in_order))
     for directory, (_, reason) in _failures.items():  # one that was refused has no result that says why
-        runs.loc[runs["directory"].map(os.path.abspath) == directory, "error"] = reason
+        own = runs["directory"].map(os.path.abspath) == directory
+        runs.loc[own, "error"] = reason
+        runs.loc[own & (runs["status"] == "ok"), "status"] = "refused"  # what is there is another run's
     try:
         print_runs(runs, sweep_dir / "sweep.csv")
     except OSError as error:

@@ -23,10 +23,9 @@ CHECKPOINT = re.compile(r"round-(\d{6,})\.safetensors")
 def run_directory(config: Config, output_dir: Path, *, resume: bool) -> Iterator[None]:
     """Takes the directory for a run: as long as the block lasts nobody else can.
 
-    Writes config.yaml; a second run that is given the directory is refused with ConfigError, and so is one that wants to
-    go on where there is no run, or one that still lives. Raises OSError if it cannot be written; the directory is not taken then.
+    A new run writes config.yaml; a second one that is given the directory is refused with ConfigError, and so is one that wants
+    to go on where there is no run, or one that still lives. Raises OSError if it cannot be written; nothing is taken then.
     """
-    text = yaml.safe_dump(dataclasses.asdict(config), sort_keys=False)
     if resume:
         if not (output_dir / CONFIG_FILE).is_file():
             raise ConfigError("resume", output_dir, f"is not the directory of a run: it has no {CONFIG_FILE}")
@@ -36,15 +35,23 @@ def run_directory(config: Config, output_dir: Path, *, resume: bool) -> Iterator
         if resume:
             for part in output_dir.rglob(".*.part"):  # of whoever was killed here
                 part.unlink(missing_ok=True)
-            with atomic_file(output_dir / CONFIG_FILE) as file:
-                file.write(text.encode())
         else:
             try:
                 with new_file(output_dir / CONFIG_FILE) as file:
-                    file.write(text.encode())
+                    file.write(_as_yaml(config))
             except FileExistsError:
                 raise directory_taken(output_dir) from None
         yield
+
+
+def write_config(config: Config, output_dir: Path) -> None:
+    """What a run goes on with: some values may be others than before."""
+    with atomic_file(output_dir / CONFIG_FILE) as file:
+        file.write(_as_yaml(config))
+
+
+def _as_yaml(config: Config) -> bytes:
+    return yaml.safe_dump(dataclasses.asdict(config), sort_keys=False).encode()
 
 
 @contextmanager

@@ -68,8 +68,8 @@ class Tracker:
     def failure(self, failure: Failure) -> None:
         """A worker has failed, and what is done about it is decided."""
 
-    def rewind(self, next_round: int) -> None:
-        """The run goes on with this round: what was told of it and of later ones does not count."""
+    def rewind(self, next_round: int, last: AggregateRound | None) -> None:
+        """The run goes on with this round: what was told of it and of later ones does not count. `last`: the aggregate before."""
 
     def reference(self, reference: Reference) -> None:
         """What one worker reaches is known. Comes after the last round."""
@@ -112,9 +112,9 @@ class Everyone(Tracker):
         for tracker in self.trackers:
             tracker.failure(failure)
 
-    def rewind(self, next_round: int) -> None:
+    def rewind(self, next_round: int, last: AggregateRound | None) -> None:
         for tracker in self.trackers:
-            tracker.rewind(next_round)
+            tracker.rewind(next_round, last)
 
     def reference(self, reference: Reference) -> None:
         for tracker in self.trackers:
@@ -151,7 +151,7 @@ class History(Tracker):
     def failure(self, failure: Failure) -> None:
         self.failures.append(failure)
 
-    def rewind(self, next_round: int) -> None:
+    def rewind(self, next_round: int, last: AggregateRound | None) -> None:
         self.worker_rounds = [row for row in self.worker_rounds if row.round_index < next_round]
         self.aggregate_rounds = [row for row in self.aggregate_rounds if row.round_index < next_round]
 
@@ -205,10 +205,11 @@ class TensorBoard(Tracker):
     def failure(self, failure: Failure) -> None:
         self._add(FAILURE_TAG.format(who=worker_name(failure.worker)), 1.0, failure.round_index or 0)
 
-    def rewind(self, next_round: int) -> None:
+    def rewind(self, next_round: int, last: AggregateRound | None) -> None:
         failures = FAILURE_TAG.format(who="")
         self._scalars = [scalar for scalar in self._scalars if scalar[2] < next_round or scalar[0].startswith(failures)]
         self._rounds.clear()
+        self._last = last
         self._purge_step = next_round
 
     def reference(self, reference: Reference) -> None:

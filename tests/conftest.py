@@ -4,6 +4,7 @@ import faulthandler
 import gc
 import os
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,7 +19,8 @@ import pytest
 REPOSITORY = Path(__file__).parent.parent
 WATCHDOG_S = 120.0
 LEAK_DEADLINE_S = 10.0  # how long something that is ending may take to be gone
-SHARED_MEMORY = Path("/dev/shm")
+SHARED_MEMORY = Path("/dev/shm")  # and semaphores
+SOCKETS = Path(tempfile.gettempdir())
 HELPERS = ("multiprocessing.resource_tracker", "multiprocessing.forkserver")  # live as long as the program, by design
 
 SMALL = (
@@ -62,13 +64,13 @@ def pytest_runtest_protocol(item):
 
 @dataclass
 class Held:
-    """What this process holds: children, threads, descriptors, and its user's shared memory."""
+    """What this process holds: children, threads, descriptors, and its user's shared memory, semaphores and folders of sockets."""
 
     children: dict[tuple[int, float], str] = field(default_factory=dict)
     threads: dict[threading.Thread, str] = field(default_factory=dict)
     num_fds: int = 0
     fds: dict[str, str] = field(default_factory=dict)  # for the message
-    segments: set[str] = field(default_factory=set)
+    files: set[str] = field(default_factory=set)
 
     @classmethod
     def now(cls) -> "Held":
@@ -88,13 +90,26 @@ class Held:
                 held.fds[fd.name] = str(fd.readlink())
             except OSError:  # the one that listed the folder
                 continue
-        for segment in SHARED_MEMORY.glob("*"):
+        for file in (*SHARED_MEMORY.glob("*"), *SOCKETS.glob("pymp-*"), *SOCKETS.glob("ddp-sockets-*")):
             try:
-                if segment.stat().st_uid == os.getuid():
-                    held.segments.add(segment.name)
+                if file.stat().st_uid == os.getuid() and not of_another(file):
+                    held.files.add(str(file))
             except OSError:
                 continue
         return held
+
+
+def of_another(file: Path) -> bool:
+    """Whether it belongs to a run that lives beside this one: its owner then holds the lock on it."""
+    if not file.name.startswith("ddp-") or file.name.startswith(f"ddp-{os.getpid()}-"):
+        return False
+    from ddp.lock import lock
+
+    fd = os.open(file, os.O_RDONLY)
+    try:
+        return not lock(fd, wait=False)
+    finally:
+        os.close(fd)
 
 
 def left_behind(before: Held) -> list[str]:
@@ -105,7 +120,7 @@ def left_behind(before: Held) -> list[str]:
     if now.num_fds > before.num_fds:
         new = {fd: target for fd, target in now.fds.items() if before.fds.get(fd) != target}
         left.append(f"{now.num_fds - before.num_fds} descriptors, among {new}")
-    left += [f"shared memory {name}" for name in now.segments - before.segments]
+    left += [f"shared memory or sockets {name}" for name in now.files - before.files]
     return left
 
 
@@ -128,7 +143,10 @@ def check_leaks(directory: Path | None = None, deadline_s: float = LEAK_DEADLINE
 @pytest.fixture(scope="session", autouse=True)
 def _warm_up():
     """Starts what Python starts once and keeps: the tracker of shared resources, a process with a pipe to it."""
+    from ddp.sockets import make_folder
+
     resource_tracker.ensure_running()
+    make_folder()
     if torch := sys.modules.get("torch"):
         torch.set_num_threads(1)  # as a run does: several threads only slow these small jobs down
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from ddp.datasets import load_ratings
-from ddp.errors import AggregationError
+from ddp.errors import AggregationError, WorkerError
 from ddp.experiment import prepare, run, train_reference
 from ddp.reference import DIRECTORY, Reference, find_reference, reference_config
 from ddp.run_directory import RESULT_FILE
@@ -85,9 +85,12 @@ def test_auto_trains_it_where_that_is_cheap(make_config, here, overrides, traine
     assert len(list(DIRECTORY.glob("*.json"))) == trained
 
 
-def test_one_that_diverges_is_none(make_config, here):
+@pytest.mark.parametrize(
+    "error", [WorkerError(0, 1, "diverged", phase="compute", diverged=True), AggregationError("the mean overflows float32")]
+)
+def test_one_that_diverges_is_none(make_config, here, error):
     def diverges(config):
-        raise AggregationError("worker 0 published a state with NaN")
+        raise error
 
     config = make_config(*FUSED, "reference=true")
     assert find(config, diverges) is None

@@ -478,7 +478,7 @@ def test_a_worker_that_diverges_on_its_rows_is_named_too(make_config, drive, nam
 
 
 def with_nan_in_an_item(jobs):
-    """Of the first job, in a row that nobody trains, so that no loss shows it. (With split=stratified the jobs have one state.)"""
+    """Of the first job, in a row that nobody trains, and no loss shows. (With split=stratified all jobs have one state.)"""
     rated = [part.items for job in jobs for part in (job.shard.train, job.shard.valid)]
     unrated = np.setdiff1d(np.arange(jobs[0].num_items), np.concatenate(rated))[0]
     vector = jobs[0].vector.copy()

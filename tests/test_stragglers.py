@@ -1,0 +1,130 @@
+"""straggler_timeout: an aggregate is not held back for late workers; what they publish counts in the next one."""
+
+import threading
+from functools import partial
+
+import numpy as np
+import pytest
+
+from ddp import seeding
+from ddp.averaging import weighted_mean
+from ddp.backends.processes import WorkerProcesses
+from ddp.errors import ConfigError
+from ddp.experiment import prepare
+from ddp.trainers import make_trainer
+
+DEADLINE_S = 60.0
+LATE = 1
+OPTIONS = (
+    *("trainer=fused", "trainer.lr_decay=1", "split=iid", "aggregation=uniform", "select_on=last", "workers=3", "rounds=3"),
+    *("local_epochs=2", "straggler_timeout=1.5", "agg_timeout=3600"),
+)
+BACKENDS = {
+    "thread": ("backend=thread",),
+    "process": ("backend=process", "backend.start_method=forkserver"),
+    "shm": ("backend=shm",),
+}
+
+
+class Late:
+    """Worker 1's end: what it publishes in round 0 is held back until the event is set."""
+
+    def __init__(self, exchange, event):
+        self._exchange = exchange
+        self._event = event
+
+    def __getattr__(self, name):
+        return getattr(self._exchange, name)
+
+    def publish(self, update, spans):
+        if update.round_index == 0:
+            self._event.wait()
+        self._exchange.publish(update, spans)
+
+
+def connect(real, event, pipe):
+    job, exchange = real(pipe)
+    return job, Late(exchange, event) if job.worker == LATE else exchange
+
+
+def hold_back(backend):
+    """Lets worker 1 be late until the event that it gives is set."""
+    if isinstance(backend, WorkerProcesses):
+        event, ends = backend.context.Event(), backend._open
+        backend._open = lambda: [partial(connect, end, event) for end in ends()]
+    else:
+        event = threading.Event()
+        backend.exchanges[LATE] = Late(backend.exchanges[LATE], event)
+    return event
+
+
+def trained(job, start, round_index):
+    model = job.parameters(start.copy())
+    trainer = make_trainer(job.config.trainer, model, job.shard.train)
+    order = seeding.stream(job.config.seed, "order", job.worker, round_index)
+    for _ in range(job.config.local_epochs):
+        trainer.epoch(order)
+    return model.vector
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_a_late_update_counts_in_the_next_round_and_its_worker_then_goes_on_with_the_others(make_config, driven, name):
+    config = make_config(*OPTIONS, *BACKENDS[name])
+    events = []
+
+    def look(moment, round_index, backend):
+        if (moment, round_index) == ("broadcast", 0):
+            events[0].set()
+
+    run = driven(config, look=look, prepare=lambda backend: events.append(hold_back(backend))).run()
+    weights = [row.weights for row in run.history.aggregate_rounds]
+    assert weights == [(0.5, 0.0, 0.5), pytest.approx((1 / 3,) * 3), pytest.approx((1 / 3,) * 3)]
+    assert [row.round_index for row in run.history.worker(LATE)] == [0, 2]  # it leaves out what it missed
+    jobs = prepare(config).jobs
+    start = jobs[0].vector
+    late = trained(jobs[LATE], start, 0)
+    first = weighted_mean([trained(jobs[worker], start, 0) for worker in (0, 2)], np.ones(2))
+    assert run.vectors[0].tobytes() == first.tobytes()
+    others = {worker: trained(jobs[worker], first, 1) for worker in (0, 2)}
+    second = weighted_mean([others[0], late, others[2]], np.ones(3))
+    assert run.vectors[1].tobytes() == second.tobytes()
+    third = weighted_mean([trained(job, second, 2) for job in jobs], np.ones(3))
+    assert run.vectors[2].tobytes() == third.tobytes()
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_a_worker_that_never_comes_does_not_keep_the_run_from_its_end(make_config, driven, name):
+    events = []
+    attempt = driven(
+        make_config(*OPTIONS, "straggler_timeout=0.3", *BACKENDS[name]),
+        prepare=lambda backend: events.append(hold_back(backend)),
+    )
+    try:
+        run = attempt.run()
+        assert [row.weights for row in run.history.aggregate_rounds] == [(0.5, 0.0, 0.5)] * 3
+        assert run.history.worker(LATE) == []
+    finally:
+        if name == "thread":  # (a process was killed while it waited, and the event would not be set any more)
+            events[0].set()
+        for thread in threading.enumerate():
+            if thread.name.startswith("worker-"):
+                thread.join(DEADLINE_S)
+
+
+def test_who_is_on_time_gives_the_numbers_of_a_run_without_a_timeout(make_config, drive):
+    expected = drive(make_config(*OPTIONS, "straggler_timeout=null", "backend=serial")).vectors
+    for name in ("serial", "thread", "shm"):
+        run = drive(make_config(*OPTIONS, "straggler_timeout=100", f"backend={name}"))
+        assert [vector.tobytes() for vector in run.vectors] == [vector.tobytes() for vector in expected]
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (("split=stratified",), "split=stratified cannot go on without a worker's rows"),
+        (("backend=thread", "backend.poll_interval_s=0.1"), "whoever polls cannot tell a late worker"),
+    ],
+)
+def test_where_nobody_can_be_left_behind_it_is_refused(make_config, options, reason):
+    with pytest.raises(ConfigError, match=f"straggler_timeout=5: {reason}"):
+        make_config("straggler_timeout=5", *options)
