@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help train test test-all lint format tensorboard results benchmark benchmark-peers clean
+.PHONY: help train test test-all soak lint format tensorboard results benchmark benchmark-peers clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -23,6 +23,9 @@ test: $(VENV)/installed-dev ## run the test suite; ARGS="tests/test_splits.py -x
 
 test-all: $(VENV)/installed-dev ## run the slow tests as well
 	$(BIN)/python -m pytest -m "slow or not slow" $(ARGS)
+
+soak: $(VENV)/installed-dev ## 30 minutes of random jobs, backends and faults; ARGS="--minutes 5"
+	$(BIN)/python tests/soak.py $(ARGS)
 
 lint: $(VENV)/installed-dev ## ruff and mypy
 	$(BIN)/ruff check .

@@ -64,7 +64,7 @@ def pytest_runtest_protocol(item):
 
 @dataclass
 class Held:
-    """What this process holds: children, threads, descriptors, and its user's shared memory, semaphores and folders of sockets."""
+    """What this process holds: children, threads, descriptors; and its user's shared memory, semaphores, folders of sockets."""
 
     children: dict[tuple[int, float], str] = field(default_factory=dict)
     threads: dict[threading.Thread, str] = field(default_factory=dict)

@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,8 +15,11 @@ from pathlib import Path
 
 import psutil
 import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from ddp.options import OPTIONS
+from ddp.run_directory import find_checkpoints
+from ddp.saved_model import load_model
 
 TRAIN = Path(__file__).parent.parent / "train.py"
 SMALL = (
@@ -384,6 +388,7 @@ def test_a_signal_ends_everything_and_the_result_says_so(tmp_path, case, number)
     assert process.returncode == 128 + number
     assert "Traceback" not in errors
     assert errors.splitlines()[0].startswith("error: interrupted" if number == signal.SIGINT else "error: terminated")
+    assert errors.splitlines()[1].startswith("to go on from where it was: python train.py resume=")
     assert survivors(descendants) == []
     directory = tmp_path / "run" / "0" if case == "sweep" else tmp_path / "run"
     result = read_json(directory)
@@ -391,3 +396,101 @@ def test_a_signal_ends_everything_and_the_result_says_so(tmp_path, case, number)
     aggregates = [row for row in read_csv(directory / "rounds.csv") if row["who"] == "aggregated"]
     assert result["rounds_completed"] == len(aggregates) >= 1
     assert not (tmp_path / "run" / "1").exists()
+    assert find_checkpoints(directory)
+
+
+def started(directory, *arguments):
+    """A run in a group of its own, that has finished its first round."""
+    process = subprocess.Popen(
+        [sys.executable, TRAIN, *SMALL, "display=lines", *arguments],
+        cwd=directory, env=environment(directory), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        start_new_session=True,
+    )  # fmt: skip
+    assert next(line for line in process.stdout if line.startswith("round 1/"))
+    return process
+
+
+@pytest.mark.parametrize("backend", ["process", "shm"])
+def test_a_second_ctrl_c_ends_everything_at_once(tmp_path, backend):
+    """The first is still waiting for a worker that does not react to anything but SIGKILL."""
+    process = started(tmp_path, "workers=2", "rounds=100000", f"backend={backend}", "hydra.run.dir=run")
+    try:
+        descendants = psutil.Process(process.pid).children(recursive=True)
+        (tmp_path / "run" / "result.json").mkdir()  # the ordinary end would have to fail on this
+        os.kill(process.pid, signal.SIGINT)
+        os.kill(process.pid, signal.SIGINT)
+        _, errors = process.communicate(timeout=TIMEOUT_S)
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+    assert process.returncode == 128 + signal.SIGINT
+    assert "Traceback" not in errors
+    assert survivors(descendants) == []
+
+
+# --- going on ---------------------------------------------------------------------------------------------
+
+
+def test_an_interrupted_run_goes_on_where_it_was(tmp_path):
+    one, whole = tmp_path / "one", tmp_path / "whole"
+    arguments = ("backend=thread", "workers=2", "local_epochs=1", "tensorboard=true")
+    process = started(tmp_path, *arguments, "rounds=100000", f"hydra.run.dir={one}")
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=TIMEOUT_S)
+    before = read_json(one)
+    assert before["status"] == "interrupted"
+    rounds = before["rounds_completed"] + 2
+    ended = train(tmp_path, f"resume={one}", f"rounds={rounds}")
+    assert ended.returncode == 0, ended
+    train(tmp_path, *SMALL, *arguments, f"rounds={rounds}", f"hydra.run.dir={whole}")
+    assert load_model(one).model.vector.tobytes() == load_model(whole).model.vector.tobytes()
+    told, expected = read_json(one), read_json(whole)
+    assert (told["status"], told["rounds_completed"], told["rmse"]["test"]) == ("ok", rounds, expected["rmse"]["test"])
+    assert [row["round"] for row in read_csv(one / "rounds.csv") if row["who"] == "aggregated"] == list(map(str, range(rounds)))
+    assert scalars(one, "rmse/test/aggregated") == scalars(whole, "rmse/test/aggregated")
+
+
+def scalars(directory, tag):
+    """As TensorBoard reads them: of a step that was told twice, the later word."""
+    events = EventAccumulator(str(directory), size_guidance={"scalars": 0}).Reload()
+    return [(event.step, event.value) for event in events.Scalars(tag)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fragments"),
+    [
+        (("resume=nowhere",), ("resume=nowhere: is not the directory of a run",)),
+        (("-m", "resume=one", "seed=0,1"), ("goes on with one run", "sweep_resume=true")),
+        (("resume=one", "seed=5"), ("is of a run with other settings: seed was 0, not 5",)),
+        (("resume=one", "model=small"), ("model.dim was 8, not 32",)),
+        (("resume=one", "rounds=1"), ("has 2 rounds, more than rounds=1",)),
+    ],
+)
+def test_what_cannot_be_gone_on_with_is_one_message_and_nothing_is_touched(home, single, tmp_path, arguments, fragments):
+    shutil.copytree(home / "runs" / "one", tmp_path / "one")
+    before = contents(tmp_path)
+    message = only_message(train(tmp_path, *arguments))
+    assert all(fragment in message for fragment in fragments), message
+    assert contents(tmp_path) == before
+
+
+def test_a_sweep_goes_on_with_what_it_has_not_finished(tmp_path):
+    sweep = ("-m", *SMALL, "backend=thread", "seed=0,1,2,3", "hydra.sweep.dir=sweep")
+    assert train(tmp_path, *sweep).returncode == 0
+    jobs = jobs_of(tmp_path / "sweep")
+    scores = [read_json(job)["rmse"]["test"] for job in jobs]
+    (jobs[1] / "result.json").unlink()  # killed before its end
+    shutil.rmtree(jobs[2] / "checkpoints")  # failed before its first checkpoint
+    (jobs[2] / "result.json").write_text('{"status": "failed"}')
+    shutil.rmtree(jobs[3])  # not begun
+    times = {job: (job / "model.safetensors").stat().st_mtime_ns for job in jobs[:3]}
+    again = train(tmp_path, *sweep, "sweep_resume=true")
+    assert again.returncode == 0, again
+    assert again.stdout.count("has ended well before") == 1
+    assert [read_json(job)["rmse"]["test"] for job in jobs] == scores
+    assert [read_json(job)["status"] for job in jobs] == ["ok"] * 4
+    assert [(job / "model.safetensors").stat().st_mtime_ns == times[job] for job in jobs[:3]] == [True, False, False]
+    other = train(tmp_path, *sweep, "sweep_resume=true", "rounds=3")
+    assert other.returncode == 2
+    assert "holds a run with other settings: rounds was 2, not 3" in other.stderr
