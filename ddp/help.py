@@ -6,7 +6,7 @@ import yaml
 
 CONF = Path(__file__).parent.parent / "conf"
 
-COLUMN = 20  # where the descriptions begin
+COLUMN = 24  # where the descriptions begin
 
 USAGE = """\
 python train.py [group=option ...] [key=value ...]      one run

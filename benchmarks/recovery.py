@@ -1,0 +1,168 @@
+"""How soon a fault is noticed, an interrupted run is gone, and what checkpoints cost: `python -m benchmarks.recovery`.
+
+noticed: from the SIGKILL of a worker to the moment when the aggregator knows it; again: to the next aggregate, with
+on_failure=restart. Ctrl-C and killed: from SIGINT (SIGKILL) to the main process until no worker, manager or server is there;
+exit: until the command has ended, with its files written. Checkpoints: seconds of training with one after every round, and
+without any, in turn.
+"""
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+import psutil
+
+from benchmarks.measure import (
+    REPOSITORY,
+    Figures,
+    Row,
+    Table,
+    add_ratio,
+    command_line,
+    compose_config,
+    in_turn,
+    report,
+    run_train,
+)
+from ddp.errors import WorkerError
+from ddp.experiment import run
+from ddp.failures import Failures
+from ddp.messages import AggregateRound, Failure
+from ddp.tracking import Tracker
+
+BACKENDS = {
+    "thread": ("backend=thread",),
+    "shm": ("backend=shm",),
+    "process": ("backend=process",),
+    "process, forkserver": ("backend=process", "backend.start_method=forkserver"),
+}
+ENDLESS = ("data=synthetic", "data.num_ratings=200000", "workers=2", "rounds=1000000", "local_epochs=2", "reference=false")
+JOBS = {
+    "MovieLens 100K, defaults": ("data=ml100k",),
+    "MovieLens 100K, autograd, iid": ("data=ml100k", "trainer=autograd", "split=iid", "local_epochs=2"),
+    "5 million synthetic": ("data=synthetic", "data.num_users=50000", "data.num_items=20000", "data.num_ratings=5000000",
+                            "rounds=4", "local_epochs=2", "workers=2"),
+}  # fmt: skip
+NOTICED, AGAIN = "noticed, ms", "again, ms"
+CTRL_C, EXIT, KILLED = "Ctrl-C, ms", "exit, ms", "killed, ms"
+TRAINING, RATIO = "training, s", "times without"
+
+
+def main() -> None:
+    """The command."""
+    parser = command_line("recovery", __doc__)
+    arguments = parser.parse_args()
+    faults = in_turn([({"backend": name}, partial(of_faults, name)) for name in BACKENDS], arguments.repeats)
+    names = (NOTICED, AGAIN, CTRL_C, EXIT, KILLED)
+    cells = [[str(row.labels["backend"]), *(row.cell(name) for name in names)] for row in faults]
+    title = f"Median (lowest - highest) of {arguments.repeats}"
+    tables = [Table(title=title, header=["backend", *names], cells=cells)]
+    costs: list[Row] = []
+    for job, options in JOBS.items():
+        candidates: list[tuple[dict[str, str | int], Callable[[], Figures]]] = [
+            ({"job": job, "checkpoint_every": every}, partial(training, (*options, f"checkpoint_every={every}")))
+            for every in (0, 1)
+        ]
+        pair = in_turn(candidates, arguments.repeats)
+        add_ratio(pair, RATIO, TRAINING, pair[0], faster=False)
+        costs += pair
+    cells = [[*map(str, row.labels.values()), row.cell(TRAINING), row.cell(RATIO)] for row in costs]
+    tables.append(Table(title=title, header=["job", "checkpoint_every", TRAINING, RATIO], cells=cells))
+    report("recovery", arguments, [*faults, *costs], tables)
+
+
+def training(overrides: Sequence[str]) -> Figures:
+    """Seconds of training of a command."""
+    result = run_train((*overrides, "reference=false", "tensorboard=false"))
+    return {TRAINING: result["seconds"]["train"]}
+
+
+def of_faults(name: str) -> Figures:
+    """All figures of one backend; a thread cannot be killed."""
+    figures: dict[str, float] = {}
+    if name != "thread":
+        figures |= of_a_killed_worker(name)
+    gone_s, exit_s = until_gone(name, signal.SIGINT)
+    killed_s, _ = until_gone(name, signal.SIGKILL)
+    return figures | {CTRL_C: gone_s * 1e3, EXIT: exit_s * 1e3, KILLED: killed_s * 1e3}
+
+
+class Kills(Tracker):
+    """Kills a worker after the second aggregate, and ends the run with the first one of the round that begins again."""
+
+    def __init__(self) -> None:
+        self.killed_at = self.again_at = 0.0
+        self.failed = False
+
+    def failure(self, failure: Failure) -> None:
+        self.failed = True
+
+    def aggregate_round(self, row: AggregateRound) -> None:
+        if not self.killed_at and row.round_index == 1:
+            victim = next(child for child in multiprocessing.active_children() if child.name == "worker-1")
+            self.killed_at = time.perf_counter()
+            victim.kill()
+        elif self.failed:
+            self.again_at = time.perf_counter()
+            raise KeyboardInterrupt
+
+
+def of_a_killed_worker(name: str) -> Figures:
+    """When the aggregator knew, and when the next aggregate was there."""
+    noticed_at = []
+    survive = Failures.survive
+
+    def noting(failures: Failures, error: WorkerError) -> None:
+        noticed_at.append(time.perf_counter())
+        survive(failures, error)
+
+    kills = Kills()
+    config = compose_config((*ENDLESS, *BACKENDS[name], "on_failure=restart", "tensorboard=false", "display=none"))
+    Failures.survive = noting  # type: ignore[method-assign, assignment]
+    try:
+        with tempfile.TemporaryDirectory() as directory:
+            run(config, Path(directory) / "run", [kills])
+    except KeyboardInterrupt:
+        pass
+    finally:
+        Failures.survive = survive  # type: ignore[method-assign]
+    return {NOTICED: (noticed_at[0] - kills.killed_at) * 1e3, AGAIN: (kills.again_at - kills.killed_at) * 1e3}
+
+
+def until_gone(name: str, number: int) -> tuple[float, float]:
+    """Seconds from a signal to the main process of a running command until its children are gone, and until it has ended."""
+    with tempfile.TemporaryDirectory() as directory:
+        options = [*ENDLESS, *BACKENDS[name], "display=lines", f"hydra.run.dir={directory}/run"]
+        command = [sys.executable, str(REPOSITORY / "train.py"), *options]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        assert process.stdout is not None
+        next(line for line in process.stdout if line.startswith("round 2/"))
+        children = psutil.Process(process.pid).children(recursive=True)
+        began = time.perf_counter()
+        os.kill(process.pid, number)
+        gone_at = 0.0
+        while not gone_at or process.poll() is None:
+            if not gone_at and not any(_runs(child) for child in children):
+                gone_at = time.perf_counter()
+            time.sleep(0.001)
+        ended_at = time.perf_counter()
+        process.stdout.close()
+        return gone_at - began, ended_at - began
+
+
+def _runs(child: psutil.Process) -> bool:
+    try:
+        return bool(child.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
+if __name__ == "__main__":
+    main()
