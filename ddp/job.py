@@ -126,7 +126,8 @@ class Job:
 
     def _diverged(self, what: str, round_index: int, epoch: int) -> Diverged:
         rate = learning_rate(self.config.trainer, round_index * self.config.local_epochs + epoch)
-        return Diverged(f"diverged in epoch {epoch} at learning rate {rate:.3g}: {what}; try a smaller trainer.lr")
+        outer = "" if self.config.aggregation.outer == "none" else " or aggregation.outer_lr"
+        return Diverged(f"diverged in epoch {epoch} at learning rate {rate:.3g}: {what}; try a smaller trainer.lr{outer}")
 
     def evaluate(self, parameters: Rows, part: Part) -> SquaredError:
         """The squared error on a part, predictions clipped to the scale."""

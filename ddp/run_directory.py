@@ -84,14 +84,16 @@ def find_checkpoints(run_dir: Path) -> list[Path]:
     return [found[next_round] for next_round in sorted(found)]
 
 
-def differences(was: Any, now: Any, prefix: str = "") -> list[str]:
+def differences(was: Any, now: dict[str, Any]) -> list[str]:
     """What is not the same in two configs, in words."""
     if not isinstance(was, dict):
-        return [f"{prefix.rstrip('.') or 'config'} was {was}"]
+        return [f"the config was {was}"]
     found = []
-    for key in sorted({*was, *now}):
+    for key in sorted({*was, *now}, key=str):
         before, after = was.get(key), now.get(key)
-        if before != after:
-            inner = isinstance(after, dict)
-            found += differences(before, after, f"{prefix}{key}.") if inner else [f"{prefix}{key} was {before}, not {after}"]
+        if isinstance(before, dict) and isinstance(after, dict) and before.get("name") == after.get("name"):
+            found += [f"{key}.{difference}" for difference in differences(before, after)]
+        elif before != after:
+            names = [value.get("name") if isinstance(value, dict) else value for value in (before, after)]
+            found.append(f"{key} was {names[0]}, not {names[1]}")
     return found
