@@ -1,4 +1,4 @@
-"""The rows that a run has been told so far, lines of JSON that are only appended. With a checkpoint they bring its history back."""
+"""The rows that a run has been told so far, lines of JSON that are only appended. A checkpoint brings them back."""
 
 import hashlib
 import json

@@ -1,7 +1,7 @@
 """The process behind a `Manager().dict()`, so that it can neither be waited for without end nor be left behind."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from multiprocessing.context import BaseContext
 from multiprocessing.managers import SyncManager
@@ -42,17 +42,18 @@ class ManagerProcess:
         try:
             yield
         except (EOFError, ConnectionError) as error:
-            how = f"did not answer within round_timeout={timeout_s:g} s" if self._gave_up else f"died ({type(error).__name__})"
+            how = f"did not answer for {timeout_s:g} s" if self._gave_up else f"died ({type(error).__name__})"
             raise BackendError(f"round {round_index}: the manager's process {how}") from error
         finally:
             if timer is not None:
                 timer.cancel()
                 timer.join()
 
-    def stop(self) -> None:
-        """Asks it to end; makes it."""
+    def stop(self, forget: Callable[[], None]) -> None:
+        """Asks it to end; makes it. `forget`: drops the last proxy, which then says goodbye to it."""
         timer = self._kill_after(STOP_GRACE_S)
         try:
+            forget()
             self._ending.close()
         finally:
             timer.cancel()

@@ -18,7 +18,7 @@ from ddp.backends.manager_process import ManagerProcess
 from ddp.backends.processes import Connect, WorkerProcesses
 from ddp.backends.store import MEMORY, Readers, Store, aggregate_key, left_by, turn_key, worker_key
 from ddp.backends.turn_pipes import TurnPipes
-from ddp.errors import Stopped
+from ddp.errors import Stopped, WorkerError
 from ddp.exchange import Exchange, Update
 from ddp.job import Job
 from ddp.messages import HandedOn, Message, Published
@@ -26,6 +26,8 @@ from ddp.options import ProcessBackend
 from ddp.parameters import EMPTY_VECTOR, Vector
 from ddp.strata import unpack
 from ddp.timing import Spans
+
+MANAGER_GRACE_S = 5.0  # for an answer to a small question
 
 
 def _send(store: Store, key: str, vector: Vector, spans: Spans) -> None:
@@ -159,6 +161,17 @@ class Processes(WorkerProcesses):
         with self._manager.answers(round_index):
             return super().gather(round_index, timeout_s, spans)
 
+    def _await(
+        self,
+        missing: Callable[[], list[int]],
+        timeout_s: float,
+        round_index: int | None,
+        poll_interval_s: float | None,
+        patience_s: float | None = None,
+    ) -> None:
+        with self._manager.answers(round_index or 0, timeout_s + MANAGER_GRACE_S):  # whoever polls asks it
+            super()._await(missing, timeout_s, round_index, poll_interval_s, patience_s)
+
     def broadcast(self, round_index: int, vector: Vector, spans: Spans) -> None:
         with self._manager.answers(round_index, self.config.round_timeout):
             self._broadcast(round_index, vector, spans)
@@ -190,8 +203,16 @@ class Processes(WorkerProcesses):
     def stop(self) -> None:
         super().stop()
         self._close_given()
-        self.shared = {}  # before the manager goes: the proxy then closes its connection
-        self._manager.stop()
+        self._manager.stop(self._forget_proxy)
+
+    def _forget_proxy(self) -> None:
+        self.shared = {}
+
+    def _late_error(self, absent: Sequence[int], timeout_s: float) -> WorkerError:
+        """Unless it is the manager that all wait for: then BackendError is raised."""
+        with self._manager.answers(self._taken[absent[0]] + 1, MANAGER_GRACE_S):
+            len(self.shared)
+        return super()._late_error(absent, timeout_s)
 
     def _is_ready(self, worker: int, round_index: int, spans: Spans) -> bool:
         with spans("transfer"):

@@ -1,0 +1,58 @@
+"""A manager that is dead, or that is stopped and would be waited for without end."""
+
+import multiprocessing
+import os
+import signal
+
+import numpy as np
+import pytest
+
+from ddp.errors import BackendError, WorkerError
+from ddp.experiment import run
+from ddp.tracking import Tracker
+
+OPTIONS = ("backend=process", "backend.start_method=forkserver", "trainer=fused", "workers=2", "rounds=1000", "agg_timeout=3600")
+
+
+class Does(Tracker):
+    """Something to the manager's process, after the second aggregate."""
+
+    def __init__(self, number):
+        self.number = number
+
+    def aggregate_round(self, row):
+        if row.round_index == 1:
+            (manager,) = (child for child in multiprocessing.active_children() if not child.name.startswith("worker-"))
+            os.kill(manager.pid, self.number)
+
+
+@pytest.mark.parametrize("polling", ["null", "0.001"])
+@pytest.mark.parametrize("split", ["split=iid", "split=stratified"])
+@pytest.mark.parametrize(("number", "reason"), [(signal.SIGKILL, ""), (signal.SIGSTOP, "did not answer for ")])
+def test_a_run_ends_with_its_manager(make_config, tmp_path, number, reason, split, polling):
+    aggregation = "rows" if split == "split=stratified" else "uniform"
+    timeout = "round_timeout=3600" if number == signal.SIGKILL else "round_timeout=3"
+    options = (*OPTIONS, split, f"aggregation={aggregation}", timeout, f"backend.poll_interval_s={polling}")
+    with pytest.raises((BackendError, WorkerError)) as caught:
+        run(make_config(*options), tmp_path / "run", [Does(number)])
+    # Of a manager that dies the worker that asks it first may be the one to tell.
+    if reason:
+        assert isinstance(caught.value, BackendError)
+        assert reason in str(caught.value)
+    else:
+        assert any(
+            word in str(caught.value) for word in ("manager's process died", "EOFError", "ConnectionResetError", "BrokenPipe")
+        )
+
+
+def test_one_that_is_stopped_does_not_keep_the_end_waiting(make_config):
+    from ddp.backends.manager_process import ManagerProcess
+
+    manager = ManagerProcess(multiprocessing.get_context("forkserver"))
+    before = set(multiprocessing.active_children())
+    held = [manager.start()]
+    held[0]["key"] = np.zeros(3)
+    (process,) = set(multiprocessing.active_children()) - before
+    os.kill(process.pid, signal.SIGSTOP)
+    manager.stop(held.clear)
+    assert not process.is_alive()
