@@ -86,6 +86,7 @@ def _number(result: Any, path: str) -> float:
 def print_runs(runs: pd.DataFrame, csv_path: Path | None) -> None:
     """Prints the table (columns in which all runs agree are left out) and writes all of it to `csv_path`."""
     console = Console()
+    runs = runs.map(_harmless)
     told = runs[runs["workers"].notna()]  # what a refused run was told is not known
     same = [name for name in settings({}) if told[name].astype(str).nunique() <= 1]
     shown = runs.drop(columns=[name for name in {*same, *NEVER} if name not in ALWAYS])
@@ -105,7 +106,7 @@ def print_runs(runs: pd.DataFrame, csv_path: Path | None) -> None:
     wide.print(table)
     if csv_path is not None:
         with atomic_file(csv_path) as file:
-            file.write(runs.to_csv(index=False).encode(errors="backslashreplace"))
+            file.write(runs.to_csv(index=False).encode())
         console.print(f"table: {csv_path}", soft_wrap=True, highlight=False)
 
 
@@ -114,8 +115,14 @@ def _cell(name: str, value: Any) -> str:
         return "-"
     if isinstance(value, float) and name in (*OUTCOME, *WORKER_MEANS):
         return f"{value:.4f}" if name.endswith("rmse") else f"{value:.2f}"
-    text = f"{value:g}" if isinstance(value, float) else str(value)
-    return "".join(character if character.isprintable() or character == "\n" else "?" for character in text)
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _harmless(value: Any) -> Any:
+    """Text without what moves a cursor or ends a line of CSV; any other value as it is."""
+    if not isinstance(value, str):
+        return value
+    return "".join(character if character.isprintable() or character == "\n" else "?" for character in value)
 
 
 def main() -> int:
