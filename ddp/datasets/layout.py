@@ -46,10 +46,9 @@ class Layout:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Columns:
-    """Where one file has its columns. `num_lines_before`: the header's lines, and blank ones above it."""
+    """Where one file has its columns."""
 
     num_fields: int
-    num_lines_before: int
     user: int
     item: int
     rating: int
@@ -104,7 +103,7 @@ def find_columns(path: Path, layout: Layout) -> Columns:
         raise DataError(f"{path}:{heading[-1][0]}: {trouble}")
     find = {role: _position(path, line, names, role, getattr(layout, role)) for role in ("user", "item", "rating")}
     timestamp = None if layout.timestamp is None else _position(path, line, names, "timestamp", layout.timestamp)
-    return Columns(num_fields=len(names), num_lines_before=line if layout.header else line - 1, timestamp=timestamp, **find)
+    return Columns(num_fields=len(names), timestamp=timestamp, **find)
 
 
 def length_trouble(fields: list[str], expected: int, layout: Layout) -> str | None:

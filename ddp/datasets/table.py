@@ -85,7 +85,7 @@ def _parse(path: Path, layout: Layout, columns: Columns, *, text_ids: bool) -> l
     with np.errstate(over="ignore", invalid="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore", pd.errors.DtypeWarning)  # of ids that are not all whole numbers
         frame = pd.read_csv(
-            path, sep=layout.separator[0], header=None, names=list(dtypes), dtype=typed, skiprows=columns.num_lines_before,
+            path, sep=layout.separator[0], header=0 if layout.header else None, names=list(dtypes), dtype=typed,
             index_col=False, na_filter=False, engine="c", encoding=layout.codec, compression=None,
         )  # fmt: skip
     if not text_ids and any(frame[column].dtype != np.int64 for column in list(wanted)[:2]):

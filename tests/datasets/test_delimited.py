@@ -139,6 +139,15 @@ def test_blank_lines_and_a_byte_order_mark(tmp_path):
     assert rows(got) == [(1, 1, 4), (1, 2, 5)]
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("header", [True, False])
+def test_blank_lines_at_the_beginning_with_any_line_end(tmp_path, header, end):
+    columns = {} if header else {"user": 0, "item": 1, "rating": 2}
+    for blank in ("", "\n", "\n\n", " \n"):
+        content = (blank + HEADER * header + "1,1,4,0\n1,2,5,0\n").replace("\n", end)
+        assert rows(load(tmp_path / "r", content, header=header, **columns)) == [(1, 1, 4), (1, 2, 5)]
+
+
 GOOD = "1,10,3,100\n2,10,4,100\n"
 BAD_LINES = [
     ("1,20,three,100", "rating 'three' is not a number"),
