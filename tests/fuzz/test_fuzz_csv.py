@@ -132,8 +132,9 @@ def check_against_the_file(ratings: Ratings, path: Path, data: CsvData) -> None:
     layout = layout_of(data)
     columns = find_columns(path, layout)
     pairs = {}
-    for _, fields in islice(records(path, layout), int(data.header), None):
-        fields[0] = fields[0].lstrip("\ufeff")  # the fast reader takes a second byte order mark for none
+    for line, fields in islice(records(path, layout), int(data.header), None):
+        if line == 1:
+            fields[0] = fields[0].removeprefix("\ufeff")  # a second byte order mark: the fast reader skips it as well
         pair = _id(fields[columns.user], ratings.user_ids), _id(fields[columns.item], ratings.item_ids)
         pairs.pop(pair, None)
         pairs[pair] = np.float32(fields[columns.rating])
