@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from ddp.ratings import Ratings
 
 NUM_INPUTS = int(os.environ.get("FUZZ_INPUTS", "150"))  # of each reader
-INPUT_S = 20  # an input that takes longer counts as a hang
+INPUT_S = 60  # an input that takes longer counts as a hang
 
 
 def fuzzed(share: float = 1.0) -> settings:
