@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help train test test-all soak lint format tensorboard results benchmark benchmark-peers clean
+.PHONY: help train test test-all soak fuzz audit lint format tensorboard results benchmark benchmark-peers clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -26,6 +26,13 @@ test-all: $(VENV)/installed-dev ## run the slow tests as well
 
 soak: $(VENV)/installed-dev ## 30 minutes of random jobs, backends and faults; ARGS="--minutes 5"
 	$(BIN)/python tests/soak.py $(ARGS)
+
+fuzz: $(VENV)/installed-dev ## give every reader 100,000 damaged inputs; ARGS="-k csv" for one of them
+	FUZZ_INPUTS=100000 $(BIN)/python -m pytest tests/fuzz $(ARGS)
+
+audit: $(VENV)/installed ## ask for known vulnerabilities of what constraints.txt pins; needs the internet
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[audit]"
+	$(BIN)/python .ci/audit.py constraints.txt
 
 lint: $(VENV)/installed-dev ## ruff and mypy
 	$(BIN)/ruff check .

@@ -15,7 +15,7 @@ import threading
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from hydra.conf import HydraConf
 from hydra.core.hydra_config import HydraConfig
@@ -142,35 +142,51 @@ def _keep_composed(composed: DictConfig, hydra: HydraConf) -> None:
 
 def load_config(composed: DictConfig) -> Config:
     """The checked dataclasses for what Hydra composed. Raises ConfigError, which names the key, the value and what is allowed."""
-    groups = {group: _typed(_schema(group, composed.get(group)), composed[group], f"{group}.") for group in OPTIONS}
-    rest = {key: value for key, value in composed.items() if key not in {*OPTIONS, *OF_THE_LAUNCH, "hydra"}}
-    scalars = _typed(Scalars, OmegaConf.create(rest), "")
+    values = _resolved(composed)
+    groups = {group: _typed(_schema(group, values.get(group)), values[group], f"{group}.") for group in OPTIONS}
+    rest = {key: value for key, value in values.items() if key not in {*OPTIONS, *OF_THE_LAUNCH, "hydra"}}
+    scalars = _typed(Scalars, rest, "")
     return Config(**{name: getattr(scalars, name) for name in _fields(Scalars)}, **groups)
 
 
-def _schema(group: str, node: Any) -> type:
-    name = node.get("name") if isinstance(node, DictConfig) else node
-    if not isinstance(node, DictConfig) or name not in OPTIONS[group]:
+def _resolved(composed: DictConfig) -> dict[Any, Any]:
+    """The plain values, those of ${...} put in."""
+    try:
+        return cast(dict[Any, Any], OmegaConf.to_container(composed, resolve=True))
+    except OmegaConfBaseException as error:
+        raise _unresolved("", error) from None
+
+
+def _unresolved(prefix: str, error: OmegaConfBaseException) -> ConfigError:
+    return ConfigError(f"{prefix}{error.full_key or 'config'}", MISSING, f"cannot be resolved: {str(error).splitlines()[0]}")
+
+
+def _schema(group: str, chosen: Any) -> type:
+    name = chosen.get("name") if isinstance(chosen, dict) else chosen
+    if not isinstance(chosen, dict) or not isinstance(name, str) or name not in OPTIONS[group]:
         raise ConfigError(group, name, f"choose one of {', '.join(OPTIONS[group])}")
     return OPTIONS[group][name]
 
 
-def _typed(schema: type, node: DictConfig, prefix: str) -> Any:
+def _typed(schema: type, values: dict[Any, Any], prefix: str) -> Any:
     """An instance of the dataclass `schema`; OmegaConf checks the types, its `__post_init__` the values."""
     wanted = {field.name: field.type for field in dataclasses.fields(schema)}
-    for key in map(str, node):
+    for key, value in values.items():
         if key not in wanted:
-            raise ConfigError(f"{prefix}{key}", OmegaConf.select(node, key), _unknown(f"{prefix}{key}"))
+            raise ConfigError(f"{prefix}{key}", value, _unknown(f"{prefix}{key}"))
     typed = OmegaConf.structured(schema)
     for key, kind in wanted.items():
         described = kind.__name__ if isinstance(kind, type) else str(kind)
-        if OmegaConf.is_missing(node, key) or key not in node:
+        if values.get(key, MISSING) == MISSING:
             raise ConfigError(f"{prefix}{key}", MISSING, f"is not set; expected {described}")
         try:
-            typed[key] = node[key]
-        except OmegaConfBaseException:
-            raise ConfigError(f"{prefix}{key}", OmegaConf.select(node, key), f"expected {described}") from None
-    return OmegaConf.to_object(typed)
+            typed[key] = values[key]
+        except (OmegaConfBaseException, OverflowError):  # the latter: a whole number that no float can hold
+            raise ConfigError(f"{prefix}{key}", values[key], f"expected {described}") from None
+    try:
+        return OmegaConf.to_object(typed)
+    except OmegaConfBaseException as error:  # a text in which ${ is not meant as OmegaConf means it
+        raise _unresolved(prefix, error) from None
 
 
 def _unknown(key: str) -> str:

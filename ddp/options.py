@@ -37,6 +37,12 @@ def number(key: str, value: float, *, above: float = -math.inf, least: float = -
         raise ConfigError(key, value, "must be a finite number " + " and ".join(bounds))
 
 
+def file_name(key: str, value: str | None) -> None:
+    """Raises ConfigError for what no file or folder can be called; None passes."""
+    if value is not None and "\0" in value:
+        raise ConfigError(key, repr(value), "a file name cannot hold a NUL character")
+
+
 def start_methods() -> list[str]:
     """Those of START_METHODS that this platform has; the last one starts workers fastest."""
     return [method for method in START_METHODS if method in multiprocessing.get_all_start_methods()]
@@ -102,6 +108,7 @@ class ShmBackend:
     start_method: str | None
 
     def __post_init__(self) -> None:
+        file_name("backend.directory", self.directory)
         if self.start_method is not None:
             check_start_method(self.start_method)
 
@@ -122,6 +129,7 @@ class MovieLensData:
     connect_timeout_s: float
 
     def __post_init__(self) -> None:
+        file_name("data.root", self.root)
         number("data.connect_timeout_s", self.connect_timeout_s, above=0)
 
 
@@ -149,6 +157,8 @@ class CsvData:
             raise ConfigError("data.path", self.path, "data=csv needs either data.path=FILE or data.paths=[FILE,...]")
         if self.paths is not None and not self.paths:
             raise ConfigError("data.paths", self.paths, "must name at least one file")
+        for key, name in (("path", self.path), ("cache", self.cache), *(("paths", name) for name in self.paths or [])):
+            file_name(f"data.{key}", name)
         self.separator = {"\\t": "\t", "tab": "\t"}.get(self.separator, self.separator)
         if len(self.separator) != 1 and self.separator != "::":
             allowed = "must be one character, tab, or '::' (on the command line quote others: \"data.separator=';'\")"
@@ -212,6 +222,7 @@ class Split:
         one_of("split.holdout", self.holdout, HOLDOUTS)
         number("split.test_fraction", self.test_fraction, above=0, below=1)
         number("split.valid_fraction", self.valid_fraction, least=0, below=1)
+        file_name("split.test_file", self.test_file)
         if (self.holdout == "files") != (self.test_file is not None):
             raise ConfigError("split.test_file", self.test_file, "split.holdout=files and split.test_file=FILE go together")
 

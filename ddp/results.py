@@ -7,11 +7,13 @@ import re
 import sys
 from collections.abc import Iterable
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import pandas as pd
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from ddp.atomic import atomic_file
 from ddp.config import settings
@@ -41,13 +43,16 @@ def find_runs(roots: Iterable[Path]) -> list[Path]:
 
 def _is_claim(path: Path) -> bool:
     """Whether this is the config.yaml that a run claims its directory with: it begins with the first scalar."""
-    with path.open(encoding="utf-8", errors="replace") as file:
-        return path.parent.name != ".hydra" and file.readline().startswith("workers:")
+    try:
+        with path.open(encoding="utf-8", errors="replace") as file:
+            return path.parent.name != ".hydra" and file.readline().startswith("workers:")
+    except OSError:  # a folder of this name, or not ours to read
+        return False
 
 
 def in_order(directory: Path) -> list[tuple[int, str]]:
     """Number by number: 10 comes after 2."""
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", str(directory))]
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", str(directory))]
 
 
 def read_runs(directories: Iterable[Path]) -> pd.DataFrame:
@@ -59,14 +64,15 @@ def _read(directory: Path) -> dict[str, Any]:
     row: dict[str, Any] = {"directory": str(directory)}
     try:
         result = json.loads((directory / RESULT_FILE).read_text(encoding="utf-8"))
-        workers = pd.DataFrame(result.get("workers") or [])
         row |= {"status": str(result["status"]), "error": result.get("error")} | settings(result.get("config") or {})
+        row |= {name: str(value) for name, value in row.items() if isinstance(value, list | dict)}
         row |= {column: _number(result, path) for column, path in OUTCOME.items()}
         for column, (key, factor) in WORKER_MEANS.items():
-            row[column] = workers[key].astype(float).mean() * factor if key in workers else math.nan
+            values = [float(worker[key]) for worker in result.get("workers") or [] if worker.get(key) is not None]
+            row[column] = fmean(values) * factor if values else math.nan
     except FileNotFoundError:
         row |= {"status": "no result", "error": "refused before it started, killed, or not done"}
-    except (OSError, ValueError, TypeError, AttributeError, KeyError) as error:
+    except Exception as error:  # the file may hold anything, and none of it may cost the other rows
         row |= {"status": "unreadable", "error": f"{RESULT_FILE}: {type(error).__name__}: {error}"}
     return row
 
@@ -80,6 +86,7 @@ def _number(result: Any, path: str) -> float:
 def print_runs(runs: pd.DataFrame, csv_path: Path | None) -> None:
     """Prints the table (columns in which all runs agree are left out) and writes all of it to `csv_path`. Raises OSError."""
     console = Console()
+    runs = runs.map(_harmless)
     told = runs[runs["workers"].notna()]  # what a refused run was told is not known
     same = [name for name in settings({}) if told[name].astype(str).nunique() <= 1]
     shown = runs.drop(columns=[name for name in {*same, *NEVER} if name not in ALWAYS])
@@ -94,7 +101,7 @@ def print_runs(runs: pd.DataFrame, csv_path: Path | None) -> None:
             name.replace("_", "\n"), justify="right" if numeric else "left", overflow="fold", no_wrap=name == "status"
         )
     for values in shown.itertuples(index=False):
-        table.add_row(*(_cell(name, value) for name, value in zip(shown.columns, values, strict=True)))
+        table.add_row(*(Text(_cell(name, value)) for name, value in zip(shown.columns, values, strict=True)))
     wide = console if console.is_terminal else Console(width=200)  # in a file nothing needs to be folded
     wide.print(table)
     if csv_path is not None:
@@ -109,6 +116,13 @@ def _cell(name: str, value: Any) -> str:
     if isinstance(value, float) and name in (*OUTCOME, *WORKER_MEANS):
         return f"{value:.4f}" if name.endswith("rmse") else f"{value:.2f}"
     return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _harmless(value: Any) -> Any:
+    """Text without what moves a cursor or ends a line of CSV; any other value as it is."""
+    if not isinstance(value, str):
+        return value
+    return "".join(character if character.isprintable() or character == "\n" else "?" for character in value)
 
 
 def main() -> int:

@@ -1,10 +1,9 @@
 """A trained model on disk, and back: predictions by the data's own ids. No pickle is involved."""
 
-import zlib
+import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
-from zipfile import BadZipFile
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,12 +14,10 @@ from safetensors.torch import save
 from ddp.atomic import atomic_file
 from ddp.errors import DataError
 from ddp.model import CollabFiltering
+from ddp.npz import read_arrays
 from ddp.options import Model
-from ddp.parameters import Vector
+from ddp.parameters import Vector, parameter_shapes
 from ddp.ratings import Ratings
-
-# What reading a missing, truncated or altered file raises, in zipfile, numpy, safetensors and here.
-DAMAGE = (OSError, EOFError, KeyError, TypeError, ValueError, SafetensorError, BadZipFile, zlib.error)
 
 MODEL_FILE, CATALOGUE_FILE = "model.safetensors", "catalogue.npz"
 
@@ -62,15 +59,21 @@ class SavedModel:
     ) -> "SavedModel":
         """Puts together what the two files hold. Raises KeyError, TypeError or ValueError if they do not fit."""
         num_users, dim = tensors["user_factors"].shape
-        sizes = (len(catalogue["user_ids"]), len(catalogue["seen_starts"]) - 1, len(catalogue["item_ids"]))
-        if sizes != (num_users, num_users, len(tensors["item_factors"])):
+        num_items = len(catalogue["item_ids"])
+        if (len(catalogue["user_ids"]), num_items) != (num_users, len(tensors["item_factors"])):
             raise ValueError("the model and the catalogue are of different runs")
-        model = CollabFiltering(num_users, len(tensors["item_factors"]), dim, biases="user_bias" in tensors)
+        _check_catalogue(catalogue)
+        biases = "user_bias" in tensors
+        for name, shape in parameter_shapes(num_users, num_items, dim, biases).items():
+            if tensors[name].shape != shape or tensors[name].dtype != np.float32 or not np.isfinite(tensors[name]).all():
+                raise ValueError(f"{name} is not made of finite 32-bit numbers in shape {shape}")
+        scale = float(metadata["rating_min"]), float(metadata["rating_max"])
+        if not -math.inf < scale[0] <= scale[1] < math.inf:
+            raise ValueError(f"the scale is {scale[0]:g} to {scale[1]:g}")
+        model = CollabFiltering(num_users, num_items, dim, biases=biases)
         for name, tensor in model.state_dict().items():
-            if tensor.shape != tensors[name].shape:
-                raise ValueError(f"{name} has shape {tensors[name].shape}, not {tuple(tensor.shape)}")
             tensor.copy_(torch.from_numpy(tensors[name]))
-        return cls(model, (float(metadata["rating_min"]), float(metadata["rating_max"])), catalogue)
+        return cls(model, scale, catalogue)
 
     def predict(self, users: Sequence[int | str], items: Sequence[int | str]) -> npt.NDArray[np.float32]:
         """The predicted rating of each pair of the data's own ids, clipped to its scale. Raises KeyError for an unknown id."""
@@ -107,15 +110,30 @@ def load_model(run_dir: str | Path) -> SavedModel:
     try:
         with safe_open(directory / MODEL_FILE, framework="numpy") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a dict
-            metadata = cast(dict[str, str], file.metadata())
-        with np.load(directory / CATALOGUE_FILE, allow_pickle=False) as archive:
-            catalogue = dict(archive.items())
-        saved = SavedModel.from_parts(tensors, metadata, catalogue)
-    except DAMAGE as error:
+            metadata: dict[str, str] = file.metadata() or {}
+        saved = SavedModel.from_parts(tensors, metadata, read_arrays(directory / CATALOGUE_FILE))
+    except (OSError, KeyError, TypeError, ValueError, SafetensorError) as error:
         raise DataError(
             f"{directory} holds no complete model ({error}); a finished run has {MODEL_FILE} and {CATALOGUE_FILE}"
         ) from None
     return saved
+
+
+def _check_catalogue(catalogue: dict[str, npt.NDArray[Any]]) -> None:
+    """Raises KeyError or ValueError unless these are sorted ids, a title per item, and each user's range of known items."""
+    users, items, starts, seen = (catalogue[name] for name in ("user_ids", "item_ids", "seen_starts", "seen_items"))
+    titles = catalogue.get("titles")
+    for ids in (users, items):
+        if ids.ndim != 1 or not ids.size or ids.dtype.kind not in "iU" or not (ids[1:] > ids[:-1]).all():
+            raise ValueError("the ids are not in order")
+    if titles is not None and (titles.shape != items.shape or titles.dtype.kind != "U"):
+        raise ValueError("there is not one title per item")
+    for positions, highest in ((starts, len(seen) if seen.ndim else 0), (seen, len(items) - 1)):
+        inside = positions.ndim == 1 and positions.dtype.kind == "i" and ((positions >= 0) & (positions <= highest)).all()
+        if not inside:
+            raise ValueError("what users have rated is not among the items")
+    if starts.shape != (len(users) + 1,) or (starts[1:] < starts[:-1]).any():
+        raise ValueError("what users have rated is not listed user by user")
 
 
 def _positions(known: npt.NDArray[Any], ids: Sequence[int | str], kind: str) -> npt.NDArray[np.int64]:

@@ -333,6 +333,13 @@ REFUSED = [
     (("backend=serial", "+backend.poll_interval_s=1"), "backend.poll_interval_s=1:", "no such setting"),
     (("+split.alpha=1",), "split.alpha=1:", "no such setting"),
     (("+qqqqqqq=1",), "qqqqqqq=1:", "known here: workers, rounds", "groups backend, data"),
+    # what OmegaConf cannot resolve
+    (("workers=${nothing}",), "workers: cannot be resolved:", "'nothing' not found"),
+    (("data.root=${oc.env:DDP_NOTHING}",), "data.root: cannot be resolved:", "DDP_NOTHING"),
+    ((*CSV, r"data.encoding='a\${b}'"), "data.encoding: cannot be resolved:", "'b' not found"),
+    (("+more=${b}",), "more: cannot be resolved:", "'b' not found"),
+    # numbers that no float can hold
+    ((f"agg_timeout=1{'0' * 400}",), "agg_timeout=1000", "expected float"),
     # groups
     (("backend.name=foo",), "backend=foo:", "serial, thread, process"),
     (("trainer.name=foo",), "trainer=foo:", "choose one of autograd, fused"),
@@ -360,6 +367,40 @@ def test_a_setting_of_another_option_is_not_suggested_to_the_one_who_wrote_it():
     message = str(refusal.value)
     assert message.startswith("backend.poll_interval_s=0.2:")
     assert "did you mean backend.poll_interval_s" not in message
+
+
+@pytest.mark.parametrize("key", ["[", "a[0]", "", 1, 1.5, True])
+def test_a_name_that_is_no_name_is_refused(key):
+    for group in (None, "model"):
+        config = composed()
+        OmegaConf.set_struct(config, False)  # else it would not be told from an override that Hydra refuses
+        (config if group is None else config[group])[key] = 3
+        with pytest.raises(ConfigError, match="there is no such setting"):
+            load_config(config)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "group", "key"),
+    [
+        ((), "data", "root"),
+        (CSV, "data", "path"),
+        (CSV, "data", "cache"),
+        (("backend=shm",), "backend", "directory"),
+        (("split.holdout=files", "split.test_file=a"), "split", "test_file"),
+    ],
+)
+def test_a_file_name_with_a_nul_is_refused(overrides, group, key):
+    config = composed(*overrides)
+    config[group][key] = "a\0b"
+    with pytest.raises(ConfigError, match=rf"^{group}\.{key}='a.x00b': a file name cannot hold a NUL"):
+        load_config(config)
+
+
+def test_one_of_several_files_with_a_nul_is_refused():
+    config = composed("data=csv", "data.paths=[a,b]")
+    config.data.paths = ["a", "b\0"]
+    with pytest.raises(ConfigError, match=r"^data\.paths='b.x00': a file name"):
+        load_config(config)
 
 
 @pytest.mark.parametrize("group", OPTIONS)

@@ -22,6 +22,7 @@ LEAVES = {
     "ddp.config",
     "ddp.options",
     "ddp.memory",
+    "ddp.npz",
     "ddp.parent",
     "ddp.run_directory",
     "ddp.ratings",

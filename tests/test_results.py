@@ -197,6 +197,44 @@ def test_a_result_of_another_kind_has_holes(tmp_path, text):
     assert table.drop(columns=["status", "directory"]).isna().all(axis=None)
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["[" * 100_000, '{"status": "ok", "seconds": {"total": 1' + "0" * 400 + "}}", '{"status": "ok", "workers": {"wait_s": 1}}'],
+)
+def test_a_result_that_breaks_its_reader_is_a_row(tmp_path, text):
+    assert list(read_runs([make_run(tmp_path / "a", text)]).status) == ["unreadable"]
+
+
+def test_runs_that_differ_in_a_list_are_shown_side_by_side(tmp_path, capsys):
+    for name, paths in (("a", ["x.csv", "y.csv"]), ("b", ["x.csv"]), ("c", None)):
+        data = {"name": "csv", "paths": paths}
+        make_run(tmp_path / name, json.dumps({"status": "ok", "config": {"workers": 1, "data": data}}))
+    print_runs(read_runs(find_runs([tmp_path])), None)
+    assert "['x.csv', 'y.csv']" in capsys.readouterr().out
+
+
+def test_what_stands_in_a_result_is_shown_and_not_obeyed(tmp_path, capsys):
+    make_run(tmp_path / "a", json.dumps({"status": "failed", "error": "[/bold] [red]not red[/red] \x1b[2J\r \ud800 caf\xe9"}))
+    print_runs(read_runs([tmp_path / "a"]), tmp_path / "table.csv")
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "[/bold] [red]not red[/red] ?[2J? ? caf\xe9" in shown
+    [error] = pd.read_csv(tmp_path / "table.csv").error
+    assert error == "[/bold] [red]not red[/red] ?[2J? ? caf\xe9"
+
+
+def test_a_folder_that_is_called_like_a_file_of_a_run(tmp_path):
+    (tmp_path / "a" / "config.yaml").mkdir(parents=True)
+    (tmp_path / "b" / "result.json").mkdir(parents=True)
+    found = find_runs([tmp_path])
+    assert found == [tmp_path / "b"]
+    assert list(read_runs(found).status) == ["unreadable"]
+
+
+def test_digits_that_are_no_numbers_are_text(tmp_path):
+    made = [make_run(tmp_path / name) for name in ("1\xb23", "2")]
+    assert find_runs([tmp_path]) == made
+
+
 @pytest.mark.parametrize("text", ["[]", "null", "3"])
 def test_json_that_is_no_result_is_a_row(tmp_path, text):
     assert list(read_runs([make_run(tmp_path / "a", text)]).status) == ["unreadable"]

@@ -261,6 +261,53 @@ def test_a_catalogue_of_another_run_is_refused(saved):
         load_model(saved)
 
 
+@pytest.mark.parametrize(
+    ("name", "array"),
+    [
+        ("user_ids", np.array([3, 100, 20, 1000])),
+        ("user_ids", np.array([3, 3, 20, 1000])),
+        ("user_ids", np.array([3.0, 20, 100, 1000])),
+        ("item_ids", np.arange(5).reshape(5, 1)),
+        ("titles", TITLES[:4]),
+        ("titles", np.arange(5)),
+        ("seen_starts", np.array([0, 2, 1, 6, 11])),
+        ("seen_starts", np.array([0, 2, 3, 6, 12])),
+        ("seen_starts", np.array([-1, 2, 3, 6, 11])),
+        ("seen_starts", np.array([0, 2, 3, 6])),
+        ("seen_starts", np.array([0.0, 2, 3, 6, 11])),
+        ("seen_items", np.full(11, 5)),
+        ("seen_items", np.array(3)),
+    ],
+    ids=lambda value: value if isinstance(value, str) else repr(value.tolist()),
+)
+def test_a_catalogue_that_contradicts_itself_is_refused(saved, name, array):
+    with np.load(saved / CATALOGUE_FILE) as archive:
+        arrays = dict(archive.items())
+    np.savez(saved / CATALOGUE_FILE, **arrays)
+    load_model(saved)
+    np.savez(saved / CATALOGUE_FILE, **(arrays | {name: array}))
+    with pytest.raises(DataError, match="holds no complete model"):
+        load_model(saved)
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf])
+def test_a_model_with_a_number_that_is_not_finite_is_refused(tmp_path, number):
+    vector = some_vector()
+    vector[5] = number
+    save_model(tmp_path, options(), vector, some_ratings())
+    with pytest.raises(DataError, match="user_factors is not made of finite"):
+        load_model(tmp_path)
+
+
+@pytest.mark.parametrize("scale", [(np.nan, 5.0), (0.5, np.inf), (5.0, 0.5)])
+def test_a_scale_that_is_none_is_refused(tmp_path, scale):
+    ratings = some_ratings()
+    ratings.rating_min, ratings.rating_max = (float(end) for end in scale)
+    save_model(tmp_path, options(), some_vector(), ratings)
+    with pytest.raises(DataError, match="the scale is"):
+        load_model(tmp_path)
+
+
 def test_users_and_items_are_pairs(saved):
     model = load_model(saved)
     with pytest.raises(ValueError, match="1 users but 2 items"):

@@ -1,10 +1,6 @@
 """Parsed ratings, kept as an uncompressed .npz so that the second start does not parse (nor import pandas)."""
 
-import io
 import json
-import struct
-import zipfile
-import zlib
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import fields
@@ -12,17 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from ddp.atomic import atomic_file
 from ddp.errors import DataError
+from ddp.npz import read_arrays
 from ddp.ratings import Ratings
 
 # Raise it when the meaning of a cached array changes: every older cache is then rebuilt.
 CACHE_VERSION = 1
-
-# What numpy and zipfile raise on damaged files. Whatever it was, the answer is the same: parse again.
-_UNREADABLE = (OSError, ValueError, TypeError, KeyError, EOFError, RuntimeError, struct.error, zlib.error, zipfile.BadZipFile)
 
 
 def cached(cache_file: Path | None, sources: Sequence[Path], options: str, build: Callable[[], Ratings]) -> Ratings:
@@ -69,17 +62,10 @@ def _save(cache_file: Path, key: str, ratings: Ratings) -> None:
 
 def _load(cache_file: Path, key: str) -> Ratings | None:
     try:
-        with zipfile.ZipFile(cache_file) as archive:
-            if _array(archive, "key.npy").item() != key:
-                return None
-            arrays = {name.removesuffix(".npy"): _array(archive, name) for name in archive.namelist() if name != "key.npy"}
+        arrays = read_arrays(cache_file)
+        if arrays.pop("key").item() != key:
+            return None
         values: dict[str, Any] = {name: array if array.ndim else array.item() for name, array in arrays.items()}
         return Ratings(**values)
-    except _UNREADABLE:
+    except (OSError, ValueError, TypeError, KeyError):  # whatever it was, the answer is the same: parse again
         return None
-
-
-def _array(archive: zipfile.ZipFile, name: str) -> npt.NDArray[Any]:
-    # Read in one piece: only at a member's end does zipfile compare its checksum.
-    array: npt.NDArray[Any] = np.load(io.BytesIO(archive.read(name)), allow_pickle=False)
-    return array

@@ -37,9 +37,8 @@ def place_of_row(paths: Sequence[Path], lengths: Sequence[int], layout: Layout, 
 
 def _trouble(fields: list[str], columns: Columns, layout: Layout) -> str | None:
     """What is wrong with one record, or None."""
-    if any("\ufffd" in field for field in fields):
-        hint = "Is the file damaged?" if layout.published else "Set data.encoding (latin-1, cp1252, ...)."
-        return f"not {layout.encoding} text. {hint}"
+    if trouble := _text_trouble("".join(fields), layout):
+        return trouble
     if trouble := length_trouble(fields, columns.num_fields, layout):
         return trouble
     for role, position in (("user", columns.user), ("item", columns.item)):
@@ -52,10 +51,27 @@ def _trouble(fields: list[str], columns: Columns, layout: Layout) -> str | None:
     return _rating_trouble(fields[columns.rating], layout)
 
 
+def _text_trouble(text: str, layout: Layout) -> str | None:
+    if "\ufffd" in text:
+        hint = "Is the file damaged?" if layout.published else "Set data.encoding (latin-1, cp1252, ...)."
+        return f"not {layout.encoding} text. {hint}"
+    if "\0" in text:
+        return "a NUL character is in it. Is the file damaged" + ("?" if layout.published else ", or is data.encoding wrong?")
+    return None
+
+
+def whole_number(text: str) -> int | None:
+    """The number if `text` is a whole one that fits into 64 bits."""
+    if not INTEGER.fullmatch(text) or len(text.strip().lstrip("+-0")) > len(str(2**63)):  # Python refuses to read very long ones
+        return None
+    number = int(text)
+    return number if -(2**63) <= number < 2**63 else None
+
+
 def _is_whole(text: str) -> bool:
     """Whether it is a number such as 12 or 12.0 that fits into 64 bits."""
     if INTEGER.fullmatch(text):
-        return -(2**63) <= int(text) < 2**63
+        return whole_number(text) is not None
     return _NUMBER.fullmatch(text) is not None and float(text).is_integer() and abs(float(text)) < 2**63
 
 

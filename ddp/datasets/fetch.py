@@ -3,6 +3,7 @@
 import hashlib
 import http.client
 import logging
+import lzma
 import subprocess
 import sys
 import tempfile
@@ -31,8 +32,8 @@ class SourceError(Exception):
 
 
 # What a source may raise: refused connections, half downloads, damaged or encrypted archives, full disks, a pip that hangs.
-_FAILURES = (
-    SourceError, OSError, ValueError, EOFError, RuntimeError, zlib.error, zipfile.BadZipFile,
+FAILURES = (
+    SourceError, OSError, ValueError, EOFError, RuntimeError, MemoryError, zlib.error, lzma.LZMAError, zipfile.BadZipFile,
     http.client.HTTPException, subprocess.SubprocessError,
 )  # fmt: skip
 
@@ -40,7 +41,7 @@ _FAILURES = (
 def fetch(sources: Sequence[Source], folder: Path, *, connect_timeout_s: float, limit_bytes: int) -> list[str]:
     """Puts the files of the first source that works into `folder`; [] then, otherwise why each source failed.
 
-    `limit_bytes`: the largest size of one unpacked file. Raises DataError when `folder` cannot be written.
+    `limit_bytes`: the largest size of the archive, and of one unpacked file. Raises DataError when `folder` cannot be written.
     """
     reasons: list[str] = []
     try:
@@ -49,9 +50,9 @@ def fetch(sources: Sequence[Source], folder: Path, *, connect_timeout_s: float, 
             _log.info("fetching %s", source)
             with tempfile.TemporaryDirectory(prefix=".fetch-", dir=folder) as temporary:
                 try:
-                    archive = _bring(source, Path(temporary), connect_timeout_s)
+                    archive = _bring(source, Path(temporary), connect_timeout_s, limit_bytes)
                     unpack(archive, source.members, folder, limit_bytes)
-                except _FAILURES as error:
+                except FAILURES as error:
                     if isinstance(error, OSError) and error.errno in FULL:  # no other source would help
                         raise
                     reasons.append(f"{source}: {error or type(error).__name__}")
@@ -64,9 +65,9 @@ def fetch(sources: Sequence[Source], folder: Path, *, connect_timeout_s: float, 
     return reasons
 
 
-def _bring(source: Source, folder: Path, connect_timeout_s: float) -> Path:
+def _bring(source: Source, folder: Path, connect_timeout_s: float, limit_bytes: int) -> Path:
     if isinstance(source, Download):
-        return download(source.url, folder, connect_timeout_s)
+        return download(source.url, folder, connect_timeout_s, limit_bytes)
     return pip_download(source.requirement, folder, connect_timeout_s)
 
 
@@ -94,14 +95,16 @@ class _PatientHttps(urllib.request.HTTPSHandler):
         return self.do_open(_PatientHttpsConnection, req)
 
 
-def download(url: str, folder: Path, connect_timeout_s: float) -> Path:
-    """The file at `url`, put into `folder`. Raises SourceError when it breaks off, or what urllib raises."""
+def download(url: str, folder: Path, connect_timeout_s: float, limit_bytes: int) -> Path:
+    """The file at `url`, put into `folder`. Raises SourceError when it breaks off or does not end, or what urllib raises."""
     path = folder / "download.zip"
     opener = urllib.request.build_opener(_PatientHttp, _PatientHttps)
     with opener.open(url, timeout=connect_timeout_s) as response, path.open("wb") as file:
         expected = response.headers.get("Content-Length")
         while chunk := response.read(_CHUNK_BYTES):
             file.write(chunk)
+            if file.tell() > limit_bytes:
+                raise SourceError(f"the download has more than the {limit_bytes:,} bytes expected at most")
         if expected is not None and file.tell() != int(expected):
             raise SourceError(f"the download broke off after {file.tell()} of {expected} bytes")
     return path

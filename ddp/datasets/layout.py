@@ -8,6 +8,8 @@ from pathlib import Path
 
 from ddp.errors import DataError
 
+_PIECE = 1 << 20
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
@@ -35,17 +37,18 @@ class Layout:
         """The encoding by Python's name; UTF-8 with or without a byte order mark. Raises DataError when it is unknown."""
         try:
             "".encode(self.encoding)
-        except LookupError:
-            raise DataError(f"data.encoding={self.encoding}: no such encoding; common ones are utf-8, latin-1, cp1252") from None
+        except (LookupError, ValueError):  # the latter: a NUL in it, or the codec called undefined
+            raise DataError(
+                f"data.encoding={self.encoding!r}: no such encoding; common ones are utf-8, latin-1, cp1252"
+            ) from None
         return "utf-8-sig" if self.encoding.lower() in ("utf-8", "utf8") else self.encoding
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Columns:
-    """Where one file has its columns. `num_lines_before`: the header's lines, and blank ones above it."""
+    """Where one file has its columns."""
 
     num_fields: int
-    num_lines_before: int
     user: int
     item: int
     rating: int
@@ -70,8 +73,16 @@ def records(path: Path, layout: Layout) -> Iterator[tuple[int, list[str]]]:
         raise DataError(
             f"{path}:{line}: {error}. Is data.separator={layout.separator!r} right, and is a quote left open?"
         ) from None
+    except UnicodeError as error:  # in spite of errors="replace": a mark at the beginning is missing, for example
+        raise DataError(f"{path}: is not {layout.encoding} text: {error}. Set data.encoding.") from None
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def has_nul(path: Path, layout: Layout) -> bool:
+    """Whether there is a NUL in the text, where the fast parser ends a field without a word."""
+    with path.open(encoding=layout.codec, errors="replace", newline="") as file:
+        return any("\0" in piece for piece in iter(lambda: file.read(_PIECE), ""))
 
 
 def _split(fields: list[str], layout: Layout) -> list[str]:
@@ -92,7 +103,7 @@ def find_columns(path: Path, layout: Layout) -> Columns:
         raise DataError(f"{path}:{heading[-1][0]}: {trouble}")
     find = {role: _position(path, line, names, role, getattr(layout, role)) for role in ("user", "item", "rating")}
     timestamp = None if layout.timestamp is None else _position(path, line, names, "timestamp", layout.timestamp)
-    return Columns(num_fields=len(names), num_lines_before=line if layout.header else line - 1, timestamp=timestamp, **find)
+    return Columns(num_fields=len(names), timestamp=timestamp, **find)
 
 
 def length_trouble(fields: list[str], expected: int, layout: Layout) -> str | None:

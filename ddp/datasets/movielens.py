@@ -36,7 +36,7 @@ class MovieLensSet:
     """One set. `ratings_file` is written last: its presence means that the set is complete. `titles`: the first that exists.
 
     `sha256`: of `ratings_file`; None where none is published, then the archive's own checksums must do.
-    `limit_bytes`: no file of the set is larger.
+    `limit_bytes`: no file of the set is larger, nor is the archive.
     """
 
     folder: str
@@ -120,7 +120,11 @@ def load(data: MovieLensData, known: MovieLensSet | None = None) -> Ratings:
     known = known or SETS[data.name]
     folder = Path(data.root) / known.folder
     path = folder / known.ratings_file
-    if not path.exists():
+    try:
+        complete = path.exists()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}. Set data.root to a folder of yours.") from None
+    if not complete:
         from ddp.datasets.fetch import fetch
 
         reasons = fetch(known.sources, folder, connect_timeout_s=data.connect_timeout_s, limit_bytes=known.limit_bytes)

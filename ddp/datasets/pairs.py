@@ -18,18 +18,19 @@ from ddp.ratings import Ratings
 def read_pairs(path: Path, data: Data, ratings: Ratings) -> npt.NDArray[np.int64]:
     """Row positions in `ratings`, sorted and each once, of the (user, item) pairs that the file `path` lists.
 
-    The file has the format of `data`. With a MovieLens set, its folder is searched too, so `u1.test` is enough.
+    The file has the format of `data`. With a MovieLens set, a bare name is searched in its folder too: `u1.test` is enough.
     Raises DataError when the file is not readable, or for its first line whose pair is not in the data.
     """
     if isinstance(data, CsvData):
         layout = layout_of(data)
     elif isinstance(data, MovieLensData):
         layout = SETS[data.name].layout
-        beside = Path(data.root) / SETS[data.name].folder / path
-        path = beside if not path.exists() and beside.exists() else path
+        beside = Path(data.root) / SETS[data.name].folder / path.name
+        # A bare name, so that it cannot lead out of the folder.
+        path = beside if path == Path(path.name) and not _is_file(path) and _is_file(beside) else path
     else:
         raise DataError(f"split.test_file={path}: data={data.name} has no files, so a file cannot say which rows to hold out")
-    if not path.is_file():
+    if not _is_file(path):
         raise DataError(f"{path}: there is no such file. Check split.test_file.")
     text_ids = "U" in (ratings.user_ids.dtype.kind, ratings.item_ids.dtype.kind)
     table = read_table([path], layout, text_ids=text_ids)
@@ -47,6 +48,13 @@ def read_pairs(path: Path, data: Data, ratings: Ratings) -> npt.NDArray[np.int64
             "A test file lists pairs that are part of the data."
         )
     return np.unique(rows)
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # too long a name, a folder that is closed to us
+        return False
 
 
 def _lookup(raw: npt.NDArray[Any], ids: Ids) -> npt.NDArray[np.int64]:

@@ -1,5 +1,6 @@
 """From delimited files to arrays and to `Ratings`, by pandas, which is imported only when something is parsed."""
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,8 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ddp.datasets.diagnose import INTEGER, first_bad_line, place_of_row
-from ddp.datasets.layout import Columns, Layout, find_columns
+from ddp.datasets.diagnose import first_bad_line, place_of_row, whole_number
+from ddp.datasets.layout import Columns, Layout, find_columns, has_nul
 from ddp.errors import DataError
 from ddp.ratings import Ratings
 
@@ -37,6 +38,8 @@ def read_table(paths: Sequence[Path], layout: Layout, *, text_ids: bool = False)
     """
     columns = [find_columns(path, layout) for path in paths]
     try:
+        if any(has_nul(path, layout) for path in paths):
+            raise ValueError("a NUL character is in it")
         try:
             table = _parse_all(paths, layout, columns, text_ids=text_ids)
         except (ValueError, OverflowError):
@@ -71,17 +74,22 @@ def _parse(path: Path, layout: Layout, columns: Columns, *, text_ids: bool) -> l
     import pandas as pd
 
     step = len(layout.separator)  # '::' is ':' with an empty column between: the C parser takes one character
-    ids = "object" if text_ids else "int64"
-    wanted = {columns.user * step: ids, columns.item * step: ids, columns.rating * step: "float32"}
+    # Without a type pandas finds one: int64, if all are whole numbers. Asked for it, it would take 1.0 and 1e5 for such.
+    ids = "object" if text_ids else None
+    wanted: dict[int, str | None] = {columns.user * step: ids, columns.item * step: ids, columns.rating * step: "float32"}
     if columns.timestamp is not None:
         wanted[columns.timestamp * step] = "int64"
     # Other columns are read too, one byte of each, because with `usecols` pandas accepts lines that are too long.
-    dtypes: dict[int, Any] = dict.fromkeys(range((columns.num_fields - 1) * step + 1), "S1") | wanted
-    with np.errstate(over="ignore"):
+    dtypes = {**dict.fromkeys(range((columns.num_fields - 1) * step + 1), "S1"), **wanted}
+    typed: Any = {column: dtype for column, dtype in dtypes.items() if dtype is not None}
+    with np.errstate(over="ignore", invalid="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", pd.errors.DtypeWarning)  # of ids that are not all whole numbers
         frame = pd.read_csv(
-            path, sep=layout.separator[0], header=None, names=list(dtypes), dtype=dtypes, skiprows=columns.num_lines_before,
+            path, sep=layout.separator[0], header=0 if layout.header else None, names=list(dtypes), dtype=typed,
             index_col=False, na_filter=False, engine="c", encoding=layout.codec, compression=None,
         )  # fmt: skip
+    if not text_ids and any(frame[column].dtype != np.int64 for column in list(wanted)[:2]):
+        raise ValueError("an id is not a whole number of 64 bits")
     _check_fields(path, layout, frame, [column for column in dtypes if column not in wanted])
     arrays = [frame[column].to_numpy() for column in wanted]
     return arrays if columns.timestamp is not None else [*arrays, np.empty(0, np.int64)]
@@ -103,20 +111,17 @@ def _check_fields(path: Path, layout: Layout, frame: Any, unused: Sequence[int])
 
 def _check_scale(ratings: npt.NDArray[np.float32], layout: Layout) -> None:
     lowest, highest = float(ratings.min()), float(ratings.max())  # NaN spreads to both
-    low = np.float32(-np.inf if layout.rating_min is None else layout.rating_min)
-    high = np.float32(np.inf if layout.rating_max is None else layout.rating_max)
+    with np.errstate(over="ignore"):
+        low = np.float32(-np.inf if layout.rating_min is None else layout.rating_min)
+        high = np.float32(np.inf if layout.rating_max is None else layout.rating_max)
     if not (np.isfinite(lowest) and np.isfinite(highest) and low <= lowest and highest <= high):
         raise ValueError("a rating is not finite or outside the scale")
 
 
 def numbers_or_text(ids: npt.NDArray[Any]) -> Ids:
     """Ids given as str objects: as int64 when all are whole numbers of 64 bits, else as fixed-width text."""
-    if all(INTEGER.fullmatch(text) for text in ids):
-        try:
-            return np.array([int(text) for text in ids], dtype=np.int64)
-        except OverflowError:
-            pass
-    return ids.astype(np.str_)
+    numbers = [whole_number(text) for text in ids]
+    return ids.astype(np.str_) if None in numbers else np.array(numbers, dtype=np.int64)
 
 
 def _positions(raw: npt.NDArray[Any]) -> tuple[Ids, npt.NDArray[np.int32]]:

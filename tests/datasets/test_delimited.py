@@ -1,6 +1,7 @@
 """Any rating file: what is written is what is read, and what is no rating is named by file and line."""
 
 import csv
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -101,6 +102,21 @@ def test_whole_numbers_are_one_id_however_they_are_written(tmp_path):
     assert rows(load(tmp_path / "r", HEADER + "007,a,2,0\n7,b,3,0\n")) == [(7, "a", 2), (7, "b", 3)]
 
 
+@pytest.mark.parametrize("user", ["1.0", "1e5", "9007199254740993.0", "9" * 5000, "9223372036854775808"])
+def test_what_is_no_whole_number_of_64_bits_is_an_id_as_it_stands(tmp_path, user):
+    assert rows(load(tmp_path / "r", HEADER + f"{user},1,2,0\n2,1,3,0\n")) == [(user, 1, 2), ("2", 1, 3)]
+
+
+def test_numbers_at_the_edge_make_no_noise(tmp_path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        load(tmp_path / "r", HEADER + "1,1,2,0\n", rating_min=-1e300, rating_max=1e300)
+        with pytest.raises(DataError, match="timestamp '1e30' is not a whole number"):
+            load(tmp_path / "r", HEADER + "1,1,2,1e30\n", timestamp="when")
+        mixed = "".join(f"{user},1,2,0\n" for user in [*range(200_000), "x"])  # more than pandas looks at in one piece
+        assert load(tmp_path / "r", HEADER + mixed).num_users == 200_001
+
+
 def test_words_that_mean_missing_elsewhere_are_ids(tmp_path):
     assert rows(load(tmp_path / "r", HEADER + "NA,nan,2,0\nnull,None,3,0\n")) == [("NA", "nan", 2), ("null", "None", 3)]
 
@@ -121,6 +137,15 @@ def test_declared_scale_is_kept(tmp_path):
 def test_blank_lines_and_a_byte_order_mark(tmp_path):
     got = load(tmp_path / "r", "\ufeff\n" + HEADER + "\n1,1,4,0\n   \n\n1,2,5,0")
     assert rows(got) == [(1, 1, 4), (1, 2, 5)]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("header", [True, False])
+def test_blank_lines_at_the_beginning_with_any_line_end(tmp_path, header, end):
+    columns = {} if header else {"user": 0, "item": 1, "rating": 2}
+    for blank in ("", "\n", "\n\n", " \n"):
+        content = (blank + HEADER * header + "1,1,4,0\n1,2,5,0\n").replace("\n", end)
+        assert rows(load(tmp_path / "r", content, header=header, **columns)) == [(1, 1, 4), (1, 2, 5)]
 
 
 GOOD = "1,10,3,100\n2,10,4,100\n"
@@ -153,7 +178,7 @@ def test_bad_line_is_named(tmp_path, line, message, timestamp):
     assert not cache.exists()
 
 
-@pytest.mark.parametrize("value", ["soon", "1.5", "", "9223372036854775808"])
+@pytest.mark.parametrize("value", ["soon", "1.5", "", "9223372036854775808", "9" * 5000])
 def test_bad_timestamp_is_named(tmp_path, value):
     with pytest.raises(DataError, match=rf"r\.csv:4: timestamp '{value}' is not a whole number"):
         load(tmp_path / "r.csv", HEADER + GOOD + f"1,20,3,{value}\n", timestamp="when")
@@ -190,7 +215,14 @@ def test_line_in_the_second_file(tmp_path):
         (HEADER + GOOD, {"timestamp": 4}, r"r\.csv:1: no column 4 for data\.timestamp: the line has 4 fields"),
         (HEADER + GOOD, {"separator": ";"}, r"r\.csv:1: no column 'userId'.*data\.separator"),
         (HEADER + GOOD, {"separator": '"'}, r"data\.separator"),
-        (HEADER + GOOD, {"encoding": "klingon"}, r"data\.encoding=klingon: no such encoding"),
+        (HEADER + GOOD, {"encoding": "klingon"}, r"data\.encoding='klingon': no such encoding"),
+        (HEADER + GOOD, {"encoding": "undefined"}, r"data\.encoding='undefined': no such encoding"),
+        (HEADER + GOOD, {"encoding": "a\0b"}, r"data\.encoding='a.x00b': no such encoding"),
+        (HEADER + GOOD, {"encoding": "utf-16"}, r"r\.csv: is not utf-16 text: .*BOM.*data\.encoding"),
+        (HEADER + GOOD, {"encoding": "idna"}, r"r\.csv: is not idna text: .*data\.encoding"),
+        (HEADER + "1\0,2,3,4\n", {}, r"r\.csv:2: a NUL character is in it.*data\.encoding"),
+        (HEADER + "x,y\0,3,4\n", {}, r"r\.csv:2: a NUL character is in it"),
+        ("userId,movieId,rating,\0\n1,2,3,4\n", {}, r"r\.csv: cannot be read: a NUL character"),
         ("userId,movieId,rating\n1,2,3,4\n", {}, r"r\.csv:2: line too long: 4 fields"),
     ],
 )

