@@ -27,6 +27,7 @@ from ddp.messages import AggregateRound
 from ddp.metrics import SquaredError
 from ddp.ratings import Ratings
 from ddp.results import main as results
+from ddp.run_directory import find_checkpoints
 from ddp.saved_model import MODEL_FILE, load_model
 from ddp.segment import Segment
 from ddp.tracking import TensorBoard
@@ -37,6 +38,7 @@ PAGE = 4096
 SMALL = (
     *("data=synthetic", "data.num_users=60", "data.num_items=40", "data.num_ratings=1200", "data.popularity=0.3"),
     *("split=iid", "model=tiny", "workers=2", "rounds=6", "local_epochs=1", "reference=false", "display=none"),
+    "checkpoint_every=0",
 )
 
 # --- disks ------------------------------------------------------------------------------------------------
@@ -248,6 +250,28 @@ def test_a_run_whose_disk_is_full_at_whatever_moment(train, disk, tmp_path, blam
 def test_each_file_was_the_one_without_room(blamed):
     if blamed:
         assert blamed == {*NEEDED, *RESULTS, "events"}
+
+
+@pytest.mark.parametrize("pages", [5, 7, 9, 11, 13, 15, 18, 21, 25, 30, 40])
+def test_a_run_does_without_checkpoints_that_have_no_room(train, disk, pages):
+    """It comes to its end, says so, and what it has written can be gone on from when there is room again."""
+    disk.fill(pages)
+    directory = disk.path / "run"
+    code, said = train(f"hydra.run.dir={directory}", "tensorboard=false", "checkpoint_every=1")
+    warnings = [line for line in said.splitlines() if line.startswith("warning: ")]
+    assert all(
+        re.search(r"checkpoints/\S+: No space left on device; .*goes on without this checkpoint$", line) for line in warnings
+    )
+    assert code in (0, 1)
+    if code == 0:
+        told = json.loads((directory / "result.json").read_text())
+        assert (told["status"], told["rounds_completed"]) == ("ok", 6)
+        assert [f"warning: {trouble}" for trouble in told["warnings"]] == warnings
+    disk.fill(200)
+    if find_checkpoints(directory):
+        code, said = train(f"resume={directory}", "rounds=7")
+        assert (code, said) == (0, "")
+        assert json.loads((directory / "result.json").read_text())["rounds_completed"] == 7
 
 
 def test_a_run_does_without_tensorboard(train, disk):

@@ -20,7 +20,7 @@ from ddp.config import Config, settings
 from ddp.errors import ConfigError
 from ddp.launch import load_config
 from ddp.options import OPTIONS
-from ddp.run_directory import CONFIG_FILE, claim_run_directory
+from ddp.run_directory import CONFIG_FILE, run_directory
 
 CONF = Path(__file__).parent.parent.parent / "conf"
 GROUPS = {
@@ -137,7 +137,8 @@ def check_config(config: Config, folder: Path) -> None:
     ]
     assert "\0" not in f"{names} {tree['data'].get('paths')} {tree['split']['test_file']}"
     (folder / CONFIG_FILE).unlink(missing_ok=True)
-    claim_run_directory(config, folder)
+    with run_directory(config, folder, resume=False):
+        pass
     written = yaml.safe_load((folder / CONFIG_FILE).read_text(encoding="utf-8"))
     assert written == tree
     assert json.loads(json.dumps(tree)) == tree
