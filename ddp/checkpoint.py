@@ -8,6 +8,7 @@ the run has told so far lies beside them, see ddp/history_file.py.
 import dataclasses
 import hashlib
 import json
+import math
 import zlib
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from ddp.config import Config
 from ddp.errors import CheckpointError
 from ddp.history_file import HistoryFile
 from ddp.messages import Failure
-from ddp.parameters import Vector
+from ddp.parameters import Vector, parameter_shapes
 from ddp.ratings import Ratings
 from ddp.run_directory import CHECKPOINTS, differences, find_checkpoints
 from ddp.run_state import RunState
@@ -103,6 +104,7 @@ class Checkpoints:
             self._check(path, about, ratings)
             try:
                 state = _state(tensors, about)
+                self._check_state(state, ratings)
                 self._bring_back(run_dir, about)
             except DAMAGE as error:
                 damaged.append(f"{path}: holds something else ({error})")
@@ -138,6 +140,24 @@ class Checkpoints:
             raise CheckpointError(f"{path}: the ratings are not those that the run began with")
         if not isinstance(about.get("next_round"), int) or about["next_round"] > self.config.rounds:
             raise CheckpointError(f"{path}: has {about.get('next_round')} rounds, more than rounds={self.config.rounds}")
+
+    def _check_state(self, state: RunState, ratings: Ratings) -> None:
+        """Raises ValueError for one that no run of this config can be in."""
+        config, numbers = self.config, (state.next_round, state.restarts, *state.dropped)
+        if not all(type(number) is int for number in numbers) or state.next_round < 1 or state.restarts < 0:
+            raise ValueError("its numbers are not those of a run")
+        if len({*state.dropped}) != len(state.dropped) or not {*state.dropped} < {*range(config.workers)}:
+            raise ValueError("other workers were dropped than there are")
+        ensemble = config.aggregation.name == "ensemble" and config.split.name != "stratified"
+        dim = config.model.dim * (config.workers if ensemble else 1)
+        shapes = parameter_shapes(ratings.num_users, ratings.num_items, dim, config.model.biases)
+        vectors = (state.vector, *state.memories.values(), *state.outer)
+        if any(vector is None or vector.dtype != np.float32 or vector.ndim != 1 for vector in vectors):
+            raise ValueError("its vectors are none")
+        if state.vector is None or len(state.vector) != sum(math.prod(shape) for shape in shapes.values()):
+            raise ValueError("the aggregate is of another model")
+        if not math.isfinite(state.elapsed_s):
+            raise ValueError("its time is none")
 
     def _checksum(self, ratings: Ratings) -> int:
         if self._ratings_checksum is None:
