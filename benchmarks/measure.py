@@ -22,8 +22,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table as RichTable
 
+from ddp.composed import load_config
 from ddp.config import Config
-from ddp.launch import load_config
 
 REPOSITORY = Path(__file__).parent.parent
 OUTPUTS = Path("outputs/benchmarks")

@@ -28,9 +28,10 @@ from benchmarks.measure import Row, Table, Unavailable, command_line, compose_co
 from benchmarks.recommenders import CANDIDATES, RECOMMENDERS, Sizes, Values
 from ddp.datasets import load_ratings, read_pairs
 from ddp.errors import AggregationError, WorkerError
-from ddp.experiment import prepare, train
+from ddp.experiment import train
 from ddp.messages import AggregateRound
 from ddp.options import MovieLensData
+from ddp.prepare import prepare
 from ddp.ratings import IndexArray, Part, Ratings
 from ddp.record import RunResult
 

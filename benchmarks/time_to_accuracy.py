@@ -27,10 +27,11 @@ from torch.distributed.algorithms.model_averaging.averagers import PeriodicModel
 from benchmarks.kernel import DATA
 from benchmarks.measure import Figures, Row, Table, Unavailable, add_ratio, command_line, compose_config, in_turn, report
 from ddp.config import Config
-from ddp.experiment import prepare, train
+from ddp.experiment import train
 from ddp.job import Job
 from ddp.messages import AggregateRound
 from ddp.model import CollabFiltering
+from ddp.prepare import prepare
 from ddp.ratings import Part
 from ddp.record import RunResult
 

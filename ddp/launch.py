@@ -1,38 +1,35 @@
 """The door: what Hydra composed is checked and converted here, and what goes wrong becomes a message and an exit code.
 
-Besides train.py this is the only module that knows Hydra.
+Besides train.py this and ddp/composed.py are the only modules that know Hydra.
 
 Exit codes: 0 all went well; 1 a run failed; 2 a mistake in what we were given; 130 interrupted; 143 terminated.
 """
 
 import dataclasses
-import difflib
 import os
-import re
 import sys
 import tempfile
 import threading
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from hydra.conf import HydraConf
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 from ddp.atomic import atomic_file
-from ddp.config import Config, Scalars, settings
+from ddp.composed import composition_message, load_config
+from ddp.config import settings
 from ddp.disk import FULL, describe, naming
-from ddp.errors import MISSING, AggregationError, BackendError, ConfigError, UserError, WorkerError
+from ddp.errors import AggregationError, BackendError, UserError, WorkerError
 from ddp.forkserver import ensure_server
 from ddp.help import help_text
 from ddp.interrupts import WORKER_THREAD, Terminated, end_in_good_order
-from ddp.options import OPTIONS, ProcessBackend, ShmBackend
+from ddp.options import ProcessBackend, ShmBackend
 from ddp.resume import finished_rmse, make_room, resumed_arguments
 from ddp.run_directory import CONFIG_FILE, directory_taken, find_checkpoints
 
@@ -40,8 +37,6 @@ FAILED, USER_ERROR, INTERRUPTED, TERMINATED = 1, 2, 130, 143
 COMPOSED = ".hydra/{}.yaml"  # in every job's directory: what Hydra composed
 JOB_MARK = COMPOSED.format("config")
 SWEEP_MARK = "multirun.yaml"  # Hydra writes it into a sweep's
-
-OF_THE_LAUNCH = ("resume", "sweep_resume")  # in conf/config.yaml, but no values of a run
 
 _failures: dict[str, tuple[int, str]] = {}  # of this process's sweep: directory -> exit code, why
 _sweep_dirs: list[Path] = []
@@ -140,80 +135,12 @@ def _keep_composed(composed: DictConfig, hydra: HydraConf) -> None:
             file.write(OmegaConf.to_yaml(part).encode())
 
 
-def load_config(composed: DictConfig) -> Config:
-    """The checked dataclasses for what Hydra composed. Raises ConfigError, which names the key, the value and what is allowed."""
-    values = _resolved(composed)
-    groups = {group: _typed(_schema(group, values.get(group)), values[group], f"{group}.") for group in OPTIONS}
-    rest = {key: value for key, value in values.items() if key not in {*OPTIONS, *OF_THE_LAUNCH, "hydra"}}
-    scalars = _typed(Scalars, rest, "")
-    return Config(**{name: getattr(scalars, name) for name in _fields(Scalars)}, **groups)
-
-
-def _resolved(composed: DictConfig) -> dict[Any, Any]:
-    """The plain values, those of ${...} put in."""
-    try:
-        return cast(dict[Any, Any], OmegaConf.to_container(composed, resolve=True))
-    except OmegaConfBaseException as error:
-        raise _unresolved("", error) from None
-
-
-def _unresolved(prefix: str, error: OmegaConfBaseException) -> ConfigError:
-    return ConfigError(f"{prefix}{error.full_key or 'config'}", MISSING, f"cannot be resolved: {str(error).splitlines()[0]}")
-
-
-def _schema(group: str, chosen: Any) -> type:
-    name = chosen.get("name") if isinstance(chosen, dict) else chosen
-    if not isinstance(chosen, dict) or not isinstance(name, str) or name not in OPTIONS[group]:
-        raise ConfigError(group, name, f"choose one of {', '.join(OPTIONS[group])}")
-    return OPTIONS[group][name]
-
-
-def _typed(schema: type, values: dict[Any, Any], prefix: str) -> Any:
-    """An instance of the dataclass `schema`; OmegaConf checks the types, its `__post_init__` the values."""
-    wanted = {field.name: field.type for field in dataclasses.fields(schema)}
-    for key, value in values.items():
-        if key not in wanted:
-            raise ConfigError(f"{prefix}{key}", value, _unknown(f"{prefix}{key}"))
-    typed = OmegaConf.structured(schema)
-    for key, kind in wanted.items():
-        described = kind.__name__ if isinstance(kind, type) else str(kind)
-        if values.get(key, MISSING) == MISSING:
-            raise ConfigError(f"{prefix}{key}", MISSING, f"is not set; expected {described}")
-        try:
-            typed[key] = values[key]
-        except (OmegaConfBaseException, OverflowError):  # the latter: a whole number that no float can hold
-            raise ConfigError(f"{prefix}{key}", values[key], f"expected {described}") from None
-    try:
-        return OmegaConf.to_object(typed)
-    except OmegaConfBaseException as error:  # a text in which ${ is not meant as OmegaConf means it
-        raise _unresolved(prefix, error) from None
-
-
-def _unknown(key: str) -> str:
-    """What to say of a key that nothing reads."""
-    group, _, name = key.partition(".")
-    owners = [option for option, schema in OPTIONS.get(group, {}).items() if name in _fields(schema)]
-    if owners:
-        return f"the chosen {group} has no such setting; {group}={','.join(owners)} does"
-    inner = [f"{group}.{name}" for group, options in OPTIONS.items() for schema in options.values() for name in _fields(schema)]
-    close = difflib.get_close_matches(
-        key, [*_fields(Scalars), *OPTIONS, *OF_THE_LAUNCH, "experiment", "sweep", *dict.fromkeys(inner)], n=3
-    )
-    known = f"known here: {', '.join(_fields(Scalars))}, and the groups {', '.join(OPTIONS)}"
-    hint = f"did you mean {' or '.join(close)}?" if close else known
-    return f"there is no such setting; {hint} (python train.py --help lists all)"
-
-
-def _fields(schema: type) -> list[str]:
-    return [field.name for field in dataclasses.fields(schema)]
-
-
 def _explain(error: Exception) -> int:
     """Prints what went wrong, for the person who has to do something about it; the exit code for it."""
     code = FAILED
     if isinstance(error, UserError):
         message, code = str(error), USER_ERROR
-    elif composition := _composition_message(error):
+    elif composition := composition_message(error):
         message, code = composition, USER_ERROR
     elif isinstance(error, WorkerError | AggregationError | BackendError):
         message = str(error)
@@ -225,24 +152,6 @@ def _explain(error: Exception) -> int:
         traceback.print_exception(error)
         return code
     return _report(message, code, error)
-
-
-def _composition_message(error: Exception) -> str | None:
-    """What to say of what Hydra could not compose; None if `error` is of another kind."""
-    if isinstance(error, ValueError) and "Config group override must be" in str(error):  # Hydra's word for group=null
-        groups = [argument for argument in sys.argv[1:] if argument.partition("=")[0] in OPTIONS]
-        return f"a group cannot be null, it needs one of its options: look at {' '.join(groups)}"
-    if not isinstance(error, HydraException | OmegaConfBaseException):
-        return None
-    unknown = re.search(r"Could not override '([^']+)'", str(error))
-    if unknown and "No match in the defaults list" not in str(error):
-        return f"{unknown[1]}: {_unknown(unknown[1])}"
-    parts = [str(error)]
-    if isinstance(error.__cause__, OmegaConfBaseException):
-        parts.append(str(error.__cause__))
-    if "LexerNoViableAlt" in str(error):
-        parts.append("put such a value in quotes within the quotes of your shell, as in \"data.path='~/x.csv'\"")
-    return re.sub(r"\n\s*\n", "\n", "\n".join(parts).strip())
 
 
 def _report(message: str, code: int, error: BaseException | None = None) -> int:

@@ -184,7 +184,7 @@ def make_config():
     """`make_config(*overrides)`: the checked config of a job that takes some milliseconds, from the files in conf/."""
     from hydra import compose, initialize_config_dir
 
-    from ddp.launch import load_config
+    from ddp.composed import load_config
 
     def make(*overrides):
         with initialize_config_dir(str(REPOSITORY / "conf"), version_base="1.3"):
@@ -199,12 +199,12 @@ class Driven:
     evaluate (in the middle of the round) and finish; `prepare(backend)` before the start."""
 
     def __init__(self, config, *, look=None, evaluate=None, prepare=None, jobs=None):
-        import ddp.experiment
+        import ddp.prepare
         from ddp.backends import make_backend
         from ddp.tracking import History
 
         self.config, self.look, self.history = config, look or (lambda *_: None), History()
-        self.prepared = ddp.experiment.prepare(config)
+        self.prepared = ddp.prepare.prepare(config)
         self.jobs = jobs(self.prepared.jobs) if jobs else self.prepared.jobs
         self.evaluate = evaluate or self._evaluate
         self.aggregated = self.jobs[0].make_aggregate()

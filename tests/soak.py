@@ -22,10 +22,10 @@ from conftest import REPOSITORY, SMALL, check_leaks
 from faults import DEADLY, DEEDS, MOMENTS, RELEASED, STATES, Fault, infect, run_infected
 from hydra import compose, initialize_config_dir
 
+from ddp.composed import load_config
 from ddp.errors import WorkerError
 from ddp.experiment import run
 from ddp.forkserver import ensure_server
-from ddp.launch import load_config
 from ddp.run_directory import find_checkpoints
 from ddp.sockets import make_folder
 

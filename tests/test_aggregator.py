@@ -12,9 +12,9 @@ from ddp.backends import make_backend
 from ddp.combine import MeanByWorker, make_combine
 from ddp.errors import AggregationError, WorkerError
 from ddp.exchange import Update
-from ddp.experiment import prepare
 from ddp.messages import WorkerRound
 from ddp.metrics import SquaredError
+from ddp.prepare import prepare
 from ddp.timing import AGGREGATOR_PHASES
 
 DEADLINE_S = 60.0

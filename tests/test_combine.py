@@ -8,9 +8,10 @@ import torch
 
 from ddp.combine import make_combine
 from ddp.errors import AggregationError, ConfigError
-from ddp.experiment import prepare, run
+from ddp.experiment import run
 from ddp.model import CollabFiltering
 from ddp.outer import OuterOptimizer
+from ddp.prepare import prepare
 from ddp.saved_model import load_model
 
 LENGTH = 50

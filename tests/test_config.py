@@ -12,9 +12,9 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
+from ddp.composed import OF_THE_LAUNCH, load_config
 from ddp.config import Config, Scalars
 from ddp.errors import ConfigError, UserError
-from ddp.launch import OF_THE_LAUNCH, load_config
 from ddp.options import DUPLICATES, OPTIONS, CsvData, ProcessBackend, SerialBackend, ThreadBackend
 
 CONF = Path(__file__).parent.parent / "conf"

@@ -7,8 +7,8 @@ import pytest
 
 from ddp.errors import Stopped
 from ddp.exchange import Exchange
-from ddp.experiment import prepare
 from ddp.gates import Gates
+from ddp.prepare import prepare
 from ddp.strata import item_rows
 from ddp.stratified import StratifiedWorker
 

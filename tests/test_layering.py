@@ -9,7 +9,7 @@ DDP = Path(__file__).parent.parent / "ddp"
 MODULES = {
     ".".join(path.relative_to(DDP.parent).with_suffix("").parts).removesuffix(".__init__"): path for path in DDP.rglob("*.py")
 }
-DOOR = {"ddp.launch"}
+DOOR = {"ddp.launch", "ddp.composed"}
 LEAVES = {
     "ddp.errors",
     "ddp.atomic",

@@ -6,7 +6,8 @@ import pytest
 
 from ddp.datasets import load_ratings
 from ddp.errors import AggregationError, WorkerError
-from ddp.experiment import prepare, run, train_reference
+from ddp.experiment import run, train_reference
+from ddp.prepare import prepare
 from ddp.reference import DIRECTORY, Reference, find_reference, reference_config
 from ddp.run_directory import RESULT_FILE
 

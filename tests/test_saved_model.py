@@ -10,9 +10,10 @@ import pytest
 
 import ddp
 from ddp.errors import DataError
-from ddp.experiment import prepare, run
+from ddp.experiment import run
 from ddp.options import Model
 from ddp.parameters import parameter_shapes
+from ddp.prepare import prepare
 from ddp.ratings import Ratings
 from ddp.saved_model import CATALOGUE_FILE, MODEL_FILE, load_model, save_model
 

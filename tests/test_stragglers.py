@@ -10,7 +10,7 @@ from ddp import seeding
 from ddp.averaging import weighted_mean
 from ddp.backends.processes import WorkerProcesses
 from ddp.errors import ConfigError
-from ddp.experiment import prepare
+from ddp.prepare import prepare
 from ddp.trainers import make_trainer
 
 DEADLINE_S = 60.0

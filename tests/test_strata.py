@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from ddp.combine import make_combine
 from ddp.errors import ConfigError, WorkerError
 from ddp.exchange import Exchange
-from ddp.experiment import prepare, run
+from ddp.experiment import run
 from ddp.gates import Gates
 from ddp.parameters import Parameters
+from ddp.prepare import prepare
 from ddp.saved_model import load_model
 from ddp.strata import Numbering, Strata, item_rows, learned, pack, unpack
 from ddp.stratified import StratifiedWorker

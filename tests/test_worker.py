@@ -9,8 +9,8 @@ from ddp import seeding
 from ddp.averaging import worker_weights
 from ddp.backends.serial import Serial, SerialExchange
 from ddp.errors import Diverged, Stopped, WorkerError
-from ddp.experiment import prepare
 from ddp.messages import EpochDone, Failed, Finished, Started, WorkerRound
+from ddp.prepare import prepare
 from ddp.trainers import make_trainer
 from ddp.worker import Worker, run_worker, worker_loop
 

@@ -17,10 +17,11 @@ from ddp.backends.serial import SerialExchange
 from ddp.backends.store import FIELDS, aggregate_key, worker_key
 from ddp.errors import Stopped, WorkerError
 from ddp.exchange import Update
-from ddp.experiment import prepare, run, train
+from ddp.experiment import run, train
 from ddp.messages import EpochDone, Finished, Started
 from ddp.metrics import SquaredError
 from ddp.model import CollabFiltering
+from ddp.prepare import prepare
 from ddp.record import RunResult
 from ddp.saved_model import load_model
 from ddp.timing import KINDS, WORKER_PHASES, Spans

@@ -19,8 +19,8 @@ import pytest
 from ddp.backends import make_backend
 from ddp.backends.processes import drain
 from ddp.errors import WorkerError
-from ddp.experiment import prepare
 from ddp.messages import Asking, EpochDone, Finished, Published
+from ddp.prepare import prepare
 from ddp.sockets import remove_orphans
 from ddp.timing import Spans
 

@@ -19,12 +19,13 @@ from ddp.backends.processes import drain
 from ddp.backends.shm import ROW, _from_row, _to_row
 from ddp.errors import BackendError, Stopped, UserError, WorkerError
 from ddp.exchange import Update
-from ddp.experiment import prepare, run
+from ddp.experiment import run
 from ddp.forkserver import PRELOAD, ensure_server
 from ddp.job import NOTHING
 from ddp.messages import Asking, EpochDone, Failed, Finished, Started, WorkerRound
 from ddp.metrics import SquaredError
 from ddp.options import OPTIONS
+from ddp.prepare import prepare
 from ddp.segment import NAME, remove_orphans
 from ddp.stratified import StratifiedWorker
 from ddp.timing import WORKER_PHASES, Account, Spans

@@ -10,8 +10,8 @@ from ddp.averaging import weighted_mean, worker_weights
 from ddp.backends import make_backend
 from ddp.backends.store import aggregate_key
 from ddp.errors import WorkerError
-from ddp.experiment import prepare
 from ddp.messages import EpochDone, Published, WorkerRound
+from ddp.prepare import prepare
 from ddp.timing import Spans
 from ddp.trainers import make_trainer
 

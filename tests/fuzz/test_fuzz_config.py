@@ -16,9 +16,9 @@ from inputs import fuzzed, no_hang
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from ddp.composed import load_config
 from ddp.config import Config, settings
 from ddp.errors import ConfigError
-from ddp.launch import load_config
 from ddp.options import OPTIONS
 from ddp.run_directory import CONFIG_FILE, run_directory
 
