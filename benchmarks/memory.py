@@ -18,7 +18,7 @@ BACKENDS = ("thread", "shm", "process")
 JOB = (
     *("data=synthetic", "data.num_users=160000", "data.num_items=60000", "data.num_ratings=25000000"),
     *("workers=2", "rounds=2", "local_epochs=1", "split=iid", "aggregation=samples", "select_on=last"),
-    "reference=false",
+    *("reference=false", "checkpoint_every=0"),
 )
 SAMPLE_S = 0.2
 PEAK, RATIO = "peak, MB", "times thread"

@@ -28,7 +28,7 @@ SYSTEMS = {
 }
 JOB = (
     *("model=medium", "split=iid", "aggregation=uniform", "select_on=last", "split.valid_fraction=0", "split.test_fraction=0.05"),
-    "reference=false",
+    *("reference=false", "checkpoint_every=0"),
 )
 EPOCHS = {"ml100k": ("rounds=5", "local_epochs=10"), "synthetic": ("rounds=2", "local_epochs=4")}
 TRAINING, SPEED_UP, EFFICIENCY = "training, s", "speed-up", "efficiency"

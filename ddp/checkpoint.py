@@ -59,8 +59,9 @@ class Checkpoints:
             self._save(run_dir, state, ratings)
 
     def save_last(self, run_dir: Path, state: RunState, ratings: Ratings) -> None:
-        """Saves the state at the end of a run, however it ends, unless it is there or checkpoints are not wanted."""
-        if self.config.checkpoint_every > 0 and state.vector is not None and state.next_round != self._saved_round:
+        """Saves the state at the end of a run, however it ends, unless it is there with all its rows, or is not wanted."""
+        wanted = self.config.checkpoint_every > 0 and state.vector is not None
+        if wanted and (state.next_round != self._saved_round or self.rounds.has_news(state.next_round)):
             self._save(run_dir, state, ratings)
 
     def _save(self, run_dir: Path, state: RunState, ratings: Ratings) -> None:

@@ -19,6 +19,7 @@ from ddp.datasets import load_ratings
 from ddp.disk import describe
 from ddp.errors import WorkerError
 from ddp.failures import Failures
+from ddp.interrupts import interrupts_held_back
 from ddp.metrics import SquaredError
 from ddp.parameters import Vector
 from ddp.prepare import Prepared, prepare
@@ -166,8 +167,7 @@ def _train_rounds(
         aggregator = Aggregator(backend, combine, prepared.before, evaluate, failures.survive, result.state.elapsed_s)
         with _stage(result, "train"):
             for done in aggregator.rounds():
-                tracker.aggregate_round(done.row)
-                result.state = RunState(
+                state = RunState(
                     next_round=done.row.round_index + 1,
                     vector=prepared.in_data_order(done.vector),
                     memories=done.memories,
@@ -176,9 +176,12 @@ def _train_rounds(
                     restarts=result.state.restarts,
                     elapsed_s=done.row.elapsed_s,
                 )
-                if not backend.remembers or job.hands_over(done.row.round_index):
-                    result.kept = result.state
-                    keep(result.kept)
+                with interrupts_held_back():  # what is told, what is saved and what is counted are the same rounds
+                    result.state = state
+                    tracker.aggregate_round(done.row)
+                    if not backend.remembers or job.hands_over(done.row.round_index):
+                        result.kept = state
+                        keep(state)
     finally:
         with _stage(result, "stop"):
             backend.stop()

@@ -33,6 +33,10 @@ class HistoryFile(Tracker):
     def rewind(self, next_round: int, last: AggregateRound | None) -> None:
         self._new = [row for row in self._new if row.round_index < next_round]
 
+    def has_news(self, next_round: int) -> bool:
+        """Whether rows of rounds before `next_round` are not in the file yet: workers tell theirs after the aggregate."""
+        return any(row.round_index < next_round for row in self._new)
+
     def append(self, directory: Path, next_round: int) -> tuple[int, str]:
         """Adds the new rows of rounds before `next_round`; length and SHA-256 of the file. Raises OSError, which names it."""
         told = [row for row in self._new if row.round_index < next_round]

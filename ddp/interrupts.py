@@ -4,6 +4,8 @@ import multiprocessing
 import os
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 
 from ddp.sockets import remove_folder
@@ -17,6 +19,8 @@ class Terminated(KeyboardInterrupt):
 
 
 _interrupted = False
+_holding = False
+_held: list[int] = []  # the signal that came meanwhile
 
 
 def end_in_good_order() -> None:
@@ -30,7 +34,27 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     if _interrupted:
         _leave_at_once(number)
     _interrupted = True
+    if _holding:
+        _held.append(number)
+    else:
+        _raise(number)
+
+
+def _raise(number: int) -> None:
     raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
+
+
+@contextmanager
+def interrupts_held_back() -> Iterator[None]:
+    """The first signal takes effect after the block (the second at once, as ever)."""
+    global _holding  # noqa: PLW0603
+    _holding = True
+    try:
+        yield
+    finally:
+        _holding = False
+    if _held:
+        _raise(_held.pop())
 
 
 def _leave_at_once(number: int) -> None:

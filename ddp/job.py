@@ -101,11 +101,7 @@ class Job:
         return self.parameters(self.vector.copy())
 
     def update(self, row: WorkerRound, vector: Vector, memory: Vector = EMPTY_VECTOR) -> Update:
-        """What is published of a round: `vector`, judged on the part that `select_on` names (last: validation).
-
-        Raises Diverged for a state that is longer than `max_norm`.
-        """
-        self._check_norm(row, vector)
+        """What is published of a round: `vector`, judged on the part that `select_on` names (last: validation)."""
         judged = row.test if self.config.select_on == "test" else row.valid
         return Update(
             worker=row.worker, round_index=row.round_index, vector=vector, rmse=judged.rmse, loss=judged.mse, memory=memory
@@ -116,7 +112,8 @@ class Job:
         if not math.isfinite(loss):
             raise self._diverged(f"its training loss is {loss:g}", round_index, epoch)
 
-    def _check_norm(self, row: WorkerRound, vector: Vector) -> None:
+    def check_norm(self, row: WorkerRound, vector: Vector) -> None:
+        """Raises Diverged for a state that is longer than `max_norm`."""
         if self.config.max_norm is None:
             return
         norm = math.sqrt(np.einsum("i,i->", vector, vector))  # (np.dot would wake up BLAS and its threads)

@@ -70,7 +70,11 @@ def find_reference(config: Config, ratings: Ratings, deal: Deal, train: Callable
         return None
     try:
         reference = train(alone)
-    except (AggregationError, WorkerError):
+    except AggregationError:
+        return None
+    except WorkerError as error:
+        if not error.diverged:
+            raise
         return None
     with suppress(OSError), atomic_file(file) as out:  # the run is over and saved: it does not fail for a cache
         out.write(json.dumps(dataclasses.asdict(reference)).encode())

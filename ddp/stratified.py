@@ -59,7 +59,8 @@ class StratifiedWorker:
                 errors = self._turns_in_a_loop(turns, order, is_last=is_last)
             else:
                 errors = yield from self._turn_by_turn(turns, order, is_last=is_last)
-            self.job.check_loss(errors.train.total, round_index, epoch)
+            with self.spans("compute"):
+                self.job.check_loss(errors.train.total, round_index, epoch)
             if is_last:
                 self._keep(turns[-1], round_index)  # before somebody else has them
                 self._hand_on(turns[-1])
@@ -73,6 +74,8 @@ class StratifiedWorker:
             best_epoch=config.local_epochs - 1,
             aggregate_received=True,
         )
+        with self.spans("evaluate"):
+            self.job.check_norm(row, self.published)
         with self.spans("wait"):
             self._wait_for_the_aggregate(round_index - 1)
         with self.spans("publish"):
@@ -110,7 +113,8 @@ class StratifiedWorker:
         if done.stopped:
             raise Stopped
         if done.late_for is not None:
-            raise self._late(done.late_for)
+            with self.spans("wait"):
+                raise self._late(done.late_for)
         shard = self.job.shard
         return Errors(
             SquaredError(done.train, len(shard.train)),

@@ -37,6 +37,8 @@ class Worker:
         """Trains, publishes, and takes over the aggregate if it comes in time. Yields before it waits for the others."""
         self.next_round = round_index + 1
         row = self.train_round(round_index)
+        with self.spans("evaluate"):
+            self.job.check_norm(row, self.best.vector)
         with self.spans("publish"):
             memory = self._memory() if self.job.hands_over(round_index) else EMPTY_VECTOR
             self.exchange.publish(self.job.update(row, self.best.vector, memory), self.spans)

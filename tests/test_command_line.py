@@ -463,7 +463,7 @@ def scalars(directory, tag):
         (("resume=nowhere",), ("resume=nowhere: is not the directory of a run",)),
         (("-m", "resume=one", "seed=0,1"), ("goes on with one run", "sweep_resume=true")),
         (("resume=one", "seed=5"), ("is of a run with other settings: seed was 0, not 5",)),
-        (("resume=one", "model=small"), ("model.dim was 8, not 32",)),
+        (("resume=one", "model=small"), ("model was tiny, not small",)),
         (("resume=one", "rounds=1"), ("has 2 rounds, more than rounds=1",)),
     ],
 )

@@ -23,11 +23,13 @@ class ManagerProcess:
         self._manager = SyncManager(ctx=context)
         self._ending = ExitStack()
         self._gave_up = False
+        self._process: BaseProcess | None = None
 
     def start(self) -> Store:
         """Starts the process; its dict."""
         make_folder()
         self._manager.start(end_with_parent)
+        self._process = getattr(self._manager, "_process", None)  # there is no public way to it
         self._ending.callback(self._manager.shutdown)
         store: Store = self._manager.dict()
         return store
@@ -58,9 +60,12 @@ class ManagerProcess:
         finally:
             timer.cancel()
             timer.join()
+        if self._process is not None and not self._process.is_alive():
+            self._process.close()  # its descriptors, which we would hold as long as we live
+            self._process = None
 
     def _kill_after(self, seconds: float) -> threading.Timer:
-        process: BaseProcess | None = getattr(self._manager, "_process", None)  # there is no public way to it
+        process = self._process
 
         def kill(*_: Any) -> None:
             if process is not None and process.is_alive():

@@ -5,6 +5,7 @@ import os
 import signal
 
 import numpy as np
+import psutil
 import pytest
 
 from ddp.errors import BackendError, WorkerError
@@ -53,6 +54,7 @@ def test_one_that_is_stopped_does_not_keep_the_end_waiting(make_config):
     held = [manager.start()]
     held[0]["key"] = np.zeros(3)
     (process,) = set(multiprocessing.active_children()) - before
-    os.kill(process.pid, signal.SIGSTOP)
+    pid = process.pid
+    os.kill(pid, signal.SIGSTOP)
     manager.stop(held.clear)
-    assert not process.is_alive()
+    assert not psutil.pid_exists(pid)
