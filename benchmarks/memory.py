@@ -52,14 +52,14 @@ def peak(overrides: Sequence[str]) -> Figures:
         process = subprocess.Popen([sys.executable, str(REPOSITORY / "train.py"), *overrides, *settings])
         largest = 0
         while True:
-            largest = max(largest, _tree_bytes(process.pid))
+            largest = max(largest, tree_bytes(process.pid))
             with suppress(subprocess.TimeoutExpired):
                 if process.wait(SAMPLE_S) != 0:
                     raise subprocess.CalledProcessError(process.returncode, process.args)
                 return {PEAK: largest / 1e6}
 
 
-def _tree_bytes(pid: int) -> int:
+def tree_bytes(pid: int) -> int:
     """Proportional set sizes of a process and of all below it; one that ends meanwhile counts nothing."""
     total = 0
     with suppress(OSError):
@@ -67,7 +67,7 @@ def _tree_bytes(pid: int) -> int:
         total += next(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:")) * 1024
     for children in Path(f"/proc/{pid}/task").glob("*/children"):
         with suppress(OSError):
-            total += sum(_tree_bytes(int(child)) for child in children.read_text(encoding="ascii").split())
+            total += sum(tree_bytes(int(child)) for child in children.read_text(encoding="ascii").split())
     return total
 
 

@@ -73,14 +73,14 @@ def give_way(typing_context: Any) -> Any:
 
 
 @intrinsic
-def nap(typing_context: Any) -> Any:
-    """Sleeps for 50 us (Windows: 1 ms), and then some."""
+def nap(typing_context: Any, microseconds: Any) -> Any:
+    """Sleeps so long, below a second (Windows: 1 ms), and then some."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         if WINDOWS:
             _call(builder, "Sleep", ir.VoidType(), ir.Constant(WORD, 1))
         else:
-            _call(builder, "usleep", WORD, ir.Constant(WORD, 50))
+            _call(builder, "usleep", WORD, builder.trunc(arguments[0], WORD))
         return context.get_dummy_value()
 
-    return types.void(), generate
+    return types.void(types.int64), generate

@@ -14,7 +14,8 @@ from ddp.errors import Stopped
 from ddp.ratings import IndexArray
 
 SPINS = 500  # looks in a row, less than a microsecond ...
-YIELDS = 100  # ... then each after others had the core, then each after a nap
+YIELDS = 100  # ... then each after others had the core, then each after a nap: of 50 us, and every time 10 us more, ...
+MOST_US = 20  # ... up to this for every worker, or those of many that wait would leave no core to those that work
 OPEN, LATE, CLOSED = 0, 1, 2  # how a wait ends
 
 _COUNTERS = types.Array(types.int64, 1, "C")
@@ -29,7 +30,8 @@ def wait_for_turn(counters: IndexArray, thing: int, turn: int, timeout_ns: int) 
         if load_acquire(address) == turn:
             return OPEN
     deadline = now_ns() + timeout_ns
-    looks = 0
+    looks, nap_us = 0, 50
+    longest_us = MOST_US * counters.shape[0]
     while load_acquire(address) != turn:
         if load_acquire(closed) != 0:
             return CLOSED
@@ -38,7 +40,8 @@ def wait_for_turn(counters: IndexArray, thing: int, turn: int, timeout_ns: int) 
         if looks < YIELDS:
             give_way()
         else:
-            nap()
+            nap(nap_us)
+            nap_us = max(50, min(nap_us + 10, longest_us))
         looks += 1
     return OPEN
 

@@ -7,8 +7,10 @@ from pathlib import Path
 from ddp.config import Config
 from ddp.errors import ConfigError
 
-# What a worker's process takes, its ratings and its model not counted: the interpreter, and torch where the trainer needs it.
-PROCESS_BYTES = {"autograd": 250 * 2**20, "fused": 100 * 2**20}
+# Proportional set size of a worker's process, its ratings and its model not counted: the interpreter, and torch where the
+# trainer needs it. The server that workers are forked from takes as much; they then share all but what they write to.
+SPAWNED_BYTES = {"autograd": 230 * 2**20, "fused": 70 * 2**20}
+FORKED_BYTES = {"autograd": 25 * 2**20, "fused": 15 * 2**20}
 CGROUP = Path("/sys/fs/cgroup")
 
 
@@ -29,13 +31,30 @@ def available_bytes(meminfo: Path = Path("/proc/meminfo"), cgroup: Path = CGROUP
         line = next(line for line in meminfo.read_text().splitlines() if line.startswith("MemAvailable:"))
         found.append(int(line.split()[1]) * 1024)
     with suppress(OSError, ValueError):  # "max" is no number
-        found.append(int((cgroup / "memory.max").read_text()) - int((cgroup / "memory.current").read_text()))
+        limit, used = int((cgroup / "memory.max").read_text()), int((cgroup / "memory.current").read_text())
+        found.append(limit - used + _cached_bytes(cgroup))
     return min(found, default=None)
 
 
-def check_memory(config: Config) -> None:
-    """Raises ConfigError if the processes of the workers would not fit into memory."""
-    needed, available = config.workers * PROCESS_BYTES[config.trainer.name], available_bytes()
+def _cached_bytes(cgroup: Path) -> int:
+    """Files that lie in a container's memory, which it gives up when it needs it for something else."""
+    with suppress(OSError, ValueError):
+        stat = dict(line.split() for line in (cgroup / "memory.stat").read_text().splitlines())
+        return int(stat.get("active_file", 0)) + int(stat.get("inactive_file", 0))
+    return 0
+
+
+def needed_bytes(config: Config, start_method: str) -> int:
+    """What the processes of a run's workers take, about."""
+    trainer = config.trainer.name
+    if start_method == "forkserver":
+        return SPAWNED_BYTES[trainer] + config.workers * FORKED_BYTES[trainer]
+    return config.workers * SPAWNED_BYTES[trainer]
+
+
+def check_memory(config: Config, start_method: str, available: int | None) -> None:
+    """Raises ConfigError if the processes of the workers would not fit into what is available (None: not known)."""
+    needed = needed_bytes(config, start_method)
     if available is not None and needed > available:
         raise ConfigError(
             "workers",

@@ -325,3 +325,13 @@ def test_scaling(benchmark):
     assert median(one, "speed-up") == median(one, "efficiency") == 1.0
     assert median(two, "speed-up") == pytest.approx(median(one, "training, s") / median(two, "training, s"))
     assert median(two, "efficiency") == pytest.approx(median(two, "speed-up") / min(2, os.cpu_count()))
+
+
+@pytest.mark.slow
+def test_limits_tells_what_works_and_what_grew(benchmark):
+    rows, printed = benchmark("limits", "--only", "24 processes, shm", "50 runs, thread")
+    assert [row["what"] for row in rows] == ["24 processes, shm", "50 runs, thread"]
+    assert [row["note"] for row in rows] == [None, None]
+    assert all(median(row, "peak, MB") > 100 for row in rows)
+    assert (median(rows[1], "descriptors grew"), median(rows[1], "threads grew")) == (0, 0)
+    assert "yes" in printed

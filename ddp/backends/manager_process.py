@@ -1,5 +1,6 @@
 """The process behind a `Manager().dict()`, so that it can neither be waited for without end nor be left behind."""
 
+import secrets
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -14,13 +15,15 @@ from ddp.parent import end_with_parent
 from ddp.sockets import make_folder
 
 STOP_GRACE_S = 1.0
+KEY_BYTES = 32
 
 
 class ManagerProcess:
-    """It listens on a socket in a folder that only its user can enter (ddp/sockets.py), and asks for a random key."""
+    """It listens on a socket in a folder that only its user can enter (ddp/sockets.py), and asks for a random key, of this run
+    only."""
 
     def __init__(self, context: BaseContext) -> None:
-        self._manager = SyncManager(ctx=context)
+        self._manager = SyncManager(ctx=context, authkey=secrets.token_bytes(KEY_BYTES))
         self._ending = ExitStack()
         self._gave_up = False
         self._process: BaseProcess | None = None

@@ -19,13 +19,14 @@ from ddp.errors import Stopped, WorkerError
 from ddp.exchange import Exchange
 from ddp.forkserver import ensure_server, interrupts_blocked
 from ddp.job import Job
-from ddp.memory import check_memory
+from ddp.memory import available_bytes, check_memory
 from ddp.messages import Asking, Failed, Message
 from ddp.parent import end_with_parent
 from ddp.trainers import compile_kernels, set_threads
 from ddp.worker import run_worker
 
 STOP_GRACE_S = 1.0  # after SIGTERM, before SIGKILL
+KILL_GRACE_S = 60.0  # after SIGKILL: on a busy machine it takes a while to give back the memory of many processes
 FINISH_GRACE_S = 5.0  # for a process that has done all its work to end
 
 # In the worker: takes its job and its end of the exchange from the pipe.
@@ -57,7 +58,7 @@ class WorkerProcesses(ConcurrentBackend):
         compile_kernels(self.config.trainer)  # workers find them on disk
 
     def start(self) -> None:
-        check_memory(self.config)
+        check_memory(self.config, self.start_method, available_bytes())
         if self.start_method == "forkserver":
             ensure_server(self.config.trainer.name)
         for job, connect in zip(self.jobs, self._open(), strict=True):
@@ -80,7 +81,7 @@ class WorkerProcesses(ConcurrentBackend):
         super().drop(worker)
         process = self.processes.pop(worker)
         process.kill()
-        process.join(STOP_GRACE_S)
+        process.join(KILL_GRACE_S)
         process.close()
         self.pipes.pop(worker).close()
 
@@ -88,11 +89,11 @@ class WorkerProcesses(ConcurrentBackend):
         processes = list(self.processes.values())
         if self._finished.issuperset(self.workers):
             _join(processes, FINISH_GRACE_S)
-        for end in (BaseProcess.terminate, BaseProcess.kill):
+        for end, grace_s in ((BaseProcess.terminate, STOP_GRACE_S), (BaseProcess.kill, KILL_GRACE_S)):
             for process in processes:
                 if process.is_alive():
                     end(process)
-            _join(processes, STOP_GRACE_S)
+            _join(processes, grace_s)
         for process in processes:
             process.close()
         for pipe in self.pipes.values():

@@ -1,0 +1,59 @@
+"""What benchmarks/limits.py runs in a process of its own, which looks at itself early and late and writes down what grew.
+
+Arguments: `rounds` (one run) or `runs` (many one after another), a directory, and the options of the run.
+"""
+
+import gc
+import sys
+from pathlib import Path
+
+import psutil
+
+from benchmarks.measure import compose_config
+from ddp.messages import AggregateRound
+from ddp.tracking import Tracker
+
+EARLY_ROUND, LATE_ROUND = 100, 990  # of 1,000, the last of which may find that workers have ended
+EARLY_RUN, MANY_RUNS = 5, 50
+
+
+def main() -> None:
+    """The command."""
+    from ddp.experiment import run  # with torch: not in the processes of the workers
+
+    kind, directory, *overrides = sys.argv[1:]
+    config, looks = compose_config(overrides), Looks()
+    if kind == "rounds":
+        run(config, Path(directory) / "run", [looks])
+    else:
+        for number in range(1, MANY_RUNS + 1):
+            run(config, Path(directory) / str(number), [])
+            if number in (EARLY_RUN, MANY_RUNS):
+                looks.look()
+    (rss, fds, threads), late = looks.seen
+    grown = ((late[0] - rss) / 1e6, late[1] - fds, late[2] - threads)
+    (Path(directory) / "grown").write_text(" ".join(map(str, grown)), encoding="ascii")
+
+
+class Looks(Tracker):
+    """Resident set, descriptors and threads of this process and of all below it, at two moments."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[int, int, int]] = []
+
+    def aggregate_round(self, row: AggregateRound) -> None:
+        if row.round_index + 1 in (EARLY_ROUND, LATE_ROUND):
+            self.look()
+
+    def look(self) -> None:
+        """Now."""
+        gc.collect()  # what only a cycle holds is no leak
+        process = psutil.Process()
+        processes = [process, *process.children(recursive=True)]
+        sums = zip(*((each.memory_info().rss, each.num_fds(), each.num_threads()) for each in processes), strict=True)
+        rss, fds, threads = map(sum, sums)
+        self.seen.append((rss, fds, threads))
+
+
+if __name__ == "__main__":
+    main()
