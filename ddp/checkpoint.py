@@ -37,7 +37,7 @@ FREE = {
     *("on_failure", "min_workers", "max_restarts", "max_norm", "checkpoint_every"),
 }
 # What reading a truncated or altered file raises, in safetensors, json and here.
-DAMAGE = (OSError, EOFError, KeyError, TypeError, ValueError, AttributeError, RecursionError, SafetensorError)
+DAMAGE = (OSError, EOFError, KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError, SafetensorError)
 
 Tensors = dict[str, np.ndarray[Any, np.dtype[Any]]]
 

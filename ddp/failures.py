@@ -31,7 +31,9 @@ class Failures:
         """The state to begin again from after what `survive` has not survived. Raises the error if the run must end."""
         if self._may_drop(error):
             self._drop(error)
-            return replace(state, dropped=tuple(self.dropped), memories={})  # those were of other blocks
+            # With split=stratified the memories were of other blocks.
+            memories = {} if self.config.split.name == "stratified" else state.memories
+            return replace(state, dropped=tuple(self.dropped), memories=memories)
         if self.config.on_failure == "restart" and not error.diverged and state.restarts < self.config.max_restarts:
             self.tell(Failure.of(error, "restart"))
             return replace(state, restarts=state.restarts + 1)
