@@ -6,7 +6,6 @@ python tests/soak.py --minutes 30 [--seed 0]
 import argparse
 import faulthandler
 import multiprocessing
-import os
 import random
 import shutil
 import sys
@@ -171,5 +170,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("PYTHONFAULTHANDLER", "1")
     sys.exit(main())
