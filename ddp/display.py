@@ -40,6 +40,10 @@ class Lines(Tracker):
             soft_wrap=True,
         )
 
+    def failure(self, failure: Failure) -> None:
+        if failure.action != "abort":  # of which the message at the end tells
+            self.console.print(_told(failure), highlight=False, soft_wrap=True)
+
 
 class Bars(Tracker):
     """One live bar per worker, counting local epochs, and one for the aggregate, counting rounds."""
@@ -53,6 +57,7 @@ class Bars(Tracker):
             self.progress.add_task(worker_name(worker), total=num_epochs, start=False, note="starting")
             for worker in range(config.workers)
         ]
+        self.dropped: set[TaskID] = set()
         self.aggregate = self.progress.add_task(AGGREGATED, total=config.rounds, note="")
 
     def open(self) -> None:
@@ -72,16 +77,18 @@ class Bars(Tracker):
 
     def rewind(self, next_round: int, last: AggregateRound | None) -> None:
         for task in self.workers:
-            self.progress.update(task, completed=next_round * self.config.local_epochs, note=BUSY)
+            note = "dropped" if task in self.dropped else BUSY
+            self.progress.update(task, completed=next_round * self.config.local_epochs, note=note)
         self.progress.update(self.aggregate, completed=next_round)
 
     def failure(self, failure: Failure) -> None:
         if failure.action == "drop":
+            self.dropped.add(self.workers[failure.worker])
             self.progress.update(self.workers[failure.worker], note="dropped")
 
     def close(self) -> None:
         for task in self.workers:
-            self.progress.update(task, note="")
+            self.progress.update(task, note="dropped" if task in self.dropped else "")
         self.progress.stop()
 
 

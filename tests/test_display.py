@@ -5,6 +5,7 @@ import io
 import re
 
 import pytest
+from faults import Fault, infect
 from rich.console import Console
 
 from ddp.config import DISPLAYS
@@ -220,3 +221,30 @@ def test_a_run_without_an_aggregate_has_a_table_too(make_config, tmp_path):
     rows = table_rows(shown_on(console))
     assert rows["worker_0"][:3] == ["-", "-", "-"]
     assert rows["aggregated"][:2] == ["-", "-"]
+
+
+# --- failures ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("display", ["lines", "bars"])
+@pytest.mark.parametrize(
+    ("policy", "told"),
+    [
+        ("drop", "worker 1 was dropped in round 1 (publish): RuntimeError: a fault"),
+        ("restart", "worker 1 failed, and the round began again in round 1 (publish): RuntimeError: a fault"),
+    ],
+)
+def test_a_worker_that_failed_is_told_of(make_config, monkeypatch, tmp_path, display, policy, told):
+    console = a_console(terminal=display == "bars")
+    infect(monkeypatch, Fault("exception", "publishing", tmp_path / "done", last_round=2))
+    config = make_config("backend=thread", "trainer=fused", "rounds=3", f"on_failure={policy}", f"display={display}")
+    shown = make_display(config, console)
+    result = run(config, tmp_path / "run", [shown])
+    if display == "bars":
+        assert "dropped" in shown_on(console) or policy == "restart"
+        assert [task.completed for task in shown.progress.tasks][-1] == 3
+    else:
+        assert shown_on(console).splitlines().count(told) == 1
+    after = a_console(terminal=False)
+    print_result(result, after)
+    assert told in shown_on(after).splitlines()

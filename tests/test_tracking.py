@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from faults import Fault, infect
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.hparams import plugin_data_pb2
@@ -333,3 +334,28 @@ def test_the_history_keeps_every_row():
     assert [row.round_index for row in history.worker(1)] == [0, 1]
     assert history.worker(2) == []
     assert history.aggregate_rounds == [AGGREGATE]
+
+
+# --- failures ---------------------------------------------------------------------------------------------
+
+
+def scalars(directory):
+    """As TensorBoard reads them: of a step that was told twice, the later word."""
+    accumulator = EventAccumulator(str(directory), size_guidance={"scalars": 0}).Reload()
+    return {tag: [(event.step, event.value) for event in accumulator.Scalars(tag)] for tag in accumulator.Tags()["scalars"]}
+
+
+@pytest.mark.parametrize("policy", ["drop", "restart"])
+def test_a_failure_is_a_point_and_a_round_that_began_again_is_there_once(make_config, monkeypatch, tmp_path, policy):
+    directory = tmp_path / "run"
+    infect(monkeypatch, Fault("exception", "publishing", tmp_path / "done", last_round=3))
+    config = make_config(
+        "split=stratified", "trainer=fused", "aggregation=rows", "rounds=4", "backend=thread", f"on_failure={policy}"
+    )
+    monkeypatch.setattr("ddp.tracking.FLUSH_EVERY_S", 0.0)  # what did not count is in the file already
+    run(config, directory, [TensorBoard(directory, {"workers": 3})])
+    told = scalars(directory)
+    assert told["failure/worker_1"] == [(1, 1.0)]
+    assert [step for step, _ in told["rmse/test/aggregated"]] == [0, 1, 2, 3]
+    assert [step for step, _ in told["rmse/test/worker_0"]] == [0, 1, 2, 3]
+    assert [value == 0 for _, value in told["weight/worker_1"]] == [policy == "drop" and step > 0 for step in range(4)]
