@@ -52,7 +52,7 @@ JOBS = {
 }  # fmt: skip
 NOTICED, AGAIN = "noticed, ms", "again, ms"
 CTRL_C, EXIT, KILLED = "Ctrl-C, ms", "exit, ms", "killed, ms"
-TRAINING, RATIO = "training, s", "times without"
+TRAINING, RATIO, RECORD = "training, s", "times without", "telling and saving, ms per round"
 
 
 def main() -> None:
@@ -73,15 +73,15 @@ def main() -> None:
         pair = in_turn(candidates, arguments.repeats)
         add_ratio(pair, RATIO, TRAINING, pair[0], faster=False)
         costs += pair
-    cells = [[*map(str, row.labels.values()), row.cell(TRAINING), row.cell(RATIO)] for row in costs]
-    tables.append(Table(title=title, header=["job", "checkpoint_every", TRAINING, RATIO], cells=cells))
+    cells = [[*map(str, row.labels.values()), *map(row.cell, (RECORD, TRAINING, RATIO))] for row in costs]
+    tables.append(Table(title=title, header=["job", "checkpoint_every", RECORD, TRAINING, RATIO], cells=cells))
     report("recovery", arguments, [*faults, *costs], tables)
 
 
 def training(overrides: Sequence[str]) -> Figures:
-    """Seconds of training of a command."""
+    """Seconds of training of a command, and what the aggregator does between two rounds."""
     result = run_train((*overrides, "reference=false", "tensorboard=false"))
-    return {TRAINING: result["seconds"]["train"]}
+    return {TRAINING: result["seconds"]["train"], RECORD: result["aggregator"]["record_s"] / result["rounds_completed"] * 1e3}
 
 
 def of_faults(name: str) -> Figures:
@@ -90,8 +90,10 @@ def of_faults(name: str) -> Figures:
     if name != "thread":
         figures |= of_a_killed_worker(name)
     gone_s, exit_s = until_gone(name, signal.SIGINT)
-    killed_s, _ = until_gone(name, signal.SIGKILL)
-    return figures | {CTRL_C: gone_s * 1e3, EXIT: exit_s * 1e3, KILLED: killed_s * 1e3}
+    figures[EXIT] = exit_s * 1e3
+    if name != "thread":  # which has no children
+        figures |= {CTRL_C: gone_s * 1e3, KILLED: until_gone(name, signal.SIGKILL)[0] * 1e3}
+    return figures
 
 
 class Kills(Tracker):
@@ -144,7 +146,10 @@ def until_gone(name: str, number: int) -> tuple[float, float]:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         assert process.stdout is not None
         next(line for line in process.stdout if line.startswith("round 2/"))
-        children = psutil.Process(process.pid).children(recursive=True)
+        main, helpers = psutil.Process(process.pid), ("resource_tracker", "forkserver import main")
+        children = main.children(recursive=True)
+        if number == signal.SIGINT:  # the server of a whole program ends with it
+            children = [child for child in children if child.ppid() != main.pid or not _is_any(child, helpers)]
         began = time.perf_counter()
         os.kill(process.pid, number)
         gone_at = 0.0
@@ -155,6 +160,11 @@ def until_gone(name: str, number: int) -> tuple[float, float]:
         ended_at = time.perf_counter()
         process.stdout.close()
         return gone_at - began, ended_at - began
+
+
+def _is_any(child: psutil.Process, names: Sequence[str]) -> bool:
+    command = " ".join(child.cmdline())
+    return any(name in command for name in names)
 
 
 def _runs(child: psutil.Process) -> bool:
