@@ -87,25 +87,24 @@ class Looks:
 
 
 def looks_of(runs: Sequence[Run], shown: Sequence[Run], without: Sequence[str] = ()) -> Looks:
-    """The looks of those `shown` among all: a value looks the same in every picture. Three settings at most can be seen."""
+    """A value looks the same in every picture; three settings can be seen. The legend is of the runs `shown`, `without` some."""
     looks = Looks(of={run.label: Look() for run in runs})
     room = {"colour": NUM_SERIES, "dash": len(DASHES), "marker": len(MARKERS)}
     for name in telling(runs):
         values = _ordered(run.told[name] for run in runs if run.told)
         present = {run.told[name] for run in shown if run.told}
         channel = next((channel for channel in room if room[channel] >= len(values)), None)
-        if name in without:
-            continue
-        if channel is None:
-            looks.unseen += [name] * (len(present) > 1)
-            continue
-        del room[channel]
-        if len(present) > 1:
-            meant = {value: Look(**{channel: place}) for place, value in enumerate(values) if value in present}
-            looks.legend[name] = (channel, meant)
-        for run in runs:
-            if run.told:
-                setattr(looks.of[run.label], channel, values.index(run.told[name]))
+        if channel is not None:
+            del room[channel]
+            for run in runs:
+                if run.told:
+                    setattr(looks.of[run.label], channel, values.index(run.told[name]))
+        if len(present) > 1 and name not in without:
+            if channel is None:
+                looks.unseen.append(name)
+            else:
+                meant = {value: Look(**{channel: place}) for place, value in enumerate(values) if value in present}
+                looks.legend[name] = (channel, meant)
     return looks
 
 

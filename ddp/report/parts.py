@@ -132,7 +132,7 @@ def rounds(runs: Sequence[Run]) -> str | None:
     pieces = []
     for run, found in traced.values():
         caption = f"{run.label}: round {found.index + 1}"
-        pieces.append(figure(timeline(found), caption, wide=True))
+        pieces.append(figure(timeline(found, caption), caption, wide=True))
     kinds = {piece.kind for _, found in traced.values() for lane in found.lanes.values() for piece in lane}
     lead = (
         "Who does what at the same time, in one round: long greys are waits. "
@@ -177,11 +177,11 @@ def _median(values: Iterable[float | None]) -> float | None:
 
 
 def grids(runs: Sequence[Run]) -> str | None:
-    """Heat maps over workers and local epochs, of groups that have at least two of both."""
+    """Heat maps over workers and local epochs, of groups that have more than a line of them."""
     groups = [
         group
         for group in groups_over(runs, ("workers", "local_epochs"))
-        if all(len({place[axis] for place in group.points}) > 1 for axis in (0, 1))
+        if len(group.points) > max(len({place[axis] for place in group.points}) for axis in (0, 1))
     ]
     pieces = []
     whats: list[tuple[str, str, Callable[[Run], float | None]]] = [

@@ -108,7 +108,7 @@ def stacks(rows: Sequence[Stack], *, shares: bool) -> str:
     return to_svg(figure, f"where the time went: {_list(row.label for row in rows)}")
 
 
-def timeline(traced: TracedRound) -> str:
+def timeline(traced: TracedRound, what: str) -> str:
     """The lanes of one round, in milliseconds from its first slice."""
     pieces = [piece for lane in traced.lanes.values() for piece in lane]
     begin_s, end_s = min(piece.start_s for piece in pieces), max(piece.end_s for piece in pieces)
@@ -126,7 +126,7 @@ def timeline(traced: TracedRound) -> str:
     axes.set_xlim(0, length_ms)
     axes.set_xlabel("milliseconds since the first of the round", loc="left")
     axes.xaxis.set_major_locator(MaxNLocator(8))
-    return to_svg(figure, f"round {traced.index + 1}: {_list(traced.lanes)}")
+    return to_svg(figure, f"{what}: {_list(traced.lanes)}")
 
 
 def _joined(lane: Sequence[Slice]) -> list[tuple[str, float, float]]:

@@ -76,7 +76,7 @@ def to_svg(figure: Figure, description: str) -> str:
     nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
     figure.savefig(buffer, format="svg", transparent=True, metadata=nothing)
     root = ElementTree.fromstring(buffer.getvalue())
-    _clean(root, f"p{sha256(buffer.getvalue()).hexdigest()[:10]}-")
+    _clean(root, f"p{sha256(description.encode() + buffer.getvalue()).hexdigest()[:10]}-")
     width = float(root.attrib["viewBox"].split()[2])
     root.attrib = {
         "viewBox": root.attrib["viewBox"],
