@@ -21,6 +21,7 @@ from ddp.results import find_runs, read_runs
 ROOT = Path(__file__).parent.parent
 EVERY_PART = [*PARTS, "runs", "origin"]
 EVIL = "<script>alert('x')</script><img src=http://evil.example/x onerror=alert(1)> \" ' & $\\frac{$ \x1b \ud800 \u202e"
+pytestmark = pytest.mark.usefixtures("fonts")
 
 
 class Page(HTMLParser):
@@ -341,7 +342,7 @@ def test_the_table_has_every_run_and_what_they_differ_in(shown):
     assert {"workers", "local epochs", "backend", "trainer lr", "test rmse", "error", "directory"} <= set(headers)
     assert not {"seed", "rounds", "trainer"} & set(headers)
     assert re.search(r"\d+ settings that are the same in all runs.*seed0", shown.text)
-    assert "local_epochs1" not in shown.text
+    assert "trainer.lr0.02" not in shown.text
 
 
 def test_settings_that_all_share_versions_and_commands_are_said_once(tmp_path):

@@ -24,6 +24,7 @@ INSTALL = "no chromium and chromedriver: install Debian's, apt-get install chrom
 
 # What is wrong with how the page looks: texts, the empty list if nothing is.
 LOOK = (Path(__file__).parent / "report_look.js").read_text()
+pytestmark = pytest.mark.usefixtures("fonts")
 
 
 @pytest.fixture
@@ -44,10 +45,8 @@ def browser():
 
 
 def show(browser, page, width=DESK, mode="light"):
-    browser.execute_cdp_cmd(
-        "Emulation.setDeviceMetricsOverride",
-        {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width == PHONE},
-    )
+    screen = {"width": width, "height": 900, "screenWidth": width, "screenHeight": 900, "deviceScaleFactor": 1}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen | {"mobile": width == PHONE})
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": mode}]})
     browser.get(page.as_uri())
     seen = browser.execute_script("return [screen.width, matchMedia('(prefers-color-scheme: dark)').matches]")
