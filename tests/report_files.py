@@ -82,7 +82,7 @@ def write_sweep(directory):
             for local_epochs in (1, 5):
                 write_run(
                     directory / str(number), backend=backend, workers=workers, local_epochs=local_epochs,
-                    train_s=8.0 / workers, total_s=10.0 / workers + 3.0 * (backend == "process"),
+                    train_s=8.0 / workers, total_s=10.0 / workers + 3.0 * (backend == "process") + 0.25 * (local_epochs == 5),
                     rmse=0.95 - 0.004 * local_epochs + 0.002 * workers,
                 )  # fmt: skip
                 number += 1

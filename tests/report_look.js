@@ -68,6 +68,10 @@ while (walker.nextNode()) {
   const picture = element.closest("figure svg");
   const size = parseFloat(style.fontSize) * (picture ? picture.getBoundingClientRect().width / picture.viewBox.baseVal.width : 1);
   const found = contrast(colour(picture ? style.fill : style.color), picture ? behind(element) : background(element));
+  if (picture) {
+    const [text, frame] = [element.getBoundingClientRect(), picture.getBoundingClientRect()];
+    if (text.left < frame.left - 1 || text.right > frame.right + 1 || text.bottom > frame.bottom + 1) problems.push(`cut off: ${name(element)}`);
+  }
   if (size < smallest) problems.push(`text of ${size} px: ${name(element)}`);
   if (found < lowest) problems.push(`contrast of ${found.toFixed(2)}: ${name(element)}`);
 }

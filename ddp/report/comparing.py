@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from ddp.report.reading import Run, number
 from ddp.report.svg import NUM_SERIES
-from ddp.results import NEVER
+from ddp.results import NEVER, harmless
 
 FIRST = ("backend", "workers", "local_epochs")  # what runs are most often compared by
 DASHES = ("0", "5 2.5", "1.5 2", "7 2 1.5 2")  # lengths drawn and left out, as SVG has them
@@ -64,7 +64,7 @@ def give_labels(runs: Sequence[Run]) -> None:
         labels = [", ".join(_in_words(name, run.told[name]) for name in FIRST[:2] if run.told) for run in runs]
     times = Counter(labels)
     for run, label in zip(runs, labels, strict=True):
-        place = "/".join(run.directory.parts[-2:])
+        place = str(harmless("/".join(run.directory.parts[-2:])))
         run.label = label if label and times[label] == 1 else f"{label} ({place})" if label else place
 
 

@@ -40,8 +40,8 @@ def write_report(runs: pd.DataFrame, path: Path) -> None:
 
 def make_page(runs: pd.DataFrame) -> str:
     """The page about these runs."""
-    runs = runs.map(harmless)
     read = [read_run({str(name): value for name, value in row.items()}) for row in runs.to_dict("records")]
+    runs = runs.map(harmless)
     give_labels(read)
     sections = {}
     absent: list[tuple[str, str]] = []

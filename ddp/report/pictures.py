@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import MaxNLocator
 
 from ddp.report.comparing import DASHES, MARKERS, Look
 from ddp.report.kinds import KINDS
@@ -18,6 +18,7 @@ WIDE = 760.0  # scrolls on a phone
 LOG_FROM = 20.0  # times: an axis whose lines end this far apart is logarithmic
 SMALLEST = 0.3  # of a pixel: what is narrower is not drawn
 ROW, TEXT_ROW = 13.0, 15.0
+CHARACTERS, LANE_CHARACTERS = 52, 12  # that fit on a line of text over a bar, and before a lane, in a wide font
 
 
 @dataclass(slots=True, kw_only=True)
@@ -46,7 +47,7 @@ def curves(lines: Sequence[Curve], x_label: str, y_label: str, *, ideal: Sequenc
     ends = [line.x[-1] for line in lines if line.x]
     if min(ends) > 0 and max(ends) / min(ends) > LOG_FROM and all(min(line.x) > 0 for line in lines):
         axes.set_xscale("log")
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, place: f"{value:g}"))
+        axes.xaxis.set_major_formatter("{x:g}")
     else:
         whole = all(float(value).is_integer() for line in lines for value in line.x)
         axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=whole))
@@ -87,7 +88,7 @@ def stacks(rows: Sequence[Stack], *, shares: bool) -> str:
     y = 0.0
     for row, height in zip(rows, heights, strict=True):
         below = y + TEXT_ROW
-        axes.text(0, y + TEXT_ROW - 4, row.label, clip_on=False)
+        axes.text(0, y + TEXT_ROW - 4, _fit(row.label))
         for bar in row.bars:
             x, factor = 0.0, 100 / (bar.total_s or 1.0) if shares else 1.0
             thickness = 4.0 if bar.thin else ROW - 2
@@ -117,7 +118,9 @@ def timeline(traced: TracedRound, what: str) -> str:
     figure, axes = _canvas(WIDE, lane_height * len(traced.lanes), bottom=34, left=86)
     for number, (who, lane) in enumerate(traced.lanes.items()):
         y = number * lane_height
-        axes.annotate(who, (0, y + 14), (-8, 0), textcoords="offset points", ha="right", annotation_clip=False)
+        axes.annotate(
+            _fit(who, LANE_CHARACTERS), (0, y + 14), (-8, 0), textcoords="offset points", ha="right", annotation_clip=False
+        )
         for kind, start_s, stop_s in _joined(lane):
             width_ms = (stop_s - start_s) * 1e3
             if width_ms / length_ms * WIDE > SMALLEST:
@@ -168,7 +171,7 @@ def amounts(groups: Mapping[str, Mapping[str, float]], what: str) -> str:
     figure, axes = _canvas(WIDTH, height, bottom=34)
     y = 0.0
     for label, group in groups.items():
-        axes.text(0, y + TEXT_ROW - 4, label)
+        axes.text(0, y + TEXT_ROW - 4, _fit(label))
         y += TEXT_ROW
         for name, amount in group.items():
             bar = Rectangle((0, y), amount, ROW - 2, facecolor=ink(f"series-{names.index(name)}"), linewidth=0)
@@ -182,13 +185,14 @@ def amounts(groups: Mapping[str, Mapping[str, float]], what: str) -> str:
     return to_svg(figure, what)
 
 
-def _canvas(width: float, height: float, *, bottom: float, left: float = 6.0) -> tuple[Figure, Axes]:
+def _canvas(width: float, height: float, *, bottom: float, left: float = 10.0) -> tuple[Figure, Axes]:
     """Axes whose vertical unit is a pixel, counted downwards; labels have the room below and on the left."""
-    right, top = 8.0, 4.0
+    right, top = 18.0, 4.0
     figure = new_figure(width, height + bottom + top)
     full = height + bottom + top
     axes = figure.add_axes((left / width, bottom / full, (width - left - right) / width, height / full))
     axes.set_ylim(height, 0)
+    axes.xaxis.set_major_formatter("{x:g}")
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)
     return figure, axes
@@ -198,6 +202,11 @@ def _piece(axes: Axes, x: float, y: float, width: float, height: float, kind: st
     piece = Rectangle((x, y), width, height, facecolor=ink(f"kind-{kind}"), linewidth=0, clip_on=False)
     piece.set_gid(TIP + tip)
     axes.add_patch(piece)
+
+
+def _fit(text: str, most: int = CHARACTERS) -> str:
+    """As much of it as there is room for."""
+    return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def _list(labels: object) -> str:

@@ -77,7 +77,6 @@ class Run:
 
     directory: Path
     status: str
-    error: str | None
     told: dict[str, str]
     rmse: float | None
     total_s: float | None
@@ -118,9 +117,8 @@ def read_run(row: Mapping[str, Any]) -> Run:
     known = not pd.isna(row["workers"])
     run = Run(
         directory=Path(row["directory"]),
-        status=row["status"],
-        error=None if pd.isna(row["error"]) else str(row["error"]),
-        told={name: cell(name, row[name]) for name in settings({})} if known else {},
+        status=str(harmless(row["status"])),
+        told={name: str(harmless(cell(name, row[name]))) for name in settings({})} if known else {},
         rmse=number(row["test_rmse"]),
         total_s=number(row["total_s"]),
         train_s=number(row["train_s"]),
