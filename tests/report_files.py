@@ -24,11 +24,12 @@ def write_run(directory, *, parts=("account", "memory", "rounds", "trace"), **ch
         "environment": {"python": "3.11.1", "cpu_count": 2, "versions": VERSIONS},
     }  # fmt: skip
     if "account" in parts:
-        result["account"] = [lane(who, KINDS, {"aggregator": 0.25}) for who in workers]
+        own = 200_000_000 if config["backend"]["name"] in ("process", "shm") else None
+        result["account"] = [lane(who, KINDS, {"aggregator": 0.25}, own) for who in workers]
         result["account"].append(lane("aggregator", AGGREGATOR_KINDS, {workers[-1]: 0.75}))
     if "memory" in parts:
-        own = [{"who": who, "peak_rss_bytes": 200_000_000, "pss_bytes": 100_000_000} for who in ("main", *workers)]
-        result["memory"] = {"shared_bytes": 23_000_000, "processes": own}
+        main = {"who": "main", "peak_rss_bytes": 500_000_000, "pss_bytes": 400_000_000}
+        result["memory"] = {"shared_bytes": 23_000_000, "processes": [main]}
     directory.mkdir(parents=True)
     (directory / "result.json").write_text(json.dumps(result))
     if "rounds" in parts:
@@ -38,10 +39,10 @@ def write_run(directory, *, parts=("account", "memory", "rounds", "trace"), **ch
     return directory
 
 
-def lane(who, seconds, waits_for, *, closed=True):
+def lane(who, seconds, waits_for, memory=None, *, closed=True):
     return {
         "who": who, "wall_s": sum(seconds.values()), "closed": closed, "seconds": dict(seconds), "waits_for": waits_for,
-        "bytes": {"pickled": 0, "copied": 4_000_000}, "peak_rss_bytes": None, "pss_bytes": None,
+        "bytes": {"pickled": 0, "copied": 4_000_000}, "peak_rss_bytes": memory, "pss_bytes": memory and memory // 2,
     }  # fmt: skip
 
 

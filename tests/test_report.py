@@ -12,7 +12,8 @@ import matplotlib
 import pytest
 from report_files import AGGREGATOR_KINDS, KINDS, lane, piece, trace, write_run, write_sweep
 
-from ddp.report.kinds import KINDS as ALL_KINDS
+from ddp.account import ACCOUNT_KINDS
+from ddp.report.kinds import MEANING
 from ddp.report.page import PARTS, make_page
 from ddp.report.reading import read_run, read_traced_round
 from ddp.report.svg import INKS
@@ -260,7 +261,11 @@ def test_bars_of_one_run_are_its_lanes(tmp_path):
         assert any(title.startswith(f"{who}: ") for title in page.titles)
     assert "aggregator, waits for worker_1 0.75 s" in page.text
     [header] = [index for index, text in enumerate(page.headers) if text == "wall"]
-    assert page.headers[header + 1 : header + 10] == [kind for kind in ALL_KINDS if kind in KINDS | AGGREGATOR_KINDS]
+    assert page.headers[header + 1 : header + 10] == [kind for kind in ACCOUNT_KINDS if kind in KINDS | AGGREGATOR_KINDS]
+
+
+def test_every_kind_is_explained_in_order():
+    assert tuple(MEANING) == ACCOUNT_KINDS
 
 
 def test_a_lane_that_ended_early_and_a_kind_that_nobody_knows_are_said_and_counted(tmp_path):
@@ -322,18 +327,27 @@ def test_heat_maps_hold_the_figures_and_equal_ones_are_one(shown):
 
 
 def test_memory_is_that_of_the_run_which_took_the_most(shown):
-    assert shown.text.count("1,000 MB peak RSS") == 2  # five processes
-    assert shown.text.count("500 MB PSS") == 2
+    assert "1,300 MB peak RSS" in shown.text  # the main process, and four workers
+    assert "800 MB PSS" in shown.text
+    assert "500 MB peak RSS" in shown.text  # threads are in the main process
+    assert "400 MB PSS" in shown.text
     assert shown.text.count("23 MB shared") == 2
 
 
-def test_memory_of_which_a_part_is_not_known_is_not_known(tmp_path):
-    directory = write_run(tmp_path / "run")
+@pytest.mark.parametrize("missing", ["account", "a worker's", "main"])
+def test_memory_of_which_a_part_is_not_known_is_not_known(tmp_path, missing):
+    directory = write_run(tmp_path / "run", backend="process")
     result = json.loads((directory / "result.json").read_text())
-    result["memory"]["processes"][1]["pss_bytes"] = None
+    if missing == "account":
+        del result["account"]
+    elif missing == "main":
+        result["memory"]["processes"] = []
+    else:
+        result["account"][0]["pss_bytes"] = None
     (directory / "result.json").write_text(json.dumps(result))
-    assert "600 MB peak RSS" in page_of(tmp_path).text
-    assert "PSS" not in "".join(re.findall(r"\d+ MB (\w+)", page_of(tmp_path).text))
+    told = re.findall(r"(\d+) MB ([a-zA-Z ]+)", page_of(tmp_path).text)
+    assert [name for _, name in told if "PSS" in name] == []
+    assert [amount for amount, name in told if "RSS" in name] == ["900" if missing == "a worker's" else "300"]
 
 
 def test_the_table_has_every_run_and_what_they_differ_in(shown):

@@ -4,8 +4,9 @@ import html
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
+from ddp.account import ACCOUNT_KINDS
 from ddp.report.comparing import DASHES, MARKERS, Looks
-from ddp.report.kinds import KINDS, MEANING
+from ddp.report.kinds import MEANING
 from ddp.results import harmless
 
 LONG_TEXT = 40  # of characters: gets a wide column
@@ -64,7 +65,7 @@ def legend_of_kinds(shown: Iterable[str], *, explained: bool = False) -> str:
     """The colours of the kinds that are in a picture; `explained`: with what each of them is."""
     present = set(shown)
     entries = []
-    for kind in KINDS:
+    for kind in ACCOUNT_KINDS:
         if kind in present:
             meaning = f' <span class="muted">{escape(MEANING[kind])}</span>' if explained else ""
             entries.append(f'<li><i style="background: var(--kind-{kind})"></i><b>{kind}</b>{meaning}</li>')

@@ -16,9 +16,10 @@ from ddp.atomic import atomic_file
 from ddp.report import parts
 from ddp.report.comparing import give_labels
 from ddp.report.markup import Value, details, escape, pairs, table
-from ddp.report.reading import TRACE_FILE, Run, number, read_run
+from ddp.report.reading import Run, number, read_run
 from ddp.report.svg import page_style
 from ddp.results import agreed_settings, cell, comparison, harmless
+from ddp.run_directory import TRACE_FILE
 
 # id -> title, how it is made, and what to say where its data is not there.
 PARTS: dict[str, tuple[str, Callable[[Sequence[Run]], str | None], str]] = {

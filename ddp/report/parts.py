@@ -5,11 +5,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from statistics import median
 
+from ddp.account import ACCOUNT_KINDS
 from ddp.report.comparing import Group, Look, groups_over, looks_of
-from ddp.report.kinds import KINDS
 from ddp.report.markup import Value, details, escape, figure, figures, legend_of_kinds, legend_of_looks, table
 from ddp.report.pictures import Bar, Curve, Stack, amounts, curves, grid, stacks, timeline
-from ddp.report.reading import TRACE_FILE, Lane, Round, Run, TracedRound, read_traced_round
+from ddp.report.reading import Lane, Round, Run, TracedRound, read_traced_round
+from ddp.run_directory import TRACE_FILE
 
 MAX_STACKS = 40  # more bars than this say less than a bar per backend
 MB = 1e6
@@ -102,7 +103,7 @@ def _closing(run: Run) -> str:
 
 
 def _time_table(runs: Sequence[Run]) -> str:
-    kinds = [kind for kind in KINDS if any(kind in lane.seconds for run in runs for lane in run.lanes)]
+    kinds = [kind for kind in ACCOUNT_KINDS if any(kind in lane.seconds for run in runs for lane in run.lanes)]
     rows = []
     for run in runs:
         for lane in run.lanes:

@@ -8,8 +8,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
+from ddp.account import ACCOUNT_KINDS
 from ddp.report.comparing import DASHES, MARKERS, Look
-from ddp.report.kinds import KINDS
 from ddp.report.reading import Slice, TracedRound
 from ddp.report.svg import TIP, ink, new_figure, to_svg
 
@@ -92,7 +92,7 @@ def stacks(rows: Sequence[Stack], *, shares: bool) -> str:
         for bar in row.bars:
             x, factor = 0.0, 100 / (bar.total_s or 1.0) if shares else 1.0
             thickness = 4.0 if bar.thin else ROW - 2
-            for kind in KINDS:
+            for kind in ACCOUNT_KINDS:
                 seconds = bar.seconds.get(kind, 0.0)
                 width = seconds * factor
                 if width / end * WIDTH > SMALLEST:

@@ -4,7 +4,7 @@ import csv
 import json
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import accumulate
@@ -13,13 +13,13 @@ from typing import Any
 
 import pandas as pd
 
+from ddp.account import ACCOUNT_KINDS
 from ddp.config import settings
-from ddp.report.kinds import KINDS, OTHER
 from ddp.results import cell, harmless
 from ddp.run_directory import RESULT_FILE, ROUNDS_FILE
+from ddp.timing import OTHER
 from ddp.tracking import AGGREGATED, AGGREGATOR
 
-TRACE_FILE = "trace.json"
 MAX_TRACE_BYTES = 200 << 20  # a longer one takes gigabytes to read
 MAX_NUMBER = 1e15  # no second, byte or error is larger
 
@@ -167,7 +167,7 @@ def _read_account(run: Run, result: dict[str, Any]) -> None:
     for entry in map(_mapping, result.get("account") or []):
         seconds: defaultdict[str, float] = defaultdict(float)
         for kind, amount in _amounts(entry["seconds"]).items():
-            seconds[kind if kind in KINDS else OTHER] += amount
+            seconds[kind if kind in ACCOUNT_KINDS else OTHER] += amount
         wall_s = number(entry["wall_s"])
         lanes.append(
             Lane(
@@ -182,20 +182,26 @@ def _read_account(run: Run, result: dict[str, Any]) -> None:
 
 
 def _read_memory(run: Run, result: dict[str, Any]) -> None:
+    """The processes that are no workers are told of here, workers that are processes in their lanes."""
     memory = _mapping(result.get("memory"))
-    processes = [_mapping(process) for process in memory.get("processes") or []]
+    processes = {str(process["who"]): process for process in map(_mapping, memory.get("processes") or [])}
+    whole = bool(processes)
+    if run.backend in ("process", "shm"):
+        workers = {str(entry["who"]): entry for entry in map(_mapping, result.get("account") or []) if entry["who"] != AGGREGATOR}
+        processes = workers | processes
+        whole = whole and bool(workers)
     run.memory = Memory(
-        peak_rss_bytes=_total(processes, "peak_rss_bytes") if processes else number(result.get("peak_rss_bytes")),
-        pss_bytes=_total(processes, "pss_bytes"),
+        peak_rss_bytes=_total(processes.values(), "peak_rss_bytes") if whole else number(result.get("peak_rss_bytes")),
+        pss_bytes=_total(processes.values(), "pss_bytes") if whole else None,
         shared_bytes=number(memory.get("shared_bytes")),
     )
 
 
-def _total(processes: Sequence[Mapping[str, Any]], key: str) -> float | None:
+def _total(processes: Iterable[Mapping[str, Any]], key: str) -> float | None:
     """None if one of them is not known: a part of a sum looks like a sum."""
     amounts = [number(process.get(key)) for process in processes]
     known = [amount for amount in amounts if amount is not None]
-    return sum(known) if processes and len(known) == len(amounts) else None
+    return sum(known) if len(known) == len(amounts) else None
 
 
 def _read_origin(run: Run, result: dict[str, Any]) -> None:
@@ -245,7 +251,7 @@ def read_traced_round(path: Path) -> TracedRound | None:
         elif event["ph"] == "X" and isinstance(arguments.get("round"), int):
             start_us, duration_us = number(event["ts"]), number(event["dur"])
             if start_us is not None and duration_us is not None and duration_us > 0:
-                kind = event["name"] if event["name"] in KINDS else OTHER
+                kind = event["name"] if event["name"] in ACCOUNT_KINDS else OTHER
                 piece = Slice(kind=kind, start_s=start_us / 1e6, end_s=(start_us + duration_us) / 1e6)
                 rounds[arguments["round"]][event["tid"]].append(piece)
     if not rounds:

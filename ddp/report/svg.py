@@ -11,11 +11,19 @@ from xml.etree import ElementTree
 import matplotlib
 from matplotlib.figure import Figure
 
-from ddp.report.kinds import KINDS
+from ddp.account import ACCOUNT_KINDS
 
 NUM_SERIES = 8
 # What a picture is drawn with, and what the variables of page.css are called.
-INKS = ("text", "muted", "line", "surface", "accent", *(f"series-{n}" for n in range(NUM_SERIES)), *(f"kind-{k}" for k in KINDS))
+INKS = (
+    "text",
+    "muted",
+    "line",
+    "surface",
+    "accent",
+    *(f"series-{n}" for n in range(NUM_SERIES)),
+    *(f"kind-{k}" for k in ACCOUNT_KINDS),
+)
 _PLACEHOLDERS = {name: f"#0101{number:02x}" for number, name in enumerate(INKS)}  # colours that nobody would choose
 _NAMES = {placeholder: name for name, placeholder in _PLACEHOLDERS.items()}
 TIP = "tip:"  # how the id of what has a tooltip begins
