@@ -274,7 +274,7 @@ def test_a_lane_that_ended_early_and_a_kind_that_nobody_knows_are_said_and_count
     result["account"][0] = lane("worker_0", {"compute": 1.0, "teleport": 3.0}, {}, closed=False)
     (directory / "result.json").write_text(json.dumps(result))
     page = page_of(tmp_path)
-    assert "worker_0 (ended early)" in page.text
+    assert "ended early: worker_0" in page.text
     assert "worker_0: other 3 s, 75.0%" in page.titles
 
 
@@ -351,6 +351,7 @@ def test_memory_of_which_a_part_is_not_known_is_not_known(tmp_path, missing):
 
 
 def test_the_table_has_every_run_and_what_they_differ_in(shown):
+    assert re.search(r"trainer.lr=1e\+30: WorkerError: worker 1 diverged", shown.text)
     rows = [row for row in shown.rows if row and row[0] in ("ok", "failed", "unreadable")]
     assert [row[0] for row in rows] == ["ok"] * 12 + ["failed", "unreadable"]
     assert "WorkerError: worker 1 diverged" in rows[12]
@@ -444,6 +445,14 @@ def test_damage_costs_its_own_part_and_is_said(tmp_path, file, damage):
         assert reason in page.text
     if (file, damage) != ("result.json", "foreign"):
         assert file in page.text[page.text.index("Where it comes from") :] or file == "result.json"
+
+
+def test_runs_without_an_account_beside_others_are_counted(tmp_path):
+    write_run(tmp_path / "0")
+    write_run(tmp_path / "1", parts=("rounds",))
+    page = page_of(tmp_path)
+    assert "time" in page.sections
+    assert "Where the time went: 1 runs have no account" in page.text
 
 
 def test_damage_of_one_run_does_not_cost_the_others(tmp_path):

@@ -98,6 +98,11 @@ def pairs(values: Iterable[tuple[str, str]]) -> str:
     return f"<dl>{''.join(f'<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>' for name, value in values)}</dl>"
 
 
+def listing(values: Iterable[tuple[str, str]]) -> str:
+    """A line for each name and what is to be said of it."""
+    return f"<ul>{''.join(f'<li><b>{escape(name)}</b>: {escape(text)}</li>' for name, text in values)}</ul>"
+
+
 def details(summary: str, content: str) -> str:
     """What is opened by those who want it."""
     return f"<details><summary>{escape(summary)}</summary>{content}</details>"

@@ -15,12 +15,13 @@ import pandas as pd
 from ddp.atomic import atomic_file
 from ddp.report import parts
 from ddp.report.comparing import give_labels
-from ddp.report.markup import Value, details, escape, pairs, table
+from ddp.report.markup import Value, details, escape, listing, pairs, table
 from ddp.report.reading import Run, number, read_run
 from ddp.report.svg import page_style
 from ddp.results import agreed_settings, cell, comparison, harmless
 from ddp.run_directory import TRACE_FILE
 
+MAX_FAILURES = 5  # that are told of above the table
 # id -> title, how it is made, and what to say where its data is not there.
 PARTS: dict[str, tuple[str, Callable[[Sequence[Run]], str | None], str]] = {
     "accuracy": ("Accuracy", parts.accuracy, "no run has finished a round"),
@@ -66,7 +67,8 @@ def make_page(runs: pd.DataFrame) -> str:
 
 def _document(runs: Sequence[Run], place: str, sections: dict[str, tuple[str, str]]) -> str:
     title = f"{len(runs)} run{'s' * (len(runs) != 1)}"
-    written = f"{place}, reported on {datetime.now():%Y-%m-%d at %H:%M}"
+    near = os.path.relpath(place) if Path(place).is_relative_to(Path.cwd()) else place
+    written = f"{near}, reported on {datetime.now():%Y-%m-%d at %H:%M}"
     style, script = (Path(__file__).with_name(name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     links = "".join(f'<a href="#{name}">{escape(heading)}</a>' for name, (heading, _) in sections.items())
@@ -119,12 +121,21 @@ def _headline(runs: Sequence[Run]) -> str:
 def _runs_table(runs: pd.DataFrame, read: Sequence[Run], place: str) -> str:
     told = next((run.told for run in read if run.told), {})
     agreed = [(name, told[name]) for name in agreed_settings(runs) if name in told]
-    content = details(f"{len(agreed)} settings that are the same in all runs", pairs(agreed)) if agreed else ""
+    summary = f"{len(agreed)} settings that are the same in all runs" if len(read) > 1 else "Its settings"
+    content = details(summary, pairs(agreed)) if agreed else ""
     shown = comparison(runs.assign(directory=[os.path.relpath(run.directory, place) for run in read]))
     rows = [[_value(str(name), row[name]) for name in shown.columns] for row in shown.to_dict("records")]
     names = [str(name).replace("_", " ").replace(".", " ") for name in shown.columns]
     failed = {number for number, run in enumerate(read) if run.status != "ok"}
-    return f'<p class="lead">Press on a header to sort by it.</p>{content}' + table("All runs", names, rows, failed)
+    content = _failures(runs, read) + f'<p class="lead">Press on a header to sort by it.</p>{content}'
+    return content + table("All runs", names, rows, failed)
+
+
+def _failures(runs: pd.DataFrame, read: Sequence[Run]) -> str:
+    """Why runs did not end well, where nobody has to look for it; the table has all of them."""
+    errors = [(run.label, error) for run, error in zip(read, runs["error"], strict=True) if isinstance(error, str)]
+    more = [("and", f"{len(errors) - MAX_FAILURES} more")] if len(errors) > MAX_FAILURES else []
+    return listing(errors[:MAX_FAILURES] + more) if errors else ""
 
 
 def _value(name: str, value: Any) -> Value:
@@ -152,6 +163,9 @@ def _origin(read: Sequence[Run]) -> str:
 def _missing(runs: Sequence[Run], absent: Sequence[tuple[str, str]]) -> str:
     """What could not be read, what runs warned of, and which parts have no data."""
     lines = [(title, reason) for title, reason in absent]
+    without = sum(run.status == "ok" and not run.lanes for run in runs)
+    if without and any(run.lanes for run in runs):
+        lines.append((PARTS["time"][0], f"{without} runs have no account"))
     lines += [(run.label, trouble) for run in runs for trouble in run.troubles]
     lines += [(run.label, f"warning: {warning}") for run in runs for warning in run.warnings]
-    return f"<ul>{''.join(f'<li><b>{escape(name)}</b>: {escape(reason)}</li>' for name, reason in lines)}</ul>" if lines else ""
+    return listing(lines) if lines else ""

@@ -95,11 +95,11 @@ def _mean(lanes: Sequence[Lane]) -> dict[str, float]:
 
 def _who(lane: Lane) -> str:
     waits = ", ".join(f"{who} {seconds:.2g} s" for who, seconds in sorted(lane.waits_for.items(), key=lambda each: -each[1])[:2])
-    return lane.who + (f", waits for {waits}" if waits else "") + ("" if lane.closed else " (ended early)")
+    return ("" if lane.closed else "ended early: ") + lane.who + (f", waits for {waits}" if waits else "")
 
 
 def _closing(run: Run) -> str:
-    return run.label + ("" if all(lane.closed for lane in run.lanes) else " (ended early)")
+    return run.label if all(lane.closed for lane in run.lanes) else f"ended early: {run.label}"
 
 
 def _time_table(runs: Sequence[Run]) -> str:
