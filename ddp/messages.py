@@ -78,14 +78,14 @@ class WorkerRound:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AggregateRound:
     """The aggregate of a round: its errors on the global parts, and the weight of each worker (stratified: all equal), 0
-    for one that was dropped or late. `ready_s`: how long each had been ready when the last one was, NaN for the same."""
+    for one that was dropped or late. `ready_s`: how long each had been ready when the last one was, None for the same."""
 
     round_index: int
     valid: SquaredError
     test: SquaredError
     weights: tuple[float, ...]
     elapsed_s: float
-    ready_s: tuple[float, ...] = ()
+    ready_s: tuple[float | None, ...] = ()
     account: Account = field(default_factory=Account)
 
 

@@ -79,7 +79,8 @@ class RunResult:
 
     def note_memory(self, processes: Mapping[str, int], shared_bytes: int) -> None:
         """What the run holds while its workers are there: this process, and those (name -> id) that serve it."""
-        self.memories = {"main": memory_of(), **{name: memory_of(pid) for name, pid in processes.items()}}
+        alone = self.config.backend.name in ("serial", "thread")
+        self.memories = {"main": memory_of(alone=alone), **{name: memory_of(pid) for name, pid in processes.items()}}
         self.shared_bytes = shared_bytes
 
     def end_account(self) -> None:
