@@ -207,8 +207,6 @@ def _end_sweep(sweep_dir: Path, code: int) -> int:
     jobs |= zip(map(os.path.abspath, found), found, strict=True)
     if not jobs:
         return code or _report("the sweep composed to no job at all: check the values given to -m or sweep=", USER_ERROR)
-    from ddp.report.page import write_report  # late: matplotlib takes half a second
-
     runs = read_runs(sorted(jobs.values(), key=in_order))
     for directory, (_, reason) in _failures.items():  # one that was refused has no result that says why
         own = runs["directory"].map(os.path.abspath) == directory
@@ -216,8 +214,13 @@ def _end_sweep(sweep_dir: Path, code: int) -> int:
         runs.loc[own & (runs["status"] == "ok"), "status"] = "refused"  # what is there is another run's
     try:
         print_runs(runs, sweep_dir / "sweep.csv")
+        from ddp.report.page import write_report  # late: matplotlib takes half a second
+
         write_report(runs, sweep_dir / "report.html")
         print(f"report: {sweep_dir / 'report.html'}")
+    except KeyboardInterrupt as error:
+        ended = TERMINATED if isinstance(error, Terminated) else INTERRUPTED
+        code = _report("interrupted before the sweep's table and report were written", ended)
     except Exception as error:
         not_written = _explain(error)
         code = code or not_written

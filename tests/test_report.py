@@ -15,8 +15,9 @@ from report_files import AGGREGATOR_KINDS, KINDS, lane, piece, trace, write_run,
 from ddp.account import ACCOUNT_KINDS
 from ddp.report.kinds import MEANING
 from ddp.report.page import PARTS, make_page
-from ddp.report.reading import read_run, read_traced_round
+from ddp.report.reading import read_run
 from ddp.report.svg import INKS
+from ddp.report.tracing import read_traced_round
 from ddp.results import find_runs, read_runs
 
 ROOT = Path(__file__).parent.parent

@@ -248,6 +248,28 @@ def test_a_sweep_that_is_interrupted_leaves_them_too(tmp_path):
     assert "1 interrupted" in (tmp_path / "sweep" / "report.html").read_text()
 
 
+@pytest.mark.parametrize(
+    ("matplotlib", "code", "said"),
+    [
+        ("raise ImportError('no such thing')", 1, "ImportError: no such thing"),
+        ("import os, signal\nos.kill(os.getpid(), signal.SIGINT)", 130, "error: interrupted before the sweep's table and report"),
+        (
+            "import os, signal\nos.kill(os.getpid(), signal.SIGTERM)",
+            143,
+            "error: interrupted before the sweep's table and report",
+        ),
+    ],
+)
+def test_a_report_that_does_not_come_about_costs_nothing_else(tmp_path, matplotlib, code, said):
+    (tmp_path / "matplotlib.py").write_text(matplotlib)
+    ended = train(tmp_path, "-m", *SMALL, "seed=0,1", "display=none", "hydra.sweep.dir=sweep")
+    assert ended.returncode == code
+    assert said in ended.stderr
+    assert "KeyboardInterrupt" not in ended.stderr
+    assert statuses(tmp_path / "sweep") == ["ok", "ok"]
+    assert not (tmp_path / "sweep" / "report.html").exists()
+
+
 def test_a_sweep_can_do_without(tmp_path):
     sweep = ("-m", *SMALL, "trainer.lr=1e30,0.02", "display=none", "hydra.sweep.dir=sweep")
     ended = train(tmp_path, *sweep, "~hydra.callbacks.summary")

@@ -9,7 +9,8 @@ from ddp.account import ACCOUNT_KINDS
 from ddp.report.comparing import Group, Look, groups_over, looks_of
 from ddp.report.markup import Value, details, escape, figure, figures, legend_of_kinds, legend_of_looks, table
 from ddp.report.pictures import Bar, Curve, Stack, amounts, curves, grid, stacks, timeline
-from ddp.report.reading import Lane, Round, Run, TracedRound, read_traced_round
+from ddp.report.reading import Lane, Round, Run
+from ddp.report.tracing import TracedRound, read_traced_round
 from ddp.run_directory import TRACE_FILE
 
 MAX_STACKS = 40  # more bars than this say less than a bar per backend
