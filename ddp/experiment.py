@@ -196,7 +196,8 @@ def _train_rounds(
                     result.state = state
                     with spans("log"):
                         tracker.aggregate_round(done.row)
-                        tracker.listen(Slices(worker=None, round_index=done.row.round_index, content=spans.take_slices()))
+                        if slices := spans.take_slices():
+                            tracker.listen(Slices(worker=None, round_index=done.row.round_index, content=slices))
                     if not backend.remembers or job.hands_over(done.row.round_index):
                         with spans("checkpoint"):
                             result.kept = state

@@ -3,7 +3,6 @@
 Workers hand these over; only the parent process writes them anywhere.
 """
 
-import math
 from dataclasses import dataclass, field
 
 from ddp.errors import WorkerError
@@ -97,7 +96,7 @@ class Finished:
     worker: int
     memory: Memory
     account: Account = field(default_factory=Account)
-    at_s: float = math.nan
+    at_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

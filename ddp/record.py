@@ -74,8 +74,8 @@ class RunResult:
     def keep_account(self) -> None:
         """What the spans have gathered belongs to no round."""
         self.accounts.append(self.spans.take())
-        if self.trace is not None:
-            self.trace.slices(Slices(worker=None, round_index=None, content=self.spans.take_slices()))
+        if self.trace is not None and (slices := self.spans.take_slices()):
+            self.trace.slices(Slices(worker=None, round_index=None, content=slices))
 
     def note_memory(self, processes: Mapping[str, int], shared_bytes: int) -> None:
         """What the run holds while its workers are there: this process, and those (name -> id) that serve it."""

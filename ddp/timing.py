@@ -15,9 +15,10 @@ from ddp.scheduling import ASLEEP_S, Meter, Usage
 
 OTHER = "other"  # what no span covers
 START = "start"  # of a worker, up to its first round
+TELL = "tell"  # a worker's messages
 
 # The outermost spans, which add up to the wall, and the kinds of cost inside them.
-WORKER_PHASES = ("compute", "evaluate", "publish", "wait", "receive", "tell", OTHER)
+WORKER_PHASES = ("compute", "evaluate", "publish", "wait", "receive", TELL, OTHER)
 AGGREGATOR_PHASES = ("wait", "gather", "average", "broadcast", "evaluate", "record", OTHER)
 OUTSIDE_PHASES = (START, "data", "imports", "stop", "save", "reference")  # before the first round, or after the last
 EXCHANGE_KINDS = ("lock_wait", "lock_hold", "serialise", "transfer", "deserialise", "copy")
@@ -97,7 +98,7 @@ class Spans:
         self._opening = self._current = OTHER
         self._unread_s = 0.0  # since the meter was read
         self._since = clock() if began is None else began
-        self.phase = START  # the outermost span that is open, or was last
+        self.phase = START  # the outermost span that is open, or was last; to tell of a phase is part of it
 
     def __call__(self, name: str) -> "Spans":
         """`with spans(name):` times the block as `name`, inside whatever span is open; closes it on an exception too."""
@@ -107,10 +108,11 @@ class Spans:
     def __enter__(self) -> None:
         self._settle()
         name = self._opening
-        if not self._path:
-            self.phase = self._current = name
-        else:
+        if self._path:
             self._current = f"{self._path[0]}/{name}"
+        else:
+            self._current = name
+            self.phase = name if name != TELL else self.phase
         self._path.append(name)
 
     def __exit__(self, *_: object) -> None:
