@@ -105,11 +105,13 @@ def _headline(runs: Sequence[Run]) -> str:
     ]
     if timed := [(run.total_s, run.label) for run in ok if run.total_s is not None]:
         seconds, label = min(timed)
-        tiles.append(("fastest, the whole run", f"{seconds:.3g} s", label))
+        tiles.append(("fastest, the whole run" if len(ok) > 1 else "the whole run", f"{seconds:.3g} s", label))
     if judged := [(run.rmse, run.total_s or 0.0, run.label) for run in ok if run.rmse is not None]:
         rmse, _, label = min(judged)
         equal = sum(other == rmse for other, _, _ in judged) - 1
-        tiles.append(("lowest test RMSE", f"{rmse:.4f}", label + (f", and {equal} more" if equal else "")))
+        tiles.append(
+            ("lowest test RMSE" if len(ok) > 1 else "test RMSE", f"{rmse:.4f}", label + (f", and {equal} more" if equal else ""))
+        )
     return '<div class="tiles">{}</div>'.format(
         "".join(
             f'<div><span class="muted">{escape(name)}</span><b>{escape(figure)}</b><span>{escape(more)}</span></div>'

@@ -95,7 +95,9 @@ def _mean(lanes: Sequence[Lane]) -> dict[str, float]:
 
 
 def _who(lane: Lane) -> str:
-    waits = ", ".join(f"{who} {seconds:.2g} s" for who, seconds in sorted(lane.waits_for.items(), key=lambda each: -each[1])[:2])
+    least_s = 0.1 * sum(lane.waits_for.values())
+    longest = sorted(lane.waits_for.items(), key=lambda each: -each[1])[:2]
+    waits = ", ".join(f"{who} {seconds:.2g} s" for who, seconds in longest if seconds > least_s)
     return ("" if lane.closed else "ended early: ") + lane.who + (f", waits for {waits}" if waits else "")
 
 
