@@ -138,8 +138,8 @@ def print_result(result: RunResult, console: Console) -> None:
         console.print(_told(failure), highlight=False, soft_wrap=True)
     console.print()
     if config.account:
-        *workers, aggregator = result.lanes()
-        for who, lanes in (("workers", workers), ("aggregator", [aggregator])):
+        lanes_of = {"workers": result.lanes()[:-1], "aggregator": result.lanes()[-1:]}
+        for who, lanes in lanes_of.items():
             console.print(f"{who + ':':11} {summary(total_seconds(lanes))}", highlight=False)
     seconds = "  ".join(f"{stage} {value:.2f}" for stage, value in result.seconds.items())
     console.print(f"seconds:    {seconds}\nfiles:      {result.output_dir}", highlight=False, soft_wrap=True)
