@@ -13,12 +13,14 @@ import pytest
 from report_files import AGGREGATOR_KINDS, KINDS, lane, piece, trace, write_run, write_sweep
 
 from ddp.account import ACCOUNT_KINDS
+from ddp.report import page
 from ddp.report.kinds import MEANING
 from ddp.report.page import PARTS, make_page
 from ddp.report.reading import read_run
 from ddp.report.svg import INKS
 from ddp.report.tracing import read_traced_round
 from ddp.results import find_runs, read_runs
+from ddp.timeline import COLOURS
 
 ROOT = Path(__file__).parent.parent
 EVERY_PART = [*PARTS, "runs", "origin"]
@@ -502,3 +504,8 @@ def test_runs_that_were_refused_or_killed_are_in_the_table(tmp_path):
     page = page_of(tmp_path)
     assert page.sections == ["runs", "origin", "missing"]
     assert page.rows[-1][0] == "no result"
+
+
+def test_tensorboards_picture_has_the_colours_of_a_report():
+    css = Path(page.__file__).with_name("page.css").read_text(encoding="utf-8").partition("@media")[0]
+    assert dict(re.findall(r"--kind-(\w+): (#[0-9a-f]{6})", css)) == COLOURS
