@@ -102,13 +102,15 @@ def run_job(composed: DictConfig) -> float:
         from ddp.board import TensorBoard
         from ddp.display import make_display, print_result
         from ddp.experiment import run
+        from ddp.scheduling import process_began
         from ddp.tracking import Tracker
 
         console = Console()
         trackers: list[Tracker] = [make_display(config, console)]
         if config.tensorboard:
             trackers.append(TensorBoard(output_dir, settings(dataclasses.asdict(config))))
-        result = run(config, output_dir, trackers, resume=resume)
+        began = process_began() if hydra.mode == RunMode.RUN else None
+        result = run(config, output_dir, trackers, resume=resume, began=began)
         if config.display != "none":
             print_result(result, console)
         return result.test_rmse
