@@ -162,13 +162,8 @@ def test_nothing_is_measured_per_batch(make_config, tmp_path, monkeypatch):
     monkeypatch.setattr(Spans, "_settle", counted)
     for batch_size in (4, 10_000):
         readings.append(0)
-        run(
-            make_config(
-                "backend=serial", "select_on=last", "aggregation=uniform", "trainer=autograd", f"trainer.batch_size={batch_size}"
-            ),
-            tmp_path / str(batch_size),
-            [],
-        )
+        config = make_config("backend=serial", "select_on=last", "aggregation=uniform", f"trainer.batch_size={batch_size}")
+        run(config, tmp_path / str(batch_size), [])
     assert readings[0] == readings[1] > 0
 
 
