@@ -1,6 +1,5 @@
 """For benchmarks.claims: a claim and what was measured, in words. Every word of a verdict follows from the figures."""
 
-import math
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
@@ -172,10 +171,13 @@ def in_total(found: Found) -> Cells:
 
 
 def _paid_back(found: Found, workers: int, other: str) -> str:
-    lines = [found[runs.run_name(by, workers)] for by in ("process", other)]
-    columns = [line[figure] for line in lines for figure in (runs.BEGIN, runs.ROUND)]
-    rounds = statistics.median_low([verdicts.paid_back(*values) for values in zip(*columns, strict=True)])
-    return "never" if math.isinf(rounds) else rounded(rounds)
+    """After how many rounds; where a round is not faster, a crossing of the two lines would be chance."""
+    of, over = (runs.run_name(by, workers) for by in ("process", other))
+    word = verdicts.pace(speed_ups(found, of, over, runs.ROUND))
+    if word != "faster":
+        return "never" if word == "slower" else "no gain"
+    columns = [found[name][figure] for name in (of, over) for figure in (runs.BEGIN, runs.ROUND)]
+    return rounded(statistics.median([verdicts.paid_back(*values) for values in zip(*columns, strict=True)]))
 
 
 def memory(found: Found) -> Cells:

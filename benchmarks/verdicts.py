@@ -10,7 +10,7 @@ The rules, of medians over the repeats:
   such passage: from there on the curve stays above, as far as it was measured. For each repeat by itself, then their median and
   range; beyond what was measured it is only said to lie there ("> 64", "< 0.008").
 - *paid back*: two lengths of a run give what it costs to begin and what a round costs; where two such lines cross. For each
-  repeat by itself, then the median ("never": in most of them no number of rounds is enough).
+  repeat by itself, then the median; only if a round is *faster*, else "no gain" (*as fast*) or "never" (*slower*).
 """
 
 import math

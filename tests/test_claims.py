@@ -199,7 +199,9 @@ def test_every_claim_holds_where_it_is_so(the_documents):
     assert rows[5]["holds"] == "2 and 4 workers"
     assert rows[5]["turns"] == "> 4 workers"
     # Seven seconds to begin instead of one; a round of two takes half a second instead of one.
-    assert rows[6]["turns"] == "rounds, against threads (serial): 1 worker never (never), 2 workers 12 (12), 4 workers 8.0 (8.0)"
+    assert (
+        rows[6]["turns"] == "rounds, against threads (serial): 1 worker no gain (no gain), 2 workers 12 (12), 4 workers 8.0 (8.0)"
+    )
     assert rows[7]["holds"] == "1, 2, 4 and 5 workers; for copies: 1.4 MB of what a worker adds"
 
 
@@ -252,6 +254,12 @@ def test_processes_are_parallel_up_to_as_many_as_there_are_cores(the_documents):
     assert row["measured"] == "2 processes 1.8 x serial, 4 processes 1.8 x serial"
     assert row["holds"] == "2 workers"
     assert row["turns"] == "2.4 workers"  # 1.8 is three quarters of it
+
+
+def test_start_up_is_not_paid_back_by_chance(the_documents):
+    the_documents[runs.run_name("process", 2)][runs.ROUND] = [0.5, 1.02]  # 2.0 and 0.99 times as fast as serial
+    turns = cells(the_documents)["in total processes are fast, threads slow"]["turns"]
+    assert "2 workers no gain (no gain)" in turns
 
 
 def test_threads_that_gain_from_large_batches_say_from_which(the_documents):
