@@ -128,6 +128,7 @@ class Spans:
         self._since = now
         if self._meter is not None:
             self._meter.used()
+            self._unread_s = 0.0
 
     def divide(self, parts: Callable[[float, Usage | None], Parts]) -> None:
         """Credits the seconds since the last switch to what `parts` makes of them, and of what the thread used meanwhile."""
