@@ -9,7 +9,7 @@ from ddp.simulation import Work
 from ddp.sizes import Sizes
 
 START, COMPUTE, EVALUATE, EXCHANGE = "start-up", "compute", "evaluate", "exchange"
-WAIT, AVERAGE, RECORD = "wait for others", "average", "record, save"
+WAIT, AVERAGE, RECORD = "wait for others", "aggregator", "record, save"
 FLOAT_BYTES = 4
 
 

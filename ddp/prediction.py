@@ -16,8 +16,8 @@ from ddp.options import PollingBackend
 from ddp.simulation import Delay, Gate, Machine, Script, Wait, Work, simulate
 from ddp.sizes import Sizes
 
-ROUNDS = 6  # that are simulated; of more, each takes as long as the later ones of these
-EPOCHS = 4  # the same of the epochs of a round with split=stratified, each then standing for several
+ROUNDS = 4  # that are simulated; of more, each takes as long as the later ones of these
+EPOCHS = 2  # the same of the epochs of a round with split=stratified, each then standing for several
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,8 +98,8 @@ class _Run:
         """One that runs beside the others."""
         costs, training = self.costs, self.training
         yield Wait(self.started, 1, START)
-        yield Work(seconds=training.spawn_s * self.spawns + training.fork_s * self.forks, kind=START)
-        yield Work(seconds=training.spawned_s * self.spawns + training.forked_s * self.forks, kind=START)
+        yield Work(seconds=training.spawn_s * self.spawns + training.fork_s * self.forks, kind=START, divided=False)
+        yield Work(seconds=training.spawned_s * self.spawns + training.forked_s * self.forks, kind=START, divided=False)
         for round_index in range(self.rounds):
             yield from self._train(worker, round_index)
             if costs.stratified:
@@ -111,18 +111,18 @@ class _Run:
                 yield Wait(self.published, (round_index + 1) * self.workers, WAIT)
                 yield Wait(self.averaged, round_index + 1, AVERAGE)
                 yield costs.receive()
-        yield Work(seconds=training.exit_s * self.spawns, kind=START)
+        yield Work(seconds=training.exit_s * self.spawns, kind=START, divided=False)
         self.ended.add_one()
 
     def aggregator(self) -> Script:
         """The main process, or thread."""
         costs = self.costs
         if self.costs.in_threads:
-            yield Work(seconds=self.training.imports_s, kind=START)
+            yield Work(seconds=self.training.imports_s, kind=START, divided=False)
         if self.forks:
             yield Delay(max(self.training.server_s - self.around.data_s, 0.0), START)
         if self.costs.backend == "process":
-            yield Work(seconds=self.exchanges.manager_s, kind=START)
+            yield Work(seconds=self.exchanges.manager_s, kind=START, divided=False)
         self.started.add_one()
         for round_index in range(self.rounds):
             yield Wait(self.published, (round_index + 1) * self.workers, WAIT)
@@ -138,7 +138,7 @@ class _Run:
     def alone(self) -> Script:
         """Everybody's work, one after another (backend=serial)."""
         costs = self.costs
-        yield Work(seconds=self.training.imports_s, kind=START)
+        yield Work(seconds=self.training.imports_s, kind=START, divided=False)
         for _ in range(self.rounds):
             for worker in range(self.workers):
                 if costs.stratified:

@@ -39,7 +39,7 @@ class Work:
     """What takes `seconds` on a core when nobody else is there; they are counted as `kind`.
 
     `steps`: how often it goes for the GIL among other threads, and `held_s`: how long it holds it, of these seconds (both 0 in a
-    process of its own); `num_bytes`: that go through memory.
+    process of its own); `num_bytes`: that go through memory. `divided`: whether what it loses by others counts apart.
     """
 
     seconds: float
@@ -47,6 +47,7 @@ class Work:
     steps: float = 0.0
     held_s: float = 0.0
     num_bytes: float = 0.0
+    divided: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +155,9 @@ def _to_the_next_event(
     for actor, (share, with_gil, rate) in zip(working, rates, strict=True):
         assert actor.work is not None
         actor.left_s -= rate * step_s
-        actor.seconds[actor.work.kind] += rate * step_s
+        actor.seconds[actor.work.kind] += (rate if actor.work.divided else 1.0) * step_s
+        if not actor.work.divided:
+            continue
         for kind, lost in ((QUEUE, 1.0 - share), (GIL, share - with_gil), (MEMORY, with_gil - rate)):
             if lost > 0:
                 actor.seconds[kind] += lost * step_s
