@@ -142,7 +142,8 @@ def where(simulate: Simulate, constants: Constants) -> str:
 
 
 def _sources(simulate: Simulate, constants: Constants) -> list[str]:
-    lines = [f"\nmeasured: the constants, on this machine with {constants.cores} cores, in {calibration_file()} (delete it to measure anew)"]
+    file = calibration_file()
+    lines = [f"\nmeasured: the constants, on this machine with {constants.cores} cores ({file}: delete it to measure anew)"]
     if where(simulate, constants).startswith("simulated"):
         lines.append("simulated: every number above; nothing was measured on such a machine")
     return [*lines, "the wall: imports + start + train + stop + save of result.json, without reading the data"]

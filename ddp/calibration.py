@@ -6,6 +6,7 @@ import os
 import platform
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, fields
@@ -21,6 +22,8 @@ from ddp.pilot import num_cores
 FORMAT = 1  # to be raised when what is measured, or a trainer or a backend that it is measured with, changes
 PACKAGES = ("torch", "numba", "numpy")
 TIMEOUT_S = 300.0  # for what takes 15 s
+BUSY = 0.1  # of all cores: from there on what is measured is another machine
+LOOK_S = 0.2
 Tell = Callable[[str], None]
 Kind = TypeVar("Kind", Exchange, Exchanges, Training)
 
@@ -42,6 +45,8 @@ def calibrate(trainer: Trainer, tell: Tell = print, file: Path | None = None) ->
     missing = [part for part in dict.fromkeys(("fused", name)) if part not in known["training"]]
     if missing:
         tell(f"measuring this machine, once: {' and '.join(missing)}, about {10 * len(missing)} s ...")
+        if (share := busy_share()) > BUSY:
+            tell(f"warning: other programs use {share:.0%} of this machine: delete {file} when they do not, to measure anew")
     for part in missing:
         measured = _measure(part)
         known["training"][part] = measured.pop("training")
@@ -79,6 +84,24 @@ def machine() -> dict[str, Any]:
         "python": platform.python_version(),
         "versions": {name: version(name) for name in PACKAGES},
     }
+
+
+def busy_share(seconds: float = LOOK_S) -> float:
+    """How much of all cores is in use, while we do nothing for so long; 0 where the system does not say."""
+    try:
+        before = _ticks()
+        time.sleep(seconds)
+        all_ticks, idle = (now - then for now, then in zip(_ticks(), before, strict=True))
+    except (OSError, ValueError):
+        return 0.0
+    return 1.0 - idle / all_ticks if all_ticks > 0 else 0.0
+
+
+def _ticks() -> tuple[int, int]:
+    """Of all cores since the start of the system: all, and idle ones."""
+    _, user, nice, system, idle, iowait, *others = Path("/proc/stat").read_text(encoding="utf-8").splitlines()[0].split()
+    waiting = int(idle) + int(iowait)
+    return int(user) + int(nice) + int(system) + waiting + sum(map(int, others[:3])), waiting
 
 
 def _measure(part: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What each step of a run costs on a core of its own: a config, the sizes of its shards and measured constants in, seconds out."""
+"""What each step of a run costs on a core of its own: a config, sizes of shards and measured constants in, seconds out."""
 
 from math import ceil
 

@@ -1,7 +1,7 @@
 """The small real runs behind the constants: `python -m ddp.pilot fused|adam|sgd` prints them as JSON.
 
-A process of its own, so that what is imported and compiled first is so here, too; it begins as train.py does, with the server that
-workers are forked from. Everything heavy is imported late, because a spawned worker imports this file.
+A process of its own, so that what is imported and compiled first is so here, too; it begins as train.py does, with the server
+that workers are forked from. Everything heavy is imported late, because a spawned worker imports this file.
 """
 
 import dataclasses
@@ -148,7 +148,8 @@ def _num_floats(dim: int) -> int:
 
 def _median_s(rows: Sequence[Any], phase: str) -> float:
     """Of a phase in the rounds after the first."""
-    return statistics.median(row.account.phase_s(phase) for row in rows if row.round_index > 0)
+    middle: float = statistics.median(row.account.phase_s(phase) for row in rows if row.round_index > 0)
+    return middle
 
 
 def _longest_s(run: "RunResult") -> float:
@@ -179,7 +180,7 @@ def _jitter(run: "RunResult") -> float:
 
 
 def line(sizes: Sequence[float], seconds: Sequence[float]) -> tuple[float, float]:
-    """Of the straight line through the points (in the mean of the small and of the large ones) what it has at 0, and its slope."""
+    """Of the straight line through the points (means of the small and of the large ones) its value at 0, and its slope."""
     small, large = min(sizes), max(sizes)
     low, high = (statistics.mean(s for size, s in zip(sizes, seconds, strict=True) if size == end) for end in (small, large))
     slope = max(0.0, (high - low) / (large - small))

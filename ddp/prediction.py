@@ -11,8 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from ddp.config import Config
 from ddp.constants import Constants
-from ddp.cost_model import AVERAGE, COMPUTE, EXCHANGE, RECORD, START, WAIT, Costs
-from ddp.options import PollingBackend
+from ddp.cost_model import AVERAGE, EXCHANGE, RECORD, START, WAIT, Costs
 from ddp.simulation import Delay, Gate, Machine, Script, Wait, Work, simulate
 from ddp.sizes import Sizes
 
@@ -86,8 +85,7 @@ class _Run:
         self.started, self.published, self.averaged, self.ended = Gate(), Gate(), Gate(), Gate()
         self.groups = [Gate() for _ in self.sizes.items]  # which turn may begin with each
         self.random = random.Random(self.config.seed)
-        polls = isinstance(self.config.backend, PollingBackend) and not costs.stratified
-        self.poll_s = self.config.backend.poll_interval_s or 0.0 if isinstance(self.config.backend, PollingBackend) and polls else 0.0
+        self.poll_s = getattr(self.config.backend, "poll_interval_s", None) or 0.0
         method = getattr(self.config.backend, "chosen_start_method", None)
         self.spawns, self.forks = method == "spawn", method == "forkserver"
         self.epochs = min(self.config.local_epochs, EPOCHS) if costs.stratified else 1

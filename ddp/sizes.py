@@ -8,7 +8,7 @@ import numpy as np
 
 from ddp.config import Config
 from ddp.datasets import read_pairs
-from ddp.ratings import IndexArray, Ratings
+from ddp.ratings import IntArray, Ratings
 from ddp.splits import make_split
 from ddp.strata import Strata, stratify
 
@@ -63,6 +63,6 @@ def sizes_of(config: Config, ratings: Ratings) -> Sizes:
     )
 
 
-def _by_group(items: IndexArray, strata: Strata) -> tuple[int, ...]:
+def _by_group(items: IntArray, strata: Strata) -> tuple[int, ...]:
     groups = np.searchsorted(strata.item_bounds, items, side="right") - 1
     return tuple(np.bincount(groups, minlength=strata.num_workers).tolist())
