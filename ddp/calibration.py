@@ -64,7 +64,7 @@ def calibrate(trainer: Trainer, tell: Tell = print, file: Path | None = None) ->
 def read(file: Path) -> dict[str, Any]:
     """What the file holds, if it is this machine's and whole; else the same without any constants."""
     empty: dict[str, Any] = {"format": FORMAT, "machine": machine(), "training": {}}
-    with suppress(OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+    with suppress(OSError, ValueError, TypeError, KeyError, AttributeError, ArithmeticError, RecursionError):
         known = json.loads(file.read_text(encoding="utf-8"))
         if {key: known[key] for key in ("format", "machine")} == {key: empty[key] for key in ("format", "machine")}:
             _exchanges(known["exchanges"])
@@ -124,7 +124,7 @@ def _checked(kind: type[Kind], values: dict[str, Any]) -> Kind:
     made = kind(**values)
     for field in fields(made):
         value = getattr(made, field.name)
-        if not isinstance(value, Exchange) and not (isinstance(value, float | int) and math.isfinite(value) and value >= 0):
+        if not isinstance(value, Exchange) and not (type(value) in (float, int) and math.isfinite(value) and value >= 0):
             raise ValueError(f"{field.name} is {value}")
     return made
 
