@@ -37,7 +37,8 @@ def refuse(error: WorkerError) -> None:
 class Aggregator:
     """The document's `aggregator`. `before`: the state that the workers begin with.
 
-    `evaluate`: a vector's errors on the global validation and test parts; `began_s`: seconds of training before this.
+    `evaluate`: a vector's errors on the global validation and test parts; `began_s`: seconds of training before this; `spans`:
+    its stopwatch, from which what was before the first round has been taken.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class Aggregator:
         evaluate: Evaluate,
         survive: Survive = refuse,
         began_s: float = 0.0,
+        spans: Spans | None = None,
     ) -> None:
         self.backend = backend
         self.config = backend.config
@@ -55,7 +57,7 @@ class Aggregator:
         self.before = before
         self.evaluate = evaluate
         self.survive = survive
-        self.spans = Spans()
+        self.spans = spans or Spans()
         self.began = time.perf_counter() - began_s
 
     def rounds(self) -> Iterator[Aggregated]:
@@ -64,7 +66,8 @@ class Aggregator:
             aggregated = self._round(round_index)
             with self.spans("record"):
                 yield aggregated
-        self._without_the_dead(lambda: self.backend.finish(self.config.round_timeout))
+        with self.spans("wait"):
+            self._without_the_dead(lambda: self.backend.finish(self.config.round_timeout))
 
     def _round(self, round_index: int) -> Aggregated:
         backend, spans = self.backend, self.spans
@@ -73,6 +76,7 @@ class Aggregator:
             vector = backend.room(round_index)
             weights = self._combined(round_index, updates, vector)
             memories = {update.worker: update.memory for update in updates if len(update.memory)}
+            ready_s = backend.ready_s(updates)
         with spans("broadcast"):
             backend.broadcast(round_index, vector, spans)
         del updates  # they may be views of what workers write next
@@ -83,7 +87,13 @@ class Aggregator:
             self._without_the_dead(backend.hear)
         self.before = vector
         row = AggregateRound(
-            round_index=round_index, valid=valid, test=test, weights=weights, elapsed_s=elapsed_s, account=spans.take()
+            round_index=round_index,
+            valid=valid,
+            test=test,
+            weights=weights,
+            elapsed_s=elapsed_s,
+            ready_s=ready_s,
+            account=spans.take(),
         )
         return Aggregated(row=row, vector=vector, memories=memories)
 

@@ -62,6 +62,24 @@ def now_ns(typing_context: Any) -> Any:
 
 
 @intrinsic
+def thread_ns(typing_context: Any) -> Any:
+    """Nanoseconds that this thread was on a core."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        first = cgutils.alloca_once(builder, LONG, size=4)
+        times = [builder.gep(first, [ir.Constant(WORD, n)]) for n in range(4)]
+        if WINDOWS:  # created, ended, in the kernel, in the program; in units of 100 ns
+            thread = ir.Constant(LONG, -2).inttoptr(ir.PointerType(LONG))  # ourselves
+            _call(builder, "GetThreadTimes", WORD, thread, *times)
+            both = builder.add(builder.load(times[2]), builder.load(times[3]))
+            return builder.mul(both, ir.Constant(LONG, 100))
+        _call(builder, "clock_gettime", WORD, ir.Constant(WORD, time.CLOCK_THREAD_CPUTIME_ID), first)
+        return builder.add(builder.mul(builder.load(times[0]), ir.Constant(LONG, 10**9)), builder.load(times[1]))
+
+    return types.int64(), generate
+
+
+@intrinsic
 def give_way(typing_context: Any) -> Any:
     """Lets another thread that is ready have the core."""
 

@@ -34,7 +34,7 @@ KEPT = 2  # the last one, and the one before
 # What may be different when a run goes on: how it is run and shown. Everything else decides its numbers.
 FREE = {
     *("backend", "rounds", "reference", "display", "tensorboard", "agg_timeout", "round_timeout", "straggler_timeout"),
-    *("on_failure", "min_workers", "max_restarts", "max_norm", "checkpoint_every"),
+    *("account", "on_failure", "min_workers", "max_restarts", "max_norm", "checkpoint_every"),
 }
 # What reading a truncated or altered file raises, in safetensors, json and here.
 DAMAGE = (OSError, EOFError, KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError, SafetensorError)

@@ -51,6 +51,7 @@ class Scalars:
     max_norm: float | None
     checkpoint_every: int
     torch_threads: int
+    account: bool
     tensorboard: bool
     display: str
     reference: str

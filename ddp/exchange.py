@@ -33,6 +33,8 @@ class Update:
 class Exchange(ABC):
     """A worker's end of a backend. `spans` is the worker's stopwatch: an implementation opens the finer spans in it."""
 
+    own_process = False  # whether the worker has a process of its own
+
     @abstractmethod
     def publish(self, update: Update, spans: Spans) -> None:
         """Makes the update visible to the aggregator; `update.vector` may be changed as soon as this returns."""

@@ -20,7 +20,9 @@ from ddp.disk import describe
 from ddp.errors import WorkerError
 from ddp.failures import Failures
 from ddp.interrupts import interrupts_held_back
+from ddp.messages import Slices
 from ddp.metrics import SquaredError
+from ddp.options import ThreadBackend
 from ddp.parameters import Vector
 from ddp.prepare import Prepared, prepare
 from ddp.ratings import Ratings
@@ -30,7 +32,10 @@ from ddp.rescue import save
 from ddp.run_directory import run_directory, write_config
 from ddp.run_state import RunState
 from ddp.saved_model import save_model
+from ddp.scheduling import Meter
 from ddp.splits import shard_summary
+from ddp.timing import Spans
+from ddp.trace import Trace
 from ddp.tracking import Everyone, Tracker
 
 
@@ -43,9 +48,12 @@ def run(config: Config, output_dir: Path, trackers: list[Tracker], *, resume: bo
     """
     with run_directory(config, output_dir, resume=resume):
         result = RunResult(config=config, output_dir=output_dir)
+        result.spans, result.resumed = make_spans(config), resume
+        result.trace = Trace() if config.account else None
         checkpoints = Checkpoints(config, result.history)
         rounds = [checkpoints.rounds] if config.checkpoint_every > 0 else []
-        tracker = Everyone([result.history, *rounds, *trackers])
+        trace = [] if result.trace is None else [result.trace]
+        tracker = Everyone([result.history, *rounds, *trace, *trackers])
         if resume:  # a refusal leaves the directory as it was
             ratings = load_ratings(config.data, config.seed)
             result.state = result.kept = checkpoints.load(output_dir, ratings)
@@ -53,7 +61,7 @@ def run(config: Config, output_dir: Path, trackers: list[Tracker], *, resume: bo
         with _recorded(result, tracker), _noted(result):
             tracker.open()
             with _stage(result, "total"):
-                with _stage(result, "data"):
+                with _stage(result, "data"), result.spans("data"):
                     if resume:
                         tracker.rewind(result.state.next_round, result.last)
                     else:
@@ -65,11 +73,14 @@ def run(config: Config, output_dir: Path, trackers: list[Tracker], *, resume: bo
                     with _noted(result):
                         train(prepared, tracker, result, partial(_keep_state, result, checkpoints.save_if_due, ratings))
                 finally:
-                    with _stage(result, "save"):
+                    with _stage(result, "save"), result.spans("save"), result.spans("checkpoint"):
                         _keep(result, prepared.jobs[0].aggregate_dim, checkpoints, ratings)
             result.status = "ok"
             if config.reference != "false":
-                with _stage(result, "reference"):  # not in the total: only the first of many runs trains it
+                with (
+                    _stage(result, "reference"),
+                    result.spans("reference"),
+                ):  # not in the total: only the first of many runs trains it
                     alone = partial(train_reference, ratings)
                     result.reference = find_reference(config, ratings, prepared.deal, alone)
                 if result.reference is not None:
@@ -99,9 +110,11 @@ def _recorded(result: RunResult, tracker: Everyone) -> Iterator[None]:
         if "imports" in result.seconds:
             result.seconds["total"] -= result.seconds["imports"]
         try:
-            tracker.close()
+            with result.spans("save"), result.spans("log"):
+                tracker.close()
         finally:
             result.warnings += [each.trouble for each in tracker.trackers if each.trouble]
+            result.end_account()
             save(result, partial(write_result, result))
 
 
@@ -148,7 +161,7 @@ def _train_rounds(
     prepared: Prepared, tracker: Tracker, result: RunResult, failures: Failures, keep: Callable[[RunState], None]
 ) -> None:
     """From the state in `result` to the end, or to a failure that the workers there are do not survive."""
-    job, config = prepared.jobs[0], prepared.jobs[0].config
+    job, config, spans = prepared.jobs[0], prepared.jobs[0].config, result.spans
     if job.first_round >= config.rounds:
         return
     aggregated = job.make_aggregate()
@@ -160,11 +173,12 @@ def _train_rounds(
     combine = make_combine(prepared.jobs, result.state.outer)
     backend = make_backend(prepared.jobs, tracker.listen)
     try:
-        with _stage(result, "imports"):
+        with _stage(result, "imports"), spans("imports"):
             backend.load()
-        with _stage(result, "start"):
+        with _stage(result, "start"), spans("start"):
             backend.start()
-        aggregator = Aggregator(backend, combine, prepared.before, evaluate, failures.survive, result.state.elapsed_s)
+        result.keep_account()
+        aggregator = Aggregator(backend, combine, prepared.before, evaluate, failures.survive, result.state.elapsed_s, spans)
         with _stage(result, "train"):
             for done in aggregator.rounds():
                 state = RunState(
@@ -178,13 +192,21 @@ def _train_rounds(
                 )
                 with interrupts_held_back():  # what is told, what is saved and what is counted are the same rounds
                     result.state = state
-                    tracker.aggregate_round(done.row)
+                    with spans("log"):
+                        tracker.aggregate_round(done.row)
+                        tracker.listen(Slices(worker=None, round_index=done.row.round_index, content=spans.take_slices()))
                     if not backend.remembers or job.hands_over(done.row.round_index):
-                        result.kept = state
-                        keep(state)
+                        with spans("checkpoint"):
+                            result.kept = state
+                            keep(state)
+        if config.account:
+            with spans("save"), spans("log"):
+                result.note_memory(backend.servers(), backend.shared_bytes)
     finally:
-        with _stage(result, "stop"):
+        with _stage(result, "stop"), spans("stop"):
             backend.stop()
+        for worker, ended in backend.ended.items():
+            tracker.ended(worker, backend.began[worker], ended)
 
 
 def train_reference(ratings: Ratings, config: Config) -> Reference:
@@ -193,6 +215,12 @@ def train_reference(ratings: Ratings, config: Config) -> Reference:
     train(prepare(config, ratings), result.history, result)
     assert result.last is not None
     return Reference(valid=result.last.valid.rmse, test=result.last.test.rmse)
+
+
+def make_spans(config: Config) -> Spans:
+    """The main process's stopwatch, for the thread that calls this."""
+    meter = Meter(shares_gil=isinstance(config.backend, ThreadBackend)) if config.account else None
+    return Spans(meter=meter)
 
 
 @contextmanager

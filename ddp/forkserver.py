@@ -29,6 +29,13 @@ def ensure_server(trainer: str) -> None:
         forkserver.ensure_running()
 
 
+def server_id() -> int | None:
+    """The id of the server's process; None if it does not run."""
+    server: Any = forkserver._forkserver
+    process: int | None = server._forkserver_pid
+    return process
+
+
 @contextmanager
 def interrupts_blocked() -> Iterator[None]:
     """Processes that are started in the block never see Ctrl-C, which reaches the whole group: the parent decides what happens.

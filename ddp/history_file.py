@@ -64,11 +64,15 @@ class HistoryFile(Tracker):
         rows = [json.loads(line) for line in text.splitlines()]
         history.worker_rounds = [WorkerRound(**_typed(row)) for row in rows if "worker" in row]
         history.aggregate_rounds = [
-            AggregateRound(**_typed(row) | {"weights": tuple(row["weights"])}) for row in rows if "weights" in row
+            AggregateRound(**_typed(row) | {key: tuple(row.get(key, ())) for key in ("weights", "ready_s")})
+            for row in rows
+            if "weights" in row
         ]
         self._num_bytes, self._digest = num_bytes, digest
 
 
 def _typed(row: dict[str, Any]) -> dict[str, Any]:
     errors = {part: SquaredError(**row[part]) for part in ("valid", "test")}
-    return row | errors | {"account": Account(**row["account"])}
+    account = Account(**row["account"])
+    account.waited_for = {int(worker): seconds for worker, seconds in account.waited_for.items()}  # JSON's keys are text
+    return row | errors | {"account": account}

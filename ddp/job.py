@@ -12,7 +12,9 @@ from ddp.messages import WorkerRound
 from ddp.metrics import SquaredError
 from ddp.parameters import EMPTY_VECTOR, Parameters, Rows, Vector
 from ddp.ratings import Block, Part
+from ddp.scheduling import Meter
 from ddp.strata import Strata, learned
+from ddp.timing import Spans
 from ddp.trainers import evaluate, learning_rate, memory_length
 
 
@@ -73,6 +75,11 @@ class Job:
     def update_length(self) -> int:
         """Floats that the worker publishes in a round."""
         return len(self.vector) if self.strata is None else self.strata.room(self.parameters(self.vector), self.worker)
+
+    def make_spans(self, began: float | None = None, *, shares_gil: bool = False, shares_thread: bool = False) -> Spans:
+        """The worker's stopwatch, for the thread that calls this; see `Spans` and `Meter`."""
+        meter = Meter(shares_gil=shares_gil, shares_thread=shares_thread) if self.config.account else None
+        return Spans(began=began, meter=meter)
 
     def hands_over(self, round_index: int) -> bool:
         """Whether the run may go back to the end of this round, so that the worker has to hand over its memory with it."""

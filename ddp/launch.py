@@ -100,9 +100,10 @@ def run_job(composed: DictConfig) -> float:
         # Late: torch is imported only once the config is known to be good.
         from rich.console import Console
 
+        from ddp.board import TensorBoard
         from ddp.display import make_display, print_result
         from ddp.experiment import run
-        from ddp.tracking import TensorBoard, Tracker
+        from ddp.tracking import Tracker
 
         console = Console()
         trackers: list[Tracker] = [make_display(config, console)]

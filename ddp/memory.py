@@ -2,6 +2,7 @@
 
 import sys
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from ddp.config import Config
@@ -14,8 +15,35 @@ FORKED_BYTES = {"autograd": 25 * 2**20, "fused": 15 * 2**20}
 CGROUP = Path("/sys/fs/cgroup")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Memory:
+    """Of a process, in bytes: its largest resident set so far, and its proportional set now (a page of n processes counts 1/n).
+    None where the platform does not tell."""
+
+    peak_rss_bytes: int | None
+    pss_bytes: int | None
+
+
+def memory_of(pid: int | None = None) -> Memory:
+    """Of another process, or of this one. Reading the proportional set takes the kernel some milliseconds."""
+    process = Path("/proc") / ("self" if pid is None else str(pid))
+    peak = peak_rss_bytes() if pid is None else _bytes_in(process / "status", "VmHWM:")
+    return Memory(peak_rss_bytes=peak, pss_bytes=_bytes_in(process / "smaps_rollup", "Pss:"))
+
+
+def _bytes_in(file: Path, name: str) -> int | None:
+    """Of a line "name   123 kB"; None if there is none."""
+    with suppress(OSError, ValueError, StopIteration):
+        line = next(line for line in file.read_text().splitlines() if line.startswith(name))
+        return int(line.split()[1]) * 1024
+    return None
+
+
 def peak_rss_bytes() -> int | None:
     """The largest resident set of this process so far; None where the platform does not tell (Windows)."""
+    # (Linux hands `ru_maxrss` on to a program that is started in a fork: a small child of a large process has its size.)
+    if (peak := _bytes_in(Path("/proc/self/status"), "VmHWM:")) is not None:
+        return peak
     try:
         import resource
     except ImportError:
@@ -26,10 +54,7 @@ def peak_rss_bytes() -> int | None:
 
 def available_bytes(meminfo: Path = Path("/proc/meminfo"), cgroup: Path = CGROUP) -> int | None:
     """What this machine, or this container, still has; None where that is not known (not Linux)."""
-    found = []
-    with suppress(OSError, ValueError, StopIteration):
-        line = next(line for line in meminfo.read_text().splitlines() if line.startswith("MemAvailable:"))
-        found.append(int(line.split()[1]) * 1024)
+    found = [available for available in [_bytes_in(meminfo, "MemAvailable:")] if available is not None]
     with suppress(OSError, ValueError):  # "max" is no number
         limit, used = int((cgroup / "memory.max").read_text()), int((cgroup / "memory.current").read_text())
         found.append(limit - used + _cached_bytes(cgroup))

@@ -3,9 +3,11 @@
 Workers hand these over; only the parent process writes them anywhere.
 """
 
+import math
 from dataclasses import dataclass, field
 
 from ddp.errors import WorkerError
+from ddp.memory import Memory
 from ddp.metrics import SquaredError
 from ddp.timing import Account
 
@@ -19,10 +21,21 @@ class Asking:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Started:
-    """A worker is about to train. `startup_s`: from the moment the parent began to start it."""
+    """A worker is about to train. `startup_s`: from the moment the parent began to start it, with its account."""
 
     worker: int
     startup_s: float
+    account: Account = field(default_factory=Account)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slices:
+    """What a worker (None: the aggregator) did when, in a round (None: before its first or after its last); see
+    `timing.read_slices`."""
+
+    worker: int | None
+    round_index: int | None
+    content: bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,22 +78,26 @@ class WorkerRound:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AggregateRound:
     """The aggregate of a round: its errors on the global parts, and the weight of each worker (stratified: all equal), 0
-    for one that was dropped or late."""
+    for one that was dropped or late. `ready_s`: how long each had been ready when the last one was, NaN for the same."""
 
     round_index: int
     valid: SquaredError
     test: SquaredError
     weights: tuple[float, ...]
     elapsed_s: float
+    ready_s: tuple[float, ...] = ()
     account: Account = field(default_factory=Account)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finished:
-    """A worker has done its last round. `peak_rss_bytes`: of the process that it ran in; None where that is not known."""
+    """A worker has done its last round. `memory`: of the process that it ran in; `account`: of what came after the round; `at_s`:
+    when that ends, on the clock of `time.perf_counter`, which all processes of a machine share."""
 
     worker: int
-    peak_rss_bytes: int | None
+    memory: Memory
+    account: Account = field(default_factory=Account)
+    at_s: float = math.nan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +110,7 @@ class Failed:
         return self.error.worker
 
 
-Message = Asking | Started | EpochDone | Published | HandedOn | WorkerRound | Finished | Failed
+Message = Asking | Started | Slices | EpochDone | Published | HandedOn | WorkerRound | Finished | Failed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

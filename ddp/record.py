@@ -10,20 +10,23 @@ import os
 import pickle
 import platform
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from ddp.account import NO_MEMORY, Lane, aggregator_lane, worker_lane
 from ddp.atomic import atomic_file
 from ddp.config import Config
-from ddp.memory import peak_rss_bytes
-from ddp.messages import AggregateRound, WorkerRound
+from ddp.memory import Memory, memory_of, peak_rss_bytes
+from ddp.messages import AggregateRound, Slices, WorkerRound
 from ddp.reference import Reference
-from ddp.run_directory import RESULT_FILE, ROUNDS_FILE
+from ddp.run_directory import RESULT_FILE, ROUNDS_FILE, TRACE_FILE
 from ddp.run_state import RunState
-from ddp.timing import AGGREGATOR_PHASES, KINDS, WORKER_PHASES, Account, total_account
+from ddp.timing import AGGREGATOR_PHASES, KINDS, WORKER_PHASES, Account, Spans, total_account
+from ddp.trace import Trace
 from ddp.tracking import AGGREGATED, History, pickle_s, worker_name
 
 FORMAT = 1  # of result.json
@@ -31,7 +34,7 @@ PHASES = tuple(dict.fromkeys([*WORKER_PHASES, *AGGREGATOR_PHASES]))
 ROUND_COLUMNS = (
     *("round", "who", "train_loss", "valid_rmse", "test_rmse", "best_epoch", "aggregate_received", "elapsed_s"),
     *(f"{name}_s" for name in (*PHASES, *KINDS)),
-    *("wall_s", "pickled_bytes"),
+    *("wall_s", "pickled_bytes", "copied_bytes"),
 )
 PACKAGES = ("torch", "numba", "numpy", "pandas", "hydra-core", "omegaconf", "tensorboard")
 
@@ -57,8 +60,41 @@ class RunResult:
     state: RunState = field(default_factory=RunState)
     kept: RunState = field(default_factory=RunState)
     history: History = field(default_factory=History)
+    spans: Spans = field(default_factory=Spans)  # of the main process
+    accounts: list[Account] = field(default_factory=list)  # of what it did before, after and between rounds
+    began: float = field(default_factory=time.perf_counter)
+    wall_s: float = math.nan  # since then, when the account was ended
+    resumed: bool = False
+    memories: dict[str, Memory] = field(default_factory=dict)  # of the processes that are no worker's
+    shared_bytes: int = 0
+    trace: Trace | None = None
     warnings: list[str] = field(default_factory=list)  # what the run had to do without
     elsewhere: Path | None = None  # where ddp.rescue has saved what could not be saved in output_dir
+
+    def keep_account(self) -> None:
+        """What the spans have gathered belongs to no round."""
+        self.accounts.append(self.spans.take())
+        if self.trace is not None:
+            self.trace.slices(Slices(worker=None, round_index=None, content=self.spans.take_slices()))
+
+    def note_memory(self, processes: Mapping[str, int], shared_bytes: int) -> None:
+        """What the run holds while its workers are there: this process, and those (name -> id) that serve it."""
+        self.memories = {"main": memory_of(), **{name: memory_of(pid) for name, pid in processes.items()}}
+        self.shared_bytes = shared_bytes
+
+    def end_account(self) -> None:
+        """All that is to be accounted for has been done."""
+        self.keep_account()
+        self.wall_s = time.perf_counter() - self.began
+        self.spans.close()
+
+    def lanes(self) -> list[Lane]:
+        """The account of each worker and of the aggregator."""
+        whole = self.status == "ok" and not self.history.failures and not self.resumed
+        backend = self.config.backend.name
+        workers = [worker_lane(self.history, worker, backend, closed=whole) for worker in range(self.config.workers)]
+        memory = self.memories.get("main", NO_MEMORY)
+        return [*workers, aggregator_lane(self.history, total_account(self.accounts), self.wall_s, memory, closed=whole)]
 
     @property
     def last(self) -> AggregateRound | None:
@@ -109,6 +145,7 @@ def _costs(account: Account, phases: Sequence[str]) -> dict[str, float]:
         "pickle_s": pickle_s(account),
         "wall_s": account.wall_s,
         "pickled_bytes": sum(account.num_bytes.values()),
+        "copied_bytes": sum(account.num_copied.values()),
     }
 
 
@@ -140,6 +177,10 @@ def _files(result: RunResult) -> Iterator[tuple[str, bytes]]:
     # For the document's readers: plain dicts, lists and numbers. Nothing of ours ever reads it.
     document = {"status": result.status, **_document_results(result)}
     yield f"ddp_{result.config.backend.name}_results.pkl", pickle.dumps(document)
+    if result.trace is not None:
+        config = result.config
+        title = f"{config.backend.name}: {config.workers} workers, {config.rounds} rounds of {config.local_epochs} local epochs"
+        yield TRACE_FILE, "".join(result.trace.as_json(title)).encode()
     yield RESULT_FILE, json.dumps(_null_for_nan(_as_json(result)), indent=2).encode()
 
 
@@ -168,6 +209,11 @@ def _as_json(result: RunResult) -> dict[str, Any]:
         "restarts": result.state.restarts,
         "workers": result.worker_rows(),
         "aggregator": result.aggregator_row(),
+        "account": [lane.as_json() for lane in result.lanes()] if result.config.account else [],
+        "memory": {
+            "shared_bytes": result.shared_bytes,
+            "processes": [{"who": who, **dataclasses.asdict(memory)} for who, memory in result.memories.items()],
+        },
         "peak_rss_bytes": _peak_rss_bytes(result),
         "environment": environment() | {"torch_threads": result.torch_threads},
     }
@@ -177,7 +223,7 @@ def _peak_rss_bytes(result: RunResult) -> int | None:
     """The parent's peak, and those of the worker processes if there are any; pages that they share count in each."""
     parts = [peak_rss_bytes()]
     if result.config.backend.name in ("process", "shm"):
-        parts += result.history.peak_rss_bytes.values()
+        parts += [message.memory.peak_rss_bytes for message in result.history.finished_with.values()]
     return None if None in parts else sum(part for part in parts if part is not None)
 
 

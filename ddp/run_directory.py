@@ -15,7 +15,8 @@ from ddp.config import Config
 from ddp.errors import ConfigError
 from ddp.lock import lock
 
-CONFIG_FILE, RESULT_FILE, ROUNDS_FILE, CHECKPOINTS = "config.yaml", "result.json", "rounds.csv", "checkpoints"
+CONFIG_FILE, RESULT_FILE, ROUNDS_FILE, TRACE_FILE = "config.yaml", "result.json", "rounds.csv", "trace.json"
+CHECKPOINTS = "checkpoints"
 CHECKPOINT = re.compile(r"round-(\d{6,})\.safetensors")
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Generator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -29,11 +30,11 @@ class Errors:
 class StratifiedWorker:
     """Trains on one block of its ratings after another. It reads no aggregate: it has its rows, and gets the others'."""
 
-    def __init__(self, job: Job, strata: Strata, exchange: Exchange) -> None:
+    def __init__(self, job: Job, strata: Strata, exchange: Exchange, spans: Spans) -> None:
         self.job = job
         self.strata = strata
         self.exchange = exchange
-        self.spans = Spans()
+        self.spans = spans
         self.parameters = job.parameters(exchange.common(job.vector))
         self.blocks = job.shard.blocks
         self.trainer = make_block_trainer(job.config.trainer, self.parameters, job.shard.train, self.blocks)
@@ -64,7 +65,8 @@ class StratifiedWorker:
             if is_last:
                 self._keep(turns[-1], round_index)  # before somebody else has them
                 self._hand_on(turns[-1])
-            self.exchange.tell(EpochDone(worker=self.job.worker, round_index=round_index, epoch=epoch))
+            with self.spans("tell"):
+                self.exchange.tell(EpochDone(worker=self.job.worker, round_index=round_index, epoch=epoch))
         row = WorkerRound(
             worker=self.job.worker,
             round_index=round_index,
@@ -88,9 +90,11 @@ class StratifiedWorker:
         shard = self.job.shard
         for turn in turns:
             block = self.blocks[self._group(turn)]
+            waited_s = self.spans.so_far("wait")
             with self.spans("wait"):
                 yield
                 self._take(turn)
+            self._blame(turn, self.spans.so_far("wait") - waited_s)
             with self.spans("compute"):
                 total = self.trainer.turn(self._group(turn), order)
                 errors.train += SquaredError(total, block.train.stop - block.train.start)
@@ -108,8 +112,9 @@ class StratifiedWorker:
         with self.spans("compute"):
             groups = [self._group(turn) for turn in turns]
             done = self.loop.epoch(turns[0], groups, order, self.job.config.round_timeout, is_last=is_last)
-        self.spans.move(done.waited_s, "compute", "wait")
-        self.spans.move(done.evaluated_s, "compute", "evaluate")
+            self.spans.divide(partial(done.parts, self.spans.tells_off_core))
+            for turn, waited_ns in zip(turns, done.waited_ns.tolist(), strict=True):
+                self._blame(turn, waited_ns / 1e9)
         if done.stopped:
             raise Stopped
         if done.late_for is not None:
@@ -124,8 +129,15 @@ class StratifiedWorker:
 
     def _keep(self, turn: int, round_index: int) -> None:
         """Copies what is to be published: the rows that the worker holds."""
-        self.memory = self.trainer.memory() if self.job.hands_over(round_index) else EMPTY_VECTOR
-        pack(learned(self.strata.held(self.parameters, self.job.worker, turn)), self.published)
+        with self.spans("publish"), self.spans("copy"):
+            self.memory = self.trainer.memory() if self.job.hands_over(round_index) else EMPTY_VECTOR
+            pack(learned(self.strata.held(self.parameters, self.job.worker, turn)), self.published)
+            self.spans.count_copied(self.published.nbytes + self.memory.nbytes)
+
+    def _blame(self, turn: int, seconds: float) -> None:
+        """The wait for the rows of a turn was for whoever had them before."""
+        if turn > self.first_turn and seconds > 0:
+            self.spans.waited_for(self.strata.holder(self._group(turn), turn - 1), seconds)
 
     def _wait_for_the_aggregate(self, round_index: int) -> None:
         """Only so that nobody is more than a round ahead: what is published and not averaged yet takes memory."""

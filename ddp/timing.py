@@ -1,30 +1,54 @@
 """Where the time goes: spans that never overlap, so that they add up to the wall.
 
-A span opened inside another pauses it. Its seconds are kept under its path ("publish/lock_wait"), so that one table
-gives both the phase (everything below "publish") and the kind ("lock_wait" wherever it happened).
+A span opened inside another pauses it. Its seconds are kept under its path ("publish/lock_wait": the outermost span and the
+innermost), so that one table gives both the phase (everything below "publish") and the kind ("lock_wait" wherever it happened).
+With a meter (ddp/scheduling.py) what a thread did not compute in a span is told apart: "compute/gil_wait", "wait/run_queue".
 """
 
 import time
+from array import array
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from ddp.scheduling import ASLEEP_S, Meter, Usage
+
 OTHER = "other"  # what no span covers
-START = "start"  # the phase before the first span
+START = "start"  # of a worker, up to its first round
 
 # The outermost spans, which add up to the wall, and the kinds of cost inside them.
-WORKER_PHASES = ("compute", "evaluate", "publish", "wait", "receive", OTHER)
+WORKER_PHASES = ("compute", "evaluate", "publish", "wait", "receive", "tell", OTHER)
 AGGREGATOR_PHASES = ("wait", "gather", "average", "broadcast", "evaluate", "record", OTHER)
-KINDS = ("lock_wait", "lock_hold", "serialise", "transfer", "deserialise")
+OUTSIDE_PHASES = (START, "data", "imports", "stop", "save", "reference")  # before the first round, or after the last
+EXCHANGE_KINDS = ("lock_wait", "lock_hold", "serialise", "transfer", "deserialise", "copy")
+OFF_CORE_KINDS = ("gil_wait", "run_queue", "off_cpu")
+KINDS = (*EXCHANGE_KINDS, *OFF_CORE_KINDS)
+START_KINDS = ("interpreter", "imports", "data", "kernel")
+RECORD_KINDS = ("checkpoint", "log")
+# Whoever sleeps in another span waits for what that is named after, or for a disk. In these there is nothing to sleep for.
+BUSY = {
+    *("compute", "evaluate", "publish", "receive", "gather", "average", "broadcast", OTHER),
+    *("lock_hold", "serialise", "deserialise", "copy"),
+}
+
+_PHASES = tuple(dict.fromkeys([*WORKER_PHASES, *AGGREGATOR_PHASES, *OUTSIDE_PHASES]))
+# All paths that there are: as numbers they need no pickle.
+PATHS = (*_PHASES, *(f"{phase}/{kind}" for phase in _PHASES for kind in (*KINDS, *START_KINDS, *RECORD_KINDS)))
+PATH_NUMBERS = {path: number for number, path in enumerate(PATHS)}
+
+Parts = Mapping[str, float]  # path -> seconds
 
 
 @dataclass(slots=True, kw_only=True)
 class Account:
-    """What one round cost: `seconds` by path of the span, disjoint, summing to `wall_s`; `num_bytes` pickled, by phase."""
+    """What some time cost: `seconds` by path of the span, disjoint, summing to `wall_s`; bytes by phase: `num_bytes` pickled, and
+    `num_copied`; `waited_for`: of the seconds of "wait", those that were for a certain worker, where that is known at once."""
 
     seconds: dict[str, float] = field(default_factory=dict)
     num_bytes: dict[str, int] = field(default_factory=dict)
+    num_copied: dict[str, int] = field(default_factory=dict)
+    waited_for: dict[int, float] = field(default_factory=dict)
 
     @property
     def wall_s(self) -> float:
@@ -43,21 +67,35 @@ def total_account(accounts: Iterable[Account]) -> Account:
     """The sum of several accounts, path by path."""
     seconds: Counter[str] = Counter()
     num_bytes: Counter[str] = Counter()
+    num_copied: Counter[str] = Counter()
+    waited_for: Counter[int] = Counter()
     for account in accounts:
         seconds.update(account.seconds)  # floats: a Counter adds what it is given
         num_bytes.update(account.num_bytes)
-    return Account(seconds=dict(seconds), num_bytes=dict(num_bytes))
+        num_copied.update(account.num_copied)
+        waited_for.update(account.waited_for)
+    return Account(seconds=dict(seconds), num_bytes=dict(num_bytes), num_copied=dict(num_copied), waited_for=dict(waited_for))
 
 
 class Spans:
-    """A stopwatch for one thread of execution. `clock` gives seconds; tests pass a fake one."""
+    """A stopwatch for one thread of execution. `clock` gives seconds; tests pass a fake one.
 
-    def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
+    It begins at `began`, a reading of the clock: now, unless a parent has begun to start us before. With a `meter` waits for the
+    GIL and for a core are kept apart from what they interrupt, and slices are kept: what was when, in the order of time.
+    """
+
+    def __init__(
+        self, clock: Callable[[], float] = time.perf_counter, *, began: float | None = None, meter: Meter | None = None
+    ) -> None:
         self._clock = clock
+        self._meter = meter
         self._path: list[str] = []
         self._seconds: defaultdict[str, float] = defaultdict(float)
-        self._bytes: defaultdict[str, int] = defaultdict(int)
-        self._since = clock()
+        self._num_bytes: defaultdict[str, int] = defaultdict(int)
+        self._num_copied: defaultdict[str, int] = defaultdict(int)
+        self._waited_for: defaultdict[int, float] = defaultdict(float)
+        self._slices = array("d")
+        self._since = clock() if began is None else began
         self.phase = START  # the outermost span that is open, or was last
 
     @contextmanager
@@ -73,25 +111,116 @@ class Spans:
             self._settle()
             self._path.pop()
 
-    def move(self, seconds: float, source: str, to: str) -> None:
-        """Credits to `to` some of the seconds of `source`: what compiled code did in it that is not what it was opened for."""
-        self._seconds[source] -= seconds
-        self._seconds[to] += seconds
+    def book(self, path: str, until: float | None = None) -> None:
+        """Credits what no span has covered, up to `until` (a reading of the clock; None: now), to `path`."""
+        now = self._clock() if until is None else until
+        self._credit({path: now - self._since})
+        self._since = now
+        if self._meter is not None:
+            self._meter.used(0.0)
+
+    def divide(self, parts: Callable[[float, Usage | None], Parts]) -> None:
+        """Credits the seconds since the last switch to what `parts` makes of them, and of what the thread used meanwhile."""
+        wall_s, now = self._elapsed()
+        usage = None if self._meter is None else self._meter.used(wall_s)
+        self._credit(parts(wall_s, usage))
+        self._since = now
 
     def count_bytes(self, num_bytes: int) -> None:
         """Adds pickled bytes to the outermost open span."""
-        self._bytes[self._path[0] if self._path else OTHER] += num_bytes
+        self._num_bytes[self._path[0] if self._path else OTHER] += num_bytes
+
+    def count_copied(self, num_bytes: int) -> None:
+        """Adds copied bytes to it."""
+        self._num_copied[self._path[0] if self._path else OTHER] += num_bytes
+
+    def waited_for(self, worker: int, seconds: float) -> None:
+        """So many seconds of "wait" were for a certain worker."""
+        self._waited_for[worker] += seconds
+
+    @property
+    def tells_off_core(self) -> str:
+        """The kind of a span's seconds in which the thread slept without a reason of its own."""
+        return "gil_wait" if self._meter is not None and self._meter.shares_gil and self._meter.knows_queue else "off_cpu"
+
+    def so_far(self, path: str) -> float:
+        """Seconds of a path since the last `take`, up to the last switch."""
+        return self._seconds.get(path, 0.0)
+
+    @property
+    def at(self) -> float:
+        """When the last switch was."""
+        return self._since
 
     def take(self) -> Account:
         """Everything since the last `take` (or the start), and starts anew."""
         self._settle()
-        account = Account(seconds=dict(self._seconds), num_bytes=dict(self._bytes))
-        self._seconds.clear()
-        self._bytes.clear()
+        account = Account(
+            seconds=dict(self._seconds),
+            num_bytes=dict(self._num_bytes),
+            num_copied=dict(self._num_copied),
+            waited_for=dict(self._waited_for),
+        )
+        for counts in (self._seconds, self._num_bytes, self._num_copied, self._waited_for):
+            counts.clear()
         return account
+
+    def take_slices(self) -> bytes:
+        """Those since the last time, as `read_slices` reads them; empty without a meter."""
+        slices = self._slices.tobytes()
+        self._slices = array("d")
+        return slices
+
+    def close(self) -> None:
+        """Gives back what the meter holds."""
+        if self._meter is not None:
+            self._meter.close()
+
+    def _elapsed(self) -> tuple[float, float]:
+        now = self._clock()
+        return now - self._since, now
 
     def _settle(self) -> None:
         """Credits the time since the last switch to the innermost open span."""
-        now = self._clock()
-        self._seconds["/".join(self._path) or OTHER] += now - self._since
+        wall_s, now = self._elapsed()
+        path = self._path
+        phase = path[0] if path else OTHER
+        name = path[-1] if path else OTHER
+        whole = phase if len(path) < 2 else f"{phase}/{name}"
+        if self._meter is None:
+            self._seconds[whole] += wall_s
+        else:
+            usage = self._meter.used(wall_s)
+            self._credit(self._told_apart(whole, phase, name, wall_s, usage))
         self._since = now
+
+    def _told_apart(self, path: str, phase: str, name: str, wall_s: float, usage: Usage) -> Parts:
+        """What of a span's wall was none of its own."""
+        assert self._meter is not None
+        off_core_s = wall_s - usage.on_cpu_s
+        is_busy = name in BUSY
+        if off_core_s < ASLEEP_S or not (is_busy or (usage.queued_s and not self._meter.shares_thread)):
+            return {path: wall_s}
+        queued_s = min(usage.queued_s or 0.0, off_core_s)
+        slept_s = off_core_s - queued_s if is_busy else 0.0
+        parts = {path: wall_s - queued_s - slept_s}
+        if queued_s > 0:
+            parts[f"{phase}/run_queue"] = queued_s
+        if slept_s > 0:
+            parts[f"{phase}/{self.tells_off_core}"] = slept_s
+        return parts
+
+    def _credit(self, parts: Parts) -> None:
+        """From the last switch on, one after another."""
+        start = self._since
+        for path, seconds in parts.items():
+            self._seconds[path] += seconds
+            if self._meter is not None:
+                self._slices.extend((PATH_NUMBERS[path], start, seconds))
+            start += seconds
+
+
+def read_slices(content: bytes) -> list[tuple[str, float, float]]:
+    """Slices as (path, start, seconds): the start on the clock of `time.perf_counter`, which all processes of a machine share."""
+    numbers = array("d", content)
+    return [(PATHS[int(numbers[n])], numbers[n + 1], numbers[n + 2]) for n in range(0, len(numbers), 3)]

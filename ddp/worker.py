@@ -1,10 +1,10 @@
 """The worker's loop, written once: no thread or process in sight."""
 
 import math
-import time
 import traceback
 from collections.abc import Generator, Iterator
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -12,8 +12,8 @@ from ddp import seeding
 from ddp.errors import Diverged, LateRows, Stopped, WorkerError
 from ddp.exchange import Exchange
 from ddp.job import Job
-from ddp.memory import peak_rss_bytes
-from ddp.messages import EpochDone, Failed, Finished, Started, WorkerRound
+from ddp.memory import Memory, memory_of, peak_rss_bytes
+from ddp.messages import EpochDone, Failed, Finished, Slices, Started, WorkerRound
 from ddp.parameters import EMPTY_VECTOR, Vector
 from ddp.stratified import StratifiedWorker
 from ddp.timing import START, Spans
@@ -23,10 +23,10 @@ from ddp.trainers import make_trainer
 class Worker:
     """Trains on its shard, and remembers the best state of the round. In an ensemble it goes on from its own."""
 
-    def __init__(self, job: Job, exchange: Exchange) -> None:
+    def __init__(self, job: Job, exchange: Exchange, spans: Spans) -> None:
         self.job = job
         self.exchange = exchange
-        self.spans = Spans()
+        self.spans = spans
         self.next_round = job.first_round  # one after the aggregate that we have: a worker that is late leaves rounds out
         self.live = job.make_parameters()
         self.best = job.make_parameters()
@@ -69,8 +69,11 @@ class Worker:
                 # The last state also stands in when no epoch had a finite RMSE: the aggregator then refuses it by name.
                 if rmse < best_rmse or (is_last and best_epoch < 0):
                     best_rmse, best_epoch = rmse, epoch
-                    np.copyto(self.best.vector, self.live.vector)
-            self.exchange.tell(EpochDone(worker=self.job.worker, round_index=round_index, epoch=epoch))
+                    with self.spans("copy"):
+                        np.copyto(self.best.vector, self.live.vector)
+                    self.spans.count_copied(self.live.vector.nbytes)
+            with self.spans("tell"):
+                self.exchange.tell(EpochDone(worker=self.job.worker, round_index=round_index, epoch=epoch))
         with self.spans("evaluate"):
             valid = self.job.evaluate(self.best, self.job.shard.valid)
             test = self.job.evaluate(self.best, self.job.shard.test)
@@ -95,22 +98,37 @@ class Worker:
                 return math.inf
 
 
-def worker_loop(job: Job, exchange: Exchange, spawned_at: float) -> Iterator[None]:
+def worker_loop(job: Job, exchange: Exchange, spans: Spans) -> Iterator[None]:
     """The document's `worker_proc`. Yields where a worker waits for others, and after a round: `serial` then runs those.
 
-    `spawned_at`: `time.time()` when the parent began to start this worker (the one clock that processes share everywhere).
+    `spans` began when the parent began to start this worker; it is closed at the end.
     """
     worker, round_index = None, None
+
+    def tell(message: Started | WorkerRound | Finished) -> None:
+        """Says it, after what the account in it was made of."""
+        slices = spans.take_slices()
+        with spans("tell"):
+            if slices:
+                exchange.tell(Slices(worker=job.worker, round_index=getattr(message, "round_index", None), content=slices))
+            exchange.tell(message)
+
     try:
-        worker = Worker(job, exchange) if job.strata is None else StratifiedWorker(job, job.strata, exchange)
-        exchange.tell(Started(worker=job.worker, startup_s=time.time() - spawned_at))
-        worker.spans.take()  # the rounds' account begins after the start-up
+        with spans(START), spans("kernel"):
+            make = Worker if job.strata is None else partial(StratifiedWorker, strata=job.strata)
+            worker = make(job=job, exchange=exchange, spans=spans)
+        account = spans.take()
+        tell(Started(worker=job.worker, startup_s=account.wall_s, account=account))
         while worker.next_round < job.config.rounds:
             round_index = worker.next_round
             row = yield from worker.round(round_index)
-            exchange.tell(replace(row, account=worker.spans.take()))
-            yield
-        exchange.tell(Finished(worker=job.worker, peak_rss_bytes=peak_rss_bytes()))
+            tell(replace(row, account=spans.take()))
+            with spans("wait"):
+                yield
+        with spans("tell"):
+            memory = memory_of() if exchange.own_process else Memory(peak_rss_bytes=peak_rss_bytes(), pss_bytes=None)
+        account = spans.take()
+        tell(Finished(worker=job.worker, memory=memory, account=account, at_s=spans.at))
     except (Stopped, KeyboardInterrupt, GeneratorExit):
         raise
     except BaseException as error:  # a thread that ended by SystemExit without a word would be waited for
@@ -120,12 +138,14 @@ def worker_loop(job: Job, exchange: Exchange, spawned_at: float) -> Iterator[Non
         reason = f"{type(error).__name__}: {error}"
         waited = isinstance(error, LateRows)
         raise WorkerError(job.worker, round_index, reason, traceback.format_exc(), phase, waited=waited) from error
+    finally:
+        spans.close()
 
 
-def run_worker(job: Job, exchange: Exchange, spawned_at: float) -> None:
+def run_worker(job: Job, exchange: Exchange, spans: Spans) -> None:
     """Runs the loop to its end in a thread or process of its own; a failure is handed to the aggregator's side."""
     try:
-        for _ in worker_loop(job, exchange, spawned_at):
+        for _ in worker_loop(job, exchange, spans):
             pass
     except WorkerError as error:
         exchange.tell(Failed(error=error))

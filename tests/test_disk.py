@@ -18,6 +18,7 @@ import pytest
 import yaml
 
 from ddp.atomic import atomic_file
+from ddp.board import TensorBoard
 from ddp.datasets.cache import cached
 from ddp.datasets.fetch import fetch
 from ddp.datasets.sources import Download, Member
@@ -30,7 +31,6 @@ from ddp.results import main as results
 from ddp.run_directory import find_checkpoints
 from ddp.saved_model import MODEL_FILE, load_model
 from ddp.segment import Segment
-from ddp.tracking import TensorBoard
 
 REPOSITORY = Path(__file__).parent.parent
 TIMEOUT_S = 60

@@ -9,8 +9,9 @@ import psutil
 import pytest
 
 import ddp.experiment
+from ddp.board import TensorBoard
 from ddp.experiment import run
-from ddp.tracking import TensorBoard, Tracker
+from ddp.tracking import Tracker
 
 PROCESS = ("backend=process", "backend.start_method=forkserver")
 BACKENDS = {"thread": ("backend=thread",), "shm": ("backend=shm",), "process": PROCESS}

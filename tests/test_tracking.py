@@ -2,30 +2,35 @@
 
 import csv
 import dataclasses
+import io
 import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 from faults import Fault, infect
+from PIL import Image, ImageColor
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.hparams import plugin_data_pb2
 
+from ddp.board import TensorBoard
 from ddp.config import settings
 from ddp.errors import WorkerError
 from ddp.experiment import run
-from ddp.messages import AggregateRound, Asking, EpochDone, Failed, Finished, Published, Started, WorkerRound
+from ddp.memory import Memory
+from ddp.messages import AggregateRound, Asking, EpochDone, Failed, Finished, Published, Slices, Started, WorkerRound
 from ddp.metrics import SquaredError
 from ddp.options import OPTIONS
 from ddp.reference import Reference
+from ddp.timeline import COLOURS
 from ddp.timing import Account
-from ddp.tracking import Everyone, History, TensorBoard, Tracker
+from ddp.tracking import Everyone, History, Tracker
 
 ROUNDS, WORKERS = 3, 3
-WORKER_KINDS = {"compute", "evaluate", "publish", "wait", "receive", "other"}
+WORKER_KINDS = {"compute", "evaluate", "publish", "wait", "receive", "tell", "other"}
 AGGREGATOR_KINDS = {"wait", "gather", "average", "broadcast", "evaluate", "record", "other"}
-INNER_KINDS = {"lock_wait", "lock_hold", "serialise", "transfer", "deserialise", "pickle"}
+INNER_KINDS = {"lock_wait", "lock_hold", "serialise", "transfer", "deserialise", "copy", "pickle"}
 WHOS = [f"worker_{worker}" for worker in range(WORKERS)]
 
 
@@ -69,11 +74,13 @@ def test_every_tag_is_there_and_no_other(recorded):
     tags |= {f"time_ms/{kind}/{who}" for kind in WORKER_KINDS | INNER_KINDS for who in WHOS}
     tags |= {f"time_ms/{kind}/aggregator" for kind in AGGREGATOR_KINDS | INNER_KINDS}
     tags |= {"bytes/pickled/aggregator", "time_s/training"}
-    assert set(recorded.events.Tags()["scalars"]) == tags
+    assert {tag for tag in recorded.events.Tags()["scalars"] if not tag.startswith("account_ms/")} == tags
 
 
 def test_every_tag_has_one_point_per_round(recorded):
     for tag in recorded.events.Tags()["scalars"]:
+        if tag.startswith("account_ms/"):  # a kind that a round has nothing of has no point
+            continue
         steps = [event.step for event in recorded.events.Scalars(tag)]
         assert sorted(steps) == ([ROUNDS - 1] if tag == "time_s/training" else list(range(ROUNDS))), tag
 
@@ -102,6 +109,24 @@ def test_the_times_are_those_of_the_rounds_file_in_milliseconds(recorded, who):
     phases = [recorded.points(f"time_ms/{kind}/{who}") for kind in kinds]
     for number, wall in recorded.column(row_of, "wall_s").items():
         assert sum(phase[number] for phase in phases) == pytest.approx(wall * 1e3, rel=1e-4)
+
+
+@pytest.mark.parametrize("who", [*WHOS, "aggregator"])
+def test_all_kinds_together_are_the_wall_of_the_round(recorded, who):
+    tags = [tag for tag in recorded.events.Tags()["scalars"] if re.fullmatch(f"account_ms/[a-z_]+/{who}", tag)]
+    assert f"account_ms/evaluate/{who}" in tags
+    points = [recorded.points(tag) for tag in tags]
+    for number, wall in recorded.column("aggregated" if who == "aggregator" else who, "wall_s").items():
+        assert sum(each.get(number, 0.0) for each in points) == pytest.approx(wall * 1e3, rel=1e-4)
+
+
+def test_the_last_round_is_a_picture(recorded):
+    (image,) = recorded.events.Images("timeline/last_round")
+    with Image.open(io.BytesIO(image.encoded_image_string)) as picture:
+        assert picture.format == "PNG"
+        assert picture.size == (image.width, image.height)
+        colours = {colour for _, colour in picture.getcolors(1 << 20)}
+    assert {ImageColor.getrgb(COLOURS[kind]) for kind in ("compute", "evaluate", "average", "wait")} <= colours
 
 
 def test_the_times_are_not_all_zero(recorded):
@@ -215,7 +240,8 @@ def test_the_hparams_have_the_same_keys_whatever_runs(make_config):
 def test_another_backend_writes_the_same_tags_and_hparams(recorded, make_config, tmp_path, backend):
     config = make_config(f"backend={backend}", f"rounds={ROUNDS}", f"workers={WORKERS}", "tensorboard=true")
     other = Recorded(config, tmp_path)
-    assert set(other.events.Tags()["scalars"]) == set(recorded.events.Tags()["scalars"])
+    own, others = ({tag for tag in run.events.Tags()["scalars"] if "account_ms" not in tag} for run in (recorded, other))
+    assert own == others
     keys = [set(plugin(run.events, "_hparams_/session_start_info").session_start_info.hparams) for run in (recorded, other)]
     assert keys[0] == keys[1]
     assert other.points("rmse/test/aggregated") == recorded.points("rmse/test/aggregated")
@@ -243,12 +269,13 @@ def charts(recorded: Recorded) -> dict[tuple[str, str], list[str]]:
 def test_every_chart_shows_its_own_curves(recorded):
     tags, found = recorded.events.Tags()["scalars"], charts(recorded)
     assert {title for category, title in found if category == "RMSE"} == {"valid", "test"}
-    times = {title for category, title in found if category != "RMSE"}
-    assert times == WORKER_KINDS | AGGREGATOR_KINDS | INNER_KINDS
+    assert {title for category, title in found if category.startswith("Time")} == WORKER_KINDS | AGGREGATOR_KINDS | INNER_KINDS
+    assert {title for category, title in found if category.startswith("Where")} == {*WHOS, "aggregator"}
     for (category, title), patterns in found.items():
         shown = {tag for pattern in patterns for tag in tags if re.match(pattern, tag)}  # as the plugin does
-        prefix = f"rmse/{title}/" if category == "RMSE" else f"time_ms/{title}/"
-        assert shown == {tag for tag in tags if tag.startswith(prefix)}
+        kinds = {"RMSE": "rmse/TITLE/.*", "Time (ms per round)": "time_ms/TITLE/.*"}
+        own = kinds.get(category, "account_ms/[a-z_]+/TITLE").replace("TITLE", title)
+        assert shown == {tag for tag in tags if re.fullmatch(own, tag)}
         assert len(shown) >= 1
 
 
@@ -267,7 +294,7 @@ AGGREGATE = AggregateRound(
 )
 HEARD = [
     Started(worker=1, startup_s=0.5), EpochDone(worker=1, round_index=0, epoch=2), worker_round(1, 0),
-    Finished(worker=1, peak_rss_bytes=1000),
+    Finished(worker=1, memory=Memory(peak_rss_bytes=1000, pss_bytes=100)), Slices(worker=1, round_index=0, content=b""),
 ]  # fmt: skip
 NOT_FOR_TRACKERS = [Asking(worker=0), Published(worker=0, round_index=0), Failed(error=WorkerError(0, 1, "made up"))]
 
@@ -291,6 +318,12 @@ class Notebook(Tracker):
     def finished(self, message):
         self.log.append((self.name, "finished", message))
 
+    def slices(self, message):
+        self.log.append((self.name, "slices", message))
+
+    def ended(self, *life):
+        self.log.append((self.name, "ended", life))
+
     def aggregate_round(self, row):
         self.log.append((self.name, "aggregate_round", row))
 
@@ -305,9 +338,10 @@ def test_everyone_is_told_everything_in_order():
     for message in HEARD + NOT_FOR_TRACKERS:
         everyone.listen(message)
     everyone.aggregate_round(AGGREGATE)
+    everyone.ended(1, 0.5, 1.5)
     everyone.close()
-    told = [("open", None), *zip(("started", "epoch", "worker_round", "finished"), HEARD, strict=True)]
-    told += [("aggregate_round", AGGREGATE), ("close", None)]
+    told = [("open", None), *zip(("started", "epoch", "worker_round", "finished", "slices"), HEARD, strict=True)]
+    told += [("aggregate_round", AGGREGATE), ("ended", (1, 0.5, 1.5)), ("close", None)]
     assert log == [(name, what, message) for what, message in told for name in ("first", "second")]
 
 
@@ -318,6 +352,7 @@ def test_a_plain_tracker_and_an_empty_everyone_do_nothing():
         for message in HEARD + NOT_FOR_TRACKERS:
             assert tracker.listen(message) is None
         assert tracker.aggregate_round(AGGREGATE) is None
+        assert tracker.ended(0, 1.0, 2.0) is None
         assert tracker.close() is None
         assert vars(tracker) == before
 
@@ -327,9 +362,11 @@ def test_the_history_keeps_every_row():
     for message in [*HEARD, worker_round(0, 0), worker_round(1, 1), *NOT_FOR_TRACKERS]:
         history.listen(message)
     history.aggregate_round(AGGREGATE)
+    history.ended(1, 0.5, 1.5)
     history.close()
     assert history.startup_s == {1: 0.5}
-    assert history.peak_rss_bytes == {1: 1000}
+    assert history.finished_with[1].memory.peak_rss_bytes == 1000
+    assert history.lives == {1: (0.5, 1.5)}
     assert [(row.worker, row.round_index) for row in history.worker_rounds] == [(1, 0), (0, 0), (1, 1)]
     assert [row.round_index for row in history.worker(1)] == [0, 1]
     assert history.worker(2) == []
@@ -352,7 +389,7 @@ def test_a_failure_is_a_point_and_a_round_that_began_again_is_there_once(make_co
     config = make_config(
         "split=stratified", "trainer=fused", "aggregation=rows", "rounds=4", "backend=thread", f"on_failure={policy}"
     )
-    monkeypatch.setattr("ddp.tracking.FLUSH_EVERY_S", 0.0)  # what did not count is in the file already
+    monkeypatch.setattr("ddp.board.FLUSH_EVERY_S", 0.0)  # what did not count is in the file already
     run(config, directory, [TensorBoard(directory, {"workers": 3})])
     told = scalars(directory)
     assert told["failure/worker_1"] == [(1, 1.0)]

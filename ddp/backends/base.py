@@ -40,6 +40,10 @@ class Backend(ABC):
         self.aggregate_length = len(first.make_aggregate().vector)
         self.first_turn = 0 if self.strata is None else first.first_round * self.config.local_epochs * self.strata.num_workers
         self._rooms: list[Vector] = []
+        self._ready_at: dict[int, float] = {}  # when each worker had its last update ready
+        # When each worker was begun to be started, and when it had ended: readings of `time.perf_counter`.
+        self.began: dict[int, float] = {}
+        self.ended: dict[int, float] = {}
 
     def load(self) -> None:
         """Imports and compiles what is needed before `start`, here: by several workers at once it would take longer."""
@@ -55,6 +59,21 @@ class Backend(ABC):
 
         With `straggler_timeout` a late one may be missing; what it publishes then counts in the next round.
         """
+
+    def ready_s(self, updates: Sequence[Update]) -> tuple[float, ...]:
+        """How long each worker had been ready when the last of these updates was; NaN for a worker without one."""
+        ready = {update.worker: self._ready_at[update.worker] for update in updates if update.worker in self._ready_at}
+        last = max(ready.values(), default=0.0)
+        return tuple(last - ready.get(worker, math.nan) for worker in range(self.config.workers))
+
+    def servers(self) -> dict[str, int]:
+        """Processes that serve all workers, by name: their ids."""
+        return {}
+
+    @property
+    def shared_bytes(self) -> int:
+        """Memory that several processes have in common on purpose."""
+        return 0
 
     def room(self, round_index: int) -> Vector:
         """Where the aggregate of the round may be written. That of the round before lies elsewhere, and stays as it is."""
@@ -238,6 +257,7 @@ class ConcurrentBackend(Backend):
         match message:
             case Published(worker=worker, round_index=round_index):
                 self._published[worker] = round_index
+                self._ready_at[worker] = time.perf_counter()
             case HandedOn(group=group, turn=turn):
                 if self._counters is None:
                     self._counters = self._first_turns()

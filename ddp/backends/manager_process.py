@@ -37,6 +37,11 @@ class ManagerProcess:
         store: Store = self._manager.dict()
         return store
 
+    def process_id(self) -> dict[str, int]:
+        """Its id, by its name, while it runs."""
+        process_id = None if self._process is None else self._process.pid
+        return {} if process_id is None else {"manager": process_id}
+
     @contextmanager
     def answers(self, round_index: int, timeout_s: float | None = None) -> Iterator[None]:
         """Says so when the manager is dead. (Pipes to workers that break are dealt with where they are used.)

@@ -50,6 +50,8 @@ def _fetch(store: Store, key: str, spans: Spans) -> Vector:
 class ProcessExchange(Exchange):
     """A worker's end: a proxy of the manager's dict, and a pipe for messages out and news in."""
 
+    own_process = True
+
     def __init__(
         self, worker: int, shared: Store, pipe: Connection, turn_pipes: TurnPipes, poll_interval_s: float | None
     ) -> None:
@@ -93,14 +95,19 @@ class ProcessExchange(Exchange):
 
     def receive_into(self, out: Vector, round_index: int, spans: Spans) -> int:
         newest = max(round_index, self._heard)
-        np.copyto(out, _fetch(self.shared, aggregate_key(newest), spans))
+        aggregate = _fetch(self.shared, aggregate_key(newest), spans)
+        with spans("copy"):
+            np.copyto(out, aggregate)
+        spans.count_copied(out.nbytes)
         return newest
 
     def hand_on(self, group: int, turn: int, to: int, rows: Sequence[Vector], spans: Spans) -> None:
         if to == self.worker:
             self.tell(HandedOn(worker=self.worker, group=group, turn=turn))
             return
-        vector = np.concatenate([array.ravel() for array in rows])
+        with spans("copy"):
+            vector = np.concatenate([array.ravel() for array in rows])
+        spans.count_copied(vector.nbytes)
         _send(self.shared, turn_key(to, turn), vector, spans)
         self.turns.tell(to, turn)
         self.tell(HandedOn(worker=self.worker, group=group, turn=turn))
@@ -111,7 +118,10 @@ class ProcessExchange(Exchange):
         if not self.turns.wait(turn, timeout_s):
             return False
         key = turn_key(self.worker, turn)
-        unpack(_fetch(self.shared, key, spans), rows)
+        vector = _fetch(self.shared, key, spans)
+        with spans("copy"):
+            unpack(vector, rows)
+        spans.count_copied(vector.nbytes)
         with spans("transfer"):
             del self.shared[key]
         return True
@@ -146,6 +156,9 @@ class Processes(WorkerProcesses):
     def start(self) -> None:
         super().start()
         self._close_given()
+
+    def servers(self) -> dict[str, int]:
+        return super().servers() | self._manager.process_id()
 
     def _close_given(self) -> None:
         for end in self._given:

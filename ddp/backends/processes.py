@@ -14,10 +14,11 @@ from multiprocessing import connection
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 
+from ddp.arrival import Arrival, enter
 from ddp.backends.base import ConcurrentBackend
 from ddp.errors import Stopped, WorkerError
 from ddp.exchange import Exchange
-from ddp.forkserver import ensure_server, interrupts_blocked
+from ddp.forkserver import ensure_server, interrupts_blocked, server_id
 from ddp.job import Job
 from ddp.memory import available_bytes, check_memory
 from ddp.messages import Asking, Failed, Message
@@ -64,9 +65,10 @@ class WorkerProcesses(ConcurrentBackend):
         for job, connect in zip(self.jobs, self._open(), strict=True):
             ours, theirs = self.context.Pipe()
             self.pipes[job.worker] = ours
-            arguments = (job.worker, theirs, connect, time.time())
+            self.began[job.worker] = time.perf_counter()
+            arguments = (Arrival(), run_process, self.began[job.worker], job.worker, theirs, connect)
             process = self.context.Process(  # type: ignore[attr-defined]  # every context that can be named has one
-                target=run_process, args=arguments, name=f"worker-{job.worker}", daemon=True
+                target=enter, args=arguments, name=f"worker-{job.worker}", daemon=True
             )
             # The server's children inherit this from the server, whose imports are waited for here.
             with interrupts_blocked() if self.start_method == "spawn" else nullcontext():
@@ -77,6 +79,10 @@ class WorkerProcesses(ConcurrentBackend):
         # child that is still importing torch, and the parent could start the next one only when that is done.
         self._await(lambda: [w for w in self.workers if w not in self._asked], self.config.round_timeout, None, None)
 
+    def servers(self) -> dict[str, int]:
+        server = server_id() if self.start_method == "forkserver" else None
+        return {} if server is None else {"forkserver": server}
+
     def drop(self, worker: int) -> None:
         super().drop(worker)
         process = self.processes.pop(worker)
@@ -86,20 +92,30 @@ class WorkerProcesses(ConcurrentBackend):
         self.pipes.pop(worker).close()
 
     def stop(self) -> None:
-        processes = list(self.processes.values())
         if self._finished.issuperset(self.workers):
-            _join(processes, FINISH_GRACE_S)
+            self._join(FINISH_GRACE_S)
         for end, grace_s in ((BaseProcess.terminate, STOP_GRACE_S), (BaseProcess.kill, KILL_GRACE_S)):
-            for process in processes:
+            for process in self.processes.values():
                 if process.is_alive():
                     end(process)
-            _join(processes, grace_s)
-        for process in processes:
+            self._join(grace_s)
+        for process in self.processes.values():
             process.close()
         for pipe in self.pipes.values():
             pipe.close()
         self.processes.clear()
         self.pipes.clear()
+
+    def _join(self, timeout_s: float) -> None:
+        """Waits until all processes have ended, or for so long; notes when each did."""
+        deadline = time.monotonic() + timeout_s
+        running = {process.sentinel: worker for worker, process in self.processes.items() if worker not in self.ended}
+        while running and (ready := connection.wait(list(running), max(0.0, deadline - time.monotonic()))):
+            for sentinel in ready:
+                assert isinstance(sentinel, int)
+                self.ended[running.pop(sentinel)] = time.perf_counter()
+        for process in self.processes.values():
+            process.join(max(0.0, deadline - time.monotonic()))
 
     def _handle(self, message: Message) -> None:
         if isinstance(message, Asking):
@@ -145,15 +161,21 @@ class WorkerProcesses(ConcurrentBackend):
         return WorkerError(worker, where.round_index, reason, phase=where.phase, exit_code=exit_code)
 
 
-def run_process(worker: int, pipe: Connection, connect: Connect, spawned_at: float) -> None:
-    """The whole life of a worker process."""
+def run_process(arrived_at: float, began: float, worker: int, pipe: Connection, connect: Connect) -> None:
+    """The whole life of a worker process, that its parent began to start at `began`."""
+    imported_at = time.perf_counter()
     end_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides what happens
     try:
         pipe.send(Asking(worker=worker))
         job, exchange = connect(pipe)
+        spans = job.make_spans(began)
+        spans.book("start/interpreter", arrived_at)
+        spans.book("start/imports", imported_at)
+        spans.book("start/data")
         set_threads(job.config.trainer, job.config.torch_threads)
-        run_worker(job, exchange, spawned_at)
+        spans.book("start/imports")
+        run_worker(job, exchange, spans)
     except (Stopped, EOFError, BrokenPipeError):
         return  # the parent is gone, or does not want us any more
 
@@ -167,9 +189,3 @@ def drain(pipe: Connection) -> list[bytes]:
     except (EOFError, OSError):
         pass
     return contents
-
-
-def _join(processes: Sequence[BaseProcess], timeout_s: float) -> None:
-    deadline = time.monotonic() + timeout_s
-    for process in processes:
-        process.join(max(0.0, deadline - time.monotonic()))

@@ -12,7 +12,7 @@ from ddp.backends.base import Backend
 from ddp.errors import WorkerError
 from ddp.exchange import Exchange, Update
 from ddp.job import Job
-from ddp.messages import Message
+from ddp.messages import Finished, Message
 from ddp.parameters import Vector
 from ddp.timing import Spans
 from ddp.worker import worker_loop
@@ -25,14 +25,18 @@ class SerialExchange(Exchange):
         self.backend = backend
 
     def publish(self, update: Update, spans: Spans) -> None:
-        update.vector = update.vector.copy()
+        with spans("copy"):
+            update.vector = update.vector.copy()
+        spans.count_copied(update.vector.nbytes)
         self.backend.updates[update.worker] = update
 
     def wait(self, round_index: int, timeout_s: float, spans: Spans) -> bool:
         return True  # a worker goes on only after the aggregator has had its turn
 
     def receive_into(self, out: Vector, round_index: int, spans: Spans) -> int:
-        np.copyto(out, self.backend.aggregate)
+        with spans("copy"):
+            np.copyto(out, self.backend.aggregate)
+        spans.count_copied(out.nbytes)
         return round_index
 
     def common(self, vector: Vector) -> Vector:
@@ -47,6 +51,8 @@ class SerialExchange(Exchange):
         return True
 
     def tell(self, message: Message) -> None:
+        if isinstance(message, Finished):
+            self.backend.ended[message.worker] = time.perf_counter()
         self.backend.listen(message)
 
 
@@ -99,7 +105,9 @@ class Serial(Backend):
         for job in self.jobs:
             if job.worker in workers:
                 if job.worker not in self._loops:
-                    self._loops[job.worker] = worker_loop(job, SerialExchange(self), time.time())
+                    self.began[job.worker] = time.perf_counter()
+                    spans = job.make_spans(self.began[job.worker], shares_thread=True)
+                    self._loops[job.worker] = worker_loop(job, SerialExchange(self), spans)
                 with _deadline(timeout_s):
                     next(self._loops[job.worker], None)
 

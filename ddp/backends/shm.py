@@ -21,34 +21,19 @@ from typing import Any
 
 import numpy as np
 
+from ddp.backends.bells import PICKLED, ring, understand
 from ddp.backends.processes import Connect, WorkerProcesses
 from ddp.errors import BackendError, Stopped
 from ddp.exchange import Exchange, Update, make_gates
 from ddp.job import EMPTY, Job
-from ddp.messages import EpochDone, Message, Published, Started, WorkerRound
-from ddp.metrics import SquaredError
+from ddp.messages import Message, Published, Started
 from ddp.options import ShmBackend
 from ddp.parameters import EMPTY_VECTOR, Vector
 from ddp.segment import Array, Layout, Place, Segment, default_directory, remove_orphans
-from ddp.timing import WORKER_PHASES, Account, Spans
+from ddp.timing import Spans
 
 # What the vector in a slot is; `num_rounds` (its round + 1) is written last.
 RECORD = np.dtype([("rmse", "f8"), ("loss", "f8"), ("num_rounds", "i8")])
-# A `WorkerRound`. The seconds of inner spans are in those of their phase.
-SQUARED_ERROR = np.dtype([("total", "f8"), ("count", "i8")])
-ROW = np.dtype(
-    [
-        *(("train_loss", "f8"), ("valid", SQUARED_ERROR), ("test", SQUARED_ERROR)),
-        *(("best_epoch", "i8"), ("aggregate_received", "i8"), ("seconds", "f8", len(WORKER_PHASES))),
-    ]
-)
-# The row of round r lies at r % ROWS. A worker writes that of round r + 2 when the aggregate of r + 1 is out: by then the
-# aggregator has heard "published r + 1" through the pipe, and everything before it, so it has read the row of round r.
-ROWS = 2
-
-BELL = struct.Struct("=cqq")  # to the parent: EPOCH, PUBLISHED or ROW_WRITTEN, round, epoch
-EPOCH, PUBLISHED, ROW_WRITTEN = b"e", b"p", b"r"
-PICKLED = b"\x80"  # how every pickle begins: Asking, Started, Finished and Failed, once a run
 NEWS = struct.Struct("=q")  # to a worker: the round whose aggregate is out
 
 
@@ -59,7 +44,6 @@ class Slot:
     vector: Place
     memory: Place
     record: Place
-    rows: Place
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,13 +69,15 @@ class Plan:
 class ShmExchange(Exchange):
     """A worker's end: views of its slot and of the aggregate, and a pipe for bells."""
 
+    own_process = True
+
     def __init__(self, pipe: Connection, segment: Segment, plan: Plan, worker: int, round_timeout_s: float) -> None:
         slot = plan.slots[worker]
         self.pipe = pipe
         self.plan = plan
         self.worker = worker
         self.vector, self.memory = segment.view(slot.vector), segment.view(slot.memory)
-        self.record, self.rows = segment.view(slot.record), segment.view(slot.rows)
+        self.record = segment.view(slot.record)
         self.aggregates, self.num_rounds = [segment.view(place) for place in plan.aggregates], segment.view(plan.num_rounds)
         self._common = None if plan.common is None else segment.view(plan.common)
         self.gates = None if plan.counters is None else make_gates(segment.view(plan.counters))
@@ -104,8 +90,10 @@ class ShmExchange(Exchange):
         if not self._hear(self._published, self.round_timeout_s):
             waited = f"within round_timeout={self.round_timeout_s:g} s"
             raise TimeoutError(f"what it published in round {self._published} was not averaged {waited}")
-        np.copyto(self.vector, update.vector)
-        self.memory[: len(update.memory)] = update.memory
+        with spans("copy"):
+            np.copyto(self.vector, update.vector)
+            self.memory[: len(update.memory)] = update.memory
+        spans.count_copied(update.vector.nbytes + update.memory.nbytes)
         self.record["rmse"], self.record["loss"] = update.rmse, update.loss
         self.record["num_rounds"] = update.round_index + 1
         self._published = update.round_index
@@ -130,7 +118,9 @@ class ShmExchange(Exchange):
         newest = max(round_index, self._heard)
         which = self.plan.aggregate_for(self.worker, newest)
         _check_round("the aggregate", self.num_rounds[which], newest)
-        np.copyto(out, self.aggregates[which])
+        with spans("copy"):
+            np.copyto(out, self.aggregates[which])
+        spans.count_copied(out.nbytes)
         return newest
 
     def common(self, vector: Vector) -> Vector:
@@ -139,16 +129,11 @@ class ShmExchange(Exchange):
 
     def tell(self, message: Message) -> None:
         try:
-            match message:
-                case EpochDone(round_index=round_index, epoch=epoch):
-                    self.pipe.send_bytes(BELL.pack(EPOCH, round_index, epoch))
-                case Published(round_index=round_index):
-                    self.pipe.send_bytes(BELL.pack(PUBLISHED, round_index, 0))
-                case WorkerRound(round_index=round_index):
-                    self.rows[round_index % ROWS] = _to_row(message)
-                    self.pipe.send_bytes(BELL.pack(ROW_WRITTEN, round_index, 0))
-                case _:
-                    self.pipe.send(message)
+            rung = ring(message)
+            if rung is None:
+                self.pipe.send(message)
+            else:
+                self.pipe.send_bytes(rung)
         except ConnectionError as error:
             raise Stopped from error
 
@@ -181,7 +166,6 @@ class SharedMemory(WorkerProcesses):
                 vector=layout.place((job.update_length,), np.float32),
                 memory=layout.place((job.memory_length if goes_back else 0,), np.float32),
                 record=layout.place((1,), RECORD),
-                rows=layout.place((ROWS,), ROW),
             )
             for job in self.jobs
         }
@@ -239,13 +223,7 @@ class SharedMemory(WorkerProcesses):
     def _decode(self, worker: int, content: bytes) -> Message:
         if content.startswith(PICKLED):
             return super()._decode(worker, content)
-        kind, round_index, epoch = BELL.unpack(content)
-        if kind == EPOCH:
-            return EpochDone(worker=worker, round_index=round_index, epoch=epoch)
-        if kind == PUBLISHED:
-            return Published(worker=worker, round_index=round_index)
-        rows = self._live_segment().view(self._plan.slots[worker].rows)
-        return _from_row(worker, round_index, rows[round_index % ROWS])
+        return understand(worker, content)
 
     def _read_updates(self, rounds: Mapping[int, int], spans: Spans) -> list[Update]:
         return [self._read(worker, round_index) for worker, round_index in rounds.items()]
@@ -295,6 +273,10 @@ class SharedMemory(WorkerProcesses):
             if self.segment is not None:
                 self.segment.unlink()
                 self.segment = self._counters = self._last = None
+
+    @property
+    def shared_bytes(self) -> int:
+        return 0 if self.segment is None else self._plan.size
 
     def _live_segment(self) -> Segment:
         assert self.segment is not None, "between start and stop only"
@@ -350,24 +332,3 @@ class _Finder(pickle.Unpickler):
 def _check_round(what: str, num_rounds: int, round_index: int) -> None:
     if num_rounds != round_index + 1:
         raise BackendError(f"round {round_index}: {what} holds round {num_rounds - 1}")
-
-
-def _to_row(row: WorkerRound) -> tuple[Any, ...]:
-    seconds = tuple(row.account.phase_s(phase) for phase in WORKER_PHASES)
-    valid, test = (row.valid.total, row.valid.count), (row.test.total, row.test.count)
-    return row.train_loss, valid, test, row.best_epoch, row.aggregate_received, seconds
-
-
-def _from_row(worker: int, round_index: int, row: np.void) -> WorkerRound:
-    values: Any = row.item()
-    train_loss, valid, test, best_epoch, aggregate_received, seconds = values
-    return WorkerRound(
-        worker=worker,
-        round_index=round_index,
-        train_loss=train_loss,
-        valid=SquaredError(*valid),
-        test=SquaredError(*test),
-        best_epoch=best_epoch,
-        aggregate_received=bool(aggregate_received),
-        account=Account(seconds={phase: float(s) for phase, s in zip(WORKER_PHASES, seconds, strict=True) if s > 0}),
-    )

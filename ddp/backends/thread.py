@@ -50,7 +50,9 @@ class ThreadExchange(Exchange):
 
     def publish(self, update: Update, spans: Spans) -> None:
         vector = self.slots.pop() if self.slots else np.empty_like(update.vector)
-        np.copyto(vector, update.vector)
+        with spans("copy"):
+            np.copyto(vector, update.vector)
+        spans.count_copied(vector.nbytes)
         worker, round_index = update.worker, update.round_index
         entries = {
             worker_key(worker, round_index, "best"): vector,
@@ -91,7 +93,9 @@ class ThreadExchange(Exchange):
         newest = max(round_index, self._heard)
         with held(self.lock, spans):
             aggregate = self.shared[aggregate_key(newest)]
-        np.copyto(out, aggregate)
+        with spans("copy"):
+            np.copyto(out, aggregate)
+        spans.count_copied(out.nbytes)
         return newest
 
     def common(self, vector: Vector) -> Vector:
@@ -122,9 +126,10 @@ class Threads(ConcurrentBackend):
 
     def start(self) -> None:
         for job, exchange in zip(self.jobs, self.exchanges.values(), strict=True):
+            self.began[job.worker] = time.perf_counter()
             # A daemon, so that a worker stuck in an endless batch cannot keep a finished program alive.
             thread = threading.Thread(
-                target=_run, args=(job, exchange, time.time()), name=f"{WORKER_THREAD}{job.worker}", daemon=True
+                target=_run, args=(job, exchange, self.began[job.worker]), name=f"{WORKER_THREAD}{job.worker}", daemon=True
             )
             thread.start()
             self.threads.append(thread)
@@ -223,8 +228,12 @@ def _get(numbers: "queue.SimpleQueue[int]", timeout_s: float) -> int | None:
     return number
 
 
-def _run(job: Job, exchange: ThreadExchange, spawned_at: float) -> None:
+def _run(job: Job, exchange: ThreadExchange, began: float) -> None:
+    spans = job.make_spans(began, shares_gil=True)
+    spans.book("start/interpreter")
     try:
-        run_worker(job, exchange, spawned_at)
+        run_worker(job, exchange, spans)
     except Stopped:
         return
+    finally:
+        exchange.threads.ended[job.worker] = time.perf_counter()

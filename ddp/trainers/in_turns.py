@@ -7,21 +7,62 @@ import numpy as np
 
 from ddp.gates import CLOSED, LATE, Gates
 from ddp.ratings import IndexArray, Part
+from ddp.scheduling import Usage
 from ddp.trainers.fused import Fused, check_indices, seeds
-from ddp.trainers.kernels import EVALUATING, TEST, TRAIN, VALID, WAITING, Columns, sgd_in_turns
+from ddp.trainers.kernels import (
+    ALL,
+    EVALUATING,
+    ON_CORE,
+    TEST,
+    TRAIN,
+    VALID,
+    WAITING,
+    WALL,
+    Columns,
+    TimeArray,
+    sgd_in_turns,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Epoch:
-    """What became of it: whether it was stopped, or for which turn it has waited in vain; sums of squared errors."""
+    """What became of it: whether it was stopped, or for which turn it has waited in vain; sums of squared errors.
+
+    `waited_ns`: for each turn; `spent_ns`: in all, waiting and evaluating, each wall and on a core.
+    """
 
     stopped: bool
     late_for: int | None
     train: float
     valid: float
     test: float
-    waited_s: float
-    evaluated_s: float
+    waited_ns: IndexArray
+    spent_ns: TimeArray
+
+    def parts(self, off_core_kind: str, wall_s: float, usage: Usage | None) -> dict[str, float]:
+        """Of the wall around the loop: what was compute, waiting for others, evaluating, and off the core without a reason.
+
+        Off its core in the loop a thread was in the run queue, unless it waited for its turn (and gave way on purpose); outside
+        of the loop it slept, for whoever holds the GIL. (Where the run queue is not known, both are "off_cpu".)
+        """
+        (all_s, all_on_core_s), waited, evaluated = (self.spent_ns[[ALL, WAITING, EVALUATING]] / 1e9).tolist()
+        waited_s, evaluated_s = waited[WALL], evaluated[WALL]
+        if usage is None:
+            return {"compute": wall_s - waited_s - evaluated_s, "wait": waited_s, "evaluate": evaluated_s}
+        evaluating_off_s = max(0.0, evaluated_s - evaluated[ON_CORE])
+        waiting_off_s = max(0.0, waited_s - waited[ON_CORE])
+        computing_off_s = max(0.0, all_s - all_on_core_s - evaluating_off_s - waiting_off_s)
+        slept_s = max(0.0, (wall_s - all_s) - (usage.on_cpu_s - all_on_core_s))
+        queue = "off_cpu" if usage.queued_s is None else "run_queue"
+        parts = {
+            "compute": wall_s - waited_s - evaluated_s - computing_off_s - slept_s,
+            "wait": waited_s,
+            "evaluate": evaluated_s - evaluating_off_s,
+            "evaluate/" + queue: evaluating_off_s,
+        }
+        for path, seconds in (("compute/" + queue, computing_off_s), ("compute/" + off_core_kind, slept_s)):
+            parts[path] = parts.get(path, 0.0) + seconds
+        return {path: seconds for path, seconds in parts.items() if seconds != 0}
 
 
 class InTurns:
@@ -45,7 +86,7 @@ class InTurns:
         """Each of the blocks once. The last one of the last epoch of a round is not passed on yet, and there are errors on
         validation and test ratings only then."""
         trainer = self.trainer
-        errors, spent_ns = np.zeros(3), np.zeros(2, np.int64)
+        errors, waited_ns, spent_ns = np.zeros(3), np.zeros(len(blocks), np.int64), np.zeros((3, 2), np.int64)
         outcome, turn = sgd_in_turns(
             *trainer.model,
             *self.columns,
@@ -60,6 +101,7 @@ class InTurns:
             *trainer.rates(blocks[0]),
             *self.scale,
             errors,
+            waited_ns,
             spent_ns,
         )
         trainer.lrs *= trainer.options.lr_decay
@@ -69,8 +111,8 @@ class InTurns:
             train=float(errors[TRAIN]),
             valid=float(errors[VALID]),
             test=float(errors[TEST]),
-            waited_s=spent_ns[WAITING] / 1e9,
-            evaluated_s=spent_ns[EVALUATING] / 1e9,
+            waited_ns=waited_ns,
+            spent_ns=spent_ns,
         )
 
 

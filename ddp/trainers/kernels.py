@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import types
 
-from ddp.atomics import now_ns
+from ddp.atomics import now_ns, thread_ns
 from ddp.compiled import compiled
 from ddp.gates import OPEN, set_turn, wait_for_turn
 from ddp.parameters import Vector
@@ -27,6 +27,7 @@ _FLOAT = types.float32
 
 SeedArray = npt.NDArray[np.uint64]
 Sums = npt.NDArray[np.float64]
+TimeArray = npt.NDArray[np.int64]
 
 
 class Columns(NamedTuple):
@@ -200,7 +201,15 @@ def shuffle(chunks: Chunks, block: int, seed: np.uint64, starts: IndexArray, sto
 
 
 TRAIN, VALID, TEST = 0, 1, 2  # in `errors`
-WAITING, EVALUATING = 0, 1  # in `spent_ns`
+ALL, WAITING, EVALUATING = 0, 1, 2  # rows of `spent_ns`, ...
+WALL, ON_CORE = 0, 1  # ... and its columns
+
+
+@compiled(types.void(types.Array(types.int64, 2, "C"), types.int64, types.int64, types.int64))
+def spend(spent_ns: TimeArray, on: int, wall_ns: int, on_core_ns: int) -> None:
+    """Adds what has gone by since these readings of the two clocks."""
+    spent_ns[on, WALL] += now_ns() - wall_ns
+    spent_ns[on, ON_CORE] += thread_ns() - on_core_ns
 
 
 @compiled(
@@ -208,7 +217,8 @@ WAITING, EVALUATING = 0, 1  # in `spent_ns`
         *_MODEL,
         *(_COLUMNS, _COLUMNS, _COLUMNS, _CHUNKS, _PLACES, _PLACES),
         *(_PLACES, _SEEDS, _PLACES, types.int64, types.int64, types.boolean),
-        *(_FLOAT, _FLOAT, _FLOAT, _FLOAT, _FLOAT, types.Array(types.float64, 1, "C"), _PLACES),
+        *(_FLOAT, _FLOAT, _FLOAT, _FLOAT, _FLOAT, types.Array(types.float64, 1, "C")),
+        *(_PLACES, types.Array(types.int64, 2, "C")),
     )
 )
 def sgd_in_turns(
@@ -235,33 +245,38 @@ def sgd_in_turns(
     rating_min: np.float32,
     rating_max: np.float32,
     errors: Sums,
-    spent_ns: IndexArray,
+    waited_ns: IndexArray,
+    spent_ns: TimeArray,
 ) -> tuple[int, int]:
     """`sgd` on one block after another, each when its turn comes (see gates.py).
 
     Gives the OPEN, LATE or CLOSED of the last wait, and the turn that it was for.
 
     Passes each block on when it is done, but not the last one of the last epoch of a round, in which it also takes the squared
-    errors on the blocks of validation and test ratings. Adds to `errors` and `spent_ns`.
+    errors on the blocks of validation and test ratings. Adds to `errors` and `spent_ns`, and writes the wait for each turn.
     """
+    outcome, turn = OPEN, first_turn
+    wall, on_core = now_ns(), thread_ns()
     for n in range(blocks.shape[0]):
         block, turn = blocks[n], first_turn + n
-        began = now_ns()
+        began, began_on_core = now_ns(), thread_ns()
         outcome = wait_for_turn(counters, block, turn, timeout_ns)
-        spent_ns[WAITING] += now_ns() - began
+        waited_ns[n] = now_ns() - began
+        spend(spent_ns, WAITING, began, began_on_core)
         if outcome != OPEN:
-            return outcome, turn
+            break
         count = shuffle(chunks, block, seeds[n], starts, stops)
         model = (user_factors, item_factors, user_bias, item_bias, global_mean)
         ratings = (train.users, train.items, train.ratings)
         errors[TRAIN] += sgd(*model, *ratings, starts[:count], stops[:count], lr, reg_factors, reg_biases)
         if is_last:
-            began = now_ns()
+            began, began_on_core = now_ns(), thread_ns()
             for kind, part in ((VALID, valid), (TEST, test)):
                 here = slice(part.bounds[block], part.bounds[block + 1])
                 columns = (part.users[here], part.items[here], part.ratings[here])
                 errors[kind] += squared_error(*model, *columns, rating_min, rating_max)
-            spent_ns[EVALUATING] += now_ns() - began
+            spend(spent_ns, EVALUATING, began, began_on_core)
         if not (is_last and n == blocks.shape[0] - 1):
             set_turn(counters, block, turn + 1)
-    return OPEN, first_turn + blocks.shape[0] - 1
+    spend(spent_ns, ALL, wall, on_core)
+    return outcome, turn

@@ -19,6 +19,7 @@ import pytest
 from ddp.backends import make_backend
 from ddp.backends.processes import drain
 from ddp.errors import WorkerError
+from ddp.memory import Memory
 from ddp.messages import Asking, EpochDone, Finished, Published
 from ddp.prepare import prepare
 from ddp.sockets import remove_orphans
@@ -27,7 +28,7 @@ from ddp.timing import Spans
 DEADLINE_S = 60.0
 REPOSITORY = Path(__file__).parent.parent.parent
 PUBLISHED = Published(worker=0, round_index=0)
-FINISHED = Finished(worker=0, peak_rss_bytes=None)
+FINISHED = Finished(worker=0, memory=Memory(peak_rss_bytes=None, pss_bytes=None))
 # An epoch of minutes: a worker in the middle of one has nothing to say, so it does not notice that nobody listens.
 ENDLESS = (
     *("data.num_users=2000", "data.num_items=2000", "data.num_ratings=1000000"),

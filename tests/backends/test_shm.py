@@ -16,7 +16,6 @@ import pytest
 from ddp.averaging import weighted_mean, worker_weights
 from ddp.backends import make_backend
 from ddp.backends.processes import drain
-from ddp.backends.shm import ROW, _from_row, _to_row
 from ddp.errors import BackendError, Stopped, UserError, WorkerError
 from ddp.exchange import Update
 from ddp.experiment import run
@@ -28,7 +27,7 @@ from ddp.options import OPTIONS
 from ddp.prepare import prepare
 from ddp.segment import NAME, remove_orphans
 from ddp.stratified import StratifiedWorker
-from ddp.timing import WORKER_PHASES, Account, Spans
+from ddp.timing import Spans
 from ddp.tracking import Tracker
 
 DEADLINE_S = 60.0
@@ -337,27 +336,6 @@ def test_two_rows_can_wait_to_be_read(ends):
 def a_row(**values):
     errors = {"valid": SquaredError(0.5, 2), "test": SquaredError(0.5, 2)}
     return WorkerRound(**{"train_loss": 0.5, "best_epoch": 1, "aggregate_received": False, **errors, **values})
-
-
-def test_a_row_is_handed_over_whole():
-    row = WorkerRound(
-        worker=3,
-        round_index=4,
-        train_loss=0.1,
-        valid=SquaredError(0.2, 5),
-        test=SquaredError(float("inf"), 0),
-        best_epoch=-1,
-        aggregate_received=True,
-        account=Account(seconds={"compute": 0.5, "compute/inner": 0.25, "wait": 1.0}),
-    )
-    rows = np.zeros(1, ROW)
-    rows[0] = _to_row(row)
-    read = _from_row(3, 4, rows[0])
-    assert read.account.seconds == {"compute": 0.75, "wait": 1.0}
-    assert set(read.account.seconds) <= set(WORKER_PHASES)
-    row.account.seconds, read.account.seconds = {}, {}
-    assert read == row
-    assert type(read.aggregate_received) is bool
 
 
 # --- late aggregates -----------------------------------------------------------------------------------

@@ -1,0 +1,67 @@
+"""What a thread did with its time, as the scheduler saw it: on a core, ready but without a core, or asleep.
+
+On Linux the kernel counts all three for each thread. What is left of a span's wall when the thread's CPU time and its wait in the
+run queue are taken away, it slept; and in a span in which there is nothing to sleep for, it slept because another thread held the
+GIL (CPython's `take_gil` waits on a condition variable). Elsewhere only the CPU time is known.
+"""
+
+import os
+import sys
+import threading
+import time
+from typing import NamedTuple
+
+ASLEEP_S = 5e-6  # a thread that was off its core for less was interrupted, and neither queued nor slept
+
+
+class Usage(NamedTuple):
+    """Of a thread over some time: seconds on a core, and ready without one (None: not known, and with what it slept)."""
+
+    on_cpu_s: float
+    queued_s: float | None
+
+
+class Meter:
+    """Reads what its thread has used. It belongs to the thread that makes it, which must close it.
+
+    `shares_gil`: other threads of this process run Python beside this one. `shares_thread`: so do others *in* this thread, when
+    this one waits (backend=serial): what the thread did meanwhile was not for it.
+    """
+
+    def __init__(self, *, shares_gil: bool, shares_thread: bool = False) -> None:
+        self.shares_gil = shares_gil and getattr(sys, "_is_gil_enabled", lambda: True)()
+        self.shares_thread = shares_thread
+        self._on_cpu = time.thread_time()
+        self._file = -1
+        try:
+            self._file = os.open(f"/proc/self/task/{threading.get_native_id()}/schedstat", os.O_RDONLY | os.O_CLOEXEC)
+            self._queued_ns = self._read_ns()
+        except (OSError, ValueError, IndexError):  # not Linux, or a kernel that does not count
+            self.close()
+
+    @property
+    def knows_queue(self) -> bool:
+        """Whether the wait in the run queue is known."""
+        return self._file >= 0
+
+    def used(self, wall_s: float) -> Usage:
+        """Since the last call, which was `wall_s` ago."""
+        on_cpu = time.thread_time()
+        on_cpu_s, self._on_cpu = on_cpu - self._on_cpu, on_cpu
+        if self._file < 0:
+            return Usage(on_cpu_s, None)
+        if wall_s - on_cpu_s < ASLEEP_S:  # it was never off its core: the counter has not moved
+            return Usage(on_cpu_s, 0.0)
+        queued_ns = self._read_ns()
+        queued_s, self._queued_ns = (queued_ns - self._queued_ns) / 1e9, queued_ns
+        return Usage(on_cpu_s, queued_s)
+
+    def _read_ns(self) -> int:
+        # Time on a core, time in the run queue, times on a core. (The first is as of the last tick: thread_time is exact.)
+        return int(os.pread(self._file, 64, 0).split()[1])
+
+    def close(self) -> None:
+        """Gives the descriptor back."""
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1

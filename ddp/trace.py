@@ -1,0 +1,80 @@
+"""What was when: a lane per worker and one for the aggregator, as Perfetto and chrome://tracing read it (Chrome trace format)."""
+
+import json
+from array import array
+from collections import Counter
+from collections.abc import Iterator
+
+from ddp.account import kind_of
+from ddp.messages import Finished, Slices
+from ddp.timing import PATH_NUMBERS, read_slices
+from ddp.tracking import AGGREGATOR, Tracker, worker_name
+
+MOST_SLICES = 50_000  # of a run: afterwards all rounds but the last one are kept as a slice per kind
+NUMBERS = 3 * 8  # bytes of a slice
+
+
+class Trace(Tracker):
+    """Keeps slices, round by round."""
+
+    def __init__(self) -> None:
+        self._rounds: dict[int | None, list[tuple[int | None, bytes]]] = {}
+        self._num_slices = 0
+        self._finished: dict[int, Finished] = {}
+
+    def slices(self, message: Slices) -> None:
+        rounds = self._rounds.setdefault(message.worker, [])
+        if self._num_slices > MOST_SLICES and rounds:
+            rounds[-1] = (rounds[-1][0], condensed(rounds[-1][1]))
+        rounds.append((message.round_index, message.content))
+        self._num_slices += len(message.content) // NUMBERS
+
+    def finished(self, message: Finished) -> None:
+        self._finished[message.worker] = message
+
+    def ended(self, worker: int, began: float, ended: float) -> None:
+        if worker in self._finished:
+            at_s = self._finished[worker].at_s
+            content = array("d", (PATH_NUMBERS["stop"], at_s, ended - at_s)).tobytes()
+            self.slices(Slices(worker=worker, round_index=None, content=content))
+
+    def as_json(self, title: str) -> Iterator[str]:
+        """The file, piece by piece; microseconds from its first slice on."""
+        yield '{"displayTimeUnit":"ms","traceEvents":[\n'
+        yield _named("process_name", 0, title)
+        began_ns = min((_ns(read_slices(rounds[0][1])[0][1]) for rounds in self._rounds.values()), default=0)
+        for worker in sorted(self._rounds, key=lambda worker: -1 if worker is None else worker):
+            lane = 0 if worker is None else worker + 1
+            yield ",\n" + _named("thread_name", lane, AGGREGATOR if worker is None else worker_name(worker))
+            for round_index, content in self._rounds[worker]:
+                about = "" if round_index is None else f'"round":{round_index}'
+                for path, start_s, seconds in read_slices(content):
+                    start, end = _ns(start_s) - began_ns, _ns(start_s + seconds) - began_ns
+                    if end > start:
+                        kind = kind_of(path)
+                        yield (
+                            f',\n{{"ph":"X","name":"{kind}","pid":0,"tid":{lane},'
+                            f'"ts":{start / 1e3:.3f},"dur":{(end - start) / 1e3:.3f},"args":{{{about}}}}}'
+                        )
+        yield "\n]}\n"
+
+
+def condensed(content: bytes) -> bytes:
+    """A slice for each path, one after another: the same sums, without the order."""
+    slices = read_slices(content)
+    seconds: Counter[str] = Counter()
+    for path, _, value in slices:
+        seconds[path] += value  # type: ignore[assignment]  # floats: a Counter adds what it is given
+    numbers, start = array("d"), slices[0][1] if slices else 0.0
+    for path, value in seconds.items():
+        numbers.extend((PATH_NUMBERS[path], start, value))
+        start += value
+    return numbers.tobytes()
+
+
+def _named(what: str, lane: int, name: str) -> str:
+    return json.dumps({"ph": "M", "name": what, "pid": 0, "tid": lane, "args": {"name": name}}, separators=(",", ":"))
+
+
+def _ns(seconds: float) -> int:
+    return round(seconds * 1e9)

@@ -1,0 +1,153 @@
+"""The account closes: of every worker and of the aggregator, on every backend, with both trainers."""
+
+import json
+from itertools import pairwise
+
+import pytest
+
+from ddp.account import ACCOUNT_KINDS, by_kind, kind_of, summary
+from ddp.experiment import run
+from ddp.timing import PATHS, Account
+
+BACKENDS = {
+    "serial": ("backend=serial",),
+    "thread": ("backend=thread",),
+    "thread, polling": ("backend=thread", "backend.poll_interval_s=0.01"),
+    "process": ("backend=process", "backend.start_method=forkserver"),
+    "process, spawn": ("backend=process",),
+    "process, polling": ("backend=process", "backend.start_method=forkserver", "backend.poll_interval_s=0.01"),
+    "shm": ("backend=shm",),
+    "shm, spawn": ("backend=shm", "backend.start_method=spawn"),
+}
+TRAINERS = {
+    "autograd": ("trainer=autograd", "trainer.batch_size=64"),
+    "fused": ("trainer=fused",),
+    "stratified autograd": ("split=stratified", "aggregation=rows", "trainer=autograd", "trainer.batch_size=64"),
+    "stratified fused": ("split=stratified", "aggregation=rows", "trainer=fused"),
+}
+# Whatever is measured, a copy of a state takes some time, and so on: kinds that cannot be zero.
+CERTAIN = {
+    "serial": {"compute", "evaluate", "copy", "wait", "startup", "log"},
+    "thread": {"compute", "evaluate", "copy", "wait", "startup", "log", "lock_wait", "lock_hold"},
+    "process": {"compute", "evaluate", "copy", "wait", "startup", "data", "log", "exit", "serialise", "transfer", "deserialise"},
+    "shm": {"compute", "evaluate", "copy", "wait", "startup", "data", "log", "exit"},
+}
+
+
+@pytest.fixture(scope="module", params=[(backend, trainer) for backend in BACKENDS for trainer in TRAINERS], ids=", ".join)
+def accounted(request, make_config, tmp_path_factory):
+    """A run's backend, config, result.json and trace.json."""
+    backend, trainer = request.param
+    config = make_config(*BACKENDS[backend], *TRAINERS[trainer], "checkpoint_every=1")
+    directory = tmp_path_factory.mktemp("run") / "run"
+    run(config, directory, [])
+    files = [json.loads((directory / name).read_text()) for name in ("result.json", "trace.json")]
+    return backend.partition(",")[0], config, *files
+
+
+def test_every_second_is_accounted_for(accounted):
+    backend, config, result, _ = accounted
+    lanes = result["account"]
+    assert [lane["who"] for lane in lanes] == [*(f"worker_{worker}" for worker in range(config.workers)), "aggregator"]
+    for lane in lanes:
+        assert lane["closed"]
+        assert set(lane["seconds"]) <= set(ACCOUNT_KINDS)
+        assert min(lane["seconds"].values()) >= -1e-5
+        assert sum(lane["seconds"].values()) == pytest.approx(lane["wall_s"], rel=0.02)
+    for lane in lanes[:-1]:
+        assert {kind for kind, seconds in lane["seconds"].items() if seconds > 0} >= CERTAIN[backend]
+    aggregator = lanes[-1]["seconds"]
+    assert all(aggregator[kind] > 0 for kind in ("startup", "data", "average", "evaluate", "checkpoint", "log", "wait"))
+
+
+def test_whom_a_worker_waited_for_is_known(accounted):
+    backend, _, result, _ = accounted
+    for lane in result["account"][:-1]:
+        waits_for = lane["waits_for"]
+        assert all(seconds >= 0 for seconds in waits_for.values())
+        assert sum(waits_for.values()) == pytest.approx(lane["seconds"]["wait"], abs=1e-4)
+        assert backend == "serial" or set(waits_for) <= {"aggregator", "worker_0", "worker_1", "worker_2"}
+    assert backend == "serial" or any("worker_" in who for lane in result["account"][:-1] for who in lane["waits_for"])
+
+
+def test_bytes_are_those_that_the_backend_moves(accounted):
+    backend, _, result, _ = accounted
+    for lane in result["account"][:-1]:
+        assert lane["bytes"]["copied"] > 0
+        assert (lane["bytes"]["pickled"] > 0) == (backend == "process")
+    assert (result["memory"]["shared_bytes"] > 0) == (backend == "shm")
+
+
+def test_memory_is_that_of_each_process(accounted):
+    backend, config, result, _ = accounted
+    processes = {process["who"] for process in result["memory"]["processes"]}
+    assert processes >= {"main"} | ({"manager"} if backend == "process" else set())
+    own = backend in ("process", "shm")
+    for lane in result["account"][:-1]:
+        assert (lane["peak_rss_bytes"] is not None) == own
+        if lane["pss_bytes"] is not None:
+            assert own
+            assert 0 < lane["pss_bytes"] <= lane["peak_rss_bytes"]
+    assert result["account"][-1]["peak_rss_bytes"] > 0
+    assert config.account
+
+
+def slices_of(trace):
+    """Lane -> its slices, in order."""
+    names = {event["tid"]: event["args"]["name"] for event in trace["traceEvents"] if event["name"] == "thread_name"}
+    lanes = {name: [] for name in names.values()}
+    for event in trace["traceEvents"]:
+        if event["ph"] == "X":
+            lanes[names[event["tid"]]].append(event)
+    return lanes
+
+
+def test_the_lanes_of_the_trace_do_not_overlap(accounted):
+    for slices in slices_of(accounted[-1]).values():
+        for one, following in pairwise(slices):
+            assert one["dur"] > 0
+            assert one["ts"] >= 0
+            assert one["ts"] + one["dur"] <= following["ts"] + 0.002  # printed to the nanosecond
+
+
+def test_the_trace_sums_up_to_the_table(accounted):
+    *_, result, trace = accounted
+    lanes = slices_of(trace)
+    assert set(lanes) == {lane["who"] for lane in result["account"]}
+    for lane in result["account"]:
+        sums = dict.fromkeys(ACCOUNT_KINDS, 0.0)
+        for event in lanes[lane["who"]]:
+            sums[event["name"]] += event["dur"] / 1e6
+        for kind in ACCOUNT_KINDS:
+            assert sums[kind] == pytest.approx(lane["seconds"].get(kind, 0.0), abs=2e-5), kind
+
+
+def test_without_it_there_are_the_phases_only(make_config, tmp_path):
+    result = run(make_config("backend=thread", "account=false"), tmp_path / "run", [])
+    read = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert read["account"] == []
+    assert not (tmp_path / "run" / "trace.json").exists()
+    row = result.history.worker_rounds[0]
+    assert row.account.phase_s("compute") > 0
+    assert row.account.kind_s("lock_wait") > 0
+    assert {"gil_wait", "run_queue", "off_cpu"}.isdisjoint(path.split("/")[-1] for path in row.account.seconds)
+
+
+def test_a_run_that_fails_has_an_account_that_is_not_closed(make_config, tmp_path):
+    config = make_config("backend=thread", "max_norm=1e-3", "trainer=fused")
+    with pytest.raises(Exception, match="max_norm"):
+        run(config, tmp_path / "run", [])
+    read = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert not any(lane["closed"] for lane in read["account"])
+    assert (tmp_path / "run" / "trace.json").exists()
+
+
+def test_every_path_has_a_kind():
+    assert {kind_of(path) for path in PATHS} <= set(ACCOUNT_KINDS)
+    account = Account(seconds={"compute": 1.0, "compute/gil_wait": 0.5, "receive/gil_wait": 0.25, "start/kernel": 2.0})
+    assert by_kind(account) == {"startup": 2.0, "compute": 1.0, "gil_wait": 0.75}
+
+
+def test_the_summary_names_what_matters():
+    assert summary({"compute": 6.0, "gil_wait": 3.0, "log": 0.001, "wait": 1.0}) == "compute 60%  gil wait 30%  wait 10%"
+    assert summary({}) == ""
