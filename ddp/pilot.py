@@ -31,6 +31,7 @@ from ddp.options import (
 
 if TYPE_CHECKING:
     from ddp.record import RunResult
+    from ddp.timing import Account
 
 WORKERS = 2
 DIMS = (8, 128)  # small and large states
@@ -61,6 +62,7 @@ def pilot_config(backend: Backend, trainer: Trainer, dim: int, rounds: int, loca
         max_restarts=0,
         max_norm=None,
         checkpoint_every=1,
+        account=True,
         torch_threads=1,
         tensorboard=True,
         display="none",
@@ -78,9 +80,9 @@ def pilot_config(backend: Backend, trainer: Trainer, dim: int, rounds: int, loca
 
 def run_pilot(config: Config) -> "RunResult":
     """One run as the command has it, in a temporary directory."""
+    from ddp.board import TensorBoard
     from ddp.config import settings
     from ddp.experiment import run
-    from ddp.tracking import TensorBoard
 
     with tempfile.TemporaryDirectory(prefix="ddp-pilot-") as directory:
         return run(config, Path(directory), [TensorBoard(Path(directory), settings(dataclasses.asdict(config)))])
@@ -122,9 +124,9 @@ def measure_start(trainer: Trainer) -> dict[str, float]:
     return {
         "imports_s": in_threads.seconds["imports"],
         "server_s": max(0.0, first.seconds["start"] - second.seconds["start"] + first.seconds["data"]),
-        "fork_s": max(second.history.startup_s.values()) * cores / WORKERS,
+        "fork_s": _startup_s(second),
         "forked_s": _first_round_s(second),
-        "spawn_s": max(spawned.history.startup_s.values()) * cores / WORKERS,
+        "spawn_s": _startup_s(spawned),
         "spawned_s": _first_round_s(spawned),
         "exit_s": spawned.seconds["stop"] * cores / WORKERS,
     }
@@ -138,8 +140,9 @@ def _exchange(runs: Sequence["RunResult"]) -> dict[str, float]:
             sizes.append(_num_floats(dim))
             seconds.append(_median_s(run.history.worker_rounds, phase))
     vector_s, float_s = line(sizes, seconds)
-    messages = runs[0].config.local_epochs + 1
-    return {"message_s": _median_s(runs[0].history.worker_rounds, "other") / messages, "vector_s": vector_s, "float_s": float_s}
+    rows, messages = runs[0].history.worker_rounds, runs[0].config.local_epochs + 1
+    message_s = (_median_s(rows, "tell") + _median_s(rows, "other")) / messages
+    return {"message_s": message_s, "vector_s": vector_s, "float_s": float_s}
 
 
 def _num_floats(dim: int) -> int:
@@ -148,8 +151,18 @@ def _num_floats(dim: int) -> int:
 
 def _median_s(rows: Sequence[Any], phase: str) -> float:
     """Of a phase in the rounds after the first."""
-    middle: float = statistics.median(row.account.phase_s(phase) for row in rows if row.round_index > 0)
+    middle: float = statistics.median(_with_core_s(row.account, phase) for row in rows if row.round_index > 0)
     return middle
+
+
+def _with_core_s(account: "Account", phase: str) -> float:
+    """What it takes with a core: without the time in which there was none, be it for our workers or for other programs."""
+    return account.phase_s(phase) - account.seconds.get(f"{phase}/run_queue", 0.0)
+
+
+def _startup_s(run: "RunResult") -> float:
+    """Of a worker, in the mean, from when its process was started to its first round."""
+    return statistics.mean(_with_core_s(account, "start") for account in run.history.started_with.values())
 
 
 def _longest_s(run: "RunResult") -> float:
@@ -162,7 +175,8 @@ def _first_round_s(run: "RunResult") -> float:
     """What the first round of a worker takes longer than a later one, in the mean."""
     more = []
     for worker in run.history.startup_s:
-        first, *later = [row.account.phase_s("compute") + row.account.phase_s("evaluate") for row in run.history.worker(worker)]
+        rows = run.history.worker(worker)
+        first, *later = [_with_core_s(row.account, "compute") + _with_core_s(row.account, "evaluate") for row in rows]
         more.append(first - statistics.median(later))
     return max(0.0, statistics.mean(more))
 
@@ -173,7 +187,7 @@ def _jitter(run: "RunResult") -> float:
 
     deviations = []
     for worker in run.history.startup_s:
-        seconds = [row.account.phase_s("compute") for row in run.history.worker(worker) if row.round_index > 0]
+        seconds = [_with_core_s(row.account, "compute") for row in run.history.worker(worker) if row.round_index > 0]
         middle = statistics.median(seconds)
         deviations += [abs(log(s / middle)) for s in seconds]
     return 1.4826 * statistics.median(deviations)
@@ -201,9 +215,9 @@ def main(what: str) -> None:
     trainer = TRAINERS[what]
     if start_methods()[-1] == "forkserver":
         ensure_server(trainer.name)
+    import ddp.board
     import ddp.display
-    import ddp.experiment
-    import ddp.tracking  # noqa: F401  # the rest of what train.py imports, beside which the server starts
+    import ddp.experiment  # noqa: F401  # the rest of what train.py imports, beside which the server starts
     from ddp.trainer_costs import measure_trainer
 
     measured: dict[str, Any] = {"training": measure_start(trainer)}
