@@ -15,7 +15,7 @@ from ddp.ratings import Part
 from ddp.trainers import Epochs, arrange, evaluate, make_trainer, set_threads
 
 USERS, ITEMS = 943, 1682
-LEAST_S, REPEATS = 0.02, 3  # one measurement takes at least so long; the fastest of so many counts
+LEAST_S, REPEATS = 0.02, 3  # one measurement takes at least so long; the median of so many counts
 THREADS_S = 0.15  # how long several threads train beside each other
 BATCHES = ((128, 8), (128, 256), (1024, 64), (8192, 8), (8192, 64), (2048, 256), (8192, 256))  # size of the batch, embedding size
 CONTENDED = ((128, 8), (1024, 64))
@@ -31,7 +31,7 @@ def measure_trainer(options: Trainer, cores: int) -> dict[str, float]:
     measured = {"evaluation_s": fixed, "evaluated_rating_s": rating, "evaluated_element_s": element}
     if isinstance(options, AutogradTrainer):
         return measured | _in_batches(options, cores)
-    epochs = [_fastest_s(_epoch(_make(options, size, dim))) for size, dim in EPOCHS]
+    epochs = [_alone_s(_epoch(_make(options, size, dim))) for size, dim in EPOCHS]
     batch, rating, element = fit([(1.0, size, size * dim) for size, dim in EPOCHS], epochs)
     measured |= {"batch_s": batch, "parameter_s": 0.0, "rating_s": rating, "element_s": element}
     return measured | {"handoff_s": 0.0, "handoff_growth": 0.0}  # one call an epoch, without the GIL
@@ -42,7 +42,7 @@ def _in_batches(options: AutogradTrainer, cores: int) -> dict[str, float]:
     for size, dim in BATCHES:
         number = max(2, 8192 // size)  # of batches in an epoch
         trainer = _make(replace(options, batch_size=size), number * size, dim)
-        seconds[size, dim] = _fastest_s(_epoch(trainer)) / number
+        seconds[size, dim] = _alone_s(_epoch(trainer)) / number
     terms = [(1.0, (USERS + ITEMS) * (dim + 1), size, size * dim) for size, dim in BATCHES]
     batch, parameter, rating, element = fit(terms, list(seconds.values()))
     handoffs = {}
@@ -103,23 +103,23 @@ def _epoch(trainer: Epochs) -> Callable[[], object]:
 
 def _evaluation_s(options: Trainer, num_ratings: int, dim: int) -> float:
     model, part = _model(dim), _ratings(num_ratings)
-    return _fastest_s(lambda: evaluate(options, model, part, 1.0, 5.0))
+    return _alone_s(lambda: evaluate(options, model, part, 1.0, 5.0))
 
 
-def _fastest_s(call: Callable[[], object]) -> float:
-    """CPU seconds of a call, in the mean over at least LEAST_S; the fastest of REPEATS, as what disturbs makes it slower only.
+def _alone_s(call: Callable[[], object]) -> float:
+    """CPU seconds of a call, in the mean over at least LEAST_S; the median of REPEATS.
 
     (Of a thread that has a core these are the wall; where other programs run, too, they still are what it would be.)
     """
     call()
-    fastest = float("inf")
+    spent = []
     for _ in range(REPEATS):
         number, began = 0, time.thread_time()
-        while (spent := time.thread_time() - began) < LEAST_S:
+        while time.thread_time() - began < LEAST_S:
             call()
             number += 1
-        fastest = min(fastest, spent / number)
-    return fastest
+        spent.append((time.thread_time() - began) / number)
+    return statistics.median(spent)
 
 
 def _beside_each_other_s(options: AutogradTrainer, dim: int, threads: int) -> float:

@@ -133,6 +133,8 @@ def test_why_names_the_largest_differences():
     threads = predicted("thread", GIL_wait=3.1, compute=5.0)
     processes = predicted("process", **{"start-up": 9.8, "compute": 5.0, "exchange": 0.1})
     assert why(threads, processes) == "9.80 s more start-up outweigh 3.10 s less GIL wait"
+    mixed = predicted("process", **{"exchange": 1.0, "start-up": 0.5, "run queue": 4.0, "compute": 5.0})
+    assert why(threads, mixed) == "4.00 s more run queue and 1.00 s more exchange outweigh 3.10 s less GIL wait"
     assert why(threads, threads) == "hardly anything is different"
     assert why(predicted("shm", compute=1.0), predicted("serial", compute=2.0)) == "1.00 s more compute"
 

@@ -55,6 +55,7 @@ def test_they_are_read_again_without_measuring(measured):
         lambda known: known.update(format=known["format"] + 1),
         lambda known: known["training"]["fused"].update(rating_s=-1.0),
         lambda known: known["training"]["fused"].update(rating_s=float("nan")),
+        lambda known: known["training"]["fused"].update(rating_s=float("inf")),
         lambda known: known["training"]["fused"].update(rating_s="1"),
         lambda known: known["training"]["fused"].update(more=1.0),
         lambda known: known["training"]["fused"].pop("rating_s"),

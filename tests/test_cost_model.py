@@ -54,8 +54,10 @@ def test_the_sizes_are_those_of_the_jobs_that_a_run_would_have(make_config, spli
 
 @pytest.mark.parametrize("trainer", ["fused", "autograd"])
 @pytest.mark.parametrize("split", ["iid", "stratified"])
-def test_what_is_published_is_as_long_as_the_workers_update_and_memory(make_config, split, trainer):
-    config = make_config(f"split={split}", f"trainer={trainer}", "aggregation=uniform", "checkpoint_every=1")
+@pytest.mark.parametrize("num_ratings", [1200, 30])  # of which some blocks have none
+def test_what_is_published_is_as_long_as_the_workers_update_and_memory(make_config, split, trainer, num_ratings):
+    job = (f"split={split}", f"trainer={trainer}", "aggregation=uniform", f"data.num_ratings={num_ratings}", "select_on=last")
+    config = make_config(*job, "checkpoint_every=1", "workers=5")
     prepared = prepare(config)
     costs = Costs(config, sizes_of(config, prepared.ratings), constants("adam" if trainer == "autograd" else "fused"))
     for job in prepared.jobs:

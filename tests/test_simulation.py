@@ -68,6 +68,11 @@ def test_a_delay_needs_no_core():
     assert end(Machine(cores=1), script(Delay(2.0, "disk")), script(compute(2.0))) == pytest.approx(2.0)
 
 
+def test_who_comes_back_from_a_delay_shares_the_core_from_then_on():
+    actors = simulate(Machine(cores=1), [script(Delay(1.0, "disk"), compute(2.0)), script(compute(3.0))])
+    assert [actor.end for actor in actors] == [pytest.approx(5.0)] * 2
+
+
 def test_one_that_waits_goes_on_when_all_have_come():
     gate = Gate()
 
