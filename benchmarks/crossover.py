@@ -1,8 +1,8 @@
 """Is the advice right? `python -m benchmarks.crossover [--repeats 3] [--simulation] [--quick] [-- OVERRIDE ...]`.
 
 A grid of jobs of the size of MovieLens 100K: both trainers, batches of 128 to 8192, embedding sizes 8 to 256, 1 to 4 workers,
-each value with each other one once. What `advise=true` predicts for every backend is computed first. Then each is run by the
-command itself, in a process of its own, all in turn. In brackets the error of the prediction against the measured median;
+each value with each other one once. The machine is measured, and what `advise=true` predicts is computed first. Then each is run
+by the command itself, in a process of its own, all in turn. In brackets the error of the prediction against the measured median;
 `recommended`: the backend with the lowest prediction; `regret`: how many times as long it takes as the fastest.
 
 The wall is that of `advise`: imports + start + train + stop + save of result.json. `others`: how much of the machine other
@@ -13,9 +13,11 @@ With --simulation also: more workers than cores, and one core only, which the si
 
 import os
 import statistics
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 from benchmarks.measure import MISSING, Figures, Labels, Row, Table, Unavailable, command_line, compose_config, in_turn, report
 from benchmarks.measure import run_train as run_command
@@ -103,6 +105,7 @@ def main() -> None:
     parser.set_defaults(repeats=3)
     parser.add_argument("--quick", action="store_true", help="two tiny jobs, to see that it works")
     parser.add_argument("--simulation", action="store_true", help="also what the simulation says of more workers and fewer cores")
+    parser.add_argument("--constants", type=Path, metavar="FILE", help="instead of measuring the machine first")
     parser.add_argument("overrides", nargs="*", default=[], help="further options of train.py, for all, after --")
     arguments = parser.parse_intermixed_args()
     more = tuple(arguments.overrides)
@@ -114,7 +117,10 @@ def main() -> None:
         if arguments.quick
         else SIMULATION
     )
-    rows = in_turn([candidate for cell in (*grid, *beyond) for candidate in candidates(cell, more)], arguments.repeats)
+    with tempfile.TemporaryDirectory() as directory:
+        file = arguments.constants or Path(directory) / "calibration.json"
+        measured = [candidate for cell in (*grid, *beyond) for candidate in candidates(cell, more, file)]
+    rows = in_turn(measured, arguments.repeats)
     runs = f"median (lowest - highest) of {arguments.repeats} runs"
     tables = [
         _table(f"Predicted / measured wall, s: {runs}", [_of(rows, cell) for cell in grid]),
@@ -126,10 +132,10 @@ def main() -> None:
     report("crossover", arguments, rows, tables)
 
 
-def candidates(cell: Cell, more: Sequence[str]) -> list[tuple[Labels, Callable[[], Figures]]]:
+def candidates(cell: Cell, more: Sequence[str], file: Path) -> list[tuple[Labels, Callable[[], Figures]]]:
     """The cell on each of its backends, with what is predicted before anything is run."""
     config = cell.config("serial", more)
-    constants = calibrate(config.trainer)
+    constants = calibrate(config.trainer, file=file)
     sizes = sizes_of(config, load_ratings(config.data, config.seed))
     around = Surroundings(cores=cell.cores, data_s=READ_S)
     found: list[tuple[Labels, Callable[[], Figures]]] = []

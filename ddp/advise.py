@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 
 from ddp.calibration import calibrate, calibration_file
@@ -21,10 +22,13 @@ from ddp.ratings import Ratings
 from ddp.simulation import GIL, MEMORY, QUEUE
 from ddp.sizes import Sizes, sizes_of
 
+BACKENDS = ("serial", "thread", "process", "shm")
+THE_QUESTION = ("thread", "process")  # the document's
 KINDS = (START, COMPUTE, EVALUATE, GIL, QUEUE, MEMORY, EXCHANGE, WAIT, AVERAGE, RECORD)
 SHOWN_S = 0.0005  # seconds of less than this are not shown, and no reason
+LARGE = 0.02  # a kind has a column if it is this much of a wall
 MATTERS = 0.2  # a second reason is told if it is this much of the first
-OTHER_WORKERS = "another number of workers trains another model (but with split=stratified and trainer=fused)"
+OTHER_WORKERS = "another number of workers trains another model, except with split=stratified and trainer=fused"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -39,14 +43,15 @@ class Advisor:
         """Of every backend, with the config's number of workers; the fastest first. Raises UserError if it cannot be dealt so."""
         return self._predictions(config, sizes_of(config, self.ratings))
 
-    def _predictions(self, config: Config, sizes: Sizes) -> list[Prediction]:
-        found = [predict(replace(config, backend=backend), sizes, self.constants, self.around) for backend in backends(config)]
+    def _predictions(self, config: Config, sizes: Sizes, names: Sequence[str] = BACKENDS) -> list[Prediction]:
+        compared = [replace(config, backend=backend) for backend in backends(config) if backend.name in names]
+        found = [predict(one, sizes, self.constants, self.around) for one in compared]
         return sorted(found, key=lambda prediction: prediction.wall_s)
 
-    def crossovers(self, config: Config) -> list[str]:
-        """Where another backend becomes the fastest, with the config's number of workers."""
+    def crossovers(self, config: Config, names: Sequence[str]) -> list[str]:
+        """Where another one of these backends becomes the fastest, with the config's number of workers."""
         sizes = sizes_of(config, self.ratings)  # which do not depend on what is varied
-        return in_words(find_crossovers(config, lambda varied: self._predictions(varied, sizes)[0].backend))
+        return in_words(find_crossovers(config, lambda varied: self._predictions(varied, sizes, names)[0].backend))
 
 
 def advise(config: Config, simulate: Simulate, console: Console) -> None:
@@ -70,12 +75,14 @@ def advise(config: Config, simulate: Simulate, console: Console) -> None:
             everywhere[workers] = advisor.predictions(with_workers(config, workers))
         except UserError:  # so many the ratings cannot be dealt to, or the machine's cores are no number of files
             continue
-    console.print(_table(everywhere, f"predicted wall, s: {where(simulate, constants)}"))
+    table = _table(everywhere, f"predicted wall, s: {where(simulate, constants)}")
+    console.print(table, width=_width(table, console), crop=False)
     for line in advice(asked, everywhere):
         console.print(line, highlight=False, soft_wrap=True)
-    console.print(f"\nfastest backend with workers={config.workers}, all else as asked, by", highlight=False)
-    for line in advisor.crossovers(config):
-        console.print(f"  {line}", highlight=False, soft_wrap=True)
+    for names, title in ((BACKENDS, "the fastest"), (THE_QUESTION, f"the faster of {' and '.join(THE_QUESTION)}")):
+        console.print(f"\n{title} with workers={config.workers}, all else as asked", highlight=False)
+        for line in advisor.crossovers(config, names):
+            console.print(f"  {line}", highlight=False, soft_wrap=True)
     for line in _sources(simulate, constants):
         console.print(line, style="dim", highlight=False, soft_wrap=True)
 
@@ -151,18 +158,23 @@ def _sources(simulate: Simulate, constants: Constants) -> list[str]:
 
 def _table(everywhere: dict[int, list[Prediction]], title: str) -> Table:
     all_of_them = [prediction for found in everywhere.values() for prediction in found]
-    kinds = [kind for kind in KINDS if any(prediction.seconds.get(kind, 0.0) > SHOWN_S for prediction in all_of_them)]
+    large = [kind for kind in KINDS if any(one.seconds.get(kind, 0.0) > LARGE * one.wall_s for one in all_of_them)]
     best = min(prediction.wall_s for prediction in all_of_them)
     table = Table(title=title, box=None, pad_edge=False)
-    for column in ("workers", "backend", "wall", *kinds):
-        table.add_column(column, justify="left" if column == "backend" else "right")
+    for column in ("workers", "backend", "wall", *large, "rest"):
+        longest = max(map(len, column.split()))
+        table.add_column(column, justify="left" if column == "backend" else "right", min_width=max(longest, len("0.000")))
     for workers in sorted(everywhere):
-        for prediction in everywhere[workers]:
-            cells = [_cell(prediction.seconds.get(kind, 0.0)) for kind in kinds]
-            style = "bold" if prediction.wall_s == best else ""
-            table.add_row(str(workers), prediction.backend, _cell(prediction.wall_s), *cells, style=style)
-        table.add_section()
+        for one in everywhere[workers]:
+            shown = [one.seconds.get(kind, 0.0) for kind in large]
+            cells = [_cell(value) for value in (one.wall_s, *shown, one.wall_s - sum(shown))]
+            table.add_row(str(workers), one.backend, *cells, style="bold" if one.wall_s == best else "")
     return table
+
+
+def _width(table: Table, console: Console) -> int:
+    """A table that is piped, or wider than its terminal, is not folded."""
+    return max(console.width, Measurement.get(console, console.options.update(width=1000), table).minimum)
 
 
 def _cell(value: float) -> str:

@@ -340,16 +340,15 @@ def test_limits_tells_what_works_and_what_grew(benchmark):
 # --- whether the advice is right ------------------------------------------------------------------------------------
 
 
-def test_crossover_predicts_then_measures(benchmark, monkeypatch, tmp_path):
+def test_crossover_predicts_then_measures(benchmark, tmp_path):
     from machines import write_calibration
 
     from benchmarks.crossover import BACKENDS, ERROR, MEASURED, OTHERS, PREDICTED
 
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    write_calibration(tmp_path / "ddp" / "calibration.json")
-    rows, printed = benchmark(
-        "crossover", "--quick", "--simulation", "--repeats", "1", "--markdown", "--", "data=synthetic", *DATA
-    )
+    file = tmp_path / "constants.json"
+    write_calibration(file)
+    options = ("--quick", "--simulation", "--repeats", "1", "--markdown", "--constants", str(file))
+    rows, printed = benchmark("crossover", *options, "--", "data=synthetic", *DATA)
     jobs = dict.fromkeys(row["job"] for row in rows)
     assert [[row["backend"] for row in rows if row["job"] == job] for job in jobs] == [[*BACKENDS]] * 2 + [["thread", "shm"]] * 2
     for row in rows:
