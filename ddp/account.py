@@ -120,8 +120,9 @@ def _waits_of_worker(history: History, worker: int, account: Account) -> dict[st
         waited = {row.round_index: row.account.seconds.get("wait", 0.0) for row in history.worker(worker)}
         for row in history.aggregate_rounds:
             last = _last_one(row)
-            if last is not None and last != worker and row.ready_s[worker] > 0:
-                _add(waits_for, worker_name(last), min(row.ready_s[worker], waited.get(row.round_index, 0.0)))
+            ready_s = row.ready_s[worker] if row.ready_s else None
+            if last is not None and ready_s:
+                _add(waits_for, worker_name(last), min(ready_s, waited.get(row.round_index, 0.0)))
     rest = account.seconds.get("wait", 0.0) - sum(waits_for.values())
     return waits_for | ({AGGREGATOR: rest} if rest > 0 else {})
 

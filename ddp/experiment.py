@@ -48,7 +48,7 @@ def run(config: Config, output_dir: Path, trackers: list[Tracker], *, resume: bo
     """
     with run_directory(config, output_dir, resume=resume):
         result = RunResult(config=config, output_dir=output_dir)
-        result.spans, result.resumed = make_spans(config), resume
+        result.resumed = resume
         result.trace = Trace() if config.account else None
         checkpoints = Checkpoints(config, result.history)
         rounds = [checkpoints.rounds] if config.checkpoint_every > 0 else []
@@ -58,7 +58,9 @@ def run(config: Config, output_dir: Path, trackers: list[Tracker], *, resume: bo
             ratings = load_ratings(config.data, config.seed)
             result.state = result.kept = checkpoints.load(output_dir, ratings)
             write_config(config, output_dir)
+        result.spans = make_spans(config, result.began)
         with _recorded(result, tracker), _noted(result):
+            result.spans.book("data")  # what a run goes on from
             tracker.open()
             with _stage(result, "total"):
                 with _stage(result, "data"), result.spans("data"):
@@ -194,7 +196,8 @@ def _train_rounds(
                     result.state = state
                     with spans("log"):
                         tracker.aggregate_round(done.row)
-                        tracker.listen(Slices(worker=None, round_index=done.row.round_index, content=spans.take_slices()))
+                        if slices := spans.take_slices():
+                            tracker.listen(Slices(worker=None, round_index=done.row.round_index, content=slices))
                     if not backend.remembers or job.hands_over(done.row.round_index):
                         with spans("checkpoint"):
                             result.kept = state
@@ -217,10 +220,10 @@ def train_reference(ratings: Ratings, config: Config) -> Reference:
     return Reference(valid=result.last.valid.rmse, test=result.last.test.rmse)
 
 
-def make_spans(config: Config) -> Spans:
+def make_spans(config: Config, began: float) -> Spans:
     """The main process's stopwatch, for the thread that calls this."""
     meter = Meter(shares_gil=isinstance(config.backend, ThreadBackend)) if config.account else None
-    return Spans(meter=meter)
+    return Spans(began=began, meter=meter)
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 Workers hand these over; only the parent process writes them anywhere.
 """
 
-import math
 from dataclasses import dataclass, field
 
 from ddp.errors import WorkerError
@@ -78,14 +77,14 @@ class WorkerRound:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AggregateRound:
     """The aggregate of a round: its errors on the global parts, and the weight of each worker (stratified: all equal), 0
-    for one that was dropped or late. `ready_s`: how long each had been ready when the last one was, NaN for the same."""
+    for one that was dropped or late. `ready_s`: how long each had been ready when the last one was, None for the same."""
 
     round_index: int
     valid: SquaredError
     test: SquaredError
     weights: tuple[float, ...]
     elapsed_s: float
-    ready_s: tuple[float, ...] = ()
+    ready_s: tuple[float | None, ...] = ()
     account: Account = field(default_factory=Account)
 
 
@@ -97,7 +96,7 @@ class Finished:
     worker: int
     memory: Memory
     account: Account = field(default_factory=Account)
-    at_s: float = math.nan
+    at_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -74,12 +74,13 @@ class RunResult:
     def keep_account(self) -> None:
         """What the spans have gathered belongs to no round."""
         self.accounts.append(self.spans.take())
-        if self.trace is not None:
-            self.trace.slices(Slices(worker=None, round_index=None, content=self.spans.take_slices()))
+        if self.trace is not None and (slices := self.spans.take_slices()):
+            self.trace.slices(Slices(worker=None, round_index=None, content=slices))
 
     def note_memory(self, processes: Mapping[str, int], shared_bytes: int) -> None:
         """What the run holds while its workers are there: this process, and those (name -> id) that serve it."""
-        self.memories = {"main": memory_of(), **{name: memory_of(pid) for name, pid in processes.items()}}
+        alone = self.config.backend.name in ("serial", "thread")
+        self.memories = {"main": memory_of(alone=alone), **{name: memory_of(pid) for name, pid in processes.items()}}
         self.shared_bytes = shared_bytes
 
     def end_account(self) -> None:

@@ -44,21 +44,25 @@ class Meter:
         """Whether the wait in the run queue is known."""
         return self._file >= 0
 
-    def used(self, wall_s: float) -> Usage:
-        """Since the last call, which was `wall_s` ago."""
-        on_cpu = time.thread_time()
-        on_cpu_s, self._on_cpu = on_cpu - self._on_cpu, on_cpu
+    def on_cpu_s(self) -> float:
+        """Seconds on a core since the last time."""
+        before, self._on_cpu = self._on_cpu, time.thread_time()
+        return self._on_cpu - before
+
+    def queued_s(self) -> float | None:
+        """Seconds in the run queue since the last time; None if that is not known."""
         if self._file < 0:
-            return Usage(on_cpu_s, None)
-        if wall_s - on_cpu_s < ASLEEP_S:  # it was never off its core: the counter has not moved
-            return Usage(on_cpu_s, 0.0)
-        queued_ns = self._read_ns()
-        queued_s, self._queued_ns = (queued_ns - self._queued_ns) / 1e9, queued_ns
-        return Usage(on_cpu_s, queued_s)
+            return None
+        before, self._queued_ns = self._queued_ns, self._read_ns()
+        return (self._queued_ns - before) / 1e9
+
+    def used(self) -> Usage:
+        """Both."""
+        return Usage(self.on_cpu_s(), self.queued_s())
 
     def _read_ns(self) -> int:
         # Time on a core, time in the run queue, times on a core. (The first is as of the last tick: thread_time is exact.)
-        return int(os.pread(self._file, 64, 0).split()[1])
+        return int(os.pread(self._file, 64, 0).split(b" ", 2)[1])
 
     def close(self) -> None:
         """Gives the descriptor back."""

@@ -8,17 +8,17 @@ With a meter (ddp/scheduling.py) what a thread did not compute in a span is told
 import time
 from array import array
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from ddp.scheduling import ASLEEP_S, Meter, Usage
 
 OTHER = "other"  # what no span covers
 START = "start"  # of a worker, up to its first round
+TELL = "tell"  # a worker's messages
 
 # The outermost spans, which add up to the wall, and the kinds of cost inside them.
-WORKER_PHASES = ("compute", "evaluate", "publish", "wait", "receive", "tell", OTHER)
+WORKER_PHASES = ("compute", "evaluate", "publish", "wait", "receive", TELL, OTHER)
 AGGREGATOR_PHASES = ("wait", "gather", "average", "broadcast", "evaluate", "record", OTHER)
 OUTSIDE_PHASES = (START, "data", "imports", "stop", "save", "reference")  # before the first round, or after the last
 EXCHANGE_KINDS = ("lock_wait", "lock_hold", "serialise", "transfer", "deserialise", "copy")
@@ -94,35 +94,49 @@ class Spans:
         self._num_bytes: defaultdict[str, int] = defaultdict(int)
         self._num_copied: defaultdict[str, int] = defaultdict(int)
         self._waited_for: defaultdict[int, float] = defaultdict(float)
-        self._slices = array("d")
+        self._slices: list[tuple[str, float, float]] = []
+        self._opening = self._current = OTHER
+        self._unread_s = 0.0  # since the meter was read
         self._since = clock() if began is None else began
-        self.phase = START  # the outermost span that is open, or was last
+        self.phase = START  # the outermost span that is open, or was last; to tell of a phase is part of it
 
-    @contextmanager
-    def __call__(self, name: str) -> Iterator[None]:
-        """Times the block as `name`, inside whatever span is open; closes it on an exception too."""
+    def __call__(self, name: str) -> "Spans":
+        """`with spans(name):` times the block as `name`, inside whatever span is open; closes it on an exception too."""
+        self._opening = name
+        return self
+
+    def __enter__(self) -> None:
         self._settle()
-        if not self._path:
-            self.phase = name
+        name = self._opening
+        if self._path:
+            self._current = f"{self._path[0]}/{name}"
+        else:
+            self._current = name
+            self.phase = name if name != TELL else self.phase
         self._path.append(name)
-        try:
-            yield
-        finally:
-            self._settle()
-            self._path.pop()
+
+    def __exit__(self, *_: object) -> None:
+        self._settle()
+        path = self._path
+        path.pop()
+        self._current = OTHER if not path else path[0] if len(path) == 1 else f"{path[0]}/{path[-1]}"
 
     def book(self, path: str, until: float | None = None) -> None:
-        """Credits what no span has covered, up to `until` (a reading of the clock; None: now), to `path`."""
+        """Credits the seconds since the last switch, up to `until` (a reading of the clock; None: now), to `path`."""
         now = self._clock() if until is None else until
         self._credit({path: now - self._since})
         self._since = now
         if self._meter is not None:
-            self._meter.used(0.0)
+            self._meter.used()
 
     def divide(self, parts: Callable[[float, Usage | None], Parts]) -> None:
         """Credits the seconds since the last switch to what `parts` makes of them, and of what the thread used meanwhile."""
-        wall_s, now = self._elapsed()
-        usage = None if self._meter is None else self._meter.used(wall_s)
+        now = self._clock()
+        wall_s = now - self._since
+        usage = None
+        if self._meter is not None:
+            usage = self._meter.used()
+            self._unread_s = 0.0
         self._credit(parts(wall_s, usage))
         self._since = now
 
@@ -167,42 +181,44 @@ class Spans:
 
     def take_slices(self) -> bytes:
         """Those since the last time, as `read_slices` reads them; empty without a meter."""
-        slices = self._slices.tobytes()
-        self._slices = array("d")
-        return slices
+        numbers = array("d")
+        for path, start, seconds in self._slices:
+            numbers.extend((PATH_NUMBERS[path], start, seconds))
+        self._slices.clear()
+        return numbers.tobytes()
 
     def close(self) -> None:
         """Gives back what the meter holds."""
         if self._meter is not None:
             self._meter.close()
 
-    def _elapsed(self) -> tuple[float, float]:
-        now = self._clock()
-        return now - self._since, now
-
     def _settle(self) -> None:
         """Credits the time since the last switch to the innermost open span."""
-        wall_s, now = self._elapsed()
-        path = self._path
-        phase = path[0] if path else OTHER
-        name = path[-1] if path else OTHER
-        whole = phase if len(path) < 2 else f"{phase}/{name}"
-        if self._meter is None:
-            self._seconds[whole] += wall_s
-        else:
-            usage = self._meter.used(wall_s)
-            self._credit(self._told_apart(whole, phase, name, wall_s, usage))
+        now = self._clock()
+        wall_s, path = now - self._since, self._current
+        if self._meter is not None:
+            self._unread_s += wall_s
+            if wall_s >= ASLEEP_S:  # reading its clock takes half a microsecond
+                off_core_s = min(self._unread_s - self._meter.on_cpu_s(), wall_s)
+                self._unread_s = 0.0
+                if off_core_s >= ASLEEP_S:
+                    self._credit(self._told_apart(path, wall_s, off_core_s))
+                    self._since = now
+                    return
+            self._slices.append((path, self._since, wall_s))
+        self._seconds[path] += wall_s
         self._since = now
 
-    def _told_apart(self, path: str, phase: str, name: str, wall_s: float, usage: Usage) -> Parts:
-        """What of a span's wall was none of its own."""
+    def _told_apart(self, path: str, wall_s: float, off_core_s: float) -> Parts:
+        """What of a span's wall was none of its own: the thread was off its core for so long."""
         assert self._meter is not None
-        off_core_s = wall_s - usage.on_cpu_s
-        is_busy = name in BUSY
-        if off_core_s < ASLEEP_S or not (is_busy or (usage.queued_s and not self._meter.shares_thread)):
+        name = self._path[-1] if self._path else OTHER
+        is_busy, queued_s = name in BUSY, self._meter.queued_s()
+        if not is_busy and (not queued_s or self._meter.shares_thread):
             return {path: wall_s}
-        queued_s = min(usage.queued_s or 0.0, off_core_s)
+        queued_s = min(queued_s or 0.0, off_core_s)
         slept_s = off_core_s - queued_s if is_busy else 0.0
+        phase = self._path[0] if self._path else OTHER
         parts = {path: wall_s - queued_s - slept_s}
         if queued_s > 0:
             parts[f"{phase}/run_queue"] = queued_s
@@ -216,7 +232,7 @@ class Spans:
         for path, seconds in parts.items():
             self._seconds[path] += seconds
             if self._meter is not None:
-                self._slices.extend((PATH_NUMBERS[path], start, seconds))
+                self._slices.append((path, start, seconds))
             start += seconds
 
 

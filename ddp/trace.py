@@ -7,11 +7,12 @@ from collections.abc import Iterator
 
 from ddp.account import kind_of
 from ddp.messages import Finished, Slices
-from ddp.timing import PATH_NUMBERS, read_slices
+from ddp.timing import PATH_NUMBERS, PATHS, read_slices
 from ddp.tracking import AGGREGATOR, Tracker, worker_name
 
 MOST_SLICES = 50_000  # of a run: afterwards all rounds but the last one are kept as a slice per kind
 NUMBERS = 3 * 8  # bytes of a slice
+KINDS = {path: kind_of(path) for path in PATHS}
 
 
 class Trace(Tracker):
@@ -51,7 +52,7 @@ class Trace(Tracker):
                 for path, start_s, seconds in read_slices(content):
                     start, end = _ns(start_s) - began_ns, _ns(start_s + seconds) - began_ns
                     if end > start:
-                        kind = kind_of(path)
+                        kind = KINDS[path]
                         yield (
                             f',\n{{"ph":"X","name":"{kind}","pid":0,"tid":{lane},'
                             f'"ts":{start / 1e3:.3f},"dur":{(end - start) / 1e3:.3f},"args":{{{about}}}}}'

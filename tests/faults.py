@@ -134,7 +134,9 @@ def infect(monkeypatch, fault):
         return backend
 
     monkeypatch.setattr(ddp.experiment, "make_backend", make)
-    monkeypatch.setattr(serial, "worker_loop", lambda job, exchange, at: worker_loop(job, fault.wrap(job.worker, exchange), at))
+    monkeypatch.setattr(
+        serial, "worker_loop", lambda job, exchange, spans: worker_loop(job, fault.wrap(job.worker, exchange), spans)
+    )
 
 
 def run_infected(fault, config, directory):

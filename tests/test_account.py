@@ -4,8 +4,10 @@ import json
 from itertools import pairwise
 
 import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from ddp.account import ACCOUNT_KINDS, by_kind, kind_of, summary
+from ddp.board import TensorBoard
 from ddp.experiment import run
 from ddp.timing import PATHS, Account
 
@@ -131,6 +133,13 @@ def test_without_it_there_are_the_phases_only(make_config, tmp_path):
     assert row.account.phase_s("compute") > 0
     assert row.account.kind_s("lock_wait") > 0
     assert {"gil_wait", "run_queue", "off_cpu"}.isdisjoint(path.split("/")[-1] for path in row.account.seconds)
+
+
+def test_without_it_tensorboard_has_no_picture(make_config, tmp_path):
+    run(make_config("backend=thread", "account=false"), tmp_path, [TensorBoard(tmp_path, {"workers": 3})])
+    accumulator = EventAccumulator(str(tmp_path)).Reload()
+    assert "rmse/test/aggregated" in accumulator.Tags()["scalars"]
+    assert accumulator.Tags()["images"] == []
 
 
 def test_a_run_that_fails_has_an_account_that_is_not_closed(make_config, tmp_path):

@@ -26,7 +26,7 @@ SMALL = (
     *("data=synthetic", "data.num_users=60", "data.num_items=40", "data.num_ratings=1200", "data.popularity=0.3"),
     *("split=iid", "model=tiny", "workers=3", "rounds=2", "local_epochs=2", "tensorboard=false", "reference=false"),
 )
-RESULT_FILES = {"config.yaml", "result.json", "rounds.csv", "model.safetensors", "catalogue.npz"}
+RESULT_FILES = {"config.yaml", "result.json", "rounds.csv", "trace.json", "model.safetensors", "catalogue.npz"}
 TIMEOUT_S = 100
 # A Hydra callback that writes down what each job returned to Hydra: that is what its sweepers optimise.
 SPY = """

@@ -11,6 +11,7 @@ from ddp.gates import Gates
 from ddp.prepare import prepare
 from ddp.strata import item_rows
 from ddp.stratified import StratifiedWorker
+from ddp.timing import Spans
 
 DEADLINE_S = 60.0
 STRATIFIED = ("split=stratified", "aggregation=rows", "trainer=fused", "workers=2", "rounds=1", "local_epochs=1")
@@ -45,7 +46,7 @@ class Recording(Exchange):
 def make_worker(config, gates):
     """The first of two workers, and the groups of items in the order in which it holds them."""
     job = prepare(config).jobs[0]
-    worker = StratifiedWorker(job, job.strata, Recording(gates))
+    worker = StratifiedWorker(job, job.strata, Recording(gates), Spans())
     return worker, [job.strata.group(0, turn) for turn in range(2)]
 
 
@@ -139,4 +140,4 @@ def test_an_index_out_of_range_is_refused_before_anything_is_read(make_config, p
     job = prepare(make_config(*STRATIFIED)).jobs[0]
     getattr(job.shard, part).items[0] = 10**8
     with pytest.raises(IndexError, match=r"item .*100000000 is out of range"):
-        StratifiedWorker(job, job.strata, Recording(Gates(np.zeros(3, np.int64))))
+        StratifiedWorker(job, job.strata, Recording(Gates(np.zeros(3, np.int64))), Spans())

@@ -18,14 +18,15 @@ from ddp.record import RunResult, config_hash, write_result
 from ddp.run_directory import run_directory
 from ddp.tracking import Tracker
 
-WORKER_PHASES = ("compute", "evaluate", "publish", "wait", "receive", "other")
+WORKER_PHASES = ("compute", "evaluate", "publish", "wait", "receive", "tell", "other")
 AGGREGATOR_PHASES = ("wait", "gather", "average", "broadcast", "evaluate", "record", "other")
 COLUMNS = [
     *("round", "who", "train_loss", "valid_rmse", "test_rmse", "best_epoch", "aggregate_received", "elapsed_s"),
-    *("compute_s", "evaluate_s", "publish_s", "wait_s", "receive_s", "other_s"),
+    *("compute_s", "evaluate_s", "publish_s", "wait_s", "receive_s", "tell_s", "other_s"),
     *("gather_s", "average_s", "broadcast_s", "record_s"),
-    *("lock_wait_s", "lock_hold_s", "serialise_s", "transfer_s", "deserialise_s"),
-    *("wall_s", "pickled_bytes"),
+    *("lock_wait_s", "lock_hold_s", "serialise_s", "transfer_s", "deserialise_s", "copy_s"),
+    *("gil_wait_s", "run_queue_s", "off_cpu_s"),
+    *("wall_s", "pickled_bytes", "copied_bytes"),
 ]
 STAGES = {"data", "imports", "start", "train", "stop", "save"}
 
@@ -75,7 +76,15 @@ class Raises(Tracker):
 
 def test_the_files_of_a_run(done):
     assert {path.name for path in done.directory.iterdir()} == {
-        *("config.yaml", "result.json", "rounds.csv", "model.safetensors", "catalogue.npz", "ddp_thread_results.pkl")
+        *(
+            "config.yaml",
+            "result.json",
+            "rounds.csv",
+            "model.safetensors",
+            "catalogue.npz",
+            "ddp_thread_results.pkl",
+            "trace.json",
+        )
     }
 
 
@@ -184,7 +193,7 @@ def test_a_tracker_that_fails_fails_the_run_and_the_files_say_so(make_config, tm
     assert result["rounds_completed"] == 2  # the history hears of a round before the others do
     assert {"data", "imports", "start", "train", "stop", "total"} <= set(result["seconds"])
     assert {path.name for path in tmp_path.iterdir()} == {
-        "config.yaml", "result.json", "rounds.csv", "ddp_thread_results.pkl",
+        "config.yaml", "result.json", "rounds.csv", "ddp_thread_results.pkl", "trace.json",
         "model.safetensors", "catalogue.npz",  # of the last aggregate: what was finished is kept
     }  # fmt: skip
 

@@ -18,6 +18,7 @@ from ddp.prepare import prepare
 from ddp.saved_model import load_model
 from ddp.strata import Numbering, Strata, item_rows, learned, pack, unpack
 from ddp.stratified import StratifiedWorker
+from ddp.timing import Spans
 from ddp.trainers import for_blocks
 from ddp.worker import worker_loop
 
@@ -228,7 +229,7 @@ def test_a_worker_that_waits_too_long_for_its_items_says_for_whose(make_config, 
     deaf = Deaf()
     deaf.gates = gates
     with pytest.raises(WorkerError, match=expected):
-        list(worker_loop(job, deaf, 0.0))
+        list(worker_loop(job, deaf, Spans()))
 
 
 def test_seconds_of_the_compiled_loop_are_told_apart(make_config):
@@ -236,7 +237,7 @@ def test_seconds_of_the_compiled_loop_are_told_apart(make_config):
     job = prepare(make_config(*STRATIFIED, *FUSED, "round_timeout=0.2")).jobs[1]
     deaf = Deaf()
     deaf.gates = Gates(np.zeros(4, np.int64))
-    worker = StratifiedWorker(job, job.strata, deaf)
+    worker = StratifiedWorker(job, job.strata, deaf, Spans())
     with pytest.raises(TimeoutError):
         list(worker.round(0))
     assert worker.spans.take().phase_s("wait") >= 0.2

@@ -11,6 +11,7 @@ from ddp.backends.serial import Serial, SerialExchange
 from ddp.errors import Diverged, Stopped, WorkerError
 from ddp.messages import EpochDone, Failed, Finished, Started, WorkerRound
 from ddp.prepare import prepare
+from ddp.timing import Spans
 from ddp.trainers import make_trainer
 from ddp.worker import Worker, run_worker, worker_loop
 
@@ -70,7 +71,7 @@ def test_the_best_state_of_the_round_is_published(make_config, exchange, told, s
     best = 11 if column is None else min(range(12), key=lambda epoch: states[epoch][column].rmse)
     assert (best == 11) == (select_on == "last")
 
-    trainee = Worker(job, exchange)
+    trainee = Worker(job, exchange, Spans())
     row = trainee.train_round(0)
     assert trainee.best.vector.tobytes() == states[best][0].tobytes()
     assert trainee.live.vector.tobytes() == states[-1][0].tobytes()
@@ -94,7 +95,7 @@ def test_valid_and_test_choose_differently(make_config):
 def test_the_best_state_is_of_this_round(make_config, exchange):
     """A round that starts from a worse state may not publish what an earlier round found."""
     job = prepare(make_config("local_epochs=1")).jobs[0]
-    trainee = Worker(job, exchange)
+    trainee = Worker(job, exchange, Spans())
     trainee.train_round(0)
     trainee.live.vector[:] = 40
     row = trainee.train_round(1)
@@ -106,7 +107,7 @@ def test_rounds_visit_the_ratings_in_other_orders(make_config, exchange):
     job = prepare(make_config("local_epochs=1", "select_on=last")).jobs[0]
     vectors = []
     for round_index in (0, 1, 0):
-        trainee = Worker(job, exchange)
+        trainee = Worker(job, exchange, Spans())
         trainee.train_round(round_index)
         vectors.append(trainee.best.vector.tobytes())
     assert vectors[0] != vectors[1]
@@ -119,7 +120,7 @@ def test_without_a_finite_rmse_the_last_state_stands_in(make_config, exchange, s
     job = prepare(make_config("local_epochs=3", f"select_on={select_on}", "data.num_items=300")).jobs[0]
     judged = getattr(job.shard, select_on)
     unseen = np.setdiff1d(judged.items, job.shard.train.items)[0]
-    trainee = Worker(job, exchange)
+    trainee = Worker(job, exchange, Spans())
     trainee.live.views["item_factors"][unseen] = np.nan
     row = trainee.train_round(0)
     assert np.isfinite(row.train_loss)
@@ -130,7 +131,7 @@ def test_without_a_finite_rmse_the_last_state_stands_in(make_config, exchange, s
 
 def test_a_state_that_is_not_finite_has_diverged(make_config, exchange):
     job = prepare(make_config("local_epochs=3", "trainer.lr=0.25")).jobs[0]
-    trainee = Worker(job, exchange)
+    trainee = Worker(job, exchange, Spans())
     trainee.live.vector[:] = np.nan
     with pytest.raises(Diverged, match=r"^diverged in epoch 0 at learning rate 0.25: its training loss is nan; try a smaller"):
         trainee.train_round(0)
@@ -138,7 +139,7 @@ def test_a_state_that_is_not_finite_has_diverged(make_config, exchange):
 
 def test_the_loop_waits_once_a_round_and_tells_in_order(make_config, exchange, told):
     job = prepare(make_config("workers=1", "rounds=2", "local_epochs=1")).jobs[0]
-    loop = worker_loop(job, exchange, time.time())
+    loop = worker_loop(job, exchange, Spans())
     for round_index in range(2):
         next(loop)
         update = exchange.backend.updates.pop(0)
@@ -157,22 +158,23 @@ def test_the_loop_waits_once_a_round_and_tells_in_order(make_config, exchange, t
 def test_seconds_cover_the_rounds_and_no_more(make_config, exchange, told):
     """Bracketed by moments noted outside: what lies between them is in the rows' seconds, without the start-up."""
     job = prepare(make_config("workers=1", "rounds=5")).jobs[0]
-    loop = worker_loop(job, exchange, time.time())
+    began = time.perf_counter()
+    loop = worker_loop(job, exchange, Spans())
     while next(loop, "ended") is None:  # when it waits, and when it has told its row
         if exchange.backend.updates:
             exchange.backend.aggregate = exchange.backend.updates.pop(0).vector
     walls = [message.account.wall_s for message in told if isinstance(message, WorkerRound)]
-    [started] = exchange.moments("Started")
+    [startup_s] = [message.startup_s for message in told if isinstance(message, Started)]
     ended, received = exchange.moments("WorkerRound"), exchange.moments("receive")
     assert len(walls) == len(ended) == len(received) == 5
-    assert walls[0] <= ended[0] - started
+    assert startup_s + walls[0] <= ended[0] - began
     assert received[-1] - ended[0] <= sum(walls[1:]) <= ended[-1] - received[0]
 
 
 def test_a_failure_carries_worker_round_and_traceback(make_config, exchange, told):
     job = prepare(make_config()).jobs[2]
     job.shard.train.users[0] = 10**6
-    run_worker(job, exchange, time.time())
+    run_worker(job, exchange, Spans())
     failed = told[-1]
     assert isinstance(failed, Failed)
     assert (failed.error.worker, failed.error.round_index, failed.error.phase) == (2, 0, "compute")
@@ -182,7 +184,7 @@ def test_a_failure_carries_worker_round_and_traceback(make_config, exchange, tol
 def test_a_failure_before_the_first_round_says_so(make_config, exchange, told):
     job = prepare(make_config()).jobs[1]
     job.vector = job.vector[:-1]
-    run_worker(job, exchange, time.time())
+    run_worker(job, exchange, Spans())
     assert told[-1].error.round_index is None
     assert str(told[-1].error).startswith("worker 1 before its first round: ValueError: ")
 
@@ -196,7 +198,7 @@ def test_a_worker_that_is_stopped_does_not_fail(make_config, told):
 
     jobs = prepare(make_config()).jobs
     with pytest.raises(Stopped):
-        run_worker(jobs[0], Stopping(jobs, told), time.time())
+        run_worker(jobs[0], Stopping(jobs, told), Spans())
     assert [type(message) for message in told] == [Started]
 
 
@@ -214,7 +216,7 @@ def test_published_loss_weighs_the_worker(make_config, exchange):
     config = make_config("select_on=test", "aggregation=inverse_loss")
     updates = []
     for job in prepare(config).jobs:
-        trainee = Worker(job, exchange)
+        trainee = Worker(job, exchange, Spans())
         updates.append(trainee.job.update(trainee.train_round(0), trainee.best.vector))
     inverse = np.array([1 / update.loss for update in updates])
     weights = worker_weights(config.aggregation, [1, 1, 1], [update.loss for update in updates])

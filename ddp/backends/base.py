@@ -60,11 +60,11 @@ class Backend(ABC):
         With `straggler_timeout` a late one may be missing; what it publishes then counts in the next round.
         """
 
-    def ready_s(self, updates: Sequence[Update]) -> tuple[float, ...]:
-        """How long each worker had been ready when the last of these updates was; NaN for a worker without one."""
+    def ready_s(self, updates: Sequence[Update]) -> tuple[float | None, ...]:
+        """How long each worker had been ready when the last of these updates was; None for a worker without one."""
         ready = {update.worker: self._ready_at[update.worker] for update in updates if update.worker in self._ready_at}
         last = max(ready.values(), default=0.0)
-        return tuple(last - ready.get(worker, math.nan) for worker in range(self.config.workers))
+        return tuple(last - ready[worker] if worker in ready else None for worker in range(self.config.workers))
 
     def servers(self) -> dict[str, int]:
         """Processes that serve all workers, by name: their ids."""

@@ -18,13 +18,13 @@ from ddp.backends.store import FIELDS, aggregate_key, worker_key
 from ddp.errors import Stopped, WorkerError
 from ddp.exchange import Update
 from ddp.experiment import run, train
-from ddp.messages import EpochDone, Finished, Started
+from ddp.messages import EpochDone, Finished, Slices, Started
 from ddp.metrics import SquaredError
 from ddp.model import CollabFiltering
 from ddp.prepare import prepare
 from ddp.record import RunResult
 from ddp.saved_model import load_model
-from ddp.timing import KINDS, WORKER_PHASES, Spans
+from ddp.timing import KINDS, OFF_CORE_KINDS, WORKER_PHASES, Spans
 from ddp.tracking import Tracker
 
 BACKENDS = {
@@ -361,7 +361,7 @@ def test_store_does_not_grow_in_1000_rounds(make_config, drive, name):
 def test_every_worker_reports_every_round_once_and_in_order(long, name):
     run = long(name).run
     for worker in range(run.config.workers):
-        told = [message for message in run.messages if message.worker == worker]
+        told = [message for message in run.messages if message.worker == worker and not isinstance(message, Slices)]
         rows = run.history.worker(worker)
         assert isinstance(told[0], Started)
         assert [row.round_index for row in rows] == list(range(run.config.rounds))
@@ -392,16 +392,21 @@ def test_kinds_of_cost_appear_where_they_arise(long, name):
     num_bytes = 4 * len(run.vectors[-1])
     aggregator = run.history.aggregate_rounds
     polling = name.endswith("polling")
+    copied = {"evaluate/copy", "publish/copy", "receive/copy"}
     for row in run.history.worker_rounds:
-        kinds = {path for path in row.account.seconds if "/" in path}
+        kinds = {path for path in row.account.seconds if "/" in path and path.split("/")[1] not in OFF_CORE_KINDS}
+        assert row.account.num_copied["receive"] == num_bytes
         if name == "shm":
-            assert (row.account.num_bytes, kinds) == ({}, set())
+            assert (row.account.num_bytes, kinds) == ({}, copied)
+            assert row.account.num_copied["publish"] == num_bytes
             continue
         if name.startswith("thread"):
             assert row.account.num_bytes == {}
+            assert row.account.num_copied["publish"] == num_bytes
             locked = {"publish", "receive", "wait"} if polling else {"publish", "receive"}
-            assert kinds == {f"{phase}/{kind}" for phase in locked for kind in ("lock_wait", "lock_hold")}
+            assert kinds == copied | {f"{phase}/{kind}" for phase in locked for kind in ("lock_wait", "lock_hold")}
             continue
+        kinds -= copied
         assert row.account.num_bytes.keys() == {"publish", "receive"}
         assert all(num_bytes <= pickled < num_bytes + 1000 for pickled in row.account.num_bytes.values())
         waited = {"wait/transfer"} if polling else set()
@@ -409,7 +414,8 @@ def test_kinds_of_cost_appear_where_they_arise(long, name):
     for row in aggregator:
         if name == "shm":
             assert row.account.num_bytes == {}
-            assert {path for path in row.account.seconds if "/" in path} == set()
+            kinds = {path.split("/")[1] for path in row.account.seconds if "/" in path}
+            assert kinds <= set(OFF_CORE_KINDS)
             continue
         if name.startswith("thread"):
             assert row.account.num_bytes == {}
@@ -424,7 +430,8 @@ def test_serial_pickles_and_locks_nothing(reference):
     rows = reference(*LONG["thread"]).history
     for row in [*rows.worker_rounds, *rows.aggregate_rounds]:
         assert row.account.num_bytes == {}
-        assert not any("/" in path for path in row.account.seconds if path.split("/")[0] != "wait")
+        kinds = {path.split("/")[1] for path in row.account.seconds if "/" in path}
+        assert kinds <= {"copy", *OFF_CORE_KINDS} - {"gil_wait"}
 
 
 # --- failures ------------------------------------------------------------------------------------------
