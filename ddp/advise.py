@@ -3,7 +3,7 @@ but the machine's constants (ddp/calibration.py)."""
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from rich.console import Console
 from rich.measure import Measurement
@@ -27,6 +27,7 @@ THE_QUESTION = ("thread", "process")  # the document's
 KINDS = (START, COMPUTE, EVALUATE, GIL, QUEUE, MEMORY, EXCHANGE, WAIT, AVERAGE, RECORD)
 SHOWN_S = 0.0005  # seconds of less than this are not shown, and no reason
 LARGE = 0.02  # a kind has a column if it is this much of a wall
+MOST_WORKERS = 16
 MATTERS = 0.2  # a second reason is told if it is this much of the first
 OTHER_WORKERS = "another number of workers trains another model, except with split=stratified and trainer=fused"
 
@@ -38,20 +39,22 @@ class Advisor:
     ratings: Ratings
     constants: Constants
     around: Surroundings
+    sizes: dict[int, Sizes] = field(default_factory=dict)  # by number of workers: no other value that is varied changes them
 
-    def predictions(self, config: Config) -> list[Prediction]:
-        """Of every backend, with the config's number of workers; the fastest first. Raises UserError if it cannot be dealt so."""
-        return self._predictions(config, sizes_of(config, self.ratings))
-
-    def _predictions(self, config: Config, sizes: Sizes, names: Sequence[str] = BACKENDS) -> list[Prediction]:
+    def predictions(self, config: Config, names: Sequence[str] = BACKENDS) -> list[Prediction]:
+        """Of these backends, with the config's number of workers; the fastest first. UserError if it cannot be dealt so."""
+        if config.workers not in self.sizes:
+            self.sizes[config.workers] = sizes_of(config, self.ratings)
+        sizes = self.sizes[config.workers]
         compared = [replace(config, backend=backend) for backend in backends(config) if backend.name in names]
         found = [predict(one, sizes, self.constants, self.around) for one in compared]
         return sorted(found, key=lambda prediction: prediction.wall_s)
 
     def crossovers(self, config: Config, names: Sequence[str]) -> list[str]:
         """Where another one of these backends becomes the fastest, with the config's number of workers."""
-        sizes = sizes_of(config, self.ratings)  # which do not depend on what is varied
-        return in_words(find_crossovers(config, lambda varied: self._predictions(varied, sizes, names)[0].backend))
+        if config.split.name == "stratified" and config.workers > MOST_WORKERS:
+            return [f"not looked for with more than {MOST_WORKERS} workers and split=stratified: it would take minutes"]
+        return in_words(find_crossovers(config, lambda varied: self.predictions(varied, names)[0].backend))
 
 
 def advise(config: Config, simulate: Simulate, console: Console) -> None:

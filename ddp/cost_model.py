@@ -1,6 +1,6 @@
 """What each step of a run costs on a core of its own: a config, sizes of shards and measured constants in, seconds out."""
 
-from math import ceil
+from math import ceil, log
 
 from ddp.config import Config
 from ddp.constants import Constants, Exchange
@@ -11,6 +11,7 @@ from ddp.sizes import Sizes
 START, COMPUTE, EVALUATE, EXCHANGE = "start-up", "compute", "evaluate", "exchange"
 WAIT, AVERAGE, RECORD = "wait for others", "aggregator", "record, save"
 FLOAT_BYTES = 4
+NATURES = 1.04  # how much one nature of training differs from the next
 
 
 class Costs:
@@ -62,7 +63,9 @@ class Costs:
         seconds = held_s + steps * costs.parameter_s * num_floats + epochs * num_ratings * per_rating + told_s
         if not self.in_threads:
             return Work(seconds=seconds, kind=COMPUTE)
-        return Work(seconds=seconds, kind=COMPUTE, steps=steps, held_s=held_s)
+        if self.stratified and steps > 0:  # to 2 %: then most turns are of the same nature, and simulated together
+            steps = seconds * NATURES ** round(log(steps / seconds, NATURES))
+        return Work(seconds=seconds, kind=COMPUTE, steps=steps, held_s=min(steps * costs.batch_s, seconds))
 
     def evaluate(self, worker: int) -> Work:
         """All evaluations of a worker's round: after each epoch on the part that it selects on, then of the best state."""

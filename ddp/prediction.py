@@ -17,6 +17,7 @@ from ddp.sizes import Sizes
 
 ROUNDS = 4  # that are simulated; of more, each takes as long as the later ones of these
 EPOCHS = 2  # the same of the epochs of a round with split=stratified, each then standing for several
+MOST_TURNS = 5_000  # of all workers; where there would be more, two rounds of one epoch are all
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,12 +47,21 @@ class Prediction:
 def predict(config: Config, sizes: Sizes, constants: Constants, around: Surroundings | None = None) -> Prediction:
     """The wall of a run with this config."""
     around = around or Surroundings()
-    seconds = _simulated(config, sizes, constants, around, min(config.rounds, ROUNDS))
-    if config.rounds > ROUNDS:
-        half = _simulated(config, sizes, constants, around, ROUNDS // 2)
-        more = (config.rounds - ROUNDS) / (ROUNDS - ROUNDS // 2)
+    few = config.split.name == "stratified" and config.workers**2 * ROUNDS > MOST_TURNS
+    most = 2 if few else ROUNDS
+    seconds = _simulated(config, sizes, constants, around, min(config.rounds, most))
+    if config.rounds > most:
+        half = _simulated(config, sizes, constants, around, most // 2)
+        more = (config.rounds - most) / (most - most // 2)
         seconds = {kind: s + more * max(s - half.get(kind, 0.0), 0.0) for kind, s in seconds.items()}
     return Prediction(backend=config.backend.name, workers=config.workers, seconds=seconds)
+
+
+def _epochs(config: Config) -> int:
+    """Local epochs that are simulated apart; where nobody waits in the middle of a round, all are one."""
+    if config.split.name != "stratified" or config.workers**2 * EPOCHS * ROUNDS > MOST_TURNS:
+        return 1
+    return min(config.local_epochs, EPOCHS)
 
 
 def _simulated(config: Config, sizes: Sizes, constants: Constants, around: Surroundings, rounds: int) -> dict[str, float]:
@@ -88,7 +98,7 @@ class _Run:
         self.poll_s = getattr(self.config.backend, "poll_interval_s", None) or 0.0
         method = getattr(self.config.backend, "chosen_start_method", None)
         self.spawns, self.forks = method == "spawn", method == "forkserver"
-        self.epochs = min(self.config.local_epochs, EPOCHS) if costs.stratified else 1
+        self.epochs = _epochs(self.config)
 
     # --- who works ----------------------------------------------------------------------------------------
 
@@ -179,9 +189,9 @@ class _Run:
     def _uneven(self, work: Work, worker: int) -> Work:
         """Slower or faster by chance, and for the slowest worker by what it is slower."""
         turns = self.epochs * self.workers if self.costs.stratified else 1
-        factor = self.random.lognormvariate(0.0, self.exchanges.jitter * turns**0.5)
-        factor *= self.around.straggler if worker == 0 else 1.0
-        return replace(work, seconds=work.seconds * factor, held_s=work.held_s * factor)
+        chance = self.random.lognormvariate(0.0, self.exchanges.jitter * turns**0.5)
+        factor = chance * (self.around.straggler if worker == 0 else 1.0)
+        return replace(work, seconds=work.seconds * factor, held_s=work.held_s * factor, steps=work.steps * chance)
 
     def _polled(self) -> Iterator[Delay]:
         """Who looks at intervals sees a thing some time after it is there."""
