@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 ARGS ?=
+RUNS ?= outputs
 VENV := .venv
 ifeq ($(OS),Windows_NT)
 BIN := $(VENV)/Scripts
@@ -10,7 +11,7 @@ BIN := $(VENV)/bin
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help train test test-all soak fuzz audit lint format tensorboard results benchmark benchmark-peers clean
+.PHONY: help train test test-all soak fuzz audit lint format tensorboard results report benchmark benchmark-peers clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -48,6 +49,9 @@ tensorboard: $(VENV)/installed ## look at all runs
 
 results: $(VENV)/installed ## one table over all runs
 	$(BIN)/python -m ddp.results outputs
+
+report: $(VENV)/installed ## one HTML file about all runs; RUNS="outputs/multirun/2026-11-24" for some of them
+	$(BIN)/python -m ddp.report $(RUNS)
 
 benchmark: $(VENV)/installed ## the document's job on every system; also python -m benchmarks.kernel, .exchange, .scaling
 	$(BIN)/python -m benchmarks.headline $(ARGS)

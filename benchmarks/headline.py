@@ -28,6 +28,7 @@ from benchmarks.measure import (
     command_line,
     compose_config,
     in_turn,
+    of_lanes,
     per_worker,
     report,
     run_train,
@@ -80,6 +81,9 @@ FIGURES: dict[str, Callable[[dict[str, Any]], float]] = {
     "start-up of a worker, s": lambda result: per_worker(result, "startup_s"),
     "training, all started, s": training_s,
     "compute per worker, s": lambda result: per_worker(result, "compute_s"),
+    "waiting for the GIL, s per worker": lambda result: of_lanes(result, "gil_wait"),
+    "waiting for a core, s per worker": lambda result: of_lanes(result, "run_queue"),
+    "end of a worker, s": lambda result: of_lanes(result, "exit"),
     "peak memory, MB": lambda result: result["peak_rss_bytes"] / 1e6,
     "aggregated test RMSE": lambda result: result["rmse"]["test"],
     "publish, ms per round": _per_round_ms("publish_s"),
@@ -90,7 +94,7 @@ FIGURES: dict[str, Callable[[dict[str, Any]], float]] = {
     "pickled, kB per round": lambda result: per_worker(result, "pickled_bytes") / 1e3 / result["rounds_completed"],
     "wait for the aggregate, ms per round": _per_round_ms("wait_s"),
 }
-JOB_FIGURES, EXCHANGE_FIGURES = tuple(FIGURES)[2:8], tuple(FIGURES)[8:]
+JOB_FIGURES, EXCHANGE_FIGURES = tuple(FIGURES)[2:11], tuple(FIGURES)[11:]
 OF_IMPORTS = "times the imports"
 
 MODULES = ("torch", "pandas", "numba", "hydra", "torch.utils.tensorboard")

@@ -134,6 +134,12 @@ def per_worker(result: Mapping[str, Any], key: str) -> float:
     return statistics.mean(values)
 
 
+def of_lanes(result: Mapping[str, Any], kind: str) -> float:
+    """Seconds of one kind in the accounts of a run's workers, the mean over them."""
+    values: list[float] = [lane["seconds"].get(kind, 0.0) for lane in result["account"][:-1]]
+    return statistics.mean(values)
+
+
 def training_s(result: Mapping[str, Any]) -> float:
     """From the moment when the last worker had started (serial: the first) to the end of the last round."""
     walls: list[float] = [worker["wall_s"] for worker in result["workers"]]

@@ -1,6 +1,6 @@
 """An account that closes: every second of each worker and of the aggregator, from its start to its end, in exactly one kind."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -140,8 +140,17 @@ def _bytes(account: Account) -> dict[str, int]:
     return {"pickled": sum(account.num_bytes.values()), "copied": sum(account.num_copied.values())}
 
 
-def summary(seconds: Mapping[str, float], least: float = 0.005) -> str:
-    """Shares of the whole, the kinds that take at least `least` of it: "compute 61 %  wait 30 %"."""
+def total_seconds(lanes: Iterable[Lane]) -> dict[str, float]:
+    """Their sum, kind by kind."""
+    total: dict[str, float] = {}
+    for lane in lanes:
+        for kind, value in lane.seconds.items():
+            _add(total, kind, value)
+    return total
+
+
+def summary(seconds: Mapping[str, float], least: float = 0.02) -> str:
+    """Shares of the whole, the kinds that take at least `least` of it: "compute 61%  wait 30%"."""
     whole = sum(seconds.values())
     named = {kind: value for kind, value in seconds.items() if whole and value / whole >= least}
     ordered = sorted(named, key=lambda kind: -named[kind])

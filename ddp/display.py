@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from ddp.account import summary, total_seconds
 from ddp.config import Config
 from ddp.messages import AggregateRound, EpochDone, Failure, Started
 from ddp.options import Aggregation, RowsAggregation
@@ -136,8 +137,12 @@ def print_result(result: RunResult, console: Console) -> None:
     for failure in result.history.failures:
         console.print(_told(failure), highlight=False, soft_wrap=True)
     console.print()
+    if config.account:
+        lanes_of = {"workers": result.lanes()[:-1], "aggregator": result.lanes()[-1:]}
+        for who, lanes in lanes_of.items():
+            console.print(f"{who + ':':11} {summary(total_seconds(lanes))}", highlight=False)
     seconds = "  ".join(f"{stage} {value:.2f}" for stage, value in result.seconds.items())
-    console.print(f"seconds: {seconds}\nfiles:   {result.output_dir}", highlight=False, soft_wrap=True)
+    console.print(f"seconds:    {seconds}\nfiles:      {result.output_dir}", highlight=False, soft_wrap=True)
 
 
 def _told(failure: Failure) -> str:

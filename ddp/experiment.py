@@ -39,10 +39,13 @@ from ddp.trace import Trace
 from ddp.tracking import Everyone, Tracker
 
 
-def run(config: Config, output_dir: Path, trackers: list[Tracker], *, resume: bool = False) -> RunResult:
+def run(
+    config: Config, output_dir: Path, trackers: list[Tracker], *, resume: bool = False, began: float | None = None
+) -> RunResult:
     """One run from its config to its files in `output_dir`, which must not hold a run yet.
 
-    With `resume` it must, and the run goes on from its last checkpoint, to the same bits as if it had not been interrupted.
+    With `resume` it must, and the run goes on from its last checkpoint, to the same bits as if it had not been interrupted. The
+    account begins at `began`, when this process did so for the run alone (a reading of `time.perf_counter`; None: now).
     Whatever happens, result.json says how it ended, and what was finished is kept: the last aggregate, and a checkpoint. Raises
     UserError for bad input, WorkerError and AggregationError for what goes wrong under way.
     """
@@ -58,7 +61,10 @@ def run(config: Config, output_dir: Path, trackers: list[Tracker], *, resume: bo
             ratings = load_ratings(config.data, config.seed)
             result.state = result.kept = checkpoints.load(output_dir, ratings)
             write_config(config, output_dir)
-        result.spans = make_spans(config, result.began)
+        result.spans = make_spans(config, result.began if began is None else began)
+        if began is not None:
+            result.spans.book("start/interpreter", result.began)
+            result.began = began
         with _recorded(result, tracker), _noted(result):
             result.spans.book("data")  # what a run goes on from
             tracker.open()

@@ -39,7 +39,7 @@ JOB_MARK = COMPOSED.format("config")
 SWEEP_MARK = "multirun.yaml"  # Hydra writes it into a sweep's
 
 _failures: dict[str, tuple[int, str]] = {}  # of this process's sweep: directory -> exit code, why
-_sweep_dirs: list[Path] = []
+_sweep_dirs: list[Path] = []  # of this process, if it ends with a summary
 
 
 def launch(task: Callable[[], Any]) -> int:
@@ -61,7 +61,9 @@ def launch(task: Callable[[], Any]) -> int:
         code = _report("interrupted; what was finished is in the run directory", INTERRUPTED, error)
     except Exception as error:
         code = _explain(error)
-    code = _end_sweep(_sweep_dirs[-1], code) if _sweep_dirs else code
+    if _sweep_dirs:
+        code = _end_sweep(_sweep_dirs[-1], code)
+    code = code or min((failed for failed, _ in _failures.values()), default=0)
     if any(thread.name.startswith(WORKER_THREAD) for thread in threading.enumerate()):
         # One that hangs was left behind. In an interpreter that shuts down it could crash: leave without.
         sys.stdout.flush()
@@ -103,13 +105,15 @@ def run_job(composed: DictConfig) -> float:
         from ddp.board import TensorBoard
         from ddp.display import make_display, print_result
         from ddp.experiment import run
+        from ddp.scheduling import process_began
         from ddp.tracking import Tracker
 
         console = Console()
         trackers: list[Tracker] = [make_display(config, console)]
         if config.tensorboard:
             trackers.append(TensorBoard(output_dir, settings(dataclasses.asdict(config))))
-        result = run(config, output_dir, trackers, resume=resume)
+        began = process_began() if hydra.mode == RunMode.RUN else None
+        result = run(config, output_dir, trackers, resume=resume, began=began)
         if config.display != "none":
             print_result(result, console)
         return result.test_rmse
@@ -196,7 +200,7 @@ class Directories(Callback):
             raise SystemExit(_explain(directory_taken(Path(config.hydra.run.dir))))
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Called by Hydra before the first job of a sweep; remembers where the jobs go."""
+        """Called by Hydra before the first job of a sweep."""
         if _wants_advice(config):
             raise SystemExit(_explain(ConfigError("advise", True, "advises on one configuration: leave out -m and sweep=")))
         sweep_dir = Path(config.hydra.sweep.dir)
@@ -207,11 +211,22 @@ class Directories(Callback):
                 file.write(OmegaConf.to_yaml(config).encode())
         except OSError as error:
             raise SystemExit(_explain(error)) from None
-        _sweep_dirs.append(sweep_dir)
+
+
+class Summary(Callback):
+    """Configured in conf/config.yaml: a sweep leaves `sweep.csv` and `report.html`, also when jobs failed or it was interrupted.
+
+    Hydra calls `on_multirun_end` only when nothing was raised, and Ctrl-C is raised. So this only says that there is a sweep;
+    `launch` writes both when it has ended, whichever way. Without this callback there is no table, no report.
+    """
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Called by Hydra before the first job of a sweep, if `Directories` has not refused it."""
+        _sweep_dirs.append(Path(config.hydra.sweep.dir))
 
 
 def _end_sweep(sweep_dir: Path, code: int) -> int:
-    """Prints the table of the sweep's jobs, writes it as sweep.csv, and gives the sweep's exit code."""
+    """Prints the table of the sweep's jobs, writes it as sweep.csv, and the report; gives the sweep's exit code."""
     from ddp.results import in_order, print_runs, read_runs
 
     found = [mark.parent.parent for mark in sweep_dir.rglob(JOB_MARK)]
@@ -226,7 +241,14 @@ def _end_sweep(sweep_dir: Path, code: int) -> int:
         runs.loc[own & (runs["status"] == "ok"), "status"] = "refused"  # what is there is another run's
     try:
         print_runs(runs, sweep_dir / "sweep.csv")
-    except OSError as error:
+        from ddp.report.page import write_report  # late: matplotlib takes half a second
+
+        write_report(runs, sweep_dir / "report.html")
+        print(f"report: {sweep_dir / 'report.html'}")
+    except KeyboardInterrupt as error:
+        ended = TERMINATED if isinstance(error, Terminated) else INTERRUPTED
+        code = _report("interrupted before the sweep's table and report were written", ended)
+    except Exception as error:
         not_written = _explain(error)
         code = code or not_written
     failed = int((runs["status"] != "ok").sum())

@@ -86,14 +86,8 @@ def _number(result: Any, path: str) -> float:
 def print_runs(runs: pd.DataFrame, csv_path: Path | None) -> None:
     """Prints the table (columns in which all runs agree are left out) and writes all of it to `csv_path`. Raises OSError."""
     console = Console()
-    runs = runs.map(_harmless)
-    told = runs[runs["workers"].notna()]  # what a refused run was told is not known
-    same = [name for name in settings({}) if told[name].astype(str).nunique() <= 1]
-    shown = runs.drop(columns=[name for name in {*same, *NEVER} if name not in ALWAYS])
-    if len(runs) == 1:
-        shown = runs[["status", *ALWAYS, *OUTCOME, *WORKER_MEANS, "error", "directory"]]
-    if runs["error"].isna().all():
-        shown = shown.drop(columns="error")
+    runs = runs.map(harmless)
+    shown = comparison(runs)
     table = Table(title=f"{len(runs)} runs", box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="underline")
     for name in shown.columns:
         numeric = pd.api.types.is_numeric_dtype(shown[name])
@@ -101,7 +95,7 @@ def print_runs(runs: pd.DataFrame, csv_path: Path | None) -> None:
             name.replace("_", "\n"), justify="right" if numeric else "left", overflow="fold", no_wrap=name == "status"
         )
     for values in shown.itertuples(index=False):
-        table.add_row(*(Text(_cell(name, value)) for name, value in zip(shown.columns, values, strict=True)))
+        table.add_row(*(Text(cell(name, value)) for name, value in zip(shown.columns, values, strict=True)))
     wide = console if console.is_terminal else Console(width=200)  # in a file nothing needs to be folded
     wide.print(table)
     if csv_path is not None:
@@ -110,7 +104,22 @@ def print_runs(runs: pd.DataFrame, csv_path: Path | None) -> None:
         console.print(f"table: {csv_path}", soft_wrap=True, highlight=False)
 
 
-def _cell(name: str, value: Any) -> str:
+def agreed_settings(runs: pd.DataFrame) -> list[str]:
+    """Those that are the same for all runs whose settings are known: a refused run does not say what it was told."""
+    told = runs[runs["workers"].notna()]
+    return [name for name in settings({}) if told[name].astype(str).nunique() <= 1]
+
+
+def comparison(runs: pd.DataFrame) -> pd.DataFrame:
+    """The columns that runs are compared by: without settings in which all agree, and without errors where there are none."""
+    shown = runs.drop(columns=[name for name in {*agreed_settings(runs), *NEVER} if name not in ALWAYS])
+    if len(runs) == 1:
+        shown = runs[["status", *ALWAYS, *OUTCOME, *WORKER_MEANS, "error", "directory"]]
+    return shown.drop(columns="error") if runs["error"].isna().all() else shown
+
+
+def cell(name: str, value: Any) -> str:
+    """A value of the column `name`, as people read it."""
     if pd.isna(value):
         return "-"
     if isinstance(value, float) and name in (*OUTCOME, *WORKER_MEANS):
@@ -118,7 +127,7 @@ def _cell(name: str, value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _harmless(value: Any) -> Any:
+def harmless(value: Any) -> Any:
     """Text without what moves a cursor or ends a line of CSV; any other value as it is."""
     if not isinstance(value, str):
         return value

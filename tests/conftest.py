@@ -158,6 +158,17 @@ def _nothing_left(request):
 
 
 @pytest.fixture(scope="session")
+def fonts():
+    """matplotlib has opened the files of its fonts, which it keeps open."""
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
+
+    figure = Figure()
+    figure.text(0, 0, "text")
+    FigureCanvasSVG(figure).print_svg(os.devnull)
+
+
+@pytest.fixture(scope="session")
 def leaks() -> Callable[..., object]:
     """`check_leaks`, for fixtures of a wider scope and for its own tests."""
     return check_leaks

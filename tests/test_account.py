@@ -36,7 +36,15 @@ CERTAIN = {
 }
 
 
-@pytest.fixture(scope="module", params=[(backend, trainer) for backend in BACKENDS for trainer in TRAINERS], ids=", ".join)
+RUNS = [
+    (backend, trainer)
+    for backend in BACKENDS
+    for trainer in TRAINERS
+    if not ("spawn" in backend and "autograd" in trainer)  # whose workers take seconds to import torch
+]
+
+
+@pytest.fixture(scope="module", params=RUNS, ids=", ".join)
 def accounted(request, make_config, tmp_path_factory):
     """A run's backend, config, result.json and trace.json."""
     backend, trainer = request.param

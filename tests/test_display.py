@@ -168,7 +168,7 @@ def test_the_table_at_the_end_is_whole_and_goes_where_the_console_writes(result,
     text = re.sub(r"\x1b\[[0-9;]*m", "", text)
     check_table(text, result)
     assert re.search(rf"^files: +{re.escape(str(result.output_dir))}$", text, re.MULTILINE)  # in one piece, to be copied
-    seconds = re.search(r"^seconds: (.*)$", text, re.MULTILINE)[1].split()
+    seconds = re.search(r"^seconds: +(.*)$", text, re.MULTILINE)[1].split()
     assert dict(zip(seconds[::2], seconds[1::2], strict=True)) == {
         stage: f"{value:.2f}" for stage, value in result.seconds.items()
     }

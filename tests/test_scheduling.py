@@ -1,6 +1,7 @@
 """What a thread did with its time, in cases in which it is known."""
 
 import os
+import subprocess
 import sys
 import threading
 import time
@@ -144,6 +145,15 @@ def test_a_process_of_its_own_has_nobody_to_wait_for():
     spans.close()
     assert account.kind_s("gil_wait") == 0
     assert account.kind_s("off_cpu") >= 0.04
+
+
+@linux
+def test_when_a_process_began_is_known():
+    code = "import time; from ddp.scheduling import process_began; print(process_began(), time.perf_counter())"
+    before = time.perf_counter()
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    began, told = map(float, done.stdout.split())
+    assert before - 0.02 <= began <= told <= time.perf_counter()
 
 
 def test_a_meter_gives_its_descriptor_back():

@@ -1,0 +1,36 @@
+"""One HTML file about runs: where the time went, what averaging did to the error, how it scales. It needs no other file."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from ddp.disk import describe
+from ddp.report.page import write_report
+from ddp.results import find_runs, read_runs
+from ddp.run_directory import RESULT_FILE
+
+
+def main() -> int:
+    """The command."""
+    parser = argparse.ArgumentParser(prog="python -m ddp.report", description=__doc__)
+    parser.add_argument("roots", nargs="+", type=Path, metavar="DIR", help="directories that hold runs, at any depth")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="what to write (default: report.html in the first DIR)")
+    arguments = parser.parse_args()
+    missing = [root for root in arguments.roots if not root.is_dir()]
+    runs = find_runs(arguments.roots)
+    if missing or not runs:
+        why = f"{missing[0]} is not a directory" if missing else f"no {RESULT_FILE} below {', '.join(map(str, arguments.roots))}"
+        print(f"error: {why}", file=sys.stderr)
+        return 2
+    path = arguments.out or arguments.roots[0] / "report.html"
+    try:
+        write_report(read_runs(runs), path)
+    except OSError as error:
+        print(f"error: {describe(error)}; choose another place with --out FILE", file=sys.stderr)
+        return 1
+    print(f"report: {path}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,134 @@
+"""How runs differ: what each is called, what it looks like in a picture, and which belong together."""
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from ddp.report.reading import Run, number
+from ddp.report.svg import NUM_SERIES
+from ddp.results import NEVER, harmless
+
+FIRST = ("backend", "workers", "local_epochs")  # what runs are most often compared by
+DASHES = ("0", "5 2.5", "1.5 2", "7 2 1.5 2")  # lengths drawn and left out, as SVG has them
+MARKERS = ("o", "s", "^", "D", "v", "P")
+
+
+def differing(runs: Iterable[Run]) -> list[str]:
+    """The settings that are not the same in all runs, the most important first."""
+    told = [run.told for run in runs if run.told]
+    names = sorted(told[0], key=lambda name: (*(name != first for first in FIRST), False)) if told else []
+    return [name for name in names if name not in NEVER and len({each[name] for each in told}) > 1]
+
+
+def telling(runs: Sequence[Run]) -> list[str]:
+    """As few of these as tell the same runs apart: a setting that follows from those before it says nothing new."""
+    chosen: list[str] = []
+    for name in differing(runs):
+        if len(set(_keys(runs, [*chosen, name]))) > len(set(_keys(runs, chosen))):
+            chosen.append(name)
+    return chosen
+
+
+def _keys(runs: Iterable[Run], names: Sequence[str]) -> list[tuple[str, ...]]:
+    return [tuple(run.told[name] for name in names) for run in runs if run.told]
+
+
+def call(runs: Sequence[Run], without: Sequence[str] = ()) -> list[str]:
+    """Each run in words: what it differs by from the others. Of rarer settings what most runs have is not said."""
+    names = [name for name in telling(runs) if name not in without]
+    usual = {}
+    for name in set(names) - set(FIRST):
+        [(value, times)] = Counter(run.told[name] for run in runs if run.told).most_common(1)
+        usual[name] = value if 2 * times > len(runs) else None
+    return [
+        ", ".join(_in_words(name, run.told[name]) for name in names if run.told and run.told[name] != usual.get(name))
+        for run in runs
+    ]
+
+
+def _in_words(name: str, value: str) -> str:
+    if name in ("backend", "split", "trainer", "aggregation", "data", "model"):
+        return value
+    if name == "workers":
+        return "1 worker" if value == "1" else f"{value} workers"
+    if name == "local_epochs":
+        return "1 local epoch" if value == "1" else f"{value} local epochs"
+    return f"{name}={value}"
+
+
+def give_labels(runs: Sequence[Run]) -> None:
+    """Sets the label of every run: what it differs by; its directory where others differ by nothing, or nothing is known."""
+    labels = call(runs)
+    if not any(labels):
+        labels = [", ".join(_in_words(name, run.told[name]) for name in FIRST[:2] if run.told) for run in runs]
+    times = Counter(labels)
+    for run, label in zip(runs, labels, strict=True):
+        place = str(harmless("/".join(run.directory.parts[-2:])))
+        run.label = label if label and times[label] == 1 else f"{label} ({place})" if label else place
+
+
+@dataclass(slots=True, kw_only=True)
+class Look:
+    """How a run is drawn: a series' number, an index into DASHES and one into MARKERS."""
+
+    colour: int = 0
+    dash: int = 0
+    marker: int = 0
+
+
+@dataclass(slots=True, kw_only=True)
+class Looks:
+    """The look of every run, and what it means: setting -> its channel (a field of Look) -> value by value."""
+
+    of: dict[str, Look] = field(default_factory=dict)  # by label
+    legend: dict[str, tuple[str, dict[str, Look]]] = field(default_factory=dict)
+    unseen: list[str] = field(default_factory=list)  # settings for which no channel was left
+
+
+def looks_of(runs: Sequence[Run], shown: Sequence[Run], without: Sequence[str] = ()) -> Looks:
+    """A value looks the same in every picture; three settings can be seen. The legend is of the runs `shown`, `without` some."""
+    looks = Looks(of={run.label: Look() for run in runs})
+    room = {"colour": NUM_SERIES, "dash": len(DASHES), "marker": len(MARKERS)}
+    for name in telling(runs):
+        values = _ordered(run.told[name] for run in runs if run.told)
+        present = {run.told[name] for run in shown if run.told}
+        channel = next((channel for channel in room if room[channel] >= len(values)), None)
+        if channel is not None:
+            del room[channel]
+            for run in runs:
+                if run.told:
+                    setattr(looks.of[run.label], channel, values.index(run.told[name]))
+        if len(present) > 1 and name not in without:
+            if channel is None:
+                looks.unseen.append(name)
+            else:
+                meant = {value: Look(**{channel: place}) for place, value in enumerate(values) if value in present}
+                looks.legend[name] = (channel, meant)
+    return looks
+
+
+def _ordered(values: Iterable[str]) -> list[str]:
+    """Each once: numbers by size, anything else as it came."""
+    return sorted(dict.fromkeys(values), key=lambda value: math.inf if (known := number(value)) is None else known)
+
+
+@dataclass(slots=True, kw_only=True)
+class Group:
+    """Runs that differ in nothing but the axes: `points` by what they have there."""
+
+    label: str
+    points: dict[tuple[float, ...], list[Run]] = field(default_factory=dict)
+
+
+def groups_over(runs: Sequence[Run], axes: Sequence[str]) -> list[Group]:
+    """The runs that ended well, by all other settings in which runs differ."""
+    others = [name for name in differing(runs) if name not in axes]
+    groups: dict[tuple[str, ...], Group] = {}
+    for run, label in zip(runs, call(runs, without=axes), strict=True):
+        place = [number(run.told.get(axis)) for axis in axes]
+        if run.status == "ok" and None not in place:
+            key = tuple(run.told[name] for name in others)
+            group = groups.setdefault(key, Group(label=label or run.backend, points=defaultdict(list)))
+            group.points[tuple(value for value in place if value is not None)].append(run)
+    return list(groups.values())

@@ -1,0 +1,108 @@
+"""Pieces of the page. Whatever text they are given is escaped here, and only here."""
+
+import html
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+
+from ddp.account import ACCOUNT_KINDS
+from ddp.report.comparing import DASHES, MARKERS, Looks
+from ddp.report.kinds import MEANING
+from ddp.results import harmless
+
+LONG_TEXT = 40  # of characters: gets a wide column
+_MARKER_SHAPES = {
+    "o": '<circle cx="17" cy="6" r="3.4"/>',
+    "s": '<rect x="13.8" y="2.8" width="6.4" height="6.4"/>',
+    "^": '<path d="M17 1.8l4 7.6h-8z"/>',
+    "D": '<path d="M17 1.4l4.4 4.6-4.4 4.6-4.4-4.6z"/>',
+    "v": '<path d="M17 10.2l4-7.6h-8z"/>',
+    "P": '<path d="M15.4 1.8h3.2v2.6h2.6v3.2h-2.6v2.6h-3.2v-2.6h-2.6v-3.2h2.6z"/>',
+}
+
+
+@dataclass(slots=True, kw_only=True)
+class Value:
+    """A cell of a table: what is read, and what it is sorted by (None: it comes last)."""
+
+    text: str
+    key: float | str | None
+
+
+def escape(text: object) -> str:
+    """Text that no browser takes for anything else."""
+    return html.escape(str(harmless(str(text))))
+
+
+def figure(svg: str, caption: str, *, wide: bool = False) -> str:
+    """A picture and its line of text; a `wide` one scrolls in its own box on a phone."""
+    box = f'<div class="scroll" tabindex="0" role="group" aria-label="{escape(caption)}">{svg}</div>' if wide else svg
+    return f"<figure{' class=wide' * wide}><figcaption>{escape(caption)}</figcaption>{box}</figure>"
+
+
+def figures(pieces: Iterable[str]) -> str:
+    """Side by side where there is room."""
+    return f'<div class="figures">{"".join(pieces)}</div>'
+
+
+def legend_of_looks(looks: Looks) -> str:
+    """A line per setting: what its values look like."""
+    lines = []
+    for name, (channel, values) in looks.legend.items():
+        entries = []
+        for value, look in values.items():
+            colour = f"var(--series-{look.colour})" if channel == "colour" else "currentColor"
+            shape = _MARKER_SHAPES[MARKERS[look.marker]] if channel == "marker" else ""
+            line = f'<path d="M1 6h32" fill="none" stroke="{colour}" stroke-width="2" stroke-dasharray="{DASHES[look.dash]}"/>'
+            entries.append(
+                f'<li><svg class="swatch" viewBox="0 0 34 12" aria-hidden="true" fill="{colour}">{line}{shape}</svg>'
+                f"{escape(value)}</li>"
+            )
+        lines.append(f'<ul class="legend"><li class="name">{escape(name)}</li>{"".join(entries)}</ul>')
+    return "".join(lines)
+
+
+def legend_of_kinds(shown: Iterable[str], *, explained: bool = False) -> str:
+    """The colours of the kinds that are in a picture; `explained`: with what each of them is."""
+    present = set(shown)
+    entries = []
+    for kind in ACCOUNT_KINDS:
+        if kind in present:
+            meaning = f' <span class="muted">{escape(MEANING[kind])}</span>' if explained else ""
+            entries.append(f'<li><i style="background: var(--kind-{kind})"></i><b>{kind}</b>{meaning}</li>')
+    return f'<ul class="legend{" explained" * explained}">{"".join(entries)}</ul>'
+
+
+def table(caption: str, columns: Sequence[str], rows: Sequence[Sequence[Value]], failed: Collection[int] = ()) -> str:
+    """A table that is sorted by its headers (page.js); `failed`: the rows to be marked as such."""
+    numeric = [all(isinstance(row[place].key, float | int | None) for row in rows) for place in range(len(columns))]
+    heads = "".join(
+        f'<th scope="col"{" class=number" * is_number}><button type="button">{escape(name)}</button></th>'
+        for name, is_number in zip(columns, numeric, strict=True)
+    )
+    lines = []
+    for number, row in enumerate(rows):
+        cells = []
+        for value, is_number in zip(row, numeric, strict=True):
+            key = "" if value.key is None else f' data-key="{escape(value.key)}"'
+            kind = " class=number" if is_number else " class=long" if len(value.text) > LONG_TEXT else ""
+            cells.append(f"<td{kind}{key}>{escape(value.text)}</td>")
+        lines.append(f"<tr{' class=failed' * (number in failed)}>{''.join(cells)}</tr>")
+    return (
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(caption)}"><table class="sortable">'
+        f"<thead><tr>{heads}</tr></thead><tbody>{''.join(lines)}</tbody></table></div>"
+    )
+
+
+def pairs(values: Iterable[tuple[str, str]]) -> str:
+    """Names and what they are."""
+    return f"<dl>{''.join(f'<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>' for name, value in values)}</dl>"
+
+
+def listing(values: Iterable[tuple[str, str]]) -> str:
+    """A line for each name and what is to be said of it."""
+    return f"<ul>{''.join(f'<li><b>{escape(name)}</b>: {escape(text)}</li>' for name, text in values)}</ul>"
+
+
+def details(summary: str, content: str) -> str:
+    """What is opened by those who want it."""
+    return f"<details><summary>{escape(summary)}</summary>{content}</details>"

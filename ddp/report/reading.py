@@ -1,0 +1,220 @@
+"""What the files of a run tell a report. They may hold anything: what cannot be read costs its own part, and is noted."""
+
+import csv
+import json
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ddp.account import ACCOUNT_KINDS
+from ddp.config import settings
+from ddp.results import cell, harmless
+from ddp.run_directory import RESULT_FILE, ROUNDS_FILE
+from ddp.timing import OTHER
+from ddp.tracking import AGGREGATED, AGGREGATOR
+
+MAX_NUMBER = 1e15  # no second, byte or error is larger
+
+
+@dataclass(slots=True, kw_only=True)
+class Round:
+    """After an aggregate: its test RMSE, seconds of training, bytes pickled and copied since the start; None where not known."""
+
+    index: int
+    rmse: float | None
+    elapsed_s: float | None
+    num_bytes: float
+
+
+@dataclass(slots=True, kw_only=True)
+class Lane:
+    """Where the seconds of one worker, or of the aggregator, went. Not `closed`: it ended early, its kinds are not all."""
+
+    who: str
+    wall_s: float
+    closed: bool
+    seconds: dict[str, float]
+    waits_for: dict[str, float]
+
+
+@dataclass(slots=True, kw_only=True)
+class Memory:
+    """Of all processes of a run; None where it is not known."""
+
+    peak_rss_bytes: float | None = None
+    pss_bytes: float | None = None
+    shared_bytes: float | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Run:
+    """A run, as far as its files could be read. `told`: its settings as text, if known; `troubles`: what could not be read."""
+
+    directory: Path
+    status: str
+    told: dict[str, str]
+    rmse: float | None
+    total_s: float | None
+    train_s: float | None
+    label: str = ""
+    rounds: list[Round] = field(default_factory=list)
+    lanes: list[Lane] = field(default_factory=list)
+    memory: Memory = field(default_factory=Memory)
+    environment: dict[str, str] = field(default_factory=dict)
+    command: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    troubles: list[str] = field(default_factory=list)
+
+    @property
+    def backend(self) -> str:
+        return self.told.get("backend", "-")
+
+    def workers(self) -> list[Lane]:
+        """The lanes of the workers."""
+        return [lane for lane in self.lanes if lane.who != AGGREGATOR]
+
+    def aggregator(self) -> Lane | None:
+        """The aggregator's lane."""
+        return next((lane for lane in self.lanes if lane.who == AGGREGATOR), None)
+
+    @contextmanager
+    def reading(self, what: str) -> Iterator[None]:
+        """What goes wrong in the block is a trouble of this run, and nothing else."""
+        try:
+            yield
+        except Exception as error:  # a file may hold anything, and none of it may cost the rest
+            reason = error.strerror if isinstance(error, OSError) and error.strerror else f"{type(error).__name__}: {error}"
+            self.troubles.append(harmless(f"{what}: {reason}"))
+
+
+def read_run(row: Mapping[str, Any]) -> Run:
+    """The run of a row of `ddp.results.read_runs`, with what its other files tell."""
+    known = not pd.isna(row["workers"])
+    run = Run(
+        directory=Path(row["directory"]),
+        status=str(harmless(row["status"])),
+        told={name: str(harmless(cell(name, row[name]))) for name in settings({})} if known else {},
+        rmse=number(row["test_rmse"]),
+        total_s=number(row["total_s"]),
+        train_s=number(row["train_s"]),
+    )
+    if run.status not in ("no result", "unreadable"):
+        result: Any = {}
+        with run.reading(RESULT_FILE):
+            result = _mapping(json.loads((run.directory / RESULT_FILE).read_text(encoding="utf-8")))
+        for what, read in _PARTS.items():
+            with run.reading(f"{RESULT_FILE}, {what}"):
+                read(run, result)
+    if run.status == "ok" or (run.directory / ROUNDS_FILE).exists():
+        with run.reading(ROUNDS_FILE):
+            run.rounds = list(_read_rounds(run.directory / ROUNDS_FILE))
+    return run
+
+
+def number(value: Any) -> float | None:
+    """A number that can be drawn; None for anything else."""
+    if isinstance(value, bool) or value is None:
+        return None
+    try:
+        read = float(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return read if math.isfinite(read) and abs(read) < MAX_NUMBER else None
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    """`value` if it is an object, an empty one for nothing; ValueError for anything else."""
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise ValueError(f"not an object but {type(value).__name__}")
+    return value
+
+
+def _amounts(value: Any) -> dict[str, float]:
+    """The positive numbers of an object."""
+    found = {harmless(str(key)): number(amount) for key, amount in _mapping(value).items()}
+    return {key: amount for key, amount in found.items() if amount is not None and amount > 0}
+
+
+def _read_account(run: Run, result: dict[str, Any]) -> None:
+    lanes = []
+    for entry in map(_mapping, result.get("account") or []):
+        seconds: defaultdict[str, float] = defaultdict(float)
+        for kind, amount in _amounts(entry["seconds"]).items():
+            seconds[kind if kind in ACCOUNT_KINDS else OTHER] += amount
+        wall_s = number(entry["wall_s"])
+        lanes.append(
+            Lane(
+                who=harmless(str(entry["who"])),
+                wall_s=sum(seconds.values()) if wall_s is None else wall_s,
+                closed=entry.get("closed") is not False,
+                seconds=dict(seconds),
+                waits_for=_amounts(entry.get("waits_for")),
+            )
+        )
+    run.lanes = lanes
+
+
+def _read_memory(run: Run, result: dict[str, Any]) -> None:
+    """The processes that are no workers are told of here, workers that are processes in their lanes."""
+    memory = _mapping(result.get("memory"))
+    processes = {str(process["who"]): process for process in map(_mapping, memory.get("processes") or [])}
+    whole = bool(processes)
+    if run.backend in ("process", "shm"):
+        workers = {str(entry["who"]): entry for entry in map(_mapping, result.get("account") or []) if entry["who"] != AGGREGATOR}
+        processes = workers | processes
+        whole = whole and bool(workers)
+    run.memory = Memory(
+        peak_rss_bytes=_total(processes.values(), "peak_rss_bytes") if whole else number(result.get("peak_rss_bytes")),
+        pss_bytes=_total(processes.values(), "pss_bytes") if whole else None,
+        shared_bytes=number(memory.get("shared_bytes")),
+    )
+
+
+def _total(processes: Iterable[Mapping[str, Any]], key: str) -> float | None:
+    """None if one of them is not known: a part of a sum looks like a sum."""
+    amounts = [number(process.get(key)) for process in processes]
+    known = [amount for amount in amounts if amount is not None]
+    return sum(known) if len(known) == len(amounts) else None
+
+
+def _read_origin(run: Run, result: dict[str, Any]) -> None:
+    run.command = [harmless(str(argument)) for argument in result.get("command") or []]
+    run.warnings = [harmless(str(warning)) for warning in result.get("warnings") or []]
+    environment = _mapping(result.get("environment"))
+    versions = _mapping(environment.pop("versions", None))
+    run.environment = {harmless(str(name)): harmless(str(value)) for name, value in (environment | versions).items()}
+
+
+_PARTS: dict[str, Callable[[Run, dict[str, Any]], None]] = {
+    "account": _read_account,
+    "memory": _read_memory,
+    "environment": _read_origin,
+}
+
+
+def _read_rounds(path: Path) -> Iterator[Round]:
+    moved: defaultdict[int, float] = defaultdict(float)
+    aggregates = {}
+    with path.open(encoding="utf-8", newline="") as file:
+        reader = csv.DictReader(file)
+        if not {"round", "who", "test_rmse"} <= set(reader.fieldnames or ()):
+            raise ValueError("is no table of rounds")
+        for row in reader:
+            index = int(row["round"])
+            moved[index] += sum(number(row.get(name)) or 0.0 for name in ("pickled_bytes", "copied_bytes"))
+            if row["who"] == AGGREGATED:
+                aggregates[index] = row
+    totals = dict(zip(sorted(moved), accumulate(moved[index] for index in sorted(moved)), strict=True))
+    for index, row in sorted(aggregates.items()):
+        yield Round(
+            index=index, rmse=number(row["test_rmse"]), elapsed_s=number(row.get("elapsed_s")), num_bytes=totals[index]
+        )  # fmt: skip

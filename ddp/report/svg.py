@@ -1,0 +1,136 @@
+"""Pictures as SVG inside a page: colours and fonts are the page's, so that they follow its light and dark modes."""
+
+import io
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from hashlib import sha256
+from typing import Any, Literal
+from xml.etree import ElementTree
+
+import matplotlib
+from matplotlib.figure import Figure
+
+from ddp.account import ACCOUNT_KINDS
+
+NUM_SERIES = 8
+# What a picture is drawn with, and what the variables of page.css are called.
+INKS = (
+    "text",
+    "muted",
+    "line",
+    "surface",
+    "accent",
+    *(f"series-{n}" for n in range(NUM_SERIES)),
+    *(f"kind-{k}" for k in ACCOUNT_KINDS),
+)
+_PLACEHOLDERS = {name: f"#0101{number:02x}" for number, name in enumerate(INKS)}  # colours that nobody would choose
+_NAMES = {placeholder: name for name, placeholder in _PLACEHOLDERS.items()}
+TIP = "tip:"  # how the id of what has a tooltip begins
+FONT_SIZE = 10.5  # in units of the picture, of which a phone shows about one per pixel
+
+
+def ink(name: str) -> str:
+    """The colour that stands for the page's variable of this name."""
+    return _PLACEHOLDERS[name]
+
+
+STYLE: Any = {
+    "svg.fonttype": "none",  # text stays text, in the page's font
+    "svg.hashsalt": "ddp",  # the same picture has the same bytes
+    "text.parse_math": False,  # a path may have dollars in it
+    "font.size": FONT_SIZE,
+    "axes.titlesize": FONT_SIZE,
+    "axes.labelsize": FONT_SIZE,
+    "axes.edgecolor": ink("line"),
+    "axes.labelcolor": ink("muted"),
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.formatter.useoffset": False,
+    "grid.color": ink("line"),
+    "grid.linewidth": 0.6,
+    "text.color": ink("text"),
+    "xtick.color": ink("line"),
+    "ytick.color": ink("line"),
+    "xtick.labelcolor": ink("muted"),
+    "ytick.labelcolor": ink("muted"),
+    "xtick.labelsize": FONT_SIZE,
+    "ytick.labelsize": FONT_SIZE,
+    "lines.linewidth": 1.6,
+    "lines.markersize": 4,
+    "lines.scale_dashes": False,
+}
+
+
+@contextmanager
+def page_style() -> Iterator[None]:
+    """Figures are made and saved within; what matplotlib was told before does not matter, and comes back."""
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(STYLE)
+        yield
+
+
+def new_figure(width: float, height: float, layout: Literal["constrained"] | None = None) -> Figure:
+    """An empty one, in pixels of a phone's screen."""
+    return Figure(figsize=(width / 72, height / 72), dpi=72, layout=layout)
+
+
+def to_svg(figure: Figure, description: str) -> str:
+    """The element for the page, with ids that no other picture has. An artist's `set_gid(TIP + text)` is its tooltip."""
+    buffer = io.BytesIO()
+    nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    figure.savefig(buffer, format="svg", transparent=True, metadata=nothing)
+    root = ElementTree.fromstring(buffer.getvalue())
+    _clean(root, f"p{sha256(description.encode() + buffer.getvalue()).hexdigest()[:10]}-")
+    width = float(root.attrib["viewBox"].split()[2])
+    root.attrib = {
+        "viewBox": root.attrib["viewBox"],
+        "role": "img",
+        "aria-label": description,
+        "style": f"--width: {width:g}px",
+    }
+    return ElementTree.tostring(root, encoding="unicode")
+
+
+def _clean(parent: ElementTree.Element, prefix: str) -> None:
+    """Plain names, the page's colours, two decimals; no groups, ids and metadata that nothing needs."""
+    _, _, parent.tag = parent.tag.rpartition("}")
+    for name, value in list(parent.attrib.items()):
+        _, _, plain = name.rpartition("}")
+        del parent.attrib[name]
+        parent.attrib[plain] = _clean_attribute(plain, value, prefix)
+    for child in list(parent):
+        if child.tag.endswith(("}metadata", "}style")):
+            parent.remove(child)
+            continue
+        _clean(child, prefix)
+        name = child.attrib.get("id", "")
+        if child.tag == "g":
+            child.attrib.pop("id", None)
+            if name.startswith(prefix + TIP):
+                title = ElementTree.Element("title")
+                title.text = name.removeprefix(prefix + TIP)
+                child.insert(0, title)
+            elif not child.attrib and len(child) <= 1:
+                place = list(parent).index(child)
+                parent[place : place + 1] = list(child)
+        child.tail = None
+    parent.text = parent.text if parent.tag in ("text", "tspan", "title") else None
+
+
+def _clean_attribute(name: str, value: str, prefix: str) -> str:
+    if name == "id":
+        return prefix + value
+    if name == "href":
+        return value.replace("#", f"#{prefix}")
+    if name == "clip-path":
+        return value.replace("url(#", f"url(#{prefix}")
+    if name == "style":
+        value = re.sub(r"font: [^;]*?([\d.]+px)[^;]*", r"font-size: \1", value)
+        return re.sub(r"#0101[0-9a-f]{2}", lambda match: f"var(--{_NAMES[match[0]]})", value)
+    if name in ("d", "x", "y", "points", "transform", "width", "height"):
+        return re.sub(r"-?\d+\.\d+", lambda match: f"{float(match[0]):.2f}".rstrip("0").rstrip("."), value)
+    return value

@@ -1,0 +1,53 @@
+"""A round of a run, from its trace.json."""
+
+import json
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+from ddp.account import ACCOUNT_KINDS
+from ddp.report.reading import number
+from ddp.results import harmless
+from ddp.timing import OTHER
+
+MAX_TRACE_BYTES = 200 << 20  # a longer one takes gigabytes to read
+
+
+@dataclass(slots=True, kw_only=True)
+class Slice:
+    """A piece of a lane, in seconds from the start of the run."""
+
+    kind: str
+    start_s: float
+    end_s: float
+
+
+@dataclass(slots=True, kw_only=True)
+class TracedRound:
+    """The slices of one round, by lane: the aggregator, then the workers."""
+
+    index: int
+    lanes: dict[str, list[Slice]]
+
+
+def read_traced_round(path: Path) -> TracedRound | None:
+    """The last round of which every lane has slices, or else the last of all; None if there is none. Raises what goes wrong."""
+    if path.stat().st_size > MAX_TRACE_BYTES:
+        raise ValueError(f"has more than {MAX_TRACE_BYTES >> 20} MB, and is not read")
+    names: dict[int, str] = {}
+    rounds: defaultdict[int, defaultdict[int, list[Slice]]] = defaultdict(lambda: defaultdict(list))
+    for event in json.loads(path.read_bytes())["traceEvents"]:
+        arguments = event.get("args") or {}
+        if event["ph"] == "M" and event["name"] == "thread_name":
+            names[event["tid"]] = harmless(str(arguments["name"]))
+        elif event["ph"] == "X" and isinstance(arguments.get("round"), int):
+            start_us, duration_us = number(event["ts"]), number(event["dur"])
+            if start_us is not None and duration_us is not None and duration_us > 0:
+                kind = event["name"] if event["name"] in ACCOUNT_KINDS else OTHER
+                piece = Slice(kind=kind, start_s=start_us / 1e6, end_s=(start_us + duration_us) / 1e6)
+                rounds[arguments["round"]][event["tid"]].append(piece)
+    if not rounds:
+        return None
+    whole = [index for index, lanes in rounds.items() if len(lanes) >= len(names)]
+    index = max(whole or rounds)
+    return TracedRound(index=index, lanes={names.get(tid, str(tid)): rounds[index][tid] for tid in sorted(rounds[index])})
