@@ -40,6 +40,7 @@ class Training:
     """
 
     batch_s: float  # of which all is taken to be Python's, holding the GIL
+    turns_s: float  # the same of an epoch of the fused trainer whose turns are one compiled loop
     parameter_s: float
     rating_s: float
     element_s: float

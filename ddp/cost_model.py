@@ -53,19 +53,19 @@ class Costs:
 
     def _trained(self, num_ratings: int, num_floats: int, epochs: float, told_s: float) -> Work:
         costs, trainer = self.training, self.config.trainer
-        steps = epochs
+        steps, step_s = epochs, costs.batch_s
         if isinstance(trainer, AutogradTrainer):
             steps *= ceil(num_ratings / trainer.batch_size)
         elif self.in_one_loop:
-            steps /= len(self.sizes.items)
+            steps, step_s = epochs / len(self.sizes.items), costs.turns_s
         per_rating = costs.rating_s + costs.element_s * self.config.model.dim
-        held_s = steps * costs.batch_s
+        held_s = steps * step_s
         seconds = held_s + steps * costs.parameter_s * num_floats + epochs * num_ratings * per_rating + told_s
         if not self.in_threads:
             return Work(seconds=seconds, kind=COMPUTE)
         if self.stratified and steps > 0:  # to 2 %: then most turns are of the same nature, and simulated together
             steps = seconds * NATURES ** round(log(steps / seconds, NATURES))
-        return Work(seconds=seconds, kind=COMPUTE, steps=steps, held_s=min(steps * costs.batch_s, seconds))
+        return Work(seconds=seconds, kind=COMPUTE, steps=steps, held_s=min(steps * step_s, seconds))
 
     def evaluate(self, worker: int) -> Work:
         """All evaluations of a worker's round: after each epoch on the part that it selects on, then of the best state."""

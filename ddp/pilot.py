@@ -10,6 +10,7 @@ import statistics
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -112,6 +113,17 @@ def measure_exchanges() -> dict[str, Any]:
         "manager_s": max(0.0, process.seconds["start"] + process.seconds["train"] - _longest_s(process)),
         "jitter": _jitter(large),
     }
+
+
+def measure_turns(trainer: Trainer) -> dict[str, float]:
+    """`turns_s`: a worker's compute in an epoch with hardly any ratings, its account included."""
+    if not isinstance(trainer, FusedTrainer):
+        return {"turns_s": 0.0}
+    epochs = 50
+    config = pilot_config(THREAD, trainer, DIMS[0], rounds=4, local_epochs=epochs)
+    few = SyntheticData(name="synthetic", num_users=60, num_items=40, num_ratings=1000, rank=2, noise_std=0.5, popularity=0.3)
+    run = run_pilot(replace(config, data=few, split=replace(config.split, name="stratified")))
+    return {"turns_s": _median_s(run.history.worker_rounds, "compute") / epochs}
 
 
 def measure_start(trainer: Trainer) -> dict[str, float]:
@@ -223,7 +235,7 @@ def main(what: str) -> None:
     measured: dict[str, Any] = {"training": measure_start(trainer)}
     if what == "fused":
         measured["exchanges"] = measure_exchanges()
-    measured["training"] |= measure_trainer(trainer, num_cores())
+    measured["training"] |= measure_turns(trainer) | measure_trainer(trainer, num_cores())
     print(json.dumps(measured))
 
 

@@ -94,6 +94,15 @@ def test_threads_that_only_hold_the_gil_are_as_slow_as_one_after_another(make_co
     assert walls == pytest.approx({"serial": 2.0, "thread": 2.0, "process": 1.0, "shm": 1.0})
 
 
+def test_turns_in_one_loop_cost_a_call_an_epoch_and_others_one_a_turn(of):
+    job = ("trainer=fused", "split=stratified", "workers=3", "rounds=2", "local_epochs=4")
+    machine = free(batch_s=0.01, turns_s=0.5)
+    walls = {backend: predict(*of(*job, f"backend={backend}"), machine).seconds[COMPUTE] for backend in BACKENDS}
+    epochs, turns = 2 * 4, 2 * 4 * 3
+    expected = {"serial": 3 * turns * 0.01, "thread": epochs * 0.5, "process": turns * 0.01, "shm": epochs * 0.5}
+    assert walls == pytest.approx(expected)
+
+
 def test_interpreters_start_on_the_cores_that_there_are(make_config):
     job = ("workers=4", "backend=process", "trainer=fused", "rounds=1")
     sizes = dataclasses.replace(PLAIN, train=(1,) * 4, valid=(0,) * 4, test=(0,) * 4)
