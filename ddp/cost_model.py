@@ -40,6 +40,13 @@ class Costs:
 
     # --- a worker's steps -------------------------------------------------------------------------------
 
+    def hand_over(self, worker: int) -> Work:
+        """A worker's ratings, to its process: three numbers each."""
+        sizes = self.sizes
+        num_ratings = sizes.train[worker] + sizes.valid[worker] + sizes.test[worker]
+        floats = 3 * num_ratings if self.backend in ("process", "shm") else 0
+        return Work(seconds=floats * self.exchange.float_s, kind=START, divided=False)
+
     def train(self, worker: int) -> Work:
         """The local epochs of a round, of a worker that has the whole model."""
         epochs = self.config.local_epochs

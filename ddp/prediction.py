@@ -107,6 +107,7 @@ class _Run:
         costs, training = self.costs, self.training
         yield Wait(self.started, 1, START)
         yield Work(seconds=training.spawn_s * self.spawns + training.fork_s * self.forks, kind=START, divided=False)
+        yield costs.hand_over(worker)
         yield Work(seconds=training.spawned_s * self.spawns + training.forked_s * self.forks, kind=START, divided=False)
         for round_index in range(self.rounds):
             yield from self._train(worker, round_index)

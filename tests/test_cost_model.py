@@ -111,6 +111,18 @@ def test_interpreters_start_on_the_cores_that_there_are(make_config):
     assert prediction.wall_s == pytest.approx(8.0)
 
 
+def test_ratings_go_to_processes_and_threads_have_them(make_config):
+    machine = free()
+    slow = dataclasses.replace(machine.exchanges.shm, float_s=0.001)
+    exchanges = dataclasses.replace(machine.exchanges, **dict.fromkeys(("thread", "shm", "process"), slow))
+    machine = dataclasses.replace(machine, exchanges=exchanges)
+    starts = {
+        backend: predict(make_config("workers=2", "trainer=fused", f"backend={backend}"), PLAIN, machine).seconds.get(START, 0.0)
+        for backend in BACKENDS
+    }
+    assert starts == pytest.approx({"serial": 0.0, "thread": 0.0, "process": 3.0, "shm": 3.0})
+
+
 def test_a_server_starts_while_the_ratings_are_read(make_config):
     config = make_config("backend=shm", "workers=2", "trainer=fused")
     walls = [wall(config, PLAIN, free(server_s=2.0), data_s=data_s) for data_s in (0.0, 0.5, 3.0)]
