@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+SPILLING = 1 << 19  # floats: a batch's temporaries of more than these 2 MB are new pages each time, and leave the caches
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exchange:
@@ -44,6 +46,7 @@ class Training:
     parameter_s: float
     rating_s: float
     element_s: float
+    spilled_element_s: float  # what each rating and dimension of a batch costs more beyond SPILLING of them
     evaluation_s: float  # to evaluate a part, however small
     evaluated_rating_s: float  # per rating of it
     evaluated_element_s: float  # per rating and dimension

@@ -3,7 +3,7 @@
 from math import ceil, log
 
 from ddp.config import Config
-from ddp.constants import Constants, Exchange
+from ddp.constants import SPILLING, Constants, Exchange
 from ddp.options import AutogradTrainer, FusedTrainer
 from ddp.simulation import Work
 from ddp.sizes import Sizes
@@ -68,11 +68,20 @@ class Costs:
         per_rating = costs.rating_s + costs.element_s * self.config.model.dim
         held_s = steps * step_s
         seconds = held_s + steps * costs.parameter_s * num_floats + epochs * num_ratings * per_rating + told_s
+        seconds += epochs * self._spilled(num_ratings) * costs.spilled_element_s
         if not self.in_threads:
             return Work(seconds=seconds, kind=COMPUTE)
         if self.stratified and steps > 0:  # to 2 %: then most turns are of the same nature, and simulated together
             steps = seconds * NATURES ** round(log(steps / seconds, NATURES))
         return Work(seconds=seconds, kind=COMPUTE, steps=steps, held_s=min(steps * step_s, seconds))
+
+    def _spilled(self, num_ratings: int) -> int:
+        """Of an epoch's ratings and dimensions those that a batch has beyond SPILLING."""
+        trainer, dim = self.config.trainer, self.config.model.dim
+        if not isinstance(trainer, AutogradTrainer):
+            return 0
+        full, rest = divmod(num_ratings, trainer.batch_size)
+        return full * max(0, trainer.batch_size * dim - SPILLING) + max(0, rest * dim - SPILLING)
 
     def evaluate(self, worker: int) -> Work:
         """All evaluations of a worker's round: after each epoch on the part that it selects on, then of the best state."""

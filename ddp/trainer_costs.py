@@ -9,6 +9,7 @@ from itertools import product
 
 import numpy as np
 
+from ddp.constants import SPILLING
 from ddp.options import AutogradTrainer, Model, Trainer
 from ddp.parameters import Parameters, initial_vector
 from ddp.ratings import Part
@@ -34,6 +35,7 @@ def measure_trainer(options: Trainer, cores: int) -> dict[str, float]:
     epochs = [_alone_s(_epoch(_make(options, size, dim))) for size, dim in EPOCHS]
     batch, rating, element = fit([(1.0, size, size * dim) for size, dim in EPOCHS], epochs)
     measured |= {"batch_s": batch, "parameter_s": 0.0, "rating_s": rating, "element_s": element}
+    measured |= {"spilled_element_s": 0.0}
     return measured | {"handoff_s": 0.0, "handoff_growth": 0.0}  # one call an epoch, without the GIL
 
 
@@ -43,13 +45,14 @@ def _in_batches(options: AutogradTrainer, cores: int) -> dict[str, float]:
         number = max(2, 8192 // size)  # of batches in an epoch
         trainer = _make(replace(options, batch_size=size), number * size, dim)
         seconds[size, dim] = _alone_s(_epoch(trainer)) / number
-    terms = [(1.0, (USERS + ITEMS) * (dim + 1), size, size * dim) for size, dim in BATCHES]
-    batch, parameter, rating, element = fit(terms, list(seconds.values()))
+    terms = [(1.0, (USERS + ITEMS) * (dim + 1), size, size * dim, max(0, size * dim - SPILLING)) for size, dim in BATCHES]
+    batch, parameter, rating, element, spilled = fit(terms, list(seconds.values()))
     handoffs = {}
     for threads in (2, 4) if cores > 1 else ():
         more = []
         for size, dim in CONTENDED:
-            batch_s = min(_beside_each_other_s(replace(options, batch_size=size), dim, threads) for _ in range(REPEATS))
+            beside = [_beside_each_other_s(replace(options, batch_size=size), dim, threads) for _ in range(REPEATS)]
+            batch_s = statistics.median(beside)
             more.append(max(0.0, batch_s * min(threads, cores) / threads - seconds[size, dim]))
         handoffs[threads] = statistics.mean(more)
     grows = len(handoffs) == 2 and min(handoffs.values()) > 0
@@ -58,6 +61,7 @@ def _in_batches(options: AutogradTrainer, cores: int) -> dict[str, float]:
         "parameter_s": parameter,
         "rating_s": rating,
         "element_s": element,
+        "spilled_element_s": spilled,
         "handoff_s": handoffs.get(2, 0.0),
         "handoff_growth": max(0.0, float(np.log2(handoffs[4] / handoffs[2]))) if grows else 0.0,
     }

@@ -94,6 +94,14 @@ def test_threads_that_only_hold_the_gil_are_as_slow_as_one_after_another(make_co
     assert walls == pytest.approx({"serial": 2.0, "thread": 2.0, "process": 1.0, "shm": 1.0})
 
 
+@pytest.mark.parametrize(("batch", "spilled"), [(100, 0), (550, 550_000 - 2**19), (2000, 1_000_000 - 2**19)])
+def test_a_batch_that_is_large_costs_more_beyond_that(make_config, batch, spilled):
+    job = ("workers=1", "rounds=1", "local_epochs=1", "trainer=autograd", "model.dim=1000")
+    config = make_config(*job, f"trainer.batch_size={batch}")
+    sizes = dataclasses.replace(PLAIN, train=(1000,), valid=(0,), test=(0,))
+    assert wall(config, sizes, free("adam", spilled_element_s=1e-6)) == pytest.approx(spilled * 1e-6)
+
+
 def test_turns_in_one_loop_cost_a_call_an_epoch_and_others_one_a_turn(of):
     job = ("trainer=fused", "split=stratified", "workers=3", "rounds=2", "local_epochs=4")
     machine = free(batch_s=0.01, turns_s=0.5)
