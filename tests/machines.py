@@ -7,14 +7,14 @@ from ddp.calibration import FORMAT, machine
 from ddp.constants import Constants, Exchange, Exchanges, Training
 
 FUSED = Training(
-    batch_s=1e-5, turns_s=1e-4, parameter_s=0.0, rating_s=1e-8, element_s=2e-10, spilled_element_s=0.0, evaluation_s=1e-5, evaluated_rating_s=4e-9,
-    evaluated_element_s=1e-10, handoff_s=0.0, handoff_growth=0.0, imports_s=0.01, server_s=0.02, fork_s=0.02, forked_s=0.001,
-    spawn_s=0.5, spawned_s=0.01, exit_s=0.2,
+    batch_s=1e-5, turns_s=1e-4, parameter_s=0.0, rating_s=1e-8, element_s=2e-10, spilled_element_s=0.0,
+    evaluation_s=1e-5, evaluated_rating_s=4e-9, evaluated_element_s=1e-10, handoff_s=0.0, handoff_growth=0.0,
+    imports_s=0.01, server_s=0.02, fork_s=0.02, forked_s=0.001, spawn_s=0.5, spawned_s=0.01, exit_s=0.2,
 )  # fmt: skip
 ADAM = Training(
-    batch_s=3e-4, turns_s=0.0, parameter_s=5e-10, rating_s=1.5e-7, element_s=2e-9, spilled_element_s=2e-9, evaluation_s=1e-4, evaluated_rating_s=1e-8,
-    evaluated_element_s=2e-9, handoff_s=4.5e-4, handoff_growth=0.7, imports_s=1.0, server_s=0.8, fork_s=0.03, forked_s=0.01,
-    spawn_s=2.2, spawned_s=0.01, exit_s=0.7,
+    batch_s=3e-4, turns_s=0.0, parameter_s=5e-10, rating_s=1.5e-7, element_s=2e-9, spilled_element_s=2e-9,
+    evaluation_s=1e-4, evaluated_rating_s=1e-8, evaluated_element_s=2e-9, handoff_s=4.5e-4, handoff_growth=0.7,
+    imports_s=1.0, server_s=0.8, fork_s=0.03, forked_s=0.01, spawn_s=2.2, spawned_s=0.01, exit_s=0.7,
 )  # fmt: skip
 EXCHANGES = Exchanges(
     thread=Exchange(message_s=4e-5, vector_s=4e-5, float_s=4e-10),
