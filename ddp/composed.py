@@ -12,9 +12,9 @@ from omegaconf.errors import OmegaConfBaseException
 
 from ddp.config import Config, Scalars
 from ddp.errors import MISSING, ConfigError
-from ddp.options import OPTIONS
+from ddp.options import OPTIONS, Simulate
 
-OF_THE_LAUNCH = ("resume", "sweep_resume")  # in conf/config.yaml, but no values of a run
+OF_THE_LAUNCH = ("resume", "sweep_resume", "advise", "simulate")  # in conf/config.yaml, but no values of a run
 
 
 def load_config(composed: DictConfig) -> Config:
@@ -24,6 +24,24 @@ def load_config(composed: DictConfig) -> Config:
     rest = {key: value for key, value in values.items() if key not in {*OPTIONS, *OF_THE_LAUNCH, "hydra"}}
     scalars = _typed(Scalars, rest, "")
     return Config(**{name: getattr(scalars, name) for name in _fields(Scalars)}, **groups)
+
+
+def load_simulate(composed: DictConfig) -> Simulate | None:
+    """The machine that advice is wanted for; None without advise=true. Raises ConfigError."""
+    values = _resolved(composed)
+    advise = values.get("advise", False)
+    if not isinstance(advise, bool):
+        raise ConfigError("advise", advise, "expected true or false")
+    if not isinstance(values.get("simulate"), dict):
+        raise ConfigError("simulate", values.get("simulate"), f"set {' or '.join(_simulated())}")
+    simulate: Simulate = _typed(Simulate, values["simulate"], "simulate.")
+    if not advise and simulate != Simulate(cores=None, bandwidth=None, straggler=1.0):
+        raise ConfigError("simulate", values["simulate"], "nothing is simulated without advise=true")
+    return simulate if advise else None
+
+
+def _simulated() -> list[str]:
+    return [f"simulate.{name}" for name in _fields(Simulate)]
 
 
 def _resolved(composed: DictConfig) -> dict[Any, Any]:
@@ -74,7 +92,7 @@ def _unknown(key: str) -> str:
         return f"the chosen {group} has no such setting; {group}={','.join(owners)} does"
     inner = [f"{group}.{name}" for group, options in OPTIONS.items() for schema in options.values() for name in _fields(schema)]
     close = difflib.get_close_matches(
-        key, [*_fields(Scalars), *OPTIONS, *OF_THE_LAUNCH, "experiment", "sweep", *dict.fromkeys(inner)], n=3
+        key, [*_fields(Scalars), *OPTIONS, *OF_THE_LAUNCH, *_simulated(), "experiment", "sweep", *dict.fromkeys(inner)], n=3
     )
     known = f"known here: {', '.join(_fields(Scalars))}, and the groups {', '.join(OPTIONS)}"
     hint = f"did you mean {' or '.join(close)}?" if close else known

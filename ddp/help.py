@@ -12,6 +12,7 @@ USAGE = """\
 python train.py [group=option ...] [key=value ...]      one run
 python train.py -m key=value1,value2 group=a,b ...      a sweep: every combination
 python train.py sweep=NAME                              a sweep that has a name
+python train.py advise=true [...]                       which backend, how many workers; runs nothing
 python train.py --cfg job [...]                         show the config, run nothing
 tensorboard --logdir outputs                            look at all runs
 python -m ddp.results outputs                           one table over all runs
@@ -33,13 +34,17 @@ def help_text(conf: Path = CONF) -> str:
 
 
 def _scalars(path: Path) -> list[str]:
-    """The `key: value  # comment` lines of config.yaml, below its defaults list."""
+    """The `key: value  # comment` lines of config.yaml, below its defaults list; those within another key with its name."""
     lines = []
+    outer = ""
     for line in path.read_text(encoding="utf-8").splitlines():
         key, colon, rest = line.partition(":")
-        if colon and key.isidentifier() and key not in ("defaults", "hydra"):
-            value, _, comment = rest.partition("#")
-            lines.append(f"  {f'{key}={value.strip()}':<{COLUMN}}{comment.strip()}")
+        value, _, comment = (text.strip() for text in rest.partition("#"))
+        if not line.startswith(" "):
+            outer = key
+        name = f"{outer}.{key.strip()}" if line.startswith(" ") else key
+        if colon and value and outer not in ("defaults", "hydra") and key.strip().isidentifier():
+            lines.append(f"  {f'{name}={value}':<{COLUMN}}{comment}")
     return lines
 
 

@@ -19,13 +19,13 @@ from hydra.conf import HydraConf
 from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, read_write
 
 from ddp.atomic import atomic_file
-from ddp.composed import composition_message, load_config
+from ddp.composed import composition_message, load_config, load_simulate
 from ddp.config import settings
 from ddp.disk import FULL, describe, naming
-from ddp.errors import AggregationError, BackendError, UserError, WorkerError
+from ddp.errors import AggregationError, BackendError, ConfigError, UserError, WorkerError
 from ddp.forkserver import ensure_server
 from ddp.help import help_text
 from ddp.interrupts import WORKER_THREAD, Terminated, end_in_good_order
@@ -81,9 +81,12 @@ def run_job(composed: DictConfig) -> float:
     hydra = HydraConfig.get()
     output_dir = Path(hydra.runtime.output_dir)
     try:
+        if _wants_advice(composed):
+            return _advise(composed)
         if composed.get("resume") is None:
             _keep_composed(composed, hydra)
         config = load_config(composed)
+        load_simulate(composed)  # refuses what only advise=true reads
         resume = composed.get("resume") is not None
         if composed.get("sweep_resume") and hydra.mode == RunMode.MULTIRUN:
             rmse = finished_rmse(output_dir, config)
@@ -125,6 +128,22 @@ def run_job(composed: DictConfig) -> float:
             raise SystemExit(code) from error
         _failures[hydra.runtime.output_dir] = (code, f"{type(error).__name__}: {error}")
         return float("nan")
+
+
+def _wants_advice(composed: DictConfig) -> bool:
+    return composed.get("advise") not in (None, False)
+
+
+def _advise(composed: DictConfig) -> float:
+    """Prints what a run would cost instead of running: no model, no directory, no RMSE."""
+    config, simulate = load_config(composed), load_simulate(composed)
+    assert simulate is not None
+    from rich.console import Console
+
+    from ddp.advise import advise
+
+    advise(config, simulate, Console())
+    return float("nan")
 
 
 def _note_how_to_go_on(error: BaseException, output_dir: Path) -> None:
@@ -173,11 +192,17 @@ class Directories(Callback):
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Called by Hydra before a single run has its directory."""
+        if _wants_advice(config):
+            with read_write(config):
+                config.hydra.run.dir = os.curdir  # advice needs none: what is there already is not made
+            return
         if config.get("resume") is None and (Path(config.hydra.run.dir) / CONFIG_FILE).exists():
             raise SystemExit(_explain(directory_taken(Path(config.hydra.run.dir))))
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Called by Hydra before the first job of a sweep."""
+        if _wants_advice(config):
+            raise SystemExit(_explain(ConfigError("advise", True, "advises on one configuration: leave out -m and sweep=")))
         sweep_dir = Path(config.hydra.sweep.dir)
         if not config.get("sweep_resume") and (sweep_dir / SWEEP_MARK).exists():
             raise SystemExit(_explain(directory_taken(sweep_dir)))

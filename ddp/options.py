@@ -331,6 +331,26 @@ class RowsAggregation(Aggregation):
         number("aggregation.power", self.power, least=0)
 
 
+# --- with advise=true ---------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True, kw_only=True)
+class Simulate:
+    """Another machine than this one. `cores`, `bandwidth` (of memory, GB/s): null = as here; `straggler`: how many times as long
+    the slowest worker computes."""
+
+    cores: int | None
+    bandwidth: float | None
+    straggler: float
+
+    def __post_init__(self) -> None:
+        if self.cores is not None:
+            at_least("simulate.cores", self.cores, 1)
+        if self.bandwidth is not None:
+            number("simulate.bandwidth", self.bandwidth, above=0)
+        number("simulate.straggler", self.straggler, least=1)
+
+
 Backend = SerialBackend | ThreadBackend | ProcessBackend | ShmBackend
 Data = MovieLensData | CsvData | SyntheticData
 Trainer = AutogradTrainer | FusedTrainer

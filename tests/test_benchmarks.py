@@ -350,3 +350,54 @@ def test_limits_tells_what_works_and_what_grew(benchmark):
     assert all(median(row, "peak, MB") > 100 for row in rows)
     assert (median(rows[1], "descriptors grew"), median(rows[1], "threads grew")) == (0, 0)
     assert "yes" in printed
+
+
+# --- whether the advice is right ------------------------------------------------------------------------------------
+
+
+def test_crossover_predicts_then_measures(benchmark, tmp_path):
+    from machines import write_calibration
+
+    from benchmarks.crossover import BACKENDS, ERROR, MEASURED, OTHERS, PREDICTED
+
+    file = tmp_path / "constants.json"
+    write_calibration(file)
+    options = ("--quick", "--simulation", "--repeats", "1", "--markdown", "--constants", str(file))
+    rows, printed = benchmark("crossover", *options, "--", "data=synthetic", *DATA)
+    jobs = dict.fromkeys(row["job"] for row in rows)
+    assert [[row["backend"] for row in rows if row["job"] == job] for job in jobs] == [[*BACKENDS]] * 2 + [["thread", "shm"]] * 2
+    for row in rows:
+        assert median(row, PREDICTED) > 0
+        assert median(row, MEASURED) > 0
+        assert median(row, ERROR) == pytest.approx((median(row, PREDICTED) / median(row, MEASURED) - 1) * 100)
+        assert 0 <= median(row, OTHERS) <= 100
+    assert printed.count("| median error, % |") == 2
+    assert printed.count("| recommended is within 10% of the fastest |") == 1
+
+
+def test_regret_is_that_of_the_recommended_against_the_fastest():
+    from benchmarks.crossover import MEASURED, PREDICTED, error, fastest, recommended, regret
+
+    def row(backend, predicted, measured):
+        return Row(labels={"job": "x", "backend": backend}, figures={PREDICTED: [predicted] * 3, MEASURED: measured})
+
+    rows = [row("thread", 1.0, [3.0, 2.0, 9.0]), row("shm", 1.5, [2.0, 1.0, 3.0])]
+    assert recommended(rows).labels["backend"] == "thread"
+    assert fastest(rows).labels["backend"] == "shm"
+    assert regret(rows) == pytest.approx(1.5)
+    assert error(rows[0]) == pytest.approx(-66.667, abs=0.01)
+
+
+def test_the_grid_has_every_value_with_every_other_one_and_every_workers():
+    from itertools import product
+
+    from benchmarks.crossover import GRID
+
+    configs = [cell.config("serial", ("data=synthetic",)) for cell in GRID]
+    autograd = [config for config in configs if config.trainer.name == "autograd"]
+    assert {(c.trainer.batch_size, c.model.dim) for c in autograd} == set(product((128, 1024, 8192), (8, 64, 256)))
+    assert {(c.trainer.batch_size, c.workers) for c in autograd} == set(product((128, 1024, 8192), (1, 2, 4)))
+    assert {(c.model.dim, c.workers) for c in autograd} == set(product((8, 64, 256), (1, 2, 4)))
+    fused = [config for config in configs if config.trainer.name == "fused"]
+    assert {(c.split.name, c.model.dim) for c in fused} == set(product(("iid", "stratified"), (8, 64, 256)))
+    assert {(c.split.name, c.workers) for c in fused} == set(product(("iid", "stratified"), (1, 2, 4)))

@@ -16,8 +16,11 @@ CONF = ROOT / "conf"
 GROUPS = sorted(path.name for path in CONF.iterdir() if path.is_dir())
 SCALARS = {
     name: value
-    for name, value in yaml.safe_load((CONF / "config.yaml").read_text(encoding="utf-8")).items()
-    if name not in ("defaults", "hydra")
+    for outer, values in yaml.safe_load((CONF / "config.yaml").read_text(encoding="utf-8")).items()
+    if outer not in ("defaults", "hydra")
+    for name, value in (
+        {f"{outer}.{key}": value for key, value in values.items()} if isinstance(values, dict) else {outer: values}
+    ).items()
 }
 
 
@@ -33,8 +36,9 @@ def as_written(value: object) -> str:
 @pytest.mark.parametrize("name", SCALARS)
 def test_every_scalar_is_there_with_its_value_and_what_it_means(name):
     line = next(line for line in help_text().splitlines() if line.startswith(f"  {name}="))
+    inner = f"  {name.partition('.')[2]}:" if "." in name else f"{name}:"
     comment = next(
-        text.partition("#")[2].strip() for text in (CONF / "config.yaml").read_text().splitlines() if text.startswith(f"{name}:")
+        text.partition("#")[2].strip() for text in (CONF / "config.yaml").read_text().splitlines() if text.startswith(inner)
     )
     assert len(comment) > 10
     assert line.startswith(f"  {name}={as_written(SCALARS[name])}")

@@ -1,0 +1,70 @@
+"""What the cost model knows of a machine: few numbers, each measured. `ddp.calibration` gets them, `ddp.pilot` measures them."""
+
+from dataclasses import dataclass
+
+SPILLING = 1 << 19  # floats: a batch's temporaries of more than these 2 MB are new pages each time, and leave the caches
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exchange:
+    """Of one backend, of a vector on its way in one direction. Measured: the medians of rounds of runs with two sizes of model.
+
+    `message_s`: to say something to the aggregator, once an epoch; `vector_s`: a vector, however short; `float_s`: each of its
+    floats.
+    """
+
+    message_s: float
+    vector_s: float
+    float_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exchanges:
+    """What does not depend on the trainer. All are seconds, measured in small runs of the command's own `run` with `fused`."""
+
+    thread: Exchange
+    shm: Exchange
+    process: Exchange
+    average_float_s: float  # to average, per float of each worker's state
+    record_s: float  # to tell of a round and to save a checkpoint, per round, waiting for the disk included
+    record_float_s: float  # the same, per float of the checkpoint
+    save_s: float  # after the last round: the model
+    save_float_s: float  # the same, per float
+    manager_s: float  # to start the process of a `Manager().dict()`: backend=process
+    jitter: float  # standard deviation of the logarithm of one worker's rounds: how unequal equal work is
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Training:
+    """Of one trainer (and optimizer), on one core, seconds. Training is measured with the trainer alone, for several sizes of
+    batch and model: `batch_s` + `parameter_s` per learned parameter in each batch, `rating_s` + `element_s` per dimension for
+    each rating. A batch of the fused trainer is an epoch.
+    """
+
+    batch_s: float  # of which all is taken to be Python's, holding the GIL
+    turns_s: float  # the same of an epoch of the fused trainer whose turns are one compiled loop
+    parameter_s: float
+    rating_s: float
+    element_s: float
+    spilled_element_s: float  # what each rating and dimension of a batch costs more beyond SPILLING of them
+    evaluation_s: float  # to evaluate a part, however small
+    evaluated_rating_s: float  # per rating of it
+    evaluated_element_s: float  # per rating and dimension
+    handoff_s: float  # what a batch takes longer beside a second thread, on a core of its own
+    handoff_growth: float  # with n threads (n / 2) ** this times as much: from two threads and four
+    imports_s: float  # what the main process imports or compiles first if it trains itself (serial, thread)
+    server_s: float  # by how much the imports of the server that workers are forked from take longer than the command's own
+    fork_s: float  # from a fork to the worker's first epoch
+    forked_s: float  # what its first round takes longer than its others
+    spawn_s: float  # a new interpreter with all its imports, to the worker's first epoch
+    spawned_s: float  # what its first round takes longer than its others
+    exit_s: float  # such an interpreter's end
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Constants:
+    """A machine, as the model knows it. `cores`: that a process may use."""
+
+    cores: int
+    exchanges: Exchanges
+    training: Training

@@ -1,0 +1,167 @@
+"""What each step of a run costs on a core of its own: a config, sizes of shards and measured constants in, seconds out."""
+
+from math import ceil, log
+
+from ddp.config import Config
+from ddp.constants import SPILLING, Constants, Exchange
+from ddp.options import AutogradTrainer, FusedTrainer
+from ddp.simulation import Work
+from ddp.sizes import Sizes
+
+START, COMPUTE, EVALUATE, EXCHANGE = "start-up", "compute", "evaluate", "exchange"
+WAIT, AVERAGE, RECORD = "wait for others", "aggregator", "record, save"
+FLOAT_BYTES = 4
+NATURES = 1.04  # how much one nature of training differs from the next
+
+
+class Costs:
+    """The steps of one configuration, as `Work` that a simulated worker or aggregator does."""
+
+    def __init__(self, config: Config, sizes: Sizes, constants: Constants) -> None:
+        self.config = config
+        self.sizes = sizes
+        self.training = constants.training
+        self.exchanges = constants.exchanges
+        self.backend = config.backend.name
+        self.in_threads = self.backend == "thread"
+        self.stratified = sizes.strata is not None
+        self.width = config.model.dim + config.model.biases  # floats of a user or an item
+        self.num_floats = (sizes.num_users + sizes.num_items) * self.width + 1
+        shares_memory = self.backend in ("thread", "shm")
+        self.in_one_loop = self.stratified and shares_memory and isinstance(config.trainer, FusedTrainer)
+
+    @property
+    def exchange(self) -> Exchange:
+        """Of the backend; serial copies as threads do, and nobody needs to be told."""
+        if self.backend == "serial":
+            return Exchange(message_s=0.0, vector_s=0.0, float_s=self.exchanges.thread.float_s)
+        found: Exchange = getattr(self.exchanges, self.backend)
+        return found
+
+    # --- a worker's steps -------------------------------------------------------------------------------
+
+    def hand_over(self, worker: int) -> Work:
+        """A worker's ratings, to its process: three numbers each."""
+        sizes = self.sizes
+        num_ratings = sizes.train[worker] + sizes.valid[worker] + sizes.test[worker]
+        floats = 3 * num_ratings if self.backend in ("process", "shm") else 0
+        return Work(seconds=floats * self.exchange.float_s, kind=START, divided=False)
+
+    def train(self, worker: int) -> Work:
+        """The local epochs of a round, of a worker that has the whole model."""
+        epochs = self.config.local_epochs
+        return self._trained(self.sizes.train[worker], self.num_floats, epochs, epochs * self.exchange.message_s)
+
+    def turn(self, worker: int, group: int, epochs: float) -> Work:
+        """A worker's ratings in a group of items, so many times (split=stratified)."""
+        num_floats = (self.sizes.users[worker] + self.sizes.items[group]) * self.width
+        told_s = epochs * self.exchange.message_s / len(self.sizes.items)
+        return self._trained(self.sizes.blocks[worker][group], num_floats, epochs, told_s)
+
+    def _trained(self, num_ratings: int, num_floats: int, epochs: float, told_s: float) -> Work:
+        costs, trainer = self.training, self.config.trainer
+        steps, step_s = epochs, costs.batch_s
+        if isinstance(trainer, AutogradTrainer):
+            steps *= ceil(num_ratings / trainer.batch_size)
+        elif self.in_one_loop:
+            steps, step_s = epochs / len(self.sizes.items), costs.turns_s
+        per_rating = costs.rating_s + costs.element_s * self.config.model.dim
+        held_s = steps * step_s
+        seconds = held_s + steps * costs.parameter_s * num_floats + epochs * num_ratings * per_rating + told_s
+        seconds += epochs * self._spilled(num_ratings) * costs.spilled_element_s
+        if not self.in_threads:
+            return Work(seconds=seconds, kind=COMPUTE)
+        if self.stratified and steps > 0:  # to 2 %: then most turns are of the same nature, and simulated together
+            steps = seconds * NATURES ** round(log(steps / seconds, NATURES))
+        return Work(seconds=seconds, kind=COMPUTE, steps=steps, held_s=min(steps * step_s, seconds))
+
+    def _spilled(self, num_ratings: int) -> int:
+        """Of an epoch's ratings and dimensions those that a batch has beyond SPILLING."""
+        trainer, dim = self.config.trainer, self.config.model.dim
+        if not isinstance(trainer, AutogradTrainer):
+            return 0
+        full, rest = divmod(num_ratings, trainer.batch_size)
+        return full * max(0, trainer.batch_size * dim - SPILLING) + max(0, rest * dim - SPILLING)
+
+    def evaluate(self, worker: int) -> Work:
+        """All evaluations of a worker's round: after each epoch on the part that it selects on, then of the best state."""
+        valid, test = self.sizes.valid[worker], self.sizes.test[worker]
+        seconds = self._evaluation_s(valid) + self._evaluation_s(test)
+        if not self.stratified:
+            selects = {"valid": valid, "test": test}.get(self.config.select_on)
+            epochs = self.config.local_epochs if selects is not None else 1
+            seconds += epochs * self.num_floats * self.exchanges.thread.float_s  # the best state is kept
+            seconds += epochs * self._evaluation_s(selects) if selects is not None else 0.0
+        return Work(seconds=seconds, kind=EVALUATE)
+
+    def _evaluation_s(self, num_ratings: int) -> float:
+        costs = self.training
+        per_rating = costs.evaluated_rating_s + costs.evaluated_element_s * self.config.model.dim
+        return costs.evaluation_s + num_ratings * per_rating
+
+    def publish(self, worker: int) -> Work:
+        """A worker's update, and its memory with it."""
+        return self._copied(self._update_floats(worker) + self._memory_floats(worker))
+
+    def receive(self) -> Work:
+        """The aggregate, by a worker."""
+        return self._copied(self.num_floats)
+
+    def pass_on(self, group: int) -> Work:
+        """A group's items, from a worker to the next: one half of it. Who shares memory passes a number only."""
+        if self.backend == "process":
+            return self._copied(self.sizes.items[group] * self.width)
+        return Work(seconds=0.0, kind=EXCHANGE)
+
+    def _copied(self, num_floats: float) -> Work:
+        costs = self.exchange
+        num_bytes = 2 * FLOAT_BYTES * num_floats  # read and written
+        return Work(seconds=costs.vector_s + num_floats * costs.float_s, kind=EXCHANGE, num_bytes=num_bytes)
+
+    def _update_floats(self, worker: int) -> int:
+        if not self.stratified:
+            return self.num_floats
+        return (self.sizes.users[worker] + max(self.sizes.items)) * self.width
+
+    def _memory_floats(self, worker: int) -> float:
+        """Per round, of those that Adam remembers and a checkpoint needs."""
+        every, trainer = self.config.checkpoint_every, self.config.trainer
+        if not isinstance(trainer, AutogradTrainer) or trainer.optimizer == "sgd":
+            return 0.0
+        share = 1.0 if self.config.on_failure == "restart" else 1.0 / every if every else 0.0
+        if not self.stratified:
+            return 2 * self.num_floats * share
+        blocks = zip(self.sizes.blocks[worker], self.sizes.items, strict=True)
+        return share * sum(2 * (self.sizes.users[worker] + items) * self.width for ratings, items in blocks if ratings)
+
+    # --- the aggregator's steps -----------------------------------------------------------------------
+
+    def average(self) -> Work:
+        """From the last worker's update to the aggregate."""
+        updates = [self._update_floats(worker) for worker in range(self.config.workers)]
+        seconds = self.exchanges.average_float_s * sum(updates)
+        if self.backend == "process":
+            seconds += sum(self.publish(worker).seconds for worker in range(self.config.workers))
+        return Work(seconds=seconds, kind=AVERAGE, num_bytes=FLOAT_BYTES * sum(updates))
+
+    def broadcast(self) -> Work:
+        """The aggregate to the workers."""
+        costs = self.exchange
+        seconds = costs.message_s * self.config.workers
+        seconds += self._copied(self.num_floats).seconds if self.backend == "process" and not self.stratified else 0.0
+        return Work(seconds=seconds, kind=AVERAGE)
+
+    def judge(self) -> Work:
+        """The aggregate's errors."""
+        return Work(seconds=self._evaluation_s(self.sizes.whole_valid) + self._evaluation_s(self.sizes.whole_test), kind=RECORD)
+
+    def record_s(self) -> float:
+        """Trackers and checkpoint, mostly waiting for the disk."""
+        memories = sum(self._memory_floats(worker) for worker in range(self.config.workers))
+        every = self.config.checkpoint_every
+        saved = (self.num_floats / every if every else 0.0) + memories
+        return self.exchanges.record_s * (1.0 / every if every else 0.0) + self.exchanges.record_float_s * saved
+
+    def save_s(self) -> float:
+        """The model, after the last round."""
+        return self.exchanges.save_s + self.exchanges.save_float_s * self.num_floats

@@ -1,0 +1,81 @@
+"""Where another backend becomes the fastest: found by bisection with the model, as one value of the config grows."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from ddp.config import Config
+from ddp.options import AutogradTrainer
+
+POINTS = 9  # looked at first, evenly on a logarithmic scale
+PRECISION = 1.03  # a crossover is known to this factor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stretch:
+    """Values of a key, from `first` to `last`, for which `fastest` is so."""
+
+    fastest: str
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Crossovers:
+    """Along one key: who is fastest where; `asked` is the config's own value."""
+
+    key: str
+    asked: int
+    stretches: list[Stretch]
+
+
+def find_crossovers(config: Config, fastest: Callable[[Config], str]) -> list[Crossovers]:
+    """Along the size of a batch, of the model, and the number of local epochs. `fastest`: the name of a config's best backend."""
+    found = []
+    trainer = config.trainer
+    if isinstance(trainer, AutogradTrainer):
+        batch = along(16, 1 << 16, lambda size: fastest(replace(config, trainer=replace(trainer, batch_size=size))))
+        found.append(Crossovers(key="trainer.batch_size", asked=trainer.batch_size, stretches=batch))
+    dim = along(4, 1024, lambda dim: fastest(replace(config, model=replace(config.model, dim=dim))))
+    found.append(Crossovers(key="model.dim", asked=config.model.dim, stretches=dim))
+    epochs = along(1, 10_000, lambda epochs: fastest(replace(config, local_epochs=epochs)))
+    return [*found, Crossovers(key="local_epochs", asked=config.local_epochs, stretches=epochs)]
+
+
+def along(first: int, last: int, fastest: Callable[[int], str]) -> list[Stretch]:
+    """Who is fastest from `first` to `last`. (A stretch that lies between two of the points looked at first is not seen.)"""
+    points = sorted({round(first * (last / first) ** (n / (POINTS - 1))) for n in range(POINTS)})
+    names = [fastest(point) for point in points]
+    stretches = [Stretch(fastest=names[0], first=first, last=last)]
+    for low, high, before, after in zip(points, points[1:], names, names[1:], strict=False):
+        if before != after:
+            change = _change(low, high, before, fastest)
+            stretches[-1] = replace(stretches[-1], last=change - 1)
+            stretches.append(Stretch(fastest=after, first=change, last=last))
+    return stretches
+
+
+def _change(low: int, high: int, before: str, fastest: Callable[[int], str]) -> int:
+    """Between a value where `before` is the fastest and one where it is not: where that begins."""
+    while high > low + 1 and high > low * PRECISION:
+        middle = round((low * high) ** 0.5)
+        middle = min(max(middle, low + 1), high - 1)
+        if fastest(middle) == before:
+            low = middle
+        else:
+            high = middle
+    return high
+
+
+def in_words(crossovers: Sequence[Crossovers]) -> list[str]:
+    """A line on each."""
+    lines = []
+    for crossover in crossovers:
+        parts = [f"{stretch.fastest} from {stretch.first:,} to {stretch.last:,}" for stretch in crossover.stretches]
+        first, last = crossover.stretches[0], crossover.stretches[-1]
+        parts[0] = f"{first.fastest} up to {first.last:,}"
+        if first is not last:
+            parts[-1] = f"{last.fastest} from {last.first:,} on"
+        else:
+            parts[0] = f"{first.fastest} anywhere from {first.first:,} to {first.last:,}"
+        lines.append(f"{crossover.key}: {', '.join(parts)} (asked: {crossover.asked:,})")
+    return lines

@@ -1,0 +1,200 @@
+"""The wall of a run before it is run: its workers and its aggregator as scripts for the simulation.
+
+The wall is what the backend decides: from when the ratings are dealt to when the model is saved, with what the main process has
+to import for it; in result.json `imports + start + train + stop + save`. (Reading the ratings, and the one worker that the run is
+compared with, cost the same with every backend.)
+"""
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+from ddp.config import Config
+from ddp.constants import Constants
+from ddp.cost_model import AVERAGE, EXCHANGE, RECORD, START, WAIT, Costs
+from ddp.simulation import Delay, Gate, Machine, Script, Wait, Work, simulate
+from ddp.sizes import Sizes
+
+ROUNDS = 4  # that are simulated; of more, each takes as long as the later ones of these
+EPOCHS = 2  # the same of the epochs of a round with split=stratified, each then standing for several
+MOST_TURNS = 5_000  # of all workers; where there would be more, two rounds of one epoch are all
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What is not in the constants. `cores`, `bandwidth` (bytes/s): of another machine, None: of this one; `straggler`: how many
+    times as long the slowest worker takes; `data_s`: how long the ratings take to read, beside which a server starts."""
+
+    cores: int | None = None
+    bandwidth: float | None = None
+    straggler: float = 1.0
+    data_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prediction:
+    """`seconds`: of the wall by kind, as the mean worker lives it; they add up to `wall_s`."""
+
+    backend: str
+    workers: int
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def wall_s(self) -> float:
+        return sum(self.seconds.values())
+
+
+def predict(config: Config, sizes: Sizes, constants: Constants, around: Surroundings | None = None) -> Prediction:
+    """The wall of a run with this config."""
+    around = around or Surroundings()
+    few = config.split.name == "stratified" and config.workers**2 * ROUNDS > MOST_TURNS
+    most = 2 if few else ROUNDS
+    seconds = _simulated(config, sizes, constants, around, min(config.rounds, most))
+    if config.rounds > most:
+        half = _simulated(config, sizes, constants, around, most // 2)
+        more = (config.rounds - most) / (most - most // 2)
+        seconds = {kind: s + more * max(s - half.get(kind, 0.0), 0.0) for kind, s in seconds.items()}
+    return Prediction(backend=config.backend.name, workers=config.workers, seconds=seconds)
+
+
+def _epochs(config: Config) -> int:
+    """Local epochs that are simulated apart; where nobody waits in the middle of a round, all are one."""
+    if config.split.name != "stratified" or config.workers**2 * EPOCHS * ROUNDS > MOST_TURNS:
+        return 1
+    return min(config.local_epochs, EPOCHS)
+
+
+def _simulated(config: Config, sizes: Sizes, constants: Constants, around: Surroundings, rounds: int) -> dict[str, float]:
+    run = _Run(Costs(config, sizes, constants), constants, around, rounds)
+    machine = Machine(
+        cores=around.cores or constants.cores,
+        bandwidth=around.bandwidth or float("inf"),
+        handoff_s=constants.training.handoff_s,
+        handoff_growth=constants.training.handoff_growth,
+    )
+    if config.backend.name == "serial":
+        return dict(simulate(machine, [run.alone()])[0].seconds)
+    main, *workers = simulate(machine, [run.aggregator(), *(run.worker(worker) for worker in range(config.workers))])
+    seconds = {kind: 0.0 for worker in workers for kind in worker.seconds}
+    for worker in workers:
+        for kind, s in worker.seconds.items():
+            seconds[kind] += s / len(workers)
+        seconds[RECORD] = seconds.get(RECORD, 0.0) + (main.end - worker.end) / len(workers)
+    return seconds
+
+
+class _Run:
+    """The scripts of one run, and the gates between them."""
+
+    def __init__(self, costs: Costs, constants: Constants, around: Surroundings, rounds: int) -> None:
+        self.costs, self.config, self.sizes = costs, costs.config, costs.sizes
+        self.training, self.exchanges = constants.training, constants.exchanges
+        self.around = around
+        self.rounds = rounds
+        self.workers = self.config.workers
+        self.started, self.published, self.averaged, self.ended = Gate(), Gate(), Gate(), Gate()
+        self.groups = [Gate() for _ in self.sizes.items]  # which turn may begin with each
+        self.random = random.Random(self.config.seed)
+        self.poll_s = getattr(self.config.backend, "poll_interval_s", None) or 0.0
+        method = getattr(self.config.backend, "chosen_start_method", None)
+        self.spawns, self.forks = method == "spawn", method == "forkserver"
+        self.epochs = _epochs(self.config)
+
+    # --- who works ----------------------------------------------------------------------------------------
+
+    def worker(self, worker: int) -> Script:
+        """One that runs beside the others."""
+        costs, training = self.costs, self.training
+        yield Wait(self.started, 1, START)
+        yield Work(seconds=training.spawn_s * self.spawns + training.fork_s * self.forks, kind=START, divided=False)
+        yield costs.hand_over(worker)
+        yield Work(seconds=training.spawned_s * self.spawns + training.forked_s * self.forks, kind=START, divided=False)
+        for round_index in range(self.rounds):
+            yield from self._train(worker, round_index)
+            if costs.stratified:
+                yield Wait(self.averaged, round_index, AVERAGE)
+            yield costs.publish(worker)
+            self.published.add_one()
+            if not costs.stratified:
+                yield from self._polled()
+                yield Wait(self.published, (round_index + 1) * self.workers, WAIT)
+                yield Wait(self.averaged, round_index + 1, AVERAGE)
+                yield costs.receive()
+        yield Work(seconds=training.exit_s * self.spawns, kind=START, divided=False)
+        self.ended.add_one()
+
+    def aggregator(self) -> Script:
+        """The main process, or thread."""
+        costs = self.costs
+        if self.costs.in_threads:
+            yield Work(seconds=self.training.imports_s, kind=START, divided=False)
+        if self.forks:
+            yield Delay(max(self.training.server_s - self.around.data_s, 0.0), START)
+        if self.costs.backend == "process":
+            yield Work(seconds=self.exchanges.manager_s, kind=START, divided=False)
+        self.started.add_one()
+        for round_index in range(self.rounds):
+            yield Wait(self.published, (round_index + 1) * self.workers, WAIT)
+            yield from self._polled()
+            yield costs.average()
+            yield costs.broadcast()
+            self.averaged.add_one()
+            yield costs.judge()
+            yield Delay(costs.record_s(), RECORD)
+        yield Wait(self.ended, self.workers, WAIT)
+        yield Delay(costs.save_s(), RECORD)
+
+    def alone(self) -> Script:
+        """Everybody's work, one after another (backend=serial)."""
+        costs = self.costs
+        yield Work(seconds=self.training.imports_s, kind=START, divided=False)
+        for _ in range(self.rounds):
+            for worker in range(self.workers):
+                if costs.stratified:
+                    for group in range(self.workers):
+                        yield self._uneven(costs.turn(worker, group, self.config.local_epochs), worker)
+                else:
+                    yield self._uneven(costs.train(worker), worker)
+                yield costs.evaluate(worker)
+                yield costs.publish(worker)
+                if not costs.stratified:
+                    yield costs.receive()
+            yield costs.average()
+            yield costs.judge()
+            yield Delay(costs.record_s(), RECORD)
+        yield Delay(costs.save_s(), RECORD)
+
+    # --- parts of their scripts -------------------------------------------------------------------------------
+
+    def _train(self, worker: int, round_index: int) -> Iterator[Work | Delay | Wait]:
+        costs, strata = self.costs, self.sizes.strata
+        if strata is None:
+            yield self._uneven(costs.train(worker), worker)
+            yield costs.evaluate(worker)
+            return
+        first = round_index * self.epochs * self.workers
+        for turn in range(first, first + self.epochs * self.workers):
+            group = strata.group(worker, turn)
+            yield Wait(self.groups[group], turn, WAIT)
+            if turn > 0:
+                yield self._often(costs.pass_on(group))
+            yield self._uneven(costs.turn(worker, group, self.config.local_epochs / self.epochs), worker)
+            if turn == first + self.epochs * self.workers - 1:
+                yield costs.evaluate(worker)
+            yield self._often(costs.pass_on(group))
+            self.groups[group].raise_to(turn + 1)
+
+    def _often(self, passed: Work) -> Work:
+        return replace(passed, seconds=passed.seconds * self.config.local_epochs / self.epochs)
+
+    def _uneven(self, work: Work, worker: int) -> Work:
+        """Slower or faster by chance, and for the slowest worker by what it is slower."""
+        turns = self.epochs * self.workers if self.costs.stratified else 1
+        chance = self.random.lognormvariate(0.0, self.exchanges.jitter * turns**0.5)
+        factor = chance * (self.around.straggler if worker == 0 else 1.0)
+        return replace(work, seconds=work.seconds * factor, held_s=work.held_s * factor, steps=work.steps * chance)
+
+    def _polled(self) -> Iterator[Delay]:
+        """Who looks at intervals sees a thing some time after it is there."""
+        if self.poll_s:
+            yield Delay(self.random.uniform(0.0, self.poll_s), EXCHANGE)

@@ -1,0 +1,151 @@
+"""What a trainer costs, measured with the trainer itself: alone on a core, and beside other threads."""
+
+import statistics
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from itertools import product
+
+import numpy as np
+
+from ddp.constants import SPILLING
+from ddp.options import AutogradTrainer, Model, Trainer
+from ddp.parameters import Parameters, initial_vector
+from ddp.ratings import Part
+from ddp.trainers import Epochs, arrange, evaluate, make_trainer, set_threads
+
+USERS, ITEMS = 943, 1682
+LEAST_S, REPEATS = 0.02, 3  # one measurement takes at least so long; the median of so many counts
+THREADS_S = 0.15  # how long several threads train beside each other
+BATCHES = ((128, 8), (128, 256), (1024, 64), (8192, 8), (8192, 64), (2048, 256), (8192, 256))  # size of the batch, embedding size
+CONTENDED = ((128, 8), (1024, 64))
+EPOCHS = ((2_000, 8), (40_000, 8), (40_000, 64), (40_000, 256))  # ratings, embedding size
+PARTS = ((500, 8), (20_000, 8), (20_000, 64), (20_000, 256))
+
+
+def measure_trainer(options: Trainer, cores: int) -> dict[str, float]:
+    """The fields of `Training` that are not about starting."""
+    set_threads(options, 1)
+    evaluation = [(size, dim, _evaluation_s(options, size, dim)) for size, dim in PARTS]
+    fixed, rating, element = fit([(1.0, size, size * dim) for size, dim, _ in evaluation], [s for *_, s in evaluation])
+    measured = {"evaluation_s": fixed, "evaluated_rating_s": rating, "evaluated_element_s": element}
+    if isinstance(options, AutogradTrainer):
+        return measured | _in_batches(options, cores)
+    epochs = [_alone_s(_epoch(_make(options, size, dim))) for size, dim in EPOCHS]
+    batch, rating, element = fit([(1.0, size, size * dim) for size, dim in EPOCHS], epochs)
+    measured |= {"batch_s": batch, "parameter_s": 0.0, "rating_s": rating, "element_s": element}
+    measured |= {"spilled_element_s": 0.0}
+    return measured | {"handoff_s": 0.0, "handoff_growth": 0.0}  # one call an epoch, without the GIL
+
+
+def _in_batches(options: AutogradTrainer, cores: int) -> dict[str, float]:
+    seconds = {}
+    for size, dim in BATCHES:
+        number = max(2, 8192 // size)  # of batches in an epoch
+        trainer = _make(replace(options, batch_size=size), number * size, dim)
+        seconds[size, dim] = _alone_s(_epoch(trainer)) / number
+    terms = [(1.0, (USERS + ITEMS) * (dim + 1), size, size * dim, max(0, size * dim - SPILLING)) for size, dim in BATCHES]
+    batch, parameter, rating, element, spilled = fit(terms, list(seconds.values()))
+    handoffs = {}
+    for threads in (2, 4) if cores > 1 else ():
+        more = []
+        for size, dim in CONTENDED:
+            beside = [_beside_each_other_s(replace(options, batch_size=size), dim, threads) for _ in range(REPEATS)]
+            batch_s = statistics.median(beside)
+            more.append(max(0.0, batch_s * min(threads, cores) / threads - seconds[size, dim]))
+        handoffs[threads] = statistics.mean(more)
+    grows = len(handoffs) == 2 and min(handoffs.values()) > 0
+    return {
+        "batch_s": batch,
+        "parameter_s": parameter,
+        "rating_s": rating,
+        "element_s": element,
+        "spilled_element_s": spilled,
+        "handoff_s": handoffs.get(2, 0.0),
+        "handoff_growth": max(0.0, float(np.log2(handoffs[4] / handoffs[2]))) if grows else 0.0,
+    }
+
+
+def fit(terms: Sequence[tuple[float, ...]], seconds: Sequence[float]) -> list[float]:
+    """Factors of the terms, none below 0, for which the relative errors' squares are least."""
+    rows = np.array(terms) / np.array(seconds)[:, None]
+    best, best_error = np.zeros(rows.shape[1]), np.inf
+    for used in product((False, True), repeat=rows.shape[1]):  # few terms: all ways to leave some out
+        columns = np.flatnonzero(used)
+        scale = np.abs(rows[:, columns]).max(axis=0) if len(columns) else np.ones(0)
+        factors = np.linalg.lstsq(rows[:, columns] / scale, np.ones(len(rows)), rcond=None)[0] / scale
+        error = float(((rows[:, columns] @ factors - 1.0) ** 2).sum())
+        if (factors >= 0).all() and error < best_error:
+            best_error = error
+            best = np.zeros(rows.shape[1])
+            best[columns] = factors
+    return [float(factor) for factor in best]
+
+
+def _make(options: Trainer, num_ratings: int, dim: int) -> Epochs:
+    random = np.random.default_rng(0)
+    part = arrange(options, dim, _ratings(num_ratings), slice(0, USERS), slice(0, ITEMS), random)
+    return make_trainer(options, _model(dim), part)
+
+
+def _ratings(number: int) -> Part:
+    random = np.random.default_rng(1)
+    users, items = (random.integers(0, size, number).astype(np.int32) for size in (USERS, ITEMS))
+    return Part(users=users, items=items, ratings=random.integers(1, 6, number).astype(np.float32))
+
+
+def _model(dim: int) -> Parameters:
+    model = Model(name="small", dim=dim, biases=True, init_std=0.01)
+    return Parameters(USERS, ITEMS, dim, vector=initial_vector(model, USERS, ITEMS, 3.0, 0))
+
+
+def _epoch(trainer: Epochs) -> Callable[[], object]:
+    order = np.random.default_rng(2)
+    return lambda: trainer.epoch(order)
+
+
+def _evaluation_s(options: Trainer, num_ratings: int, dim: int) -> float:
+    model, part = _model(dim), _ratings(num_ratings)
+    return _alone_s(lambda: evaluate(options, model, part, 1.0, 5.0))
+
+
+def _alone_s(call: Callable[[], object]) -> float:
+    """CPU seconds of a call, in the mean over at least LEAST_S; the median of REPEATS.
+
+    (Of a thread that has a core these are the wall; where other programs run, too, they still are what it would be.)
+    """
+    call()
+    spent = []
+    for _ in range(REPEATS):
+        number, began = 0, time.thread_time()
+        while time.thread_time() - began < LEAST_S:
+            call()
+            number += 1
+        spent.append((time.thread_time() - began) / number)
+    return statistics.median(spent)
+
+
+def _beside_each_other_s(options: AutogradTrainer, dim: int, threads: int) -> float:
+    """Wall of a batch when so many threads train, each its own model."""
+    number = max(2, 8192 // options.batch_size)
+    trainers = [_make(options, number * options.batch_size, dim) for _ in range(threads)]
+    walls = [0.0] * threads
+    barrier = threading.Barrier(threads)
+
+    def train(thread: int) -> None:
+        epoch, epochs = _epoch(trainers[thread]), 0
+        epoch()
+        barrier.wait()
+        began = time.perf_counter()
+        while (wall := time.perf_counter() - began) < THREADS_S:
+            epoch()
+            epochs += 1
+        walls[thread] = wall / (epochs * number)
+
+    workers = [threading.Thread(target=train, args=(thread,)) for thread in range(threads)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    return statistics.mean(walls)
