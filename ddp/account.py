@@ -30,7 +30,7 @@ def kind_of(path: str) -> str:
     phase, _, inner = path.partition("/")
     if inner in STARTUP:
         return "startup"
-    return inner or PHASE_KINDS.get(phase, phase)
+    return inner if inner in ACCOUNT_KINDS else PHASE_KINDS.get(phase, phase)
 
 
 def by_kind(account: Account) -> dict[str, float]:

@@ -81,6 +81,7 @@ def run(
                     with _noted(result):
                         train(prepared, tracker, result, partial(_keep_state, result, checkpoints.save_if_due, ratings))
                 finally:
+                    result.spans.unwind()
                     with _stage(result, "save"), result.spans("save"), result.spans("checkpoint"):
                         _keep(result, prepared.jobs[0].aggregate_dim, checkpoints, ratings)
             result.status = "ok"
@@ -115,6 +116,7 @@ def _recorded(result: RunResult, tracker: Everyone) -> Iterator[None]:
     try:
         yield
     finally:
+        result.spans.unwind()
         if "imports" in result.seconds:
             result.seconds["total"] -= result.seconds["imports"]
         try:
@@ -212,6 +214,7 @@ def _train_rounds(
             with spans("save"), spans("log"):
                 result.note_memory(backend.servers(), backend.shared_bytes)
     finally:
+        spans.unwind()
         with _stage(result, "stop"), spans("stop"):
             backend.stop()
         for worker, ended in backend.ended.items():

@@ -128,6 +128,12 @@ class Spans:
         if self._meter is not None:
             self._number = PATH_NUMBERS[self._current]
 
+    def unwind(self) -> None:
+        """Closes all that is open. (Ctrl-C may come between the opening of a span and its block, which then never closes it.)"""
+        self._settle()
+        self._path.clear()
+        self._current, self._number = OTHER, PATH_NUMBERS[OTHER]
+
     def book(self, path: str, until: float | None = None) -> None:
         """Credits the seconds since the last switch, up to `until` (a reading of the clock; None: now), to `path`."""
         now = self._clock() if until is None else until

@@ -59,6 +59,21 @@ def test_a_span_closes_on_an_exception(clock):
     assert spans.take().seconds == {"compute": 5.0, OTHER: 1.0}
 
 
+def test_what_an_interrupt_has_left_open_is_closed(clock):
+    """It may come after a span was opened, and before its block has begun."""
+    spans = Spans(clock)
+    spans("wait").__enter__()
+    clock.now += 1
+    spans.unwind()
+    clock.now += 2
+    with spans("stop"):
+        clock.now += 4
+    account = spans.take()
+    assert account.seconds["stop"] == 4
+    assert account.seconds[OTHER] == 2
+    assert account.wall_s == 7
+
+
 def test_take_starts_anew_also_inside_a_span(clock):
     spans = Spans(clock)
     with spans("compute"):
