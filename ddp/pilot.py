@@ -9,6 +9,7 @@ import json
 import statistics
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -35,7 +36,8 @@ if TYPE_CHECKING:
     from ddp.timing import Account
 
 WORKERS = 2
-DIMS = (8, 128)  # small and large states
+DIMS = (8, 128)  # small and large states ...
+EPOCHS, ROUNDS = (40, 4), 8  # ... with many messages a round, and few
 USERS, ITEMS, RATINGS = 943, 1682, 40_000  # as MovieLens 100K, with fewer ratings
 TRAINERS: dict[str, Trainer] = {
     "fused": FusedTrainer(name="fused", lr=0.01, lr_decay=0.98, reg_factors=0.1, reg_biases=0.02),
@@ -94,17 +96,22 @@ def run_pilot(config: Config) -> "RunResult":
 
 def measure_exchanges() -> dict[str, Any]:
     """The fields of `Exchanges`."""
-    runs = {
-        backend.name: [run_pilot(pilot_config(backend, TRAINERS["fused"], dim, rounds=8, local_epochs=4)) for dim in DIMS]
-        for backend in (SHM, THREAD, PROCESS)
-    }
+    runs, heard_s = {}, {}
+    for backend in (SHM, THREAD, PROCESS):
+        spent_s, pair = [], []
+        for dim, epochs in zip(DIMS, EPOCHS, strict=True):
+            began = time.thread_time()
+            pair.append(run_pilot(pilot_config(backend, TRAINERS["fused"], dim, rounds=ROUNDS, local_epochs=epochs)))
+            spent_s.append(time.thread_time() - began)
+        runs[backend.name] = pair
+        heard_s[backend.name] = max(0.0, spent_s[0] - spent_s[1]) / (ROUNDS * WORKERS * (EPOCHS[0] - EPOCHS[1]))
     _, large = runs["shm"]
     sizes = [_num_floats(dim) for dim in DIMS]
     record = line(sizes, [_median_s(run.history.aggregate_rounds, "record") for run in runs["shm"]])
     save = line(sizes, [run.seconds["save"] for run in runs["shm"]])
     process = runs["process"][0]
     return {
-        **{name: _exchange(pair) for name, pair in runs.items()},
+        **{name: _exchange(pair) | {"heard_s": heard_s[name]} for name, pair in runs.items()},
         "average_float_s": _median_s(large.history.aggregate_rounds, "average") / (WORKERS * sizes[1]),
         "record_s": record[0],
         "record_float_s": record[1],
