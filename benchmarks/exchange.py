@@ -40,7 +40,7 @@ from ddp.timing import Account
 SIZES = (87_000, 1_000_000, 10_000_000, 50_000_000)  # 87,000: MovieLens 100K with embedding size 32
 FLOATS_TO_MOVE = 10_000_000  # over all rounds of a measurement, about
 WARM_UP = 2  # rounds that do not count
-PICKLED_AT_MOST = 10_000_000  # floats: five workers then take about 5 s a round
+PICKLED_AT_MOST = 16_000_000  # floats: five workers then take a few seconds a round
 DIM = 64  # of the model that holds the floats: only its length matters
 BACKENDS = ("thread", "process", "shm")
 COPY, GLOO = "copy", "gloo"
@@ -122,16 +122,12 @@ def _rank(rank: int, workers: int, size: int, rounds: int, meeting_point: str) -
     return seconds
 
 
-def exchange(backend_name: str, size: int, workers: int, rounds: int) -> Figures:
-    """The real loops of one run."""
+def exchange(backend_name: str, size: int, workers: int, rounds: int, *more: str) -> Figures:
+    """The real loops of one run, with `more` of its options."""
     if backend_name == "process" and size > PICKLED_AT_MOST:
         raise Unavailable(f"process: pickling {size:,} floats takes many seconds a round")
-    options = [f"backend={backend_name}", f"workers={workers}", f"rounds={WARM_UP + rounds}", f"model.dim={DIM}"]
-    options += ["data=synthetic", "split.valid_fraction=0", "aggregation=uniform", "select_on=last", "local_epochs=1"]
-    options += ["trainer=fused"]  # which leaves alone what no rating refers to
-    config = compose_config([*options, "model.biases=false"])
+    jobs = make_jobs(backend_name, size, workers, WARM_UP + rounds, *more)
     messages: list[Message] = []
-    jobs = [_job(config, worker, size) for worker in range(workers)]
     combine = make_combine(jobs)
     backend = make_backend(jobs, messages.append)
     try:
@@ -143,6 +139,15 @@ def exchange(backend_name: str, size: int, workers: int, rounds: int) -> Figures
         backend.stop()
     worker_rounds = [message for message in messages if isinstance(message, WorkerRound)]
     return figures(worker_rounds, aggregate_rounds)
+
+
+def make_jobs(backend_name: str, size: int, workers: int, rounds: int, *more: str) -> list[Job]:
+    """A job per worker with hardly anything to compute."""
+    options = [f"backend={backend_name}", f"workers={workers}", f"rounds={rounds}", f"model.dim={DIM}"]
+    options += ["data=synthetic", "split.valid_fraction=0", "aggregation=uniform", "select_on=last", "local_epochs=1"]
+    options += ["trainer=fused"]  # which leaves alone what no rating refers to
+    config = compose_config([*options, "model.biases=false", *more])
+    return [_job(config, worker, size) for worker in range(workers)]
 
 
 def _job(config: Config, worker: int, size: int) -> Job:

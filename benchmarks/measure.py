@@ -1,6 +1,7 @@
 """What the benchmarks share: candidates measured in turn, medians with their range, paired ratios, tables, and JSON."""
 
 import argparse
+import csv
 import json
 import math
 import os
@@ -116,16 +117,27 @@ def timed_command(command: Sequence[str]) -> float:
 
 
 def run_train(overrides: Sequence[str]) -> dict[str, Any]:
-    """One `python train.py` in a process of its own: its result.json, and the wall of the command as `command_s`.
+    """One `python train.py` in a process of its own: what `read_run` gives, and the wall of the command as `command_s`.
 
     Of two overrides of the same key the later one counts.
     """
-    overrides = list({override.split("=")[0]: override for override in overrides}.values())
     with tempfile.TemporaryDirectory() as directory:
-        command = [sys.executable, str(REPOSITORY / "train.py"), *overrides, "display=none", f"hydra.run.dir={directory}"]
-        command_s = timed_command(command)
-        result: dict[str, Any] = json.loads((Path(directory) / "result.json").read_text(encoding="utf-8"))
-    return result | {"command_s": command_s}
+        settings = (*last_of_each(overrides), "display=none", f"hydra.run.dir={directory}")
+        command_s = timed_command([sys.executable, str(REPOSITORY / "train.py"), *settings])
+        return read_run(Path(directory)) | {"command_s": command_s}
+
+
+def last_of_each(overrides: Sequence[str]) -> list[str]:
+    """Of two overrides of the same key the later one."""
+    return list({override.split("=")[0]: override for override in overrides}.values())
+
+
+def read_run(directory: Path) -> dict[str, Any]:
+    """A run's result.json, and `elapsed_s`: when each round had ended, s."""
+    result: dict[str, Any] = json.loads((directory / "result.json").read_text(encoding="utf-8"))
+    with (directory / "rounds.csv").open(encoding="utf-8", newline="") as file:
+        elapsed_s = [float(row["elapsed_s"]) for row in csv.DictReader(file) if row["who"] == "aggregated"]
+    return result | {"elapsed_s": elapsed_s}
 
 
 def per_worker(result: Mapping[str, Any], key: str) -> float:

@@ -8,6 +8,15 @@ from typing import BinaryIO
 
 from ddp.disk import UNFINISHED, naming
 
+_being_written: set[Path] = set()
+
+
+def remove_unfinished() -> None:
+    """Takes away what is being written at this moment: for who leaves at once."""
+    for path in list(_being_written):
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
+
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[BinaryIO]:
@@ -16,6 +25,7 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
     temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}{UNFINISHED}")
     with naming(path):
         path.parent.mkdir(parents=True, exist_ok=True)
+        _being_written.add(temporary)
         try:
             with temporary.open("xb") as file:
                 yield file
@@ -25,6 +35,7 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
         finally:
             with suppress(OSError):  # what went wrong before is what has to be told
                 temporary.unlink(missing_ok=True)
+            _being_written.discard(temporary)
     _sync_directory(path.parent)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from ddp.atomic import remove_unfinished
 from ddp.sockets import remove_folder
 
 WORKER_THREAD = "worker-"  # how the names of threads begin that may be left behind
@@ -62,6 +63,7 @@ def _leave_at_once(number: int) -> None:
     for child in multiprocessing.active_children():
         child.kill()
     remove_folder()
+    remove_unfinished()
     if sys.stdout.isatty():
         os.write(sys.stdout.fileno(), SHOW_CURSOR.encode())
     os._exit(128 + number)

@@ -37,6 +37,8 @@ _PHASES = tuple(dict.fromkeys([*WORKER_PHASES, *AGGREGATOR_PHASES, *OUTSIDE_PHAS
 PATHS = (*_PHASES, *(f"{phase}/{kind}" for phase in _PHASES for kind in (*KINDS, *START_KINDS, *RECORD_KINDS)))
 PATH_NUMBERS = {path: number for number, path in enumerate(PATHS)}
 
+READ_S = 20e-6  # seconds after which the meter is read again, which takes half a microsecond
+
 Parts = Mapping[str, float]  # path -> seconds
 
 
@@ -94,8 +96,9 @@ class Spans:
         self._num_bytes: defaultdict[str, int] = defaultdict(int)
         self._num_copied: defaultdict[str, int] = defaultdict(int)
         self._waited_for: defaultdict[int, float] = defaultdict(float)
-        self._slices: list[tuple[str, float, float]] = []
+        self._slices: list[float] = []  # of each the path's number, start and seconds
         self._opening = self._current = OTHER
+        self._number = PATH_NUMBERS[OTHER]
         self._unread_s = 0.0  # since the meter was read
         self._since = clock() if began is None else began
         self.phase = START  # the outermost span that is open, or was last; to tell of a phase is part of it
@@ -114,12 +117,16 @@ class Spans:
             self._current = name
             self.phase = name if name != TELL else self.phase
         self._path.append(name)
+        if self._meter is not None:
+            self._number = PATH_NUMBERS[self._current]
 
     def __exit__(self, *_: object) -> None:
         self._settle()
         path = self._path
         path.pop()
         self._current = OTHER if not path else path[0] if len(path) == 1 else f"{path[0]}/{path[-1]}"
+        if self._meter is not None:
+            self._number = PATH_NUMBERS[self._current]
 
     def book(self, path: str, until: float | None = None) -> None:
         """Credits the seconds since the last switch, up to `until` (a reading of the clock; None: now), to `path`."""
@@ -128,6 +135,7 @@ class Spans:
         self._since = now
         if self._meter is not None:
             self._meter.used()
+            self._unread_s = 0.0
 
     def divide(self, parts: Callable[[float, Usage | None], Parts]) -> None:
         """Credits the seconds since the last switch to what `parts` makes of them, and of what the thread used meanwhile."""
@@ -181,11 +189,9 @@ class Spans:
 
     def take_slices(self) -> bytes:
         """Those since the last time, as `read_slices` reads them; empty without a meter."""
-        numbers = array("d")
-        for path, start, seconds in self._slices:
-            numbers.extend((PATH_NUMBERS[path], start, seconds))
+        slices = array("d", self._slices).tobytes()
         self._slices.clear()
-        return numbers.tobytes()
+        return slices
 
     def close(self) -> None:
         """Gives back what the meter holds."""
@@ -198,14 +204,14 @@ class Spans:
         wall_s, path = now - self._since, self._current
         if self._meter is not None:
             self._unread_s += wall_s
-            if wall_s >= ASLEEP_S:  # reading its clock takes half a microsecond
+            if self._unread_s >= READ_S:
                 off_core_s = min(self._unread_s - self._meter.on_cpu_s(), wall_s)
                 self._unread_s = 0.0
                 if off_core_s >= ASLEEP_S:
                     self._credit(self._told_apart(path, wall_s, off_core_s))
                     self._since = now
                     return
-            self._slices.append((path, self._since, wall_s))
+            self._slices += (self._number, self._since, wall_s)
         self._seconds[path] += wall_s
         self._since = now
 
@@ -232,7 +238,7 @@ class Spans:
         for path, seconds in parts.items():
             self._seconds[path] += seconds
             if self._meter is not None:
-                self._slices.append((path, start, seconds))
+                self._slices += (PATH_NUMBERS[path], start, seconds)
             start += seconds
 
 

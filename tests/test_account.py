@@ -9,7 +9,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from ddp.account import ACCOUNT_KINDS, by_kind, kind_of, summary
 from ddp.board import TensorBoard
 from ddp.experiment import run
-from ddp.timing import PATHS, Account
+from ddp.timing import PATHS, Account, Spans
 
 BACKENDS = {
     "serial": ("backend=serial",),
@@ -148,6 +148,23 @@ def test_without_it_tensorboard_has_no_picture(make_config, tmp_path):
     accumulator = EventAccumulator(str(tmp_path)).Reload()
     assert "rmse/test/aggregated" in accumulator.Tags()["scalars"]
     assert accumulator.Tags()["images"] == []
+
+
+def test_nothing_is_measured_per_batch(make_config, tmp_path, monkeypatch):
+    """As many readings of the clock with batches of 4 as with one batch an epoch."""
+    readings = []
+    settle = Spans._settle
+
+    def counted(spans):
+        readings[-1] += 1
+        settle(spans)
+
+    monkeypatch.setattr(Spans, "_settle", counted)
+    for batch_size in (4, 10_000):
+        readings.append(0)
+        config = make_config("backend=serial", "select_on=last", "aggregation=uniform", f"trainer.batch_size={batch_size}")
+        run(config, tmp_path / str(batch_size), [])
+    assert readings[0] == readings[1] > 0
 
 
 def test_a_run_that_fails_has_an_account_that_is_not_closed(make_config, tmp_path):

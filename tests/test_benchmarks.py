@@ -328,6 +328,21 @@ def test_scaling(benchmark):
 
 
 @pytest.mark.slow
+def test_claims(benchmark):
+    small = ("data=synthetic", *DATA, "local_epochs=1")
+    rows, printed = benchmark("claims", "--repeats", "1", "--markdown", "--", *small)
+    by = {row["what"]: row for row in rows}
+    assert median(by["single calls"], "manager of 64 MB, ms") > median(by["single calls"], "manager of 0.008 MB, ms")
+    for row in (by["thread, 2 workers"], by["process, 2 workers"]):
+        whole = median(row, "to begin and to end, s") + 6 * median(row, "a round, s")
+        assert whole == pytest.approx(median(row, "whole command, s"))
+    assert median(by["process, 4 workers"], "memory of all processes, MB") > 100
+    lines = [line for line in printed.splitlines() if line.startswith(("| threads", "| processes", "| in total"))]
+    assert len(lines) == 8
+    assert all(line.count("|") == 5 for line in lines)
+
+
+@pytest.mark.slow
 def test_limits_tells_what_works_and_what_grew(benchmark):
     rows, printed = benchmark("limits", "--only", "24 processes, shm", "50 runs, thread")
     assert [row["what"] for row in rows] == ["24 processes, shm", "50 runs, thread"]
