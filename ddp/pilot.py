@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 WORKERS = 2
 DIMS = (8, 128)  # small and large states
-ROUNDS, FEW, MANY = 8, 4, 40  # few and many epochs, and so messages, in a round
+ROUNDS, FEW, MANY = 6, 4, 40  # few and many epochs, and so messages, in a round
 USERS, ITEMS, RATINGS = 943, 1682, 40_000  # as MovieLens 100K, with fewer ratings
 TRAINERS: dict[str, Trainer] = {
     "fused": FusedTrainer(name="fused", lr=0.01, lr_decay=0.98, reg_factors=0.1, reg_biases=0.02),

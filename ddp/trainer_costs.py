@@ -17,7 +17,7 @@ from ddp.trainers import Epochs, arrange, evaluate, make_trainer, set_threads
 
 USERS, ITEMS = 943, 1682
 LEAST_S, REPEATS = 0.02, 3  # one measurement takes at least so long; the median of so many counts
-THREADS_S = 0.15  # how long several threads train beside each other
+THREADS_S = 0.1  # how long several threads train beside each other
 BATCHES = ((128, 8), (128, 256), (1024, 64), (8192, 8), (8192, 64), (2048, 256), (8192, 256))  # size of the batch, embedding size
 SPILLED = (8192, 256)
 CONTENDED = ((128, 8), (1024, 64))
