@@ -2,18 +2,25 @@
 
 from dataclasses import dataclass
 
-SPILLING = 1 << 19  # floats: a batch's temporaries of more than these 2 MB are new pages each time, and leave the caches
+SPILLING = 1 << 19  # floats: a batch's temporaries of more than these 2 MB are new pages each time, and leave the caches ...
+PASSES = 12  # ... about so often: gathered, multiplied, summed, and back (ddp/model.py)
+
+
+def spilled_bytes(num_floats: int) -> int:
+    """Through memory, by a batch of so many ratings x dimensions that leaves the caches."""
+    return 4 * PASSES * num_floats if num_floats > SPILLING else 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exchange:
     """Of one backend, of a vector on its way in one direction. Measured: the medians of rounds of runs with two sizes of model.
 
-    `message_s`: to say something to the aggregator, once an epoch; `vector_s`: a vector, however short; `float_s`: each of its
-    floats.
+    `message_s`: to say something to the aggregator, once an epoch, and `heard_s`: to listen to it, by the main process;
+    `vector_s`: a vector, however short; `float_s`: each of its floats.
     """
 
     message_s: float
+    heard_s: float
     vector_s: float
     float_s: float
 
@@ -50,6 +57,7 @@ class Training:
     evaluation_s: float  # to evaluate a part, however small
     evaluated_rating_s: float  # per rating of it
     evaluated_element_s: float  # per rating and dimension
+    bandwidth: float  # of memory, bytes/s, that such batches of two threads get together; 0: as much as they want
     handoff_s: float  # what a batch takes longer beside a second thread, on a core of its own
     handoff_growth: float  # with n threads (n / 2) ** this times as much: from two threads and four
     imports_s: float  # what the main process imports or compiles first if it trains itself (serial, thread)

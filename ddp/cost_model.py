@@ -3,7 +3,7 @@
 from math import ceil, log
 
 from ddp.config import Config
-from ddp.constants import SPILLING, Constants, Exchange
+from ddp.constants import SPILLING, Constants, Exchange, spilled_bytes
 from ddp.options import AutogradTrainer, FusedTrainer
 from ddp.simulation import Work
 from ddp.sizes import Sizes
@@ -34,7 +34,7 @@ class Costs:
     def exchange(self) -> Exchange:
         """Of the backend; serial copies as threads do, and nobody needs to be told."""
         if self.backend == "serial":
-            return Exchange(message_s=0.0, vector_s=0.0, float_s=self.exchanges.thread.float_s)
+            return Exchange(message_s=0.0, heard_s=0.0, vector_s=0.0, float_s=self.exchanges.thread.float_s)
         found: Exchange = getattr(self.exchanges, self.backend)
         return found
 
@@ -68,20 +68,22 @@ class Costs:
         per_rating = costs.rating_s + costs.element_s * self.config.model.dim
         held_s = steps * step_s
         seconds = held_s + steps * costs.parameter_s * num_floats + epochs * num_ratings * per_rating + told_s
-        seconds += epochs * self._spilled(num_ratings) * costs.spilled_element_s
+        batches = self._large_batches(num_ratings)
+        seconds += epochs * sum(floats - SPILLING for floats in batches) * costs.spilled_element_s
+        num_bytes = epochs * sum(map(spilled_bytes, batches))
         if not self.in_threads:
-            return Work(seconds=seconds, kind=COMPUTE)
+            return Work(seconds=seconds, kind=COMPUTE, num_bytes=num_bytes)
         if self.stratified and steps > 0:  # to 2 %: then most turns are of the same nature, and simulated together
             steps = seconds * NATURES ** round(log(steps / seconds, NATURES))
-        return Work(seconds=seconds, kind=COMPUTE, steps=steps, held_s=min(steps * step_s, seconds))
+        return Work(seconds=seconds, kind=COMPUTE, steps=steps, held_s=min(steps * step_s, seconds), num_bytes=num_bytes)
 
-    def _spilled(self, num_ratings: int) -> int:
-        """Of an epoch's ratings and dimensions those that a batch has beyond SPILLING."""
+    def _large_batches(self, num_ratings: int) -> list[int]:
+        """Ratings x dimensions of those of an epoch's batches that have more than SPILLING."""
         trainer, dim = self.config.trainer, self.config.model.dim
         if not isinstance(trainer, AutogradTrainer):
-            return 0
+            return []
         full, rest = divmod(num_ratings, trainer.batch_size)
-        return full * max(0, trainer.batch_size * dim - SPILLING) + max(0, rest * dim - SPILLING)
+        return [floats for floats in (*[trainer.batch_size * dim] * full, rest * dim) if floats > SPILLING]
 
     def evaluate(self, worker: int) -> Work:
         """All evaluations of a worker's round: after each epoch on the part that it selects on, then of the best state."""
@@ -143,6 +145,11 @@ class Costs:
         if self.backend == "process":
             seconds += sum(self.publish(worker).seconds for worker in range(self.config.workers))
         return Work(seconds=seconds, kind=AVERAGE, num_bytes=FLOAT_BYTES * sum(updates))
+
+    def hear(self) -> Work:
+        """What all workers say in a round."""
+        messages = self.config.workers * (self.config.local_epochs + 1)
+        return Work(seconds=messages * self.exchange.heard_s, kind=AVERAGE)
 
     def broadcast(self) -> Work:
         """The aggregate to the workers."""

@@ -6,9 +6,12 @@ that workers are forked from. Everything heavy is imported late, because a spawn
 
 import dataclasses
 import json
+import math
+import os
 import statistics
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -36,6 +39,7 @@ if TYPE_CHECKING:
 
 WORKERS = 2
 DIMS = (8, 128)  # small and large states
+ROUNDS, FEW, MANY = 6, 4, 40  # few and many epochs, and so messages, in a round
 USERS, ITEMS, RATINGS = 943, 1682, 40_000  # as MovieLens 100K, with fewer ratings
 TRAINERS: dict[str, Trainer] = {
     "fused": FusedTrainer(name="fused", lr=0.01, lr_decay=0.98, reg_factors=0.1, reg_biases=0.02),
@@ -94,17 +98,16 @@ def run_pilot(config: Config) -> "RunResult":
 
 def measure_exchanges() -> dict[str, Any]:
     """The fields of `Exchanges`."""
-    runs = {
-        backend.name: [run_pilot(pilot_config(backend, TRAINERS["fused"], dim, rounds=8, local_epochs=4)) for dim in DIMS]
-        for backend in (SHM, THREAD, PROCESS)
-    }
+    runs, exchanges = {}, {}
+    for backend in (SHM, THREAD, PROCESS):
+        runs[backend.name], exchanges[backend.name] = _exchange(backend)
     _, large = runs["shm"]
     sizes = [_num_floats(dim) for dim in DIMS]
     record = line(sizes, [_median_s(run.history.aggregate_rounds, "record") for run in runs["shm"]])
     save = line(sizes, [run.seconds["save"] for run in runs["shm"]])
     process = runs["process"][0]
     return {
-        **{name: _exchange(pair) for name, pair in runs.items()},
+        **exchanges,
         "average_float_s": _median_s(large.history.aggregate_rounds, "average") / (WORKERS * sizes[1]),
         "record_s": record[0],
         "record_float_s": record[1],
@@ -144,17 +147,24 @@ def measure_start(trainer: Trainer) -> dict[str, float]:
     }
 
 
-def _exchange(runs: Sequence["RunResult"]) -> dict[str, float]:
-    """Publishing and receiving are vectors of the same length, one each way."""
-    sizes, seconds = [], []
-    for dim, run in zip(DIMS, runs, strict=True):
-        for phase in ("publish", "receive"):
-            sizes.append(_num_floats(dim))
-            seconds.append(_median_s(run.history.worker_rounds, phase))
-    vector_s, float_s = line(sizes, seconds)
-    rows, messages = runs[0].history.worker_rounds, runs[0].config.local_epochs + 1
-    message_s = (_median_s(rows, "tell") + _median_s(rows, "other")) / messages
-    return {"message_s": message_s, "vector_s": vector_s, "float_s": float_s}
+def _exchange(backend: Backend) -> tuple[list["RunResult"], dict[str, float]]:
+    """Runs with a small and a large state, and the fields of `Exchange`, for which there is one with many messages as well."""
+    runs, spent_s = [], []
+    for dim, epochs in ((DIMS[0], FEW), (DIMS[1], FEW), (DIMS[0], MANY)):
+        began = time.thread_time()
+        runs.append(run_pilot(pilot_config(backend, TRAINERS["fused"], dim, rounds=ROUNDS, local_epochs=epochs)))
+        spent_s.append(time.thread_time() - began)
+    *pair, many = runs
+    vectors = [(_num_floats(dim), run, phase) for dim, run in zip(DIMS, pair, strict=True) for phase in ("publish", "receive")]
+    vector_s, float_s = line(
+        [size for size, *_ in vectors], [_median_s(run.history.worker_rounds, name) for _, run, name in vectors]
+    )
+    rows = many.history.worker_rounds
+    measured = {
+        "message_s": (_median_s(rows, "tell") + _median_s(rows, "other")) / (MANY + 1),
+        "heard_s": max(0.0, spent_s[2] - spent_s[0]) / (ROUNDS * WORKERS * (MANY - FEW)),
+    }
+    return pair, measured | {"vector_s": vector_s, "float_s": float_s}
 
 
 def _num_floats(dim: int) -> int:
@@ -195,13 +205,11 @@ def _first_round_s(run: "RunResult") -> float:
 
 def _jitter(run: "RunResult") -> float:
     """Median deviation of the logarithm of a worker's later rounds of compute, times what makes it that of a normal law."""
-    from math import log
-
     deviations = []
     for worker in run.history.startup_s:
         seconds = [_with_core_s(row.account, "compute") for row in run.history.worker(worker) if row.round_index > 0]
         middle = statistics.median(seconds)
-        deviations += [abs(log(s / middle)) for s in seconds]
+        deviations += [abs(math.log(s / middle)) for s in seconds]
     return 1.4826 * statistics.median(deviations)
 
 
@@ -215,8 +223,6 @@ def line(sizes: Sequence[float], seconds: Sequence[float]) -> tuple[float, float
 
 def num_cores() -> int:
     """That this process may use."""
-    import os
-
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

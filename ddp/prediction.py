@@ -68,13 +68,14 @@ def _simulated(config: Config, sizes: Sizes, constants: Constants, around: Surro
     run = _Run(Costs(config, sizes, constants), constants, around, rounds)
     machine = Machine(
         cores=around.cores or constants.cores,
-        bandwidth=around.bandwidth or float("inf"),
+        bandwidth=around.bandwidth or constants.training.bandwidth or float("inf"),
         handoff_s=constants.training.handoff_s,
         handoff_growth=constants.training.handoff_growth,
     )
     if config.backend.name == "serial":
         return dict(simulate(machine, [run.alone()])[0].seconds)
-    main, *workers = simulate(machine, [run.aggregator(), *(run.worker(worker) for worker in range(config.workers))])
+    scripts = [run.worker(worker) for worker in range(config.workers)]
+    main, _, *workers = simulate(machine, [run.aggregator(), run.listener(), *scripts])
     seconds = {kind: 0.0 for worker in workers for kind in worker.seconds}
     for worker in workers:
         for kind, s in worker.seconds.items():
@@ -92,7 +93,7 @@ class _Run:
         self.around = around
         self.rounds = rounds
         self.workers = self.config.workers
-        self.started, self.published, self.averaged, self.ended = Gate(), Gate(), Gate(), Gate()
+        self.started, self.training_now, self.published, self.averaged, self.ended = (Gate() for _ in range(5))
         self.groups = [Gate() for _ in self.sizes.items]  # which turn may begin with each
         self.random = random.Random(self.config.seed)
         self.poll_s = getattr(self.config.backend, "poll_interval_s", None) or 0.0
@@ -110,6 +111,7 @@ class _Run:
         yield costs.hand_over(worker)
         yield Work(seconds=training.spawned_s * self.spawns + training.forked_s * self.forks, kind=START, divided=False)
         for round_index in range(self.rounds):
+            self.training_now.raise_to(round_index + 1)
             yield from self._train(worker, round_index)
             if costs.stratified:
                 yield Wait(self.averaged, round_index, AVERAGE)
@@ -143,6 +145,12 @@ class _Run:
             yield Delay(costs.record_s(), RECORD)
         yield Wait(self.ended, self.workers, WAIT)
         yield Delay(costs.save_s(), RECORD)
+
+    def listener(self) -> Script:
+        """The main process beside itself: it listens to the workers while they train, on a core that one of them may want."""
+        for round_index in range(self.rounds):
+            yield Wait(self.training_now, round_index + 1, WAIT)
+            yield self.costs.hear()
 
     def alone(self) -> Script:
         """Everybody's work, one after another (backend=serial)."""

@@ -9,7 +9,7 @@ from itertools import product
 
 import numpy as np
 
-from ddp.constants import SPILLING
+from ddp.constants import SPILLING, spilled_bytes
 from ddp.options import AutogradTrainer, Model, Trainer
 from ddp.parameters import Parameters, initial_vector
 from ddp.ratings import Part
@@ -17,8 +17,9 @@ from ddp.trainers import Epochs, arrange, evaluate, make_trainer, set_threads
 
 USERS, ITEMS = 943, 1682
 LEAST_S, REPEATS = 0.02, 3  # one measurement takes at least so long; the median of so many counts
-THREADS_S = 0.15  # how long several threads train beside each other
+THREADS_S = 0.1  # how long several threads train beside each other
 BATCHES = ((128, 8), (128, 256), (1024, 64), (8192, 8), (8192, 64), (2048, 256), (8192, 256))  # size of the batch, embedding size
+SPILLED = (8192, 256)
 CONTENDED = ((128, 8), (1024, 64))
 EPOCHS = ((2_000, 8), (40_000, 8), (40_000, 64), (40_000, 256))  # ratings, embedding size
 PARTS = ((500, 8), (20_000, 8), (20_000, 64), (20_000, 256))
@@ -35,7 +36,7 @@ def measure_trainer(options: Trainer, cores: int) -> dict[str, float]:
     epochs = [_alone_s(_epoch(_make(options, size, dim))) for size, dim in EPOCHS]
     batch, rating, element = fit([(1.0, size, size * dim) for size, dim in EPOCHS], epochs)
     measured |= {"batch_s": batch, "parameter_s": 0.0, "rating_s": rating, "element_s": element}
-    measured |= {"spilled_element_s": 0.0}
+    measured |= {"spilled_element_s": 0.0, "bandwidth": 0.0}
     return measured | {"handoff_s": 0.0, "handoff_growth": 0.0}  # one call an epoch, without the GIL
 
 
@@ -55,6 +56,12 @@ def _in_batches(options: AutogradTrainer, cores: int) -> dict[str, float]:
             batch_s = statistics.median(beside)
             more.append(max(0.0, batch_s * min(threads, cores) / threads - seconds[size, dim]))
         handoffs[threads] = statistics.mean(more)
+    bandwidth = 0.0
+    if cores > 1:
+        size, dim = SPILLED
+        both_s = statistics.median(_beside_each_other_s(replace(options, batch_size=size), dim, 2) for _ in range(REPEATS))
+        crowded_s = both_s - handoffs[2]
+        bandwidth = 2 * spilled_bytes(size * dim) / crowded_s if crowded_s > seconds[SPILLED] else 0.0
     grows = len(handoffs) == 2 and min(handoffs.values()) > 0
     return {
         "batch_s": batch,
@@ -62,6 +69,7 @@ def _in_batches(options: AutogradTrainer, cores: int) -> dict[str, float]:
         "rating_s": rating,
         "element_s": element,
         "spilled_element_s": spilled,
+        "bandwidth": bandwidth,
         "handoff_s": handoffs.get(2, 0.0),
         "handoff_growth": max(0.0, float(np.log2(handoffs[4] / handoffs[2]))) if grows else 0.0,
     }

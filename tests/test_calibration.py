@@ -118,6 +118,6 @@ def test_a_line_through_two_pairs_of_points():
     assert line([10, 110], [3.0, 2.0]) == (3.0, 0.0)
 
 
-def test_the_constants_of_a_dataclass_are_seconds_or_exponents():
+def test_the_constants_of_a_dataclass_are_have_their_unit_in_the_name():
     for field in dataclasses.fields(FUSED):
-        assert field.name.endswith(("_s", "_growth"))
+        assert field.name.endswith(("_s", "_growth", "bandwidth"))

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from machines import constants
 
+from ddp.constants import Exchange, spilled_bytes
 from ddp.cost_model import COMPUTE, EXCHANGE, RECORD, START, WAIT, Costs
 from ddp.datasets import load_ratings
 from ddp.prediction import Surroundings, predict
@@ -75,7 +76,7 @@ def free(trainer="fused", **changed):
     nothing = dict.fromkeys((field.name for field in dataclasses.fields(constants().training)), 0.0)
     machine = constants(trainer, **nothing | changed)
     none = {field.name: 0.0 for field in dataclasses.fields(machine.exchanges)}
-    exchange = dataclasses.replace(machine.exchanges.shm, message_s=0.0, vector_s=0.0, float_s=0.0)
+    exchange = Exchange(message_s=0.0, heard_s=0.0, vector_s=0.0, float_s=0.0)
     backends = dict.fromkeys(("thread", "shm", "process"), exchange)
     return dataclasses.replace(machine, exchanges=dataclasses.replace(machine.exchanges, **none | backends))
 
@@ -100,6 +101,22 @@ def test_a_batch_that_is_large_costs_more_beyond_that(make_config, batch, spille
     config = make_config(*job, f"trainer.batch_size={batch}")
     sizes = dataclasses.replace(PLAIN, train=(1000,), valid=(0,), test=(0,))
     assert wall(config, sizes, free("adam", spilled_element_s=1e-6)) == pytest.approx(spilled * 1e-6)
+
+
+def test_large_batches_share_memory(make_config):
+    job = ("workers=2", "rounds=1", "local_epochs=1", "trainer=autograd", "model.dim=1000", "trainer.batch_size=1000")
+    limited = free("adam", batch_s=1.0, bandwidth=spilled_bytes(1_000_000) * 1.25)  # both want 2 in a second
+    walls = {backend: wall(make_config(*job, f"backend={backend}"), PLAIN, limited) for backend in ("serial", "process", "shm")}
+    assert walls == pytest.approx({"serial": 2.0, "process": 1.6, "shm": 1.6})
+
+
+def test_the_main_process_listens_on_a_core_of_the_workers(make_config):
+    machine = free(rating_s=0.001)
+    slow = dataclasses.replace(machine.exchanges.shm, heard_s=0.25)
+    machine = dataclasses.replace(machine, exchanges=dataclasses.replace(machine.exchanges, shm=slow))
+    config = make_config("backend=shm", "workers=2", "trainer=fused", "rounds=1", "local_epochs=3")  # 8 messages: 2 s
+    assert wall(config, PLAIN, machine, cores=2) == pytest.approx(4.0)
+    assert wall(config, PLAIN, machine, cores=3) == pytest.approx(3.0)
 
 
 def test_turns_in_one_loop_cost_a_call_an_epoch_and_others_one_a_turn(of):
@@ -205,7 +222,7 @@ def test_any_job_has_a_prediction_whose_kinds_are_no_less_than_nothing_and_the_s
     assert first.seconds[RECORD] > 0
     if config.workers == 1 or config.backend.name != "thread":
         assert first.seconds.get(GIL, 0.0) == pytest.approx(0.0, abs=1e-12)
-    if cores > config.workers + 1:  # the aggregator's, too
+    if cores > config.workers + 2:  # the aggregator's, and for listening
         assert first.seconds.get(QUEUE, 0.0) == pytest.approx(0.0, abs=1e-12)
 
 
