@@ -140,7 +140,9 @@ def why(faster: Prediction, slower: Prediction) -> str:
 
 def seconds(value: float) -> str:
     """With two digits that mean something."""
-    return f"{value:.1f} s" if value >= 10 else f"{value:.2f} s" if value >= 0.1 else f"{value * 1e3:.2g} ms"
+    if value >= 0.0995:  # which as milliseconds would be 1e+02
+        return f"{value:.1f} s" if value >= 10 else f"{value:.2f} s"
+    return f"{value * 1e3:.2g} ms"
 
 
 def where(simulate: Simulate, constants: Constants) -> str:

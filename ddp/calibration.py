@@ -7,7 +7,7 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, fields
 from importlib.metadata import version
@@ -17,11 +17,13 @@ from typing import Any, TypeVar
 from ddp.atomic import atomic_file
 from ddp.constants import Constants, Exchange, Exchanges, Training
 from ddp.options import AutogradTrainer, Trainer
-from ddp.pilot import num_cores
+from ddp.pilot import EXCHANGES, num_cores
 
-FORMAT = 1  # to be raised when what is measured, or a trainer or a backend that it is measured with, changes
+FORMAT = 2  # to be raised when what is measured, or a trainer or a backend that it is measured with, changes
 COMPILE = "import ddp.averaging, ddp.gates, ddp.trainers.fused"
+BACKENDS = ("serial", "thread", "shm", "process")
 PACKAGES = ("torch", "numba", "numpy")
+USUAL_S = {EXCHANGES: 5, "fused": 5, "adam": 13, "sgd": 13}  # that it takes, on two cores
 TIMEOUT_S = 300.0  # for what takes 15 s
 BUSY = 0.1  # of all cores: from there on what is measured is another machine
 LOOK_S = 0.2
@@ -43,14 +45,16 @@ def calibrate(trainer: Trainer, tell: Tell = print, file: Path | None = None) ->
     file = file or calibration_file()
     known = read(file)
     name = trainer.optimizer if isinstance(trainer, AutogradTrainer) else "fused"
-    missing = [part for part in dict.fromkeys(("fused", name)) if part not in known["training"]]
+    missing = [name] if name not in known["training"] else []
+    if "exchanges" not in known:
+        missing.insert(0, EXCHANGES)
     if missing:
-        tell(f"measuring this machine, once: {' and '.join(missing)}, about {10 * len(missing)} s ...")
+        tell(f"measuring this machine, once: {' and '.join(missing)}, about {sum(USUAL_S[part] for part in missing)} s ...")
         if (share := busy_share()) > BUSY:
             tell(f"warning: other programs use {share:.0%} of this machine: delete {file} when they do not, to measure anew")
-    for part in missing:
-        measured = _measure(part)
-        known["training"][part] = measured.pop("training")
+    for parts in [missing] if name == "fused" else [[part] for part in missing]:  # exchanges are measured with fused
+        measured = _measure(parts)
+        known["training"] |= measured.pop("training")
         known |= measured
         try:
             with atomic_file(file) as out:
@@ -71,8 +75,7 @@ def read(file: Path) -> dict[str, Any]:
             _exchanges(known["exchanges"])
             for training in known["training"].values():
                 _checked(Training, training)
-            if "fused" in known["training"]:
-                return dict(known)
+            return dict(known)
     return empty
 
 
@@ -105,10 +108,10 @@ def _ticks() -> tuple[int, int]:
     return int(user) + int(nice) + int(system) + waiting + sum(map(int, others[:3])), waiting
 
 
-def _measure(part: str) -> dict[str, Any]:
-    if part == "fused":  # or the first run would be measured with the compiler in it
+def _measure(parts: Sequence[str]) -> dict[str, Any]:
+    if "fused" in parts:  # or the first run would be measured with the compiler in it
         _python("-c", COMPILE)
-    measured: dict[str, Any] = json.loads(_python("-m", "ddp.pilot", part).splitlines()[-1])
+    measured: dict[str, Any] = json.loads(_python("-m", "ddp.pilot", *parts).splitlines()[-1])
     return measured
 
 
@@ -123,7 +126,7 @@ def _python(*arguments: str) -> str:
 
 
 def _exchanges(values: dict[str, Any]) -> Exchanges:
-    backends = {name: _checked(Exchange, values[name]) for name in ("thread", "shm", "process")}
+    backends = {name: _checked(Exchange, values[name]) for name in BACKENDS}
     return _checked(Exchanges, values | backends)
 
 

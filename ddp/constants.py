@@ -16,19 +16,22 @@ class Exchange:
     """Of one backend, of a vector on its way in one direction. Measured: the medians of rounds of runs with two sizes of model.
 
     `message_s`: to say something to the aggregator, once an epoch, and `heard_s`: to listen to it, by the main process;
-    `vector_s`: a vector, however short; `float_s`: each of its floats.
+    `vector_s`: a vector, however short; `float_s`: each of its floats. `epoch_s`: an epoch of the fused trainer with
+    split=stratified, two workers and hardly any ratings: all that a worker does to get rows, to train and to hand them on.
     """
 
     message_s: float
     heard_s: float
     vector_s: float
     float_s: float
+    epoch_s: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exchanges:
     """What does not depend on the trainer. All are seconds, measured in small runs of the command's own `run` with `fused`."""
 
+    serial: Exchange
     thread: Exchange
     shm: Exchange
     process: Exchange
@@ -37,7 +40,6 @@ class Exchanges:
     record_float_s: float  # the same, per float of the checkpoint
     save_s: float  # after the last round: the model
     save_float_s: float  # the same, per float
-    manager_s: float  # to start the process of a `Manager().dict()`: backend=process
     jitter: float  # standard deviation of the logarithm of one worker's rounds: how unequal equal work is
 
 
@@ -49,7 +51,6 @@ class Training:
     """
 
     batch_s: float  # of which all is taken to be Python's, holding the GIL
-    turns_s: float  # the same of an epoch of the fused trainer whose turns are one compiled loop
     parameter_s: float
     rating_s: float
     element_s: float
@@ -67,6 +68,7 @@ class Training:
     spawn_s: float  # a new interpreter with all its imports, to the worker's first epoch
     spawned_s: float  # what its first round takes longer than its others
     exit_s: float  # such an interpreter's end
+    manager_s: float  # to start the process of a `Manager().dict()`: backend=process
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

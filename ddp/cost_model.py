@@ -28,13 +28,12 @@ class Costs:
         self.width = config.model.dim + config.model.biases  # floats of a user or an item
         self.num_floats = (sizes.num_users + sizes.num_items) * self.width + 1
         shares_memory = self.backend in ("thread", "shm")
+        self.passes_rows = self.stratified and self.backend == "process" and config.workers > 1
         self.in_one_loop = self.stratified and shares_memory and isinstance(config.trainer, FusedTrainer)
 
     @property
     def exchange(self) -> Exchange:
-        """Of the backend; serial copies as threads do, and nobody needs to be told."""
-        if self.backend == "serial":
-            return Exchange(message_s=0.0, heard_s=0.0, vector_s=0.0, float_s=self.exchanges.thread.float_s)
+        """Of the backend."""
         found: Exchange = getattr(self.exchanges, self.backend)
         return found
 
@@ -54,28 +53,33 @@ class Costs:
 
     def turn(self, worker: int, group: int, epochs: float) -> Work:
         """A worker's ratings in a group of items, so many times (split=stratified)."""
-        num_floats = (self.sizes.users[worker] + self.sizes.items[group]) * self.width
-        told_s = epochs * self.exchange.message_s / len(self.sizes.items)
-        return self._trained(self.sizes.blocks[worker][group], num_floats, epochs, told_s)
+        sizes, exchange = self.sizes, self.exchange
+        num_floats = (sizes.users[worker] + sizes.items[group]) * self.width
+        if self.in_one_loop:
+            around_s = exchange.epoch_s / len(sizes.items)
+        elif self.passes_rows or self.backend == "serial":
+            around_s = exchange.epoch_s / 2  # which was measured with two turns in an epoch
+        else:
+            around_s = exchange.message_s
+        return self._trained(sizes.blocks[worker][group], num_floats, epochs, epochs * around_s)
 
-    def _trained(self, num_ratings: int, num_floats: int, epochs: float, told_s: float) -> Work:
+    def _trained(self, num_ratings: int, num_floats: int, epochs: float, around_s: float) -> Work:
+        """`around_s`: what else is to be done for so many epochs; of the fused trainer's turns that is all but the ratings."""
         costs, trainer = self.training, self.config.trainer
-        steps, step_s = epochs, costs.batch_s
+        steps, batch_s = epochs, 0.0 if self.stratified else costs.batch_s
         if isinstance(trainer, AutogradTrainer):
-            steps *= ceil(num_ratings / trainer.batch_size)
-        elif self.in_one_loop:
-            steps, step_s = epochs / len(self.sizes.items), costs.turns_s
+            steps, batch_s = epochs * ceil(num_ratings / trainer.batch_size), costs.batch_s
         per_rating = costs.rating_s + costs.element_s * self.config.model.dim
-        held_s = steps * step_s
-        seconds = held_s + steps * costs.parameter_s * num_floats + epochs * num_ratings * per_rating + told_s
+        held_s = steps * batch_s + around_s
+        seconds = held_s + steps * costs.parameter_s * num_floats + epochs * num_ratings * per_rating
         batches = self._large_batches(num_ratings)
         seconds += epochs * sum(floats - SPILLING for floats in batches) * costs.spilled_element_s
         num_bytes = epochs * sum(map(spilled_bytes, batches))
         if not self.in_threads:
             return Work(seconds=seconds, kind=COMPUTE, num_bytes=num_bytes)
-        if self.stratified and steps > 0:  # to 2 %: then most turns are of the same nature, and simulated together
-            steps = seconds * NATURES ** round(log(steps / seconds, NATURES))
-        return Work(seconds=seconds, kind=COMPUTE, steps=steps, held_s=min(steps * step_s, seconds), num_bytes=num_bytes)
+        if self.stratified:  # to 2 %: then most turns are of the same nature, and simulated together
+            steps, held_s = (_like_others(part, seconds) for part in (steps, held_s))
+        return Work(seconds=seconds, kind=COMPUTE, steps=steps, held_s=min(held_s, seconds), num_bytes=num_bytes)
 
     def _large_batches(self, num_ratings: int) -> list[int]:
         """Ratings x dimensions of those of an epoch's batches that have more than SPILLING."""
@@ -110,10 +114,9 @@ class Costs:
         return self._copied(self.num_floats)
 
     def pass_on(self, group: int) -> Work:
-        """A group's items, from a worker to the next: one half of it. Who shares memory passes a number only."""
-        if self.backend == "process":
-            return self._copied(self.sizes.items[group] * self.width)
-        return Work(seconds=0.0, kind=EXCHANGE)
+        """The floats of a group's items, from a worker to the next: one half of it. Who shares memory passes a number only."""
+        num_floats = self.sizes.items[group] * self.width if self.passes_rows else 0
+        return Work(seconds=num_floats * self.exchange.float_s, kind=EXCHANGE, num_bytes=2 * FLOAT_BYTES * num_floats)
 
     def _copied(self, num_floats: float) -> Work:
         costs = self.exchange
@@ -147,8 +150,9 @@ class Costs:
         return Work(seconds=seconds, kind=AVERAGE, num_bytes=FLOAT_BYTES * sum(updates))
 
     def hear(self) -> Work:
-        """What all workers say in a round."""
-        messages = self.config.workers * (self.config.local_epochs + 1)
+        """What all workers say in a round: of each epoch, of rows that they have handed on, and in the end."""
+        turns = len(self.sizes.items) if self.stratified and self.backend == "process" else 0
+        messages = self.config.workers * (self.config.local_epochs * (1 + turns) + 1)
         return Work(seconds=messages * self.exchange.heard_s, kind=AVERAGE)
 
     def broadcast(self) -> Work:
@@ -172,3 +176,8 @@ class Costs:
     def save_s(self) -> float:
         """The model, after the last round."""
         return self.exchanges.save_s + self.exchanges.save_float_s * self.num_floats
+
+
+def _like_others(part: float, whole: float) -> float:
+    """Rounded to one of few shares of the whole."""
+    return whole * NATURES ** round(log(part / whole, NATURES)) if part > 0 else 0.0

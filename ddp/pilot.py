@@ -1,4 +1,4 @@
-"""The small real runs behind the constants: `python -m ddp.pilot fused|adam|sgd` prints them as JSON.
+"""The small real runs behind the constants: `python -m ddp.pilot [exchanges] [fused|adam|sgd]` prints them as JSON.
 
 A process of its own, so that what is imported and compiled first is so here, too; it begins as train.py does, with the server
 that workers are forked from. Everything heavy is imported late, because a spawned worker imports this file.
@@ -25,6 +25,7 @@ from ddp.options import (
     FusedTrainer,
     Model,
     ProcessBackend,
+    SerialBackend,
     ShmBackend,
     Split,
     SyntheticData,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from ddp.record import RunResult
     from ddp.timing import Account
 
+EXCHANGES = "exchanges"
 WORKERS = 2
 DIMS = (8, 128)  # small and large states
 ROUNDS, FEW, MANY = 6, 4, 40  # few and many epochs, and so messages, in a round
@@ -46,9 +48,12 @@ TRAINERS: dict[str, Trainer] = {
     "adam": AutogradTrainer(name="autograd", optimizer="adam", lr=0.01, weight_decay=1e-5, batch_size=1024),
     "sgd": AutogradTrainer(name="autograd", optimizer="sgd", lr=0.01, weight_decay=1e-5, batch_size=1024),
 }
+SERIAL = SerialBackend(name="serial")
 THREAD = ThreadBackend(name="thread", poll_interval_s=None)
 PROCESS = ProcessBackend(name="process", poll_interval_s=None, start_method="spawn")
+FORKED = replace(PROCESS, start_method=start_methods()[-1])  # exchanges the same, and is there at once
 SHM = ShmBackend(name="shm", directory=None, start_method=None)
+FEW_RATINGS = SyntheticData(name="synthetic", num_users=60, num_items=40, num_ratings=1000, rank=2, noise_std=0.5, popularity=0.3)
 
 
 def pilot_config(backend: Backend, trainer: Trainer, dim: int, rounds: int, local_epochs: int) -> Config:
@@ -99,13 +104,13 @@ def run_pilot(config: Config) -> "RunResult":
 def measure_exchanges() -> dict[str, Any]:
     """The fields of `Exchanges`."""
     runs, exchanges = {}, {}
-    for backend in (SHM, THREAD, PROCESS):
+    run_pilot(pilot_config(SHM, TRAINERS["fused"], DIMS[0], rounds=1, local_epochs=1))  # compiles, or reads what is compiled
+    for backend in (SHM, SERIAL, THREAD, FORKED):
         runs[backend.name], exchanges[backend.name] = _exchange(backend)
     _, large = runs["shm"]
     sizes = [_num_floats(dim) for dim in DIMS]
     record = line(sizes, [_median_s(run.history.aggregate_rounds, "record") for run in runs["shm"]])
     save = line(sizes, [run.seconds["save"] for run in runs["shm"]])
-    process = runs["process"][0]
     return {
         **exchanges,
         "average_float_s": _median_s(large.history.aggregate_rounds, "average") / (WORKERS * sizes[1]),
@@ -113,20 +118,8 @@ def measure_exchanges() -> dict[str, Any]:
         "record_float_s": record[1],
         "save_s": save[0],
         "save_float_s": save[1],
-        "manager_s": max(0.0, process.seconds["start"] + process.seconds["train"] - _longest_s(process)),
         "jitter": _jitter(large),
     }
-
-
-def measure_turns(trainer: Trainer) -> dict[str, float]:
-    """`turns_s`: a worker's compute in an epoch with hardly any ratings, its account included."""
-    if not isinstance(trainer, FusedTrainer):
-        return {"turns_s": 0.0}
-    epochs = 50
-    config = pilot_config(THREAD, trainer, DIMS[0], rounds=4, local_epochs=epochs)
-    few = SyntheticData(name="synthetic", num_users=60, num_items=40, num_ratings=1000, rank=2, noise_std=0.5, popularity=0.3)
-    run = run_pilot(replace(config, data=few, split=replace(config.split, name="stratified")))
-    return {"turns_s": _median_s(run.history.worker_rounds, "compute") / epochs}
 
 
 def measure_start(trainer: Trainer) -> dict[str, float]:
@@ -144,6 +137,7 @@ def measure_start(trainer: Trainer) -> dict[str, float]:
         "spawn_s": _startup_s(spawned),
         "spawned_s": _first_round_s(spawned),
         "exit_s": spawned.seconds["stop"] * cores / WORKERS,
+        "manager_s": max(0.0, spawned.seconds["start"] + spawned.seconds["train"] - _longest_s(spawned)),
     }
 
 
@@ -163,8 +157,24 @@ def _exchange(backend: Backend) -> tuple[list["RunResult"], dict[str, float]]:
     measured = {
         "message_s": (_median_s(rows, "tell") + _median_s(rows, "other")) / (MANY + 1),
         "heard_s": max(0.0, spent_s[2] - spent_s[0]) / (ROUNDS * WORKERS * (MANY - FEW)),
+        "vector_s": vector_s,
+        "float_s": float_s,
+        "epoch_s": _epoch_s(backend),
     }
-    return pair, measured | {"vector_s": vector_s, "float_s": float_s}
+    if backend is SERIAL:  # whose main thread does the workers' work, and hears what it says while it says it
+        measured["heard_s"] = 0.0
+    return pair, measured
+
+
+def _epoch_s(backend: Backend) -> float:
+    """Of a worker, all but its waits: for others, and for a core."""
+    config = pilot_config(backend, TRAINERS["fused"], DIMS[0], rounds=4, local_epochs=MANY)
+    run = run_pilot(replace(config, data=FEW_RATINGS, split=replace(config.split, name="stratified")))
+    return statistics.median(_busy_s(row.account) for row in run.history.worker_rounds if row.round_index > 0) / MANY
+
+
+def _busy_s(account: "Account") -> float:
+    return sum(seconds for path, seconds in account.seconds.items() if path != "wait" and not path.endswith("/run_queue"))
 
 
 def _num_floats(dim: int) -> int:
@@ -226,11 +236,12 @@ def num_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def main(what: str) -> None:
-    """Measures, and prints `training`, and with fused `exchanges`."""
+def main(*parts: str) -> None:
+    """Measures, and prints `training` and `exchanges`, each if asked for. (Exchanges are measured with the fused trainer.)"""
     from ddp.forkserver import ensure_server
 
-    trainer = TRAINERS[what]
+    names = [part for part in parts if part != EXCHANGES]
+    trainer = TRAINERS[names[0] if names else "fused"]
     if start_methods()[-1] == "forkserver":
         ensure_server(trainer.name)
     import ddp.board
@@ -238,12 +249,13 @@ def main(what: str) -> None:
     import ddp.experiment  # noqa: F401  # the rest of what train.py imports, beside which the server starts
     from ddp.trainer_costs import measure_trainer
 
-    measured: dict[str, Any] = {"training": measure_start(trainer)}
-    if what == "fused":
-        measured["exchanges"] = measure_exchanges()
-    measured["training"] |= measure_turns(trainer) | measure_trainer(trainer, num_cores())
+    measured: dict[str, Any] = {"training": {name: measure_start(trainer) for name in names}}
+    if EXCHANGES in parts:
+        measured[EXCHANGES] = measure_exchanges()
+    for training in measured["training"].values():
+        training |= measure_trainer(trainer, num_cores())
     print(json.dumps(measured))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

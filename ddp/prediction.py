@@ -133,7 +133,7 @@ class _Run:
         if self.forks:
             yield Delay(max(self.training.server_s - self.around.data_s, 0.0), START)
         if self.costs.backend == "process":
-            yield Work(seconds=self.exchanges.manager_s, kind=START, divided=False)
+            yield Work(seconds=self.training.manager_s, kind=START, divided=False)
         self.started.add_one()
         for round_index in range(self.rounds):
             yield Wait(self.published, (round_index + 1) * self.workers, WAIT)

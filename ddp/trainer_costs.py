@@ -16,8 +16,9 @@ from ddp.ratings import Part
 from ddp.trainers import Epochs, arrange, evaluate, make_trainer, set_threads
 
 USERS, ITEMS = 943, 1682
-LEAST_S, REPEATS = 0.02, 3  # one measurement takes at least so long; the median of so many counts
-THREADS_S = 0.1  # how long several threads train beside each other
+RATINGS = 2048  # in an epoch of batches, which has at least two
+LEAST_S, REPEATS = 0.02, 7  # one measurement takes at least so long; the median of so many counts
+THREADS_S, THREADS_REPEATS = 0.08, 3  # the same of several threads that train beside each other
 BATCHES = ((128, 8), (128, 256), (1024, 64), (8192, 8), (8192, 64), (2048, 256), (8192, 256))  # size of the batch, embedding size
 SPILLED = (8192, 256)
 CONTENDED = ((128, 8), (1024, 64))
@@ -28,12 +29,12 @@ PARTS = ((500, 8), (20_000, 8), (20_000, 64), (20_000, 256))
 def measure_trainer(options: Trainer, cores: int) -> dict[str, float]:
     """The fields of `Training` that are not about starting."""
     set_threads(options, 1)
-    evaluation = [(size, dim, _evaluation_s(options, size, dim)) for size, dim in PARTS]
-    fixed, rating, element = fit([(1.0, size, size * dim) for size, dim, _ in evaluation], [s for *_, s in evaluation])
+    parts = _alone_s([_evaluation(options, size, dim) for size, dim in PARTS])
+    fixed, rating, element = fit([(1.0, size, size * dim) for size, dim in PARTS], parts)
     measured = {"evaluation_s": fixed, "evaluated_rating_s": rating, "evaluated_element_s": element}
     if isinstance(options, AutogradTrainer):
         return measured | _in_batches(options, cores)
-    epochs = [_alone_s(_epoch(_make(options, size, dim))) for size, dim in EPOCHS]
+    epochs = _alone_s([_epoch(_make(options, size, dim)) for size, dim in EPOCHS])
     batch, rating, element = fit([(1.0, size, size * dim) for size, dim in EPOCHS], epochs)
     measured |= {"batch_s": batch, "parameter_s": 0.0, "rating_s": rating, "element_s": element}
     measured |= {"spilled_element_s": 0.0, "bandwidth": 0.0}
@@ -41,25 +42,28 @@ def measure_trainer(options: Trainer, cores: int) -> dict[str, float]:
 
 
 def _in_batches(options: AutogradTrainer, cores: int) -> dict[str, float]:
-    seconds = {}
-    for size, dim in BATCHES:
-        number = max(2, 8192 // size)  # of batches in an epoch
-        trainer = _make(replace(options, batch_size=size), number * size, dim)
-        seconds[size, dim] = _alone_s(_epoch(trainer)) / number
+    numbers = [max(2, RATINGS // size) for size, _ in BATCHES]  # of batches in an epoch
+    trainers = [
+        _make(replace(options, batch_size=size), number * size, dim) for (size, dim), number in zip(BATCHES, numbers, strict=True)
+    ]
+    epochs = _alone_s([_epoch(trainer) for trainer in trainers])
+    seconds = {batch: epoch_s / number for batch, epoch_s, number in zip(BATCHES, epochs, numbers, strict=True)}
     terms = [(1.0, (USERS + ITEMS) * (dim + 1), size, size * dim, max(0, size * dim - SPILLING)) for size, dim in BATCHES]
     batch, parameter, rating, element, spilled = fit(terms, list(seconds.values()))
     handoffs = {}
     for threads in (2, 4) if cores > 1 else ():
         more = []
         for size, dim in CONTENDED:
-            beside = [_beside_each_other_s(replace(options, batch_size=size), dim, threads) for _ in range(REPEATS)]
+            beside = [_beside_each_other_s(replace(options, batch_size=size), dim, threads) for _ in range(THREADS_REPEATS)]
             batch_s = statistics.median(beside)
             more.append(max(0.0, batch_s * min(threads, cores) / threads - seconds[size, dim]))
         handoffs[threads] = statistics.mean(more)
     bandwidth = 0.0
     if cores > 1:
         size, dim = SPILLED
-        both_s = statistics.median(_beside_each_other_s(replace(options, batch_size=size), dim, 2) for _ in range(REPEATS))
+        both_s = statistics.median(
+            _beside_each_other_s(replace(options, batch_size=size), dim, 2) for _ in range(THREADS_REPEATS)
+        )
         crowded_s = both_s - handoffs[2]
         bandwidth = 2 * spilled_bytes(size * dim) / crowded_s if crowded_s > seconds[SPILLED] else 0.0
     grows = len(handoffs) == 2 and min(handoffs.values()) > 0
@@ -113,30 +117,34 @@ def _epoch(trainer: Epochs) -> Callable[[], object]:
     return lambda: trainer.epoch(order)
 
 
-def _evaluation_s(options: Trainer, num_ratings: int, dim: int) -> float:
+def _evaluation(options: Trainer, num_ratings: int, dim: int) -> Callable[[], object]:
     model, part = _model(dim), _ratings(num_ratings)
-    return _alone_s(lambda: evaluate(options, model, part, 1.0, 5.0))
+    return lambda: evaluate(options, model, part, 1.0, 5.0)
 
 
-def _alone_s(call: Callable[[], object]) -> float:
-    """CPU seconds of a call, in the mean over at least LEAST_S; the median of REPEATS.
+def _alone_s(calls: Sequence[Callable[[], object]]) -> list[float]:
+    """CPU seconds of each call, in the mean over at least LEAST_S; the median of REPEATS. All in turn, so that a moment in which
+    the machine is slow is not that of one of them.
 
     (Of a thread that has a core these are the wall; where other programs run, too, they still are what it would be.)
     """
-    call()
-    spent = []
-    for _ in range(REPEATS):
-        number, began = 0, time.thread_time()
-        while time.thread_time() - began < LEAST_S:
-            call()
-            number += 1
-        spent.append((time.thread_time() - began) / number)
-    return statistics.median(spent)
+    for call in calls:
+        call()
+    spent = [[_mean_s(call) for call in calls] for _ in range(REPEATS)]
+    return [statistics.median(seconds) for seconds in zip(*spent, strict=True)]
+
+
+def _mean_s(call: Callable[[], object]) -> float:
+    number, began = 0, time.thread_time()
+    while time.thread_time() - began < LEAST_S:
+        call()
+        number += 1
+    return (time.thread_time() - began) / number
 
 
 def _beside_each_other_s(options: AutogradTrainer, dim: int, threads: int) -> float:
     """Wall of a batch when so many threads train, each its own model."""
-    number = max(2, 8192 // options.batch_size)
+    number = max(2, RATINGS // options.batch_size)
     trainers = [_make(options, number * options.batch_size, dim) for _ in range(threads)]
     walls = [0.0] * threads
     barrier = threading.Barrier(threads)

@@ -76,8 +76,8 @@ def free(trainer="fused", **changed):
     nothing = dict.fromkeys((field.name for field in dataclasses.fields(constants().training)), 0.0)
     machine = constants(trainer, **nothing | changed)
     none = {field.name: 0.0 for field in dataclasses.fields(machine.exchanges)}
-    exchange = Exchange(message_s=0.0, heard_s=0.0, vector_s=0.0, float_s=0.0)
-    backends = dict.fromkeys(("thread", "shm", "process"), exchange)
+    exchange = Exchange(message_s=0.0, heard_s=0.0, vector_s=0.0, float_s=0.0, epoch_s=0.0)
+    backends = dict.fromkeys(BACKENDS, exchange)
     return dataclasses.replace(machine, exchanges=dataclasses.replace(machine.exchanges, **none | backends))
 
 
@@ -119,13 +119,27 @@ def test_the_main_process_listens_on_a_core_of_the_workers(make_config):
     assert wall(config, PLAIN, machine, cores=3) == pytest.approx(3.0)
 
 
-def test_turns_in_one_loop_cost_a_call_an_epoch_and_others_one_a_turn(of):
-    job = ("trainer=fused", "split=stratified", "workers=3", "rounds=2", "local_epochs=4")
-    machine = free(batch_s=0.01, turns_s=0.5)
+@pytest.mark.parametrize("workers", [1, 3])
+def test_turns_in_one_loop_cost_a_call_an_epoch_and_others_one_a_turn(of, workers):
+    job = ("trainer=fused", "split=stratified", f"workers={workers}", "rounds=2", "local_epochs=4")
+    machine = free()
+    costs = dataclasses.replace(machine.exchanges.shm, message_s=0.001, epoch_s=0.5)  # of an epoch of two turns
+    exchanges = dataclasses.replace(machine.exchanges, **dict.fromkeys(BACKENDS, costs))
+    machine = dataclasses.replace(machine, exchanges=exchanges, cores=workers)
     walls = {backend: predict(*of(*job, f"backend={backend}"), machine).seconds[COMPUTE] for backend in BACKENDS}
-    epochs, turns = 2 * 4, 2 * 4 * 3
-    expected = {"serial": 3 * turns * 0.01, "thread": epochs * 0.5, "process": turns * 0.01, "shm": epochs * 0.5}
+    epochs, turns = 2 * 4, 2 * 4 * workers
+    passed = turns * 0.25 if workers > 1 else turns * 0.001  # a worker that is alone only tells of it
+    expected = {"serial": workers * turns * 0.25, "thread": epochs * 0.5, "process": passed, "shm": epochs * 0.5}
     assert walls == pytest.approx(expected)
+
+
+def test_the_main_process_hears_of_all_rows_that_are_handed_on(of):
+    job = ("trainer=fused", "split=stratified", "workers=3", "rounds=1", "local_epochs=4")
+    machine = free()
+    slow = dataclasses.replace(machine.exchanges.shm, heard_s=0.25)
+    machine = dataclasses.replace(machine, exchanges=dataclasses.replace(machine.exchanges, process=slow, shm=slow))
+    heard = {backend: Costs(*of(*job, f"backend={backend}"), machine).hear().seconds for backend in ("process", "shm")}
+    assert heard == pytest.approx({"process": 3 * (4 + 4 * 3 + 1) * 0.25, "shm": 3 * (4 + 1) * 0.25})
 
 
 def test_interpreters_start_on_the_cores_that_there_are(make_config):
@@ -139,7 +153,7 @@ def test_interpreters_start_on_the_cores_that_there_are(make_config):
 def test_ratings_go_to_processes_and_threads_have_them(make_config):
     machine = free()
     slow = dataclasses.replace(machine.exchanges.shm, float_s=0.001)
-    exchanges = dataclasses.replace(machine.exchanges, **dict.fromkeys(("thread", "shm", "process"), slow))
+    exchanges = dataclasses.replace(machine.exchanges, **dict.fromkeys(BACKENDS, slow))
     machine = dataclasses.replace(machine, exchanges=exchanges)
     starts = {
         backend: predict(make_config("workers=2", "trainer=fused", f"backend={backend}"), PLAIN, machine).seconds.get(START, 0.0)
