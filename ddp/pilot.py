@@ -252,8 +252,8 @@ def main(*parts: str) -> None:
     measured: dict[str, Any] = {"training": {name: measure_start(trainer) for name in names}}
     if EXCHANGES in parts:
         measured[EXCHANGES] = measure_exchanges()
-    for training in measured["training"].values():
-        training |= measure_trainer(trainer, num_cores())
+    for name in names:
+        measured["training"][name] |= measure_trainer(trainer, num_cores())
     print(json.dumps(measured))
 
 
