@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import contenders, exchange, kernel, quality, quality_grid, time_to_accuracy
+from benchmarks import contenders, exchange, kernel, overhead, quality, quality_grid, time_to_accuracy
 from benchmarks.contenders import Case, save
 from benchmarks.measure import Row, Unavailable, add_ratio, compose_config, in_turn, shown
 from ddp.datasets import load_ratings
@@ -44,6 +44,17 @@ def benchmark(tmp_path):
         return document["rows"], done.stdout
 
     return run
+
+
+@pytest.mark.parametrize(("number", "low", "high"), [(3, 1, 3), (5, 1, 5), (6, 1, 6), (10, 2, 9), (20, 6, 15), (60, 22, 39)])
+def test_the_interval_of_a_median_is_that_of_the_sign_test(number, low, high):  # the ranks of any book's table
+    assert overhead.interval_of_median(list(range(number, 0, -1))) == (low, high)
+
+
+def test_what_an_account_costs_is_measured_in_whole_runs():
+    figures = overhead.measured(("data=synthetic", *DATA, "backend=serial", "rounds=1", *overhead.COMMON))
+    assert figures[overhead.RUN] > figures[overhead.TRAINING] > 0
+    assert figures[overhead.CPU] > 0
 
 
 def median(row, figure):

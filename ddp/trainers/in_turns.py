@@ -45,7 +45,8 @@ class Epoch:
         Off its core in the loop a thread was in the run queue, unless it waited for its turn (and gave way on purpose); outside
         of the loop it slept, for whoever holds the GIL. (Where the run queue is not known, both are "off_cpu".)
         """
-        (all_s, all_on_core_s), waited, evaluated = (self.spent_ns[[ALL, WAITING, EVALUATING]] / 1e9).tolist()
+        spent_s = [(wall_ns / 1e9, on_core_ns / 1e9) for wall_ns, on_core_ns in self.spent_ns.tolist()]
+        (all_s, all_on_core_s), waited, evaluated = spent_s[ALL], spent_s[WAITING], spent_s[EVALUATING]
         waited_s, evaluated_s = waited[WALL], evaluated[WALL]
         if usage is None:
             return {"compute": wall_s - waited_s - evaluated_s, "wait": waited_s, "evaluate": evaluated_s}
