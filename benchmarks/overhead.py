@@ -1,10 +1,9 @@
 """What it costs to know where every second goes: `python -m benchmarks.overhead [--repeats 60]`.
 
-The same job with `account=true` and `account=false` in turn, in one process: seconds of training and of the whole run, which then
-reads the memory of its processes and writes trace.json as well; CPU seconds of the main process, which a busy machine disturbs
-less. Runs of a tenth of a second vary by more than what is looked for: in brackets beside the median of the ratios is the interval
-in which the true median lies with 95 % (distribution-free, by the sign test). And what one span costs: two readings of the clocks,
-with and without a meter.
+The same job with `account=true` and `account=false` in turn, in one process: seconds of training and of the whole run, which
+then reads the memory of its processes and writes trace.json as well; CPU seconds of the main process, which a busy machine
+disturbs less. Runs of a tenth of a second vary by more than what is looked for: in brackets beside the median of the ratios is
+the interval in which the true median lies with 95 % (by the sign test). And what one span costs, with and without a meter.
 """
 
 import math
