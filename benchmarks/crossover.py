@@ -1,7 +1,7 @@
 """Is the advice right? `python -m benchmarks.crossover [--repeats 3] [--simulation] [--quick] [-- OVERRIDE ...]`.
 
-A grid of jobs of the size of MovieLens 100K: both trainers, batches of 128 to 8192, embedding sizes 8 to 256, 1 to 4 workers,
-each value with each other one once. The machine is measured, and what `advise=true` predicts is computed first. Then each is run
+A grid of jobs of the size of MovieLens 100K: both trainers, batches of 128 to 8192, embedding sizes 8 to 256, 1 to 4 workers.
+The machine is measured, and what `advise=true` predicts is computed first. Then each is run
 by the command itself, in a process of its own, all in turn. In brackets the error of the prediction against the measured median;
 `recommended`: the backend with the lowest prediction; `regret`: how many times as long it takes as the fastest.
 

@@ -15,8 +15,8 @@ from ddp.constants import Constants
 from ddp.cost_model import AVERAGE, COMPUTE, EVALUATE, EXCHANGE, RECORD, START, WAIT
 from ddp.crossover import find_crossovers, in_words
 from ddp.datasets import load_ratings
-from ddp.errors import UserError
-from ddp.options import Backend, ProcessBackend, SerialBackend, ShmBackend, Simulate, ThreadBackend
+from ddp.errors import ConfigError, UserError
+from ddp.options import Backend, PollingBackend, ProcessBackend, SerialBackend, ShmBackend, Simulate, ThreadBackend
 from ddp.prediction import Prediction, Surroundings, predict
 from ddp.ratings import Ratings
 from ddp.simulation import GIL, MEMORY, QUEUE
@@ -27,7 +27,8 @@ THE_QUESTION = ("thread", "process")  # the document's
 KINDS = (START, COMPUTE, EVALUATE, GIL, QUEUE, MEMORY, EXCHANGE, WAIT, AVERAGE, RECORD)
 SHOWN_S = 0.0005  # seconds of less than this are not shown, and no reason
 LARGE = 0.02  # a kind has a column if it is this much of a wall
-MOST_WORKERS = 16
+MOST_WORKERS = 16  # crossovers are looked for with, if split=stratified
+MOST_STRATIFIED = 128  # are predicted in some seconds
 MATTERS = 0.2  # a second reason is told if it is this much of the first
 OTHER_WORKERS = "another number of workers trains another model, except with split=stratified and trainer=fused"
 
@@ -59,6 +60,10 @@ class Advisor:
 
 def advise(config: Config, simulate: Simulate, console: Console) -> None:
     """Prints the advice."""
+    if config.split.name == "stratified" and config.workers > MOST_STRATIFIED:
+        raise ConfigError(
+            "workers", config.workers, f"with split=stratified advise=true goes up to {MOST_STRATIFIED}: their turns are many"
+        )
     began = time.perf_counter()
     ratings = load_ratings(config.data, config.seed)
     data_s = time.perf_counter() - began
@@ -86,16 +91,17 @@ def advise(config: Config, simulate: Simulate, console: Console) -> None:
         console.print(f"\n{title} with workers={config.workers}, all else as asked", highlight=False)
         for line in advisor.crossovers(config, names):
             console.print(f"  {line}", highlight=False, soft_wrap=True)
-    for line in _sources(simulate, constants):
+    for line in _sources(config, simulate, constants):
         console.print(line, style="dim", highlight=False, soft_wrap=True)
 
 
 def backends(config: Config) -> list[Backend]:
-    """One of each kind: the config's own as it is, the others as conf/ has them."""
+    """One of each kind: the config's own as it is, the others as conf/ has them; if it polls, others do that can."""
+    poll_interval_s = config.backend.poll_interval_s if isinstance(config.backend, PollingBackend) else None
     usual: list[Backend] = [
         SerialBackend(name="serial"),
-        ThreadBackend(name="thread", poll_interval_s=None),
-        ProcessBackend(name="process", poll_interval_s=None, start_method="spawn"),
+        ThreadBackend(name="thread", poll_interval_s=poll_interval_s),
+        ProcessBackend(name="process", poll_interval_s=poll_interval_s, start_method="spawn"),
         ShmBackend(name="shm", directory=None, start_method=None),
     ]
     return [config.backend if backend.name == config.backend.name else backend for backend in usual]
@@ -132,10 +138,12 @@ def why(faster: Prediction, slower: Prediction) -> str:
     gained = sorted((kind for kind in KINDS if more[kind] < -SHOWN_S), key=lambda kind: more[kind])
     if not lost:
         return "hardly anything is different"
-    reasons = " and ".join(f"{seconds(more[kind])} more {kind}" for kind in lost[:2] if more[kind] > MATTERS * more[lost[0]])
-    if not gained:
-        return reasons
-    return f"{reasons} outweigh {seconds(-more[gained[0]])} less {gained[0]}"
+    told = [kind for kind in lost[:2] if more[kind] > MATTERS * more[lost[0]]]
+    if gained:  # and as many more as it takes to outweigh that
+        while len(told) < len(lost) and sum(more[kind] for kind in told) <= -more[gained[0]]:
+            told.append(lost[len(told)])
+    reasons = " and ".join(f"{seconds(more[kind])} more {kind}" for kind in told)
+    return f"{reasons} outweigh {seconds(-more[gained[0]])} less {gained[0]}" if gained else reasons
 
 
 def seconds(value: float) -> str:
@@ -153,11 +161,18 @@ def where(simulate: Simulate, constants: Constants) -> str:
     return f"simulated, {', '.join(others)}" if others else f"this machine, {constants.cores} cores"
 
 
-def _sources(simulate: Simulate, constants: Constants) -> list[str]:
+def _sources(config: Config, simulate: Simulate, constants: Constants) -> list[str]:
     file = calibration_file()
     lines = [f"\nmeasured: the constants, on this machine with {constants.cores} cores ({file}: delete it to measure anew)"]
     if where(simulate, constants).startswith("simulated"):
         lines.append("simulated: every number above; nothing was measured on such a machine")
+        if simulate.bandwidth is None and constants.training.bandwidth:
+            together = constants.training.bandwidth / 1e9
+            lines.append(f"assumed: its memory is this one's, {together:.1f} GB/s of large batches (simulate.bandwidth)")
+        if constants.cores == 1 and simulate.cores not in (None, 1):
+            lines.append("unknown: what the GIL costs threads on several cores; one core could not tell, it counts as nothing")
+    set_but_unknown = {"straggler_timeout": config.straggler_timeout is not None, "torch_threads": config.torch_threads != 1}
+    lines += [f"not in the prediction: {key}" for key, is_set in set_but_unknown.items() if is_set]
     return [*lines, "the wall: imports + start + train + stop + save of result.json, without reading the data"]
 
 

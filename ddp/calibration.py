@@ -9,13 +9,14 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import asdict, fields
+from dataclasses import fields
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar
 
 from ddp.atomic import atomic_file
 from ddp.constants import Constants, Exchange, Exchanges, Training
+from ddp.errors import BackendError
 from ddp.options import AutogradTrainer, Trainer
 from ddp.pilot import EXCHANGES, num_cores
 
@@ -38,7 +39,7 @@ def calibration_file() -> Path:
 
 
 def calibrate(trainer: Trainer, tell: Tell = print, file: Path | None = None) -> Constants:
-    """The constants for that trainer. `tell` hears of what takes time. Raises RuntimeError if they cannot be measured.
+    """The constants for that trainer. `tell` hears of what takes time. Raises BackendError if they cannot be measured.
 
     A file of another machine, another version or another number of cores, or a damaged one, is replaced.
     """
@@ -111,7 +112,15 @@ def _ticks() -> tuple[int, int]:
 def _measure(parts: Sequence[str]) -> dict[str, Any]:
     if "fused" in parts:  # or the first run would be measured with the compiler in it
         _python("-c", COMPILE)
-    measured: dict[str, Any] = json.loads(_python("-m", "ddp.pilot", *parts).splitlines()[-1])
+    printed = _python("-m", "ddp.pilot", *parts)
+    try:
+        measured: dict[str, Any] = json.loads(printed.splitlines()[-1])
+        for training in measured["training"].values():
+            _checked(Training, training)
+        if EXCHANGES in parts:
+            _exchanges(measured[EXCHANGES])
+    except (ValueError, TypeError, KeyError, IndexError) as error:
+        raise BackendError(f"this machine could not be measured: {error}") from error
     return measured
 
 
@@ -119,9 +128,14 @@ def _python(*arguments: str) -> str:
     """What Python prints, with our modules in its reach."""
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent.parent), *sys.path])}
     command = [sys.executable, *arguments]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+    try:
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+    except subprocess.TimeoutExpired as error:
+        raise BackendError(f"this machine could not be measured within {TIMEOUT_S:g} s: {' '.join(command)}") from error
     if done.returncode != 0:
-        raise RuntimeError(f"{' '.join(command)} ended with {done.returncode}:\n{done.stderr}")
+        raise BackendError(
+            f"this machine could not be measured: {' '.join(command)} ended with {done.returncode}:\n{done.stderr}"
+        )
     return done.stdout
 
 
@@ -138,8 +152,3 @@ def _checked(kind: type[Kind], values: dict[str, Any]) -> Kind:
         if not isinstance(value, Exchange) and not (type(value) in (float, int) and math.isfinite(value) and value >= 0):
             raise ValueError(f"{field.name} is {value}")
     return made
-
-
-def as_text(constants: Constants) -> str:
-    """All of them, for a log."""
-    return json.dumps(asdict(constants), indent=1)

@@ -29,18 +29,19 @@ class Exchange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exchanges:
-    """What does not depend on the trainer. All are seconds, measured in small runs of the command's own `run` with `fused`."""
+    """What does not depend on the trainer: seconds, measured in small runs of the command's own `run` with `fused`."""
 
     serial: Exchange
     thread: Exchange
     shm: Exchange
     process: Exchange
     average_float_s: float  # to average, per float of each worker's state
-    record_s: float  # to tell of a round and to save a checkpoint, per round, waiting for the disk included
-    record_float_s: float  # the same, per float of the checkpoint
+    log_s: float  # to tell of a round
+    checkpoint_s: float  # to save a checkpoint, waiting for the disk included
+    checkpoint_float_s: float  # the same, per float
     save_s: float  # after the last round: the model
     save_float_s: float  # the same, per float
-    jitter: float  # standard deviation of the logarithm of one worker's rounds: how unequal equal work is
+    jitter: float  # no seconds: standard deviation of the logarithm of one worker's rounds: how unequal equal work is
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

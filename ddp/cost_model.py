@@ -17,8 +17,11 @@ NATURES = 1.04  # how much one nature of training differs from the next
 class Costs:
     """The steps of one configuration, as `Work` that a simulated worker or aggregator does."""
 
-    def __init__(self, config: Config, sizes: Sizes, constants: Constants) -> None:
+    def __init__(self, config: Config, sizes: Sizes, constants: Constants, *, copies_count: bool = False) -> None:
+        """`copies_count`: whether copies of states go through memory that all share, too: `num_bytes` of them is then what they
+        move. (What batches move is a nominal figure, and so is the bandwidth that was measured with them.)"""
         self.config = config
+        self.copied_bytes = 2 * FLOAT_BYTES if copies_count else 0  # a float is read and written
         self.sizes = sizes
         self.training = constants.training
         self.exchanges = constants.exchanges
@@ -27,6 +30,8 @@ class Costs:
         self.stratified = sizes.strata is not None
         self.width = config.model.dim + config.model.biases  # floats of a user or an item
         self.num_floats = (sizes.num_users + sizes.num_items) * self.width + 1
+        self.in_ensemble = config.aggregation.name == "ensemble"
+        self.times_as_wide = config.workers if self.in_ensemble else 1  # the aggregate is
         shares_memory = self.backend in ("thread", "shm")
         self.passes_rows = self.stratified and self.backend == "process" and config.workers > 1
         self.in_one_loop = self.stratified and shares_memory and isinstance(config.trainer, FusedTrainer)
@@ -100,9 +105,9 @@ class Costs:
             seconds += epochs * self._evaluation_s(selects) if selects is not None else 0.0
         return Work(seconds=seconds, kind=EVALUATE)
 
-    def _evaluation_s(self, num_ratings: int) -> float:
+    def _evaluation_s(self, num_ratings: int, times_as_wide: int = 1) -> float:
         costs = self.training
-        per_rating = costs.evaluated_rating_s + costs.evaluated_element_s * self.config.model.dim
+        per_rating = costs.evaluated_rating_s + costs.evaluated_element_s * self.config.model.dim * times_as_wide
         return costs.evaluation_s + num_ratings * per_rating
 
     def publish(self, worker: int) -> Work:
@@ -110,17 +115,17 @@ class Costs:
         return self._copied(self._update_floats(worker) + self._memory_floats(worker))
 
     def receive(self) -> Work:
-        """The aggregate, by a worker."""
-        return self._copied(self.num_floats)
+        """The aggregate, by a worker; in an ensemble nobody needs it."""
+        return self._copied(self.num_floats) if not self.in_ensemble else Work(seconds=0.0, kind=EXCHANGE)
 
     def pass_on(self, group: int) -> Work:
         """The floats of a group's items, from a worker to the next: one half of it. Who shares memory passes a number only."""
         num_floats = self.sizes.items[group] * self.width if self.passes_rows else 0
-        return Work(seconds=num_floats * self.exchange.float_s, kind=EXCHANGE, num_bytes=2 * FLOAT_BYTES * num_floats)
+        return Work(seconds=num_floats * self.exchange.float_s, kind=EXCHANGE, num_bytes=self.copied_bytes * num_floats)
 
     def _copied(self, num_floats: float) -> Work:
         costs = self.exchange
-        num_bytes = 2 * FLOAT_BYTES * num_floats  # read and written
+        num_bytes = self.copied_bytes * num_floats
         return Work(seconds=costs.vector_s + num_floats * costs.float_s, kind=EXCHANGE, num_bytes=num_bytes)
 
     def _update_floats(self, worker: int) -> int:
@@ -129,15 +134,25 @@ class Costs:
         return (self.sizes.users[worker] + max(self.sizes.items)) * self.width
 
     def _memory_floats(self, worker: int) -> float:
-        """Per round, of those that Adam remembers and a checkpoint needs."""
-        every, trainer = self.config.checkpoint_every, self.config.trainer
+        """Per round, of what it needs to go on from there, and hands over with its update."""
+        share = 1.0 if self.config.on_failure == "restart" else self._checkpoints()
+        return share * self._remembered_floats(worker)
+
+    def _remembered_floats(self, worker: int) -> int:
+        """What Adam remembers; in an ensemble also the worker's own state."""
+        trainer = self.config.trainer
+        own = self.num_floats if self.in_ensemble else 0
         if not isinstance(trainer, AutogradTrainer) or trainer.optimizer == "sgd":
-            return 0.0
-        share = 1.0 if self.config.on_failure == "restart" else 1.0 / every if every else 0.0
+            return own
         if not self.stratified:
-            return 2 * self.num_floats * share
+            return own + 2 * self.num_floats
         blocks = zip(self.sizes.blocks[worker], self.sizes.items, strict=True)
-        return share * sum(2 * (self.sizes.users[worker] + items) * self.width for ratings, items in blocks if ratings)
+        return sum(2 * (self.sizes.users[worker] + items) * self.width for ratings, items in blocks if ratings)
+
+    def _checkpoints(self) -> float:
+        """In a round."""
+        every = self.config.checkpoint_every
+        return 1.0 / every if every else 0.0
 
     # --- the aggregator's steps -----------------------------------------------------------------------
 
@@ -147,7 +162,7 @@ class Costs:
         seconds = self.exchanges.average_float_s * sum(updates)
         if self.backend == "process":
             seconds += sum(self.publish(worker).seconds for worker in range(self.config.workers))
-        return Work(seconds=seconds, kind=AVERAGE, num_bytes=FLOAT_BYTES * sum(updates))
+        return Work(seconds=seconds, kind=AVERAGE, num_bytes=self.copied_bytes // 2 * sum(updates))
 
     def hear(self) -> Work:
         """What all workers say in a round: of each epoch, of rows that they have handed on, and in the end."""
@@ -159,23 +174,25 @@ class Costs:
         """The aggregate to the workers."""
         costs = self.exchange
         seconds = costs.message_s * self.config.workers
-        seconds += self._copied(self.num_floats).seconds if self.backend == "process" and not self.stratified else 0.0
+        reads = not self.stratified and not self.in_ensemble
+        seconds += self._copied(self.num_floats).seconds if self.backend == "process" and reads else 0.0
         return Work(seconds=seconds, kind=AVERAGE)
 
     def judge(self) -> Work:
         """The aggregate's errors."""
-        return Work(seconds=self._evaluation_s(self.sizes.whole_valid) + self._evaluation_s(self.sizes.whole_test), kind=RECORD)
+        parts = (self.sizes.whole_valid, self.sizes.whole_test)
+        return Work(seconds=sum(self._evaluation_s(part, self.times_as_wide) for part in parts), kind=RECORD)
 
     def record_s(self) -> float:
         """Trackers and checkpoint, mostly waiting for the disk."""
-        memories = sum(self._memory_floats(worker) for worker in range(self.config.workers))
-        every = self.config.checkpoint_every
-        saved = (self.num_floats / every if every else 0.0) + memories
-        return self.exchanges.record_s * (1.0 / every if every else 0.0) + self.exchanges.record_float_s * saved
+        costs = self.exchanges
+        remembered = sum(self._remembered_floats(worker) for worker in range(self.config.workers))
+        floats = self.num_floats * self.times_as_wide + remembered
+        return costs.log_s + self._checkpoints() * (costs.checkpoint_s + costs.checkpoint_float_s * floats)
 
     def save_s(self) -> float:
         """The model, after the last round."""
-        return self.exchanges.save_s + self.exchanges.save_float_s * self.num_floats
+        return self.exchanges.save_s + self.exchanges.save_float_s * self.num_floats * self.times_as_wide
 
 
 def _like_others(part: float, whole: float) -> float:

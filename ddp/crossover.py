@@ -33,11 +33,15 @@ def find_crossovers(config: Config, fastest: Callable[[Config], str]) -> list[Cr
     found = []
     trainer = config.trainer
     if isinstance(trainer, AutogradTrainer):
-        batch = along(16, 1 << 16, lambda size: fastest(replace(config, trainer=replace(trainer, batch_size=size))))
+        size = trainer.batch_size
+        batch = along(
+            min(16, size), max(1 << 16, size), lambda size: fastest(replace(config, trainer=replace(trainer, batch_size=size)))
+        )
         found.append(Crossovers(key="trainer.batch_size", asked=trainer.batch_size, stretches=batch))
-    dim = along(4, 1024, lambda dim: fastest(replace(config, model=replace(config.model, dim=dim))))
-    found.append(Crossovers(key="model.dim", asked=config.model.dim, stretches=dim))
-    epochs = along(1, 10_000, lambda epochs: fastest(replace(config, local_epochs=epochs)))
+    asked = config.model.dim
+    dim = along(min(4, asked), max(1024, asked), lambda dim: fastest(replace(config, model=replace(config.model, dim=dim))))
+    found.append(Crossovers(key="model.dim", asked=asked, stretches=dim))
+    epochs = along(1, max(10_000, config.local_epochs), lambda epochs: fastest(replace(config, local_epochs=epochs)))
     return [*found, Crossovers(key="local_epochs", asked=config.local_epochs, stretches=epochs)]
 
 
@@ -46,11 +50,12 @@ def along(first: int, last: int, fastest: Callable[[int], str]) -> list[Stretch]
     points = sorted({round(first * (last / first) ** (n / (POINTS - 1))) for n in range(POINTS)})
     names = [fastest(point) for point in points]
     stretches = [Stretch(fastest=names[0], first=first, last=last)]
-    for low, high, before, after in zip(points, points[1:], names, names[1:], strict=False):
-        if before != after:
-            change = _change(low, high, before, fastest)
-            stretches[-1] = replace(stretches[-1], last=change - 1)
-            stretches.append(Stretch(fastest=after, first=change, last=last))
+    for low, high, after in zip(points, points[1:], names[1:], strict=False):
+        begins = low
+        while (before := stretches[-1].fastest) != after:  # there may be a third one in between
+            begins = _change(begins, high, before, fastest)
+            stretches[-1] = replace(stretches[-1], last=begins - 1)
+            stretches.append(Stretch(fastest=fastest(begins), first=begins, last=last))
     return stretches
 
 

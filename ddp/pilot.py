@@ -109,13 +109,15 @@ def measure_exchanges() -> dict[str, Any]:
         runs[backend.name], exchanges[backend.name] = _exchange(backend)
     _, large = runs["shm"]
     sizes = [_num_floats(dim) for dim in DIMS]
-    record = line(sizes, [_median_s(run.history.aggregate_rounds, "record") for run in runs["shm"]])
-    save = line(sizes, [run.seconds["save"] for run in runs["shm"]])
+    pairs = runs.values()
+    checkpoint = line(sizes * len(pairs), [_median_path_s(run, "record/checkpoint") for pair in pairs for run in pair])
+    save = line(sizes * len(pairs), [run.seconds["save"] for pair in pairs for run in pair])
     return {
         **exchanges,
         "average_float_s": _median_s(large.history.aggregate_rounds, "average") / (WORKERS * sizes[1]),
-        "record_s": record[0],
-        "record_float_s": record[1],
+        "log_s": statistics.median(_median_path_s(run, "record/log") for pair in pairs for run in pair),
+        "checkpoint_s": checkpoint[0],
+        "checkpoint_float_s": checkpoint[1],
         "save_s": save[0],
         "save_float_s": save[1],
         "jitter": _jitter(large),
@@ -161,8 +163,6 @@ def _exchange(backend: Backend) -> tuple[list["RunResult"], dict[str, float]]:
         "float_s": float_s,
         "epoch_s": _epoch_s(backend),
     }
-    if backend is SERIAL:  # whose main thread does the workers' work, and hears what it says while it says it
-        measured["heard_s"] = 0.0
     return pair, measured
 
 
@@ -185,6 +185,11 @@ def _median_s(rows: Sequence[Any], phase: str) -> float:
     """Of a phase in the rounds after the first."""
     middle: float = statistics.median(_with_core_s(row.account, phase) for row in rows if row.round_index > 0)
     return middle
+
+
+def _median_path_s(run: "RunResult", path: str) -> float:
+    """Of the aggregator's rounds after the first, for one path."""
+    return statistics.median(row.account.seconds.get(path, 0.0) for row in run.history.aggregate_rounds[1:])
 
 
 def _with_core_s(account: "Account", phase: str) -> float:
@@ -224,9 +229,9 @@ def _jitter(run: "RunResult") -> float:
 
 
 def line(sizes: Sequence[float], seconds: Sequence[float]) -> tuple[float, float]:
-    """Of the straight line through the points (means of the small and of the large ones) its value at 0, and its slope."""
+    """Of the straight line through the points (medians of the small and of the large ones) its value at 0, and its slope."""
     small, large = min(sizes), max(sizes)
-    low, high = (statistics.mean(s for size, s in zip(sizes, seconds, strict=True) if size == end) for end in (small, large))
+    low, high = (statistics.median(s for size, s in zip(sizes, seconds, strict=True) if size == end) for end in (small, large))
     slope = max(0.0, (high - low) / (large - small))
     return max(0.0, low - slope * small), slope
 

@@ -65,7 +65,7 @@ def _epochs(config: Config) -> int:
 
 
 def _simulated(config: Config, sizes: Sizes, constants: Constants, around: Surroundings, rounds: int) -> dict[str, float]:
-    run = _Run(Costs(config, sizes, constants), constants, around, rounds)
+    run = _Run(Costs(config, sizes, constants, copies_count=around.bandwidth is not None), constants, around, rounds)
     machine = Machine(
         cores=around.cores or constants.cores,
         bandwidth=around.bandwidth or constants.training.bandwidth or float("inf"),
@@ -118,9 +118,9 @@ class _Run:
             yield costs.publish(worker)
             self.published.add_one()
             if not costs.stratified:
-                yield from self._polled()
                 yield Wait(self.published, (round_index + 1) * self.workers, WAIT)
                 yield Wait(self.averaged, round_index + 1, AVERAGE)
+                yield from self._polled()
                 yield costs.receive()
         yield Work(seconds=training.exit_s * self.spawns, kind=START, divided=False)
         self.ended.add_one()

@@ -79,7 +79,8 @@ def prepare(config: Config, loaded: Ratings | None = None, state: RunState | Non
     else:
         jobs = _whole_jobs(config, ratings, deal, workers, state, job, first)
         before = jobs[0].vector if state.vector is None else state.vector
-        _check_parts(config, jobs)
+        for worker in workers:
+            check_parts(config, worker, deal.shards[worker])
     return Prepared(ratings=ratings, deal=deal, jobs=jobs, before=before, valid=valid, test=test, numbering=numbering)
 
 
@@ -132,18 +133,18 @@ def _ranges(parts: Sequence[Part]) -> list[slice]:
     return [slice(end - len(part), end) for part, end in zip(parts, ends, strict=True)]
 
 
-def _check_parts(config: Config, jobs: list[Job]) -> None:
-    """Every worker must have something to select its best state on, and to be weighted by."""
+def check_parts(config: Config, worker: int, shard: Parts) -> None:
+    """A worker must have something to select its best state on, and to be weighted by: ConfigError if its shard has not.
+    (With split=stratified nothing is selected.)"""
     part = config.select_on
     if part == "last":
         if config.aggregation.name not in ("inverse_loss", "softmax_loss"):
             return
         part = "valid"
-    for job in jobs:
-        if len(job.shard.valid if part == "valid" else job.shard.test) == 0:
-            raise ConfigError(
-                "workers",
-                config.workers,
-                f"worker {job.worker}'s shard has {len(job.shard.train):,} training ratings but none in its {part} part;"
-                f" use fewer workers, a larger split.{part}_fraction, or select_on=last with aggregation=uniform",
-            )
+    if len(shard.valid if part == "valid" else shard.test) == 0:
+        raise ConfigError(
+            "workers",
+            config.workers,
+            f"worker {worker}'s shard has {len(shard.train):,} training ratings but none in its {part} part;"
+            f" use fewer workers, a larger split.{part}_fraction, or select_on=last with aggregation=uniform",
+        )

@@ -8,6 +8,7 @@ import numpy as np
 
 from ddp.config import Config
 from ddp.datasets import read_pairs
+from ddp.prepare import check_parts
 from ddp.ratings import IntArray, Ratings
 from ddp.splits import make_split
 from ddp.strata import Strata, stratify
@@ -48,6 +49,9 @@ def sizes_of(config: Config, ratings: Ratings) -> Sizes:
         strata, numbering = stratify(ratings, deal, config.split, config.seed, range(config.workers))
         blocks = [_by_group(numbering.items[ratings.items[shard.train]], strata) for shard in deal.shards]
         users, items = np.diff(strata.user_bounds).tolist(), np.diff(strata.item_bounds).tolist()
+    else:
+        for worker, shard in enumerate(deal.shards):
+            check_parts(config, worker, shard)
     return Sizes(
         num_users=ratings.num_users,
         num_items=ratings.num_items,

@@ -18,6 +18,7 @@ from ddp.trainers import Epochs, arrange, evaluate, make_trainer, set_threads
 USERS, ITEMS = 943, 1682
 RATINGS = 2048  # in an epoch of batches, which has at least two
 LEAST_S, REPEATS = 0.02, 7  # one measurement takes at least so long; the median of so many counts
+TOGETHER_S = 60.0  # until all have made their first epoch
 THREADS_S, THREADS_REPEATS = 0.08, 3  # the same of several threads that train beside each other
 BATCHES = ((128, 8), (128, 256), (1024, 64), (8192, 8), (8192, 64), (2048, 256), (8192, 256))  # size of the batch, embedding size
 SPILLED = (8192, 256)
@@ -65,7 +66,8 @@ def _in_batches(options: AutogradTrainer, cores: int) -> dict[str, float]:
             _beside_each_other_s(replace(options, batch_size=size), dim, 2) for _ in range(THREADS_REPEATS)
         )
         crowded_s = both_s - handoffs[2]
-        bandwidth = 2 * spilled_bytes(size * dim) / crowded_s if crowded_s > seconds[SPILLED] else 0.0
+        num_bytes = spilled_bytes(size * dim)  # of which one thread alone gets as much as it wants
+        bandwidth = num_bytes * max(2 / crowded_s, 1 / seconds[SPILLED]) if crowded_s > seconds[SPILLED] else 0.0
     grows = len(handoffs) == 2 and min(handoffs.values()) > 0
     return {
         "batch_s": batch,
@@ -147,17 +149,17 @@ def _beside_each_other_s(options: AutogradTrainer, dim: int, threads: int) -> fl
     number = max(2, RATINGS // options.batch_size)
     trainers = [_make(options, number * options.batch_size, dim) for _ in range(threads)]
     walls = [0.0] * threads
-    barrier = threading.Barrier(threads)
+    barrier = threading.Barrier(threads, timeout=TOGETHER_S)
 
     def train(thread: int) -> None:
         epoch, epochs = _epoch(trainers[thread]), 0
         epoch()
         barrier.wait()
         began = time.perf_counter()
-        while (wall := time.perf_counter() - began) < THREADS_S:
+        while epochs == 0 or time.perf_counter() - began < THREADS_S:
             epoch()
             epochs += 1
-        walls[thread] = wall / (epochs * number)
+        walls[thread] = (time.perf_counter() - began) / (epochs * number)
 
     workers = [threading.Thread(target=train, args=(thread,)) for thread in range(threads)]
     for worker in workers:

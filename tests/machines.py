@@ -21,7 +21,7 @@ EXCHANGES = Exchanges(
     thread=Exchange(message_s=4e-5, heard_s=2e-5, vector_s=4e-5, float_s=4e-10, epoch_s=1e-4),
     shm=Exchange(message_s=4e-5, heard_s=2e-5, vector_s=2e-5, float_s=4e-10, epoch_s=1e-4),
     process=Exchange(message_s=6e-5, heard_s=6e-5, vector_s=4e-4, float_s=9e-9, epoch_s=1e-3),
-    average_float_s=4e-10, record_s=2e-3, record_float_s=1e-8, save_s=0.01, save_float_s=1e-9, jitter=0.01,
+    average_float_s=4e-10, log_s=1e-3, checkpoint_s=2e-3, checkpoint_float_s=1e-8, save_s=0.01, save_float_s=1e-9, jitter=0.01,
 )  # fmt: skip
 TRAINING = {"fused": FUSED, "adam": ADAM}
 

@@ -69,7 +69,8 @@ def test_it_names_the_fastest_says_why_and_up_to_where(ask, trainer):
 
 
 def test_another_machine_is_called_simulated(ask):
-    done = ask(*SMALL, "workers=64", "simulate.cores=64", "simulate.straggler=2", "simulate.bandwidth=10", "split=iid")
+    other = ("simulate.cores=64", "simulate.straggler=2", "simulate.bandwidth=10")
+    done = ask(*SMALL, "workers=64", "split=iid", "select_on=last", "aggregation=uniform", *other)
     assert (done.returncode, done.stderr) == (0, "")
     assert {workers for workers, _ in rows(done.stdout)} == {1, 2, 4, 8, 16, 32, 64}
     assert "simulated, 64 cores, 10 GB/s, a straggler of 2" in done.stdout
@@ -82,7 +83,8 @@ def test_the_options_of_a_job_count(ask):
 
 
 def test_a_number_of_workers_that_cannot_be_is_left_out(ask):
-    done = ask(*SMALL, "workers=2", "simulate.cores=64", "data.num_users=30", "data.num_ratings=500", "split=user")
+    few = ("data.num_users=30", "data.num_ratings=500", "split=user", "select_on=last", "aggregation=uniform")
+    done = ask(*SMALL, "workers=2", "simulate.cores=64", *few)
     assert done.returncode == 0, done.stderr
     assert {workers for workers, _ in rows(done.stdout)} == {1, 2, 4, 8, 16}
 
@@ -91,7 +93,9 @@ def test_a_number_of_workers_that_cannot_be_is_left_out(ask):
     ("arguments", "message"),
     [
         (("workers=0",), "workers=0: must be a whole number of at least 1"),
-        (("workers=5000",), "workers=5000: "),
+        (("workers=5000",), "workers=5000: with split=stratified advise=true goes up to 128"),
+        (("workers=5000", "split=iid"), "workers=5000: "),
+        (("workers=64", "split=iid"), "training ratings but none in its valid part"),
         (("simulate.cores=0",), "simulate.cores=0: must be a whole number of at least 1"),
         (("simulate.cores=many",), "simulate.cores=many: expected int | None"),
         (("simulate.straggler=0.5",), "simulate.straggler=0.5: must be a finite number of at least 1"),
@@ -136,6 +140,11 @@ def test_why_names_the_largest_differences():
     assert why(threads, processes) == "9.80 s more start-up outweigh 3.10 s less GIL wait"
     mixed = predicted("process", **{"exchange": 1.0, "start-up": 0.5, "run queue": 4.0, "compute": 5.0})
     assert why(threads, mixed) == "4.00 s more run queue and 1.00 s more exchange outweigh 3.10 s less GIL wait"
+    faster, slower = predicted("shm", compute=2.5), predicted("process", **{"start-up": 1.0, "exchange": 0.9, "run queue": 0.7})
+    assert (
+        why(faster, slower)
+        == "1.00 s more start-up and 0.90 s more exchange and 0.70 s more run queue outweigh 2.50 s less compute"
+    )
     assert why(threads, threads) == "hardly anything is different"
     assert why(predicted("shm", compute=1.0), predicted("serial", compute=2.0)) == "1.00 s more compute"
 
@@ -150,7 +159,10 @@ def test_advice_compares_with_every_other_backend_and_number_of_workers():
     assert len(advice(slow, {2: slow})) == 2
 
 
-@pytest.mark.parametrize(("value", "text"), [(12.34, "12.3 s"), (1.234, "1.23 s"), (0.0123, "12 ms"), (0.00123, "1.2 ms")])
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(12.34, "12.3 s"), (1.234, "1.23 s"), (0.0996, "0.10 s"), (0.0994, "99 ms"), (0.0123, "12 ms"), (0.00123, "1.2 ms")],
+)
 def test_seconds_have_digits_that_mean_something(value, text):
     assert seconds(value) == text
 
@@ -162,7 +174,7 @@ def test_the_configs_own_backend_stays_as_it_is(make_config):
     config = make_config("backend=process", "backend.start_method=forkserver", "backend.poll_interval_s=0.1")
     found = {backend.name: backend for backend in backends(config)}
     assert found["process"] == config.backend
-    assert found["thread"].poll_interval_s is None
+    assert found["thread"].poll_interval_s == 0.1  # and so the other that can poll does
     assert [backend.name for backend in backends(config)] == list(BACKENDS)
     usual = {name: make_config(f"backend={name}").backend for name in BACKENDS}
     assert {backend.name: backend for backend in backends(make_config())} == usual
@@ -190,6 +202,19 @@ def test_there_may_be_none_and_there_may_be_two():
     assert along(1, 100, lambda value: "a") == [Stretch(fastest="a", first=1, last=100)]
     names = [stretch.fastest for stretch in along(1, 10_000, lambda value: "a" if value < 10 or value > 1000 else "b")]
     assert names == ["a", "b", "a"]
+
+
+def test_there_may_be_a_third_one_between_two_points():
+    stretches = along(1, 10_000, lambda value: "a" if value < 1000 else "b" if value < 1400 else "c")  # looked at: 1000, 3162
+    assert [stretch.fastest for stretch in stretches] == ["a", "b", "c"]
+    assert stretches[1].first == pytest.approx(1000, rel=0.03)
+    assert stretches[2].first == pytest.approx(1400, rel=0.03)
+
+
+def test_what_is_asked_lies_in_the_range(make_config):
+    asked = make_config("trainer=autograd", "trainer.batch_size=100000", "model.dim=2000", "local_epochs=20000")
+    for crossover in find_crossovers(asked, lambda _: "a"):
+        assert crossover.stretches[0].first <= crossover.asked <= crossover.stretches[-1].last
 
 
 def test_a_batch_has_a_crossover_only_where_there_are_batches(make_config):

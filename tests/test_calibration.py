@@ -5,10 +5,11 @@ import json
 
 import numpy as np
 import pytest
-from machines import FUSED, constants, write_calibration
+from machines import constants, write_calibration
 
 from ddp import calibration
 from ddp.calibration import busy_share, calibrate, read
+from ddp.errors import BackendError
 from ddp.pilot import TRAINERS, line
 from ddp.trainer_costs import fit
 
@@ -119,6 +120,10 @@ def test_a_line_through_two_pairs_of_points():
     assert line([10, 110], [3.0, 2.0]) == (3.0, 0.0)
 
 
-def test_the_constants_of_a_dataclass_are_have_their_unit_in_the_name():
-    for field in dataclasses.fields(FUSED):
-        assert field.name.endswith(("_s", "_growth", "bandwidth"))
+def test_a_pilot_that_fails_is_one_message(monkeypatch, tmp_path):
+    unknown = dataclasses.replace(TRAINERS["adam"], optimizer="adam")
+    object.__setattr__(unknown, "optimizer", "unknown")  # which the pilot's process does not know
+    monkeypatch.setitem(calibration.USUAL_S, "unknown", 1)
+    write_calibration(tmp_path / "calibration.json")
+    with pytest.raises(BackendError, match=r"this machine could not be measured: .*ended with 1"):
+        calibrate(unknown, tell=lambda _: None, file=tmp_path / "calibration.json")

@@ -1,6 +1,7 @@
 """What is predicted of a run: laws, and cases that can be worked out by hand."""
 
 import dataclasses
+import statistics
 
 import pytest
 from hypothesis import given, settings
@@ -60,9 +61,10 @@ def test_what_is_published_is_as_long_as_the_workers_update_and_memory(make_conf
     job = (f"split={split}", f"trainer={trainer}", "aggregation=uniform", f"data.num_ratings={num_ratings}", "select_on=last")
     config = make_config(*job, "checkpoint_every=1", "workers=5")
     prepared = prepare(config)
-    costs = Costs(config, sizes_of(config, prepared.ratings), constants("adam" if trainer == "autograd" else "fused"))
+    machine = constants("adam" if trainer == "autograd" else "fused")
+    costs = Costs(config, sizes_of(config, prepared.ratings), machine, copies_count=True)
     for job in prepared.jobs:
-        floats = costs.publish(job.worker).num_bytes / 8
+        floats = costs.publish(job.worker).num_bytes / 8  # counted if memory is shared
         assert floats == pytest.approx(job.update_length + job.memory_length, abs=config.workers)  # a step count each
 
 
@@ -192,6 +194,13 @@ def test_who_polls_learns_of_a_thing_later(make_config):
     assert 0 < later.wall_s - sooner.wall_s < 3 * 2 * 0.2
 
 
+def test_polling_costs_half_an_interval_for_the_aggregator_and_for_the_last_of_the_workers_more(make_config):
+    job = ("workers=5", "trainer=fused", "rounds=4", "backend=thread", "backend.poll_interval_s=0.2", "local_epochs=1")
+    sizes = dataclasses.replace(PLAIN, train=(1,) * 5, valid=(0,) * 5, test=(0,) * 5)
+    walls = [wall(make_config(*job, f"seed={seed}"), sizes, free()) for seed in range(200)]
+    assert statistics.mean(walls) / 4 == pytest.approx(0.2 * (1 / 2 + 5 / 6), rel=0.03)  # the largest of five uniform ones
+
+
 def test_many_rounds_are_as_long_as_few_and_more_of_the_same(make_config):
     job = ("workers=2", "trainer=fused", "backend=shm", "local_epochs=1")
     few, some, many = (wall(make_config(*job, f"rounds={rounds}"), PLAIN, free(rating_s=0.001)) for rounds in (3, 10, 1000))
@@ -204,6 +213,27 @@ def test_memory_that_is_slow_makes_the_exchange_slow(make_config):
     machine = dataclasses.replace(machine, exchanges=dataclasses.replace(machine.exchanges, shm=fast))
     config = make_config("backend=shm", "workers=2", "trainer=fused", "rounds=1")
     assert wall(config, PLAIN, machine, bandwidth=1e6) > 10 * wall(config, PLAIN, machine)
+    measured = dataclasses.replace(machine, training=dataclasses.replace(machine.training, bandwidth=1e6))
+    assert wall(config, PLAIN, measured) == wall(config, PLAIN, machine)  # which was measured with batches, not with copies
+
+
+def test_an_ensembles_aggregate_is_as_many_times_as_wide(make_config):
+    job = ("workers=4", "trainer=fused", "split=copies", "aggregation=ensemble", "checkpoint_every=2", "backend=shm")
+    whole = dataclasses.replace(PLAIN, train=(1000,) * 4, valid=(0,) * 4, test=(0,) * 4, whole_test=100)
+    machine = constants()
+    costs, alone = (Costs(make_config(*job, f"aggregation={name}"), whole, machine) for name in ("ensemble", "uniform"))
+    floats, exchanges = costs.num_floats, machine.exchanges
+    saved = exchanges.checkpoint_s + exchanges.checkpoint_float_s * (4 + 4) * floats  # with each worker's own state
+    assert costs.record_s() == pytest.approx(exchanges.log_s + saved / 2)
+    assert costs.save_s() == pytest.approx(exchanges.save_s + exchanges.save_float_s * 4 * floats)
+    wider_s = 100 * machine.training.evaluated_element_s * 3 * costs.config.model.dim
+    assert costs.judge().seconds - alone.judge().seconds == pytest.approx(wider_s)
+    assert costs.receive().seconds == 0 < alone.receive().seconds
+
+
+def test_without_checkpoints_only_telling_is_left(make_config):
+    costs = Costs(make_config("workers=2", "checkpoint_every=0", "on_failure=restart"), PLAIN, constants())
+    assert costs.record_s() == constants().exchanges.log_s
 
 
 # --- laws --------------------------------------------------------------------------------------------------------
