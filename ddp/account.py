@@ -44,7 +44,8 @@ def by_kind(account: Account) -> dict[str, float]:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lane:
     """One worker, or the aggregator. `wall_s`: from when its start was begun until it was seen to have ended, by a clock of its
-    own; NaN if that is not known. `closed`: it lived from the first round to the last, so that its seconds add up to that.
+    own; NaN if that is not known. A worker that was started again, after a failure or by another process, is told of from then
+    on. `closed`: it ended in good order, and its seconds add up to its wall.
     `waits_for`: whom its waits were for. `bytes`: pickled and copied."""
 
     who: str
@@ -61,9 +62,9 @@ class Lane:
         return {**values, **values.pop("memory")}
 
 
-def worker_lane(history: History, worker: int, backend: str, *, closed: bool) -> Lane:
+def worker_lane(history: History, worker: int, backend: str) -> Lane:
     """From all that a worker has told."""
-    rows = history.worker(worker)
+    rows = history.this_life(worker)
     account = total_account(
         [
             history.started_with.get(worker, Account()),
@@ -83,7 +84,7 @@ def worker_lane(history: History, worker: int, backend: str, *, closed: bool) ->
     return Lane(
         who=worker_name(worker),
         wall_s=ended - began,
-        closed=closed and worker in history.finished_with,
+        closed=worker in history.finished_with and worker in history.lives,
         seconds=seconds,
         waits_for=waits_for,
         bytes=_bytes(account),
@@ -93,17 +94,18 @@ def worker_lane(history: History, worker: int, backend: str, *, closed: bool) ->
 
 def aggregator_lane(history: History, outside: Account, wall_s: float, memory: Memory, *, closed: bool) -> Lane:
     """`outside`: the account of what the main process did before and after the rounds."""
-    account = total_account([outside, *(row.account for row in history.aggregate_rounds)])
+    account = total_account([outside, *(row.account for row in history.aggregated_here)])
     waits_for: dict[str, float] = {}
-    for row in history.aggregate_rounds:
+    for row in history.aggregated_here:
         if (worker := _last_one(row)) is not None:
-            _add(waits_for, worker_name(worker), row.account.seconds.get("wait", 0.0))
+            _add(waits_for, worker_name(worker), row.account.kind_s("wait"))
+    rest = account.kind_s("wait") - sum(waits_for.values())
     return Lane(
         who=AGGREGATOR,
         wall_s=wall_s,
         closed=closed,
         seconds=by_kind(account),
-        waits_for=waits_for,
+        waits_for=waits_for | ({"workers": rest} if rest > 0 else {}),
         bytes=_bytes(account),
         memory=memory,
     )
@@ -117,13 +119,13 @@ def _waits_of_worker(history: History, worker: int, account: Account) -> dict[st
     aggregator."""
     waits_for = {worker_name(other): seconds for other, seconds in account.waited_for.items()}
     if not waits_for:
-        waited = {row.round_index: row.account.seconds.get("wait", 0.0) for row in history.worker(worker)}
-        for row in history.aggregate_rounds:
+        waited = {row.round_index: row.account.seconds.get("wait", 0.0) for row in history.this_life(worker)}
+        for row in history.aggregated_here:
             last = _last_one(row)
             ready_s = row.ready_s[worker] if row.ready_s else None
             if last is not None and ready_s:
                 _add(waits_for, worker_name(last), min(ready_s, waited.get(row.round_index, 0.0)))
-    rest = account.seconds.get("wait", 0.0) - sum(waits_for.values())
+    rest = account.kind_s("wait") - sum(waits_for.values())
     return waits_for | ({AGGREGATOR: rest} if rest > 0 else {})
 
 

@@ -22,7 +22,7 @@ from ddp.failures import Failures
 from ddp.interrupts import interrupts_held_back
 from ddp.messages import Slices
 from ddp.metrics import SquaredError
-from ddp.options import ThreadBackend
+from ddp.options import SerialBackend, ThreadBackend
 from ddp.parameters import Vector
 from ddp.prepare import Prepared, prepare
 from ddp.ratings import Ratings
@@ -162,6 +162,7 @@ def train(prepared: Prepared, tracker: Tracker, result: RunResult, keep: Callabl
                 return
             except WorkerError as error:
                 result.state = failures.go_back(error, result.state)
+                result.accounts += result.history.accounts_from(result.state.next_round)
                 result.history.rewind(result.state.next_round, None)
                 tracker.rewind(result.state.next_round, result.last)
                 prepared = prepare(config, prepared.ratings, result.state)
@@ -217,7 +218,7 @@ def _train_rounds(
         spans.unwind()
         with _stage(result, "stop"), spans("stop"):
             backend.stop()
-        for worker, ended in backend.ended.items():
+        for worker, ended in list(backend.ended.items()):  # a thread that was left behind may still end
             tracker.ended(worker, backend.began[worker], ended)
 
 
@@ -231,8 +232,10 @@ def train_reference(ratings: Ratings, config: Config) -> Reference:
 
 def make_spans(config: Config, began: float) -> Spans:
     """The main process's stopwatch, for the thread that calls this."""
-    meter = Meter(shares_gil=isinstance(config.backend, ThreadBackend)) if config.account else None
-    return Spans(began=began, meter=meter)
+    if not config.account:
+        return Spans(began=began)
+    in_threads, in_turn = isinstance(config.backend, ThreadBackend), isinstance(config.backend, SerialBackend)
+    return Spans(began=began, meter=Meter(shares_gil=in_threads, shares_thread=in_turn))
 
 
 @contextmanager

@@ -62,12 +62,13 @@ class HistoryFile(Tracker):
         if len(text) != num_bytes or digest.hexdigest() != sha256:
             raise ValueError(f"{NAME}: its checksum is another")
         rows = [json.loads(line) for line in text.splitlines()]
-        history.worker_rounds = [WorkerRound(**_typed(row)) for row in rows if "worker" in row]
-        history.aggregate_rounds = [
+        worker_rounds = [WorkerRound(**_typed(row)) for row in rows if "worker" in row]
+        aggregate_rounds = [
             AggregateRound(**_typed(row) | {key: tuple(row.get(key, ())) for key in ("weights", "ready_s")})
             for row in rows
             if "weights" in row
         ]
+        history.resume(worker_rounds, aggregate_rounds)
         self._num_bytes, self._digest = num_bytes, digest
 
 

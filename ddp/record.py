@@ -91,9 +91,8 @@ class RunResult:
 
     def lanes(self) -> list[Lane]:
         """The account of each worker and of the aggregator."""
-        whole = self.status == "ok" and not self.history.failures and not self.resumed
-        backend = self.config.backend.name
-        workers = [worker_lane(self.history, worker, backend, closed=whole) for worker in range(self.config.workers)]
+        whole = self.status == "ok"
+        workers = [worker_lane(self.history, worker, self.config.backend.name) for worker in range(self.config.workers)]
         memory = self.memories.get("main", NO_MEMORY)
         return [*workers, aggregator_lane(self.history, total_account(self.accounts), self.wall_s, memory, closed=whole)]
 

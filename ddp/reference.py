@@ -50,6 +50,7 @@ def reference_config(config: Config) -> Config:
         max_restarts=0,
         max_norm=None,
         checkpoint_every=0,
+        account=False,
         tensorboard=False,
         display="none",
         reference="false",

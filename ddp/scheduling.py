@@ -45,9 +45,11 @@ class Meter:
         self._on_cpu = time.thread_time()
         self._file = -1
         try:
-            self._file = os.open(f"/proc/self/task/{threading.get_native_id()}/schedstat", os.O_RDONLY | os.O_CLOEXEC)
+            self._file = os.open(f"/proc/self/task/{threading.get_native_id()}/schedstat", os.O_RDONLY)
             self._queued_ns = self._read_ns()
-        except (OSError, ValueError, IndexError):  # not Linux, or a kernel that does not count
+            if os.pread(self._file, 64, 0).split()[2] == b"0":  # of times on a core, and we are on one
+                self.close()
+        except (OSError, ValueError, IndexError, AttributeError):  # not Linux, or a kernel that does not count
             self.close()
 
     @property

@@ -34,7 +34,7 @@ BUSY = {
 
 _PHASES = tuple(dict.fromkeys([*WORKER_PHASES, *AGGREGATOR_PHASES, *OUTSIDE_PHASES]))
 # All paths that there are: as numbers they need no pickle.
-PATHS = (*_PHASES, *(f"{phase}/{kind}" for phase in _PHASES for kind in (*KINDS, *START_KINDS, *RECORD_KINDS)))
+PATHS = (*_PHASES, "publish/wait", *(f"{phase}/{kind}" for phase in _PHASES for kind in (*KINDS, *START_KINDS, *RECORD_KINDS)))
 PATH_NUMBERS = {path: number for number, path in enumerate(PATHS)}
 
 READ_S = 20e-6  # seconds after which the meter is read again, which takes half a microsecond

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from ddp.account import kind_of
-from ddp.messages import Finished, Slices
+from ddp.messages import Finished, Slices, Started
 from ddp.timing import PATH_NUMBERS, PATHS, read_slices
 from ddp.tracking import AGGREGATOR, Tracker, worker_name
 
@@ -30,6 +30,9 @@ class Trace(Tracker):
         rounds.append((message.round_index, message.content))
         self._num_slices += len(message.content) // NUMBERS
 
+    def started(self, message: Started) -> None:
+        self._finished.pop(message.worker, None)  # of the life before, if a round begins again
+
     def finished(self, message: Finished) -> None:
         self._finished[message.worker] = message
 
@@ -47,11 +50,13 @@ class Trace(Tracker):
         for worker in sorted(self._rounds, key=lambda worker: -1 if worker is None else worker):
             lane = 0 if worker is None else worker + 1
             yield ",\n" + _named("thread_name", lane, AGGREGATOR if worker is None else worker_name(worker))
+            last_ns = 0
             for round_index, content in self._rounds[worker]:
                 about = "" if round_index is None else f'"round":{round_index}'
                 for path, start_s, seconds in read_slices(content):
-                    start, end = _ns(start_s) - began_ns, _ns(start_s + seconds) - began_ns
+                    start, end = max(_ns(start_s) - began_ns, last_ns), _ns(start_s + seconds) - began_ns
                     if end > start:
+                        last_ns = end  # sums of floats may reach a nanosecond into the next slice
                         kind = KINDS[path]
                         yield (
                             f',\n{{"ph":"X","name":"{kind}","pid":0,"tid":{lane},'

@@ -125,6 +125,8 @@ class History(Tracker):
         self.started_with: dict[int, Account] = {}
         self.finished_with: dict[int, Finished] = {}
         self.lives: dict[int, tuple[float, float]] = {}
+        self._before: dict[int, int] = {}  # rows of workers when it was started
+        self._before_aggregates = 0  # rounds that another process has aggregated, which was resumed
         self.worker_rounds: list[WorkerRound] = []
         self.aggregate_rounds: list[AggregateRound] = []
         self.failures: list[Failure] = []
@@ -132,6 +134,8 @@ class History(Tracker):
     def started(self, message: Started) -> None:
         self.startup_s[message.worker] = message.startup_s
         self.started_with[message.worker] = message.account
+        self.finished_with.pop(message.worker, None)  # of the life before, if a round begins again
+        self._before[message.worker] = len(self.worker_rounds)
 
     def finished(self, message: Finished) -> None:
         self.finished_with[message.worker] = message
@@ -151,6 +155,25 @@ class History(Tracker):
     def rewind(self, next_round: int, last: AggregateRound | None) -> None:
         self.worker_rounds = [row for row in self.worker_rounds if row.round_index < next_round]
         self.aggregate_rounds = [row for row in self.aggregate_rounds if row.round_index < next_round]
+        self._before_aggregates = min(self._before_aggregates, len(self.aggregate_rounds))
+
+    def resume(self, worker_rounds: list[WorkerRound], aggregate_rounds: list[AggregateRound]) -> None:
+        """Begins with the rows of a process before."""
+        self.worker_rounds, self.aggregate_rounds = worker_rounds, aggregate_rounds
+        self._before_aggregates = len(aggregate_rounds)
+
+    def accounts_from(self, round_index: int) -> list[Account]:
+        """The aggregator's, of that round and later ones."""
+        return [row.account for row in self.aggregated_here if row.round_index >= round_index]
+
+    def this_life(self, worker: int) -> list[WorkerRound]:
+        """A worker's rounds since it was started last: by this process, and after the last failure."""
+        return [row for row in self.worker_rounds[self._before.get(worker, 0) :] if row.worker == worker]
+
+    @property
+    def aggregated_here(self) -> list[AggregateRound]:
+        """The rounds that this process has aggregated."""
+        return self.aggregate_rounds[self._before_aggregates :]
 
     def worker(self, worker: int) -> list[WorkerRound]:
         """One worker's rounds, in order."""

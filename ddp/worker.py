@@ -126,7 +126,8 @@ def worker_loop(job: Job, exchange: Exchange, spans: Spans) -> Iterator[None]:
             with spans("wait"):
                 yield
         with spans("tell"):
-            memory = memory_of() if exchange.own_process else Memory(peak_rss_bytes=peak_rss_bytes(), pss_bytes=None)
+            wanted = exchange.own_process and job.config.account
+            memory = memory_of() if wanted else Memory(peak_rss_bytes=peak_rss_bytes(), pss_bytes=None)
         account = spans.take()
         tell(Finished(worker=job.worker, memory=memory, account=account, at_s=spans.at))
     except (Stopped, KeyboardInterrupt, GeneratorExit):

@@ -1,15 +1,20 @@
 """The account closes: of every worker and of the aggregator, on every backend, with both trainers."""
 
 import json
+import time
 from itertools import pairwise
 
 import pytest
+from faults import Fault, infect
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from ddp.account import ACCOUNT_KINDS, by_kind, kind_of, summary
+from ddp.account import ACCOUNT_KINDS, NO_MEMORY, aggregator_lane, by_kind, kind_of, summary, worker_lane
 from ddp.board import TensorBoard
 from ddp.experiment import run
+from ddp.messages import AggregateRound, Started, WorkerRound
+from ddp.metrics import SquaredError
 from ddp.timing import PATHS, Account, Spans
+from ddp.tracking import History
 
 BACKENDS = {
     "serial": ("backend=serial",),
@@ -130,6 +135,72 @@ def test_the_trace_sums_up_to_the_table(accounted):
             sums[event["name"]] += event["dur"] / 1e6
         for kind in ACCOUNT_KINDS:
             assert sums[kind] == pytest.approx(lane["seconds"].get(kind, 0.0), abs=2e-5), kind
+
+
+def lanes_of(directory):
+    """Of result.json, by name."""
+    return {lane["who"]: lane for lane in json.loads((directory / "result.json").read_text())["account"]}
+
+
+def closes(lane):
+    return lane["closed"] and sum(lane["seconds"].values()) == pytest.approx(lane["wall_s"], rel=0.02)
+
+
+@pytest.mark.parametrize("backend", ["serial", "thread", "process", "shm"])
+@pytest.mark.parametrize("split", ["iid", "stratified"])
+def test_it_closes_after_a_round_that_began_again(make_config, monkeypatch, tmp_path, backend, split):
+    """Workers are told of since they were started last; the aggregator from the beginning."""
+    infect(monkeypatch, Fault(kind="exception", moment="last round", marker=tmp_path / "marker", last_round=2))
+    job = ("trainer=fused", f"split={split}", "aggregation=rows", "rounds=3", "on_failure=restart")
+    result = run(make_config(*BACKENDS[backend], *job), tmp_path / "run", [])
+    assert len(result.history.failures) == 1
+    assert all(closes(lane) for lane in lanes_of(tmp_path / "run").values())
+
+
+def test_a_worker_that_is_dropped_has_an_account_that_is_not_closed_and_the_others_close(make_config, monkeypatch, tmp_path):
+    infect(monkeypatch, Fault(kind="exception", moment="last round", marker=tmp_path / "marker", last_round=2))
+    config = make_config("backend=shm", "trainer=fused", "rounds=3", "on_failure=drop", "min_workers=1")
+    run(config, tmp_path / "run", [])
+    lanes = lanes_of(tmp_path / "run")
+    assert {who for who, lane in lanes.items() if not lane["closed"]} == {"worker_1"}
+    assert all(closes(lane) for who, lane in lanes.items() if who != "worker_1")
+
+
+@pytest.mark.parametrize("backend", ["serial", "thread", "process", "shm"])
+def test_the_account_of_a_run_that_goes_on_is_that_of_its_second_part(make_config, tmp_path, backend):
+    job = (*BACKENDS[backend], "trainer=fused", "checkpoint_every=1")
+    run(make_config(*job, "rounds=2"), tmp_path / "run", [])
+    began = time.perf_counter()
+    run(make_config(*job, "rounds=4"), tmp_path / "run", [], resume=True)
+    lived_s = time.perf_counter() - began
+    lanes = lanes_of(tmp_path / "run")
+    assert all(closes(lane) for lane in lanes.values())
+    assert all(lane["wall_s"] < lived_s for lane in lanes.values())
+
+
+def test_waits_are_blamed_on_the_last_one():
+    """Worker 0 had been ready for 0.4 s when worker 1 was, and then waited for the aggregate for 0.1 s."""
+    history = History()
+    error = SquaredError(1.0, 1)
+    for worker, wait_s in ((0, 0.5), (1, 0.1)):
+        history.started(Started(worker=worker, startup_s=0.0, account=Account()))
+        history.worker_round(
+            WorkerRound(
+                worker=worker, round_index=0, train_loss=1.0, valid=error, test=error, best_epoch=0, aggregate_received=True,
+                account=Account(seconds={"compute": 1.0, "wait": wait_s}),
+            )
+        )  # fmt: skip
+    history.aggregate_round(
+        AggregateRound(
+            round_index=0, elapsed_s=1.5, weights=(0.5, 0.5), valid=error, test=error, ready_s=(0.4, 0.0),
+            account=Account(seconds={"wait": 1.4, "average": 0.1}),
+        )
+    )  # fmt: skip
+    lanes = [worker_lane(history, worker, "thread").waits_for for worker in (0, 1)]
+    assert lanes == [{"worker_1": pytest.approx(0.4), "aggregator": pytest.approx(0.1)}, {"aggregator": pytest.approx(0.1)}]
+    after = Account(seconds={"wait": 0.2})  # for the workers to end
+    aggregator = aggregator_lane(history, after, 2.0, NO_MEMORY, closed=True)
+    assert aggregator.waits_for == {"worker_1": pytest.approx(1.4), "workers": pytest.approx(0.2)}
 
 
 def test_without_it_there_are_the_phases_only(make_config, tmp_path):

@@ -376,7 +376,11 @@ def test_crossover_predicts_then_measures(benchmark, tmp_path):
     options = ("--quick", "--simulation", "--repeats", "1", "--markdown", "--constants", str(file))
     rows, printed = benchmark("crossover", *options, "--", "data=synthetic", *DATA)
     jobs = dict.fromkeys(row["job"] for row in rows)
-    assert [[row["backend"] for row in rows if row["job"] == job] for job in jobs] == [[*BACKENDS]] * 2 + [["thread", "shm"]] * 2
+    assert [[row["backend"] for row in rows if row["job"] == job] for job in jobs] == [
+        [*BACKENDS],
+        ["thread", "shm"],
+        ["thread", "shm"],
+    ]
     for row in rows:
         assert median(row, PREDICTED) > 0
         assert median(row, MEASURED) > 0

@@ -255,7 +255,7 @@ def made(of, job):
     return *of(*options, *more), constants("adam" if trainer == "autograd" else "fused")
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(job=JOBS, cores=st.integers(1, 8))
 def test_any_job_has_a_prediction_whose_kinds_are_no_less_than_nothing_and_the_same_each_time(of, job, cores):
     config, sizes, machine = made(of, job)
@@ -270,7 +270,7 @@ def test_any_job_has_a_prediction_whose_kinds_are_no_less_than_nothing_and_the_s
         assert first.seconds.get(QUEUE, 0.0) == pytest.approx(0.0, abs=1e-12)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(job=JOBS)
 def test_no_run_is_shorter_than_its_work_over_the_cores(of, job):
     config, sizes, machine = made(of, job)

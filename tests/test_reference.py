@@ -44,7 +44,7 @@ def test_a_run_says_how_far_it_is_from_one_worker_and_the_next_one_need_not_trai
     assert rmse["reference"] == {"valid": result.reference.valid, "test": result.reference.test}
     assert rmse["gap"] == pytest.approx(result.test_rmse - result.reference.test)
     monkeypatch.setattr("ddp.experiment.train_reference", lambda *_: pytest.fail("trained again"))
-    for same in ("backend=serial", "workers=2", "split=iid", "aggregation=uniform", "round_timeout=50"):
+    for same in ("backend=serial", "workers=2", "split=iid", "aggregation=uniform", "round_timeout=50", "account=false"):
         again = run(make_config(*FUSED, "reference=auto", same), here / same, [])
         assert again.reference == result.reference
 

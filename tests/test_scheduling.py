@@ -156,6 +156,7 @@ def test_when_a_process_began_is_known():
     assert before - 0.02 <= began <= told <= time.perf_counter()
 
 
+@linux
 def test_a_meter_gives_its_descriptor_back():
     before = len(list(Path("/proc/self/fd").iterdir()))
     meters = [Meter(shares_gil=True) for _ in range(5)]

@@ -60,6 +60,7 @@ def ask(sweep):
 
         while any("time_s/training" not in get("scalars/tags").get(name, ()) for name in sweep[1]):  # it reads in its own time
             assert server.poll() is None, "TensorBoard did not read the runs in time"
+        alarm.cancel()
         yield get
     finally:
         alarm.cancel()

@@ -40,7 +40,7 @@ class Backend(ABC):
         self.aggregate_length = len(first.make_aggregate().vector)
         self.first_turn = 0 if self.strata is None else first.first_round * self.config.local_epochs * self.strata.num_workers
         self._rooms: list[Vector] = []
-        self._ready_at: dict[int, float] = {}  # when each worker had its last update ready
+        self._ready_at: dict[int, tuple[int, float]] = {}  # each worker's last round, and when its update was ready
         # When each worker was begun to be started, and when it had ended: readings of `time.perf_counter`.
         self.began: dict[int, float] = {}
         self.ended: dict[int, float] = {}
@@ -62,7 +62,13 @@ class Backend(ABC):
 
     def ready_s(self, updates: Sequence[Update]) -> tuple[float | None, ...]:
         """How long each worker had been ready when the last of these updates was; None for a worker without one."""
-        ready = {update.worker: self._ready_at[update.worker] for update in updates if update.worker in self._ready_at}
+        if not self._ready_at:
+            return (None,) * self.config.workers
+        ready = {}
+        for update in updates:
+            round_index, at_s = self._ready_at.get(update.worker, (-1, 0.0))
+            # Who polls may see that a worker is ready before it hears of it.
+            ready[update.worker] = at_s if round_index >= update.round_index else time.perf_counter()
         last = max(ready.values(), default=0.0)
         return tuple(last - ready[worker] if worker in ready else None for worker in range(self.config.workers))
 
@@ -257,7 +263,7 @@ class ConcurrentBackend(Backend):
         match message:
             case Published(worker=worker, round_index=round_index):
                 self._published[worker] = round_index
-                self._ready_at[worker] = time.perf_counter()
+                self._ready_at[worker] = round_index, time.perf_counter()
             case HandedOn(group=group, turn=turn):
                 if self._counters is None:
                     self._counters = self._first_turns()

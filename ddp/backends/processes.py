@@ -88,6 +88,7 @@ class WorkerProcesses(ConcurrentBackend):
         process = self.processes.pop(worker)
         process.kill()
         process.join(KILL_GRACE_S)
+        self.ended[worker] = time.perf_counter()
         process.close()
         self.pipes.pop(worker).close()
 
@@ -127,7 +128,9 @@ class WorkerProcesses(ConcurrentBackend):
     def _messages(self, timeout_s: float) -> list[Message]:
         running = [worker for worker in self.workers if worker not in self._finished]
         sentinels = {self.processes[worker].sentinel: worker for worker in running}
-        ready = connection.wait([*(self.pipes[worker] for worker in running), *sentinels], timeout_s)
+        ending = {self.processes[w].sentinel: w for w in self._finished if w in self.processes and w not in self.ended}
+        ready = connection.wait([*(self.pipes[worker] for worker in running), *sentinels, *ending], timeout_s)
+        self.ended |= {ending[end]: time.perf_counter() for end in ready if isinstance(end, int) and end in ending}
         messages = [self._decode(worker, content) for worker in running for content in drain(self.pipes[worker])]
         if not messages:  # what a dead worker said before it died is heard first
             for sentinel, worker in sentinels.items():

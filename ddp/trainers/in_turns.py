@@ -43,7 +43,7 @@ class Epoch:
         """Of the wall around the loop: what was compute, waiting for others, evaluating, and off the core without a reason.
 
         Off its core in the loop a thread was in the run queue, unless it waited for its turn (and gave way on purpose); outside
-        of the loop it slept, for whoever holds the GIL. (Where the run queue is not known, both are "off_cpu".)
+        of the loop it slept, for whoever holds the GIL. What the run queue does not explain is "off_cpu".
         """
         spent_s = [(wall_ns / 1e9, on_core_ns / 1e9) for wall_ns, on_core_ns in self.spent_ns.tolist()]
         (all_s, all_on_core_s), waited, evaluated = spent_s[ALL], spent_s[WAITING], spent_s[EVALUATING]
@@ -54,15 +54,19 @@ class Epoch:
         waiting_off_s = max(0.0, waited_s - waited[ON_CORE])
         computing_off_s = max(0.0, all_s - all_on_core_s - evaluating_off_s - waiting_off_s)
         slept_s = max(0.0, (wall_s - all_s) - (usage.on_cpu_s - all_on_core_s))
-        queue = "off_cpu" if usage.queued_s is None else "run_queue"
         parts = {
             "compute": wall_s - waited_s - evaluated_s - computing_off_s - slept_s,
             "wait": waited_s,
             "evaluate": evaluated_s - evaluating_off_s,
-            "evaluate/" + queue: evaluating_off_s,
         }
-        for path, seconds in (("compute/" + queue, computing_off_s), ("compute/" + off_core_kind, slept_s)):
-            parts[path] = parts.get(path, 0.0) + seconds
+        queued_s = usage.queued_s or 0.0
+        for phase, off_s in (("compute", computing_off_s), ("evaluate", evaluating_off_s)):
+            in_queue_s = min(off_s, queued_s)  # the rest is a hypervisor's, or not known
+            queued_s -= in_queue_s
+            parts[phase + "/run_queue"] = in_queue_s
+            parts[phase + "/off_cpu"] = off_s - in_queue_s
+        path = "compute/" + off_core_kind
+        parts[path] = parts.get(path, 0.0) + slept_s
         return {path: seconds for path, seconds in parts.items() if seconds != 0}
 
 
