@@ -26,7 +26,7 @@ from benchmarks.claims_calls import measure_calls
 from benchmarks.claims_judged import CALLS, found_in, judged
 from benchmarks.measure import Table, command_line, in_turn, report, run_train
 
-HEADER = ("the document says", "measured here", "holds when", "turns over at")
+HEADER = ("the document says", "so?", "measured here", "holds when", "turns over at")
 
 
 def main() -> None:

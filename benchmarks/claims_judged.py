@@ -198,8 +198,8 @@ def memory(found: Found) -> Cells:
         for workers, values in needs["process"].items()
     }
     more = [f"{workers:g}" for workers, values in times.items() if times_at_least(values, MORE)]
-    for_copies = "not for copies" if times_at_least(added["process"], TWICE * COPIES * JOB_MB) else "for copies"
-    holds = f"{several(more)} workers; {for_copies}: {rounded(COPIES * JOB_MB)} MB of what a worker adds"
+    for_copies = "; not for copies" if times_at_least(added["process"], TWICE * COPIES * JOB_MB) else ", for copies"
+    holds = f"{several(more)} workers{for_copies}: {rounded(COPIES * JOB_MB)} MB of what a worker adds"
     return (
         "; ".join(f"{by} {span(series[last], 3)} MB, {span(added[by])} a worker" for by, series in needs.items()),
         holds if more else "does not hold",
@@ -221,4 +221,15 @@ CLAIMS: dict[str, Callable[[Found], Cells]] = {
 
 def judged(found: Found) -> list[list[str]]:
     """The body of the table."""
-    return [[says, *judge(found)] for says, judge in CLAIMS.items()]
+    body = []
+    for says, judge in CLAIMS.items():
+        measured, holds, turns = judge(found)
+        body.append([says, in_a_word(holds), measured, holds, turns])
+    return body
+
+
+def in_a_word(holds: str) -> str:
+    """Whether a claim is so, from where it holds: what follows a semicolon is what speaks against it."""
+    if holds.startswith("does not hold"):
+        return "no"
+    return MISSING if holds == MISSING else "in part" if ";" in holds else "yes"

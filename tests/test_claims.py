@@ -184,7 +184,7 @@ def another():
 
 
 def cells(found):
-    return {says: dict(zip(("measured", "holds", "turns"), rest, strict=True)) for says, *rest in judged.judged(found)}
+    return {says: dict(zip(("so", "measured", "holds", "turns"), rest, strict=True)) for says, *rest in judged.judged(found)}
 
 
 def test_every_claim_holds_where_it_is_so(the_documents):
@@ -192,6 +192,7 @@ def test_every_claim_holds_where_it_is_so(the_documents):
     assert len(table) == 8
     for row in table.values():
         assert "not" not in row["holds"]
+    assert [row["so"] for row in table.values()] == ["yes"] * 8
     rows = list(table.values())
     assert rows[0]["holds"] == "a reference (threads: 1, 2 and 5) and a copy (threads: 1, 2 and 5)"
     assert rows[1]["holds"] == "states of 0.008, 0.08, 0.35, 4, 16 and 64 MB"
@@ -202,13 +203,14 @@ def test_every_claim_holds_where_it_is_so(the_documents):
     assert (
         rows[6]["turns"] == "rounds, against threads (serial): 1 worker no gain (no gain), 2 workers 12 (12), 4 workers 8.0 (8.0)"
     )
-    assert rows[7]["holds"] == "1, 2, 4 and 5 workers; for copies: 1.4 MB of what a worker adds"
+    assert rows[7]["holds"] == "1, 2, 4 and 5 workers, for copies: 1.4 MB of what a worker adds"
 
 
 def test_no_claim_holds_where_nothing_is_so(another):
     table = cells(another)
     for says, row in table.items():
         assert row["holds"].startswith("does not hold"), says
+        assert row["so"] == "no"
     rows = list(table.values())
     assert rows[0]["holds"] == "does not hold: a reference 1005 x as much, a copy 1005 x as much"
     assert rows[1]["holds"] == "does not hold: 0.35 MB (the document's job) 1/498 of that"
@@ -234,6 +236,7 @@ def test_what_a_worker_needs_beside_its_copies_is_told(the_documents):
     the_documents["seed_process"][runs.MEMORY] = [10 + 5 * 200.0] * 2
     row = cells(the_documents)["processes need more memory, for their copies"]
     assert row["holds"] == "1, 2, 4 and 5 workers; not for copies: 1.4 MB of what a worker adds"
+    assert row["so"] == "in part"
     assert row["turns"] == "twice as much: < 1 workers"
     assert row["measured"].endswith("process 1010 MB, 200 a worker")
 
