@@ -37,7 +37,7 @@ _PHASES = tuple(dict.fromkeys([*WORKER_PHASES, *AGGREGATOR_PHASES, *OUTSIDE_PHAS
 PATHS = (*_PHASES, "publish/wait", *(f"{phase}/{kind}" for phase in _PHASES for kind in (*KINDS, *START_KINDS, *RECORD_KINDS)))
 PATH_NUMBERS = {path: number for number, path in enumerate(PATHS)}
 
-READ_S = 20e-6  # seconds after which the meter is read again, which takes half a microsecond
+READ_S = 50e-6  # seconds after which the meter is read again, which takes half a microsecond: no longer wait is overlooked
 
 Parts = Mapping[str, float]  # path -> seconds
 
