@@ -13,7 +13,7 @@ import threading
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hydra.conf import HydraConf
 from hydra.core.hydra_config import HydraConfig
@@ -32,6 +32,9 @@ from ddp.interrupts import WORKER_THREAD, Terminated, end_in_good_order
 from ddp.options import ProcessBackend, ShmBackend
 from ddp.resume import finished_rmse, make_room, resumed_arguments
 from ddp.run_directory import CONFIG_FILE, directory_taken, find_checkpoints
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FAILED, USER_ERROR, INTERRUPTED, TERMINATED = 1, 2, 130, 143
 COMPOSED = ".hydra/{}.yaml"  # in every job's directory: what Hydra composed
@@ -227,32 +230,49 @@ class Summary(Callback):
 
 def _end_sweep(sweep_dir: Path, code: int) -> int:
     """Prints the table of the sweep's jobs, writes it as sweep.csv, and the report; gives the sweep's exit code."""
-    from ddp.results import in_order, print_runs, read_runs
-
-    found = [mark.parent.parent for mark in sweep_dir.rglob(JOB_MARK)]
-    jobs = {directory: Path(directory) for directory in _failures}  # also those whose directory could not be written to
-    jobs |= zip(map(os.path.abspath, found), found, strict=True)
-    if not jobs:
-        return code or _report("the sweep composed to no job at all: check the values given to -m or sweep=", USER_ERROR)
-    runs = read_runs(sorted(jobs.values(), key=in_order))
-    for directory, (_, reason) in _failures.items():  # one that was refused has no result that says why
-        own = runs["directory"].map(os.path.abspath) == directory
-        runs.loc[own, "error"] = reason
-        runs.loc[own & (runs["status"] == "ok"), "status"] = "refused"  # what is there is another run's
     try:
-        print_runs(runs, sweep_dir / "sweep.csv")
-        from ddp.report.page import write_report  # late: matplotlib takes half a second
-
-        write_report(runs, sweep_dir / "report.html")
-        print(f"report: {sweep_dir / 'report.html'}")
+        runs = _sweep_runs(sweep_dir)
+        if runs.empty:
+            return code or _report("the sweep composed to no job at all: check the values given to -m or sweep=", USER_ERROR)
+        for write in (_write_table, _write_report):
+            try:
+                write(runs, sweep_dir)
+            except Exception as error:  # the other one is worth having without this one
+                not_written = _explain(error)
+                code = code or not_written
     except KeyboardInterrupt as error:
         ended = TERMINATED if isinstance(error, Terminated) else INTERRUPTED
-        code = _report("interrupted before the sweep's table and report were written", ended)
-    except Exception as error:
-        not_written = _explain(error)
-        code = code or not_written
+        return _report("interrupted before the sweep's table and report were written", ended)
     failed = int((runs["status"] != "ok").sum())
     if failed:
         _report(f"{failed} of {len(runs)} jobs did not succeed", FAILED)
     only_user_errors = len(_failures) == failed and {code for code, _ in _failures.values()} == {USER_ERROR}
     return code or (0 if not failed else USER_ERROR if only_user_errors else FAILED)
+
+
+def _sweep_runs(sweep_dir: Path) -> "pd.DataFrame":
+    """A row per job."""
+    from ddp.results import in_order, read_runs
+
+    found = [mark.parent.parent for mark in sweep_dir.rglob(JOB_MARK)]
+    jobs = {directory: Path(directory) for directory in _failures}  # also those whose directory could not be written to
+    jobs |= zip(map(os.path.abspath, found), found, strict=True)
+    runs = read_runs(sorted(jobs.values(), key=in_order))
+    for directory, (_, reason) in _failures.items():  # one that was refused has no result that says why
+        own = runs["directory"].map(os.path.abspath) == directory
+        runs.loc[own, "error"] = reason
+        runs.loc[own & (runs["status"] == "ok"), "status"] = "refused"  # what is there is another run's
+    return runs
+
+
+def _write_table(runs: "pd.DataFrame", sweep_dir: Path) -> None:
+    from ddp.results import print_runs
+
+    print_runs(runs, sweep_dir / "sweep.csv")
+
+
+def _write_report(runs: "pd.DataFrame", sweep_dir: Path) -> None:
+    from ddp.report.page import write_report  # late: matplotlib takes half a second
+
+    write_report(runs, sweep_dir / "report.html")
+    print(f"report: {sweep_dir / 'report.html'}")

@@ -6,20 +6,18 @@ import hashlib
 import io
 import json
 import math
-import os
 import pickle
-import platform
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from ddp.account import NO_MEMORY, Lane, aggregator_lane, worker_lane
 from ddp.atomic import atomic_file
 from ddp.config import Config
+from ddp.environment import environment
 from ddp.memory import Memory, memory_of, peak_rss_bytes
 from ddp.messages import AggregateRound, Slices, WorkerRound
 from ddp.reference import Reference
@@ -36,7 +34,6 @@ ROUND_COLUMNS = (
     *(f"{name}_s" for name in (*PHASES, *KINDS)),
     *("wall_s", "pickled_bytes", "copied_bytes"),
 )
-PACKAGES = ("torch", "numba", "numpy", "pandas", "hydra-core", "omegaconf", "tensorboard")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -191,6 +188,7 @@ def _as_json(result: RunResult) -> dict[str, Any]:
         "format": FORMAT,
         "status": result.status,
         "error": result.error,
+        "resumed": result.resumed,  # `seconds` and `account` are then of the last process, rounds.csv is of all
         "warnings": result.warnings,
         "command": sys.argv,
         "config": dataclasses.asdict(result.config),
@@ -225,24 +223,6 @@ def _peak_rss_bytes(result: RunResult) -> int | None:
     if result.config.backend.name in ("process", "shm"):
         parts += [message.memory.peak_rss_bytes for message in result.history.finished_with.values()]
     return None if None in parts else sum(part for part in parts if part is not None)
-
-
-def environment() -> dict[str, Any]:
-    """Versions and machine. `gil_enabled` is read now, after the imports: importing triton can turn the GIL on again."""
-    return {
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "cpu_count": os.cpu_count(),
-        "gil_enabled": getattr(sys, "_is_gil_enabled", lambda: True)(),
-        "versions": {name: _version(name) for name in PACKAGES},
-    }
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
 
 
 def _null_for_nan(value: Any) -> Any:

@@ -67,6 +67,8 @@ def _read(directory: Path) -> dict[str, Any]:
         row |= {"status": str(result["status"]), "error": result.get("error")} | settings(result.get("config") or {})
         row |= {name: str(value) for name, value in row.items() if isinstance(value, list | dict)}
         row |= {column: _number(result, path) for column, path in OUTCOME.items()}
+        if result.get("resumed"):  # they are of its last process alone
+            row |= {"total_s": math.nan, "train_s": math.nan}
         for column, (key, factor) in WORKER_MEANS.items():
             values = [float(worker[key]) for worker in result.get("workers") or [] if worker.get(key) is not None]
             row[column] = fmean(values) * factor if values else math.nan

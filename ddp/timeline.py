@@ -9,10 +9,10 @@ from ddp.account import ACCOUNT_KINDS, kind_of
 
 # The colours of a report's light mode.
 COLOURS = {
-    **{"startup": "#8c6d46", "data": "#c9ad7f", "compute": "#0072b2", "gil_wait": "#d55e00", "run_queue": "#f2a36b"},
-    **{"off_cpu": "#9a3f00", "lock_wait": "#aa3377", "lock_hold": "#e09cc4", "serialise": "#b58900", "transfer": "#e3b505"},
-    **{"deserialise": "#f3dc72", "copy": "#7d6200", "wait": "#a4a9b0", "average": "#008a64", "evaluate": "#63c5a5"},
-    **{"checkpoint": "#5a4fa3", "log": "#a79fdb", "exit": "#5c452a", "other": "#d5d8dc"},
+    **{"startup": "#8c6d46", "data": "#c9ad7f", "compute": "#0072b2", "gil_wait": "#ef6f18", "run_queue": "#f2a36b"},
+    **{"off_cpu": "#ab3102", "lock_wait": "#aa3377", "lock_hold": "#e09cc4", "serialise": "#a6812b", "transfer": "#e3b505"},
+    **{"deserialise": "#f3dc72", "copy": "#4d6013", "wait": "#a4a9b0", "average": "#008a64", "evaluate": "#63c5a5"},
+    **{"checkpoint": "#3d2e80", "log": "#a79fdb", "exit": "#5c452a", "other": "#d5d8dc"},
 }
 WIDTH, LEFT, RIGHT, TOP, LANE, GAP, LEGEND = 1200, 120, 16, 44, 30, 8, 28
 FONT_SIZE = 15

@@ -10,7 +10,7 @@ from ddp.messages import Finished, Slices, Started
 from ddp.timing import PATH_NUMBERS, PATHS, read_slices
 from ddp.tracking import AGGREGATOR, Tracker, worker_name
 
-MOST_SLICES = 50_000  # of a run: afterwards all rounds but the last one are kept as a slice per kind
+MOST_SLICES = 50_000  # of a run: afterwards all but the last two rounds of each lane are kept as a slice per kind
 NUMBERS = 3 * 8  # bytes of a slice
 KINDS = {path: kind_of(path) for path in PATHS}
 
@@ -25,8 +25,10 @@ class Trace(Tracker):
 
     def slices(self, message: Slices) -> None:
         rounds = self._rounds.setdefault(message.worker, [])
-        if self._num_slices > MOST_SLICES and rounds:
-            rounds[-1] = (rounds[-1][0], condensed(rounds[-1][1]))
+        # What belongs to no round comes after the last one, which is to stay whole; so is the one before it: in a run that is
+        # interrupted it is the last that all lanes have.
+        if self._num_slices > MOST_SLICES and len(rounds) > 1 and message.round_index is not None:
+            rounds[-2] = (rounds[-2][0], condensed(rounds[-2][1]))
         rounds.append((message.round_index, message.content))
         self._num_slices += len(message.content) // NUMBERS
 

@@ -71,7 +71,6 @@ class Worker:
                     best_rmse, best_epoch = rmse, epoch
                     with self.spans("copy"):
                         np.copyto(self.best.vector, self.live.vector)
-                    self.spans.count_copied(self.live.vector.nbytes)
             with self.spans("tell"):
                 self.exchange.tell(EpochDone(worker=self.job.worker, round_index=round_index, epoch=epoch))
         with self.spans("evaluate"):

@@ -9,8 +9,8 @@ VERSIONS = {"torch": "9.8.7", "numpy": "1.2.3"}
 COLUMNS = ("round", "who", "valid_rmse", "test_rmse", "elapsed_s", "wall_s", "pickled_bytes", "copied_bytes")
 
 
-def write_run(directory, *, parts=("account", "memory", "rounds", "trace"), **changes):
-    """A run that ended well: a thread's, 2 workers, 2 rounds. `changes`: of its config, or of `values`."""
+def write_run(directory, *, parts=("account", "memory", "rounds", "trace"), also=None, **changes):
+    """A run that ended well: a thread's, 2 workers, 2 rounds. `changes`: of its config, or of `values`; `also`: of its result."""
     values = {"status": "ok", "error": None, "rmse": 0.95, "train_s": 2.0, "total_s": 4.0, "command": ["train.py", "workers=2"]}
     values |= {name: changes.pop(name) for name in list(changes) if name in values}
     config = {"workers": 2, "rounds": 2, "local_epochs": 1, "seed": 0, "backend": "thread", "lr": 0.02} | changes
@@ -31,7 +31,7 @@ def write_run(directory, *, parts=("account", "memory", "rounds", "trace"), **ch
         main = {"who": "main", "peak_rss_bytes": 500_000_000, "pss_bytes": 400_000_000}
         result["memory"] = {"shared_bytes": 23_000_000, "processes": [main]}
     directory.mkdir(parents=True)
-    (directory / "result.json").write_text(json.dumps(result))
+    (directory / "result.json").write_text(json.dumps(result | (also or {})))
     if "rounds" in parts:
         write_rounds(directory / "rounds.csv", workers, config["rounds"], values["rmse"])
     if "trace" in parts:

@@ -15,6 +15,7 @@ from ddp import checkpoint, experiment
 from ddp.checkpoint import read_checkpoint
 from ddp.errors import CheckpointError
 from ddp.experiment import run
+from ddp.results import read_runs
 from ddp.run_directory import find_checkpoints
 
 JOB = ("backend=serial", "trainer=autograd", "workers=2", "rounds=3", "checkpoint_every=1", "aggregation.outer=adam")
@@ -60,6 +61,16 @@ def test_the_last_two_are_kept_with_all_that_they_need(done):
     assert (about["next_round"], about["seed"], about["dropped"], about["restarts"]) == (3, 0, [], 0)
     assert about["config"]["trainer"]["name"] == "autograd"
     assert "backend" not in about["config"]
+
+
+def test_a_resumed_run_says_so_and_is_not_compared_by_its_seconds(make_config, done, copied):
+    """Those in result.json are of the last process."""
+    first = json.loads((done.output_dir / "result.json").read_text())
+    resumed(make_config, copied, "rounds=4")
+    again = json.loads((copied / "result.json").read_text())
+    assert (first["resumed"], again["resumed"]) == (False, True)
+    rows = read_runs([done.output_dir, copied])
+    assert rows["total_s"].isna().tolist() == rows["train_s"].isna().tolist() == [False, True]
 
 
 def test_a_run_brings_its_rows_back(make_config, done, copied):

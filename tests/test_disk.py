@@ -387,7 +387,8 @@ def test_a_sweep_whose_disk_is_full(train, disk, pages):
         return
     assert [message.startswith(f"{sweep}/{job}/") for job, message in enumerate(messages[:2])] == [True, True]
     assert messages[2].startswith(f"{sweep}/sweep.csv: ")
-    assert messages[3:] == ["2 of 2 jobs did not succeed"]
+    assert messages[3].startswith(f"{sweep}/report.html: ")
+    assert messages[4:] == ["2 of 2 jobs did not succeed"]
 
 
 def test_the_table_that_cannot_be_written_is_shown(train, disk, tmp_path, capsys, monkeypatch):

@@ -101,6 +101,8 @@ def test_the_result_is_strict_json_with_what_it_was_told_and_how_it_ended(done):
     assert 0 < result["rmse"]["noise_floor"] <= done.config.data.noise_std * 1.2
     assert result["environment"]["torch_threads"] == done.config.torch_threads
     assert all(result["environment"]["versions"].values())
+    assert 1 <= result["environment"]["usable_cores"] <= result["environment"]["cpu_count"]
+    assert result["environment"]["cpu_model"] != ""
 
 
 def test_the_config_file_holds_every_value_of_the_run(done):

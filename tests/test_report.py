@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -14,6 +15,7 @@ from report_files import AGGREGATOR_KINDS, KINDS, lane, piece, trace, write_run,
 
 from ddp.account import ACCOUNT_KINDS
 from ddp.report import page
+from ddp.report.comparing import give_labels, groups_over
 from ddp.report.kinds import MEANING
 from ddp.report.page import PARTS, make_page
 from ddp.report.reading import read_run
@@ -180,7 +182,7 @@ def test_every_colour_is_the_pages_in_both_modes(sweep):
 def test_a_sweep_with_everything_has_every_part(shown):
     assert [name for name in shown.sections if name != "missing"] == EVERY_PART
     assert "14 runs" in shown.titles[0]
-    for name in ("ended well", "fastest", "lowest test RMSE", "12of 14"):
+    for name in ("ended well", "fastest", "run with the lowest validation RMSE", "12of 14"):
         assert name in shown.text
 
 
@@ -252,8 +254,8 @@ def test_bars_say_what_the_account_says(tmp_path):
     for number in range(2):
         write_run(tmp_path / str(number), seed=number)
     titles = page_of(tmp_path).titles
-    assert titles.count("mean worker: compute 1 s, 50.0%") == 4  # two runs, in seconds and in parts
-    assert titles.count("aggregator: average 0.5 s, 25.0%") == 4
+    assert titles.count("mean worker: compute 1 s, 50.0%") == 6  # two runs and their mean, in seconds and in parts
+    assert titles.count("aggregator: average 0.5 s, 25.0%") == 6
     assert not any("exit" in title for title in titles)
 
 
@@ -314,19 +316,21 @@ def test_slices_that_follow_one_another_are_one(tmp_path):
 
 def test_one_timeline_per_backend_of_the_run_with_the_most_workers(shown):
     lanes = "aggregator; worker_0; worker_1; worker_2; worker_3"
-    assert [label for label in shown.labels if "aggregator" in label] == [
+    assert [label for label in shown.labels if "round 2" in label] == [
         f"{backend}, 4 workers, 1 local epoch: round 2: {lanes}" for backend in ("thread", "process")
     ]
     assert "process, 4 workers, 1 local epoch: round 2" in shown.text
 
 
-def test_heat_maps_hold_the_figures_and_equal_ones_are_one(shown):
-    assert "test RMSE: thread, process" in shown.text
-    assert "seconds, the whole run: thread" in shown.text
-    assert "seconds, the whole run: process" in shown.text
-    assert shown.text.count("0.9380") >= 1  # 4 workers, 5 local epochs
-    for seconds in ("10", "2.5", "5.5"):
-        assert seconds in shown.text
+def test_heat_maps_are_there_in_figures_and_equal_ones_are_one(shown):
+    captions = [label for label in shown.labels if label.startswith(("test RMSE, ", "seconds, "))]
+    assert captions == [
+        "test RMSE, thread, process", "seconds, the whole run, thread", "seconds, the whole run, process"
+    ]  # fmt: skip
+    rows = [row for row in shown.rows if len(row) == 6 and row[0] in ("thread", "process")]
+    assert rows[0] == ["thread", "1", "1", "0.9480", "10", "1"]
+    assert rows[-1] == ["process", "4", "5", "0.9380", "5.75", "1"]
+    assert len(rows) == 12
 
 
 def test_memory_is_that_of_the_run_which_took_the_most(shown):
@@ -348,9 +352,10 @@ def test_memory_of_which_a_part_is_not_known_is_not_known(tmp_path, missing):
     else:
         result["account"][0]["pss_bytes"] = None
     (directory / "result.json").write_text(json.dumps(result))
-    told = re.findall(r"(\d+) MB ([a-zA-Z ]+)", page_of(tmp_path).text)
-    assert [name for _, name in told if "PSS" in name] == []
-    assert [amount for amount, name in told if "RSS" in name] == ["900" if missing == "a worker's" else "300"]
+    page = page_of(tmp_path)
+    known = "900" if missing == "a worker's" else "300"
+    assert re.findall(r"(\d+) MB (peak RSS|PSS)", page.text) == [(known, "peak RSS")]
+    assert ["process, 2 workers", known, "-", "23"] in page.rows  # the same in figures
 
 
 def test_the_table_has_every_run_and_what_they_differ_in(shown):
@@ -374,12 +379,70 @@ def test_settings_that_all_share_versions_and_commands_are_said_once(tmp_path):
     assert text.count("trainer.lr0.02") == 1
 
 
+def test_the_best_run_is_chosen_by_validation_and_shown_by_test(tmp_path):
+    for number, (valid, test) in enumerate([(0.90, 0.97), (0.92, 0.93)]):
+        write_run(tmp_path / str(number), seed=number, rmse=test, also={"rmse": {"valid": valid, "test": test}})
+    assert "test RMSE of the run with the lowest validation RMSE0.9700seed=0" in page_of(tmp_path).text
+    for number in range(2):  # without a validation part
+        path = tmp_path / str(number) / "result.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"rmse": {"valid": None, "test": 0.97 - 0.04 * number}}))
+    assert "test RMSE of the run with the lowest test RMSE0.9300seed=1" in page_of(tmp_path).text
+
+
+def test_seconds_of_a_resumed_run_are_left_out_and_that_is_said(tmp_path):
+    for workers in (1, 2, 4):
+        write_run(tmp_path / str(workers), workers=workers, train_s=8.0 / workers, total_s=10.0 / workers)
+    assert "fastest, the whole run2.5 s" in page_of(tmp_path).text
+    path = tmp_path / "4" / "result.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"resumed": True}))
+    page = page_of(tmp_path)
+    assert "fastest, the whole run5 s2 workers" in page.text
+    bars = [label for label in page.labels if label.startswith("where the time went: 1 worker")]
+    assert bars == ["where the time went: 1 worker; 2 workers"] * 2
+    assert "Resumed: 4 workers: their seconds and accounts are of the last process only" in page.text
+    assert "have no account" not in page.text
+    assert next(row for row in page.rows if row and row[0] == "ok" and row[-1] == "4")[5:7] == ["-", "-"]  # total s, train s
+    [run] = [run for run in read(tmp_path) if run.resumed]
+    assert (run.total_s, run.train_s, run.lanes) == (None, None, [])
+    assert run.rounds[-1].elapsed_s == 2.0  # rounds.csv has them all
+
+
+def test_warnings_are_said_once_with_how_many_had_them(tmp_path):
+    for number in range(9):
+        write_run(tmp_path / str(number), seed=number, also={"warnings": ["slow disk", f"only {number}"]})
+    page = page_of(tmp_path)
+    warnings = page.text[page.text.rindex("Warnings") :].partition("What is not here")[0]
+    assert warnings.startswith("Warnings9 runs: slow diskseed=0: only 0")
+    assert "and: 5 more" in warnings
+    assert "only 4" not in warnings
+    assert page.text.count("slow disk") == 1
+
+
+def test_machines_are_told_apart_where_they_differ(tmp_path):
+    here, there = ({"cpu_model": model, "usable_cores": 2, "cpu_count": 8} for model in ("Fast CPU", "Slow CPU"))
+    for number, (workers, machine) in enumerate([(1, here), (2, here), (1, there), (2, there)]):
+        write_run(tmp_path / str(number), workers=workers, train_s=8.0 / workers, also={"environment": machine})
+    page = page_of(tmp_path)
+    assert "Fast CPU (in 0, 1), Slow CPU (in 2, 3)" in page.text
+    fast, slow = "Fast CPU with 2 cores", "Slow CPU with 2 cores"
+    assert [row[-2] for row in page.rows if row and row[0] == "ok"] == [fast, fast, slow, slow]
+    groups = groups_over(read(tmp_path), ("workers",))
+    assert [group.label for group in groups] == [f"on {fast}", f"on {slow}"]
+    shutil.rmtree(tmp_path / "2")
+    shutil.rmtree(tmp_path / "3")
+    assert "Fast CPU with" not in page_of(tmp_path).text
+    write_run(tmp_path / "old", also={"environment": {"platform": "Linux", "cpu_count": 8}})
+    assert {run.told["machine"] for run in read(tmp_path)} == {fast, "Linux with 8 cores"}
+
+
+def test_a_page_says_that_its_figures_are_measured(shown):
+    assert "All figures are measured, none is simulated." in shown.text
+
+
 def test_runs_are_called_by_what_they_differ_in(tmp_path):
     for number, (backend, workers) in enumerate([("thread", 1), ("thread", 2), ("shm", 2), ("shm", 2)]):
         write_run(tmp_path / str(number), backend=backend, workers=workers)
     runs = read(tmp_path)
-    from ddp.report.comparing import give_labels
-
     give_labels(runs)
     name = tmp_path.name
     assert [run.label for run in runs] == [
@@ -440,14 +503,15 @@ def test_damage_costs_its_own_part_and_is_said(tmp_path, file, damage):
     page = page_of(tmp_path)
     if file == "result.json":
         assert page.sections[0] == "accuracy"  # its rounds can be read all the same
-        assert page.rows[-1][0] in (reason, "3")
+        status, *_, error, _ = page.rows[-1]
+        assert (status, "result.json: " in error) == (("3", False) if damage == "foreign" else (reason, True))
     else:
         assert page.sections == [
             name for name in ("accuracy", "time", "rounds", "memory", "runs", "origin", "missing") if name != part
         ]
-        assert reason in page.text
-    if (file, damage) != ("result.json", "foreign"):
-        assert file in page.text[page.text.index("Where it comes from") :] or file == "result.json"
+        missing = page.text[page.text.rindex("What is not here") :]
+        assert reason in missing
+        assert f"thread, 2 workers: {file}: " in missing
 
 
 def test_runs_without_an_account_beside_others_are_counted(tmp_path):

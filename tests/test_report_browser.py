@@ -4,6 +4,8 @@ import csv
 import os
 import shutil
 import signal
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -31,6 +33,7 @@ pytestmark = pytest.mark.usefixtures("fonts")
 def browser():
     """A browser that keeps what it says and asks for."""
     if not CHROMIUM or not DRIVER:
+        assert "REQUIRE_BROWSER" not in os.environ, INSTALL  # set by .ci/run where it has seen to them
         pytest.skip(INSTALL)
     options = webdriver.ChromeOptions()
     options.binary_location = CHROMIUM
@@ -98,6 +101,14 @@ def test_long_words_fit_as_well(browser, tmp_path):
         directory = write_run(tmp_path / str(number), data=data, error="x" * 500, status="failed")
         text = (directory / "trace.json").read_text().replace("worker_0", "a-worker" * 20)
         (directory / "trace.json").write_text(text)
+    write_report(read_runs(find_runs([tmp_path])), tmp_path / "report.html")
+    check_look(browser, tmp_path / "report.html")
+
+
+def test_heat_maps_with_many_columns_can_be_read_on_a_phone(browser, tmp_path):
+    for workers in range(1, 12):
+        for epochs in (1, 5):
+            write_run(tmp_path / f"{workers}-{epochs}", workers=workers, local_epochs=epochs, parts=())
     write_report(read_runs(find_runs([tmp_path])), tmp_path / "report.html")
     check_look(browser, tmp_path / "report.html")
 
@@ -275,6 +286,38 @@ def test_a_sweep_can_do_without(tmp_path):
     ended = train(tmp_path, *sweep, "~hydra.callbacks.summary")
     assert ended.returncode == 1
     assert sorted(path.name for path in (tmp_path / "sweep").iterdir()) == ["0", "1", "multirun.yaml"]
+
+
+def test_a_sweep_whose_table_cannot_be_written_has_its_report(tmp_path):
+    (tmp_path / "sweep" / "sweep.csv").mkdir(parents=True)
+    ended = train(tmp_path, "-m", *SMALL, "seed=0,1", "display=none", "hydra.sweep.dir=sweep")
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("error: sweep/sweep.csv: ")
+    assert ended.stderr.count("\n") == 1
+    assert "2 runs" in (tmp_path / "sweep" / "report.html").read_text()
+
+
+def test_ctrl_c_while_the_results_of_a_sweep_are_read_is_one_line(tmp_path):
+    """A result that never comes keeps it there."""
+    job = tmp_path / "sweep" / "9"
+    (job / ".hydra").mkdir(parents=True)
+    (job / ".hydra" / "config.yaml").write_text("")
+    os.mkfifo(job / "result.json")
+    process = started(tmp_path, "-m", "seed=0,1", "hydra.sweep.dir=sweep")
+    try:
+        deadline, pipe = time.monotonic() + TIMEOUT_S, None
+        while pipe is None and time.monotonic() < deadline:
+            with suppress(OSError):  # until somebody reads
+                pipe = os.open(job / "result.json", os.O_WRONLY | os.O_NONBLOCK)
+            time.sleep(0.02)
+        os.killpg(process.pid, signal.SIGINT)
+        _, errors = process.communicate(timeout=TIMEOUT_S)
+        os.close(pipe)
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+    assert (process.returncode, errors) == (130, "error: interrupted before the sweep's table and report were written\n")
 
 
 def test_a_sweep_whose_report_cannot_be_written_says_so(tmp_path):

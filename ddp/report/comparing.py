@@ -15,17 +15,17 @@ MARKERS = ("o", "s", "^", "D", "v", "P")
 
 
 def differing(runs: Iterable[Run]) -> list[str]:
-    """The settings that are not the same in all runs, the most important first."""
+    """The settings that are not the same in all runs, the most important first; the seed, a mere repetition, last."""
     told = [run.told for run in runs if run.told]
-    names = sorted(told[0], key=lambda name: (*(name != first for first in FIRST), False)) if told else []
+    names = sorted(told[0], key=lambda name: (*(name != first for first in FIRST), name == "seed")) if told else []
     return [name for name in names if name not in NEVER and len({each[name] for each in told}) > 1]
 
 
-def telling(runs: Sequence[Run]) -> list[str]:
+def telling(runs: Sequence[Run], without: Sequence[str] = ()) -> list[str]:
     """As few of these as tell the same runs apart: a setting that follows from those before it says nothing new."""
     chosen: list[str] = []
     for name in differing(runs):
-        if len(set(_keys(runs, [*chosen, name]))) > len(set(_keys(runs, chosen))):
+        if name not in without and len(set(_keys(runs, [*chosen, name]))) > len(set(_keys(runs, chosen))):
             chosen.append(name)
     return chosen
 
@@ -34,9 +34,9 @@ def _keys(runs: Iterable[Run], names: Sequence[str]) -> list[tuple[str, ...]]:
     return [tuple(run.told[name] for name in names) for run in runs if run.told]
 
 
-def call(runs: Sequence[Run], without: Sequence[str] = ()) -> list[str]:
+def call(runs: Sequence[Run]) -> list[str]:
     """Each run in words: what it differs by from the others. Of rarer settings what most runs have is not said."""
-    names = [name for name in telling(runs) if name not in without]
+    names = telling(runs)
     usual = {}
     for name in set(names) - set(FIRST):
         [(value, times)] = Counter(run.told[name] for run in runs if run.told).most_common(1)
@@ -54,7 +54,7 @@ def _in_words(name: str, value: str) -> str:
         return "1 worker" if value == "1" else f"{value} workers"
     if name == "local_epochs":
         return "1 local epoch" if value == "1" else f"{value} local epochs"
-    return f"{name}={value}"
+    return f"on {value}" if name == "machine" else f"{name}={value}"
 
 
 def give_labels(runs: Sequence[Run]) -> None:
@@ -115,20 +115,34 @@ def _ordered(values: Iterable[str]) -> list[str]:
 
 @dataclass(slots=True, kw_only=True)
 class Group:
-    """Runs that differ in nothing but the axes: `points` by what they have there."""
+    """Runs that differ in nothing but the axes and the seed: `points` by what they have on the axes."""
 
-    label: str
-    points: dict[tuple[float, ...], list[Run]] = field(default_factory=dict)
+    label: str = ""
+    points: dict[tuple[float, ...], list[Run]] = field(default_factory=lambda: defaultdict(list))
 
 
 def groups_over(runs: Sequence[Run], axes: Sequence[str]) -> list[Group]:
-    """The runs that ended well, by all other settings in which runs differ."""
-    others = [name for name in differing(runs) if name not in axes]
-    groups: dict[tuple[str, ...], Group] = {}
-    for run, label in zip(runs, call(runs, without=axes), strict=True):
+    """The runs that ended well, by all other settings in which runs differ. Another seed is the same thing once more."""
+    free = (*axes, "seed")
+    others = [name for name in differing(runs) if name not in free]
+    groups: dict[tuple[str, ...], Group] = defaultdict(Group)
+    first: dict[tuple[str, ...], Run] = {}
+    for run in runs:
         place = [number(run.told.get(axis)) for axis in axes]
         if run.status == "ok" and None not in place:
             key = tuple(run.told[name] for name in others)
-            group = groups.setdefault(key, Group(label=label or run.backend, points=defaultdict(list)))
-            group.points[tuple(value for value in place if value is not None)].append(run)
+            groups[key].points[tuple(value for value in place if value is not None)].append(run)
+            first.setdefault(key, run)
+    names = telling(list(first.values()), without=free)
+    for key, run in first.items():
+        groups[key].label = ", ".join(_in_words(name, run.told[name]) for name in names) or run.backend
     return list(groups.values())
+
+
+def repetitions(groups: Iterable[Group]) -> str:
+    """What is to be said of figures that stand for several runs; nothing where each is of one."""
+    counts = {len(own) for group in groups for own in group.points.values()}
+    if max(counts, default=1) == 1:
+        return ""
+    least, most = min(counts), max(counts)
+    return f", median of {most if least == most else f'{least} to {most}'} runs each"

@@ -39,6 +39,11 @@ def figure(svg: str, caption: str, *, wide: bool = False) -> str:
     return f"<figure{' class=wide' * wide}><figcaption>{escape(caption)}</figcaption>{box}</figure>"
 
 
+def lead(text: str) -> str:
+    """What a part answers, above its pictures."""
+    return f'<p class="lead">{escape(text)}</p>'
+
+
 def figures(pieces: Iterable[str]) -> str:
     """Side by side where there is room."""
     return f'<div class="figures">{"".join(pieces)}</div>'

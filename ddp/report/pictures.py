@@ -45,7 +45,8 @@ def curves(lines: Sequence[Curve], x_label: str, y_label: str, *, ideal: Sequenc
             marker=MARKERS[line.look.marker], markevery=max(1, len(line.x) // 6), gid=TIP + line.label,
         )  # fmt: skip
     ends = [line.x[-1] for line in lines if line.x]
-    if min(ends) > 0 and max(ends) / min(ends) > LOG_FROM and all(min(line.x) > 0 for line in lines):
+    # What could be reached is a straight line on plain axes only.
+    if not ideal and min(ends) > 0 and max(ends) / min(ends) > LOG_FROM and all(min(line.x) > 0 for line in lines):
         axes.set_xscale("log")
         axes.xaxis.set_major_formatter("{x:g}")
     else:
@@ -56,7 +57,8 @@ def curves(lines: Sequence[Curve], x_label: str, y_label: str, *, ideal: Sequenc
         axes.set_ylim(bottom=0)
     axes.set_xlabel(x_label)
     axes.set_ylabel(y_label)
-    return to_svg(figure, f"{y_label} against {x_label}: {_list(line.label for line in lines)}")
+    on_x = x_label.replace("\n", " ")
+    return to_svg(figure, f"{y_label} against {on_x}: {_list(line.label for line in lines)}")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -144,7 +146,7 @@ def _joined(lane: Sequence[Slice]) -> list[tuple[str, float, float]]:
 
 
 def grid(cells: Mapping[tuple[float, float], float], form: str, lowest: float, highest: float, what: str) -> str:
-    """A heat map: (workers, local epochs) -> a figure, darker the higher it is between the two ends."""
+    """A heat map: (workers, local epochs) -> a figure, in a colour that is the stronger the higher it is between the two ends."""
     columns, rows = (sorted({place[axis] for place in cells}) for axis in (0, 1))
     figure, axes = _canvas(46 + 52 * len(columns), 30 * len(rows), bottom=34, left=44)
     for (column, row), value in cells.items():

@@ -55,14 +55,20 @@ class Memory:
 
 @dataclass(slots=True, kw_only=True)
 class Run:
-    """A run, as far as its files could be read. `told`: its settings as text, if known; `troubles`: what could not be read."""
+    """A run, as far as its files could be read. `troubles`: what could not be.
+
+    `told`: its settings as text, if known, and the machine that it was on. A run that was `resumed` tells seconds of its last
+    process only: they are left out.
+    """
 
     directory: Path
     status: str
     told: dict[str, str]
     rmse: float | None
+    valid_rmse: float | None
     total_s: float | None
     train_s: float | None
+    resumed: bool = False
     label: str = ""
     rounds: list[Round] = field(default_factory=list)
     lanes: list[Lane] = field(default_factory=list)
@@ -102,6 +108,7 @@ def read_run(row: Mapping[str, Any]) -> Run:
         status=str(harmless(row["status"])),
         told={name: str(harmless(cell(name, row[name]))) for name in settings({})} if known else {},
         rmse=number(row["test_rmse"]),
+        valid_rmse=number(row["valid_rmse"]),
         total_s=number(row["total_s"]),
         train_s=number(row["train_s"]),
     )
@@ -109,9 +116,12 @@ def read_run(row: Mapping[str, Any]) -> Run:
         result: Any = {}
         with run.reading(RESULT_FILE):
             result = _mapping(json.loads((run.directory / RESULT_FILE).read_text(encoding="utf-8")))
+        run.resumed = result.get("resumed") is True
         for what, read in _PARTS.items():
             with run.reading(f"{RESULT_FILE}, {what}"):
                 read(run, result)
+    if run.told:
+        run.told["machine"] = _machine(run.environment)
     if run.status == "ok" or (run.directory / ROUNDS_FILE).exists():
         with run.reading(ROUNDS_FILE):
             run.rounds = list(_read_rounds(run.directory / ROUNDS_FILE))
@@ -145,6 +155,8 @@ def _amounts(value: Any) -> dict[str, float]:
 
 
 def _read_account(run: Run, result: dict[str, Any]) -> None:
+    if run.resumed:
+        return
     lanes = []
     for entry in map(_mapping, result.get("account") or []):
         seconds: defaultdict[str, float] = defaultdict(float)
@@ -192,6 +204,14 @@ def _read_origin(run: Run, result: dict[str, Any]) -> None:
     environment = _mapping(result.get("environment"))
     versions = _mapping(environment.pop("versions", None))
     run.environment = {harmless(str(name)): harmless(str(value)) for name, value in (environment | versions).items()}
+
+
+def _machine(environment: Mapping[str, str]) -> str:
+    """What tells machines apart; older runs did not say as much."""
+    known = [environment.get(name, "None") for name in ("cpu_model", "platform")]
+    model = next((value for value in known if value != "None"), "unknown machine")
+    cores = environment.get("usable_cores", environment.get("cpu_count"))
+    return model if cores is None else f"{model} with {cores} core{'s' * (cores != '1')}"
 
 
 _PARTS: dict[str, Callable[[Run, dict[str, Any]], None]] = {

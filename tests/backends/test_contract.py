@@ -396,6 +396,7 @@ def test_kinds_of_cost_appear_where_they_arise(long, name):
     for row in run.history.worker_rounds:
         kinds = {path for path in row.account.seconds if "/" in path and path.split("/")[1] not in OFF_CORE_KINDS}
         assert row.account.num_copied["receive"] == num_bytes
+        assert "evaluate" not in row.account.num_copied  # the best state of a round is kept, not exchanged
         if name == "shm":
             assert (row.account.num_bytes, kinds) == ({}, copied)
             assert row.account.num_copied["publish"] == num_bytes

@@ -1,0 +1,117 @@
+"""What more workers give, and more local epochs: speed-up, efficiency, and heat maps over both."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from ddp.report.comparing import Group, groups_over, looks_of, repetitions
+from ddp.report.markup import Value, details, figure, figures, lead, legend_of_looks, table
+from ddp.report.pictures import Curve, curves, grid
+from ddp.report.reading import Run
+
+MAX_NARROW = 6  # columns of a heat map that can be read on a phone without scrolling
+# Name -> how a figure is written, and where it stands.
+GRIDS: dict[str, tuple[str, Callable[[Run], float | None]]] = {
+    "test RMSE": ("{:.4f}", lambda run: run.rmse),
+    "seconds, the whole run": ("{:.3g}", lambda run: run.total_s),
+}
+
+
+@dataclass(slots=True, frozen=True)
+class Point:
+    """What a number of workers gives over one of them."""
+
+    workers: float
+    speedup: float
+
+    @property
+    def efficiency(self) -> float:
+        return self.speedup / self.workers
+
+
+def speedups(group: Group) -> list[Point]:
+    """By the seconds of training; none where one worker or more than one is not among them."""
+    train_s = {workers: _median(run.train_s for run in own) for (workers,), own in sorted(group.points.items())}
+    known = {workers: seconds for workers, seconds in train_s.items() if seconds}
+    if 1.0 not in known or len(known) == 1:
+        return []
+    return [Point(workers, known[1.0] / seconds) for workers, seconds in known.items()]
+
+
+def scaling(runs: Sequence[Run]) -> str | None:
+    """Speed-up and efficiency against workers, where one worker is among them."""
+    groups = [group for group in groups_over(runs, ("workers",)) if speedups(group)]
+    if not groups:
+        return None
+    shown = [run for group in groups for own in group.points.values() for run in own]
+    looks = looks_of(runs, shown, without=("workers", "seed"))
+    lines, lean = [], []
+    for group in groups:
+        points = speedups(group)
+        workers, look = [point.workers for point in points], looks.of[group.points[1.0,][0].label]
+        lines.append(Curve(label=group.label, x=workers, y=[point.speedup for point in points], look=look))
+        lean.append(Curve(label=group.label, x=workers, y=[point.efficiency for point in points], look=look))
+    most = max(line.x[-1] for line in lines)
+    more = repetitions(groups)
+    pieces = [
+        figure(curves(lines, "workers", "speed-up", ideal=[(1, 1), (most, most)]), f"Speed-up{more}"),
+        figure(curves(lean, "workers", "efficiency", ideal=[(1, 1), (most, 1)]), f"Efficiency{more}"),
+    ]
+    text = (
+        "Seconds of training with one worker over those with more, everything else equal; efficiency is that per worker. "
+        "The dotted line is what could be reached at best."
+    )
+    return lead(text) + legend_of_looks(looks) + figures(pieces)
+
+
+def _median(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return median(known) if known else None
+
+
+def grids(runs: Sequence[Run]) -> str | None:
+    """Heat maps over workers and local epochs, of groups that have more than a line of them."""
+    groups = [
+        group
+        for group in groups_over(runs, ("workers", "local_epochs"))
+        if len(group.points) > max(len({place[axis] for place in group.points}) for axis in (0, 1))
+    ]
+    pieces = []
+    for what, (form, of) in GRIDS.items():
+        maps = heat_maps(groups, of)
+        values = [value for _, cells in maps for value in cells.values()]
+        for label, cells in maps:
+            svg = grid(cells, form, min(values), max(values), f"{what}, {label}")
+            wide = len({workers for workers, _ in cells}) > MAX_NARROW
+            pieces.append(figure(svg, f"{what}: {label}{repetitions(groups)}", wide=wide))
+    if not pieces:
+        return None
+    text = (
+        "Does it pay to average more often, and with how many workers? "
+        "The stronger the colour, the higher; low is better, in RMSE and in seconds."
+    )
+    return lead(text) + figures(pieces) + details("The same in figures", _table(groups))
+
+
+def heat_maps(groups: Sequence[Group], of: Callable[[Run], float | None]) -> list[tuple[str, dict[tuple[float, float], float]]]:
+    """A figure at every place (workers, local epochs), by group; groups with the same figures are one."""
+    merged: dict[tuple[tuple[tuple[float, ...], float], ...], list[str]] = defaultdict(list)
+    for group in groups:
+        cells = {place: _median(of(run) for run in own) for place, own in group.points.items()}
+        known = tuple((place, value) for place, value in sorted(cells.items()) if value is not None)
+        if known:
+            merged[known].append(group.label)
+    return [(", ".join(labels), {(place[0], place[1]): value for place, value in cells}) for cells, labels in merged.items()]
+
+
+def _table(groups: Sequence[Group]) -> str:
+    rows = []
+    for group in groups:
+        for place, own in sorted(group.points.items()):
+            row = [Value(text=group.label, key=group.label), *(Value(text=f"{at:g}", key=at) for at in place)]
+            for form, of in GRIDS.values():
+                value = _median(of(run) for run in own)
+                row.append(Value(text="-" if value is None else form.format(value), key=value))
+            rows.append([*row, Value(text=f"{len(own)}", key=len(own))])
+    return table("Workers and local epochs", ["group", "workers", "local epochs", *GRIDS, "runs"], rows)
