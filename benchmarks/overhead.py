@@ -2,8 +2,9 @@
 
 The same job with `account=true` and `account=false` in turn, in one process: seconds of training and of the whole run, which
 then reads the memory of its processes and writes trace.json as well; CPU seconds of the main process, which a busy machine
-disturbs less. Runs of a tenth of a second vary by more than what is looked for: in brackets beside the median of the ratios is
-the interval in which the true median lies with 95 % (by the sign test). And what one span costs, with and without a meter.
+disturbs less. Then whole commands, and what one span costs. Runs of a tenth of a second vary by more than what is looked for: in
+brackets beside the median of the ratios is the interval in which the true median lies with 95 % (by the sign test). What is paid
+once (a process that counts the pages it shares takes milliseconds) shows in short runs, what epochs pay in those of 100 rounds.
 """
 
 import math
@@ -14,7 +15,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from benchmarks.measure import Figures, Row, Table, add_ratio, command_line, compose_config, in_turn, report
+from benchmarks.measure import Figures, Row, Table, add_ratio, command_line, compose_config, in_turn, report, run_train
 from ddp.experiment import run
 from ddp.scheduling import Meter
 from ddp.timing import Spans
@@ -32,12 +33,15 @@ JOBS = {
     "MovieLens 100K, defaults (thread)": (),
     "MovieLens 100K, serial, iid": ("backend=serial", "split=iid"),
     "MovieLens 100K, shm": ("backend=shm",),
+    "MovieLens 100K, 100 rounds, thread": ("rounds=100",),
+    "MovieLens 100K, 100 rounds, shm": ("rounds=100", "backend=shm"),
     "MovieLens 100K, autograd, batch 256, thread": (*AUTOGRAD, "trainer.batch_size=256"),
     "MovieLens 100K, autograd, process": (*AUTOGRAD, "backend=process", "backend.start_method=forkserver"),
     "2 million synthetic, thread": LARGE,
 }
 COMMON = ("tensorboard=false", "display=none", "reference=false", "checkpoint_every=0")
-TRAINING, RUN, CPU = "training, s", "run, s", "CPU, s"
+COMMANDS = {"python train.py": (), "python train.py backend=shm": ("backend=shm",)}
+TRAINING, RUN, CPU, COMMAND = "training, s", "run, s", "CPU, s", "whole command, s"
 SPANS = 20_000
 SPAN = "a span, us"
 
@@ -47,36 +51,53 @@ def main() -> None:
     parser = command_line("overhead", __doc__)
     parser.set_defaults(repeats=60)
     arguments = parser.parse_args()
-    rows: list[Row] = []
-    for job, options in JOBS.items():
-        candidates: list[tuple[dict[str, str | int], Callable[[], Figures]]] = [
-            ({"job": job, "account": account}, partial(measured, (*options, *COMMON, f"account={account}")))
-            for account in ("false", "true")
-        ]
-        candidates[0][1]()  # imports, compiles
-        pair = in_turn(candidates, arguments.repeats)
-        for figure in (TRAINING, RUN, CPU):
-            add_ratio(pair, f"{figure[:-3]}, times without", figure, pair[0], faster=False)
-        rows += pair
-    names = (TRAINING, RUN, CPU)
-    cells = []
-    for without, with_it in zip(rows[::2], rows[1::2], strict=True):
-        ratios = [with_it.figures[f"{name[:-3]}, times without"] for name in names]
-        cells.append([str(without.labels["job"]), without.cell(TRAINING), with_it.cell(TRAINING), *map(with_interval, ratios)])
     title = f"Median (lowest - highest) of {arguments.repeats}; of ratios the median [95 % interval of it]"
-    header = ["job", f"{TRAINING}: without", "with", *(f"{name[:-3]}, times without" for name in names)]
-    tables = [Table(title=title, header=header, cells=cells)]
+    inside = [pair_of(job, partial(measured, options), arguments.repeats, (TRAINING, RUN, CPU)) for job, options in JOBS.items()]
+    outside = [pair_of(job, partial(command, options), arguments.repeats, (COMMAND,)) for job, options in COMMANDS.items()]
     spans = in_turn(
         [({"meter": name}, partial(of_a_span, metered=metered)) for name, metered in (("no", False), ("yes", True))],
         arguments.repeats,
     )
-    tables.append(Table(title=title, header=["meter", SPAN], cells=[[str(row.labels["meter"]), row.cell(SPAN)] for row in spans]))
-    report("overhead", arguments, [*rows, *spans], tables)
+    tables = [
+        table(title, inside, TRAINING, (TRAINING, RUN, CPU)),
+        table(title, outside, COMMAND, (COMMAND,)),
+        Table(title=title, header=["meter", SPAN], cells=[[str(row.labels["meter"]), row.cell(SPAN)] for row in spans]),
+    ]
+    report("overhead", arguments, [row for pair in (*inside, *outside, spans) for row in pair], tables)
 
 
-def measured(overrides: Sequence[str]) -> Figures:
+def pair_of(job: str, run_with: Callable[[str], Figures], repeats: int, figures: Sequence[str]) -> list[Row]:
+    """The job without an account, and with it."""
+    candidates = [({"job": job, "account": account}, partial(run_with, account)) for account in ("false", "true")]
+    candidates[0][1]()  # imports, compiles
+    pair = in_turn(candidates, repeats)
+    for figure in figures:
+        add_ratio(pair, times(figure), figure, pair[0], faster=False)
+    return pair
+
+
+def times(figure: str) -> str:
+    """The name of its ratio."""
+    return f"{figure.removesuffix(', s')}, times without"
+
+
+def table(title: str, pairs: Sequence[Sequence[Row]], seconds: str, figures: Sequence[str]) -> Table:
+    """A row per job."""
+    cells = []
+    for without, with_it in pairs:
+        ratios = [with_interval(with_it.figures[times(figure)]) for figure in figures]
+        cells.append([str(without.labels["job"]), without.cell(seconds), with_it.cell(seconds), *ratios])
+    return Table(title=title, header=["job", f"{seconds}: without", "with", *map(times, figures)], cells=cells)
+
+
+def command(overrides: Sequence[str], account: str) -> Figures:
+    """`python train.py`, as users have it."""
+    return {COMMAND: run_train((*overrides, f"account={account}"))["command_s"]}
+
+
+def measured(overrides: Sequence[str], account: str = "true") -> Figures:
     """One run in this process."""
-    config = compose_config(overrides)
+    config = compose_config((*overrides, *COMMON, f"account={account}"))
     with tempfile.TemporaryDirectory() as directory:
         began, cpu = time.perf_counter(), time.process_time()
         result = run(config, Path(directory) / "run", [])

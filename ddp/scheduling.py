@@ -10,7 +10,6 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import NamedTuple
 
 ASLEEP_S = 5e-6  # a thread that was off its core for less was interrupted, and neither queued nor slept
 
@@ -23,13 +22,6 @@ def process_began() -> float | None:
     except (OSError, ValueError, IndexError, AttributeError):
         return None
     return time.perf_counter() - age_s
-
-
-class Usage(NamedTuple):
-    """Of a thread over some time: seconds on a core, and ready without one (None: not known, and with what it slept)."""
-
-    on_cpu_s: float
-    queued_s: float | None
 
 
 class Meter:
@@ -63,15 +55,11 @@ class Meter:
         return self._on_cpu - before
 
     def queued_s(self) -> float | None:
-        """Seconds in the run queue since the last time; None if that is not known."""
+        """Seconds in the run queue since the last time; None if that is not known. (To read the file gives up the GIL.)"""
         if self._file < 0:
             return None
         before, self._queued_ns = self._queued_ns, self._read_ns()
         return (self._queued_ns - before) / 1e9
-
-    def used(self) -> Usage:
-        """Both."""
-        return Usage(self.on_cpu_s(), self.queued_s())
 
     def _read_ns(self) -> int:
         # Time on a core, time in the run queue, times on a core. (The first is as of the last tick: thread_time is exact.)

@@ -11,7 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from ddp.scheduling import ASLEEP_S, Meter, Usage
+from ddp.scheduling import ASLEEP_S, Meter
 
 OTHER = "other"  # what no span covers
 START = "start"  # of a worker, up to its first round
@@ -140,18 +140,15 @@ class Spans:
         self._credit({path: now - self._since})
         self._since = now
         if self._meter is not None:
-            self._meter.used()
+            self._meter.on_cpu_s()
+            self._meter.queued_s()
             self._unread_s = 0.0
 
-    def divide(self, parts: Callable[[float, Usage | None], Parts]) -> None:
-        """Credits the seconds since the last switch to what `parts` makes of them, and of what the thread used meanwhile."""
+    def divide(self, parts: Callable[[float, Meter | None], Parts]) -> None:
+        """Credits the seconds since the last switch to what `parts` makes of them, and of what the meter says of them."""
         now = self._clock()
-        wall_s = now - self._since
-        usage = None
-        if self._meter is not None:
-            usage = self._meter.used()
-            self._unread_s = 0.0
-        self._credit(parts(wall_s, usage))
+        self._unread_s = 0.0
+        self._credit(parts(now - self._since, self._meter))
         self._since = now
 
     def count_bytes(self, num_bytes: int) -> None:

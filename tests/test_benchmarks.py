@@ -52,7 +52,7 @@ def test_the_interval_of_a_median_is_that_of_the_sign_test(number, low, high):  
 
 
 def test_what_an_account_costs_is_measured_in_whole_runs():
-    figures = overhead.measured(("data=synthetic", *DATA, "backend=serial", "rounds=1", *overhead.COMMON))
+    figures = overhead.measured(("data=synthetic", *DATA, "backend=serial", "rounds=1"))
     assert figures[overhead.RUN] > figures[overhead.TRAINING] > 0
     assert figures[overhead.CPU] > 0
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from ddp.gates import CLOSED, LATE, Gates
 from ddp.ratings import IndexArray, Part
-from ddp.scheduling import Usage
+from ddp.scheduling import ASLEEP_S, Meter
 from ddp.trainers.fused import Fused, check_indices, seeds
 from ddp.trainers.kernels import (
     ALL,
@@ -39,7 +39,7 @@ class Epoch:
     waited_ns: IndexArray
     spent_ns: TimeArray
 
-    def parts(self, off_core_kind: str, wall_s: float, usage: Usage | None) -> dict[str, float]:
+    def parts(self, off_core_kind: str, wall_s: float, meter: Meter | None) -> dict[str, float]:
         """Of the wall around the loop: what was compute, waiting for others, evaluating, and off the core without a reason.
 
         Off its core in the loop a thread was in the run queue, unless it waited for its turn (and gave way on purpose); outside
@@ -48,18 +48,19 @@ class Epoch:
         spent_s = [(wall_ns / 1e9, on_core_ns / 1e9) for wall_ns, on_core_ns in self.spent_ns.tolist()]
         (all_s, all_on_core_s), waited, evaluated = spent_s[ALL], spent_s[WAITING], spent_s[EVALUATING]
         waited_s, evaluated_s = waited[WALL], evaluated[WALL]
-        if usage is None:
+        if meter is None:
             return {"compute": wall_s - waited_s - evaluated_s, "wait": waited_s, "evaluate": evaluated_s}
         evaluating_off_s = max(0.0, evaluated_s - evaluated[ON_CORE])
         waiting_off_s = max(0.0, waited_s - waited[ON_CORE])
         computing_off_s = max(0.0, all_s - all_on_core_s - evaluating_off_s - waiting_off_s)
-        slept_s = max(0.0, (wall_s - all_s) - (usage.on_cpu_s - all_on_core_s))
+        slept_s = max(0.0, (wall_s - all_s) - (meter.on_cpu_s() - all_on_core_s))
         parts = {
             "compute": wall_s - waited_s - evaluated_s - computing_off_s - slept_s,
             "wait": waited_s,
             "evaluate": evaluated_s - evaluating_off_s,
         }
-        queued_s = usage.queued_s or 0.0
+        # Who gives up the GIL to read the queue may wait for it: only if there is something to explain.
+        queued_s = (meter.queued_s() or 0.0) if computing_off_s + evaluating_off_s >= ASLEEP_S else 0.0
         for phase, off_s in (("compute", computing_off_s), ("evaluate", evaluating_off_s)):
             in_queue_s = min(off_s, queued_s)  # the rest is a hypervisor's, or not known
             queued_s -= in_queue_s
