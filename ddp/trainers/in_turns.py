@@ -10,14 +10,9 @@ from ddp.ratings import IndexArray, Part
 from ddp.scheduling import ASLEEP_S, Meter
 from ddp.trainers.fused import Fused, check_indices, seeds
 from ddp.trainers.kernels import (
-    ALL,
-    EVALUATING,
-    ON_CORE,
     TEST,
     TRAIN,
     VALID,
-    WAITING,
-    WALL,
     Columns,
     TimeArray,
     sgd_in_turns,
@@ -28,7 +23,8 @@ from ddp.trainers.kernels import (
 class Epoch:
     """What became of it: whether it was stopped, or for which turn it has waited in vain; sums of squared errors.
 
-    `waited_ns`: for each turn; `spent_ns`: in all, waiting and evaluating, each wall and on a core.
+    `waited_ns`: for each turn; `spent_ns`: in all, waiting and evaluating, each wall and on a core (rows and columns as in
+    ddp/trainers/kernels.py).
     """
 
     stopped: bool
@@ -45,30 +41,33 @@ class Epoch:
         Off its core in the loop a thread was in the run queue, unless it waited for its turn (and gave way on purpose); outside
         of the loop it slept, for whoever holds the GIL. What the run queue does not explain is "off_cpu".
         """
-        spent_s = [(wall_ns / 1e9, on_core_ns / 1e9) for wall_ns, on_core_ns in self.spent_ns.tolist()]
-        (all_s, all_on_core_s), waited, evaluated = spent_s[ALL], spent_s[WAITING], spent_s[EVALUATING]
-        waited_s, evaluated_s = waited[WALL], evaluated[WALL]
+        (all_ns, all_on_core_ns), (waited_ns, waited_on_core_ns), (evaluated_ns, evaluated_on_core_ns) = self.spent_ns.tolist()
+        waited_s, evaluated_s = waited_ns / 1e9, evaluated_ns / 1e9
+        parts = {"compute": wall_s - waited_s - evaluated_s}
+        if waited_ns:
+            parts["wait"] = waited_s
+        if evaluated_ns:
+            parts["evaluate"] = evaluated_s
         if meter is None:
-            return {"compute": wall_s - waited_s - evaluated_s, "wait": waited_s, "evaluate": evaluated_s}
-        evaluating_off_s = max(0.0, evaluated_s - evaluated[ON_CORE])
-        waiting_off_s = max(0.0, waited_s - waited[ON_CORE])
-        computing_off_s = max(0.0, all_s - all_on_core_s - evaluating_off_s - waiting_off_s)
-        slept_s = max(0.0, (wall_s - all_s) - (meter.on_cpu_s() - all_on_core_s))
-        parts = {
-            "compute": wall_s - waited_s - evaluated_s - computing_off_s - slept_s,
-            "wait": waited_s,
-            "evaluate": evaluated_s - evaluating_off_s,
-        }
-        # Who gives up the GIL to read the queue may wait for it: only if there is something to explain.
-        queued_s = (meter.queued_s() or 0.0) if computing_off_s + evaluating_off_s >= ASLEEP_S else 0.0
-        for phase, off_s in (("compute", computing_off_s), ("evaluate", evaluating_off_s)):
-            in_queue_s = min(off_s, queued_s)  # the rest is a hypervisor's, or not known
-            queued_s -= in_queue_s
-            parts[phase + "/run_queue"] = in_queue_s
-            parts[phase + "/off_cpu"] = off_s - in_queue_s
-        path = "compute/" + off_core_kind
-        parts[path] = parts.get(path, 0.0) + slept_s
-        return {path: seconds for path, seconds in parts.items() if seconds != 0}
+            return parts
+        waiting_off_s = max(0, waited_ns - waited_on_core_ns) / 1e9
+        evaluating_off_s = max(0, evaluated_ns - evaluated_on_core_ns) / 1e9
+        computing_off_s = max(0.0, (all_ns - all_on_core_ns) / 1e9 - evaluating_off_s - waiting_off_s)
+        slept_s = (wall_s - all_ns / 1e9) - (meter.on_cpu_s() - all_on_core_ns / 1e9)
+        if slept_s >= ASLEEP_S:
+            path = "compute/" + off_core_kind
+            parts["compute"] -= slept_s
+            parts[path] = slept_s
+        if computing_off_s + evaluating_off_s >= ASLEEP_S:
+            queued_s = meter.queued_s() or 0.0  # (who gives up the GIL to read it may wait for it: only if there is a reason)
+            for phase, off_s in (("compute", computing_off_s), ("evaluate", evaluating_off_s)):
+                in_queue_s = min(off_s, queued_s)  # the rest is a hypervisor's, or not known
+                queued_s -= in_queue_s
+                for path, seconds in ((phase + "/run_queue", in_queue_s), (phase + "/off_cpu", off_s - in_queue_s)):
+                    if seconds > 0:
+                        parts[phase] -= seconds
+                        parts[path] = parts.get(path, 0.0) + seconds
+        return parts
 
 
 class InTurns:
