@@ -29,7 +29,7 @@ SHOWN_S = 0.0005  # seconds of less than this are not shown, and no reason
 LARGE = 0.02  # a kind has a column if it is this much of a wall
 MOST_WORKERS = 16  # crossovers are looked for with, if split=stratified
 MOST_STRATIFIED = 128  # are predicted in some seconds
-MATTERS = 0.2  # a second reason is told if it is this much of the first
+MATTERS = 0.2  # a second reason, or what the first outweighs, is told if it is this much of the first
 OTHER_WORKERS = "another number of workers trains another model, except with split=stratified and trainer=fused"
 
 
@@ -139,6 +139,7 @@ def why(faster: Prediction, slower: Prediction) -> str:
     if not lost:
         return "hardly anything is different"
     told = [kind for kind in lost[:2] if more[kind] > MATTERS * more[lost[0]]]
+    gained = [kind for kind in gained if -more[kind] > MATTERS * more[lost[0]]]
     if gained:  # and as many more as it takes to outweigh that
         while len(told) < len(lost) and sum(more[kind] for kind in told) <= -more[gained[0]]:
             told.append(lost[len(told)])

@@ -145,6 +145,8 @@ def test_why_names_the_largest_differences():
         why(faster, slower)
         == "1.00 s more start-up and 0.90 s more exchange and 0.70 s more run queue outweigh 2.50 s less compute"
     )
+    slow = predicted("process", **{"start-up": 9.8})
+    assert why(predicted("shm", exchange=0.1), slow) == "9.80 s more start-up"  # a tenth of a second less is no matter
     assert why(threads, threads) == "hardly anything is different"
     assert why(predicted("shm", compute=1.0), predicted("serial", compute=2.0)) == "1.00 s more compute"
 
