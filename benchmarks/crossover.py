@@ -22,7 +22,7 @@ from pathlib import Path
 from benchmarks.measure import MISSING, Figures, Labels, Row, Table, Unavailable, command_line, compose_config, in_turn, report
 from benchmarks.measure import run_train as run_command
 from ddp.advise import backends
-from ddp.calibration import busy_share, calibrate
+from ddp.calibration import busy_share, calibrate, read
 from ddp.config import Config
 from ddp.datasets import load_ratings
 from ddp.prediction import Surroundings, predict
@@ -108,6 +108,8 @@ def main() -> None:
     parser.add_argument("--constants", type=Path, metavar="FILE", help="instead of measuring the machine first")
     parser.add_argument("overrides", nargs="*", default=[], help="further options of train.py, for all, after --")
     arguments = parser.parse_intermixed_args()
+    if arguments.constants is not None and not read(arguments.constants)["training"]:
+        parser.error(f"--constants {arguments.constants}: holds no constants of this machine and these versions")
     more = tuple(arguments.overrides)
     grid = QUICK if arguments.quick else GRID
     beyond = (

@@ -390,6 +390,18 @@ def test_crossover_predicts_then_measures(benchmark, tmp_path):
     assert printed.count("| recommended is within 10% of the fastest |") == 1
 
 
+def test_constants_of_another_machine_are_refused_and_stay_as_they_are(tmp_path, monkeypatch, capsys):
+    from benchmarks import crossover
+
+    file = tmp_path / "constants.json"
+    file.write_text('{"format": 0}')
+    monkeypatch.setattr("sys.argv", ["crossover", "--quick", "--constants", str(file)])
+    with pytest.raises(SystemExit):
+        crossover.main()
+    assert "holds no constants of this machine" in capsys.readouterr().err
+    assert file.read_text() == '{"format": 0}'
+
+
 def test_regret_is_that_of_the_recommended_against_the_fastest():
     from benchmarks.crossover import MEASURED, PREDICTED, error, fastest, recommended, regret
 

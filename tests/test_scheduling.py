@@ -137,6 +137,15 @@ def test_where_the_run_queue_is_not_known_the_figure_is_named_as_the_coarser_one
     assert account.seconds["wait"] >= 0.04
 
 
+@linux
+def test_a_kernel_that_does_not_count_knows_no_queue(monkeypatch):
+    """It prints zeros, also how often a thread was on a core that runs at this moment."""
+    monkeypatch.setattr("ddp.scheduling.os.pread", lambda *_: b"0 0 0\n")
+    meter = Meter(shares_gil=True)
+    assert not meter.knows_queue
+    assert meter.queued_s() is None
+
+
 def test_a_process_of_its_own_has_nobody_to_wait_for():
     spans = Spans(meter=Meter(shares_gil=False))
     with spans("compute"):
