@@ -21,12 +21,12 @@ from pathlib import Path
 
 from benchmarks.measure import MISSING, Figures, Labels, Row, Table, Unavailable, command_line, compose_config, in_turn, report
 from benchmarks.measure import run_train as run_command
-from ddp.advise import backends
-from ddp.calibration import busy_share, calibrate, read
+from ddp.advice.advise import backends
+from ddp.advice.calibration import busy_share, calibrate, read
+from ddp.advice.prediction import Surroundings, predict
+from ddp.advice.sizes import sizes_of
 from ddp.config import Config
 from ddp.datasets import load_ratings
-from ddp.prediction import Surroundings, predict
-from ddp.sizes import sizes_of
 
 STAGES = ("imports", "start", "train", "stop", "save")
 PREDICTED, MEASURED, ERROR, OTHERS = "predicted, s", "measured, s", "error, %", "others, %"

@@ -76,7 +76,7 @@ class Job:
         """Floats that the worker publishes in a round."""
         return len(self.vector) if self.strata is None else self.strata.room(self.parameters(self.vector), self.worker)
 
-    def make_spans(self, began: float | None = None, *, shares_gil: bool = False, shares_thread: bool = False) -> Spans:
+    def make_spans(self, began: float, *, shares_gil: bool = False, shares_thread: bool = False) -> Spans:
         """The worker's stopwatch, for the thread that calls this; see `Spans` and `Meter`."""
         meter = Meter(shares_gil=shares_gil, shares_thread=shares_thread) if self.config.account else None
         return Spans(began=began, meter=meter)

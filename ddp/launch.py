@@ -143,7 +143,7 @@ def _advise(composed: DictConfig) -> float:
     assert simulate is not None
     from rich.console import Console
 
-    from ddp.advise import advise
+    from ddp.advice.advise import advise
 
     advise(config, simulate, Console())
     return float("nan")

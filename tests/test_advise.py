@@ -10,13 +10,13 @@ import pytest
 from hydra import compose, initialize_config_dir
 from machines import constants, write_calibration
 
-from ddp.advise import advice, backends, other_workers, seconds, why, with_workers
-from ddp.calibration import num_cores
+from ddp.advice.advise import advice, backends, other_workers, seconds, why, with_workers
+from ddp.advice.calibration import num_cores
+from ddp.advice.crossover import Crossovers, Stretch, along, find_crossovers, in_words
+from ddp.advice.prediction import Prediction
 from ddp.composed import load_simulate
-from ddp.crossover import Crossovers, Stretch, along, find_crossovers, in_words
 from ddp.errors import ConfigError
 from ddp.options import Simulate
-from ddp.prediction import Prediction
 
 TRAIN = Path(__file__).parent.parent / "train.py"
 SMALL = ("data=synthetic", "data.num_users=60", "data.num_items=40", "data.num_ratings=1200", "data.popularity=0.3", "model=tiny")
@@ -151,14 +151,33 @@ def test_why_names_the_largest_differences():
     assert why(predicted("shm", compute=1.0), predicted("serial", compute=2.0)) == "1.00 s more compute"
 
 
-def test_advice_compares_with_every_other_backend_and_number_of_workers():
-    slow = [predicted("shm", compute=2.0), predicted("serial", compute=4.0)]
-    lines = advice(slow, {2: slow, 4: [predicted("thread", workers=4, compute=1.0)]})
+def test_advice_compares_with_every_other_backend_and_number_of_workers(make_config):
+    config, slow = make_config("split=iid"), [predicted("shm", compute=2.0), predicted("serial", compute=4.0)]
+    lines = advice(config, slow, {2: slow, 4: [predicted("thread", workers=4, compute=1.0)]})
     assert lines[0] == "with workers=2 the fastest is backend=shm, 2.00 s"
     assert lines[1] == "  serial takes 4.00 s: 2.00 s more compute"
     assert lines[2].startswith("of all it is backend=thread with workers=4, 1.00 s (")
     assert lines[3] == "  shm with workers=2: 1.00 s more compute"
-    assert len(advice(slow, {2: slow})) == 2
+    assert len(advice(config, slow, {2: slow})) == 2
+
+
+@pytest.mark.parametrize(
+    ("job", "changes"),
+    [
+        (("split=stratified", "trainer=fused"), ""),
+        (("split=stratified", "trainer=autograd"), " (another number of workers trains another model)"),  # a memory per block
+        (("split=iid", "trainer=fused"), " (another number of workers trains another model)"),
+        (("split=user", "trainer=fused", "aggregation=ensemble"), " (another number of workers trains another model)"),
+        (
+            ("split=copies", "trainer=fused", "aggregation=ensemble"),
+            " (with split=copies another number of workers does another amount of work, for another model)",
+        ),
+    ],
+)
+def test_it_says_what_another_number_of_workers_changes_and_only_where_it_does(make_config, job, changes):
+    asked, other = predicted("shm", compute=2.0), predicted("shm", workers=4, compute=1.0)
+    lines = advice(make_config(*job), [asked], {2: [asked], 4: [other]})
+    assert lines[1] == f"of all it is backend=shm with workers=4, 1.00 s{changes}"
 
 
 @pytest.mark.parametrize(
@@ -242,9 +261,9 @@ def test_in_words():
 
 
 def test_start_up_decides_short_jobs_and_work_decides_long_ones(make_config):
+    from ddp.advice.prediction import predict
+    from ddp.advice.sizes import sizes_of
     from ddp.datasets import load_ratings
-    from ddp.prediction import predict
-    from ddp.sizes import sizes_of
 
     config = make_config("trainer=autograd", "workers=2", "trainer.batch_size=64")
     sizes = sizes_of(config, load_ratings(config.data, config.seed))

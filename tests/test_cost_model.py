@@ -8,13 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from machines import constants
 
-from ddp.constants import Exchange, spilled_bytes
-from ddp.cost_model import COMPUTE, EXCHANGE, RECORD, START, WAIT, Costs
+from ddp.advice.constants import Exchange, spilled_bytes
+from ddp.advice.cost_model import COMPUTE, EXCHANGE, RECORD, START, WAIT, Costs
+from ddp.advice.prediction import Surroundings, predict
+from ddp.advice.simulation import GIL, QUEUE
+from ddp.advice.sizes import Sizes, sizes_of
 from ddp.datasets import load_ratings
-from ddp.prediction import Surroundings, predict
 from ddp.prepare import prepare
-from ddp.simulation import GIL, QUEUE
-from ddp.sizes import Sizes, sizes_of
 
 BACKENDS = ("serial", "thread", "process", "shm")
 

@@ -73,6 +73,11 @@ def test_the_loops_know_no_concrete_backend(module):
     assert not ours(module) & CONCRETE
 
 
+@pytest.mark.parametrize("module", sorted(name for name in MODULES if not f"{name}.".startswith("ddp.advice.")))
+def test_only_the_door_asks_for_advice(module):
+    assert module in DOOR or not {name for name in ours(module) if f"{name}.".startswith("ddp.advice.")}
+
+
 def test_there_are_no_cycles():
     done, open_ = set(), []
 

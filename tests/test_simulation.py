@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ddp.simulation import GIL, MEMORY, QUEUE, Delay, Gate, Machine, Wait, Work, simulate
+from ddp.advice.simulation import GIL, MEMORY, QUEUE, Delay, Gate, Machine, Wait, Work, simulate
 
 
 def script(*steps):

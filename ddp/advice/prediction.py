@@ -9,11 +9,11 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
+from ddp.advice.constants import Constants
+from ddp.advice.cost_model import AVERAGE, EXCHANGE, RECORD, START, WAIT, Costs
+from ddp.advice.simulation import Delay, Gate, Machine, Script, Wait, Work, simulate
+from ddp.advice.sizes import Sizes
 from ddp.config import Config
-from ddp.constants import Constants
-from ddp.cost_model import AVERAGE, EXCHANGE, RECORD, START, WAIT, Costs
-from ddp.simulation import Delay, Gate, Machine, Script, Wait, Work, simulate
-from ddp.sizes import Sizes
 
 ROUNDS = 4  # that are simulated; of more, each takes as long as the later ones of these
 EPOCHS = 2  # the same of the epochs of a round with split=stratified, each then standing for several

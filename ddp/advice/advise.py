@@ -1,5 +1,5 @@
 """`python train.py advise=true`: which backend, how many workers, why, and up to where. Nothing is trained, nothing is written
-but the machine's constants (ddp/calibration.py)."""
+but the machine's constants (ddp/advice/calibration.py)."""
 
 import time
 from collections.abc import Sequence
@@ -9,18 +9,18 @@ from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
 
-from ddp.calibration import calibrate, calibration_file
+from ddp.advice.calibration import calibrate, calibration_file
+from ddp.advice.constants import Constants
+from ddp.advice.cost_model import AVERAGE, COMPUTE, EVALUATE, EXCHANGE, RECORD, START, WAIT
+from ddp.advice.crossover import find_crossovers, in_words
+from ddp.advice.prediction import Prediction, Surroundings, predict
+from ddp.advice.simulation import GIL, MEMORY, QUEUE
+from ddp.advice.sizes import Sizes, sizes_of
 from ddp.config import Config
-from ddp.constants import Constants
-from ddp.cost_model import AVERAGE, COMPUTE, EVALUATE, EXCHANGE, RECORD, START, WAIT
-from ddp.crossover import find_crossovers, in_words
 from ddp.datasets import load_ratings
 from ddp.errors import ConfigError, UserError
-from ddp.options import Backend, PollingBackend, ProcessBackend, SerialBackend, ShmBackend, Simulate, ThreadBackend
-from ddp.prediction import Prediction, Surroundings, predict
+from ddp.options import Backend, FusedTrainer, PollingBackend, ProcessBackend, SerialBackend, ShmBackend, Simulate, ThreadBackend
 from ddp.ratings import Ratings
-from ddp.simulation import GIL, MEMORY, QUEUE
-from ddp.sizes import Sizes, sizes_of
 
 BACKENDS = ("serial", "thread", "process", "shm")
 THE_QUESTION = ("thread", "process")  # the document's
@@ -30,7 +30,6 @@ LARGE = 0.02  # a kind has a column if it is this much of a wall
 MOST_WORKERS = 16  # crossovers are looked for with, if split=stratified
 MOST_STRATIFIED = 128  # are predicted in some seconds
 MATTERS = 0.2  # a second reason, or what the first outweighs, is told if it is this much of the first
-OTHER_WORKERS = "another number of workers trains another model, except with split=stratified and trainer=fused"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -85,7 +84,7 @@ def advise(config: Config, simulate: Simulate, console: Console) -> None:
             continue
     table = _table(everywhere, f"predicted wall, s: {where(simulate, constants)}")
     console.print(table, width=_width(table, console), crop=False)
-    for line in advice(asked, everywhere):
+    for line in advice(config, asked, everywhere):
         console.print(line, highlight=False, soft_wrap=True)
     for names, title in ((BACKENDS, "the fastest"), (THE_QUESTION, f"the faster of {' and '.join(THE_QUESTION)}")):
         console.print(f"\n{title} with workers={config.workers}, all else as asked", highlight=False)
@@ -119,14 +118,24 @@ def with_workers(config: Config, workers: int) -> Config:
     return replace(config, workers=workers, min_workers=min(config.min_workers, workers))
 
 
-def advice(asked: Sequence[Prediction], everywhere: dict[int, list[Prediction]]) -> list[str]:
+def other_workers_change(config: Config) -> str:
+    """What another number of workers changes besides the wall, in words; none where it is nothing."""
+    if config.split.name == "stratified" and isinstance(config.trainer, FusedTrainer):
+        return ""  # one serial SGD over all ratings, in whichever order (ddp/strata.py); other optimizers keep a memory per block
+    if config.split.name == "copies":  # not even the work is the same: each trains on all ratings
+        return "with split=copies another number of workers does another amount of work, for another model"
+    return "another number of workers trains another model"
+
+
+def advice(config: Config, asked: Sequence[Prediction], everywhere: dict[int, list[Prediction]]) -> list[str]:
     """What to do, and why."""
     fastest, *others = asked
     lines = [f"with workers={fastest.workers} the fastest is backend={fastest.backend}, {seconds(fastest.wall_s)}"]
     lines += [f"  {slower.backend} takes {seconds(slower.wall_s)}: {why(fastest, slower)}" for slower in others]
     best = min((found[0] for found in everywhere.values()), key=lambda prediction: prediction.wall_s)
     if best.workers != fastest.workers:
-        lines.append(f"of all it is backend={best.backend} with workers={best.workers}, {seconds(best.wall_s)} ({OTHER_WORKERS})")
+        but = f" ({changes})" if (changes := other_workers_change(config)) else ""
+        lines.append(f"of all it is backend={best.backend} with workers={best.workers}, {seconds(best.wall_s)}{but}")
         lines.append(f"  {fastest.backend} with workers={fastest.workers}: {why(best, fastest)}")
     return lines
 

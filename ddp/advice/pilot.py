@@ -1,4 +1,4 @@
-"""The small real runs behind the constants: `python -m ddp.pilot [exchanges] [fused|adam|sgd]` prints them as JSON.
+"""The small real runs behind the constants: `python -m ddp.advice.pilot [exchanges] [fused|adam|sgd]` prints them as JSON.
 
 A process of its own, so that what is imported and compiled first is so here, too; it begins as train.py does, with the server
 that workers are forked from. Everything heavy is imported late, because a spawned worker imports this file.
@@ -252,7 +252,7 @@ def main(*parts: str) -> None:
     import ddp.board
     import ddp.display
     import ddp.experiment  # noqa: F401  # the rest of what train.py imports, beside which the server starts
-    from ddp.trainer_costs import measure_trainer
+    from ddp.advice.trainer_costs import measure_trainer
 
     measured: dict[str, Any] = {"training": {name: measure_start(trainer) for name in names}}
     if EXCHANGES in parts:

@@ -1,4 +1,4 @@
-"""What the cost model knows of a machine: few numbers, each measured. `ddp.calibration` gets them, `ddp.pilot` measures them."""
+"""What the cost model knows of a machine: few numbers, each measured. `calibration` gets them, `pilot` measures them."""
 
 from dataclasses import dataclass
 

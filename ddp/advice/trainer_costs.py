@@ -9,7 +9,7 @@ from itertools import product
 
 import numpy as np
 
-from ddp.constants import SPILLING, spilled_bytes
+from ddp.advice.constants import SPILLING, spilled_bytes
 from ddp.options import AutogradTrainer, Model, Trainer
 from ddp.parameters import Parameters, initial_vector
 from ddp.ratings import Part

@@ -2,11 +2,11 @@
 
 from math import ceil, log
 
+from ddp.advice.constants import SPILLING, Constants, Exchange, spilled_bytes
+from ddp.advice.simulation import Work
+from ddp.advice.sizes import Sizes
 from ddp.config import Config
-from ddp.constants import SPILLING, Constants, Exchange, spilled_bytes
 from ddp.options import AutogradTrainer, FusedTrainer
-from ddp.simulation import Work
-from ddp.sizes import Sizes
 
 START, COMPUTE, EVALUATE, EXCHANGE = "start-up", "compute", "evaluate", "exchange"
 WAIT, AVERAGE, RECORD = "wait for others", "aggregator", "record, save"

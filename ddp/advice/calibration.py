@@ -14,11 +14,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar
 
+from ddp.advice.constants import Constants, Exchange, Exchanges, Training
+from ddp.advice.pilot import EXCHANGES, num_cores
 from ddp.atomic import atomic_file
-from ddp.constants import Constants, Exchange, Exchanges, Training
 from ddp.errors import BackendError
 from ddp.options import AutogradTrainer, Trainer
-from ddp.pilot import EXCHANGES, num_cores
 
 FORMAT = 2  # to be raised when what is measured, or a trainer or a backend that it is measured with, changes
 COMPILE = "import ddp.averaging, ddp.gates, ddp.trainers.fused"
@@ -112,7 +112,7 @@ def _ticks() -> tuple[int, int]:
 def _measure(parts: Sequence[str]) -> dict[str, Any]:
     if "fused" in parts:  # or the first run would be measured with the compiler in it
         _python("-c", COMPILE)
-    printed = _python("-m", "ddp.pilot", *parts)
+    printed = _python("-m", "ddp.advice.pilot", *parts)
     try:
         measured: dict[str, Any] = json.loads(printed.splitlines()[-1])
         for training in measured["training"].values():
@@ -126,7 +126,7 @@ def _measure(parts: Sequence[str]) -> dict[str, Any]:
 
 def _python(*arguments: str) -> str:
     """What Python prints, with our modules in its reach."""
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent.parent), *sys.path])}
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent.parent.parent), *sys.path])}
     command = [sys.executable, *arguments]
     try:
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)

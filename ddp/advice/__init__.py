@@ -1,0 +1,5 @@
+"""`advise=true`: what a job would take on each backend, predicted from a few constants that are measured once per machine.
+
+pilot and trainer_costs -> calibration -> constants, with sizes and simulation -> cost_model -> prediction -> crossover -> advise:
+what is measured, kept, and what a step costs by it; a run made of such steps; where another backend wins; the answer in words.
+"""
