@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ddp.account import by_kind
-from ddp.messages import AggregateRound, Failure, Slices, WorkerRound
+from ddp.messages import AggregateRound, Failure, WorkerRound
 from ddp.reference import Reference
 from ddp.timing import AGGREGATOR_PHASES, EXCHANGE_KINDS, WORKER_PHASES, Account, read_slices
 from ddp.tracking import AGGREGATED, AGGREGATOR, ONE_WORKER, PARTS, POOLED, Tracker, pickle_s, worker_name
@@ -49,7 +49,7 @@ class TensorBoard(Tracker):
             key: value if isinstance(value, bool | int | float | str) else str(value) for key, value in hparams.items()
         }
         self._scalars: list[tuple[str, float, int, float]] = []  # tag, value, step, when it was told
-        self._slices: dict[int | None, Slices] = {}  # of each worker's last round, and of the aggregator's
+        self._slices: dict[int | None, bytes] = {}  # of each worker's last round, and of the aggregator's
         self._rounds: dict[int, list[WorkerRound]] = {}
         self._last: AggregateRound | None = None
         self._gap: float | None = None
@@ -65,6 +65,7 @@ class TensorBoard(Tracker):
         if not row.aggregate_received:
             self._add(TIMEOUT_TAG.format(who=who), 1.0, row.round_index)
         self._add_account(who, row.account, WORKER_PHASES, row.round_index)
+        self._slices[row.worker] = row.account.slices
         others = self._rounds.setdefault(row.round_index, [])
         others.append(row)
         if len(others) == self._hparams["workers"]:
@@ -76,13 +77,10 @@ class TensorBoard(Tracker):
         for worker, weight in enumerate(row.weights):
             self._add(WEIGHT_TAG.format(who=worker_name(worker)), weight, row.round_index)
         self._add_account(AGGREGATOR, row.account, AGGREGATOR_PHASES, row.round_index)
+        self._slices[None] = row.account.slices
         self._last = row
         if time.monotonic() - self._flushed_s > FLUSH_EVERY_S:
             self._flush()
-
-    def slices(self, message: Slices) -> None:
-        if message.round_index is not None:
-            self._slices[message.worker] = message
 
     def failure(self, failure: Failure) -> None:
         self._add(FAILURE_TAG.format(who=worker_name(failure.worker)), 1.0, failure.round_index or 0)
@@ -112,7 +110,7 @@ class TensorBoard(Tracker):
         if self._last is not None:
             self._add("time_s/training", self._last.elapsed_s, self._last.round_index)
             summaries += self._hparams_summaries(self._last)
-            if None in self._slices:
+            if self._slices.get(None):
                 summaries.append(_picture(self._slices, self._last.round_index))
         self._flush(summaries)
 
@@ -187,15 +185,15 @@ def _layout(num_workers: int) -> dict[str, dict[str, list[Any]]]:
     }
 
 
-def _picture(slices: Mapping[int | None, Slices], round_index: int) -> "Summary":
+def _picture(slices: Mapping[int | None, bytes], round_index: int) -> "Summary":
     """What all did in the last round: as long as the aggregator's."""
     from tensorboard.compat.proto.summary_pb2 import Summary
 
     from ddp.timeline import png, timeline
 
     workers = sorted(worker for worker in slices if worker is not None)
-    lanes = {AGGREGATOR: read_slices(slices[None].content)}
-    lanes |= {worker_name(worker): read_slices(slices[worker].content) for worker in workers}
+    lanes = {AGGREGATOR: read_slices(slices[None])}
+    lanes |= {worker_name(worker): read_slices(slices[worker]) for worker in workers}
     own = lanes[AGGREGATOR]
     image = timeline(f"round {round_index}", lanes, own[0][1], own[-1][1] + own[-1][2])
     value = Summary.Image(height=image.height, width=image.width, colorspace=3, encoded_image_string=png(image))

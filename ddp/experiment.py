@@ -20,7 +20,6 @@ from ddp.disk import describe
 from ddp.errors import WorkerError
 from ddp.failures import Failures
 from ddp.interrupts import interrupts_held_back
-from ddp.messages import Slices
 from ddp.metrics import SquaredError
 from ddp.options import SerialBackend, ThreadBackend
 from ddp.parameters import Vector
@@ -205,8 +204,6 @@ def _train_rounds(
                     result.state = state
                     with spans("log"):
                         tracker.aggregate_round(done.row)
-                        if slices := spans.take_slices():
-                            tracker.listen(Slices(worker=None, round_index=done.row.round_index, content=slices))
                     if not backend.remembers or job.hands_over(done.row.round_index):
                         with spans("checkpoint"):
                             result.kept = state

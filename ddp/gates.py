@@ -21,6 +21,13 @@ OPEN, LATE, CLOSED = 0, 1, 2  # how a wait ends
 _COUNTERS = types.Array(types.int64, 1, "C")
 
 
+@compiled(types.boolean(_COUNTERS, types.int64, types.int64))
+def is_turn(counters: IndexArray, thing: int, turn: int) -> bool:
+    """Whether it is this turn of the thing already."""
+    is_it: bool = load_acquire(counters.ctypes.data + thing * LONG_BYTES) == turn
+    return is_it
+
+
 @compiled(types.int64(_COUNTERS, types.int64, types.int64, types.int64))
 def wait_for_turn(counters: IndexArray, thing: int, turn: int, timeout_ns: int) -> int:
     """OPEN when the counter of the thing is `turn`, LATE if it is not in time, CLOSED if nothing more will come."""

@@ -40,7 +40,7 @@ class HistoryFile(Tracker):
     def append(self, directory: Path, next_round: int) -> tuple[int, str]:
         """Adds the new rows of rounds before `next_round`; length and SHA-256 of the file. Raises OSError, which names it."""
         told = [row for row in self._new if row.round_index < next_round]
-        text = "".join(f"{json.dumps(asdict(row))}\n" for row in told).encode()
+        text = "".join(f"{json.dumps(_untyped(row))}\n" for row in told).encode()
         path = directory / NAME
         directory.mkdir(parents=True, exist_ok=True)
         with naming(path), path.open("r+b" if path.exists() else "x+b") as file:
@@ -70,6 +70,12 @@ class HistoryFile(Tracker):
         ]
         history.resume(worker_rounds, aggregate_rounds)
         self._num_bytes, self._digest = num_bytes, digest
+
+
+def _untyped(row: WorkerRound | AggregateRound) -> dict[str, Any]:
+    values = asdict(row)
+    del values["account"]["slices"]  # what was when is told in trace.json, of each process in its own
+    return values
 
 
 def _typed(row: dict[str, Any]) -> dict[str, Any]:

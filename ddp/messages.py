@@ -28,16 +28,6 @@ class Started:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Slices:
-    """What a worker (None: the aggregator) did when, in a round (None: before its first or after its last); see
-    `timing.read_slices`."""
-
-    worker: int | None
-    round_index: int | None
-    content: bytes
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class EpochDone:
     worker: int
     round_index: int
@@ -109,7 +99,7 @@ class Failed:
         return self.error.worker
 
 
-Message = Asking | Started | Slices | EpochDone | Published | HandedOn | WorkerRound | Finished | Failed
+Message = Asking | Started | EpochDone | Published | HandedOn | WorkerRound | Finished | Failed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,7 +19,7 @@ from ddp.atomic import atomic_file
 from ddp.config import Config
 from ddp.environment import environment
 from ddp.memory import Memory, memory_of, peak_rss_bytes
-from ddp.messages import AggregateRound, Slices, WorkerRound
+from ddp.messages import AggregateRound, WorkerRound
 from ddp.reference import Reference
 from ddp.run_directory import RESULT_FILE, ROUNDS_FILE, TRACE_FILE
 from ddp.run_state import RunState
@@ -71,8 +71,8 @@ class RunResult:
     def keep_account(self) -> None:
         """What the spans have gathered belongs to no round."""
         self.accounts.append(self.spans.take())
-        if self.trace is not None and (slices := self.spans.take_slices()):
-            self.trace.slices(Slices(worker=None, round_index=None, content=slices))
+        if self.trace is not None:
+            self.trace.add(None, None, self.accounts[-1].slices)
 
     def note_memory(self, processes: Mapping[str, int], shared_bytes: int) -> None:
         """What the run holds while its workers are there: this process, and those (name -> id) that serve it."""

@@ -60,8 +60,6 @@ class StratifiedWorker:
                 errors = self._turns_in_a_loop(turns, order, is_last=is_last)
             else:
                 errors = yield from self._turn_by_turn(turns, order, is_last=is_last)
-            with self.spans("compute"):
-                self.job.check_loss(errors.train.total, round_index, epoch)
             if is_last:
                 self._keep(turns[-1], round_index)  # before somebody else has them
                 self._hand_on(turns[-1])
@@ -98,6 +96,8 @@ class StratifiedWorker:
             with self.spans("compute"):
                 total = self.trainer.turn(self._group(turn), order)
                 errors.train += SquaredError(total, block.train.stop - block.train.start)
+                if turn == turns[-1]:
+                    self._check_loss(errors.train.total, turns)
             if is_last:
                 with self.spans("evaluate"):
                     errors.valid += self.job.evaluate(self.parameters, shard.valid.between(block.valid))
@@ -113,6 +113,7 @@ class StratifiedWorker:
             groups = [self._group(turn) for turn in turns]
             done = self.loop.epoch(turns[0], groups, order, self.job.config.round_timeout, is_last=is_last)
             self.spans.divide(partial(done.parts, self.spans.tells_off_core))
+            self._check_loss(done.train, turns)
             for turn, waited_ns in zip(turns, done.waited_ns.tolist(), strict=True):
                 self._blame(turn, waited_ns / 1e9)
         if done.stopped:
@@ -126,6 +127,10 @@ class StratifiedWorker:
             SquaredError(done.valid, len(shard.valid)),
             SquaredError(done.test, len(shard.test)),
         )
+
+    def _check_loss(self, total: float, turns: range) -> None:
+        """Raises Diverged if the squared errors of the epoch of these turns are no number."""
+        self.job.check_loss(total, *divmod(turns[0] // len(turns), self.job.config.local_epochs))
 
     def _keep(self, turn: int, round_index: int) -> None:
         """Copies what is to be published: the rows that the worker holds."""

@@ -37,7 +37,7 @@ _PHASES = tuple(dict.fromkeys([*WORKER_PHASES, *AGGREGATOR_PHASES, *OUTSIDE_PHAS
 PATHS = (*_PHASES, "publish/wait", *(f"{phase}/{kind}" for phase in _PHASES for kind in (*KINDS, *START_KINDS, *RECORD_KINDS)))
 PATH_NUMBERS = {path: number for number, path in enumerate(PATHS)}
 
-READ_S = 50e-6  # seconds after which the meter is read again, which takes half a microsecond: no longer wait is overlooked
+READ_S = 250e-6  # seconds after which the meter is read again, which takes half a microsecond: no longer wait is overlooked
 
 Parts = Mapping[str, float]  # path -> seconds
 
@@ -45,12 +45,14 @@ Parts = Mapping[str, float]  # path -> seconds
 @dataclass(slots=True, kw_only=True)
 class Account:
     """What some time cost: `seconds` by path of the span, disjoint, summing to `wall_s`; bytes by phase: `num_bytes` pickled, and
-    `num_copied`; `waited_for`: of the seconds of "wait", those that were for a certain worker, where that is known at once."""
+    `num_copied`; `waited_for`: of the seconds of "wait", those that were for a certain worker, where that is known at once;
+    `slices`: what was when (see `read_slices`), with the same sums; none without a meter, nor in a total."""
 
     seconds: dict[str, float] = field(default_factory=dict)
     num_bytes: dict[str, int] = field(default_factory=dict)
     num_copied: dict[str, int] = field(default_factory=dict)
     waited_for: dict[int, float] = field(default_factory=dict)
+    slices: bytes = b""
 
     @property
     def wall_s(self) -> float:
@@ -185,16 +187,12 @@ class Spans:
             num_bytes=dict(self._num_bytes),
             num_copied=dict(self._num_copied),
             waited_for=dict(self._waited_for),
+            slices=array("d", self._slices).tobytes(),
         )
+        self._slices.clear()
         for counts in (self._seconds, self._num_bytes, self._num_copied, self._waited_for):
             counts.clear()
         return account
-
-    def take_slices(self) -> bytes:
-        """Those since the last time, as `read_slices` reads them; empty without a meter."""
-        slices = array("d", self._slices).tobytes()
-        self._slices.clear()
-        return slices
 
     def close(self) -> None:
         """Gives back what the meter holds."""

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from ddp.account import kind_of
-from ddp.messages import Finished, Slices, Started
+from ddp.messages import AggregateRound, Finished, Started, WorkerRound
 from ddp.timing import PATH_NUMBERS, PATHS, read_slices
 from ddp.tracking import AGGREGATOR, Tracker, worker_name
 
@@ -23,26 +23,36 @@ class Trace(Tracker):
         self._num_slices = 0
         self._finished: dict[int, Finished] = {}
 
-    def slices(self, message: Slices) -> None:
-        rounds = self._rounds.setdefault(message.worker, [])
+    def add(self, worker: int | None, round_index: int | None, slices: bytes) -> None:
+        """What a worker (None: the aggregator) did in a round (None: before its first or after its last)."""
+        if not slices:
+            return
+        rounds = self._rounds.setdefault(worker, [])
         # What belongs to no round comes after the last one, which is to stay whole; so is the one before it: in a run that is
         # interrupted it is the last that all lanes have.
-        if self._num_slices > MOST_SLICES and len(rounds) > 1 and message.round_index is not None:
+        if self._num_slices > MOST_SLICES and len(rounds) > 1 and round_index is not None:
             rounds[-2] = (rounds[-2][0], condensed(rounds[-2][1]))
-        rounds.append((message.round_index, message.content))
-        self._num_slices += len(message.content) // NUMBERS
+        rounds.append((round_index, slices))
+        self._num_slices += len(slices) // NUMBERS
 
     def started(self, message: Started) -> None:
         self._finished.pop(message.worker, None)  # of the life before, if a round begins again
+        self.add(message.worker, None, message.account.slices)
+
+    def worker_round(self, row: WorkerRound) -> None:
+        self.add(row.worker, row.round_index, row.account.slices)
+
+    def aggregate_round(self, row: AggregateRound) -> None:
+        self.add(None, row.round_index, row.account.slices)
 
     def finished(self, message: Finished) -> None:
+        self.add(message.worker, None, message.account.slices)
         self._finished[message.worker] = message
 
     def ended(self, worker: int, began: float, ended: float) -> None:
         if worker in self._finished:
             at_s = self._finished[worker].at_s
-            content = array("d", (PATH_NUMBERS["stop"], at_s, ended - at_s)).tobytes()
-            self.slices(Slices(worker=worker, round_index=None, content=content))
+            self.add(worker, None, array("d", (PATH_NUMBERS["stop"], at_s, ended - at_s)).tobytes())
 
     def as_json(self, title: str) -> Iterator[str]:
         """The file, piece by piece; microseconds from its first slice on."""

@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import replace
+from typing import TypeVar
 
-from ddp.messages import AggregateRound, EpochDone, Failure, Finished, Message, Slices, Started, WorkerRound
+from ddp.messages import AggregateRound, EpochDone, Failure, Finished, Message, Started, WorkerRound
 from ddp.reference import Reference
 from ddp.timing import Account
 
@@ -44,9 +46,6 @@ class Tracker:
     def ended(self, worker: int, began: float, ended: float) -> None:
         """A worker's thread or process is no more: when its start was begun, and when it was seen to have ended."""
 
-    def slices(self, message: Slices) -> None:
-        """What a worker, or the aggregator, did in a round, when."""
-
     def aggregate_round(self, row: AggregateRound) -> None:
         """The aggregate of a round has been evaluated."""
 
@@ -73,8 +72,6 @@ class Tracker:
                 self.worker_round(message)
             case Finished():
                 self.finished(message)
-            case Slices():
-                self.slices(message)
 
 
 class Everyone(Tracker):
@@ -117,6 +114,14 @@ class Everyone(Tracker):
                 stack.callback(tracker.close)
 
 
+Row = TypeVar("Row", WorkerRound, AggregateRound)
+
+
+def without_slices(row: Row) -> Row:
+    """For those who keep every row of a run: what was when takes more room than all the rest."""
+    return replace(row, account=replace(row.account, slices=b""))
+
+
 class History(Tracker):
     """Keeps every row: what results are made of."""
 
@@ -144,10 +149,10 @@ class History(Tracker):
         self.lives[worker] = (began, ended)
 
     def worker_round(self, row: WorkerRound) -> None:
-        self.worker_rounds.append(row)
+        self.worker_rounds.append(without_slices(row))
 
     def aggregate_round(self, row: AggregateRound) -> None:
-        self.aggregate_rounds.append(row)
+        self.aggregate_rounds.append(without_slices(row))
 
     def failure(self, failure: Failure) -> None:
         self.failures.append(failure)

@@ -13,7 +13,7 @@ from ddp.errors import Diverged, LateRows, Stopped, WorkerError
 from ddp.exchange import Exchange
 from ddp.job import Job
 from ddp.memory import Memory, memory_of, peak_rss_bytes
-from ddp.messages import EpochDone, Failed, Finished, Slices, Started, WorkerRound
+from ddp.messages import EpochDone, Failed, Finished, Started, WorkerRound
 from ddp.parameters import EMPTY_VECTOR, Vector
 from ddp.stratified import StratifiedWorker
 from ddp.timing import START, Spans
@@ -105,11 +105,7 @@ def worker_loop(job: Job, exchange: Exchange, spans: Spans) -> Iterator[None]:
     worker, round_index = None, None
 
     def tell(message: Started | WorkerRound | Finished) -> None:
-        """Says it, after what the account in it was made of."""
-        slices = spans.take_slices()
         with spans("tell"):
-            if slices:
-                exchange.tell(Slices(worker=job.worker, round_index=getattr(message, "round_index", None), content=slices))
             exchange.tell(message)
 
     try:

@@ -6,7 +6,6 @@ from collections import defaultdict
 
 import pytest
 
-from ddp.messages import Slices
 from ddp.timing import PATH_NUMBERS
 from ddp.trace import MOST_SLICES, Trace
 
@@ -29,10 +28,10 @@ def test_the_last_two_rounds_of_every_lane_stay_whole_and_all_sums_stay_equal():
     trace = Trace()
     for index in range(ROUNDS):
         for worker in LANES:
-            trace.slices(Slices(worker=worker, round_index=index, content=content(1000.0 * index)))
+            trace.add(worker, index, content(1000.0 * index))
     for worker in LANES:  # what comes after the last round
         last = array("d", (PATH_NUMBERS["stop"], 5000.0, 1.0)).tobytes()
-        trace.slices(Slices(worker=worker, round_index=None, content=last))
+        trace.add(worker, None, last)
     counts, sums = defaultdict(int), defaultdict(float)
     for event in json.loads("".join(trace.as_json("title")))["traceEvents"]:
         if event["ph"] == "X" and "round" in event["args"]:

@@ -19,7 +19,7 @@ from ddp.config import settings
 from ddp.errors import WorkerError
 from ddp.experiment import run
 from ddp.memory import Memory
-from ddp.messages import AggregateRound, Asking, EpochDone, Failed, Finished, Published, Slices, Started, WorkerRound
+from ddp.messages import AggregateRound, Asking, EpochDone, Failed, Finished, Published, Started, WorkerRound
 from ddp.metrics import SquaredError
 from ddp.options import OPTIONS
 from ddp.reference import Reference
@@ -294,7 +294,7 @@ AGGREGATE = AggregateRound(
 )
 HEARD = [
     Started(worker=1, startup_s=0.5), EpochDone(worker=1, round_index=0, epoch=2), worker_round(1, 0),
-    Finished(worker=1, memory=Memory(peak_rss_bytes=1000, pss_bytes=100)), Slices(worker=1, round_index=0, content=b""),
+    Finished(worker=1, memory=Memory(peak_rss_bytes=1000, pss_bytes=100)),
 ]  # fmt: skip
 NOT_FOR_TRACKERS = [Asking(worker=0), Published(worker=0, round_index=0), Failed(error=WorkerError(0, 1, "made up"))]
 
@@ -318,9 +318,6 @@ class Notebook(Tracker):
     def finished(self, message):
         self.log.append((self.name, "finished", message))
 
-    def slices(self, message):
-        self.log.append((self.name, "slices", message))
-
     def ended(self, *life):
         self.log.append((self.name, "ended", life))
 
@@ -340,7 +337,7 @@ def test_everyone_is_told_everything_in_order():
     everyone.aggregate_round(AGGREGATE)
     everyone.ended(1, 0.5, 1.5)
     everyone.close()
-    told = [("open", None), *zip(("started", "epoch", "worker_round", "finished", "slices"), HEARD, strict=True)]
+    told = [("open", None), *zip(("started", "epoch", "worker_round", "finished"), HEARD, strict=True)]
     told += [("aggregate_round", AGGREGATE), ("ended", (1, 0.5, 1.5)), ("close", None)]
     assert log == [(name, what, message) for what, message in told for name in ("first", "second")]
 
@@ -383,6 +380,17 @@ def scalars(directory):
 
 
 @pytest.mark.parametrize("policy", ["drop", "restart"])
+def test_the_history_keeps_no_slices():
+    """Of a long run they would take more memory than all the rest."""
+    history = History()
+    told = Account(seconds={"compute": 1.0}, slices=b"12345678" * 3)
+    history.worker_round(worker_round(0, 0, account=told))
+    history.aggregate_round(dataclasses.replace(AGGREGATE, account=told))
+    for row in (*history.worker_rounds, *history.aggregate_rounds):
+        assert row.account == Account(seconds={"compute": 1.0})
+    assert told.slices  # others are told them
+
+
 def test_a_failure_is_a_point_and_a_round_that_began_again_is_there_once(make_config, monkeypatch, tmp_path, policy):
     directory = tmp_path / "run"
     infect(monkeypatch, Fault("exception", "publishing", tmp_path / "done", last_round=3))

@@ -4,18 +4,17 @@ import struct
 from array import array
 from collections.abc import Mapping
 
-from ddp.messages import EpochDone, Message, Published, Slices, WorkerRound
+from ddp.messages import EpochDone, Message, Published, WorkerRound
 from ddp.metrics import SquaredError
 from ddp.timing import PATH_NUMBERS, PATHS, Account
 
-EPOCH, PUBLISHED, ROW, SLICES = b"e", b"p", b"r", b"s"
+EPOCH, PUBLISHED, ROW = b"e", b"p", b"r"
 PICKLED = b"\x80"  # how every pickle begins: Asking, Started, Finished and Failed, once a run
 
 BELL = struct.Struct("=cqq")  # what it is, the round, the epoch
 # A `WorkerRound`. Its account follows: of each of four tables the length, then of each entry the path's number (or the worker)
-# and the value.
+# and the value; and its slices.
 ROUND = struct.Struct("=dqdqdq")
-NO_ROUND = -1  # before the first, or after the last
 
 
 def ring(message: Message) -> bytes | None:
@@ -25,8 +24,6 @@ def ring(message: Message) -> bytes | None:
             return BELL.pack(EPOCH, round_index, epoch)
         case Published(round_index=round_index):
             return BELL.pack(PUBLISHED, round_index, 0)
-        case Slices(round_index=round_index, content=content):
-            return BELL.pack(SLICES, NO_ROUND if round_index is None else round_index, 0) + content
         case WorkerRound(round_index=round_index):
             return BELL.pack(ROW, round_index, message.best_epoch) + _row_to_bytes(message)
         case _:
@@ -41,8 +38,6 @@ def understand(worker: int, content: bytes) -> Message:
         return EpochDone(worker=worker, round_index=round_index, epoch=epoch)
     if kind == PUBLISHED:
         return Published(worker=worker, round_index=round_index)
-    if kind == SLICES:
-        return Slices(worker=worker, round_index=None if round_index == NO_ROUND else round_index, content=rest)
     return _row_from_bytes(worker, round_index, epoch, rest)
 
 
@@ -54,7 +49,7 @@ def _row_to_bytes(row: WorkerRound) -> bytes:
     _extend(numbers, account.waited_for)
     errors = (row.valid.total, row.valid.count, row.test.total, row.test.count)
     received = int(row.aggregate_received)
-    return ROUND.pack(row.train_loss, received, *errors) + numbers.tobytes()
+    return ROUND.pack(row.train_loss, received, *errors) + numbers.tobytes() + account.slices
 
 
 def _extend(numbers: "array[float]", table: Mapping[int, float]) -> None:
@@ -81,5 +76,6 @@ def _row_from_bytes(worker: int, round_index: int, best_epoch: int, content: byt
             num_bytes={PATHS[number]: int(value) for number, value in num_bytes.items()},
             num_copied={PATHS[number]: int(value) for number, value in num_copied.items()},
             waited_for=waited_for,
+            slices=array("d", numbers).tobytes(),
         ),
     )

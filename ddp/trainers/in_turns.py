@@ -38,8 +38,8 @@ class Epoch:
     def parts(self, off_core_kind: str, wall_s: float, meter: Meter | None) -> dict[str, float]:
         """Of the wall around the loop: what was compute, waiting for others, evaluating, and off the core without a reason.
 
-        Off its core in the loop a thread was in the run queue, unless it waited for its turn (and gave way on purpose); outside
-        of the loop it slept, for whoever holds the GIL. What the run queue does not explain is "off_cpu".
+        Off its core in the loop a thread was in the run queue, for there is nothing to sleep for, unless it waited for its turn
+        (and gave way on purpose); outside of the loop it slept, for whoever holds the GIL.
         """
         (all_ns, all_on_core_ns), (waited_ns, waited_on_core_ns), (evaluated_ns, evaluated_on_core_ns) = self.spent_ns.tolist()
         waited_s, evaluated_s = waited_ns / 1e9, evaluated_ns / 1e9
@@ -59,14 +59,12 @@ class Epoch:
             parts["compute"] -= slept_s
             parts[path] = slept_s
         if computing_off_s + evaluating_off_s >= ASLEEP_S:
-            queued_s = meter.queued_s() or 0.0  # (who gives up the GIL to read it may wait for it: only if there is a reason)
-            for phase, off_s in (("compute", computing_off_s), ("evaluate", evaluating_off_s)):
-                in_queue_s = min(off_s, queued_s)  # the rest is a hypervisor's, or not known
-                queued_s -= in_queue_s
-                for path, seconds in ((phase + "/run_queue", in_queue_s), (phase + "/off_cpu", off_s - in_queue_s)):
-                    if seconds > 0:
-                        parts[phase] -= seconds
-                        parts[path] = parts.get(path, 0.0) + seconds
+            kind = "run_queue" if meter.knows_queue else "off_cpu"
+            for phase, seconds in (("compute", computing_off_s), ("evaluate", evaluating_off_s)):
+                if seconds > 0:
+                    parts[phase] -= seconds
+                    parts[f"{phase}/{kind}"] = parts.get(f"{phase}/{kind}", 0.0) + seconds
+            meter.tell_queued(computing_off_s + evaluating_off_s)
         return parts
 
 

@@ -1,13 +1,14 @@
 """What a worker rings is what the aggregator's side understands, whatever it is."""
 
 import math
+from array import array
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ddp.backends.bells import PICKLED, ring, understand
 from ddp.memory import Memory
-from ddp.messages import Asking, EpochDone, Finished, Published, Slices, Started, WorkerRound
+from ddp.messages import Asking, EpochDone, Finished, Published, Started, WorkerRound
 from ddp.metrics import SquaredError
 from ddp.timing import PATHS, Account
 
@@ -20,6 +21,7 @@ accounts = st.builds(
     num_bytes=st.dictionaries(st.sampled_from(PATHS), counts),
     num_copied=st.dictionaries(st.sampled_from(PATHS), counts),
     waited_for=st.dictionaries(st.integers(0, 200), numbers),
+    slices=st.lists(numbers).map(lambda values: array("d", values).tobytes()),
 )
 rows = st.builds(
     WorkerRound,
@@ -35,7 +37,6 @@ rows = st.builds(
 others = st.one_of(
     st.builds(EpochDone, worker=st.just(3), round_index=counts, epoch=counts),
     st.builds(Published, worker=st.just(3), round_index=counts),
-    st.builds(Slices, worker=st.just(3), round_index=st.none() | counts, content=st.binary()),
 )
 
 

@@ -18,7 +18,7 @@ from ddp.backends.store import FIELDS, aggregate_key, worker_key
 from ddp.errors import Stopped, WorkerError
 from ddp.exchange import Update
 from ddp.experiment import run, train
-from ddp.messages import EpochDone, Finished, Slices, Started
+from ddp.messages import EpochDone, Finished, Started
 from ddp.metrics import SquaredError
 from ddp.model import CollabFiltering
 from ddp.prepare import prepare
@@ -361,7 +361,7 @@ def test_store_does_not_grow_in_1000_rounds(make_config, drive, name):
 def test_every_worker_reports_every_round_once_and_in_order(long, name):
     run = long(name).run
     for worker in range(run.config.workers):
-        told = [message for message in run.messages if message.worker == worker and not isinstance(message, Slices)]
+        told = [message for message in run.messages if message.worker == worker]
         rows = run.history.worker(worker)
         assert isinstance(told[0], Started)
         assert [row.round_index for row in rows] == list(range(run.config.rounds))
