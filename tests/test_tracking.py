@@ -370,16 +370,6 @@ def test_the_history_keeps_every_row():
     assert history.aggregate_rounds == [AGGREGATE]
 
 
-# --- failures ---------------------------------------------------------------------------------------------
-
-
-def scalars(directory):
-    """As TensorBoard reads them: of a step that was told twice, the later word."""
-    accumulator = EventAccumulator(str(directory), size_guidance={"scalars": 0}).Reload()
-    return {tag: [(event.step, event.value) for event in accumulator.Scalars(tag)] for tag in accumulator.Tags()["scalars"]}
-
-
-@pytest.mark.parametrize("policy", ["drop", "restart"])
 def test_the_history_keeps_no_slices():
     """Of a long run they would take more memory than all the rest."""
     history = History()
@@ -391,6 +381,16 @@ def test_the_history_keeps_no_slices():
     assert told.slices  # others are told them
 
 
+# --- failures ---------------------------------------------------------------------------------------------
+
+
+def scalars(directory):
+    """As TensorBoard reads them: of a step that was told twice, the later word."""
+    accumulator = EventAccumulator(str(directory), size_guidance={"scalars": 0}).Reload()
+    return {tag: [(event.step, event.value) for event in accumulator.Scalars(tag)] for tag in accumulator.Tags()["scalars"]}
+
+
+@pytest.mark.parametrize("policy", ["drop", "restart"])
 def test_a_failure_is_a_point_and_a_round_that_began_again_is_there_once(make_config, monkeypatch, tmp_path, policy):
     directory = tmp_path / "run"
     infect(monkeypatch, Fault("exception", "publishing", tmp_path / "done", last_round=3))
