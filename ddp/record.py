@@ -1,15 +1,13 @@
 """What a run leaves behind: `RunResult`, and the files it is written to."""
 
-import csv
 import dataclasses
 import hashlib
-import io
 import json
 import math
 import pickle
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,21 +17,16 @@ from ddp.atomic import atomic_file
 from ddp.config import Config
 from ddp.environment import environment
 from ddp.memory import Memory, memory_of, peak_rss_bytes
-from ddp.messages import AggregateRound, WorkerRound
+from ddp.messages import AggregateRound
 from ddp.reference import Reference
+from ddp.rounds_csv import aggregate_columns, costs, rounds_csv, worker_columns
 from ddp.run_directory import RESULT_FILE, ROUNDS_FILE, TRACE_FILE
 from ddp.run_state import RunState
-from ddp.timing import AGGREGATOR_PHASES, KINDS, WORKER_PHASES, Account, Spans, total_account
+from ddp.timing import AGGREGATOR_PHASES, WORKER_PHASES, Account, Spans, total_account
 from ddp.trace import Trace
-from ddp.tracking import AGGREGATED, History, pickle_s, worker_name
+from ddp.tracking import History
 
 FORMAT = 1  # of result.json
-PHASES = tuple(dict.fromkeys([*WORKER_PHASES, *AGGREGATOR_PHASES]))
-ROUND_COLUMNS = (
-    *("round", "who", "train_loss", "valid_rmse", "test_rmse", "best_epoch", "aggregate_received", "elapsed_s"),
-    *(f"{name}_s" for name in (*PHASES, *KINDS)),
-    *("wall_s", "pickled_bytes", "copied_bytes"),
-)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -115,10 +108,10 @@ class RunResult:
             rounds = self.history.worker(shard["worker"])
             rmse = {"valid_rmse": rounds[-1].valid.rmse, "test_rmse": rounds[-1].test.rmse} if rounds else {}
             startup_s = self.history.startup_s.get(shard["worker"], math.nan)
-            costs = _costs(total_account(row.account for row in rounds), WORKER_PHASES)
+            account = costs(total_account(row.account for row in rounds), WORKER_PHASES)
             timeouts = sum(not row.aggregate_received for row in rounds)
             others = {"startup_s": startup_s, "timeouts": timeouts, "absent": self._rounds_without(shard["worker"])}
-            rows.append({**shard, **others, **_RMSE_UNKNOWN, **rmse, **costs})
+            rows.append({**shard, **others, **_RMSE_UNKNOWN, **rmse, **account})
         return rows
 
     def _rounds_without(self, worker: int) -> int:
@@ -127,23 +120,12 @@ class RunResult:
 
     def aggregator_row(self) -> dict[str, Any]:
         """The same for the aggregator."""
-        costs = _costs(total_account(row.account for row in self.history.aggregate_rounds), AGGREGATOR_PHASES)
+        account = costs(total_account(row.account for row in self.history.aggregate_rounds), AGGREGATOR_PHASES)
         rmse = {"valid_rmse": self.last.valid.rmse, "test_rmse": self.last.test.rmse} if self.last else _RMSE_UNKNOWN
-        return {"num_train": sum(shard["num_train"] for shard in self.shards), **rmse, **costs}
+        return {"num_train": sum(shard["num_train"] for shard in self.shards), **rmse, **account}
 
 
 _RMSE_UNKNOWN = {"valid_rmse": math.nan, "test_rmse": math.nan}
-
-
-def _costs(account: Account, phases: Sequence[str]) -> dict[str, float]:
-    return {
-        **{f"{phase}_s": account.phase_s(phase) for phase in phases},
-        **{f"{kind}_s": account.kind_s(kind) for kind in KINDS},
-        "pickle_s": pickle_s(account),
-        "wall_s": account.wall_s,
-        "pickled_bytes": sum(account.num_bytes.values()),
-        "copied_bytes": sum(account.num_copied.values()),
-    }
 
 
 def config_hash(config: Config) -> str:
@@ -170,7 +152,7 @@ def write_result(result: RunResult, directory: Path) -> None:
 
 
 def _files(result: RunResult) -> Iterator[tuple[str, bytes]]:
-    yield ROUNDS_FILE, _rounds_csv(result.history).encode()
+    yield ROUNDS_FILE, rounds_csv(result.history).encode()
     # For the document's readers: plain dicts, lists and numbers. Nothing of ours ever reads it.
     document = {"status": result.status, **_document_results(result)}
     yield f"ddp_{result.config.backend.name}_results.pkl", pickle.dumps(document)
@@ -236,49 +218,10 @@ def _null_for_nan(value: Any) -> Any:
     return value
 
 
-def _rounds_csv(history: History) -> str:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, ROUND_COLUMNS, restval="", lineterminator="\n")
-    writer.writeheader()
-    for row in sorted(history.worker_rounds, key=lambda row: (row.round_index, row.worker)):
-        writer.writerow(_worker_columns(row))
-    for aggregate in history.aggregate_rounds:
-        writer.writerow(_aggregate_columns(aggregate))
-    return text.getvalue()
-
-
-def _worker_columns(row: WorkerRound) -> dict[str, Any]:
-    costs = _costs(row.account, WORKER_PHASES)
-    del costs["pickle_s"]
-    return {
-        "round": row.round_index,
-        "who": worker_name(row.worker),
-        "train_loss": row.train_loss,
-        "valid_rmse": row.valid.rmse,
-        "test_rmse": row.test.rmse,
-        "best_epoch": row.best_epoch,
-        "aggregate_received": row.aggregate_received,
-        **costs,
-    }
-
-
-def _aggregate_columns(row: AggregateRound) -> dict[str, Any]:
-    costs = _costs(row.account, AGGREGATOR_PHASES)
-    del costs["pickle_s"]
-    return {
-        "round": row.round_index,
-        "who": AGGREGATED,
-        "valid_rmse": row.valid.rmse,
-        "test_rmse": row.test.rmse,
-        "elapsed_s": row.elapsed_s,
-        **costs,
-    }
-
-
 def _document_results(result: RunResult) -> dict[str, Any]:
     history = result.history
     return {
         "config": dataclasses.asdict(result.config),
-        "workers": [[_worker_columns(row) for row in history.worker(worker)] for worker in range(result.config.workers)],
-        "aggregated": [_aggregate_columns(row) | {"weights": row.weights} for row in history.aggregate_rounds],
+        "workers": [[worker_columns(row) for row in history.worker(worker)] for worker in range(result.config.workers)],
+        "aggregated": [aggregate_columns(row) | {"weights": row.weights} for row in history.aggregate_rounds],
     }

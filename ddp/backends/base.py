@@ -12,13 +12,14 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from ddp.backends.whereabouts import Whereabouts
 from ddp.errors import WorkerError
 from ddp.exchange import Update
 from ddp.job import Job
-from ddp.messages import EpochDone, Failed, Finished, HandedOn, Message, Published, Started, WorkerRound
+from ddp.messages import Failed, Finished, HandedOn, Message, Published
 from ddp.parameters import Vector
 from ddp.ratings import IndexArray
-from ddp.timing import START, Spans
+from ddp.timing import Spans
 from ddp.trainers import warm_up
 
 
@@ -275,26 +276,3 @@ class ConcurrentBackend(Backend):
                 raise error
             case _:
                 self.listen(message)
-
-
-class Whereabouts:
-    """What a worker was doing when it was last heard of: `round_index`, None before its first, and `phase`."""
-
-    def __init__(self, first_round: int, local_epochs: int) -> None:
-        self.round_index: int | None = None
-        self.phase = START
-        self._first_round = first_round
-        self._local_epochs = local_epochs
-
-    def note(self, message: Message) -> None:
-        """It has said this."""
-        match message:
-            case Started():
-                self.round_index, self.phase = self._first_round, "compute"
-            case EpochDone(round_index=round_index, epoch=epoch):
-                is_last = epoch == self._local_epochs - 1
-                self.round_index, self.phase = round_index, "publish" if is_last else "compute"
-            case Published(round_index=round_index):
-                self.round_index, self.phase = round_index, "wait"
-            case WorkerRound(round_index=round_index):
-                self.round_index, self.phase = round_index + 1, "compute"

@@ -9,19 +9,17 @@ With split=stratified all workers train in one vector of the segment, each in th
 gates, counters in the segment (see gates.py).
 """
 
-import io
-import pickle
 import struct
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from ddp.backends.bells import PICKLED, ring, understand
+from ddp.backends.moving import Finder, Mover
 from ddp.backends.processes import Connect, WorkerProcesses
 from ddp.errors import BackendError, Stopped
 from ddp.exchange import Exchange, Update, make_gates
@@ -29,7 +27,7 @@ from ddp.job import EMPTY, Job
 from ddp.messages import Message, Published, Started
 from ddp.options import ShmBackend
 from ddp.parameters import EMPTY_VECTOR, Vector
-from ddp.segment import Array, Layout, Place, Segment, default_directory, remove_orphans
+from ddp.segment import Layout, Place, Segment, default_directory, remove_orphans
 from ddp.timing import Spans
 
 # What the vector in a slot is; `num_rounds` (its round + 1) is written last.
@@ -162,7 +160,7 @@ class SharedMemory(WorkerProcesses):
         """Makes the segment and moves the ratings into it, shard by shard, so that they are there once."""
         layout = Layout()
         places: dict[int, Place] = {}
-        movers = [_Mover(job, layout, places) for job in self.jobs]
+        movers = [Mover(job, layout, places) for job in self.jobs]
         goes_back = self.config.on_failure == "restart" or self.config.checkpoint_every > 0
         slots = {
             job.worker: Slot(
@@ -293,43 +291,8 @@ def _connect(pipe: Connection) -> tuple[Job, Exchange]:
     """
     plan, pickled = pipe.recv()
     segment = Segment.attach(plan.path, plan.size)
-    job = _Finder(pickled, segment).load()
+    job = Finder(pickled, segment).load()
     return job, ShmExchange(pipe, segment, plan, job.worker, job.config.round_timeout)
-
-
-class _Mover(pickle.Pickler):
-    """Pickles a job without its arrays. Each gets a place instead, one in however many jobs it is.
-
-    `moves`: the arrays that this job is the first to have, with their places.
-    """
-
-    def __init__(self, job: Job, layout: Layout, places: dict[int, Place]) -> None:
-        file = io.BytesIO()
-        super().__init__(file, pickle.HIGHEST_PROTOCOL)
-        self.layout = layout
-        self.places = places  # by id: the jobs keep the arrays alive meanwhile
-        self.moves: list[tuple[Place, Array]] = []
-        self.dump(job)
-        self.pickled = file.getvalue()
-
-    def persistent_id(self, obj: Any) -> Place | None:
-        if not isinstance(obj, np.ndarray):
-            return None
-        if id(obj) not in self.places:
-            self.places[id(obj)] = self.layout.place(obj.shape, obj.dtype)
-            self.moves.append((self.places[id(obj)], obj))
-        return self.places[id(obj)]
-
-
-class _Finder(pickle.Unpickler):
-    """Unpickles a job that a `_Mover` has pickled: its arrays are views of the segment."""
-
-    def __init__(self, pickled: bytes, segment: Segment) -> None:
-        super().__init__(io.BytesIO(pickled))
-        self.segment = segment
-
-    def persistent_load(self, place: Any) -> Array:
-        return self.segment.view(place)
 
 
 def _check_round(what: str, num_rounds: int, round_index: int) -> None:
