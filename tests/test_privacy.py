@@ -96,7 +96,7 @@ MODULES = {"pickle", "cPickle", "_pickle", "dill", "marshal", "shelve", "joblib"
 ALLOWED = {
     "backends/process.py": {"pickle.loads"},
     "backends/processes.py": {"pickle.loads"},
-    "backends/shm.py": {"pickle.Unpickler"},
+    "backends/moving.py": {"pickle.Unpickler"},
 }
 
 
