@@ -9,7 +9,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass, field
+from functools import cache
 from multiprocessing import forkserver, resource_tracker
 from pathlib import Path
 
@@ -174,6 +176,22 @@ def leaks() -> Callable[..., object]:
     return check_leaks
 
 
+@pytest.fixture(scope="module")
+def server_of_programs():
+    """The server that workers are forked from has imported all that a main process needs too: then one takes milliseconds.
+
+    It is the same for both trainers, and need not begin anew where they take turns. What it forks knows nothing of this.
+    """
+    from ddp import forkserver as ours
+
+    everything = [*ours.PRELOAD["autograd"], *ours.PRELOAD["fused"], "ddp.experiment"]
+    with pytest.MonkeyPatch.context() as patched:
+        for trainer in ours.PRELOAD:
+            patched.setitem(ours.PRELOAD, trainer, everything)
+        ours.ensure_server("fused")
+        yield
+
+
 # --- jobs ----------------------------------------------------------------------------------------------
 
 
@@ -197,12 +215,13 @@ def make_config():
 
     from ddp.composed import load_config
 
-    def make(*overrides):
+    @cache
+    def compose_once(*overrides):
         with initialize_config_dir(str(REPOSITORY / "conf"), version_base="1.3"):
             trainer = () if any(override.startswith("trainer=") for override in overrides) else SMALL_TRAINER
             return load_config(compose("config", [*SMALL, *trainer, *overrides]))
 
-    return make
+    return lambda *overrides: deepcopy(compose_once(*overrides))  # some tests change theirs
 
 
 class Driven:

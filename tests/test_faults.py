@@ -10,9 +10,10 @@ from faults import CULPRIT, DEADLY, DEEDS, MOMENTS, RELEASED, STATES, Fault, inf
 
 from ddp.errors import WorkerError
 from ddp.experiment import run
-from ddp.forkserver import ensure_server
 from ddp.run_directory import find_checkpoints
 from ddp.saved_model import load_model
+
+pytestmark = pytest.mark.usefixtures("server_of_programs")
 
 DEADLINE_S = 60.0
 BACKENDS = {
@@ -38,8 +39,9 @@ MATRIX = [
 
 
 @pytest.fixture(autouse=True)
-def _let_go():
-    """Threads that hang end with their test."""
+def _let_go(monkeypatch):
+    """Threads that hang end with their test; until then the end of a run need not wait long for them."""
+    monkeypatch.setattr("ddp.backends.thread.STOP_GRACE_S", 0.1)
     RELEASED.clear()
     yield
     RELEASED.set()
@@ -48,14 +50,9 @@ def _let_go():
             thread.join(DEADLINE_S)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _server():
-    ensure_server("fused")
-
-
 def timeout(name, kind):
-    """A hang is noticed when it is over; anything else must be noticed without it."""
-    seconds = 3600 if kind != "hang" else 0.5 if name in IN_PROCESS else 3
+    """A hang is noticed when it is over; anything else must be noticed without it. (Workers are forked, and need 10 ms.)"""
+    seconds = 3600 if kind != "hang" else 0.5 if name in IN_PROCESS else 1
     return f"round_timeout={seconds}", "agg_timeout=3600"
 
 

@@ -11,11 +11,12 @@ import pytest
 
 from ddp.errors import ConfigError
 from ddp.experiment import run
-from ddp.forkserver import ensure_server
 from ddp.run_directory import find_checkpoints
 from ddp.saved_model import load_model
 from ddp.sockets import remove_orphans
 from ddp.tracking import Tracker
+
+pytestmark = pytest.mark.usefixtures("server_of_programs")
 
 DEADLINE_S = 60.0
 BACKENDS = {
@@ -110,11 +111,6 @@ def ended(pid):
         return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return True
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _server():
-    ensure_server("fused")
 
 
 @pytest.fixture(scope="module")

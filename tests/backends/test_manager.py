@@ -30,9 +30,12 @@ class Does(Tracker):
 @pytest.mark.parametrize("polling", ["null", "0.001"])
 @pytest.mark.parametrize("split", ["split=iid", "split=stratified"])
 @pytest.mark.parametrize(("number", "reason"), [(signal.SIGKILL, ""), (signal.SIGSTOP, "did not answer for ")])
-def test_a_run_ends_with_its_manager(make_config, tmp_path, number, reason, split, polling):
+def test_a_run_ends_with_its_manager(make_config, monkeypatch, tmp_path, number, reason, split, polling):
     aggregation = "rows" if split == "split=stratified" else "uniform"
-    timeout = "round_timeout=3600" if number == signal.SIGKILL else "round_timeout=3"
+    timeout = "round_timeout=3600"
+    if number == signal.SIGSTOP:  # it is waited for so long; one that is well answers within milliseconds
+        timeout = "round_timeout=1"
+        monkeypatch.setattr("ddp.backends.process.MANAGER_GRACE_S", 1.0)
     options = (*OPTIONS, split, f"aggregation={aggregation}", timeout, f"backend.poll_interval_s={polling}")
     with pytest.raises((BackendError, WorkerError)) as caught:
         run(make_config(*options), tmp_path / "run", [Does(number)])
