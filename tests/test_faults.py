@@ -52,7 +52,7 @@ def _let_go(monkeypatch):
 
 def timeout(name, kind):
     """A hang is noticed when it is over; anything else must be noticed without it. (Workers are forked, and need 10 ms.)"""
-    seconds = 3600 if kind != "hang" else 0.5 if name in IN_PROCESS else 1
+    seconds = 3600 if kind != "hang" else 0.5 if name in IN_PROCESS else 2
     return f"round_timeout={seconds}", "agg_timeout=3600"
 
 
