@@ -36,7 +36,6 @@ class Meter:
         self.shares_gil = shares_gil and getattr(sys, "_is_gil_enabled", lambda: True)()
         self.shares_thread = shares_thread
         self._on_cpu = time.thread_time()
-        self._told_s = 0.0
         self._file = -1
         try:
             self._file = os.open(f"/proc/self/task/{threading.get_native_id()}/schedstat", os.O_RDONLY)
@@ -59,16 +58,11 @@ class Meter:
         return self._on_cpu - before
 
     def queued_s(self) -> float | None:
-        """Seconds in the run queue since the last time, without those that were told; None if that is not known."""
+        """Seconds in the run queue since the last time; None if that is not known."""
         if self._file < 0:
             return None
         before, self._queued_ns = self._queued_ns, self._read_ns()
-        told_s, self._told_s = self._told_s, 0.0
-        return max(0.0, (self._queued_ns - before) / 1e9 - told_s)
-
-    def tell_queued(self, seconds: float) -> None:
-        """So many were in the run queue, as one knows without looking."""
-        self._told_s += seconds
+        return (self._queued_ns - before) / 1e9
 
     def _read_ns(self) -> int:
         # Time on a core, time in the run queue, times on a core. (The first is as of the last tick: thread_time is exact.)

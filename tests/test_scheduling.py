@@ -150,22 +150,6 @@ def test_a_kernel_that_does_not_count_knows_no_queue(monkeypatch):
     assert meter.queued_s() is None
 
 
-@linux
-def test_what_is_known_to_have_been_in_the_run_queue_is_not_found_there_again(monkeypatch):
-    queued_ns = iter([0, 5_000_000, 5_000_000, 9_000_000])
-
-    def read(file, content, size, offset):
-        content.value = b"1 %d 1\n" % next(queued_ns)
-
-    monkeypatch.setattr("ddp.scheduling._read_with_the_gil", lambda: read)
-    meter = Meter(shares_gil=True)
-    meter.tell_queued(0.002)
-    assert meter.queued_s() == pytest.approx(0.003)
-    meter.tell_queued(0.001)  # not in the file yet, or by another clock
-    assert [meter.queued_s(), meter.queued_s()] == [0.0, pytest.approx(0.004)]
-    meter.close()
-
-
 def test_a_process_of_its_own_has_nobody_to_wait_for():
     spans = Spans(meter=Meter(shares_gil=False))
     with spans("compute"):

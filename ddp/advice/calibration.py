@@ -20,7 +20,7 @@ from ddp.atomic import atomic_file
 from ddp.errors import BackendError
 from ddp.options import AutogradTrainer, Trainer
 
-FORMAT = 2  # to be raised when what is measured, or a trainer or a backend that it is measured with, changes
+FORMAT = 3  # to be raised when what is measured, or a trainer or a backend that it is measured with, changes
 COMPILE = "import ddp.averaging, ddp.gates, ddp.trainers.fused"
 BACKENDS = ("serial", "thread", "shm", "process")
 PACKAGES = ("torch", "numba", "numpy")

@@ -64,7 +64,8 @@ class Epoch:
                 if seconds > 0:
                     parts[phase] -= seconds
                     parts[f"{phase}/{kind}"] = parts.get(f"{phase}/{kind}", 0.0) + seconds
-            meter.tell_queued(computing_off_s + evaluating_off_s)
+        if computing_off_s + evaluating_off_s + waiting_off_s >= ASLEEP_S:
+            meter.queued_s()  # is told here, and not to be found again by the next span
         return parts
 
 
