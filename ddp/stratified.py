@@ -109,6 +109,7 @@ class StratifiedWorker:
     def _turns_in_a_loop(self, turns: range, order: np.random.Generator, *, is_last: bool) -> Errors:
         """The same where workers share memory, and a compiled loop waits, trains and hands on."""
         assert self.loop is not None
+        shard = self.job.shard
         with self.spans("compute"):
             groups = [self._group(turn) for turn in turns]
             done = self.loop.epoch(turns[0], groups, order, self.job.config.round_timeout, is_last=is_last)
@@ -116,17 +117,17 @@ class StratifiedWorker:
             self._check_loss(done.train, turns)
             for turn, waited_ns in zip(turns, done.waited_ns.tolist(), strict=True):
                 self._blame(turn, waited_ns / 1e9)
+            errors = Errors(
+                SquaredError(done.train, len(shard.train)),
+                SquaredError(done.valid, len(shard.valid)),
+                SquaredError(done.test, len(shard.test)),
+            )
         if done.stopped:
             raise Stopped
         if done.late_for is not None:
             with self.spans("wait"):
                 raise self._late(done.late_for)
-        shard = self.job.shard
-        return Errors(
-            SquaredError(done.train, len(shard.train)),
-            SquaredError(done.valid, len(shard.valid)),
-            SquaredError(done.test, len(shard.test)),
-        )
+        return errors
 
     def _check_loss(self, total: float, turns: range) -> None:
         """Raises Diverged if the squared errors of the epoch of these turns are no number."""

@@ -37,7 +37,10 @@ _PHASES = tuple(dict.fromkeys([*WORKER_PHASES, *AGGREGATOR_PHASES, *OUTSIDE_PHAS
 PATHS = (*_PHASES, "publish/wait", *(f"{phase}/{kind}" for phase in _PHASES for kind in (*KINDS, *START_KINDS, *RECORD_KINDS)))
 PATH_NUMBERS = {path: number for number, path in enumerate(PATHS)}
 
-READ_S = 250e-6  # seconds after which the meter is read again, which takes half a microsecond: no longer wait is overlooked
+# The meter is read again after so many seconds, for it takes microseconds: no longer wait is overlooked. And after so many of a
+# span in which one may sleep, or the next one would be told of it.
+READ_S, READ_ASLEEP_S = 250e-6, 20e-6
+GAP_S = 5e-6  # between one outermost span and the next: the time of the second, for it is none of anything else
 
 Parts = Mapping[str, float]  # path -> seconds
 
@@ -111,7 +114,8 @@ class Spans:
         return self
 
     def __enter__(self) -> None:
-        self._settle()
+        if self._path or self._clock() - self._since >= GAP_S:
+            self._settle()
         name = self._opening
         if self._path:
             self._current = f"{self._path[0]}/{name}"
@@ -205,7 +209,7 @@ class Spans:
         wall_s, path = now - self._since, self._current
         if self._meter is not None:
             self._unread_s += wall_s
-            if self._unread_s >= READ_S:
+            if self._unread_s >= READ_S or (wall_s >= READ_ASLEEP_S and not self._is_busy):
                 off_core_s = min(self._unread_s - self._meter.on_cpu_s(), wall_s)
                 self._unread_s = 0.0
                 if off_core_s >= ASLEEP_S:
@@ -216,11 +220,15 @@ class Spans:
         self._seconds[path] += wall_s
         self._since = now
 
+    @property
+    def _is_busy(self) -> bool:
+        """Whether there is nothing to sleep for in the innermost span."""
+        return (self._path[-1] if self._path else OTHER) in BUSY
+
     def _told_apart(self, path: str, wall_s: float, off_core_s: float) -> Parts:
         """What of a span's wall was none of its own: the thread was off its core for so long."""
         assert self._meter is not None
-        name = self._path[-1] if self._path else OTHER
-        is_busy, queued_s = name in BUSY, self._meter.queued_s()
+        is_busy, queued_s = self._is_busy, self._meter.queued_s()
         if not is_busy and (not queued_s or self._meter.shares_thread):
             return {path: wall_s}
         queued_s = min(queued_s or 0.0, off_core_s)

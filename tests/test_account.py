@@ -222,20 +222,20 @@ def test_without_it_tensorboard_has_no_picture(make_config, tmp_path):
 
 
 def test_nothing_is_measured_per_batch(make_config, tmp_path, monkeypatch):
-    """As many readings of the clock with batches of 4 as with one batch an epoch."""
-    readings = []
-    settle = Spans._settle
+    """As many spans with batches of 4 as with one batch an epoch."""
+    opened = []
+    enter = Spans.__enter__
 
     def counted(spans):
-        readings[-1] += 1
-        settle(spans)
+        opened[-1] += 1
+        enter(spans)
 
-    monkeypatch.setattr(Spans, "_settle", counted)
+    monkeypatch.setattr(Spans, "__enter__", counted)
     for batch_size in (4, 10_000):
-        readings.append(0)
+        opened.append(0)
         config = make_config("backend=serial", "select_on=last", "aggregation=uniform", f"trainer.batch_size={batch_size}")
         run(config, tmp_path / str(batch_size), [])
-    assert readings[0] == readings[1] > 0
+    assert opened[0] == opened[1] > 0
 
 
 def test_a_run_that_fails_has_an_account_that_is_not_closed(make_config, tmp_path):
