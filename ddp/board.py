@@ -15,7 +15,7 @@ from ddp.account import by_kind
 from ddp.messages import AggregateRound, Failure, WorkerRound
 from ddp.reference import Reference
 from ddp.timing import AGGREGATOR_PHASES, EXCHANGE_KINDS, WORKER_PHASES, Account, read_slices
-from ddp.tracking import AGGREGATED, AGGREGATOR, ONE_WORKER, PARTS, POOLED, Tracker, pickle_s, worker_name
+from ddp.tracking import AGGREGATED, AGGREGATOR, ONE_WORKER, PARTS, POOLED, Tracker, pickle_s, without_slices, worker_name
 
 if TYPE_CHECKING:
     from tensorboard.compat.proto.summary_pb2 import Summary
@@ -67,7 +67,7 @@ class TensorBoard(Tracker):
         self._add_account(who, row.account, WORKER_PHASES, row.round_index)
         self._slices[row.worker] = row.account.slices
         others = self._rounds.setdefault(row.round_index, [])
-        others.append(row)
+        others.append(without_slices(row))  # where a worker was dropped they stay
         if len(others) == self._hparams["workers"]:
             self._add_pooled(self._rounds.pop(row.round_index))
 

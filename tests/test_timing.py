@@ -93,6 +93,36 @@ def test_what_hardly_takes_time_between_two_spans_is_the_second_ones(clock):
     assert spans.take().seconds == {"compute": pytest.approx(4.000001), OTHER: 0.5}
 
 
+class Scheduler:
+    """A meter of a thread that was on a core for `on_cpu` seconds since it was read, and never in the run queue."""
+
+    shares_gil, shares_thread, knows_queue = True, False, True
+
+    on_cpu = 0.0
+
+    def on_cpu_s(self):
+        on_cpu, self.on_cpu = self.on_cpu, 0.0
+        return on_cpu
+
+    def queued_s(self):
+        return 0.0
+
+
+@pytest.mark.parametrize("slept_s", [1e-4, 1.0])
+def test_a_span_is_not_told_what_was_slept_before_it(clock, slept_s):
+    meter = Scheduler()
+    spans = Spans(clock, meter=meter)
+    with spans("wait"):
+        clock.now += slept_s
+    meter.on_cpu = 2e-4
+    with spans("receive"), spans("deserialise"):
+        clock.now += 2e-4
+    account = spans.take()
+    assert account.seconds["receive/deserialise"] == pytest.approx(2e-4)
+    assert account.seconds["wait"] == pytest.approx(slept_s)
+    assert account.kind_s("gil_wait") == 0
+
+
 def test_bytes_belong_to_the_phase(clock):
     spans = Spans(clock)
     with spans("publish"), spans("serialise"):
