@@ -70,7 +70,8 @@ class Bars(Tracker):
 
     def epoch(self, message: EpochDone) -> None:
         last = message.epoch == self.config.local_epochs - 1 and self.config.split.name != "stratified"
-        self.progress.update(self.workers[message.worker], advance=1, note=WAITING if last else BUSY)
+        done = message.round_index * self.config.local_epochs + message.epoch + 1
+        self.progress.update(self.workers[message.worker], completed=done, note=WAITING if last else BUSY)
 
     def aggregate_round(self, row: AggregateRound) -> None:
         note = f"RMSE validation {_number(row.valid.rmse, 4)}  test {_number(row.test.rmse, 4)}"

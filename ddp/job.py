@@ -53,6 +53,11 @@ class Job:
     memory: Vector = field(default_factory=lambda: EMPTY_VECTOR)
 
     @property
+    def selects_on(self) -> Part:
+        """The ratings by which the states of a round are compared; none for `select_on: last`."""
+        return {"valid": self.shard.valid, "test": self.shard.test}.get(self.config.select_on, NOTHING)
+
+    @property
     def in_ensemble(self) -> bool:
         """Whether each worker keeps its own state, and the aggregate is a wider model that averages their predictions."""
         return self.strata is None and self.config.aggregation.name == "ensemble"

@@ -29,6 +29,8 @@ class Started:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EpochDone:
+    """A worker is done with the epochs of a round up to this one. Of short ones only every so many-th is told, and the last."""
+
     worker: int
     round_index: int
     epoch: int

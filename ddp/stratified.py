@@ -3,6 +3,7 @@
 from collections.abc import Generator
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,6 +17,10 @@ from ddp.parameters import EMPTY_VECTOR, Rows, Vector
 from ddp.strata import Strata, item_rows, learned, pack
 from ddp.timing import Spans
 from ddp.trainers import make_block_trainer, make_turns
+from ddp.trainers.spent import spent_parts
+
+if TYPE_CHECKING:
+    from ddp.trainers.in_turns import InTurns
 
 
 @dataclass(slots=True)
@@ -52,19 +57,22 @@ class StratifiedWorker:
         config, num_turns = self.job.config, self.strata.num_workers
         self.next_round = round_index + 1
         order = seeding.stream(config.seed, "order", self.job.worker, round_index)
-        for epoch in range(config.local_epochs):
-            first = (round_index * config.local_epochs + epoch) * num_turns
-            turns = range(first, first + num_turns)
-            is_last = epoch == config.local_epochs - 1
+        done = 0
+        while done < config.local_epochs:
+            number = 1 if self.loop is None else self.loop.pace.epochs(config.local_epochs - done)
+            first = (round_index * config.local_epochs + done) * num_turns
+            turns = range(first, first + number * num_turns)
+            done += number
+            ends_round = done == config.local_epochs
             if self.loop is not None:
-                errors = self._turns_in_a_loop(turns, order, is_last=is_last)
+                errors = self._turns_in_a_loop(self.loop, turns, order, ends_round=ends_round)
             else:
-                errors = yield from self._turn_by_turn(turns, order, is_last=is_last)
-            if is_last:
+                errors = yield from self._turn_by_turn(turns, order, ends_round=ends_round)
+            if ends_round:
                 self._keep(turns[-1], round_index)  # before somebody else has them
                 self._hand_on(turns[-1])
             with self.spans("tell"):
-                self.exchange.tell(EpochDone(worker=self.job.worker, round_index=round_index, epoch=epoch))
+                self.exchange.tell(EpochDone(worker=self.job.worker, round_index=round_index, epoch=done - 1))
         row = WorkerRound(
             worker=self.job.worker,
             round_index=round_index,
@@ -82,7 +90,7 @@ class StratifiedWorker:
             self.exchange.publish(self.job.update(row, self.published, self.memory), self.spans)
         return row
 
-    def _turn_by_turn(self, turns: range, order: np.random.Generator, *, is_last: bool) -> Generator[None, None, Errors]:
+    def _turn_by_turn(self, turns: range, order: np.random.Generator, *, ends_round: bool) -> Generator[None, None, Errors]:
         """An epoch on any backend; the last turn of a round is not handed on yet."""
         errors = Errors(*[SquaredError(0.0, 0)] * 3)
         shard = self.job.shard
@@ -97,28 +105,28 @@ class StratifiedWorker:
                 total = self.trainer.turn(self._group(turn), order)
                 errors.train += SquaredError(total, block.train.stop - block.train.start)
                 if turn == turns[-1]:
-                    self._check_loss(errors.train.total, turns)
-            if is_last:
+                    self._check_loss(errors.train.total, turn)
+            if ends_round:
                 with self.spans("evaluate"):
                     errors.valid += self.job.evaluate(self.parameters, shard.valid.between(block.valid))
                     errors.test += self.job.evaluate(self.parameters, shard.test.between(block.test))
-            if not (is_last and turn == turns[-1]):
+            if not (ends_round and turn == turns[-1]):
                 self._hand_on(turn)
         return errors
 
-    def _turns_in_a_loop(self, turns: range, order: np.random.Generator, *, is_last: bool) -> Errors:
-        """The same where workers share memory, and a compiled loop waits, trains and hands on."""
-        assert self.loop is not None
-        shard = self.job.shard
+    def _turns_in_a_loop(self, loop: "InTurns", turns: range, order: np.random.Generator, *, ends_round: bool) -> Errors:
+        """The same of one or several epochs, where workers share memory, and a compiled loop waits, trains and hands on."""
+        shard, number = self.job.shard, len(turns) // self.strata.num_workers
         with self.spans("compute"):
             groups = [self._group(turn) for turn in turns]
-            done = self.loop.epoch(turns[0], groups, order, self.job.config.round_timeout, is_last=is_last)
-            self.spans.divide(partial(done.parts, self.spans.tells_off_core))
-            self._check_loss(done.train, turns)
+            done = loop.epochs(turns[0], groups, number, order, self.job.config.round_timeout, ends_round=ends_round)
+            self.spans.divide(partial(spent_parts, done.spent_ns, self.spans.tells_off_core))
+            for turn, total in zip(turns[:: self.strata.num_workers], done.train, strict=True):
+                self._check_loss(total, turn)
             for turn, waited_ns in zip(turns, done.waited_ns.tolist(), strict=True):
                 self._blame(turn, waited_ns / 1e9)
             errors = Errors(
-                SquaredError(done.train, len(shard.train)),
+                SquaredError(done.train[-1], len(shard.train)),
                 SquaredError(done.valid, len(shard.valid)),
                 SquaredError(done.test, len(shard.test)),
             )
@@ -129,9 +137,9 @@ class StratifiedWorker:
                 raise self._late(done.late_for)
         return errors
 
-    def _check_loss(self, total: float, turns: range) -> None:
-        """Raises Diverged if the squared errors of the epoch of these turns are no number."""
-        self.job.check_loss(total, *divmod(turns[0] // len(turns), self.job.config.local_epochs))
+    def _check_loss(self, total: float, turn: int) -> None:
+        """Raises Diverged if the squared errors of the epoch of this turn are no number."""
+        self.job.check_loss(total, *divmod(turn // self.strata.num_workers, self.job.config.local_epochs))
 
     def _keep(self, turn: int, round_index: int) -> None:
         """Copies what is to be published: the rows that the worker holds."""

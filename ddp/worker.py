@@ -5,6 +5,7 @@ import traceback
 from collections.abc import Generator, Iterator
 from dataclasses import replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,7 +18,11 @@ from ddp.messages import EpochDone, Failed, Finished, Started, WorkerRound
 from ddp.parameters import EMPTY_VECTOR, Vector
 from ddp.stratified import StratifiedWorker
 from ddp.timing import START, Spans
-from ddp.trainers import make_trainer
+from ddp.trainers import make_selecting, make_trainer
+from ddp.trainers.spent import spent_parts
+
+if TYPE_CHECKING:
+    from ddp.trainers.selecting import Selecting
 
 
 class Worker:
@@ -31,7 +36,11 @@ class Worker:
         self.live = job.make_parameters()
         self.best = job.make_parameters()
         self.trainer = make_trainer(job.config.trainer, self.live, job.shard.train)
+        scale = (job.rating_min, job.rating_max)
+        self.loop = make_selecting(job.config.trainer, self.trainer, self.live.vector, job.selects_on, scale)
         self.trainer.recall(job.memory, job.first_round * job.config.local_epochs)
+        self.best_rmse = math.inf  # of the round
+        self.best_epoch: int | None = None
 
     def round(self, round_index: int) -> Generator[None, None, WorkerRound]:
         """Trains, publishes, and takes over the aggregate if it comes in time. Yields before it waits for the others."""
@@ -56,24 +65,22 @@ class Worker:
 
     def train_round(self, round_index: int) -> WorkerRound:
         """`local_epochs` epochs; afterwards `self.best` holds the state with the lowest RMSE on the `select_on` part."""
-        config = self.job.config
-        order = seeding.stream(config.seed, "order", self.job.worker, round_index)
-        best_rmse, best_epoch, train_loss = math.inf, -1, math.nan
-        for epoch in range(config.local_epochs):
-            with self.spans("compute"):
-                train_loss = self.trainer.epoch(order)
-                self.job.check_loss(train_loss, round_index, epoch)
-            with self.spans("evaluate"):
-                rmse = self._selection_rmse()
-                is_last = epoch == config.local_epochs - 1
-                # The last state also stands in when no epoch had a finite RMSE: the aggregator then refuses it by name.
-                if rmse < best_rmse or (is_last and best_epoch < 0):
-                    best_rmse, best_epoch = rmse, epoch
-                    with self.spans("copy"):
-                        np.copyto(self.best.vector, self.live.vector)
+        num_epochs = self.job.config.local_epochs
+        order = seeding.stream(self.job.config.seed, "order", self.job.worker, round_index)
+        self.best_rmse, self.best_epoch = math.inf, None
+        train_loss, done = math.nan, 0
+        while done < num_epochs:
+            if self.loop is not None:
+                number = self.loop.pace.epochs(num_epochs - done)
+                train_loss = self._epochs_in_a_loop(self.loop, number, order, round_index, done)
+            else:
+                number, train_loss = 1, self._epoch(order, round_index, done)
+            done += number
             with self.spans("tell"):
-                self.exchange.tell(EpochDone(worker=self.job.worker, round_index=round_index, epoch=epoch))
+                self.exchange.tell(EpochDone(worker=self.job.worker, round_index=round_index, epoch=done - 1))
         with self.spans("evaluate"):
+            # The last state also stands in when no epoch had a finite RMSE: the aggregator then refuses it by name.
+            best_epoch = self.best_epoch if self.best_epoch is not None else self._keep(num_epochs - 1)
             valid = self.job.evaluate(self.best, self.job.shard.valid)
             test = self.job.evaluate(self.best, self.job.shard.test)
         return WorkerRound(
@@ -86,15 +93,37 @@ class Worker:
             aggregate_received=False,
         )
 
-    def _selection_rmse(self) -> float:
-        """The RMSE by which epochs are compared; infinite for `select_on: last`, so that the last one is taken."""
-        match self.job.config.select_on:
-            case "valid":
-                return self.job.evaluate(self.live, self.job.shard.valid).rmse
-            case "test":
-                return self.job.evaluate(self.live, self.job.shard.test).rmse
-            case _:
-                return math.inf
+    def _epoch(self, order: np.random.Generator, round_index: int, epoch: int) -> float:
+        """One, and its training loss."""
+        with self.spans("compute"):
+            train_loss = self.trainer.epoch(order)
+            self.job.check_loss(train_loss, round_index, epoch)
+        with self.spans("evaluate"):
+            held_out = self.job.selects_on
+            rmse = self.job.evaluate(self.live, held_out).rmse if len(held_out) else math.inf
+            if rmse < self.best_rmse:
+                self.best_rmse, self.best_epoch = rmse, self._keep(epoch)
+        return train_loss
+
+    def _epochs_in_a_loop(
+        self, loop: "Selecting", number: int, order: np.random.Generator, round_index: int, epoch: int
+    ) -> float:
+        """So many from this one on, and the training loss of the last."""
+        with self.spans("compute"):
+            done = loop.epochs(number, order, self.best.vector, self.best_rmse)
+            self.spans.divide(partial(spent_parts, done.spent_ns, self.spans.tells_off_core))
+            for n, train_loss in enumerate(done.train):
+                self.job.check_loss(train_loss, round_index, epoch + n)
+            self.best_rmse = done.rmse
+            if done.best_epoch is not None:
+                self.best_epoch = epoch + done.best_epoch
+        return done.train[-1]
+
+    def _keep(self, epoch: int) -> int:
+        """The state after this epoch is the best so far."""
+        with self.spans("copy"):
+            np.copyto(self.best.vector, self.live.vector)
+        return epoch
 
 
 def worker_loop(job: Job, exchange: Exchange, spans: Spans) -> Iterator[None]:

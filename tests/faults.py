@@ -74,6 +74,7 @@ class Faulty:
     def __init__(self, fault, exchange):
         self._fault = fault
         self._exchange = exchange
+        self._heard_in = None  # the round of its last word
 
     def __getattr__(self, name):
         return getattr(self._exchange, name)
@@ -85,7 +86,8 @@ class Faulty:
     def tell(self, message):
         if isinstance(message, Started):
             self._may_fail("start", None)
-        if isinstance(message, EpochDone) and message.epoch == 0:
+        if isinstance(message, EpochDone) and message.round_index != self._heard_in:
+            self._heard_in = message.round_index
             moment = "last round" if message.round_index == self._fault.last_round else "first epoch"
             self._may_fail(moment, message.round_index)
         self._exchange.tell(message)

@@ -17,10 +17,11 @@ ADAM = Training(
     imports_s=1.0, server_s=0.8, fork_s=0.03, forked_s=0.01, spawn_s=2.2, spawned_s=0.01, exit_s=0.7, manager_s=0.1,
 )  # fmt: skip
 EXCHANGES = Exchanges(
-    serial=Exchange(message_s=2e-5, heard_s=0.0, vector_s=2e-6, float_s=4e-10, epoch_s=1e-4),
-    thread=Exchange(message_s=4e-5, heard_s=2e-5, vector_s=4e-5, float_s=4e-10, epoch_s=1e-4),
-    shm=Exchange(message_s=4e-5, heard_s=2e-5, vector_s=2e-5, float_s=4e-10, epoch_s=1e-4),
-    process=Exchange(message_s=6e-5, heard_s=6e-5, vector_s=4e-4, float_s=9e-9, epoch_s=1e-3),
+    serial=Exchange(message_s=2e-5, vector_s=2e-6, float_s=4e-10, epoch_s=1e-4),
+    thread=Exchange(message_s=4e-5, vector_s=4e-5, float_s=4e-10, epoch_s=1e-4),
+    shm=Exchange(message_s=4e-5, vector_s=2e-5, float_s=4e-10, epoch_s=1e-4),
+    process=Exchange(message_s=6e-5, vector_s=4e-4, float_s=9e-9, epoch_s=1e-3),
+    heard_s=4e-5,
     average_float_s=4e-10, log_s=1e-3, checkpoint_s=2e-3, checkpoint_float_s=1e-8, save_s=0.01, save_float_s=1e-9, jitter=0.01,
 )  # fmt: skip
 TRAINING = {"fused": FUSED, "adam": ADAM}

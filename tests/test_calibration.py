@@ -1,5 +1,6 @@
 """The constants: measured for real, once; kept, and read again only by the machine that they are of."""
 
+import copy
 import dataclasses
 import json
 
@@ -9,8 +10,10 @@ from machines import constants, write_calibration
 
 from ddp.advice import calibration
 from ddp.advice.calibration import busy_share, calibrate, read
-from ddp.advice.pilot import TRAINERS, line
-from ddp.advice.trainer_costs import fit
+from ddp.advice.exchange_costs import exchange_configs, exchange_constants, line
+from ddp.advice.pilot import TRAINERS, Pilot, run_pilot
+from ddp.advice.start_costs import start_configs, start_constants
+from ddp.advice.trainer_costs import TrainerCosts, fit
 from ddp.errors import BackendError
 
 
@@ -118,6 +121,40 @@ def test_no_factor_of_a_fit_is_below_nothing():
 def test_a_line_through_two_pairs_of_points():
     assert line([10, 10, 110, 110], [1.0, 3.0, 11.0, 13.0]) == pytest.approx((1.0, 0.1))
     assert line([10, 110], [3.0, 2.0]) == (3.0, 0.0)
+
+
+def slower(pilot):
+    """The same run in a moment in which the machine is three times as slow."""
+    run, history = copy.copy(pilot.run), copy.deepcopy(pilot.run.history)
+    run.history, run.seconds = history, dict(run.seconds)
+    accounts = [row.account for row in (*history.worker_rounds, *history.aggregate_rounds)]
+    for seconds in (run.seconds, history.startup_s, *(a.seconds for a in (*accounts, *history.started_with.values()))):
+        seconds.update({key: 3 * value for key, value in seconds.items()})
+    return Pilot(run, 3 * pilot.main_s)
+
+
+@pytest.mark.usefixtures("server_of_programs")
+def test_a_slow_moment_is_no_constant():
+    """It may be that of any sitting, and of any run in it."""
+    starting = {"forked": start_configs(TRAINERS["fused"])["forked"]}
+    quiet = {name: [run_pilot(config)] for name, config in (starting | exchange_configs()).items()}
+    quiet["spawned"] = quiet["forked"]  # takes no seconds here, and has the same of everything
+    disturbed = {
+        name: [slower(pilot), pilot] if n % 2 else [pilot, slower(pilot)] for n, (name, [pilot]) in enumerate(quiet.items())
+    }
+    assert exchange_constants(disturbed) == exchange_constants(quiet)
+    firsts = {"forked": quiet["forked"][0], "in threads": quiet["forked"][0]}
+    assert start_constants(firsts, disturbed) == start_constants(firsts, quiet)
+    assert all(value > 0 for value in (start_constants(firsts, quiet)["fork_s"], exchange_constants(quiet)["shm"]["float_s"]))
+
+
+def test_nor_is_a_slow_sample():
+    costs = TrainerCosts(TRAINERS["fused"], cores=2)
+    costs.sample()
+    quiet = costs.constants()
+    for seconds in costs.seconds.values():
+        seconds[:] = [3 * seconds[0], seconds[0], 2 * seconds[0], 5 * seconds[0]]
+    assert costs.constants() == quiet
 
 
 def test_a_pilot_that_fails_is_one_message(monkeypatch, tmp_path):

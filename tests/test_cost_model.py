@@ -80,7 +80,7 @@ def free(trainer="fused", **changed):
     nothing = dict.fromkeys((field.name for field in dataclasses.fields(constants().training)), 0.0)
     machine = constants(trainer, **nothing | changed)
     none = {field.name: 0.0 for field in dataclasses.fields(machine.exchanges)}
-    exchange = Exchange(message_s=0.0, heard_s=0.0, vector_s=0.0, float_s=0.0, epoch_s=0.0)
+    exchange = Exchange(message_s=0.0, vector_s=0.0, float_s=0.0, epoch_s=0.0)
     backends = dict.fromkeys(BACKENDS, exchange)
     return dataclasses.replace(machine, exchanges=dataclasses.replace(machine.exchanges, **none | backends))
 
@@ -116,8 +116,7 @@ def test_large_batches_share_memory(make_config):
 
 def test_the_main_process_listens_on_a_core_of_the_workers(make_config):
     machine = free(rating_s=0.001)
-    slow = dataclasses.replace(machine.exchanges.shm, heard_s=0.25)
-    machine = dataclasses.replace(machine, exchanges=dataclasses.replace(machine.exchanges, shm=slow))
+    machine = dataclasses.replace(machine, exchanges=dataclasses.replace(machine.exchanges, heard_s=0.25))
     config = make_config("backend=shm", "workers=2", "trainer=fused", "rounds=1", "local_epochs=3")  # 8 messages: 2 s
     assert wall(config, PLAIN, machine, cores=2) == pytest.approx(4.0)
     assert wall(config, PLAIN, machine, cores=3) == pytest.approx(3.0)
@@ -139,11 +138,21 @@ def test_turns_in_one_loop_cost_a_call_an_epoch_and_others_one_a_turn(of, worker
 
 def test_the_main_process_hears_of_all_rows_that_are_handed_on(of):
     job = ("trainer=fused", "split=stratified", "workers=3", "rounds=1", "local_epochs=4")
-    machine = free()
-    slow = dataclasses.replace(machine.exchanges.shm, heard_s=0.25)
-    machine = dataclasses.replace(machine, exchanges=dataclasses.replace(machine.exchanges, process=slow, shm=slow))
+    machine = free(rating_s=0.001)  # epochs so long that each is told of
+    machine = dataclasses.replace(machine, exchanges=dataclasses.replace(machine.exchanges, heard_s=0.25))
     heard = {backend: Costs(*of(*job, f"backend={backend}"), machine).hear().seconds for backend in ("process", "shm")}
     assert heard == pytest.approx({"process": 3 * (4 + 4 * 3 + 1) * 0.25, "shm": 3 * (4 + 1) * 0.25})
+
+
+@pytest.mark.parametrize(("epoch_s", "messages"), [(0.0, 1), (0.001, 3), (0.004, 10), (0.02, 24)])
+@pytest.mark.parametrize("backend", ["serial", "thread", "shm"])
+def test_short_compiled_epochs_are_told_of_together(make_config, epoch_s, messages, backend):
+    """As many as take a hundredth of a second."""
+    job = ("workers=2", "rounds=1", "local_epochs=24", f"backend={backend}")
+    machine = free("fused", rating_s=epoch_s / PLAIN.train[0])
+    machine = dataclasses.replace(machine, exchanges=dataclasses.replace(machine.exchanges, heard_s=1.0))
+    assert Costs(make_config(*job, "trainer=fused"), PLAIN, machine).hear().seconds == pytest.approx(2 * (messages + 1))
+    assert Costs(make_config(*job, "trainer=autograd"), PLAIN, machine).hear().seconds == pytest.approx(2 * (24 + 1))
 
 
 def test_interpreters_start_on_the_cores_that_there_are(make_config):

@@ -5,6 +5,7 @@ import threading
 import numpy as np
 import pytest
 
+from ddp import seeding
 from ddp.errors import Stopped
 from ddp.exchange import Exchange
 from ddp.gates import Gates
@@ -50,8 +51,8 @@ def make_worker(config, gates):
     return worker, [job.strata.group(0, turn) for turn in range(2)]
 
 
-def epoch(worker, groups, **options):
-    return worker.loop.epoch(0, groups, np.random.default_rng(0), DEADLINE_S, **({"is_last": True} | options))
+def epoch(worker, groups, *, ends_round=True):
+    return worker.loop.epochs(0, groups, 1, np.random.default_rng(0), DEADLINE_S, ends_round=ends_round)
 
 
 def test_rows_are_handed_on_when_they_are_done(make_config):
@@ -76,14 +77,14 @@ def test_rows_are_handed_on_when_they_are_done(make_config):
     assert [array.tobytes() for array in seen] == [array.tobytes() for array in rows]
 
 
-@pytest.mark.parametrize("is_last", [True, False])
-def test_the_last_turn_of_a_round_is_not_handed_on_yet(make_config, is_last):
+@pytest.mark.parametrize("ends_round", [True, False])
+def test_the_last_turn_of_a_round_is_not_handed_on_yet(make_config, ends_round):
     """First it has to be kept for publishing."""
     gates = Gates(np.array([0, 0, 0], np.int64))
     worker, (first, second) = make_worker(make_config(*STRATIFIED), gates)
     gates.open(second, 1)
-    epoch(worker, [first, second], is_last=is_last)
-    assert (gates.counters[first], gates.counters[second]) == (1, 1 if is_last else 2)
+    epoch(worker, [first, second], ends_round=ends_round)
+    assert (gates.counters[first], gates.counters[second]) == (1, 1 if ends_round else 2)
 
 
 def test_turn_by_turn_the_last_one_of_a_round_waits_too(make_config, monkeypatch):
@@ -107,6 +108,33 @@ def test_it_computes_what_turns_one_by_one_do(make_config):
     assert rows[0] == rows[1]
     assert looped.parameters.vector.tobytes() == stepped.parameters.vector.tobytes()
     assert looped.trainer.lrs.tolist() == stepped.trainer.lrs.tolist() == [config.trainer.lr / 2] * 2
+
+
+def test_several_epochs_are_what_they_are_one_by_one(make_config):
+    """Each with its own learning rate; errors on held-out ratings are those of the last one."""
+    config = make_config(*STRATIFIED, "workers=1", "local_epochs=3", "trainer.lr_decay=0.5")
+
+    def make(gates):
+        job = prepare(config).jobs[0]
+        return StratifiedWorker(job, job.strata, Recording(gates), Spans())
+
+    stepped, made = make(None), []
+    row = last_value(stepped.round(0))
+    for numbers in ([3], [1, 2], [1, 1, 1]):
+        worker = make(Gates(np.zeros(2, np.int64)))
+        order, turn, train = seeding.stream(config.seed, "order", 0, 0), 0, []
+        for number in numbers:
+            done = worker.loop.epochs(turn, [0] * number, number, order, DEADLINE_S, ends_round=turn + number == 3)
+            turn += number
+            train += done.train
+            assert (done.test > 0) == (turn == 3)
+        assert worker.loop.counters[0] == 2
+        made.append((worker.parameters.vector.tobytes(), train, done.valid, done.test, worker.trainer.lrs.tolist()))
+    assert made[0] == made[1] == made[2]
+    vector, train, valid, test, _ = made[0]
+    assert vector == stepped.parameters.vector.tobytes()
+    assert train[-1] / len(stepped.job.shard.train) == row.train_loss
+    assert (valid, test) == (row.valid.total, row.test.total)
 
 
 def last_value(generator):

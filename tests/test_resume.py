@@ -34,14 +34,10 @@ JOBS = {
     "averaged, SGD": ("trainer=autograd", "trainer.optimizer=sgd", "trainer.lr=0.1", "aggregation=uniform"),
 }
 SIZE = ("workers=2", "rounds=5", "local_epochs=2", "checkpoint_every=1")
-# 20 moments and more: of each case some, drawn once for all. (Two trackers' words for each step; 0: before the first.)
-NUM_STEPS = 38
-CASES = [
-    *(("serial", job, step) for job, step in zip(JOBS, random.Random(1).sample(range(NUM_STEPS), len(JOBS)), strict=True)),
-    *(("thread", job, step) for job, step in zip(JOBS, random.Random(2).sample(range(NUM_STEPS), len(JOBS)), strict=True)),
-    *(("shm", job, step) for job, step in zip(JOBS, random.Random(3).sample(range(NUM_STEPS), len(JOBS)), strict=True)),
-    *(("process", job, step) for job, step in zip(JOBS, random.Random(4).sample(range(NUM_STEPS), len(JOBS)), strict=True)),
-]
+# Two trackers' words for each step; 0: before the first. (Both epochs of a compiled round may be told of as one.)
+NUM_STEPS = {job: 28 if "trainer=fused" in options else 38 for job, options in JOBS.items()}
+# 20 moments and more: of each case some, drawn once for all.
+CASES = [(name, job, random.Random(f"{name}, {job}").randrange(number)) for name in BACKENDS for job, number in NUM_STEPS.items()]
 
 
 class Killed(Tracker):

@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ddp.advice.constants import Constants, Exchange, Exchanges, Training
-from ddp.advice.pilot import EXCHANGES, num_cores
+from ddp.advice.measure import EXCHANGES
+from ddp.advice.pilot import num_cores
 from ddp.atomic import atomic_file
 from ddp.errors import BackendError
 from ddp.options import AutogradTrainer, Trainer
 
-FORMAT = 3  # to be raised when what is measured, or a trainer or a backend that it is measured with, changes
+FORMAT = 4  # to be raised when what is measured, or a trainer or a backend that it is measured with, changes
 COMPILE = "import ddp.averaging, ddp.gates, ddp.trainers.fused"
 BACKENDS = ("serial", "thread", "shm", "process")
 PACKAGES = ("torch", "numba", "numpy")
@@ -112,7 +113,7 @@ def _ticks() -> tuple[int, int]:
 def _measure(parts: Sequence[str]) -> dict[str, Any]:
     if "fused" in parts:  # or the first run would be measured with the compiler in it
         _python("-c", COMPILE)
-    printed = _python("-m", "ddp.advice.pilot", *parts)
+    printed = _python("-m", "ddp.advice.measure", *parts)
     try:
         measured: dict[str, Any] = json.loads(printed.splitlines()[-1])
         for training in measured["training"].values():

@@ -1,4 +1,4 @@
-"""What the cost model knows of a machine: few numbers, each measured. `calibration` gets them, `pilot` measures them."""
+"""What the cost model knows of a machine: few numbers, each measured. `calibration` gets them, `measure` measures them."""
 
 from dataclasses import dataclass
 
@@ -15,13 +15,12 @@ def spilled_bytes(num_floats: int) -> int:
 class Exchange:
     """Of one backend, of a vector on its way in one direction. Measured: the medians of rounds of runs with two sizes of model.
 
-    `message_s`: to say something to the aggregator, once an epoch, and `heard_s`: to listen to it, by the main process;
-    `vector_s`: a vector, however short; `float_s`: each of its floats. `epoch_s`: an epoch of the fused trainer with
-    split=stratified, two workers and hardly any ratings: all that a worker does to get rows, to train and to hand them on.
+    `message_s`: to say something to the aggregator; `vector_s`: a vector, however short; `float_s`: each of its floats.
+    `epoch_s`: an epoch of the fused trainer with split=stratified, two workers and hardly any ratings: all that a worker does to
+    get rows, to train and to hand them on.
     """
 
     message_s: float
-    heard_s: float
     vector_s: float
     float_s: float
     epoch_s: float
@@ -35,6 +34,7 @@ class Exchanges:
     thread: Exchange
     shm: Exchange
     process: Exchange
+    heard_s: float  # to listen to a message, by the main process (measured with process)
     average_float_s: float  # to average, per float of each worker's state
     log_s: float  # to tell of a round
     checkpoint_s: float  # to save a checkpoint, waiting for the disk included

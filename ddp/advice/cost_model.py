@@ -7,6 +7,7 @@ from ddp.advice.simulation import Work
 from ddp.advice.sizes import Sizes
 from ddp.config import Config
 from ddp.options import AutogradTrainer, FusedTrainer
+from ddp.trainers.pace import TOGETHER_S
 
 START, COMPUTE, EVALUATE, EXCHANGE = "start-up", "compute", "evaluate", "exchange"
 WAIT, AVERAGE, RECORD = "wait for others", "aggregator", "record, save"
@@ -53,8 +54,24 @@ class Costs:
 
     def train(self, worker: int) -> Work:
         """The local epochs of a round, of a worker that has the whole model."""
-        epochs = self.config.local_epochs
-        return self._trained(self.sizes.train[worker], self.num_floats, epochs, epochs * self.exchange.message_s)
+        return self._trained(self.sizes.train[worker], self.num_floats, self.config.local_epochs, self._told_s(worker))
+
+    def _told_s(self, worker: int) -> float:
+        """To tell of the epochs of a round."""
+        return self._messages(worker) * self.exchange.message_s
+
+    def _messages(self, worker: int) -> int:
+        """That tell of them: of short compiled ones together (ddp/trainers/pace.py)."""
+        epochs, in_turns = self.config.local_epochs, self.stratified and not self.in_one_loop
+        if in_turns or not isinstance(self.config.trainer, FusedTrainer):
+            return epochs
+        epoch_s = self.sizes.train[worker] * self._rating_s + self.exchange.epoch_s
+        return max(1, min(epochs, ceil(epochs * epoch_s / TOGETHER_S)))
+
+    @property
+    def _rating_s(self) -> float:
+        """To train on one, in a batch or an epoch of many."""
+        return self.training.rating_s + self.training.element_s * self.config.model.dim
 
     def turn(self, worker: int, group: int, epochs: float) -> Work:
         """A worker's ratings in a group of items, so many times (split=stratified)."""
@@ -74,9 +91,8 @@ class Costs:
         steps, batch_s = epochs, 0.0 if self.stratified else costs.batch_s
         if isinstance(trainer, AutogradTrainer):
             steps, batch_s = epochs * ceil(num_ratings / trainer.batch_size), costs.batch_s
-        per_rating = costs.rating_s + costs.element_s * self.config.model.dim
         held_s = steps * batch_s + around_s
-        seconds = held_s + steps * costs.parameter_s * num_floats + epochs * num_ratings * per_rating
+        seconds = held_s + steps * costs.parameter_s * num_floats + epochs * num_ratings * self._rating_s
         batches = self._large_batches(num_ratings)
         seconds += epochs * sum(floats - SPILLING for floats in batches) * costs.spilled_element_s
         num_bytes = epochs * sum(map(spilled_bytes, batches))
@@ -102,7 +118,9 @@ class Costs:
             selects = {"valid": valid, "test": test}.get(self.config.select_on)
             epochs = self.config.local_epochs if selects is not None else 1
             seconds += epochs * self.num_floats * self.exchanges.thread.float_s  # the best state is kept
-            seconds += epochs * self._evaluation_s(selects) if selects is not None else 0.0
+            if selects is not None:
+                in_a_loop = isinstance(self.config.trainer, FusedTrainer)  # there only ratings cost anything
+                seconds += epochs * (self._evaluation_s(selects) - self.training.evaluation_s * in_a_loop)
         return Work(seconds=seconds, kind=EVALUATE)
 
     def _evaluation_s(self, num_ratings: int, times_as_wide: int = 1) -> float:
@@ -167,8 +185,8 @@ class Costs:
     def hear(self) -> Work:
         """What all workers say in a round: of each epoch, of rows that they have handed on, and in the end."""
         turns = len(self.sizes.items) if self.stratified and self.backend == "process" else 0
-        messages = self.config.workers * (self.config.local_epochs * (1 + turns) + 1)
-        return Work(seconds=messages * self.exchange.heard_s, kind=AVERAGE)
+        messages = sum(self._messages(worker) + self.config.local_epochs * turns + 1 for worker in range(self.config.workers))
+        return Work(seconds=messages * self.exchanges.heard_s, kind=AVERAGE)
 
     def broadcast(self) -> Work:
         """The aggregate to the workers."""

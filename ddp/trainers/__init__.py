@@ -14,6 +14,7 @@ from ddp.ratings import Block, Part
 if TYPE_CHECKING:
     from ddp.gates import Gates
     from ddp.trainers.in_turns import InTurns
+    from ddp.trainers.selecting import Selecting
 
 
 class Trains(Protocol):
@@ -95,6 +96,19 @@ def make_turns(
 
     assert isinstance(trainer, Fused)
     return InTurns(trainer, gates, valid, test, scale)
+
+
+def make_selecting(
+    options: Trainer, trainer: Epochs, vector: Vector, held_out: Part, scale: tuple[float, float]
+) -> "Selecting | None":
+    """The epochs of a round as one compiled loop, if the trainer is compiled. `vector`: of the parameters that it trains."""
+    if not isinstance(options, FusedTrainer):
+        return None
+    from ddp.trainers.fused import Fused
+    from ddp.trainers.selecting import Selecting
+
+    assert isinstance(trainer, Fused)
+    return Selecting(trainer, vector, held_out, scale)
 
 
 def evaluate(options: Trainer, parameters: Rows, part: Part, rating_min: float, rating_max: float) -> SquaredError:

@@ -8,7 +8,7 @@ from ddp.metrics import SquaredError
 from ddp.options import FusedTrainer
 from ddp.parameters import EMPTY_VECTOR, Parameters, Rows, Vector
 from ddp.ratings import Block, IndexArray, Part
-from ddp.trainers.kernels import SeedArray, sgd, shuffle, squared_error
+from ddp.trainers.kernels import Columns, SeedArray, sgd, shuffle, squared_error
 from ddp.trainers.visits import chunks_of, joined
 
 NO_BIAS: Vector = np.zeros(0, np.float32)
@@ -67,7 +67,20 @@ class Fused:
 
     def rates(self, block: int) -> tuple[np.float32, np.float32, np.float32]:
         """As the kernels take them."""
-        return np.float32(self.lrs[block]), np.float32(self.options.reg_factors), np.float32(self.options.reg_biases)
+        return np.float32(self.lrs[block]), *self.regularization
+
+    @property
+    def regularization(self) -> tuple[np.float32, np.float32]:
+        """Of factors and of biases."""
+        return np.float32(self.options.reg_factors), np.float32(self.options.reg_biases)
+
+    def next_lrs(self, number: int) -> Vector:
+        """The learning rates of so many epochs, the same for all blocks, which then are done."""
+        lrs: Vector = np.empty(number, np.float32)
+        for epoch in range(number):
+            lrs[epoch] = self.lrs[0]
+            self.lrs *= self.options.lr_decay
+        return lrs
 
 
 def seeds(order: np.random.Generator, count: int) -> SeedArray:
@@ -81,6 +94,15 @@ def evaluate(parameters: Rows, part: Part, rating_min: float, rating_max: float)
     columns = (part.users, part.items, part.ratings)
     total = squared_error(*_arrays(parameters), *columns, np.float32(rating_min), np.float32(rating_max))
     return SquaredError(total, len(part))
+
+
+def columns_of(part: Part, ranges: Sequence[slice]) -> Columns:
+    """A part whose blocks are these ranges, as the kernels take it."""
+    bounds: IndexArray = np.array([0, *(rows.stop for rows in ranges)], np.int64)
+    views = part.users.view(), part.items.view(), part.ratings.view()
+    for view in views:
+        view.setflags(write=False)  # in a tuple numba wants the very type that the kernel names
+    return Columns(*views, bounds)
 
 
 def warm_up() -> None:

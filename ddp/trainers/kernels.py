@@ -1,5 +1,6 @@
 """The compiled loops of the fused trainer. They hold no GIL, and trust their indices: fused.py checks those."""
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -55,6 +56,7 @@ class Chunks(NamedTuple):
 _COLUMNS = types.NamedTuple((_IDS, _IDS, _RATINGS, _PLACES), Columns)
 _CHUNKS = types.NamedUniTuple(_PLACES, 5, Chunks)
 _SEEDS = types.Array(types.uint64, 1, "C")
+_SUMS = types.Array(types.float64, 1, "C")
 
 
 @compiled(types.float64(*_MODEL, _IDS, _IDS, _RATINGS, _PLACES, _PLACES, _FLOAT, _FLOAT, _FLOAT))
@@ -200,8 +202,8 @@ def shuffle(chunks: Chunks, block: int, seed: np.uint64, starts: IndexArray, sto
     return length
 
 
-TRAIN, VALID, TEST = 0, 1, 2  # in `errors`
-ALL, WAITING, EVALUATING = 0, 1, 2  # rows of `spent_ns`, ...
+VALID, TEST = 0, 1  # in `held_out_errors`
+ALL, WAITING, EVALUATING, COPYING = 0, 1, 2, 3  # rows of `spent_ns` (a copy is part of evaluating), ...
 WALL, ON_CORE = 0, 1  # ... and its columns
 
 
@@ -217,7 +219,7 @@ def spend(spent_ns: TimeArray, on: int, wall_ns: int, on_core_ns: int) -> None:
         *_MODEL,
         *(_COLUMNS, _COLUMNS, _COLUMNS, _CHUNKS, _PLACES, _PLACES),
         *(_PLACES, _SEEDS, _PLACES, types.int64, types.int64, types.boolean),
-        *(_FLOAT, _FLOAT, _FLOAT, _FLOAT, _FLOAT, types.Array(types.float64, 1, "C")),
+        *(_VECTOR, _FLOAT, _FLOAT, _FLOAT, _FLOAT, _SUMS, _SUMS),
         *(_PLACES, types.Array(types.int64, 2, "C")),
     )
 )
@@ -238,27 +240,31 @@ def sgd_in_turns(
     counters: IndexArray,
     first_turn: int,
     timeout_ns: int,
-    is_last: bool,
-    lr: np.float32,
+    ends_round: bool,
+    lrs: Vector,
     reg_factors: np.float32,
     reg_biases: np.float32,
     rating_min: np.float32,
     rating_max: np.float32,
-    errors: Sums,
+    train_errors: Sums,
+    held_out_errors: Sums,
     waited_ns: IndexArray,
     spent_ns: TimeArray,
 ) -> tuple[int, int]:
-    """`sgd` on one block after another, each when its turn comes (see gates.py).
+    """`sgd` on one block after another, each when its turn comes (see gates.py), in as many epochs as there are `lrs`.
 
     Gives the OPEN, LATE or CLOSED of the last wait, and the turn that it was for.
 
-    Passes each block on when it is done, but not the last one of the last epoch of a round, in which it also takes the squared
-    errors on the blocks of validation and test ratings. Adds to `errors` and `spent_ns`, and writes the wait for each turn.
+    Passes each block on when it is done, but not the last one of a round. In the last epoch of a round it also takes the squared
+    errors on the blocks of validation and test ratings. Adds to the errors, those of training by epoch, and to `spent_ns`, and
+    writes the wait for each turn.
     """
     outcome, turn = OPEN, first_turn
     wall, on_core = now_ns(), thread_ns()
-    for n in range(blocks.shape[0]):
+    num_turns, num_epochs = blocks.shape[0], lrs.shape[0]
+    for n in range(num_turns):
         block, turn = blocks[n], first_turn + n
+        epoch = n * num_epochs // num_turns
         if not is_turn(counters, block, turn):  # to read the thread's clock takes a system call
             began, began_on_core = now_ns(), thread_ns()
             outcome = wait_for_turn(counters, block, turn, timeout_ns)
@@ -269,15 +275,73 @@ def sgd_in_turns(
         count = shuffle(chunks, block, seeds[n], starts, stops)
         model = (user_factors, item_factors, user_bias, item_bias, global_mean)
         ratings = (train.users, train.items, train.ratings)
-        errors[TRAIN] += sgd(*model, *ratings, starts[:count], stops[:count], lr, reg_factors, reg_biases)
-        if is_last:
+        train_errors[epoch] += sgd(*model, *ratings, starts[:count], stops[:count], lrs[epoch], reg_factors, reg_biases)
+        if ends_round and epoch == num_epochs - 1:
             began, began_on_core = now_ns(), thread_ns()
             for kind, part in ((VALID, valid), (TEST, test)):
                 here = slice(part.bounds[block], part.bounds[block + 1])
                 columns = (part.users[here], part.items[here], part.ratings[here])
-                errors[kind] += squared_error(*model, *columns, rating_min, rating_max)
+                held_out_errors[kind] += squared_error(*model, *columns, rating_min, rating_max)
             spend(spent_ns, EVALUATING, began, began_on_core)
-        if not (is_last and n == blocks.shape[0] - 1):
+        if not (ends_round and n == num_turns - 1):
             set_turn(counters, block, turn + 1)
     spend(spent_ns, ALL, wall, on_core)
     return outcome, turn
+
+
+@compiled(
+    types.Tuple((types.int64, types.float64))(
+        *_MODEL,
+        *(_VECTOR, _VECTOR, _COLUMNS, _COLUMNS, _CHUNKS, _PLACES, _PLACES),
+        *(_SEEDS, _VECTOR, _FLOAT, _FLOAT, _FLOAT, _FLOAT, types.float64, _SUMS, types.Array(types.int64, 2, "C")),
+    )
+)
+def sgd_selecting(
+    user_factors: Vector,
+    item_factors: Vector,
+    user_bias: Vector,
+    item_bias: Vector,
+    global_mean: Vector,
+    parameters: Vector,
+    best: Vector,
+    train: Columns,
+    held_out: Columns,
+    chunks: Chunks,
+    starts: IndexArray,
+    stops: IndexArray,
+    seeds: SeedArray,
+    lrs: Vector,
+    reg_factors: np.float32,
+    reg_biases: np.float32,
+    rating_min: np.float32,
+    rating_max: np.float32,
+    best_rmse: float,
+    train_errors: Sums,
+    spent_ns: TimeArray,
+) -> tuple[int, float]:
+    """`sgd` in as many epochs as there are `lrs`; copies the parameters to `best` after each whose RMSE on the held-out ratings
+    is below all before, and below `best_rmse`. Gives the last one of these, or -1, and the lowest RMSE.
+
+    `parameters`: the vector that the model's arrays are views of. Writes the squared errors of each epoch to `train_errors`, and
+    adds to `spent_ns`.
+    """
+    best_epoch = -1
+    num_held_out = held_out.ratings.shape[0]
+    wall, on_core = now_ns(), thread_ns()
+    model = (user_factors, item_factors, user_bias, item_bias, global_mean)
+    for epoch in range(lrs.shape[0]):
+        count = shuffle(chunks, 0, seeds[epoch], starts, stops)
+        ratings = (train.users, train.items, train.ratings)
+        train_errors[epoch] = sgd(*model, *ratings, starts[:count], stops[:count], lrs[epoch], reg_factors, reg_biases)
+        if num_held_out > 0:
+            began, began_on_core = now_ns(), thread_ns()
+            columns = (held_out.users, held_out.items, held_out.ratings)
+            rmse = math.sqrt(squared_error(*model, *columns, rating_min, rating_max) / num_held_out)
+            if rmse < best_rmse:
+                best_rmse, best_epoch = rmse, epoch
+                copying = now_ns()
+                best[:] = parameters
+                spent_ns[COPYING, WALL] += now_ns() - copying
+            spend(spent_ns, EVALUATING, began, began_on_core)
+    spend(spent_ns, ALL, wall, on_core)
+    return best_epoch, best_rmse
