@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from typing import Any
 
 from ddp.memory import Memory
@@ -25,6 +26,7 @@ PHASE_KINDS = {
 STARTUP = ("interpreter", "imports", "kernel")
 
 
+@cache
 def kind_of(path: str) -> str:
     """The kind that a span's own seconds belong to."""
     phase, _, inner = path.partition("/")

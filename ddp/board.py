@@ -119,10 +119,11 @@ class TensorBoard(Tracker):
             self._scalars.append((tag, value, step, time.time()))
 
     def _add_account(self, who: str, account: Account, phases: Sequence[str], step: int) -> None:
+        by_phase, by_innermost = account.by_phase(), account.by_kind()
         for phase in phases:
-            self._add(TIME_TAG.format(kind=phase, who=who), account.phase_s(phase) * 1e3, step)
+            self._add(TIME_TAG.format(kind=phase, who=who), by_phase[phase] * 1e3, step)
         for kind in EXCHANGE_KINDS:
-            self._add(TIME_TAG.format(kind=kind, who=who), account.kind_s(kind) * 1e3, step)
+            self._add(TIME_TAG.format(kind=kind, who=who), by_innermost[kind] * 1e3, step)
         for kind, seconds in by_kind(account).items():
             self._add(ACCOUNT_TAG.format(kind=kind, who=who), seconds * 1e3, step)
         self._add(TIME_TAG.format(kind="pickle", who=who), pickle_s(account) * 1e3, step)

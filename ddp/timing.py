@@ -10,6 +10,7 @@ from array import array
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 
 from ddp.scheduling import ASLEEP_S, Meter
 
@@ -61,13 +62,37 @@ class Account:
     def wall_s(self) -> float:
         return sum(self.seconds.values())
 
+    def by_phase(self) -> defaultdict[str, float]:
+        """Seconds of each outermost span, with everything inside it."""
+        return self._added(_outermost)
+
+    def by_kind(self) -> defaultdict[str, float]:
+        """Seconds of the innermost spans, by name, wherever they were opened."""
+        return self._added(_innermost)
+
+    def _added(self, name_of: Callable[[str], str]) -> defaultdict[str, float]:
+        seconds: defaultdict[str, float] = defaultdict(float)
+        for path, value in self.seconds.items():
+            seconds[name_of(path)] += value
+        return seconds
+
     def phase_s(self, name: str) -> float:
         """Seconds of the outermost span `name`, with everything inside it."""
-        return sum(seconds for path, seconds in self.seconds.items() if path.split("/")[0] == name)
+        return self.by_phase()[name]
 
     def kind_s(self, name: str) -> float:
         """Seconds of the innermost spans called `name`, wherever they were opened."""
-        return sum(seconds for path, seconds in self.seconds.items() if path.split("/")[-1] == name)
+        return self.by_kind()[name]
+
+
+@cache
+def _outermost(path: str) -> str:
+    return path.split("/", maxsplit=1)[0]
+
+
+@cache
+def _innermost(path: str) -> str:
+    return path.rsplit("/", maxsplit=1)[-1]
 
 
 def total_account(accounts: Iterable[Account]) -> Account:
