@@ -119,7 +119,7 @@ class TensorBoard(Tracker):
             self._scalars.append((tag, value, step, time.time()))
 
     def _add_account(self, who: str, account: Account, phases: Sequence[str], step: int) -> None:
-        by_phase, by_innermost = account.by_phase(), account.by_kind()
+        by_phase, by_innermost = account.by_phase(), account.by_innermost()
         for phase in phases:
             self._add(TIME_TAG.format(kind=phase, who=who), by_phase[phase] * 1e3, step)
         for kind in EXCHANGE_KINDS:

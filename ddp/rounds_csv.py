@@ -61,10 +61,10 @@ def aggregate_columns(row: AggregateRound) -> dict[str, Any]:
 
 def costs(account: Account, phases: Sequence[str]) -> dict[str, float]:
     """Seconds by phase and by kind, and bytes."""
-    by_phase, by_kind = account.by_phase(), account.by_kind()
+    by_phase, by_innermost = account.by_phase(), account.by_innermost()
     return {
         **{f"{phase}_s": by_phase[phase] for phase in phases},
-        **{f"{kind}_s": by_kind[kind] for kind in KINDS},
+        **{f"{kind}_s": by_innermost[kind] for kind in KINDS},
         "pickle_s": pickle_s(account),
         "wall_s": account.wall_s,
         "pickled_bytes": sum(account.num_bytes.values()),

@@ -66,7 +66,7 @@ class Account:
         """Seconds of each outermost span, with everything inside it."""
         return self._added(_outermost)
 
-    def by_kind(self) -> defaultdict[str, float]:
+    def by_innermost(self) -> defaultdict[str, float]:
         """Seconds of the innermost spans, by name, wherever they were opened."""
         return self._added(_innermost)
 
@@ -82,7 +82,7 @@ class Account:
 
     def kind_s(self, name: str) -> float:
         """Seconds of the innermost spans called `name`, wherever they were opened."""
-        return self.by_kind()[name]
+        return self.by_innermost()[name]
 
 
 @cache

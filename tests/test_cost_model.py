@@ -155,6 +155,13 @@ def test_short_compiled_epochs_are_told_of_together(make_config, epoch_s, messag
     assert Costs(make_config(*job, "trainer=autograd"), PLAIN, machine).hear().seconds == pytest.approx(2 * (24 + 1))
 
 
+@pytest.mark.parametrize("split", ["iid", "stratified"])
+def test_compiled_epochs_in_threads_wait_for_no_gil(of, split):
+    machine = constants("fused", cores=64)
+    config, sizes = of("trainer=fused", f"split={split}", "workers=16", "local_epochs=20", "backend=thread")
+    assert GIL not in predict(config, sizes, machine).seconds
+
+
 def test_interpreters_start_on_the_cores_that_there_are(make_config):
     job = ("workers=4", "backend=process", "trainer=fused", "rounds=1")
     sizes = dataclasses.replace(PLAIN, train=(1,) * 4, valid=(0,) * 4, test=(0,) * 4)

@@ -128,3 +128,10 @@ def test_what_a_loop_spent_adds_up_to_the_wall_around_it():
         }
     )
     assert sum(parts.values()) == pytest.approx(110.0)
+
+
+def test_a_copy_that_was_interrupted_leaves_nothing_below_zero():
+    """Of evaluating 30 were 25 a copy, and 20 without a core: at least 15 of these in the copy."""
+    ns = spent(all=(100, 80), evaluating=(30, 10), copying=(25, 0))
+    parts = spent_parts(ns, "gil_wait", 100.0, Scheduler(80.0))
+    assert parts == pytest.approx({"compute": 70.0, "evaluate": 0.0, "evaluate/copy": 10.0, "evaluate/run_queue": 20.0})

@@ -51,7 +51,7 @@ class Training:
     each rating. A batch of the fused trainer is an epoch.
     """
 
-    batch_s: float  # of which all is taken to be Python's, holding the GIL
+    batch_s: float  # of torch all is taken to be Python's, holding the GIL
     parameter_s: float
     rating_s: float
     element_s: float

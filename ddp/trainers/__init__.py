@@ -1,4 +1,5 @@
-"""One local epoch of training: each module one way to do it, loaded only where it is used (fused needs no torch)."""
+"""Local epochs: in torch (autograd), or compiled (fused; several at once: in_turns, selecting). Each is loaded only where it is
+used: fused needs no torch."""
 
 from collections.abc import Sequence
 from dataclasses import replace

@@ -39,9 +39,12 @@ def spent_parts(spent_ns: "TimeArray", off_core_kind: str, wall_s: float, meter:
         parts[path] = slept_s
     if computing_off_s + evaluating_off_s >= ASLEEP_S:
         kind = "run_queue" if meter.knows_queue else "off_cpu"
+        copying_off_s = max(0.0, evaluating_off_s - (evaluated_s - copied_s))  # at least: it is not known of the copy alone
+        if copying_off_s > 0:
+            parts["evaluate/copy"] -= copying_off_s
         for phase, seconds in (("compute", computing_off_s), ("evaluate", evaluating_off_s)):
             if seconds > 0:
-                parts[phase] -= seconds
+                parts[phase] -= seconds - (copying_off_s if phase == "evaluate" else 0.0)
                 parts[f"{phase}/{kind}"] = parts.get(f"{phase}/{kind}", 0.0) + seconds
     if computing_off_s + evaluating_off_s + waiting_off_s >= ASLEEP_S:
         meter.queued_s()  # is told here, and not to be found again by the next span
