@@ -124,13 +124,13 @@ def test_a_line_through_two_pairs_of_points():
 
 
 def slower(pilot):
-    """The same run in a moment in which the machine is three times as slow."""
+    """The same run in a moment in which the machine is four times as slow. (A power of two: no digit is rounded.)"""
     run, history = copy.copy(pilot.run), copy.deepcopy(pilot.run.history)
     run.history, run.seconds = history, dict(run.seconds)
     accounts = [row.account for row in (*history.worker_rounds, *history.aggregate_rounds)]
     for seconds in (run.seconds, history.startup_s, *(a.seconds for a in (*accounts, *history.started_with.values()))):
-        seconds.update({key: 3 * value for key, value in seconds.items()})
-    return Pilot(run, 3 * pilot.main_s)
+        seconds.update({key: 4 * value for key, value in seconds.items()})
+    return Pilot(run, 4 * pilot.main_s)
 
 
 @pytest.mark.usefixtures("server_of_programs")
@@ -153,7 +153,7 @@ def test_nor_is_a_slow_sample():
     costs.sample()
     quiet = costs.constants()
     for seconds in costs.seconds.values():
-        seconds[:] = [3 * seconds[0], seconds[0], 2 * seconds[0], 5 * seconds[0]]
+        seconds[:] = [4 * seconds[0], seconds[0], 2 * seconds[0], 8 * seconds[0]]
     assert costs.constants() == quiet
 
 
