@@ -17,6 +17,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from jobs import SMALL, SMALL_TRAINER
 
 REPOSITORY = Path(__file__).parent.parent
 WATCHDOG_S = 120.0
@@ -24,15 +25,6 @@ LEAK_DEADLINE_S = 10.0  # how long something that is ending may take to be gone
 SHARED_MEMORY = Path("/dev/shm")  # and semaphores
 SOCKETS = Path(tempfile.gettempdir())
 HELPERS = ("multiprocessing.resource_tracker", "multiprocessing.forkserver")  # live as long as the program, by design
-
-SMALL = (
-    *("data=synthetic", "data.num_users=60", "data.num_items=40", "data.num_ratings=1200", "data.popularity=0.3"),
-    *("split=iid", "aggregation=inverse_loss", "model=tiny", "workers=3", "rounds=2", "local_epochs=2"),
-    *("display=none", "tensorboard=false", "reference=false", "agg_timeout=100", "round_timeout=100"),
-    "checkpoint_every=0",
-)
-
-SMALL_TRAINER = ("trainer=autograd", "trainer.batch_size=64")
 
 _stderr = -1  # the real one: pytest redirects descriptor 2 while a test runs
 

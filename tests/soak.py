@@ -17,9 +17,10 @@ from pathlib import Path
 
 import psutil
 import pytest
-from conftest import REPOSITORY, SMALL, check_leaks
+from conftest import REPOSITORY, check_leaks
 from faults import DEADLY, DEEDS, MOMENTS, RELEASED, STATES, Fault, infect, run_infected
 from hydra import compose, initialize_config_dir
+from jobs import BACKENDS, IN_PROCESS, SMALL
 
 from ddp.composed import load_config
 from ddp.errors import WorkerError
@@ -30,16 +31,6 @@ from ddp.sockets import make_folder
 
 HANG_S = 180.0  # a run that takes longer hangs
 ROUNDS = 4
-BACKENDS = {
-    "serial": ("backend=serial",),
-    "thread": ("backend=thread",),
-    "thread polling": ("backend=thread", "backend.poll_interval_s=0.001"),
-    "process": ("backend=process", "backend.start_method=forkserver"),
-    "process polling": ("backend=process", "backend.start_method=forkserver", "backend.poll_interval_s=0.001"),
-    "shm": ("backend=shm",),
-    "shm spawned": ("backend=shm", "backend.start_method=spawn"),
-}
-IN_PROCESS = ("serial", "thread", "thread polling")
 AVERAGED = ("split=iid", "split=user", "split=item", "split=dirichlet")
 AGGREGATIONS = ("uniform", "samples", "inverse_loss", "softmax_loss", "rows")
 POLICIES = ("abort", "drop", "restart")
@@ -49,7 +40,7 @@ class Drawn:
     """A job, how it is run, and what goes wrong in it."""
 
     def __init__(self, dice: random.Random) -> None:
-        self.backend = dice.choices(list(BACKENDS), weights=(3, 3, 2, 3, 2, 3, 1))[0]
+        self.backend = dice.choices(list(BACKENDS), weights=(3, 3, 2, 3, 2, 1, 3, 1))[0]
         self.policy = dice.choice(POLICIES)
         self.moment = dice.choice(MOMENTS)
         kinds = ["none", *DEEDS, *STATES]

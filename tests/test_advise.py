@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from hydra import compose, initialize_config_dir
+from jobs import USUAL
 from machines import constants, write_calibration
 
 from ddp.advice.advise import advice, backends, other_workers, seconds, why, with_workers
@@ -20,7 +21,6 @@ from ddp.options import Simulate
 
 TRAIN = Path(__file__).parent.parent / "train.py"
 SMALL = ("data=synthetic", "data.num_users=60", "data.num_items=40", "data.num_ratings=1200", "data.popularity=0.3", "model=tiny")
-BACKENDS = ("serial", "thread", "process", "shm")
 
 
 @pytest.fixture
@@ -56,11 +56,11 @@ def test_it_names_the_fastest_says_why_and_up_to_where(ask, trainer):
     assert (done.returncode, done.stderr) == (0, "")
     table = rows(done.stdout)
     numbers = {1, 2, 3, *(1 << n for n in range(10) if 1 << n <= num_cores()), num_cores()}
-    assert table.keys() == {(workers, backend) for workers in numbers for backend in BACKENDS}
+    assert table.keys() == {(workers, backend) for workers in numbers for backend in USUAL}
     named = re.search(r"with workers=3 the fastest is backend=(\w+), ", done.stdout)[1]
     assert table[3, named] == min(wall for (workers, _), wall in table.items() if workers == 3)
     reasons = re.findall(r"^  (\w+) takes [\d.]+ m?s: .*(?:more|different)", done.stdout, re.MULTILINE)
-    assert sorted([named, *reasons]) == sorted(BACKENDS)
+    assert sorted([named, *reasons]) == sorted(USUAL)
     for asked in ("model.dim: .*8", "local_epochs: .*10", "trainer.batch_size: .*1,024")[: 3 if trainer == "autograd" else 2]:
         assert len(re.findall(rf"{asked}\)", done.stdout)) == 2  # of all, and of the two of the document
     assert ("trainer.batch_size: " in done.stdout) == (trainer == "autograd")
@@ -196,8 +196,8 @@ def test_the_configs_own_backend_stays_as_it_is(make_config):
     found = {backend.name: backend for backend in backends(config)}
     assert found["process"] == config.backend
     assert found["thread"].poll_interval_s == 0.1  # and so the other that can poll does
-    assert [backend.name for backend in backends(config)] == list(BACKENDS)
-    usual = {name: make_config(f"backend={name}").backend for name in BACKENDS}
+    assert [backend.name for backend in backends(config)] == list(USUAL)
+    usual = {name: make_config(f"backend={name}").backend for name in USUAL}
     assert {backend.name: backend for backend in backends(make_config())} == usual
 
 

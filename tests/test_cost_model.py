@@ -7,6 +7,7 @@ from functools import cache
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from jobs import USUAL
 from machines import constants
 
 from ddp.advice.constants import Exchange, spilled_bytes
@@ -16,8 +17,6 @@ from ddp.advice.simulation import GIL, QUEUE
 from ddp.advice.sizes import Sizes, sizes_of
 from ddp.datasets import load_ratings
 from ddp.prepare import prepare
-
-BACKENDS = ("serial", "thread", "process", "shm")
 
 
 @pytest.fixture(scope="session")
@@ -81,21 +80,21 @@ def free(trainer="fused", **changed):
     machine = constants(trainer, **nothing | changed)
     none = {field.name: 0.0 for field in dataclasses.fields(machine.exchanges)}
     exchange = Exchange(message_s=0.0, vector_s=0.0, float_s=0.0, epoch_s=0.0)
-    backends = dict.fromkeys(BACKENDS, exchange)
+    backends = dict.fromkeys(USUAL, exchange)
     return dataclasses.replace(machine, exchanges=dataclasses.replace(machine.exchanges, **none | backends))
 
 
 def test_serial_does_the_work_of_all_and_workers_share_it(make_config):
     machine = free(rating_s=0.001)  # 1000 ratings: a second an epoch
     job = ("workers=2", "rounds=2", "local_epochs=3", "trainer=fused")
-    walls = {backend: wall(make_config(*job, f"backend={backend}"), PLAIN, machine) for backend in BACKENDS}
-    assert walls == {"serial": pytest.approx(12.0), **{backend: pytest.approx(6.0) for backend in BACKENDS[1:]}}
+    walls = {backend: wall(make_config(*job, f"backend={backend}"), PLAIN, machine) for backend in USUAL}
+    assert walls == {"serial": pytest.approx(12.0), **{backend: pytest.approx(6.0) for backend in USUAL[1:]}}
 
 
 def test_threads_that_only_hold_the_gil_are_as_slow_as_one_after_another(make_config):
     machine = free("adam", batch_s=0.1)  # 10 batches of 100
     job = ("workers=2", "rounds=1", "local_epochs=1", "trainer=autograd", "trainer.batch_size=100")
-    walls = {backend: wall(make_config(*job, f"backend={backend}"), PLAIN, machine) for backend in BACKENDS}
+    walls = {backend: wall(make_config(*job, f"backend={backend}"), PLAIN, machine) for backend in USUAL}
     assert walls == pytest.approx({"serial": 2.0, "thread": 2.0, "process": 1.0, "shm": 1.0})
 
 
@@ -127,9 +126,9 @@ def test_turns_in_one_loop_cost_a_call_an_epoch_and_others_one_a_turn(of, worker
     job = ("trainer=fused", "split=stratified", f"workers={workers}", "rounds=2", "local_epochs=4")
     machine = free()
     costs = dataclasses.replace(machine.exchanges.shm, message_s=0.001, epoch_s=0.5)  # of an epoch of two turns
-    exchanges = dataclasses.replace(machine.exchanges, **dict.fromkeys(BACKENDS, costs))
+    exchanges = dataclasses.replace(machine.exchanges, **dict.fromkeys(USUAL, costs))
     machine = dataclasses.replace(machine, exchanges=exchanges, cores=workers)
-    walls = {backend: predict(*of(*job, f"backend={backend}"), machine).seconds[COMPUTE] for backend in BACKENDS}
+    walls = {backend: predict(*of(*job, f"backend={backend}"), machine).seconds[COMPUTE] for backend in USUAL}
     epochs, turns = 2 * 4, 2 * 4 * workers
     passed = turns * 0.25 if workers > 1 else turns * 0.001  # a worker that is alone only tells of it
     expected = {"serial": workers * turns * 0.25, "thread": epochs * 0.5, "process": passed, "shm": epochs * 0.5}
@@ -173,11 +172,11 @@ def test_interpreters_start_on_the_cores_that_there_are(make_config):
 def test_ratings_go_to_processes_and_threads_have_them(make_config):
     machine = free()
     slow = dataclasses.replace(machine.exchanges.shm, float_s=0.001)
-    exchanges = dataclasses.replace(machine.exchanges, **dict.fromkeys(BACKENDS, slow))
+    exchanges = dataclasses.replace(machine.exchanges, **dict.fromkeys(USUAL, slow))
     machine = dataclasses.replace(machine, exchanges=exchanges)
     starts = {
         backend: predict(make_config("workers=2", "trainer=fused", f"backend={backend}"), PLAIN, machine).seconds.get(START, 0.0)
-        for backend in BACKENDS
+        for backend in USUAL
     }
     assert starts == pytest.approx({"serial": 0.0, "thread": 0.0, "process": 3.0, "shm": 3.0})
 
@@ -258,7 +257,7 @@ def test_without_checkpoints_only_telling_is_left(make_config):
 # --- laws --------------------------------------------------------------------------------------------------------
 
 JOBS = st.tuples(
-    st.sampled_from(BACKENDS),
+    st.sampled_from(USUAL),
     st.sampled_from(["fused", "autograd"]),
     st.sampled_from(["iid", "user", "stratified"]),
     st.integers(1, 5),

@@ -7,14 +7,13 @@ from pathlib import Path
 
 import psutil
 import pytest
+from jobs import BACKENDS
 
 import ddp.experiment
 from ddp.board import TensorBoard
 from ddp.experiment import run
 from ddp.tracking import Tracker
 
-PROCESS = ("backend=process", "backend.start_method=forkserver")
-BACKENDS = {"thread": ("backend=thread",), "shm": ("backend=shm",), "process": PROCESS}
 JOB = ("trainer=fused", "workers=2", "rounds=2")
 
 
@@ -54,11 +53,11 @@ def test_the_manager_listens_where_only_its_user_can_enter_and_asks_for_a_random
         connection.Client(address, "AF_UNIX", authkey=key).close()
 
     for number in range(2):
-        run(make_config(*JOB, *PROCESS), tmp_path / str(number), [Look(look)])
+        run(make_config(*JOB, *BACKENDS["process"]), tmp_path / str(number), [Look(look)])
     assert len(set(keys)) == 2
 
 
-@pytest.mark.parametrize("name", BACKENDS)
+@pytest.mark.parametrize("name", ["thread", "shm", "process"])
 def test_no_process_of_a_run_has_a_socket_of_the_internet(make_config, tmp_path, name):
     def look():
         process = psutil.Process()

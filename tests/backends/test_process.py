@@ -386,7 +386,8 @@ def test_what_ends_in_time_is_no_leak(leaks):
 
 
 def test_the_watchdog_shows_the_stacks_and_ends_the_run(tmp_path):
-    shutil.copy(REPOSITORY / "tests" / "conftest.py", tmp_path)
+    for name in ("conftest.py", "jobs.py"):
+        shutil.copy(REPOSITORY / "tests" / name, tmp_path)
     (tmp_path / "test_hang.py").write_text(
         "import threading, pytest\n@pytest.mark.watchdog(0.5)\ndef test_hang():\n    threading.Event().wait(100)\n"
     )

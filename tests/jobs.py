@@ -1,0 +1,25 @@
+"""Small jobs, and every backend that they can run on: overrides, as a person gives them to `python train.py`."""
+
+SMALL = (
+    *("data=synthetic", "data.num_users=60", "data.num_items=40"),
+    *("data.num_ratings=1200", "data.popularity=0.3"),
+    *("split=iid", "aggregation=inverse_loss", "model=tiny", "workers=3", "rounds=2"),
+    *("local_epochs=2", "display=none", "tensorboard=false", "reference=false"),
+    *("agg_timeout=100", "round_timeout=100", "checkpoint_every=0"),
+)
+SMALL_TRAINER = ("trainer=autograd", "trainer.batch_size=64")
+
+POLLING = "backend.poll_interval_s=0.001"
+FORKSERVER, SPAWN = "backend.start_method=forkserver", "backend.start_method=spawn"
+BACKENDS = {
+    "serial": ("backend=serial",),
+    "thread": ("backend=thread",),
+    "thread polling": ("backend=thread", POLLING),
+    "process": ("backend=process", FORKSERVER),
+    "process polling": ("backend=process", FORKSERVER, POLLING),
+    "process spawned": ("backend=process", SPAWN),
+    "shm": ("backend=shm", FORKSERVER),
+    "shm spawned": ("backend=shm", SPAWN),
+}
+USUAL = ("serial", "thread", "process", "shm")  # one of each kind, and each as fast as it can start
+IN_PROCESS = ("serial", "thread", "thread polling")
