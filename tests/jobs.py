@@ -1,5 +1,7 @@
 """Small jobs, and every backend that they can run on: overrides, as a person gives them to `python train.py`."""
 
+import multiprocessing
+
 SMALL = (
     *("data=synthetic", "data.num_users=60", "data.num_items=40"),
     *("data.num_ratings=1200", "data.popularity=0.3"),
@@ -23,3 +25,19 @@ BACKENDS = {
 }
 USUAL = ("serial", "thread", "process", "shm")  # one of each kind, and each as fast as it can start
 IN_PROCESS = ("serial", "thread", "thread polling")
+QUICK = tuple(name for name in BACKENDS if "spawned" not in name)  # a spawned worker takes seconds
+
+CHILD_S = 60.0
+
+
+def in_a_child(target, *arguments, timeout_s=CHILD_S):
+    """The exit code of a main process that calls `target`; None if it still ran after `timeout_s`."""
+    process = multiprocessing.get_context("forkserver").Process(target=target, args=arguments)
+    process.start()
+    try:
+        process.join(timeout_s)
+        return process.exitcode
+    finally:
+        process.kill()
+        process.join()
+        process.close()

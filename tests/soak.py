@@ -5,7 +5,6 @@ python tests/soak.py --minutes 30 [--seed 0]
 
 import argparse
 import faulthandler
-import multiprocessing
 import random
 import shutil
 import sys
@@ -20,7 +19,7 @@ import pytest
 from conftest import REPOSITORY, check_leaks
 from faults import DEADLY, DEEDS, MOMENTS, RELEASED, STATES, Fault, infect, run_infected
 from hydra import compose, initialize_config_dir
-from jobs import BACKENDS, IN_PROCESS, SMALL
+from jobs import BACKENDS, IN_PROCESS, SMALL, in_a_child
 
 from ddp.composed import load_config
 from ddp.errors import WorkerError
@@ -86,12 +85,9 @@ def try_once(drawn: Drawn, directory: Path, expected: bytes) -> str:
     """What became of it. Raises AssertionError if it is not what must become of it."""
     config, fault = drawn.config(), Fault(drawn.kind, drawn.moment, directory / "done", last_round=ROUNDS - 1)
     if drawn.ends_the_program:
-        process = multiprocessing.get_context("forkserver").Process(target=run_infected, args=(fault, config, directory / "run"))
-        process.start()
-        process.join(HANG_S)
-        assert process.exitcode is not None, "the program hangs"
-        assert process.exitcode != 0
-        process.close()
+        code = in_a_child(run_infected, fault, config, directory / "run", timeout_s=HANG_S)
+        assert code is not None, "the program hangs"
+        assert code != 0
         return resumed(config, directory, expected, "ended the program")
     try:
         with pytest.MonkeyPatch.context() as monkeypatch:
