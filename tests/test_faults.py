@@ -1,12 +1,12 @@
 """No fault of a worker hangs a run, loses what was finished, or leaves anything behind: the matrix, on every backend."""
 
 import json
-import multiprocessing
 import threading
-from contextlib import contextmanager
+from itertools import cycle
 
 import pytest
 from faults import CULPRIT, DEADLY, DEEDS, MOMENTS, RELEASED, STATES, Fault, infect, run_infected
+from jobs import BACKENDS, IN_PROCESS, QUICK, USUAL, in_a_child
 
 from ddp.errors import WorkerError
 from ddp.experiment import run
@@ -16,15 +16,6 @@ from ddp.saved_model import load_model
 pytestmark = pytest.mark.usefixtures("server_of_programs")
 
 DEADLINE_S = 60.0
-BACKENDS = {
-    "serial": ("backend=serial",),
-    "thread": ("backend=thread",),
-    "thread polling": ("backend=thread", "backend.poll_interval_s=0.001"),
-    "process": ("backend=process", "backend.start_method=forkserver"),
-    "process polling": ("backend=process", "backend.start_method=forkserver", "backend.poll_interval_s=0.001"),
-    "shm": ("backend=shm",),
-}
-IN_PROCESS = ("serial", "thread", "thread polling")
 SPLITS = {"iid": ("split=iid", "aggregation=uniform"), "stratified": ("split=stratified", "aggregation=rows")}
 JOB = ("trainer=fused", "workers=3", "rounds=4", "local_epochs=2", "checkpoint_every=1")
 ROUNDS = 4
@@ -36,6 +27,53 @@ MATRIX = [
     *((kind, moment) for kind in DEEDS for moment in MOMENTS),
     *((kind, "publishing") for kind in STATES),
 ]
+CONCURRENT = ("thread", "process", "shm")
+MOST_USUAL = [
+    ("exception", "first epoch"),
+    ("hang", "publishing"),
+    ("SIGKILL", "publishing"),
+    ("NaN", "publishing"),
+]
+
+
+def possible(name, kind):
+    """Not where the fault would end the program that runs the test."""
+    return not (name in IN_PROCESS and kind in DEADLY)
+
+
+def in_rotation():
+    """Every fault once, each on another backend than the fault before."""
+    for index, (kind, moment) in enumerate(MATRIX):
+        names = [name for name in CONCURRENT if possible(name, kind)]
+        yield names[index % len(names)], kind, moment, "iid"
+
+
+def cases():
+    """Every fault on every backend, and the backend that goes on after it.
+
+    The default suite has each fault once and the most usual ones on every backend. There a serial
+    run goes on after a fault, but for two cases; in the long suite the same backend goes on.
+    """
+    usual = [(name, *fault, "iid") for name in USUAL for fault in MOST_USUAL]
+    rows = [(name, *fault, "stratified") for name, fault in zip(cycle(CONCURRENT), MOST_USUAL)]
+    default = {*in_rotation(), *usual, *rows}
+    own = {("shm", "SIGKILL", "publishing", "iid"), ("process", "exception", "last round", "iid")}
+    every = []
+    for name in QUICK:
+        for split in SPLITS:
+            for kind, moment in MATRIX if split == "iid" and "polling" not in name else MOST_USUAL:
+                case = (name, kind, moment, split)
+                if possible(name, kind):
+                    again = "serial" if case in default - own else name
+                    marks = () if case in default else pytest.mark.slow
+                    every.append(pytest.param(*case, again, marks=marks, id=", ".join(case)))
+    return every
+
+
+def slow_unless(default, *values):
+    """A parameter that only the long suite has, unless it is one of `default`."""
+    marks = () if values[0] in default else pytest.mark.slow
+    return pytest.param(*values, marks=marks, id=", ".join(values))
 
 
 @pytest.fixture(autouse=True)
@@ -52,7 +90,7 @@ def _let_go(monkeypatch):
 
 def timeout(name, kind):
     """A hang is noticed when it is over; anything else must be noticed without it. (Workers are forked, and need 10 ms.)"""
-    seconds = 3600 if kind != "hang" else 0.5 if name in IN_PROCESS else 2
+    seconds = 3600 if kind != "hang" else 0.3 if name in IN_PROCESS else 1
     return f"round_timeout={seconds}", "agg_timeout=3600"
 
 
@@ -78,21 +116,6 @@ def removes_parts(tmp_path):
         part.unlink()
 
 
-@contextmanager
-def in_a_child(target, *arguments):
-    """The exit code of a main process of its own."""
-    context = multiprocessing.get_context("forkserver")
-    process = context.Process(target=target, args=arguments)
-    process.start()
-    try:
-        process.join(DEADLINE_S)
-        yield process.exitcode
-    finally:
-        process.kill()
-        process.join()
-        process.close()
-
-
 def outcome(directory):
     return json.loads((directory / "result.json").read_text())
 
@@ -105,14 +128,10 @@ def same_as_uninterrupted(directory, config, expected):
     assert [row.round_index for row in result.history.aggregate_rounds] == list(range(ROUNDS))
 
 
-@pytest.mark.parametrize("split", SPLITS)
-@pytest.mark.parametrize(("kind", "moment"), MATRIX)
-@pytest.mark.parametrize("name", BACKENDS)
-def test_a_fault_is_named_and_what_was_finished_is_kept(make_config, monkeypatch, tmp_path, whole, name, kind, moment, split):
-    if name in IN_PROCESS and kind in DEADLY:
-        pytest.skip("there it ends the program: next test")
-    if (split == "stratified" or "polling" in name) and (kind, moment) not in USUAL:
-        pytest.skip("the usual ones do")
+@pytest.mark.parametrize(("name", "kind", "moment", "split", "again"), cases())
+def test_a_fault_is_named_and_what_was_finished_is_kept(
+    make_config, monkeypatch, tmp_path, whole, name, kind, moment, split, again
+):
     fault = Fault(kind, moment, tmp_path / "done", last_round=ROUNDS - 1)
     config = make_config(*JOB, *SPLITS[split], *BACKENDS[name], *timeout(name, kind))
     directory = tmp_path / "run"
@@ -142,22 +161,30 @@ def test_a_fault_is_named_and_what_was_finished_is_kept(make_config, monkeypatch
     assert completed in ({finished, finished + 1} if moment == "waiting" or split == "stratified" else {finished})
     if completed:
         assert load_model(directory).model.vector.tobytes() == whole(split)[completed - 1].tobytes()
+        config = make_config(*JOB, *SPLITS[split], *BACKENDS[again])
         same_as_uninterrupted(directory, config, whole(split)[-1])
 
 
-USUAL = {("exception", "first epoch"), ("hang", "publishing"), ("SIGKILL", "publishing"), ("NaN", "publishing")}
-
-
-@pytest.mark.parametrize("kind", DEADLY)
-@pytest.mark.parametrize("moment", MOMENTS)
-@pytest.mark.parametrize("name", ["serial", "thread"])
+@pytest.mark.parametrize(
+    ("name", "kind", "moment"),
+    [
+        *(("serial", kind, moment) for kind in DEADLY for moment in MOMENTS),
+        *(("thread", "SIGKILL", moment) for moment in MOMENTS),
+        *(
+            pytest.param("thread", kind, moment, marks=pytest.mark.slow)
+            for kind in DEADLY
+            for moment in MOMENTS
+            if kind != "SIGKILL"
+        ),
+    ],
+)
 @pytest.mark.usefixtures("removes_parts")
 def test_a_fault_that_ends_the_program_leaves_a_checkpoint(make_config, tmp_path, whole, name, kind, moment):
     config = make_config(*JOB, *SPLITS["iid"], *BACKENDS[name])
     fault = Fault(kind, moment, tmp_path / "done", last_round=ROUNDS - 1)
     directory = tmp_path / "run"
-    with in_a_child(run_infected, fault, config, directory) as code:
-        assert code == {"os._exit": 3, "SIGKILL": -9, "SIGSEGV": -11}[kind]
+    code = in_a_child(run_infected, fault, config, directory)
+    assert code == {"os._exit": 3, "SIGKILL": -9, "SIGSEGV": -11}[kind]
     assert not (directory / "result.json").exists()
     if name == "serial":
         assert bool(find_checkpoints(directory)) == (FINISHED[moment] > 0)
@@ -176,8 +203,15 @@ ON_FAILURE = [
 ]
 
 
-def possible(name, kind):
-    return not (name in IN_PROCESS and kind in DEADLY)
+def on_failure_cases(default, names, faults):
+    """Those on other backends than `default` are slow."""
+    return [
+        slow_unless(default, name, *fault, split)
+        for name in names
+        for split in SPLITS
+        for fault in faults
+        if possible(name, fault[0])
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -198,14 +232,13 @@ def dropped(make_config, tmp_path_factory):
     return of
 
 
-@pytest.mark.parametrize("split", SPLITS)
-@pytest.mark.parametrize(("kind", "moment"), ON_FAILURE)
-@pytest.mark.parametrize("name", BACKENDS)
+@pytest.mark.parametrize(
+    ("name", "kind", "moment", "split"),
+    on_failure_cases(("serial", "process", "shm"), QUICK, ON_FAILURE),
+)
 def test_the_others_go_on_without_a_worker_that_is_dropped(
     make_config, monkeypatch, tmp_path, whole, dropped, name, kind, moment, split
 ):
-    if not possible(name, kind):
-        pytest.skip("there it ends the program")
     infect(monkeypatch, Fault(kind, moment, tmp_path / "done", last_round=ROUNDS - 1))
     config = make_config(*JOB, *SPLITS[split], *BACKENDS[name], *timeout(name, kind), "on_failure=drop", "min_workers=2")
     result = run(config, tmp_path / "run", [])
@@ -225,14 +258,13 @@ def test_the_others_go_on_without_a_worker_that_is_dropped(
     assert outcome(tmp_path / "run")["workers"][CULPRIT]["absent"] == sum(without)
 
 
-@pytest.mark.parametrize("split", SPLITS)
-@pytest.mark.parametrize(("kind", "moment"), [case for case in ON_FAILURE if case[0] != "NaN"])
-@pytest.mark.parametrize("name", [name for name in BACKENDS if "polling" not in name])
+@pytest.mark.parametrize(
+    ("name", "kind", "moment", "split"),
+    on_failure_cases(("serial", "shm"), USUAL, [fault for fault in ON_FAILURE if fault[0] != "NaN"]),
+)
 def test_a_round_that_begins_again_gives_the_numbers_of_one_without_a_fault(
     make_config, monkeypatch, tmp_path, whole, name, kind, moment, split
 ):
-    if not possible(name, kind):
-        pytest.skip("there it ends the program")
     infect(monkeypatch, Fault(kind, moment, tmp_path / "done", last_round=ROUNDS - 1))
     config = make_config(*JOB, *SPLITS[split], *BACKENDS[name], *timeout(name, kind), "on_failure=restart")
     result = run(config, tmp_path / "run", [])
@@ -278,7 +310,7 @@ def test_a_round_does_not_begin_again_for_ever(make_config, monkeypatch, tmp_pat
 
 
 @pytest.mark.parametrize("split", SPLITS)
-@pytest.mark.parametrize("name", ["serial", "thread", "process", "shm"])
+@pytest.mark.parametrize("name", [pytest.param(name, marks=() if name == "shm" else pytest.mark.slow) for name in USUAL])
 def test_a_worker_that_diverges_says_where_and_what_to_try(make_config, tmp_path, name, split):
     config = make_config(*JOB, *SPLITS[split], *BACKENDS[name], "trainer.lr=1e9", "on_failure=restart")
     with pytest.raises(WorkerError) as caught:
