@@ -2,6 +2,7 @@
 
     python -m tests.bits write FILE                     before the change
     python -m tests.bits check FILE [--only SUBSTRING]  after it
+    python -m tests.bits smoke                          checks an installation, needs no file
 
 | exit code | meaning |
 |---|---|
@@ -12,7 +13,7 @@
 FILE holds two SHA-256 per run: of the last aggregate, and of the errors in rounds.csv. Processors
 round differently, so a file serves only the kind of machine that wrote it.
 
-The top of this module imports the standard library only: a worker process imports it too.
+The top of this module imports neither ddp nor Hydra: a spawned worker imports it too.
 """
 
 import argparse
@@ -25,12 +26,14 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
+from tests.jobs import BACKENDS
+
 REPOSITORY = Path(__file__).parent.parent
 FORMAT = "bits of ddp, 1"
-REFERENCE = "serial"
 
 Digests = dict[str, str]  # "state" and "rows" -> SHA-256
 Bits = dict[str, dict[str, Digests]]  # configuration -> backend -> digests
@@ -48,15 +51,17 @@ STRATIFIED = ("split=stratified", "trainer=fused", "aggregation=rows")
 ADAM = ("trainer=autograd", "trainer.batch_size=128")
 SGD = (*ADAM, "trainer.optimizer=sgd", "trainer.lr=0.1")
 
-BACKENDS = {
-    "serial": ("backend=serial",),
-    "thread": ("backend=thread",),
-    "thread, polling": ("backend=thread", "backend.poll_interval_s=0.001"),
-    "process": ("backend=process", "backend.start_method=forkserver"),
-    "shm": ("backend=shm",),
-    "process, spawn": ("backend=process", "backend.start_method=spawn"),
+SMOKE = {
+    "averaged": ("split=iid", "aggregation=uniform", "workers=2"),
+    "stratified": ("split=stratified", "aggregation=rows", "workers=2"),
 }
-SPAWN = "process, spawn"  # takes seconds: few configurations run on it
+ADVICE = (
+    "Install anew with `make clean smoke`. If it stays so, report these lines with the versions "
+    "that `.venv/bin/pip freeze` prints and the processor that /proc/cpuinfo names."
+)
+
+QUICK = ("serial", "thread", "thread polling", "process", "shm")
+SLOW = ("process spawned",)  # takes seconds: few configurations run on it
 
 
 @dataclass(frozen=True)
@@ -72,8 +77,8 @@ class Job:
     spawned: bool = False
 
     def backends(self) -> list[str]:
-        """The names in BACKENDS that this job runs on."""
-        return [name for name in BACKENDS if self.spawned or name != SPAWN]
+        """The names of the backends that this job runs on."""
+        return [*QUICK, *SLOW] if self.spawned else [*QUICK]
 
 
 # The trainers do not take turns: the server that workers are forked from begins anew with each.
@@ -220,7 +225,11 @@ def measure(only: str = "") -> Bits:
                 if only not in f"{name} on {backend}":
                     continue
                 with tempfile.TemporaryDirectory(prefix="ddp-bits-") as folder:
-                    directory = run_job(job, backend, Path(folder))
+                    try:
+                        directory = run_job(job, backend, Path(folder))
+                    except Exception as error:
+                        error.add_note(f"in the run {name} on {backend}")
+                        raise
                     bits.setdefault(name, {})[backend] = digests(directory)
     return bits
 
@@ -321,6 +330,46 @@ def tell(differences: list[str]) -> int:
     return 1 if differences else 0
 
 
+# --- smoke ---------------------------------------------------------------------------------------
+
+
+def smoke() -> int:
+    """One small run per split, trainer and backend as conf/ has them. Returns the exit code."""
+    from ddp.options import OPTIONS
+
+    print("checks this installation; the first time it compiles kernels, which may take a minute")
+    failed = []
+    with options_known():
+        for split, trainer in product(SMOKE, OPTIONS["trainer"]):
+            expected = None
+            for backend in ("serial", *(name for name in OPTIONS["backend"] if name != "serial")):
+                options = (*SMOKE[split], f"trainer={trainer}", f"backend={backend}")
+                with tempfile.TemporaryDirectory(prefix="ddp-smoke-") as folder:
+                    told, found = try_out(options, Path(folder) / "run")
+                if backend == "serial":
+                    expected = found
+                elif found is not None and expected is not None:
+                    same = found == expected
+                    told += ", bits as on serial" if same else ", OTHER BITS than on serial"
+                well = found is not None and found == expected
+                failed += [] if well else [backend]
+                print(f"{split:10}  {trainer:8}  {backend:7}  {told}", flush=True)
+    if failed:
+        print(f"{len(failed)} runs went wrong, on {', '.join(dict.fromkeys(failed))}. {ADVICE}")
+        return 1
+    print("all runs went well: training may begin")
+    return 0
+
+
+def try_out(options: tuple[str, ...], directory: Path) -> tuple[str, Digests | None]:
+    """What to print of a run, and its digests; None if it has failed."""
+    try:
+        train((*MADE_UP, *options), directory)
+        return f"test RMSE {float(rounds(directory)[-1]['test_rmse']):.4f}", digests(directory)
+    except Exception as error:
+        return f"FAILED with {type(error).__name__}: {error}", None
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Does what the command line asks for. Returns the exit code."""
     parser = argparse.ArgumentParser(
@@ -329,12 +378,15 @@ def main(arguments: list[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("smoke")
     commands.add_parser("write").add_argument("file", type=Path)
     check = commands.add_parser("check")
     check.add_argument("file", type=Path)
     only = 'of "configuration on backend"'
     check.add_argument("--only", default="", metavar="SUBSTRING", help=only)
     given = parser.parse_args(arguments)
+    if given.command == "smoke":
+        return smoke()
     if given.command == "write":
         return write_bits(given.file)
     return check_bits(given.file, given.only)
