@@ -2,10 +2,11 @@
 
 import json
 import time
-from itertools import pairwise
+from itertools import pairwise, product
 
 import pytest
 from faults import Fault, infect
+from jobs import BACKENDS, QUICK, USUAL
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from ddp.account import ACCOUNT_KINDS, NO_MEMORY, aggregator_lane, by_kind, kind_of, summary, worker_lane
@@ -16,16 +17,6 @@ from ddp.metrics import SquaredError
 from ddp.timing import PATHS, Account, Spans
 from ddp.tracking import History
 
-BACKENDS = {
-    "serial": ("backend=serial",),
-    "thread": ("backend=thread",),
-    "thread, polling": ("backend=thread", "backend.poll_interval_s=0.01"),
-    "process": ("backend=process", "backend.start_method=forkserver"),
-    "process, spawn": ("backend=process",),
-    "process, polling": ("backend=process", "backend.start_method=forkserver", "backend.poll_interval_s=0.01"),
-    "shm": ("backend=shm",),
-    "shm, spawn": ("backend=shm", "backend.start_method=spawn"),
-}
 TRAINERS = {
     "autograd": ("trainer=autograd", "trainer.batch_size=64"),
     "fused": ("trainer=fused",),
@@ -41,15 +32,21 @@ CERTAIN = {
 }
 
 
+# The default suite has every backend with one trainer, and every trainer with one backend.
+DEFAULT = {
+    *((backend, "fused") for backend in (*QUICK, "process spawned")),
+    *(("thread", trainer) for trainer in TRAINERS),
+    ("shm", "stratified fused"),
+}
 RUNS = [
-    (backend, trainer)
-    for backend in BACKENDS
-    for trainer in TRAINERS
-    if not ("spawn" in backend and "autograd" in trainer)  # whose workers take seconds to import torch
+    pytest.param(run, id=", ".join(run), marks=() if run in DEFAULT else pytest.mark.slow)
+    for run in product(BACKENDS, TRAINERS)
+    # Those workers take seconds to import torch.
+    if not ("spawned" in run[0] and "autograd" in run[1])
 ]
 
 
-@pytest.fixture(scope="module", params=RUNS, ids=", ".join)
+@pytest.fixture(scope="module", params=RUNS)
 def accounted(request, make_config, tmp_path_factory):
     """A run's backend, config, result.json and trace.json."""
     backend, trainer = request.param
@@ -57,7 +54,7 @@ def accounted(request, make_config, tmp_path_factory):
     directory = tmp_path_factory.mktemp("run") / "run"
     run(config, directory, [])
     files = [json.loads((directory / name).read_text()) for name in ("result.json", "trace.json")]
-    return backend.partition(",")[0], config, *files
+    return backend.split()[0], config, *files
 
 
 def test_every_second_is_accounted_for(accounted):
@@ -146,7 +143,7 @@ def closes(lane):
     return lane["closed"] and sum(lane["seconds"].values()) == pytest.approx(lane["wall_s"], rel=0.02)
 
 
-@pytest.mark.parametrize("backend", ["serial", "thread", "process", "shm"])
+@pytest.mark.parametrize("backend", USUAL)
 @pytest.mark.parametrize("split", ["iid", "stratified"])
 def test_it_closes_after_a_round_that_began_again(make_config, monkeypatch, tmp_path, backend, split):
     """Workers are told of since they were started last; the aggregator from the beginning."""
@@ -166,7 +163,7 @@ def test_a_worker_that_is_dropped_has_an_account_that_is_not_closed_and_the_othe
     assert all(closes(lane) for who, lane in lanes.items() if who != "worker_1")
 
 
-@pytest.mark.parametrize("backend", ["serial", "thread", "process", "shm"])
+@pytest.mark.parametrize("backend", USUAL)
 def test_the_account_of_a_run_that_goes_on_is_that_of_its_second_part(make_config, tmp_path, backend):
     job = (*BACKENDS[backend], "trainer=fused", "checkpoint_every=1")
     run(make_config(*job, "rounds=2"), tmp_path / "run", [])

@@ -5,11 +5,13 @@ from functools import partial
 
 import numpy as np
 import pytest
+from jobs import BACKENDS
 
 from ddp import seeding
 from ddp.averaging import weighted_mean
 from ddp.backends.processes import WorkerProcesses
 from ddp.errors import ConfigError
+from ddp.messages import Finished
 from ddp.prepare import prepare
 from ddp.trainers import make_trainer
 
@@ -17,45 +19,64 @@ DEADLINE_S = 60.0
 LATE = 1
 OPTIONS = (
     *("trainer=fused", "trainer.lr_decay=1", "split=iid", "aggregation=uniform", "select_on=last", "workers=3", "rounds=3"),
-    *("local_epochs=2", "straggler_timeout=1.5", "agg_timeout=3600"),
+    *("local_epochs=2", "straggler_timeout=0.3", "agg_timeout=3600"),
 )
-BACKENDS = {
-    "thread": ("backend=thread",),
-    "process": ("backend=process", "backend.start_method=forkserver"),
-    "shm": ("backend=shm",),
-}
+CONCURRENT = ("thread", "process", "shm")
 
 
 class Late:
-    """Worker 1's end: what it publishes in round 0 is held back until the event is set."""
+    """A worker's end. Worker 1 publishes round 0 when the test lets it.
 
-    def __init__(self, exchange, event):
+    If they go `in_order`, the others publish and finish after worker 1, from round 1 on: then the
+    test does not depend on how fast the workers are.
+    """
+
+    def __init__(self, exchange, events, worker, in_order):
         self._exchange = exchange
-        self._event = event
+        self._events = events
+        self._late = worker == LATE
+        self._in_order = in_order
 
     def __getattr__(self, name):
         return getattr(self._exchange, name)
 
     def publish(self, update, spans):
-        if update.round_index == 0:
-            self._event.wait()
-        self._exchange.publish(update, spans)
+        if self._late and update.round_index == 0:
+            self._events["let go"].wait()
+        step = f"published {update.round_index}" if self._late else AFTER[update.round_index]
+        self._after_the_late_one(step, lambda: self._exchange.publish(update, spans))
+
+    def tell(self, message):
+        step = "finished" if isinstance(message, Finished) else None
+        self._after_the_late_one(step, lambda: self._exchange.tell(message))
+
+    def _after_the_late_one(self, step, do):
+        if step is not None and self._in_order and not self._late:
+            self._events[step].wait()
+        do()
+        if step is not None and self._late:
+            self._events[step].set()
 
 
-def connect(real, event, pipe):
+# The step of worker 1 that the others wait for before they publish. It leaves out round 1.
+AFTER = {0: None, 1: "published 0", 2: "published 2"}
+STEPS = ("let go", "published 0", "published 2", "finished")
+
+
+def connect(real, events, in_order, pipe):
     job, exchange = real(pipe)
-    return job, Late(exchange, event) if job.worker == LATE else exchange
+    return job, Late(exchange, events, job.worker, in_order)
 
 
-def hold_back(backend):
+def hold_back(backend, *, in_order):
     """Lets worker 1 be late until the event that it gives is set."""
     if isinstance(backend, WorkerProcesses):
-        event, ends = backend.context.Event(), backend._open
-        backend._open = lambda: [partial(connect, end, event) for end in ends()]
+        events, ends = {step: backend.context.Event() for step in STEPS}, backend._open
+        backend._open = lambda: [partial(connect, end, events, in_order) for end in ends()]
     else:
-        event = threading.Event()
-        backend.exchanges[LATE] = Late(backend.exchanges[LATE], event)
-    return event
+        events = {step: threading.Event() for step in STEPS}
+        backend.exchanges = {worker: Late(end, events, worker, in_order) for worker, end in backend.exchanges.items()}
+    return events["let go"]
 
 
 def trained(job, start, round_index):
@@ -67,7 +88,7 @@ def trained(job, start, round_index):
     return model.vector
 
 
-@pytest.mark.parametrize("name", BACKENDS)
+@pytest.mark.parametrize("name", CONCURRENT)
 def test_a_late_update_counts_in_the_next_round_and_its_worker_then_goes_on_with_the_others(make_config, driven, name):
     config = make_config(*OPTIONS, *BACKENDS[name])
     events = []
@@ -76,7 +97,7 @@ def test_a_late_update_counts_in_the_next_round_and_its_worker_then_goes_on_with
         if (moment, round_index) == ("broadcast", 0):
             events[0].set()
 
-    run = driven(config, look=look, prepare=lambda backend: events.append(hold_back(backend))).run()
+    run = driven(config, look=look, prepare=lambda backend: events.append(hold_back(backend, in_order=True))).run()
     weights = [row.weights for row in run.history.aggregate_rounds]
     assert weights == [(0.5, 0.0, 0.5), pytest.approx((1 / 3,) * 3), pytest.approx((1 / 3,) * 3)]
     assert [row.round_index for row in run.history.worker(LATE)] == [0, 2]  # it leaves out what it missed
@@ -92,12 +113,12 @@ def test_a_late_update_counts_in_the_next_round_and_its_worker_then_goes_on_with
     assert run.vectors[2].tobytes() == third.tobytes()
 
 
-@pytest.mark.parametrize("name", BACKENDS)
+@pytest.mark.parametrize("name", CONCURRENT)
 def test_a_worker_that_never_comes_does_not_keep_the_run_from_its_end(make_config, driven, name):
     events = []
     attempt = driven(
-        make_config(*OPTIONS, "straggler_timeout=0.3", *BACKENDS[name]),
-        prepare=lambda backend: events.append(hold_back(backend)),
+        make_config(*OPTIONS, *BACKENDS[name]),
+        prepare=lambda backend: events.append(hold_back(backend, in_order=False)),
     )
     try:
         run = attempt.run()

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 import torch
+from jobs import BACKENDS, IN_PROCESS, QUICK, USUAL
 from torch.nn import functional
 
 from ddp import seeding
@@ -27,17 +28,11 @@ from ddp.saved_model import load_model
 from ddp.timing import KINDS, OFF_CORE_KINDS, WORKER_PHASES, Spans
 from ddp.tracking import Tracker
 
-BACKENDS = {
-    "serial": ("backend=serial",),
-    "thread": ("backend=thread",),
-    "thread polling": ("backend=thread", "backend.poll_interval_s=0.001"),
-    "process": ("backend=process",),
-    # Forked from a server, which takes less time than to begin anew as the others do.
-    "process polling": ("backend=process", "backend.start_method=forkserver", "backend.poll_interval_s=0.001"),
-    "shm": ("backend=shm",),
-}
-IN_PROCESS = ("serial", "thread", "thread polling")
-WITH_STORE = ("thread", "thread polling", "process", "process polling")
+pytestmark = pytest.mark.usefixtures("server_of_programs")
+
+# Its workers take seconds to begin anew. One test of the default suite has it, the long suite all.
+SPAWNED = pytest.param("process spawned", marks=pytest.mark.slow)
+WITH_STORE = ("thread", "thread polling", "process", "process polling", SPAWNED)
 CONCURRENT = (*WITH_STORE, "shm")
 
 VARIANTS = {
@@ -48,10 +43,11 @@ VARIANTS = {
     ),
     "last": ("select_on=last", "aggregation=samples", "split=dirichlet", "split.alpha=1", "workers=2", "seed=1"),
 }
-# Workers start slowly, so one process run of each kind serves many tests. 40 rounds: enough to see a store grow.
+# One run of each kind serves many tests. 40 rounds: enough to see a store grow.
 LONG = {
     "process": ("workers=2", "rounds=40", "select_on=test", "split=user", "aggregation=samples"),
     "process polling": ("workers=2", "rounds=40", "local_epochs=3"),
+    "process spawned": ("workers=2", "rounds=40", "local_epochs=3"),
     "shm": ("workers=2", "rounds=40", "split=dirichlet", "split.alpha=1", "aggregation=softmax_loss", "local_epochs=3"),
     "thread": ("workers=2", "rounds=40"),
     "thread polling": ("workers=2", "rounds=40"),
@@ -132,7 +128,12 @@ def test_long_runs_compute_the_bits_of_serial(long, reference, name):
     same(long(name).run, reference(*LONG[name]))
 
 
-@pytest.mark.parametrize("name", ["thread", "process", "shm"])
+@pytest.mark.parametrize("name", ["process spawned", pytest.param("shm spawned", marks=pytest.mark.slow)])
+def test_workers_that_begin_anew_compute_the_bits_of_serial(make_config, drive, reference, name):
+    same(drive(make_config("workers=2", *BACKENDS[name])), reference("workers=2"))
+
+
+@pytest.mark.parametrize("name", ["thread", "process", "shm", SPAWNED])
 def test_the_compiled_trainer_computes_the_bits_of_serial_too(make_config, drive, reference, name):
     variant = ("trainer=fused", "trainer.lr_decay=0.9", "workers=2", "rounds=3", "local_epochs=3")
     same(drive(make_config(*variant, *BACKENDS[name])), reference(*variant))
@@ -159,7 +160,7 @@ def test_rows_that_go_from_worker_to_worker_compute_the_bits_of_serial(make_conf
     same(drive(make_config(*options, *BACKENDS[name])), reference(*options))
 
 
-@pytest.mark.parametrize("name", ["thread", "process", "shm"])
+@pytest.mark.parametrize("name", ["thread", "process", "shm", SPAWNED])
 def test_a_mean_by_row_and_an_outer_step_are_the_same_everywhere(make_config, drive, reference, name):
     options = (
         "trainer=fused",
@@ -256,7 +257,7 @@ def gathered(backend, round_index):
     return backend._read_updates({0: round_index}, Spans())
 
 
-@pytest.fixture(params=BACKENDS)
+@pytest.fixture(params=[*QUICK, SPAWNED])
 def ends(request, make_config):
     with unstarted(make_config("workers=1", *BACKENDS[request.param])) as both:
         yield both
@@ -283,10 +284,9 @@ def test_vectors_are_copied_on_both_ways(ends):
     assert again.tolist() == [7] * length
 
 
+@pytest.mark.parametrize("ends", CONCURRENT, indirect=True)
 def test_an_aggregate_that_came_too_late_is_not_taken_for_the_next(ends):
     backend, exchange = ends
-    if isinstance(exchange, SerialExchange):
-        pytest.skip("nothing comes too late there")
     length = len(backend.jobs[0].vector)
     publish = {"worker": 0, "vector": np.zeros(length, np.float32), "rmse": 1.0, "loss": 1.0}
     assert not exchange.wait(0, 0.01, Spans())
@@ -448,10 +448,8 @@ def with_bad_item(jobs):
     return [dataclasses.replace(job, shard=bad) if job.worker == 1 else job for job in jobs]
 
 
-@pytest.mark.parametrize("name", BACKENDS)
+@pytest.mark.parametrize("name", [*USUAL, "thread polling", SPAWNED])
 def test_a_worker_that_raises_is_named_with_its_traceback(make_config, driven, leaks, name):
-    if name == "process polling":
-        pytest.skip("process and thread polling cover both halves of it")
     attempt = driven(make_config("workers=2", *BACKENDS[name]), jobs=with_bad_item)
     with leaks(), pytest.raises(WorkerError) as caught:
         attempt.run()
@@ -480,7 +478,7 @@ def test_a_worker_that_diverges_is_named_with_its_round(make_config, drive, name
     assert caught.value.diverged
 
 
-@pytest.mark.parametrize("name", ["serial", "thread", "process", "shm"])
+@pytest.mark.parametrize("name", [*USUAL, SPAWNED])
 def test_a_worker_that_diverges_on_its_rows_is_named_too(make_config, drive, name):
     with pytest.raises(WorkerError, match=DIVERGED) as caught:
         drive(make_config("split=stratified", "aggregation=rows", "trainer.lr=1e30", *BACKENDS[name]))
@@ -506,7 +504,7 @@ def test_a_state_with_nan_is_refused_by_worker_and_round(make_config, drive, nam
     assert caught.value.diverged
 
 
-@pytest.mark.parametrize("name", ["serial", "thread", "process", "shm"])
+@pytest.mark.parametrize("name", [*USUAL, SPAWNED])
 def test_rows_with_nan_are_refused_by_worker_and_round_too(make_config, drive, name):
     config = make_config("split=stratified", "aggregation=rows", "max_norm=null", "data.num_items=300", *BACKENDS[name])
     with pytest.raises(WorkerError, match=r"^worker \d in round 0 \(publish\): published a state with NaN or infinity") as caught:
@@ -573,7 +571,7 @@ def test_torch_threads_are_set_for_the_run_only(make_config, tmp_path, name, ove
     assert torch.get_num_threads() == before
 
 
-@pytest.mark.parametrize("name", ["process", "shm"])
+@pytest.mark.parametrize("name", ["process", "shm", SPAWNED])
 def test_processes_leave_torchs_threads_alone(long, name):
     assert long(name).torch_threads_kept
 
