@@ -12,6 +12,7 @@ import numpy as np
 import psutil
 import pytest
 from hydra import compose, initialize_config_dir
+from jobs import BACKENDS, USUAL
 
 import ddp.backends.processes
 import ddp.experiment
@@ -24,8 +25,6 @@ from ddp.tracking import Tracker
 
 REPOSITORY = Path(__file__).parent.parent
 TIMEOUT_S = 100
-PROCESS = ("backend=process", "backend.start_method=forkserver")
-BACKENDS = {"serial": ("backend=serial",), "thread": ("backend=thread",), "shm": ("backend=shm",), "process": PROCESS}
 SPLITS = ("stratified", "iid")
 QUIET = ("display=none", "tensorboard=false", "reference=false", "round_timeout=100", "agg_timeout=100")
 JOB = ("trainer=fused", "model=tiny", "rounds=2", "local_epochs=2", "aggregation=uniform", *QUIET)
@@ -84,20 +83,28 @@ def of_ratings(tmp_path):
 @pytest.fixture(scope="module")
 def backends(make_config):
     """The options of each."""
-    return {name: make_config(*overrides).backend for name, overrides in BACKENDS.items()}
+    return {name: make_config(*BACKENDS[name]).backend for name in USUAL}
+
+
+EVERYWHERE = ("as many workers as items", "one training rating per worker")
 
 
 @pytest.mark.parametrize("split", SPLITS)
-@pytest.mark.parametrize("case", SMALL)
-def test_small_data_works_on_every_backend_or_is_refused(of_ratings, backends, tmp_path, case, split):
+@pytest.mark.parametrize(
+    ("case", "names"),
+    [
+        *((case, USUAL if case in EVERYWHERE else ("serial",)) for case in SMALL),
+        *(pytest.param(case, ("serial", "thread", "shm"), marks=pytest.mark.slow) for case in SMALL if case not in EVERYWHERE),
+    ],
+    ids=lambda value: value if isinstance(value, str) else " ".join(value),
+)
+def test_small_data_works_on_every_backend_or_is_refused(of_ratings, backends, tmp_path, case, names, split):
     rows, workers, *reasons = SMALL[case]
     composed = of_ratings(rows, f"workers={workers}", f"split={split}", *WITHOUT_VALIDATION)
     reason = reasons[SPLITS.index(split)]
     vectors = {}
-    for name, backend in backends.items():
-        if name == "process" and case != "one training rating per worker":
-            continue
-        config = replace(composed, backend=backend)
+    for name in names:
+        config = replace(composed, backend=backends[name])
         if reason is not None:
             with pytest.raises(UserError) as caught:
                 run(config, tmp_path / name, [])
@@ -112,7 +119,7 @@ def test_small_data_works_on_every_backend_or_is_refused(of_ratings, backends, t
         assert vectors[name].tobytes() == vectors["serial"].tobytes()
 
 
-@pytest.mark.parametrize("name", BACKENDS)
+@pytest.mark.parametrize("name", USUAL)
 def test_a_worker_without_validation_ratings_is_refused_where_it_would_choose_by_them(of_ratings, tmp_path, name):
     config = of_ratings(SQUARE, "workers=7", "split=iid", *BACKENDS[name])
     told = r"^workers=7: worker 1's shard has 1 training ratings but none in its valid part; use fewer workers, "
@@ -176,7 +183,7 @@ LEAK_BYTES = 40e6  # of 900 models of 400 kB each a few
 
 @pytest.mark.slow
 @pytest.mark.parametrize("split", SPLITS)
-@pytest.mark.parametrize("name", BACKENDS)
+@pytest.mark.parametrize("name", USUAL)
 def test_1000_rounds_hold_no_more_than_100(make_config, monkeypatch, tmp_path, name, split):
     backends, make_backend = [], ddp.experiment.make_backend
     monkeypatch.setattr(ddp.experiment, "make_backend", lambda *given: backends.append(make_backend(*given)) or backends[0])
@@ -202,7 +209,7 @@ def test_1000_rounds_hold_no_more_than_100(make_config, monkeypatch, tmp_path, n
 def test_20_runs_one_after_another_leave_nothing(make_config, tmp_path):
     counts = []
     for number in range(20):
-        name = list(BACKENDS)[number % len(BACKENDS)]
+        name = USUAL[number % len(USUAL)]
         config = make_config("trainer=fused", *BACKENDS[name], f"split={SPLITS[number // 4 % 2]}", "checkpoint_every=1")
         run(config, tmp_path / str(number), [])
         counts.append(held())

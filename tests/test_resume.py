@@ -5,9 +5,12 @@ import multiprocessing
 import os
 import random
 import signal
+import time
+from itertools import product
 
 import psutil
 import pytest
+from jobs import BACKENDS, USUAL, in_a_child
 
 from ddp.errors import ConfigError
 from ddp.experiment import run
@@ -19,12 +22,6 @@ from ddp.tracking import Tracker
 pytestmark = pytest.mark.usefixtures("server_of_programs")
 
 DEADLINE_S = 60.0
-BACKENDS = {
-    "serial": ("backend=serial",),
-    "thread": ("backend=thread",),
-    "process": ("backend=process", "backend.start_method=forkserver"),
-    "shm": ("backend=shm",),
-}
 JOBS = {
     "stratified, fused": ("split=stratified", "trainer=fused", "trainer.lr_decay=0.9", "aggregation=rows"),
     "stratified, Adam": ("split=stratified", "trainer=autograd", "aggregation=rows"),
@@ -36,8 +33,25 @@ JOBS = {
 SIZE = ("workers=2", "rounds=5", "local_epochs=2", "checkpoint_every=1")
 # Two trackers' words for each step; 0: before the first. (Both epochs of a compiled round may be told of as one.)
 NUM_STEPS = {job: 28 if "trainer=fused" in options else 38 for job, options in JOBS.items()}
-# 20 moments and more: of each case some, drawn once for all.
-CASES = [(name, job, random.Random(f"{name}, {job}").randrange(number)) for name in BACKENDS for job, number in NUM_STEPS.items()]
+# The default suite has each backend, trainer, split and outer optimizer.
+DEFAULT = {
+    ("serial", "averaged, SGD"),
+    ("serial", "averaged, Adam, outer"),
+    ("thread", "averaged, fused, outer"),
+    ("thread", "ensemble, Adam"),
+    ("process", "stratified, fused"),
+    ("process", "stratified, Adam"),
+    ("shm", "averaged, Adam, outer"),
+    ("shm", "stratified, fused"),
+}
+
+
+def cases():
+    """Each job on each backend, and the step at which it is killed: drawn once for all."""
+    for name, job in product(USUAL, JOBS):
+        step = random.Random(f"{name}, {job}").randrange(NUM_STEPS[job])
+        marks = () if (name, job) in DEFAULT else pytest.mark.slow
+        yield pytest.param(name, job, step, marks=marks)
 
 
 class Killed(Tracker):
@@ -88,20 +102,6 @@ def run_and_die_while_writing(config, directory, call, nth):
     run(config, directory, [])
 
 
-def in_a_child(target, *arguments):
-    """The exit code of a main process that it makes."""
-    context = multiprocessing.get_context("forkserver")
-    process = context.Process(target=target, args=arguments)
-    process.start()
-    try:
-        process.join(DEADLINE_S)
-        return process.exitcode
-    finally:
-        process.kill()
-        process.join()
-        process.close()
-
-
 def ended(pid):
     try:
         return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
@@ -132,7 +132,7 @@ def rows(result):
     )
 
 
-@pytest.mark.parametrize(("name", "job", "step"), CASES)
+@pytest.mark.parametrize(("name", "job", "step"), list(cases()))
 def test_a_killed_run_goes_on_to_the_same_bits(make_config, tmp_path, whole, name, job, step):
     config = make_config(*JOBS[job], *SIZE, *BACKENDS[name])
     directory, note = tmp_path / "run", tmp_path / "note"
@@ -155,8 +155,6 @@ def test_a_killed_run_goes_on_to_the_same_bits(make_config, tmp_path, whole, nam
 
 
 def with_deadline(condition):
-    import time
-
     deadline = time.monotonic() + DEADLINE_S
     while not condition():
         assert time.monotonic() < deadline

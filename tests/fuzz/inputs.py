@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ddp.ratings import Ratings
 
-NUM_INPUTS = int(os.environ.get("FUZZ_INPUTS", "150"))  # of each reader
+NUM_INPUTS = int(os.environ.get("FUZZ_INPUTS", "40"))  # of each reader
 INPUT_S = 60  # an input that takes longer counts as a hang
 
 
