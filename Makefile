@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help train test test-all soak fuzz audit lint format tensorboard results report benchmark benchmark-peers clean
+.PHONY: help train smoke test test-all coverage soak fuzz audit lint format tensorboard results report benchmark benchmark-peers clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -19,11 +19,17 @@ help: ## list the targets
 train: $(VENV)/installed ## train on MovieLens 100K; ARGS="backend=process workers=5" or any other options
 	$(BIN)/python train.py $(ARGS)
 
+smoke: $(VENV)/installed ## check this installation in a minute: a small run per backend and trainer, its bits compared
+	$(BIN)/python -m tests.bits smoke
+
 test: $(VENV)/installed-dev ## run the test suite; ARGS="tests/test_splits.py -x" for a part of it
 	$(BIN)/python -m pytest $(ARGS)
 
 test-all: $(VENV)/installed-dev ## run the slow tests as well
 	$(BIN)/python -m pytest -m "slow or not slow" $(ARGS)
+
+coverage: $(VENV)/installed-dev ## run the test suite and print how much of ddp/ it reaches; ARGS="tests/test_splits.py" for a part
+	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered $(ARGS)
 
 soak: $(VENV)/installed-dev ## 30 minutes of random jobs, backends and faults; ARGS="--minutes 5"
 	$(BIN)/python tests/soak.py $(ARGS)
@@ -64,7 +70,7 @@ benchmark-peers: $(VENV)/installed ## what the benchmarks compare with: Cornac, 
 	  --upgrade --target $(VENV)/libmf-avx libmf==0.9.2
 
 clean: ## remove the virtual environment and the caches; data/ and outputs/ stay
-	rm -rf $(VENV) *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage*
 
 $(VENV)/created:
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \

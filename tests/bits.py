@@ -340,7 +340,7 @@ def smoke() -> int:
     print("checks this installation; the first time it compiles kernels, which may take a minute")
     failed = []
     with options_known():
-        for split, trainer in product(SMOKE, OPTIONS["trainer"]):
+        for trainer, split in product(OPTIONS["trainer"], SMOKE):
             expected = None
             for backend in ("serial", *(name for name in OPTIONS["backend"] if name != "serial")):
                 options = (*SMOKE[split], f"trainer={trainer}", f"backend={backend}")
@@ -353,7 +353,7 @@ def smoke() -> int:
                     told += ", bits as on serial" if same else ", OTHER BITS than on serial"
                 well = found is not None and found == expected
                 failed += [] if well else [backend]
-                print(f"{split:10}  {trainer:8}  {backend:7}  {told}", flush=True)
+                print(f"{trainer:8}  {split:10}  {backend:7}  {told}", flush=True)
     if failed:
         print(f"{len(failed)} runs went wrong, on {', '.join(dict.fromkeys(failed))}. {ADVICE}")
         return 1
