@@ -109,7 +109,7 @@ def dead(make_config):
     backend = make_backend(prepare(make_config("backend=process", "workers=1")).jobs, lambda message: None)
     ours, theirs = backend.context.Pipe()
     backend.pipes[0] = ours
-    backend.processes[0] = backend.context.Process(target=os._exit, args=(7,))
+    backend.processes[0] = backend.context.Process(target=sys.exit, args=(7,))
     backend.processes[0].start()
     backend.processes[0].join(DEADLINE_S)
     backend.shared = {}

@@ -1,0 +1,101 @@
+"""The tool that compares bits notices other bits, and refuses a file that says nothing about them."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from tests import bits
+from tests.bits import JOBS, main
+
+TINY = replace(JOBS["uniform"], spawned=False)
+RUNS = ("serial", "thread")
+
+
+@pytest.fixture
+def file(monkeypatch, tmp_path):
+    """A file of the bits of one tiny configuration on two backends."""
+    monkeypatch.setattr(bits, "JOBS", {"tiny": TINY})
+    monkeypatch.setattr(bits, "QUICK", RUNS)
+    written = tmp_path / "bits.json"
+    assert main(["write", str(written)]) == 0
+    return written
+
+
+def change(file, edit):
+    content = json.loads(file.read_text())
+    edit(content)
+    file.write_text(json.dumps(content))
+
+
+def test_the_same_code_gives_the_same_bits(file, capsys):
+    assert main(["check", str(file)]) == 0
+    assert capsys.readouterr().out.endswith(f"2 of 2 runs agree with {file}\n")
+
+
+def test_another_digest_is_named_with_its_configuration_and_backend(file, capsys):
+    capsys.readouterr()
+    change(file, lambda content: content["bits"]["tiny"]["thread"].update(state="another"))
+    assert main(["check", str(file)]) == 1
+    out = capsys.readouterr().out
+    assert "1 of 2 runs agree" in out
+    assert out.endswith("tiny on thread: another state than in the file\n")
+    assert main(["check", str(file), "--only", "on serial"]) == 0
+
+
+def test_another_seed_has_other_bits(file, monkeypatch, capsys):
+    monkeypatch.setattr(bits, "JOBS", {"tiny": replace(TINY, options=(*TINY.options, "seed=1"))})
+    capsys.readouterr()
+    assert main(["check", str(file)]) == 1
+    told = [f"tiny on {backend}: another state and rows than in the file" for backend in RUNS]
+    assert capsys.readouterr().out.splitlines()[1:] == told
+
+
+def test_backends_that_differ_are_told_apart(file, monkeypatch, capsys):
+    monkeypatch.setitem(bits.BACKENDS, "thread", ("backend=thread", "seed=1"))
+    capsys.readouterr()
+    assert main(["write", str(file)]) == 1
+    assert "tiny on thread: another state and rows than on serial" in capsys.readouterr().out
+
+
+def test_a_run_that_only_one_side_has_is_a_difference(file, capsys):
+    capsys.readouterr()
+    change(file, lambda content: content["bits"].update(old=content["bits"].pop("tiny")))
+    assert main(["check", str(file)]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert "old on serial: in the file, but no run of this program" in lines
+    assert "tiny on serial: not in the file" in lines
+
+
+def test_a_file_of_another_processor_is_refused(file, capsys):
+    change(file, lambda content: content["machine"].update(processor="an abacus"))
+    assert main(["check", str(file)]) == 2
+    assert "another machine: its processor is an abacus, here it is" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", [None, "", "[]", '{"format": "bits"}', "not JSON"])
+def test_a_missing_or_foreign_file_is_refused(tmp_path, capsys, content):
+    file = tmp_path / "bits.json"
+    if content is not None:
+        file.write_text(content)
+    assert main(["check", str(file)]) == 2
+    assert str(file) in capsys.readouterr().err
+
+
+def test_smoke_compares_every_backend_with_serial(monkeypatch, capsys):
+    real = bits.train
+
+    def train(options, directory, **how):
+        """A thread that computes something else, and a process that cannot start."""
+        if "backend=process" in options:
+            raise OSError("no process")
+        real((*options, "seed=1") if "backend=thread" in options else options, directory, **how)
+
+    monkeypatch.setattr(bits, "train", train)
+    monkeypatch.setattr(bits, "SMOKE", {"averaged": bits.SMOKE["averaged"]})
+    assert main(["smoke"]) == 1
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert any("fused averaged thread" in line and "OTHER BITS" in line for line in lines)
+    assert "fused averaged process FAILED with OSError: no process" in lines
+    assert any("fused averaged shm" in line and "bits as on serial" in line for line in lines)
+    assert lines[-1].startswith("4 runs went wrong, on thread, process. Install anew")
