@@ -6,6 +6,7 @@ import multiprocessing
 import pickle
 import types
 import typing
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,7 @@ def composed(*overrides: str, hydra: bool = False):
         return compose("config", list(overrides), return_hydra_config=hydra)
 
 
+@cache
 def config_of(*overrides: str) -> Config:
     return load_config(composed(*overrides))
 
@@ -47,31 +49,34 @@ def test_the_folders_of_conf_are_the_groups():
     assert {path.name for path in CONF.iterdir() if path.is_dir()} == {*OPTIONS, *NAMED}
 
 
-@pytest.mark.parametrize("group", OPTIONS)
-def test_the_files_of_a_group_are_its_options(group):
-    assert names_in(group) == sorted(OPTIONS[group])
+def test_the_files_of_a_group_are_its_options(subtests):
+    for group in OPTIONS:
+        with subtests.test(group=group):
+            assert names_in(group) == sorted(OPTIONS[group])
 
 
-@pytest.mark.parametrize(("group", "option"), EVERY_OPTION)
-def test_every_option_composes_to_its_dataclass_with_the_values_of_its_file(group, option):
-    config = config_of(f"{group}={option}", *COMPANIONS.get((group, option), ()))
-    chosen = getattr(config, group)
-    assert type(chosen) is OPTIONS[group][option]
-    expected = OmegaConf.to_container(OmegaConf.load(CONF / group / f"{option}.yaml"))
-    expected |= {"path": "ratings.csv"} if option == "csv" else {}
-    assert dataclasses.asdict(chosen) == expected
-    assert chosen.name == option
+def test_every_option_composes_to_its_dataclass_with_the_values_of_its_file(subtests):
+    for group, option in EVERY_OPTION:
+        with subtests.test(group=group, option=option):
+            config = config_of(f"{group}={option}", *COMPANIONS.get((group, option), ()))
+            chosen = getattr(config, group)
+            assert type(chosen) is OPTIONS[group][option]
+            expected = OmegaConf.to_container(OmegaConf.load(CONF / group / f"{option}.yaml"))
+            expected |= {"path": "ratings.csv"} if option == "csv" else {}
+            assert dataclasses.asdict(chosen) == expected
+            assert chosen.name == option
 
 
-@pytest.mark.parametrize(("group", "option"), EVERY_OPTION)
-def test_every_value_has_exactly_the_type_that_the_schema_says(group, option):
-    config = config_of(f"{group}={option}", *COMPANIONS.get((group, option), ()))
-    for holder in (config, getattr(config, group)):
-        for name, hint in typing.get_type_hints(type(holder)).items():
-            if dataclasses.is_dataclass(value := getattr(holder, name)):
-                continue
-            kinds = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
-            assert type(value) in {typing.get_origin(kind) or kind for kind in kinds}, (name, value)
+def test_every_value_has_exactly_the_type_that_the_schema_says(subtests):
+    for group, option in EVERY_OPTION:
+        with subtests.test(group=group, option=option):
+            config = config_of(f"{group}={option}", *COMPANIONS.get((group, option), ()))
+            for holder in (config, getattr(config, group)):
+                for name, hint in typing.get_type_hints(type(holder)).items():
+                    if dataclasses.is_dataclass(value := getattr(holder, name)):
+                        continue
+                    kinds = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+                    assert type(value) in {typing.get_origin(kind) or kind for kind in kinds}, (name, value)
 
 
 def test_the_scalars_of_a_plain_run_are_those_of_config_yaml():
@@ -86,13 +91,13 @@ def test_the_scalars_of_a_plain_run_are_those_of_config_yaml():
         assert getattr(config, group).name == chosen[group]
 
 
-@pytest.mark.parametrize("name", names_in("experiment"))
-def test_every_experiment_composes_and_its_first_line_is_its_command(name):
-    config_of(f"experiment={name}")
-    first = next(
-        line for line in (CONF / "experiment" / f"{name}.yaml").read_text().splitlines() if not line.startswith("# @package")
-    )
-    assert first.startswith(f"# python train.py experiment={name}: ")
+def test_every_experiment_composes_and_its_first_line_is_its_command(subtests):
+    for name in names_in("experiment"):
+        with subtests.test(name=name):
+            config_of(f"experiment={name}")
+            lines = (CONF / "experiment" / f"{name}.yaml").read_text().splitlines()
+            first = next(line for line in lines if not line.startswith("# @package"))
+            assert first.startswith(f"# python train.py experiment={name}: ")
 
 
 @pytest.mark.parametrize(("name", "backend"), [("seed_thread", ThreadBackend), ("seed_process", ProcessBackend)])
@@ -112,10 +117,11 @@ def test_the_documents_two_systems_differ_in_their_backend_only():
     assert thread == process
 
 
-@pytest.mark.parametrize("name", names_in("experiment"))
-def test_an_experiment_names_an_option_of_every_group_so_that_new_defaults_do_not_change_it(name):
-    raw = OmegaConf.load(CONF / "experiment" / f"{name}.yaml")
-    assert {key.removeprefix("override /") for entry in raw.defaults for key in entry} == set(OPTIONS)
+def test_an_experiment_names_an_option_of_every_group_so_that_new_defaults_do_not_change_it(subtests):
+    for name in names_in("experiment"):
+        with subtests.test(name=name):
+            raw = OmegaConf.load(CONF / "experiment" / f"{name}.yaml")
+            assert {key.removeprefix("override /") for entry in raw.defaults for key in entry} == set(OPTIONS)
 
 
 def test_the_command_line_wins_over_an_experiment():
@@ -183,11 +189,12 @@ def test_a_list_of_files_is_a_list():
     assert data.paths == ["a.csv", "b.csv"]
 
 
-@pytest.mark.parametrize("holder", ["", "backend", "data", "split", "model", "trainer", "aggregation"])
-def test_a_misspelt_attribute_is_refused(holder):
-    config = config_of()
-    with pytest.raises(AttributeError):
-        (getattr(config, holder) if holder else config).num_worker = 3
+def test_a_misspelt_attribute_is_refused(subtests):
+    for holder in ("", "backend", "data", "split", "model", "trainer", "aggregation"):
+        with subtests.test(holder=holder):
+            config = config_of()
+            with pytest.raises(AttributeError):
+                (getattr(config, holder) if holder else config).num_worker = 3
 
 
 def test_the_fixture_gives_what_it_says(make_config):
@@ -349,16 +356,17 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize("case", REFUSED, ids=lambda case: " ".join(case[0]))
-def test_a_refusal_names_the_key_the_value_and_what_is_allowed(case):
-    overrides, beginning, *fragments = case
-    config = composed(*overrides)
-    with pytest.raises(ConfigError) as refusal:
-        load_config(config)
-    message = str(refusal.value)
-    assert message.startswith(beginning)
-    assert [fragment for fragment in fragments if fragment not in message] == [], message
-    assert isinstance(refusal.value, UserError)  # which ends with exit code 2, and no stack trace
+def test_a_refusal_names_the_key_the_value_and_what_is_allowed(subtests):
+    for case in REFUSED:
+        with subtests.test(case=case):
+            overrides, beginning, *fragments = case
+            config = composed(*overrides)
+            with pytest.raises(ConfigError) as refusal:
+                load_config(config)
+            message = str(refusal.value)
+            assert message.startswith(beginning)
+            assert [fragment for fragment in fragments if fragment not in message] == [], message
+            assert isinstance(refusal.value, UserError)  # which ends with exit code 2, and no stack trace
 
 
 def test_a_setting_of_another_option_is_not_suggested_to_the_one_who_wrote_it():
@@ -369,14 +377,15 @@ def test_a_setting_of_another_option_is_not_suggested_to_the_one_who_wrote_it():
     assert "did you mean backend.poll_interval_s" not in message
 
 
-@pytest.mark.parametrize("key", ["[", "a[0]", "", 1, 1.5, True])
-def test_a_name_that_is_no_name_is_refused(key):
-    for group in (None, "model"):
-        config = composed()
-        OmegaConf.set_struct(config, False)  # else it would not be told from an override that Hydra refuses
-        (config if group is None else config[group])[key] = 3
-        with pytest.raises(ConfigError, match="there is no such setting"):
-            load_config(config)
+def test_a_name_that_is_no_name_is_refused(subtests):
+    for key in ("[", "a[0]", "", 1, 1.5, True):
+        with subtests.test(key=key):
+            for group in (None, "model"):
+                config = composed()
+                OmegaConf.set_struct(config, False)  # else it would not be told from an override that Hydra refuses
+                (config if group is None else config[group])[key] = 3
+                with pytest.raises(ConfigError, match="there is no such setting"):
+                    load_config(config)
 
 
 @pytest.mark.parametrize(
@@ -403,12 +412,13 @@ def test_one_of_several_files_with_a_nul_is_refused():
         load_config(config)
 
 
-@pytest.mark.parametrize("group", OPTIONS)
-def test_a_group_without_a_choice_is_refused(group):
-    config = composed()
-    config[group] = None
-    with pytest.raises(ConfigError, match=rf"^{group}=null: choose one of {', '.join(OPTIONS[group])}$"):
-        load_config(config)
+def test_a_group_without_a_choice_is_refused(subtests):
+    for group in OPTIONS:
+        with subtests.test(group=group):
+            config = composed()
+            config[group] = None
+            with pytest.raises(ConfigError, match=rf"^{group}=null: choose one of {', '.join(OPTIONS[group])}$"):
+                load_config(config)
 
 
 ACCEPTED = [
@@ -438,9 +448,10 @@ ACCEPTED = [
 ]
 
 
-@pytest.mark.parametrize("overrides", ACCEPTED, ids=" ".join)
-def test_the_ends_of_every_range_are_accepted(overrides):
-    config_of(*overrides)
+def test_the_ends_of_every_range_are_accepted(subtests):
+    for overrides in ACCEPTED:
+        with subtests.test(overrides=overrides):
+            config_of(*overrides)
 
 
 def test_a_platform_without_forkserver_says_so(monkeypatch):

@@ -13,6 +13,7 @@ from ddp.options import OPTIONS
 
 ROOT = Path(__file__).parent.parent
 CONF = ROOT / "conf"
+EVERY_OPTION = [(group, option) for group, options in OPTIONS.items() for option in options]
 GROUPS = sorted(path.name for path in CONF.iterdir() if path.is_dir())
 SCALARS = {
     name: value
@@ -33,46 +34,50 @@ def as_written(value: object) -> str:
     return {None: "null", True: "true", False: "false"}[value] if value is None or type(value) is bool else str(value)
 
 
-@pytest.mark.parametrize("name", SCALARS)
-def test_every_scalar_is_there_with_its_value_and_what_it_means(name):
-    line = next(line for line in help_text().splitlines() if line.startswith(f"  {name}="))
-    inner = f"  {name.partition('.')[2]}:" if "." in name else f"{name}:"
-    comment = next(
-        text.partition("#")[2].strip() for text in (CONF / "config.yaml").read_text().splitlines() if text.startswith(inner)
-    )
-    assert len(comment) > 10
-    assert line.startswith(f"  {name}={as_written(SCALARS[name])}")
-    assert line.endswith(comment)
+def test_every_scalar_is_there_with_its_value_and_what_it_means(subtests):
+    for name, value in SCALARS.items():
+        with subtests.test(name=name):
+            line = next(line for line in help_text().splitlines() if line.startswith(f"  {name}="))
+            inner = f"  {name.partition('.')[2]}:" if "." in name else f"{name}:"
+            lines = (CONF / "config.yaml").read_text().splitlines()
+            written = next(text for text in lines if text.startswith(inner))
+            comment = written.partition("#")[2].strip()
+            assert len(comment) > 10
+            assert line.startswith(f"  {name}={as_written(value)}")
+            assert line.endswith(comment)
 
 
-@pytest.mark.parametrize("name", SCALARS)
-def test_a_scalar_stands_apart_from_what_it_means(name):
-    assert re.search(rf"^  {name}={re.escape(as_written(SCALARS[name]))} +\S", help_text(), re.MULTILINE)
+def test_a_scalar_stands_apart_from_what_it_means(subtests):
+    for name, value in SCALARS.items():
+        with subtests.test(name=name):
+            assert re.search(rf"^  {name}={re.escape(as_written(value))} +\S", help_text(), re.MULTILINE)
 
 
-@pytest.mark.parametrize("group", GROUPS)
-def test_every_group_and_every_option_is_there_with_its_first_line(group):
-    shown = section(group)
-    for path in (CONF / group).glob("*.yaml"):
-        first = next(
-            line.removeprefix("# ")
-            for line in path.read_text().splitlines()
-            if line[0] == "#" and not line.startswith("# @package")
-        )
-        assert len(first) > 10
-        assert re.search(rf"^  {path.stem} +{re.escape(first)}$", shown, re.MULTILINE), path
+def test_every_group_and_every_option_is_there_with_its_first_line(subtests):
+    for group in GROUPS:
+        with subtests.test(group=group):
+            shown = section(group)
+            for path in (CONF / group).glob("*.yaml"):
+                first = next(
+                    line.removeprefix("# ")
+                    for line in path.read_text().splitlines()
+                    if line[0] == "#" and not line.startswith("# @package")
+                )
+                assert len(first) > 10
+                assert re.search(rf"^  {path.stem} +{re.escape(first)}$", shown, re.MULTILINE), path
 
 
-@pytest.mark.parametrize(("group", "option"), [(group, option) for group in OPTIONS for option in OPTIONS[group]])
-def test_every_setting_of_an_option_is_there_with_its_value(group, option):
-    _, below = re.split(rf"^  {option} +.*\n", section(group), flags=re.MULTILINE)
-    settings = (below.splitlines() or [""])[0]
-    settings = settings if settings.startswith("   ") else ""  # the next option: this one has no settings
-    values = yaml.safe_load((CONF / group / f"{option}.yaml").read_text())
-    for name, value in values.items():
-        if name != "name":
-            assert re.search(rf"(^| ){group}\.{name}={re.escape(as_written(value))}(  |$)", settings), (name, settings)
-    assert len(re.findall(rf"{group}\.\w+=", settings)) == len(values) - 1
+def test_every_setting_of_an_option_is_there_with_its_value(subtests):
+    for group, option in EVERY_OPTION:
+        with subtests.test(group=group, option=option):
+            _, below = re.split(rf"^  {option} +.*\n", section(group), flags=re.MULTILINE)
+            settings = (below.splitlines() or [""])[0]
+            settings = settings if settings.startswith("   ") else ""  # the next option: this one has no settings
+            values = yaml.safe_load((CONF / group / f"{option}.yaml").read_text())
+            for name, value in values.items():
+                if name != "name":
+                    assert re.search(rf"(^| ){group}\.{name}={re.escape(as_written(value))}(  |$)", settings), (name, settings)
+            assert len(re.findall(rf"{group}\.\w+=", settings)) == len(values) - 1
 
 
 def test_no_line_ends_in_spaces():
