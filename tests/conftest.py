@@ -1,42 +1,51 @@
 """What every test gets: small jobs, a way to run them step by step, a watchdog, and a check that nothing is left behind."""
 
 import faulthandler
-import gc
+import fcntl
 import os
 import sys
 import tempfile
-import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import deepcopy
-from dataclasses import dataclass, field
 from functools import cache
-from multiprocessing import forkserver, resource_tracker
+from hashlib import sha256
+from multiprocessing import resource_tracker
 from pathlib import Path
 
-import psutil
 import pytest
 from jobs import SMALL, SMALL_TRAINER
+from leaks import check_leaks, own_folder
+from programs import EVERYTHING, LIGHT, Programs
 
 REPOSITORY = Path(__file__).parent.parent
 WATCHDOG_S = 120.0
-LEAK_DEADLINE_S = 10.0  # how long something that is ending may take to be gone
-SHARED_MEMORY = Path("/dev/shm")  # and semaphores
-SOCKETS = Path(tempfile.gettempdir())
-HELPERS = ("multiprocessing.resource_tracker", "multiprocessing.forkserver")  # live as long as the program, by design
+WORKER = os.environ.get("PYTEST_XDIST_WORKER")  # None without pytest-xdist, and in the process that the workers report to
+STACKS = "stacks-of-{}"  # of a worker that hung
 
-_stderr = -1  # the real one: pytest redirects descriptor 2 while a test runs
+_folder = own_folder()
+_shared = Path()  # the folder of all workers of pytest-xdist
+_stacks = -1  # the real stderr (pytest redirects descriptor 2 while a test runs), or a file of the worker's
 
 
 def pytest_configure(config):
-    global _stderr  # noqa: PLW0603
-    _stderr = os.dup(sys.__stderr__.fileno())
+    global _shared, _stacks  # noqa: PLW0603
     config.addinivalue_line("markers", f"watchdog(seconds): how long the test may take, instead of {WATCHDOG_S:g} s")
+    config.addinivalue_line("markers", "alone: no other worker of pytest-xdist runs a test meanwhile")
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())  # where tmp_path stays to be looked at
+    if WORKER:
+        _shared = Path(tempfile.gettempdir())
+        _stacks = os.open(_shared / STACKS.format(WORKER), os.O_WRONLY | os.O_CREAT)
+    else:
+        _stacks = os.dup(sys.__stderr__.fileno())
+    _folder.__enter__()
+    if not WORKER:
+        _shared = Path(tempfile.gettempdir())
 
 
 def pytest_unconfigure():
-    os.close(_stderr)
+    _folder.__exit__(None, None, None)
+    os.close(_stacks)
 
 
 # --- a test that hangs ---------------------------------------------------------------------------------
@@ -44,94 +53,50 @@ def pytest_unconfigure():
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item):
-    """Fixtures of a wider scope included: a test that takes too long ends the run, and all stacks are shown."""
-    marker = item.get_closest_marker("watchdog")
-    faulthandler.dump_traceback_later(marker.args[0] if marker else WATCHDOG_S, exit=True, file=_stderr)
-    try:
-        return (yield)
-    finally:
-        faulthandler.cancel_dump_traceback_later()
+    """Fixtures of a wider scope included: a test that takes too long ends its process, and all stacks are shown."""
+    with turn(alone=item.get_closest_marker("alone") is not None):
+        marker = item.get_closest_marker("watchdog")
+        faulthandler.dump_traceback_later(marker.args[0] if marker else WATCHDOG_S, exit=True, file=_stacks)
+        try:
+            return (yield)
+        finally:
+            faulthandler.cancel_dump_traceback_later()
 
 
-# --- a test that leaves something behind ---------------------------------------------------------------
-
-
-@dataclass
-class Held:
-    """What this process holds: children, threads, descriptors; and its user's shared memory, semaphores, folders of sockets."""
-
-    children: dict[tuple[int, float], str] = field(default_factory=dict)
-    threads: dict[threading.Thread, str] = field(default_factory=dict)
-    num_fds: int = 0
-    fds: dict[str, str] = field(default_factory=dict)  # for the message
-    files: set[str] = field(default_factory=set)
-
-    @classmethod
-    def now(cls) -> "Held":
-        held = cls(threads={thread: thread.name for thread in threading.enumerate()})
-        for child in psutil.Process().children(recursive=True):
-            try:
-                command = " ".join(child.cmdline())
-                # The server's children, the workers, have its command line; but they are not our own children.
-                if child.ppid() != os.getpid() or not any(helper in command for helper in HELPERS):
-                    held.children[child.pid, child.create_time()] = f"{child.pid} ({child.status()}) {command}"
-            except psutil.NoSuchProcess:
-                continue
-        held.num_fds = psutil.Process().num_fds()
-        held.num_fds -= forkserver._forkserver._forkserver_alive_fd is not None  # open as long as there is a server
-        for fd in Path("/proc/self/fd").glob("*"):
-            try:
-                held.fds[fd.name] = str(fd.readlink())
-            except OSError:  # the one that listed the folder
-                continue
-        for file in (*SHARED_MEMORY.glob("*"), *SOCKETS.glob("pymp-*"), *SOCKETS.glob("ddp-sockets-*")):
-            try:
-                if file.stat().st_uid == os.getuid() and not of_another(file):
-                    held.files.add(str(file))
-            except OSError:
-                continue
-        return held
-
-
-def of_another(file: Path) -> bool:
-    """Whether it belongs to a run that lives beside this one: its owner then holds the lock on it."""
-    if not file.name.startswith("ddp-") or file.name.startswith(f"ddp-{os.getpid()}-"):
-        return False
-    from ddp.lock import lock
-
-    fd = os.open(file, os.O_RDONLY)
-    try:
-        return not lock(fd, wait=False)
-    finally:
-        os.close(fd)
-
-
-def left_behind(before: Held) -> list[str]:
-    """What this process holds now and did not hold `before`."""
-    now = Held.now()
-    left = [f"process {name}" for key, name in now.children.items() if key not in before.children]
-    left += [f"thread {name}" for thread, name in now.threads.items() if thread not in before.threads]
-    if now.num_fds > before.num_fds:
-        new = {fd: target for fd, target in now.fds.items() if before.fds.get(fd) != target}
-        left.append(f"{now.num_fds - before.num_fds} descriptors, among {new}")
-    left += [f"shared memory or sockets {name}" for name in now.files - before.files]
-    return left
+@pytest.hookimpl(tryfirst=True, specname="pytest_runtest_protocol")
+def pytest_runtest_protocol_once(item):
+    """pytest-xdist would give a test that ended its worker to the next one, and so on."""
+    if WORKER:
+        try:
+            (_shared / sha256(item.nodeid.encode()).hexdigest()).touch(exist_ok=False)
+        except FileExistsError:
+            return True
+    return None
 
 
 @contextmanager
-def check_leaks(directory: Path | None = None, deadline_s: float = LEAK_DEADLINE_S) -> Iterator[None]:
-    """Raises AssertionError if the block leaves something that is still there after `deadline_s`, or a *.part in `directory`."""
-    before = Held.now()
-    yield
-    deadline = time.monotonic() + deadline_s
-    while left := left_behind(before):
-        if time.monotonic() > deadline:
-            break
-        gc.collect()  # what only a cycle holds is no leak
-        time.sleep(0.02)
-    if directory is not None:
-        left += [f"file {path}" for path in directory.rglob("*.part")]
-    assert not left, f"left behind: {left}"
+def turn(*, alone: bool) -> Iterator[None]:
+    """Of the workers of pytest-xdist one has the block to itself, or all that do not ask for it are in it together."""
+    if not WORKER:
+        yield
+        return
+    with (_shared / "door").open("w") as door, (_shared / "room").open("a+") as room:
+        fcntl.lockf(door, fcntl.LOCK_EX)  # one that waits for the empty room lets nobody else in
+        fcntl.lockf(room, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        fcntl.lockf(door, fcntl.LOCK_UN)
+        yield
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_handlecrashitem(report):
+    """pytest-xdist says which worker ended in which test; here is why, if the watchdog ended it."""
+    for file in _shared.glob(STACKS.format("*")):
+        if stacks := file.read_text():
+            report.longrepr = f"{report.longrepr}\n{file.name.replace('-', ' ')}:\n{stacks}"
+            file.write_text("")
+
+
+# --- a test that leaves something behind (leaks.py) ----------------------------------------------------
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -145,9 +110,17 @@ def _warm_up():
         torch.set_num_threads(1)  # as a run does: several threads only slow these small jobs down
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _module_leaves_nothing():
+    """Its fixtures included. (Descriptors are not counted: fixtures of the session may open some meanwhile.)"""
+    with check_leaks(descriptors=False):
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _nothing_left(request):
-    with check_leaks(request.getfixturevalue("tmp_path") if "tmp_path" in request.fixturenames else None):
+    directory = request.getfixturevalue("tmp_path") if "tmp_path" in request.fixturenames else None
+    with check_leaks(directory, thorough=False):
         yield
 
 
@@ -166,6 +139,23 @@ def fonts():
 def leaks() -> Callable[..., object]:
     """`check_leaks`, for fixtures of a wider scope and for its own tests."""
     return check_leaks
+
+
+# --- programs (programs.py) ----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def programs():
+    """A server that has imported everything: `programs.run(*arguments, cwd=...)`, `programs.start(...)`."""
+    with Programs(*EVERYTHING) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def light_programs():
+    """The same without torch and pandas: for programs that must not import them."""
+    with Programs(*LIGHT) as server:
+        yield server
 
 
 @pytest.fixture(scope="module")

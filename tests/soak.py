@@ -16,10 +16,11 @@ from pathlib import Path
 
 import psutil
 import pytest
-from conftest import REPOSITORY, check_leaks
+from conftest import REPOSITORY
 from faults import DEADLY, DEEDS, MOMENTS, RELEASED, STATES, Fault, infect, run_infected
 from hydra import compose, initialize_config_dir
 from jobs import BACKENDS, IN_PROCESS, SMALL, in_a_child
+from leaks import check_leaks, own_folder
 
 from ddp.composed import load_config
 from ddp.errors import WorkerError
@@ -127,13 +128,19 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=30.0)
     parser.add_argument("--seed", type=int, default=0, help="of the dice")
     arguments = parser.parse_args()
+    elsewhere = tempfile.gettempdir()  # where the files of a run that goes wrong stay
+    with own_folder():
+        return soak(arguments, elsewhere)
+
+
+def soak(arguments: argparse.Namespace, elsewhere: str) -> int:
     dice, outcomes, known = random.Random(arguments.seed), Counter(), {}
     make_folder()
     ensure_server("fused")
     me, until, sizes = psutil.Process(), time.monotonic() + 60 * arguments.minutes, []
     with initialize_config_dir(str(REPOSITORY / "conf"), version_base="1.3"):
         while time.monotonic() < until:
-            drawn, directory = Drawn(dice), Path(tempfile.mkdtemp(prefix="soak-"))
+            drawn, directory = Drawn(dice), Path(tempfile.mkdtemp(prefix="soak-", dir=elsewhere))
             faulthandler.dump_traceback_later(HANG_S, exit=True)
             try:
                 expected = reference(drawn, known, directory)

@@ -1,14 +1,12 @@
-"""What only processes do: they die, they start without Hydra, and they must not outlive us. And: conftest.py's own checks."""
+"""What only processes do: they die, they start without Hydra, and they must not outlive us."""
 
 import multiprocessing
 import os
 import pickle
-import shutil
 import signal
 import struct
 import subprocess
 import sys
-import threading
 from multiprocessing import forkserver
 from pathlib import Path
 
@@ -321,79 +319,3 @@ def test_forked_workers_and_a_forked_manager_compute_the_bits_of_serial(make_con
     serial = drive(make_config("backend=serial"))
     assert [vector.tobytes() for vector in forked.vectors] == [vector.tobytes() for vector in serial.vectors]
     assert (forked.rows(), forked.aggregates()) == (serial.rows(), serial.aggregates())
-
-
-# --- the checks of conftest.py -------------------------------------------------------------------------
-
-
-def test_a_left_thread_is_found(leaks):
-    release = threading.Event()
-    thread = threading.Thread(target=release.wait, name="forgotten")
-    with pytest.raises(AssertionError, match="thread forgotten"), leaks(deadline_s=0):
-        thread.start()
-    release.set()
-    thread.join()
-
-
-def test_a_left_process_is_found(leaks):
-    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
-        with pytest.raises(AssertionError, match=r"process \d+ .* -c input\(\)"), leaks(deadline_s=0):
-            other = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-        other.kill()
-        other.communicate()
-        process.communicate(b"\n")
-
-
-def test_a_left_process_that_was_forked_from_a_server_is_found(leaks):
-    context = multiprocessing.get_context("forkserver")
-    ours, theirs = context.Pipe()
-    process = context.Process(target=theirs.recv)
-    with ours, theirs:
-        with pytest.raises(AssertionError, match=r"process \d+ "), leaks(deadline_s=0):
-            process.start()
-        ours.send(None)
-        process.join(DEADLINE_S)
-        process.close()
-
-
-def test_a_left_descriptor_is_found(leaks, tmp_path):
-    with pytest.raises(AssertionError, match=r"1 descriptors, among .*forgotten"), leaks(deadline_s=0):
-        file = (tmp_path / "forgotten").open("w")
-    file.close()
-
-
-@pytest.mark.skipif(not Path("/dev/shm").exists(), reason="no /dev/shm here")
-def test_left_shared_memory_is_found(leaks):
-    segment = Path(f"/dev/shm/ddp-test-{os.getpid()}")
-    with pytest.raises(AssertionError, match=f"shared memory or sockets {segment}"), leaks(deadline_s=0):
-        segment.write_text("forgotten")
-    segment.unlink()
-
-
-def test_a_left_part_is_found(leaks, tmp_path):
-    (tmp_path / "run").mkdir()
-    part = tmp_path / "run" / ".result.json.0.part"
-    with pytest.raises(AssertionError, match=r"result\.json\.0\.part"), leaks(tmp_path, deadline_s=0):
-        part.touch()
-    part.unlink()
-
-
-def test_what_ends_in_time_is_no_leak(leaks):
-    release = threading.Event()
-    with leaks(deadline_s=DEADLINE_S):
-        threading.Timer(0.01, release.set).start()
-        threading.Thread(target=release.wait).start()
-
-
-def test_the_watchdog_shows_the_stacks_and_ends_the_run(tmp_path):
-    for name in ("conftest.py", "jobs.py"):
-        shutil.copy(REPOSITORY / "tests" / name, tmp_path)
-    (tmp_path / "test_hang.py").write_text(
-        "import threading, pytest\n@pytest.mark.watchdog(0.5)\ndef test_hang():\n    threading.Event().wait(100)\n"
-    )
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:timeout", str(tmp_path)]
-    own = os.environ | {"TMPDIR": str(tmp_path)}  # it ends at once, and leaves the folder of its sockets
-    ended = subprocess.run(command, cwd=tmp_path, env=own, capture_output=True, text=True, check=False, timeout=DEADLINE_S)
-    assert ended.returncode == 1
-    assert "Timeout (0:00:00.500000)!" in ended.stderr
-    assert "in test_hang" in ended.stderr

@@ -1,0 +1,154 @@
+"""A check that a block leaves nothing behind: processes, threads, descriptors, shared memory, sockets, halves of files.
+
+It looks only at what descends from this process; other programs of the same user do as they like. So this process, and all
+that it starts, has a folder for temporary files of its own (`own_folder`), and what it has in /dev/shm has its id in the name.
+"""
+
+import gc
+import os
+import re
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from multiprocessing import forkserver, process, resource_tracker
+from pathlib import Path
+
+import psutil
+
+LEAK_DEADLINE_S = 10.0  # how long something that is ending may take to be gone
+SHARED_MEMORY = "/dev/shm"  # and semaphores
+
+Process = tuple[int, int]  # its id, and when it began: ids are given again
+
+servers: set[int] = set()  # processes that stay as long as the session: only what they fork is looked at
+ignored: set[int] = set()  # the same, but nothing that they start is looked at
+strangers: set[int] = set()  # processes that were looked at and do not descend from this one
+owners: set[int] = set()  # all processes of ours that were ever seen: shared memory has their ids in its names
+
+
+def make_own_folder() -> str:
+    """The folder for temporary files of this process and of all that it starts from now on."""
+    folder = tempfile.mkdtemp(prefix="ddp-tests-")
+    os.environ["TMPDIR"] = tempfile.tempdir = folder
+    process.current_process()._config["semprefix"] = f"/mp-{os.getpid()}"  # children of multiprocessing inherit it
+    return folder
+
+
+@contextmanager
+def own_folder() -> Iterator[None]:
+    """The folder of the block."""
+    before = os.environ.get("TMPDIR")
+    folder = make_own_folder()
+    try:
+        yield
+    finally:
+        tempfile.tempdir = None
+        os.environ.pop("TMPDIR")
+        os.environ |= {} if before is None else {"TMPDIR": before}
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def names(folder: str) -> list[str]:
+    """Of what is in it, if there is such a folder."""
+    with suppress(FileNotFoundError):
+        return os.listdir(folder)  # noqa: PTH208  # twice as fast, and around every test
+    return []
+
+
+def descendants(*, thorough: bool) -> set[Process]:
+    """The processes below this one, but for those that stay by design.
+
+    Without `thorough` it passes over the ids of all strangers: that takes a tenth of the time. (An id is given again only
+    after all others.)
+    """
+    children: dict[int, list[Process]] = {}
+    running = {int(name) for name in names("/proc") if name.isdigit()}
+    for pid in running if thorough else running - strangers:
+        with suppress(FileNotFoundError, ProcessLookupError), open(f"/proc/{pid}/stat") as file:  # noqa: PTH123
+            fields = file.read().rpartition(")")[2].split()
+            children.setdefault(int(fields[1]), []).append((pid, int(fields[19])))
+    server, tracker = forkserver._forkserver._forkserver_pid, resource_tracker._resource_tracker._pid
+    found, parents = set(), [os.getpid()]
+    for parent in parents:
+        for child in children.get(parent, ()):
+            if child[0] not in ignored:
+                parents.append(child[0])
+                if child[0] not in servers and (parent != os.getpid() or child[0] not in (server, tracker)):
+                    found.add(child)
+    owners.update(parents)
+    strangers.clear()
+    strangers.update(running.difference(parents))
+    return found
+
+
+@dataclass
+class Held:
+    """What this process and its descendants hold."""
+
+    children: set[Process]
+    threads: set[threading.Thread]
+    fds: dict[str, str]
+    files: set[str]
+
+    @classmethod
+    def now(cls, *, thorough: bool) -> "Held":
+        children = descendants(thorough=thorough)
+        fds = {}
+        for fd in names("/proc/self/fd"):
+            with suppress(FileNotFoundError):  # the one that listed the folder
+                fds[fd] = os.readlink(f"/proc/self/fd/{fd}")  # noqa: PTH115
+        # It is open as long as there is a server.
+        fds.pop(str(forkserver._forkserver._forkserver_alive_fd), None)
+        memory = {name for name in names(SHARED_MEMORY) if owners.intersection(numbers(name))}
+        folder = tempfile.gettempdir()
+        made = {name for name in names(folder) if name.startswith(("pymp-", "ddp-"))}
+        files = {f"{SHARED_MEMORY}/{name}" for name in memory} | {f"{folder}/{name}" for name in made}
+        return cls(children, set(threading.enumerate()), fds, files)
+
+    def left(self, before: "Held", *, descriptors: bool) -> list[str]:
+        """What is here and was not `before`."""
+        left = [f"process {told(pid)}" for pid, _ in self.children - before.children]
+        left += [f"thread {thread.name}" for thread in self.threads - before.threads]
+        more = len(self.fds) - len(before.fds)
+        if descriptors and more > 0:
+            new = {fd: target for fd, target in self.fds.items() if before.fds.get(fd) != target}
+            left.append(f"{more} descriptors, among {new}")
+        return left + [f"shared memory or sockets {name}" for name in sorted(self.files - before.files)]
+
+
+def numbers(name: str) -> set[int]:
+    return {int(part) for part in re.split("[-_.]", name) if part.isdecimal()}
+
+
+def told(pid: int) -> str:
+    try:
+        child = psutil.Process(pid)
+        return f"{pid} ({child.status()}) {' '.join(child.cmdline())}"
+    except psutil.Error:
+        return f"{pid}"
+
+
+@contextmanager
+def check_leaks(
+    directory: Path | None = None,
+    deadline_s: float = LEAK_DEADLINE_S,
+    *,
+    descriptors: bool = True,
+    thorough: bool = True,
+) -> Iterator[None]:
+    """Raises AssertionError if the block leaves something that is still there after `deadline_s`, or a *.part in `directory`."""
+    before = Held.now(thorough=thorough)
+    yield
+    deadline = time.monotonic() + deadline_s
+    while left := Held.now(thorough=thorough).left(before, descriptors=descriptors):
+        if time.monotonic() > deadline:
+            break
+        gc.collect()  # what only a cycle holds is no leak
+        time.sleep(0.02)
+    if directory is not None:
+        left += [f"file {path}" for path in directory.rglob("*.part")]
+    assert not left, f"left behind: {left}"
