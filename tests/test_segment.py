@@ -181,7 +181,8 @@ def owner(tmp_path_factory):
     directory = tmp_path_factory.mktemp("segments")
     script = tmp_path_factory.mktemp("script") / "owner.py"
     script.write_text(OWNER)
-    environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
+    # It is killed, and leaves the folder of its sockets.
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY), "TMPDIR": str(script.parent)}
     with subprocess.Popen([sys.executable, script, directory], env=environment, stdout=subprocess.PIPE, text=True) as process:
         path, *pids = process.stdout.readline().split()
         children = [psutil.Process(int(pid)) for pid in pids]
