@@ -14,9 +14,9 @@ from multiprocessing import resource_tracker
 from pathlib import Path
 
 import pytest
-from jobs import SMALL, SMALL_TRAINER
+from jobs import DATA, SMALL, SMALL_TRAINER, TYPED
 from leaks import check_leaks, own_folder
-from programs import EVERYTHING, LIGHT, Programs
+from programs import EVERYTHING, LIGHT, TRAIN, Programs, own_environment
 
 REPOSITORY = Path(__file__).parent.parent
 WATCHDOG_S = 120.0
@@ -156,6 +156,39 @@ def light_programs():
     """The same without torch and pandas: for programs that must not import them."""
     with Programs(*LIGHT) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def start(programs):
+    """`start(directory, *arguments)`: `python train.py` there, as a `Program` that runs; it finds modules there too."""
+
+    def start(directory, *arguments, environment=None, **options):
+        environment = environment or own_environment(directory)
+        return programs.start(TRAIN, *arguments, cwd=directory, environment=environment, **options)
+
+    return start
+
+
+@pytest.fixture(scope="session")
+def train(programs):
+    """`train(directory, *arguments)`: the same, to its end."""
+
+    def train(directory, *arguments, **options):
+        return programs.run(TRAIN, *arguments, cwd=directory, environment=own_environment(directory), **options)
+
+    return train
+
+
+@pytest.fixture(scope="session")
+def started(start):
+    """`started(directory, *arguments)`: a run that has finished its first round."""
+
+    def started(directory, *arguments):
+        program = start(directory, *DATA, *TYPED, "display=lines", *arguments)
+        assert next(line for line in program.stdout if line.startswith("round 1/"))
+        return program
+
+    return started
 
 
 @pytest.fixture(scope="module")

@@ -2,12 +2,20 @@
 
 import multiprocessing
 
-SMALL = (
+DATA = (
     *("data=synthetic", "data.num_users=60", "data.num_items=40"),
     *("data.num_ratings=1200", "data.popularity=0.3"),
+)
+SMALL = (
+    *DATA,
     *("split=iid", "aggregation=inverse_loss", "model=tiny", "workers=3", "rounds=2"),
     *("local_epochs=2", "display=none", "tensorboard=false", "reference=false"),
     *("agg_timeout=100", "round_timeout=100", "checkpoint_every=0"),
+)
+# The same with as little as can be given by hand: for commands.
+TYPED = (
+    *("split=iid", "model=tiny", "workers=3", "rounds=2", "local_epochs=2"),
+    *("tensorboard=false", "reference=false"),
 )
 SMALL_TRAINER = ("trainer=autograd", "trainer.batch_size=64")
 

@@ -209,7 +209,8 @@ def become(case, descriptors, library):
     tempfile.tempdir = case["temporary"]
     process.ORIGINAL_DIR = case["cwd"]
     process.current_process()._config["semprefix"] = f"/mp-{os.getpid()}"
-    for name in [name for name in sys.modules if name.partition(".")[0] in case["forget"]]:
+    forgotten = tuple(f"{name}." for name in case["forget"])
+    for name in [name for name in sys.modules if f"{name}.".startswith(forgotten)]:
         del sys.modules[name]
     sys.modules.update(dict.fromkeys(case["without"]))  # to import it raises ImportError
     sys.stdin = sys.__stdin__ = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115

@@ -16,19 +16,16 @@ from pathlib import Path
 
 import psutil
 import pytest
+from jobs import BACKENDS, DATA, TYPED
+from programs import TIMEOUT_S, TRAIN, own_environment
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from ddp.options import OPTIONS
 from ddp.run_directory import find_checkpoints
 from ddp.saved_model import load_model
 
-TRAIN = Path(__file__).parent.parent / "train.py"
-SMALL = (
-    *("data=synthetic", "data.num_users=60", "data.num_items=40", "data.num_ratings=1200", "data.popularity=0.3"),
-    *("split=iid", "model=tiny", "workers=3", "rounds=2", "local_epochs=2", "tensorboard=false", "reference=false"),
-)
+SMALL = (*DATA, *TYPED)
 RESULT_FILES = {"config.yaml", "result.json", "rounds.csv", "trace.json", "model.safetensors", "catalogue.npz"}
-TIMEOUT_S = 100
 # A Hydra callback that writes down what each job returned to Hydra: that is what its sweepers optimise.
 SPY = """
 from pathlib import Path
@@ -39,18 +36,6 @@ class Spy(Callback):
         Path(config.hydra.runtime.output_dir, "returned.txt").write_text(repr(job_return.return_value))
 """
 SPYING = "+hydra.callbacks.spy._target_=spying.Spy"
-
-
-def environment(directory: Path) -> dict[str, str]:
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("HYDRA", "PYTEST", "COLUMNS", "FORCE_COLOR"))}
-    return kept | {"PYTHONPATH": str(directory)}
-
-
-def train(directory: Path, *arguments: str, flags: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, *flags, TRAIN, *arguments],
-        cwd=directory, env=environment(directory), capture_output=True, text=True, timeout=TIMEOUT_S, check=False,
-    )  # fmt: skip
 
 
 def read_json(path: Path) -> dict:
@@ -77,6 +62,14 @@ def only_message(ended: subprocess.CompletedProcess[str]) -> str:
     return ended.stderr.removeprefix("error: ").rstrip("\n")
 
 
+def train_for_real(directory, *arguments, flags=()):
+    """`python train.py`, not forked from anything."""
+    return subprocess.run(
+        [sys.executable, *flags, TRAIN, *arguments],
+        cwd=directory, env=own_environment(directory), capture_output=True, text=True, timeout=TIMEOUT_S, check=False,
+    )  # fmt: skip
+
+
 # --- one run ----------------------------------------------------------------------------------------------
 
 
@@ -89,7 +82,7 @@ def home(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def single(home):
-    return train(home, *SMALL, "tensorboard=true", "hydra.run.dir=runs/one", SPYING)
+    return train_for_real(home, *SMALL, "tensorboard=true", "hydra.run.dir=runs/one", SPYING)
 
 
 def test_a_run_ends_well_and_leaves_its_files(home, single):
@@ -123,7 +116,7 @@ def test_what_is_piped_has_one_line_a_round_and_no_escape_codes(single):
         assert name in single.stdout
 
 
-def test_a_directory_that_holds_a_run_is_refused_and_left_alone(home, single):
+def test_a_directory_that_holds_a_run_is_refused_and_left_alone(train, home, single):
     directory = home / "runs" / "one"
     before = contents(directory)
     message = only_message(train(home, *SMALL, "seed=1", "hydra.run.dir=runs/one"))
@@ -132,13 +125,11 @@ def test_a_directory_that_holds_a_run_is_refused_and_left_alone(home, single):
     assert contents(directory) == before
 
 
-def test_a_refusal_on_a_terminal_gives_the_cursor_back(home, single):
+def test_a_refusal_on_a_terminal_gives_the_cursor_back(start, home, single):
     ours, theirs = pty.openpty()
     try:
-        process = subprocess.Popen(
-            [sys.executable, TRAIN, *SMALL, "hydra.run.dir=runs/one"],
-            cwd=home, env=environment(home) | {"TERM": "xterm"}, stdin=theirs, stdout=theirs, stderr=theirs,
-        )  # fmt: skip
+        terminal = {"environment": own_environment(home, TERM="xterm"), "stdin": theirs, "stdout": theirs, "stderr": theirs}
+        process = start(home, *SMALL, "hydra.run.dir=runs/one", **terminal)
         os.close(theirs)
         shown = b""
         try:
@@ -172,21 +163,28 @@ MISTAKES = [
 
 
 @pytest.mark.parametrize("case", MISTAKES, ids=lambda case: " ".join(case[0]))
-def test_a_mistake_is_one_message(tmp_path, case):
+def test_a_mistake_is_one_message(light_programs, tmp_path, case):
     arguments, *fragments = case
-    ended = train(tmp_path, *arguments, flags=("-X", "importtime"))
-    lines = ended.stderr.splitlines(keepends=True)
-    imported = {line.split("|")[-1].strip() for line in lines if line.startswith("import time:")}
-    assert "hydra.main" in imported
-    assert "torch" not in imported  # it answers at once
-    ended.stderr = "".join(line for line in lines if not line.startswith("import time:"))
+    environment = own_environment(tmp_path)
+    # It answers at once.
+    ended = light_programs.run(TRAIN, *arguments, cwd=tmp_path, environment=environment, without=["torch"])
     if "-m" in arguments:
         ended.stdout = re.sub(r"^\[.*\]\[HYDRA\] .*\n", "", ended.stdout, flags=re.MULTILINE)
     message = only_message(ended)
     assert [fragment for fragment in fragments if fragment not in message] == [], message
 
 
-def test_a_group_that_is_null_is_one_message(tmp_path):
+def test_a_mistake_is_found_without_torch(tmp_path):
+    ended = train_for_real(tmp_path, "workers=0", flags=("-X", "importtime"))
+    lines = ended.stderr.splitlines(keepends=True)
+    imported = {line.split("|")[-1].strip() for line in lines if line.startswith("import time:")}
+    assert "hydra.main" in imported
+    assert "torch" not in imported
+    ended.stderr = "".join(line for line in lines if not line.startswith("import time:"))
+    assert "workers=0: " in only_message(ended)
+
+
+def test_a_group_that_is_null_is_one_message(train, tmp_path):
     assert "backend" in only_message(train(tmp_path, "backend=null"))
 
 
@@ -198,7 +196,7 @@ def test_a_group_that_is_null_is_one_message(tmp_path):
     ],
     ids=["more workers than ratings", "no such file"],
 )
-def test_a_mistake_that_only_the_data_shows_is_one_message_too(tmp_path, arguments, fragments):
+def test_a_mistake_that_only_the_data_shows_is_one_message_too(train, tmp_path, arguments, fragments):
     message = only_message(train(tmp_path, *arguments, "hydra.run.dir=run"))
     assert [fragment for fragment in fragments if fragment not in message] == [], message
     result = read_json(tmp_path / "run")
@@ -214,7 +212,7 @@ def jobs_of(directory: Path) -> list[Path]:
 
 
 @pytest.fixture(scope="module")
-def grid(home):
+def grid(train, home):
     return train(
         home, "-m", *SMALL, "backend=thread,serial", "workers=1,2", "display=none", "hydra.sweep.dir=sweeps/grid", SPYING
     )
@@ -251,7 +249,7 @@ def test_every_job_of_a_sweep_returns_its_score(home, grid):
         assert (job / "returned.txt").read_text() == repr(read_json(job)["rmse"]["test"])
 
 
-def test_a_sweep_into_the_directory_of_another_is_refused_and_leaves_it_alone(home, grid):
+def test_a_sweep_into_the_directory_of_another_is_refused_and_leaves_it_alone(train, home, grid):
     directory = home / "sweeps" / "grid"
     before = contents(directory)
     message = only_message(train(home, "-m", *SMALL, "backend=thread,serial", "workers=1,2", "hydra.sweep.dir=sweeps/grid"))
@@ -261,7 +259,7 @@ def test_a_sweep_into_the_directory_of_another_is_refused_and_leaves_it_alone(ho
 
 
 @pytest.fixture(scope="module")
-def failing(home):
+def failing(train, home):
     """A job that diverges, one that is refused, one that is well."""
     return train(home, "-m", *SMALL, "trainer.lr=1e30,0,0.02", "display=none", "hydra.sweep.dir=sweeps/failing", SPYING)
 
@@ -285,7 +283,7 @@ def test_a_failed_job_returns_nan(home, failing):
     assert float((directory / "2" / "returned.txt").read_text()) > 0
 
 
-def test_a_sweep_in_which_only_settings_were_wrong_is_the_users_mistake(tmp_path):
+def test_a_sweep_in_which_only_settings_were_wrong_is_the_users_mistake(train, tmp_path):
     ended = train(tmp_path, "-m", "workers=0,two", "hydra.sweep.dir=sweep")
     assert ended.returncode == 2
     assert "workers=0: " in ended.stderr
@@ -294,7 +292,7 @@ def test_a_sweep_in_which_only_settings_were_wrong_is_the_users_mistake(tmp_path
 
 
 @pytest.fixture(scope="module")
-def backends(home):
+def backends(train, home):
     return train(
         home, "sweep=backends", *SMALL, "workers=1", "rounds=1", "local_epochs=1", "display=none", "hydra.sweep.dir=sweeps/b"
     )
@@ -330,10 +328,10 @@ class Spy(Callback):
         *((("backend=shm", "backend.start_method=spawn"), "none"), (("backend=thread",), "none")),
     ],
 )
-def test_the_server_starts_before_anything_is_read(tmp_path, backend, server):
+def test_the_server_starts_before_anything_is_read(train, tmp_path, backend, server):
     """Its imports run beside the main process's; here reading the ratings fails, so no worker was ever asked for."""
     (tmp_path / "spying.py").write_text(SERVER_SPY)
-    run = train(tmp_path, "-m", *SMALL[6:], "data=csv", "data.path=nowhere.csv", *backend, SPYING)
+    run = train(tmp_path, "-m", *TYPED, "data=csv", "data.path=nowhere.csv", *backend, SPYING)
     assert run.returncode == 2
     assert "no such file" in run.stderr
     assert (tmp_path / "server.txt").read_text() == server
@@ -360,25 +358,28 @@ def survivors(processes: list[psutil.Process]) -> list[psutil.Process]:
 @pytest.mark.parametrize(
     ("case", "number"),
     [
-        *(("thread", signal.SIGINT), ("process", signal.SIGINT), ("shm", signal.SIGINT), ("sweep", signal.SIGINT)),
+        *(("thread", signal.SIGINT), ("process spawned", signal.SIGINT), ("shm", signal.SIGINT), ("sweep", signal.SIGINT)),
         *(("process", signal.SIGTERM), ("shm", signal.SIGTERM)),
     ],
 )
-def test_a_signal_ends_everything_and_the_result_says_so(tmp_path, case, number):
+def test_a_signal_ends_everything_and_the_result_says_so(start, tmp_path, case, number):
     arguments = [*SMALL, "workers=2", "rounds=100000", "display=lines"]
     if case == "sweep":
         arguments = ["-m", *arguments, "backend=thread", "seed=0,1", "hydra.sweep.dir=run"]
     else:
-        arguments += [f"backend={case}", "hydra.run.dir=run"]
-    process = subprocess.Popen(
-        [sys.executable, TRAIN, *arguments],
-        cwd=tmp_path, env=environment(tmp_path), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        start_new_session=True,
-    )  # fmt: skip
+        arguments += [*BACKENDS[case], "hydra.run.dir=run"]
+    if case == "process spawned":  # nothing here is forked
+        process = subprocess.Popen(
+            [sys.executable, TRAIN, *arguments],
+            cwd=tmp_path, env=own_environment(tmp_path), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            start_new_session=True,
+        )  # fmt: skip
+    else:
+        process = start(tmp_path, *arguments)
     try:
         assert next(line for line in process.stdout if line.startswith("round 1/"))
         descendants = psutil.Process(process.pid).children(recursive=True)
-        assert len(descendants) >= (3 if case in ("process", "shm") else 0)  # two workers, and the manager or the server
+        assert len(descendants) >= (0 if case in ("thread", "sweep") else 3)  # two workers, and the manager or the server
         # A terminal sends Ctrl-C to the whole group, a scheduler SIGTERM to the main process.
         (os.killpg if number == signal.SIGINT else os.kill)(process.pid, number)
         _, errors = process.communicate(timeout=TIMEOUT_S)
@@ -400,21 +401,10 @@ def test_a_signal_ends_everything_and_the_result_says_so(tmp_path, case, number)
     assert find_checkpoints(directory)
 
 
-def started(directory, *arguments):
-    """A run in a group of its own, that has finished its first round."""
-    process = subprocess.Popen(
-        [sys.executable, TRAIN, *SMALL, "display=lines", *arguments],
-        cwd=directory, env=environment(directory), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        start_new_session=True,
-    )  # fmt: skip
-    assert next(line for line in process.stdout if line.startswith("round 1/"))
-    return process
-
-
 @pytest.mark.parametrize("backend", ["process", "shm"])
-def test_a_second_ctrl_c_ends_everything_at_once(tmp_path, backend):
+def test_a_second_ctrl_c_ends_everything_at_once(started, tmp_path, backend):
     """The first is still waiting for workers that do not react to anything but SIGKILL."""
-    process = started(tmp_path, "workers=2", "rounds=100000", f"backend={backend}", "hydra.run.dir=run")
+    process = started(tmp_path, "workers=2", "rounds=100000", *BACKENDS[backend], "hydra.run.dir=run")
     try:
         descendants = psutil.Process(process.pid).children(recursive=True)
         (tmp_path / "run" / "result.json").mkdir()  # the ordinary end would have to fail on this
@@ -439,7 +429,7 @@ def test_a_second_ctrl_c_ends_everything_at_once(tmp_path, backend):
 # --- going on ---------------------------------------------------------------------------------------------
 
 
-def test_an_interrupted_run_goes_on_where_it_was(tmp_path):
+def test_an_interrupted_run_goes_on_where_it_was(train, started, tmp_path):
     one, whole = tmp_path / "one", tmp_path / "whole"
     arguments = ("backend=thread", "workers=2", "local_epochs=1", "tensorboard=true")
     process = started(tmp_path, *arguments, "rounds=100000", f"hydra.run.dir={one}")
@@ -474,7 +464,7 @@ def scalars(directory, tag):
         (("resume=one", "rounds=1"), ("has 2 rounds, more than rounds=1",)),
     ],
 )
-def test_what_cannot_be_gone_on_with_is_one_message_and_nothing_is_touched(home, single, tmp_path, arguments, fragments):
+def test_what_cannot_be_gone_on_with_is_one_message_and_nothing_is_touched(train, home, single, tmp_path, arguments, fragments):
     shutil.copytree(home / "runs" / "one", tmp_path / "one")
     before = contents(tmp_path)
     message = only_message(train(tmp_path, *arguments))
@@ -482,8 +472,8 @@ def test_what_cannot_be_gone_on_with_is_one_message_and_nothing_is_touched(home,
     assert contents(tmp_path) == before
 
 
-def test_a_sweep_goes_on_with_what_it_has_not_finished(tmp_path):
-    sweep = ("-m", *SMALL, "backend=thread", "seed=0,1,2,3", "hydra.sweep.dir=sweep")
+def test_a_sweep_goes_on_with_what_it_has_not_finished(train, tmp_path):
+    sweep = ("-m", *SMALL, "seed=0,1,2,3", "hydra.sweep.dir=sweep", "~hydra.callbacks.summary")
     assert train(tmp_path, *sweep).returncode == 0
     jobs = jobs_of(tmp_path / "sweep")
     scores = [read_json(job)["rmse"]["test"] for job in jobs]
