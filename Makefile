@@ -30,6 +30,9 @@ test-all: $(VENV)/installed-dev ## run the slow tests as well
 
 coverage: $(VENV)/installed-dev ## run the test suite and print how much of ddp/ it reaches; ARGS="tests/test_splits.py" for a part
 	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered $(ARGS)
+	@$(BIN)/python -m coverage json -q -o - | $(BIN)/python -c 'import json, sys; \
+	  of = json.load(sys.stdin)["totals"]; \
+	  print("lines {percent_statements_covered:.1f} %, branches {percent_branches_covered:.1f} %".format(**of))'
 
 soak: $(VENV)/installed-dev ## 30 minutes of random jobs, backends and faults; ARGS="--minutes 5"
 	$(BIN)/python tests/soak.py $(ARGS)

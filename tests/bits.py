@@ -367,7 +367,8 @@ def try_out(options: tuple[str, ...], directory: Path) -> tuple[str, Digests | N
         train((*MADE_UP, *options), directory)
         return f"test RMSE {float(rounds(directory)[-1]['test_rmse']):.4f}", digests(directory)
     except Exception as error:
-        return f"FAILED with {type(error).__name__}: {error}", None
+        first_line = str(error).partition("\n")[0]  # a traceback may follow
+        return f"FAILED with {type(error).__name__}: {first_line}", None
 
 
 def main(arguments: list[str] | None = None) -> int:
