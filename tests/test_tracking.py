@@ -85,28 +85,45 @@ def test_every_tag_has_one_point_per_round(recorded):
         assert sorted(steps) == ([ROUNDS - 1] if tag == "time_s/training" else list(range(ROUNDS))), tag
 
 
-@pytest.mark.parametrize("who", [*WHOS, "aggregated"])
-@pytest.mark.parametrize("part", ["valid", "test"])
-def test_the_rmses_are_those_of_the_rounds_file(recorded, who, part):
-    assert recorded.points(f"rmse/{part}/{who}") == recorded.column(who, f"{part}_rmse")
+def shown_columns():
+    """Each tag that shows a column of rounds.csv, with whose rows, the column, and TensorBoard's unit."""
+    for who in [*WHOS, "aggregated"]:
+        for part in ("valid", "test"):
+            yield f"rmse/{part}/{who}", who, f"{part}_rmse", 1.0
+    for who in WHOS:
+        yield f"loss/train/{who}", who, "train_loss", 1.0
+        yield f"bytes/pickled/{who}", who, "pickled_bytes", 1.0
+    for who in [*WHOS, "aggregator"]:
+        row_of = "aggregated" if who == "aggregator" else who
+        for kind in kinds_of(who) | INNER_KINDS - {"pickle"}:
+            yield f"time_ms/{kind}/{who}", row_of, f"{kind}_s", 1e3
 
 
-@pytest.mark.parametrize("who", WHOS)
-def test_a_workers_other_values_are_those_of_the_rounds_file(recorded, who):
-    assert recorded.points(f"loss/train/{who}") == recorded.column(who, "train_loss")
-    assert recorded.points(f"bytes/pickled/{who}") == recorded.column(who, "pickled_bytes")
-    weights = {row.round_index: row.weights[WHOS.index(who)] for row in recorded.result.history.aggregate_rounds}
-    assert recorded.points(f"weight/{who}") == pytest.approx(weights, rel=1e-6)
+def kinds_of(who):
+    return AGGREGATOR_KINDS if who == "aggregator" else WORKER_KINDS
+
+
+def test_every_point_is_the_number_of_the_rounds_file(recorded):
+    """The file holds what the trackers were told: tests/test_record.py."""
+    wrong = {}
+    for tag, who, column, unit in shown_columns():
+        expected = {n: float(value) * unit for n, value in recorded.column(who, column).items()}
+        if recorded.points(tag) != pytest.approx(expected, rel=0 if unit == 1 else 1e-5):
+            wrong[tag] = recorded.points(tag), expected
+    assert wrong == {}
+
+
+def test_the_weights_are_those_of_the_aggregate(recorded):
+    for who in WHOS:
+        rounds = recorded.result.history.aggregate_rounds
+        weights = {row.round_index: row.weights[WHOS.index(who)] for row in rounds}
+        assert recorded.points(f"weight/{who}") == pytest.approx(weights, rel=1e-6)
 
 
 @pytest.mark.parametrize("who", [*WHOS, "aggregator"])
-def test_the_times_are_those_of_the_rounds_file_in_milliseconds(recorded, who):
-    row_of, kinds = ("aggregated", AGGREGATOR_KINDS) if who == "aggregator" else (who, WORKER_KINDS)
-    for kind in kinds | INNER_KINDS - {"pickle"}:
-        seconds = recorded.column(row_of, f"{kind}_s")
-        milliseconds = {number: float(value) * 1e3 for number, value in seconds.items()}
-        assert recorded.points(f"time_ms/{kind}/{who}") == pytest.approx(milliseconds, rel=1e-5), kind
-    phases = [recorded.points(f"time_ms/{kind}/{who}") for kind in kinds]
+def test_the_phases_add_up_to_the_wall_of_the_round(recorded, who):
+    phases = [recorded.points(f"time_ms/{kind}/{who}") for kind in kinds_of(who)]
+    row_of = "aggregated" if who == "aggregator" else who
     for number, wall in recorded.column(row_of, "wall_s").items():
         assert sum(phase[number] for phase in phases) == pytest.approx(wall * 1e3, rel=1e-4)
 
