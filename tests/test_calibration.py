@@ -25,6 +25,7 @@ def measured(tmp_path_factory):
     return calibrate(TRAINERS["fused"], tell=told.append, file=file), file, told
 
 
+@pytest.mark.slow
 def test_all_constants_are_measured_and_those_that_cannot_be_nothing_are_not(measured):
     made, _, told = measured
     assert any("measuring this machine" in text for text in told)
@@ -42,6 +43,7 @@ def test_all_constants_are_measured_and_those_that_cannot_be_nothing_are_not(mea
     assert made.exchanges.process.float_s > made.exchanges.shm.float_s  # three times through sockets
 
 
+@pytest.mark.slow
 def test_they_are_read_again_without_measuring(measured):
     made, file, _ = measured
     told = []
