@@ -3,6 +3,7 @@
 PYTHON ?= python3
 ARGS ?=
 RUNS ?= outputs
+TWO := -n 2 --dist loadscope --no-loadscope-reorder  # processes, each with whole files; ARGS="-n 0 --pdb" for one
 VENV := .venv
 ifeq ($(OS),Windows_NT)
 BIN := $(VENV)/Scripts
@@ -23,13 +24,13 @@ smoke: $(VENV)/installed ## check this installation in a minute: a small run per
 	$(BIN)/python -m tests.bits smoke
 
 test: $(VENV)/installed-dev ## run the test suite; ARGS="tests/test_splits.py -x" for a part of it
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest $(TWO) $(ARGS)
 
 test-all: $(VENV)/installed-dev ## run the slow tests as well
-	$(BIN)/python -m pytest -m "slow or not slow" $(ARGS)
+	$(BIN)/python -m pytest $(TWO) -m "slow or not slow" $(ARGS)
 
 coverage: $(VENV)/installed-dev ## run the test suite and print how much of ddp/ it reaches; ARGS="tests/test_splits.py" for a part
-	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered $(ARGS)
+	$(BIN)/python -m pytest $(TWO) --cov --cov-report=term:skip-covered $(ARGS)
 	@$(BIN)/python -m coverage json -q -o - | $(BIN)/python -c 'import json, sys; \
 	  of = json.load(sys.stdin)["totals"]; \
 	  print("lines {percent_statements_covered:.1f} %, branches {percent_branches_covered:.1f} %".format(**of))'

@@ -1,15 +1,12 @@
 """`python train.py advise=true`: what it says, that it is consistent, and that it leaves nothing behind."""
 
-import os
 import re
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 from hydra import compose, initialize_config_dir
-from jobs import USUAL
+from jobs import DATA, USUAL
 from machines import constants, write_calibration
+from programs import REPOSITORY, TRAIN, own_environment
 
 from ddp.advice.advise import advice, backends, other_workers, seconds, why, with_workers
 from ddp.advice.calibration import num_cores
@@ -19,23 +16,19 @@ from ddp.composed import load_simulate
 from ddp.errors import ConfigError
 from ddp.options import Simulate
 
-TRAIN = Path(__file__).parent.parent / "train.py"
-SMALL = ("data=synthetic", "data.num_users=60", "data.num_items=40", "data.num_ratings=1200", "data.popularity=0.3", "model=tiny")
+SMALL = (*DATA, "model=tiny")
 
 
 @pytest.fixture
-def ask(tmp_path):
+def ask(programs, tmp_path):
     """`ask(*arguments)`: the command in a directory of its own, on a machine whose constants are known."""
     write_calibration(tmp_path / "cache" / "ddp" / "calibration.json")
     (tmp_path / "here").mkdir()
 
+    environment = own_environment(tmp_path, XDG_CACHE_HOME=str(tmp_path / "cache"), COLUMNS="200")
+
     def run(*arguments):
-        kept = {key: value for key, value in os.environ.items() if not key.startswith(("HYDRA", "PYTEST", "FORCE_COLOR"))}
-        environment = kept | {"XDG_CACHE_HOME": str(tmp_path / "cache"), "COLUMNS": "200", "PYTHONPATH": str(tmp_path)}
-        command = [sys.executable, TRAIN, "advise=true", *arguments]
-        return subprocess.run(
-            command, cwd=tmp_path / "here", env=environment, capture_output=True, text=True, timeout=100, check=False
-        )
+        return programs.run(TRAIN, "advise=true", *arguments, cwd=tmp_path / "here", environment=environment)
 
     yield run
     assert list((tmp_path / "here").iterdir()) == []
@@ -118,7 +111,7 @@ def test_a_mistake_is_one_message(ask, arguments, message):
 
 def test_another_machine_is_for_advice_only():
     def composed(*overrides):
-        with initialize_config_dir(str(TRAIN.parent / "conf"), version_base="1.3"):
+        with initialize_config_dir(str(REPOSITORY / "conf"), version_base="1.3"):
             return load_simulate(compose("config", list(overrides)))
 
     assert composed() is None

@@ -16,6 +16,8 @@ import numpy as np
 import psutil
 import pytest
 import yaml
+from jobs import DATA
+from programs import TRAIN
 
 from ddp.atomic import atomic_file
 from ddp.board import TensorBoard
@@ -36,7 +38,7 @@ REPOSITORY = Path(__file__).parent.parent
 TIMEOUT_S = 60
 PAGE = 4096
 SMALL = (
-    *("data=synthetic", "data.num_users=60", "data.num_items=40", "data.num_ratings=1200", "data.popularity=0.3"),
+    *DATA,
     *("split=iid", "model=tiny", "workers=2", "rounds=6", "local_epochs=1", "reference=false", "display=none"),
     "checkpoint_every=0",
 )
@@ -83,60 +85,26 @@ def disk(disk_directory):
 
 # --- commands ---------------------------------------------------------------------------------------------
 
-# `python train.py` without the seconds that its imports take: they are made once, and every command is a fork.
-# (Its end is short too: taking down a fork's copy of all modules takes longer than the run.)
-COMMANDS = """
-import atexit, json, os, runpy, signal, sys, tempfile
-import pandas, torch.utils.tensorboard, ddp.display, ddp.experiment, ddp.launch, ddp.results, ddp.trainers.kernels
-for line in sys.stdin:
-    case = json.loads(line)
-    child = os.fork()
-    if child == 0:
-        signal.alarm(case["timeout_s"])
-        os.setsid()
-        os.chdir(case["directory"])
-        tempfile.tempdir = case["temporary"]
-        for descriptor, name in (1, case["stdout"]), (2, case["stderr"]):
-            os.dup2(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), descriptor)
-        sys.argv = case["command"]
-        try:
-            runpy.run_path(sys.argv[0], run_name="__main__")
-        except SystemExit as end:
-            atexit._run_exitfuncs()
-            os._exit(end.code)
-    print(child, os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
-"""
-
-
-@pytest.fixture(scope="module")
-def commands(disk_directory):
-    process = subprocess.Popen(
-        [sys.executable, "-c", COMMANDS], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-        env={key: value for key, value in os.environ.items() if not key.startswith(("HYDRA", "PYTEST"))}
-        | {"PYTHONPATH": str(REPOSITORY)},
-    )  # fmt: skip
-    yield process
-    process.communicate()
-
 
 @pytest.fixture
-def train(commands, disk, tmp_path):
+def train(programs, disk, tmp_path):
     """`train(*arguments)`: exit code, and what was said on standard error. What is saved elsewhere goes to tmp_path."""
 
-    def command(*arguments: str, directory=tmp_path, temporary=tmp_path, stdout=tmp_path / "stdout"):
-        case = {"command": [str(REPOSITORY / "train.py"), *SMALL, *arguments], "timeout_s": TIMEOUT_S}
-        case |= {"directory": str(directory), "temporary": str(temporary), "stdout": str(stdout)}
-        case |= {"stderr": str(tmp_path / "stderr")}
-        commands.stdin.write(json.dumps(case) + "\n")
-        commands.stdin.flush()
-        session, code = map(int, commands.stdout.readline().split())
-        psutil.wait_procs(members(session), timeout=10)
-        assert members(session) == []
-        said = (tmp_path / "stderr").read_text()
-        assert "Traceback" not in said
+    def command(*arguments: str, directory=tmp_path, temporary=tmp_path, stdout=None):
+        with (tmp_path / "stderr").open("w") as said, (stdout or tmp_path / "stdout").open("w") as shown:
+            streams = {"stdout": shown.fileno(), "stderr": said.fileno()}
+            program = programs.start(TRAIN, *SMALL, *arguments, cwd=directory, temporary=temporary, **streams)
+            try:
+                code = program.wait(TIMEOUT_S)
+            finally:
+                program.kill()
+            psutil.wait_procs(members(program.pid), timeout=10)
+            assert members(program.pid) == []
+            text = (tmp_path / "stderr").read_text()
+        assert "Traceback" not in text
         assert_whole(disk.path)
         assert_whole(tmp_path)
-        return code, said
+        return code, text
 
     return command
 
@@ -319,7 +287,8 @@ def test_whoever_handles_an_error_of_another_run_is_told_as_well(make_config, di
 
 def test_the_workers_of_a_run_that_cannot_be_saved_have_ended(train, disk):
     disk.fill(4)
-    code, said = train(f"hydra.run.dir={disk.path}/run", "backend=shm", "rounds=1")
+    with tempfile.TemporaryDirectory(prefix="elsewhere-") as short:  # the path of a socket must be
+        code, said = train(f"hydra.run.dir={disk.path}/run", "backend=shm", "rounds=1", temporary=short)
     assert code == 1
     assert f"error: {disk.path}/run/{MODEL_FILE}: No space left on device" in said
 
@@ -362,7 +331,7 @@ def test_processes_without_any_temporary_directory_are_one_message(disk):
 
 
 def test_an_output_that_is_full_is_one_message(train, tmp_path):
-    code, said = train(f"hydra.run.dir={tmp_path}/run", "display=lines", stdout="/dev/full")
+    code, said = train(f"hydra.run.dir={tmp_path}/run", "display=lines", stdout=Path("/dev/full"))
     assert code == 1
     (message,) = errors(said)
     assert message.startswith("standard output")

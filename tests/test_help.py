@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from programs import TRAIN
 
 from ddp.help import help_text
 from ddp.options import OPTIONS
@@ -97,12 +98,18 @@ def test_a_new_option_is_in_the_help_at_once(tmp_path):
     assert "backend=" not in text
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["-h"], ["workers=3", "--help"]], ids=" ".join)
-def test_the_command_prints_it_whatever_else_is_asked(arguments, tmp_path):
+@pytest.mark.parametrize("arguments", [["-h"], ["workers=3", "--help"]], ids=" ".join)
+def test_the_command_prints_it_whatever_else_is_asked(light_programs, arguments, tmp_path):
+    shown = light_programs.run(TRAIN, *arguments, cwd=tmp_path, without=["torch"])  # it answers at once
+    assert (shown.returncode, shown.stdout, shown.stderr) == (0, help_text() + "\n", "")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_command_imports_no_torch_for_it(tmp_path):
     shown = subprocess.run(
-        [sys.executable, "-X", "importtime", ROOT / "train.py", *arguments],
+        [sys.executable, "-X", "importtime", TRAIN, "--help"],
         cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True,
     )  # fmt: skip
     assert shown.stdout == help_text() + "\n"
-    assert not re.search(r"\| +torch$", shown.stderr, re.MULTILINE)  # it answers at once
+    assert not re.search(r"\| +torch$", shown.stderr, re.MULTILINE)
     assert list(tmp_path.iterdir()) == []

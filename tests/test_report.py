@@ -1,7 +1,6 @@
 """The report: one file that needs no other, from whatever is there; what is damaged costs its own part and is said."""
 
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -73,11 +72,9 @@ def page_of(folder):
     return page
 
 
-def command(*arguments, cwd):
-    return subprocess.run(
-        [sys.executable, "-m", "ddp.report", *map(str, arguments)],
-        cwd=cwd, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=100, check=False,
-    )  # fmt: skip
+@pytest.fixture(scope="module")
+def command(programs):
+    return lambda *arguments, cwd: programs.run("-m", "ddp.report", *arguments, cwd=cwd)
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +90,7 @@ def shown(sweep):
 # --- the command -----------------------------------------------------------------------------------------
 
 
-def test_the_command_writes_one_file_and_says_where(tmp_path):
+def test_the_command_writes_one_file_and_says_where(command, tmp_path):
     write_run(tmp_path / "a" / "run")
     write_run(tmp_path / "b" / "run")
     before = {path for path in tmp_path.rglob("*") if path.is_file()}
@@ -114,7 +111,7 @@ def test_the_command_writes_one_file_and_says_where(tmp_path):
         (("empty",), "error: no result.json below empty"),
     ],
 )
-def test_nothing_to_report_is_one_line(tmp_path, arguments, message):
+def test_nothing_to_report_is_one_line(command, tmp_path, arguments, message):
     (tmp_path / "empty").mkdir()
     (tmp_path / "file").write_text("")
     ended = command(*arguments, cwd=tmp_path)
@@ -122,7 +119,7 @@ def test_nothing_to_report_is_one_line(tmp_path, arguments, message):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["empty", "file"]
 
 
-def test_a_report_that_cannot_be_written_is_one_line_and_leaves_nothing(tmp_path):
+def test_a_report_that_cannot_be_written_is_one_line_and_leaves_nothing(command, tmp_path):
     write_run(tmp_path / "run")
     (tmp_path / "taken").mkdir()
     before = sorted(tmp_path.rglob("*"))

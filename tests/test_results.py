@@ -2,10 +2,7 @@
 
 import json
 import math
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
@@ -42,16 +39,13 @@ def outputs(make_config, tmp_path_factory) -> Path:
     return folder
 
 
-def command(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    return subprocess.run(
-        [sys.executable, "-m", "ddp.results", *map(str, arguments)],
-        cwd=cwd, env=environment, capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
+@pytest.fixture(scope="module")
+def command(programs):
+    return lambda *arguments, cwd: programs.run("-m", "ddp.results", *arguments, cwd=cwd)
 
 
 @pytest.fixture(scope="module")
-def shown(outputs) -> tuple[str, pd.DataFrame]:
+def shown(command, outputs) -> tuple[str, pd.DataFrame]:
     ended = command(outputs, cwd=ROOT)
     assert (ended.returncode, ended.stderr) == (0, "")
     return ended.stdout, pd.read_csv(outputs / "results.csv")
@@ -127,7 +121,7 @@ def test_a_run_that_was_interrupted_counts_what_it_finished(shown):
     assert table.test_rmse[3] > 0
 
 
-def test_the_table_can_go_elsewhere_and_several_directories_can_be_given(outputs, tmp_path):
+def test_the_table_can_go_elsewhere_and_several_directories_can_be_given(command, outputs, tmp_path):
     ended = command(outputs / "b failed", outputs / "a", "--csv", "new/table.csv", cwd=tmp_path)
     assert (ended.returncode, ended.stderr) == (0, "")
     table = pd.read_csv(tmp_path / "new" / "table.csv")
@@ -145,7 +139,7 @@ def test_the_table_can_go_elsewhere_and_several_directories_can_be_given(outputs
         ((), "DIR"),
     ],
 )
-def test_nothing_to_show_is_said_in_one_message(tmp_path, arguments, message):
+def test_nothing_to_show_is_said_in_one_message(command, tmp_path, arguments, message):
     (tmp_path / "empty").mkdir()
     (tmp_path / "file").write_text("")
     ended = command(*arguments, cwd=tmp_path)
