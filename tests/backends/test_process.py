@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
+from jobs import BACKENDS
 
 from ddp.backends import make_backend
 from ddp.backends.processes import drain
@@ -42,7 +43,12 @@ def kill_and_wait(process):
 # --- workers that die ----------------------------------------------------------------------------------
 
 
-def test_a_killed_worker_is_named_with_round_and_signal(make_config, driven, leaks):
+SPAWNED = pytest.param("process spawned", marks=pytest.mark.slow)
+
+
+@pytest.mark.usefixtures("server_of_programs")
+@pytest.mark.parametrize("name", ["process", SPAWNED])
+def test_a_killed_worker_is_named_with_round_and_signal(make_config, driven, leaks, name):
     """Worker 0 trains on meanwhile, with an hour's round_timeout: only the death itself can end the run."""
     killed = []
 
@@ -53,7 +59,8 @@ def test_a_killed_worker_is_named_with_round_and_signal(make_config, driven, lea
             os.kill(killed[0], signal.SIGKILL)
 
     # So many epochs that worker 1 is in the middle of round 1 when its first epoch there is heard of.
-    config = make_config("backend=process", "workers=2", "rounds=2", "local_epochs=300", "round_timeout=3600")
+    options = ("workers=2", "rounds=2", "local_epochs=300", "round_timeout=3600")
+    config = make_config(*BACKENDS[name], *options)
     told = r"^worker 1 in round 1 \(compute\): the process died \(signal SIGKILL\)$"
     with leaks():
         attempt = driven(config, look=look)
@@ -249,7 +256,7 @@ def start_script(config, folder, poisoned=()):
     )
 
 
-@pytest.mark.parametrize("backend", ["process", "shm"])
+@pytest.mark.parametrize("backend", ["process", pytest.param("shm", marks=pytest.mark.slow)])
 def test_a_run_needs_no_hydra(make_config, tmp_path, backend):
     config = make_config(f"backend={backend}", "workers=1")
     with start_script(config, tmp_path, ("hydra", "omegaconf")) as script:
@@ -281,7 +288,13 @@ FAMILIES = {
 }
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("process forkserver", "shm"),
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("process", "shm spawn")),
+    ],
+)
 def test_everybody_ends_when_the_main_process_is_killed(make_config, tmp_path, name):
     overrides, size = FAMILIES[name]
     (tmp_path / "memory").mkdir()
@@ -307,6 +320,7 @@ def test_everybody_ends_when_the_main_process_is_killed(make_config, tmp_path, n
 # --- workers that are forked from a server -------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("server_of_programs")
 def test_forked_workers_and_a_forked_manager_compute_the_bits_of_serial(make_config, drive):
     parents = set()
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
+from jobs import BACKENDS
 
 from ddp.averaging import weighted_mean, worker_weights
 from ddp.backends import make_backend
@@ -393,7 +394,7 @@ shm.ShmExchange.publish = publishing
 """
 
 
-@pytest.mark.parametrize("method", ["forkserver", "spawn"])
+@pytest.mark.parametrize("method", ["forkserver", pytest.param("spawn", marks=pytest.mark.slow)])
 def test_a_worker_killed_in_the_middle_of_a_copy_is_named_and_the_last_aggregate_is_whole(
     make_config, driven, tmp_path, reference_vector, method
 ):
@@ -424,10 +425,10 @@ StratifiedWorker._keep = dying
 
 
 @pytest.mark.parametrize("trainer", ["fused", "autograd"])
-@pytest.mark.parametrize("backend", ["shm", "process"])
+@pytest.mark.parametrize("backend", ["shm", "process", pytest.param("process spawned", marks=pytest.mark.slow)])
 def test_a_worker_killed_with_rows_that_others_wait_for_is_named(make_config, driven, backend, trainer):
     config = make_config(
-        *(f"backend={backend}", "split=stratified", "aggregation=rows", "workers=3", "rounds=3", "local_epochs=2"),
+        *(*BACKENDS[backend], "split=stratified", "aggregation=rows", "workers=3", "rounds=3", "local_epochs=2"),
         *(f"trainer={trainer}", "round_timeout=3600", "agg_timeout=3600"),
     )
     with pytest.raises(WorkerError, match=r"^worker 1 in round 1 \(compute\): the process died \(signal SIGKILL\)$"):
