@@ -9,7 +9,7 @@ if __name__ == "__main__":
     import hydra
     from omegaconf import DictConfig
 
-    from ddp.launch import launch, run_job
+    from ddp.launch.command import launch, run_job
 
     @hydra.main(version_base="1.3", config_path="conf", config_name="config")
     def train(composed: DictConfig) -> float:

@@ -19,14 +19,14 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from benchmarks.measure import MISSING, Figures, Labels, Row, Table, Unavailable, command_line, compose_config, in_turn, report
-from benchmarks.measure import run_train as run_command
+from benchmarks.harness import MISSING, Figures, Labels, Row, Table, Unavailable, command_line, compose_config, in_turn, report
+from benchmarks.harness import run_train as run_command
 from ddp.advice.advise import backends
-from ddp.advice.calibration import busy_share, calibrate, read
+from ddp.advice.measuring.calibration import busy_share, calibrate, read
 from ddp.advice.prediction import Surroundings, predict
 from ddp.advice.sizes import sizes_of
-from ddp.config import Config
-from ddp.datasets import load_ratings
+from ddp.config.schema import Config
+from ddp.ratings.load import load_ratings
 
 STAGES = ("imports", "start", "train", "stop", "save")
 PREDICTED, MEASURED, ERROR, OTHERS = "predicted, s", "measured, s", "error, %", "others, %"

@@ -26,16 +26,16 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmarks.measure import Figures, Row, Table, Unavailable, add_ratio, command_line, compose_config, in_turn, report
-from ddp.aggregator import Aggregator
-from ddp.backends import make_backend
-from ddp.combine import make_combine
-from ddp.config import Config
-from ddp.job import Job, Shard
-from ddp.messages import AggregateRound, Message, WorkerRound
-from ddp.metrics import SquaredError
-from ddp.ratings import Part
-from ddp.timing import Account
+from benchmarks.harness import Figures, Row, Table, Unavailable, add_ratio, command_line, compose_config, in_turn, report
+from ddp.aggregation.aggregator import Aggregator
+from ddp.aggregation.combine import make_combine
+from ddp.backends.make import make_backend
+from ddp.config.schema import Config
+from ddp.ratings.arrays import Part
+from ddp.timing.spans import Account
+from ddp.tracking.messages import AggregateRound, Message, WorkerRound
+from ddp.tracking.metrics import SquaredError
+from ddp.workers.job import Job, Shard
 
 SIZES = (87_000, 1_000_000, 10_000_000, 50_000_000)  # 87,000: MovieLens 100K with embedding size 32
 FLOATS_TO_MOVE = 10_000_000  # over all rounds of a measurement, about

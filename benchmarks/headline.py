@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measure import (
+from benchmarks.harness import (
     REPOSITORY,
     Figures,
     Row,

@@ -17,9 +17,9 @@ from functools import partial
 from multiprocessing.pool import Pool
 from pathlib import Path
 
-from benchmarks.contenders import CONTENDERS, Case, save
-from benchmarks.measure import Figures, Labels, Row, Table, Unavailable, add_ratio, command_line, compose_config, in_turn, report
-from ddp.datasets import load_ratings
+from benchmarks.harness import Figures, Labels, Row, Table, Unavailable, add_ratio, command_line, compose_config, in_turn, report
+from benchmarks.quality.contenders import CONTENDERS, Case, save
+from ddp.ratings.load import load_ratings
 
 DATA = {
     "ml100k": ("data=ml100k",),

@@ -13,8 +13,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
+from benchmarks.harness import REPOSITORY, Figures, Table, Unavailable, command_line, in_turn, report
 from benchmarks.limits_inside import MANY_RUNS
-from benchmarks.measure import REPOSITORY, Figures, Table, Unavailable, command_line, in_turn, report
 from benchmarks.memory import tree_bytes
 
 SAMPLE_S = 0.2

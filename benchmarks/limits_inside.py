@@ -9,9 +9,9 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks.measure import compose_config
-from ddp.messages import AggregateRound
-from ddp.tracking import Tracker
+from benchmarks.harness import compose_config
+from ddp.tracking.messages import AggregateRound
+from ddp.tracking.tracker import Tracker
 
 EARLY_ROUND, LATE_ROUND = 100, 990  # of 1,000, the last of which may find that workers have ended
 EARLY_RUN, MANY_RUNS = 5, 50

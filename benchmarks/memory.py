@@ -12,7 +12,7 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
-from benchmarks.measure import REPOSITORY, Figures, Table, Unavailable, add_ratio, command_line, in_turn, report
+from benchmarks.harness import REPOSITORY, Figures, Table, Unavailable, add_ratio, command_line, in_turn, report
 
 BACKENDS = ("thread", "shm", "process")
 JOB = (

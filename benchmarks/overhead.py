@@ -15,10 +15,10 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from benchmarks.measure import Figures, Row, Table, add_ratio, command_line, compose_config, in_turn, report, run_train
+from benchmarks.harness import Figures, Row, Table, add_ratio, command_line, compose_config, in_turn, report, run_train
 from ddp.experiment import run
-from ddp.scheduling import Meter
-from ddp.timing import Spans
+from ddp.timing.meter import Meter
+from ddp.timing.spans import Spans
 
 AUTOGRAD = ("trainer=autograd", "split=iid", "local_epochs=2", "rounds=3", "workers=2")
 LARGE = (

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks.measure import (
+from benchmarks.harness import (
     REPOSITORY,
     Figures,
     Row,
@@ -33,9 +33,9 @@ from benchmarks.measure import (
 )
 from ddp.errors import WorkerError
 from ddp.experiment import run
-from ddp.failures import Failures
-from ddp.messages import AggregateRound, Failure
-from ddp.tracking import Tracker
+from ddp.tracking.messages import AggregateRound, Failure
+from ddp.tracking.tracker import Tracker
+from ddp.workers.failures import Failures
 
 BACKENDS = {
     "thread": ("backend=thread",),

@@ -16,8 +16,8 @@ from functools import partial
 
 import numpy as np
 
+from benchmarks.harness import Figures, Row, Table, add_ratio, command_line, in_turn, per_worker, report, run_train, training_s
 from benchmarks.kernel import DATA
-from benchmarks.measure import Figures, Row, Table, add_ratio, command_line, in_turn, per_worker, report, run_train, training_s
 
 SYSTEMS = {
     "thread + fused": ("backend=thread", "trainer=fused"),

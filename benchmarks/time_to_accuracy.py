@@ -24,16 +24,16 @@ import torch
 import torch.distributed as dist
 from torch.distributed.algorithms.model_averaging.averagers import PeriodicModelAverager
 
+from benchmarks.harness import Figures, Row, Table, Unavailable, add_ratio, command_line, compose_config, in_turn, report
 from benchmarks.kernel import DATA
-from benchmarks.measure import Figures, Row, Table, Unavailable, add_ratio, command_line, compose_config, in_turn, report
-from ddp.config import Config
+from ddp.config.schema import Config
 from ddp.experiment import train
-from ddp.job import Job
-from ddp.messages import AggregateRound
-from ddp.model import CollabFiltering
-from ddp.prepare import prepare
-from ddp.ratings import Part
-from ddp.record import RunResult
+from ddp.model.torch_module import CollabFiltering
+from ddp.ratings.arrays import Part
+from ddp.results.record import RunResult
+from ddp.tracking.messages import AggregateRound
+from ddp.workers.job import Job
+from ddp.workers.prepare import prepare
 
 TIME, EPOCHS, RATIO = "time to accuracy, s", "epochs", "times one worker"
 TARGET = 0.920  # test RMSE on MovieLens 100K

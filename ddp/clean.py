@@ -1,13 +1,13 @@
 """`python -m ddp.clean [--dry-run] [DIR ...]`: removes the shared memory that killed runs have left.
 
 A run that is killed while it starts leaves a file; later it has no name any more, and the system frees it. (The next run with
-backend=shm removes it as well. So it is with the folders of sockets that killed runs leave: see ddp/sockets.py.)
+backend=shm removes it as well. So it is with the folders of sockets that killed runs leave: see ddp/machine/sockets.py.)
 """
 
 import argparse
 from pathlib import Path
 
-from ddp.segment import default_directory, remove_orphans
+from ddp.machine.segment import default_directory, remove_orphans
 
 
 def main() -> None:

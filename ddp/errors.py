@@ -53,7 +53,7 @@ class LateRows(TimeoutError):
 class WorkerError(RuntimeError):
     """A worker failed or was not heard of in time.
 
-    `phase`: of its round (ddp/timing.py), or "start"; `exit_code`: of its process, a signal's number below zero, None if that
+    `phase`: of its round (ddp/timing/spans.py), or "start"; `exit_code`: of its process, a signal's number below zero, None if that
     is not how it ended; `diverged`: it would do the same again; `waited`: it has waited in vain for another worker's rows.
     """
 

@@ -10,32 +10,32 @@ from pathlib import Path
 
 import torch
 
-from ddp.aggregator import Aggregator
-from ddp.backends import make_backend
-from ddp.checkpoint import Checkpoints
-from ddp.combine import make_combine
-from ddp.config import Config
-from ddp.datasets import load_ratings
+from ddp.aggregation.aggregator import Aggregator
+from ddp.aggregation.combine import make_combine
+from ddp.backends.make import make_backend
+from ddp.config.options import SerialBackend, ThreadBackend
+from ddp.config.schema import Config
 from ddp.disk import describe
 from ddp.errors import WorkerError
-from ddp.failures import Failures
-from ddp.interrupts import interrupts_held_back
-from ddp.metrics import SquaredError
-from ddp.options import SerialBackend, ThreadBackend
-from ddp.parameters import Vector
-from ddp.prepare import Prepared, prepare
-from ddp.ratings import Ratings
-from ddp.record import RunResult, write_result
-from ddp.reference import Reference, find_reference
-from ddp.rescue import save
-from ddp.run_directory import run_directory, write_config
-from ddp.run_state import RunState
-from ddp.saved_model import save_model
-from ddp.scheduling import Meter
-from ddp.splits import shard_summary
-from ddp.timing import Spans
-from ddp.trace import Trace
-from ddp.tracking import Everyone, Tracker
+from ddp.machine.signals import interrupts_held_back
+from ddp.model.parameters import Vector
+from ddp.ratings.arrays import Ratings
+from ddp.ratings.load import load_ratings
+from ddp.ratings.splits import shard_summary
+from ddp.results.checkpoint import Checkpoints
+from ddp.results.record import RunResult, write_result
+from ddp.results.reference import Reference, find_reference
+from ddp.results.rescue import save
+from ddp.results.run_directory import run_directory, write_config
+from ddp.results.saved_model import save_model
+from ddp.timing.meter import Meter
+from ddp.timing.spans import Spans
+from ddp.tracking.metrics import SquaredError
+from ddp.tracking.trace import Trace
+from ddp.tracking.tracker import Everyone, Tracker
+from ddp.workers.failures import Failures
+from ddp.workers.prepare import Prepared, prepare
+from ddp.workers.state import RunState
 
 
 def run(

@@ -151,8 +151,8 @@ def train(options: tuple[str, ...], directory: Path, *, resume: bool = False) ->
     """A whole run with these options into `directory`."""
     from hydra import compose
 
-    from ddp.composed import load_config
     from ddp.experiment import run
+    from ddp.launch.composed import load_config
 
     run(load_config(compose("config", [*SMALL, *options])), directory, [], resume=resume)
 
@@ -207,7 +207,7 @@ def machine() -> dict[str, str]:
     """All that rounding depends on besides the code: the processor and the libraries."""
     from llvmlite import binding
 
-    from ddp.environment import environment
+    from ddp.results.environment import environment
 
     here = environment()
     libraries = {name: str(here["versions"][name]) for name in ("numpy", "torch", "numba")}
@@ -335,7 +335,7 @@ def tell(differences: list[str]) -> int:
 
 def smoke() -> int:
     """One small run per split, trainer and backend as conf/ has them. Returns the exit code."""
-    from ddp.options import OPTIONS
+    from ddp.config.options import OPTIONS
 
     print("checks this installation; the first time it compiles kernels, which may take a minute")
     failed = []

@@ -102,7 +102,7 @@ def pytest_handlecrashitem(report):
 @pytest.fixture(scope="session", autouse=True)
 def _warm_up():
     """Starts what Python starts once and keeps: the tracker of shared resources, a process with a pipe to it."""
-    from ddp.sockets import make_folder
+    from ddp.machine.sockets import make_folder
 
     resource_tracker.ensure_running()
     make_folder()
@@ -197,7 +197,7 @@ def server_of_programs():
 
     It is the same for both trainers, and need not begin anew where they take turns. What it forks knows nothing of this.
     """
-    from ddp import forkserver as ours
+    from ddp.backends import forkserver as ours
 
     everything = [*ours.PRELOAD["autograd"], *ours.PRELOAD["fused"], "ddp.experiment"]
     with pytest.MonkeyPatch.context() as patched:
@@ -228,7 +228,7 @@ def make_config():
     """`make_config(*overrides)`: the checked config of a job that takes some milliseconds, from the files in conf/."""
     from hydra import compose, initialize_config_dir
 
-    from ddp.composed import load_config
+    from ddp.launch.composed import load_config
 
     @cache
     def compose_once(*overrides):
@@ -244,12 +244,12 @@ class Driven:
     evaluate (in the middle of the round) and finish; `prepare(backend)` before the start."""
 
     def __init__(self, config, *, look=None, evaluate=None, prepare=None, jobs=None):
-        import ddp.prepare
-        from ddp.backends import make_backend
-        from ddp.tracking import History
+        import ddp.workers.prepare
+        from ddp.backends.make import make_backend
+        from ddp.tracking.tracker import History
 
         self.config, self.look, self.history = config, look or (lambda *_: None), History()
-        self.prepared = ddp.prepare.prepare(config)
+        self.prepared = ddp.workers.prepare.prepare(config)
         self.jobs = jobs(self.prepared.jobs) if jobs else self.prepared.jobs
         self.evaluate = evaluate or self._evaluate
         self.aggregated = self.jobs[0].make_aggregate()
@@ -269,8 +269,8 @@ class Driven:
         return tuple(self.jobs[0].evaluate(self.aggregated, part) for part in (self.prepared.valid, self.prepared.test))
 
     def run(self):
-        from ddp.aggregator import Aggregator
-        from ddp.combine import make_combine
+        from ddp.aggregation.aggregator import Aggregator
+        from ddp.aggregation.combine import make_combine
 
         combine = make_combine(self.jobs)
         backend = self.backend
@@ -325,8 +325,8 @@ def train_alone():
     """`train_alone(job, rounds)`: the state of a worker that never hears of the others."""
 
     def train(job, rounds):
-        from ddp import seeding
-        from ddp.trainers import make_trainer
+        from ddp.config import seeding
+        from ddp.trainers.trainer import make_trainer
 
         model = job.make_parameters()
         trainer = make_trainer(job.config.trainer, model, job.shard.train)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ddp.messages import EpochDone, Started
+from ddp.tracking.messages import EpochDone, Started
 
 CULPRIT = 1
 RELEASED = threading.Event()  # lets a thread that hangs go, at the end of its test

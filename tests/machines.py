@@ -3,8 +3,8 @@
 import dataclasses
 import json
 
-from ddp.advice.calibration import FORMAT, machine
 from ddp.advice.constants import Constants, Exchange, Exchanges, Training
+from ddp.advice.measuring.calibration import FORMAT, machine
 
 FUSED = Training(
     batch_s=1e-5, parameter_s=0.0, rating_s=1e-8, element_s=2e-10, spilled_element_s=0.0, bandwidth=0.0,

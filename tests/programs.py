@@ -32,10 +32,17 @@ TRAIN = str(REPOSITORY / "train.py")
 TIMEOUT_S = 100
 EVERYTHING = (
     *("pandas", "matplotlib.backends.backend_svg", "torch.utils.tensorboard", "rich.progress", "rich.table"),
-    *("ddp.preload.autograd", "ddp.preload.fused", "ddp.experiment", "ddp.launch", "ddp.display", "ddp.board"),
-    *("ddp.results", "ddp.report.page", "ddp.advice.advise", "hydra.main", "hydra._internal.hydra"),
+    *(
+        "ddp.backends.preload.autograd",
+        "ddp.backends.preload.fused",
+        "ddp.experiment",
+        "ddp.launch.command",
+        "ddp.tracking.terminal",
+        "ddp.tracking.tensorboard",
+    ),
+    *("ddp.results.table", "ddp.report.page", "ddp.advice.advise", "hydra.main", "hydra._internal.hydra"),
 )
-LIGHT = ("hydra.main", "hydra._internal.hydra", "ddp.launch")  # neither torch nor pandas
+LIGHT = ("hydra.main", "hydra._internal.hydra", "ddp.launch.command")  # neither torch nor pandas
 
 
 def own_environment(directory, **changes):

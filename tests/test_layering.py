@@ -8,30 +8,37 @@ DDP = Path(__file__).parent.parent / "ddp"
 MODULES = {
     ".".join(path.relative_to(DDP.parent).with_suffix("").parts).removesuffix(".__init__"): path for path in DDP.rglob("*.py")
 }
-DOOR = {"ddp.launch", "ddp.composed"}
+DOOR = {"ddp.launch.command", "ddp.launch.composed"}
 LEAVES = {
     "ddp.errors",
-    "ddp.atomic",
+    "ddp.machine.files",
     "ddp.disk",
-    "ddp.forkserver",
-    "ddp.lock",
-    "ddp.metrics",
-    "ddp.scheduling",
-    "ddp.timing",
-    "ddp.seeding",
-    "ddp.config",
-    "ddp.options",
-    "ddp.memory",
+    "ddp.backends.forkserver",
+    "ddp.machine.lock",
+    "ddp.tracking.metrics",
+    "ddp.timing.meter",
+    "ddp.timing.spans",
+    "ddp.config.seeding",
+    "ddp.config.schema",
+    "ddp.config.options",
+    "ddp.machine.memory",
     "ddp.npz",
-    "ddp.parent",
-    "ddp.run_directory",
-    "ddp.ratings",
-    "ddp.compiled",
-    "ddp.simd",
-    "ddp.segment",
-    "ddp.sockets",
+    "ddp.machine.child",
+    "ddp.results.run_directory",
+    "ddp.ratings.arrays",
+    "ddp.machine.compiled.jit",
+    "ddp.machine.compiled.simd",
+    "ddp.machine.segment",
+    "ddp.machine.sockets",
 }
-DATA_AND_MODEL = ("ddp.model", "ddp.parameters", "ddp.datasets", "ddp.splits", "ddp.holdout", "ddp.averaging")
+DATA_AND_MODEL = (
+    "ddp.model.torch_module",
+    "ddp.model.parameters",
+    "ddp.ratings.load",
+    "ddp.ratings.splits",
+    "ddp.ratings.holdout",
+    "ddp.aggregation.mean",
+)
 CONCRETE = {"ddp.backends.serial", "ddp.backends.thread", "ddp.backends.process", "ddp.backends.shm"}
 
 
@@ -65,8 +72,8 @@ def test_only_the_door_knows_hydra():
 
 
 def test_leaves_import_nothing_of_ours_but_errors():
-    leaves = {"ddp.atomic", "ddp.disk", "ddp.lock", "ddp.sockets", "ddp.scheduling"}
-    allowed = {"ddp.errors", "ddp.config", "ddp.options", *leaves}
+    leaves = {"ddp.machine.files", "ddp.disk", "ddp.machine.lock", "ddp.machine.sockets", "ddp.timing.meter"}
+    allowed = {"ddp.errors", "ddp.config.schema", "ddp.config.options", *leaves}
     assert breaches(LEAVES, lambda module: ours(module) - allowed) == {}
 
 
@@ -76,7 +83,7 @@ def test_data_and_model_know_only_leaves_and_each_other():
 
 
 def test_the_loops_know_no_concrete_backend():
-    loops = ("ddp.worker", "ddp.aggregator", "ddp.exchange", "ddp.messages")
+    loops = ("ddp.workers.worker", "ddp.aggregation.aggregator", "ddp.workers.exchange", "ddp.tracking.messages")
     assert breaches(loops, lambda module: ours(module) & CONCRETE) == {}
 
 

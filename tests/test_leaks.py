@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from leaks import check_leaks
 
-from ddp.segment import Segment, default_directory
+from ddp.machine.segment import Segment, default_directory
 
 TESTS = Path(__file__).parent
 DEADLINE_S = 60.0
@@ -99,7 +99,7 @@ def test_a_left_semaphore_is_found():
 def test_left_shared_memory_of_a_child_that_is_dead_is_found(programs, tmp_path):
     script = tmp_path / "script.py"
     script.write_text(
-        "import os, pathlib\nfrom ddp.segment import Segment\n"
+        "import os, pathlib\nfrom ddp.machine.segment import Segment\n"
         f"print(Segment.create(4096, pathlib.Path('{MEMORY}')).path, flush=True)\nos._exit(0)"
     )
     with found(rf"shared memory or sockets {MEMORY}/ddp-\d+-\w+"):
@@ -137,7 +137,7 @@ import multiprocessing, os, sys
 from multiprocessing import util
 if os.fork():
     os._exit(0)
-from ddp.segment import Segment, default_directory
+from ddp.machine.segment import Segment, default_directory
 context = multiprocessing.get_context("spawn")
 semaphore = context.Semaphore()
 segment = Segment.create(4096, default_directory())

@@ -1,5 +1,5 @@
 """`python train.py advise=true`: which backend, how many workers, why, and up to where. Nothing is trained, nothing is written
-but the machine's constants (ddp/advice/calibration.py)."""
+but the machine's constants (ddp/advice/measuring/calibration.py)."""
 
 import time
 from collections.abc import Sequence
@@ -9,18 +9,27 @@ from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
 
-from ddp.advice.calibration import calibrate, calibration_file
 from ddp.advice.constants import Constants
 from ddp.advice.cost_model import AVERAGE, COMPUTE, EVALUATE, EXCHANGE, RECORD, START, WAIT
 from ddp.advice.crossover import find_crossovers, in_words
+from ddp.advice.measuring.calibration import calibrate, calibration_file
 from ddp.advice.prediction import Prediction, Surroundings, predict
 from ddp.advice.simulation import GIL, MEMORY, QUEUE
 from ddp.advice.sizes import Sizes, sizes_of
-from ddp.config import Config
-from ddp.datasets import load_ratings
+from ddp.config.options import (
+    Backend,
+    FusedTrainer,
+    PollingBackend,
+    ProcessBackend,
+    SerialBackend,
+    ShmBackend,
+    Simulate,
+    ThreadBackend,
+)
+from ddp.config.schema import Config
 from ddp.errors import ConfigError, UserError
-from ddp.options import Backend, FusedTrainer, PollingBackend, ProcessBackend, SerialBackend, ShmBackend, Simulate, ThreadBackend
-from ddp.ratings import Ratings
+from ddp.ratings.arrays import Ratings
+from ddp.ratings.load import load_ratings
 
 BACKENDS = ("serial", "thread", "process", "shm")
 THE_QUESTION = ("thread", "process")  # the document's
@@ -121,7 +130,7 @@ def with_workers(config: Config, workers: int) -> Config:
 def other_workers_change(config: Config) -> str:
     """What another number of workers changes besides the wall, in words; none where it is nothing."""
     if config.split.name == "stratified" and isinstance(config.trainer, FusedTrainer):
-        return ""  # one serial SGD over all ratings, in whichever order (ddp/strata.py); other optimizers keep a memory per block
+        return ""  # one serial SGD over all ratings, in whichever order (ddp/ratings/strata.py); other optimizers keep a memory per block
     if config.split.name == "copies":  # not even the work is the same: each trains on all ratings
         return "with split=copies another number of workers does another amount of work, for another model"
     return "another number of workers trains another model"

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 SPILLING = 1 << 19  # floats: a batch's temporaries of more than these 2 MB are new pages each time, and leave the caches ...
-PASSES = 12  # ... about so often: gathered, multiplied, summed, and back (ddp/model.py)
+PASSES = 12  # ... about so often: gathered, multiplied, summed, and back (ddp/model/torch_module.py)
 
 
 def spilled_bytes(num_floats: int) -> int:

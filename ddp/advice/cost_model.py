@@ -5,8 +5,8 @@ from math import ceil, log
 from ddp.advice.constants import SPILLING, Constants, Exchange, spilled_bytes
 from ddp.advice.simulation import Work
 from ddp.advice.sizes import Sizes
-from ddp.config import Config
-from ddp.options import AutogradTrainer, FusedTrainer
+from ddp.config.options import AutogradTrainer, FusedTrainer
+from ddp.config.schema import Config
 from ddp.trainers.pace import TOGETHER_S
 
 START, COMPUTE, EVALUATE, EXCHANGE = "start-up", "compute", "evaluate", "exchange"

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from ddp.config import Config
-from ddp.options import AutogradTrainer
+from ddp.config.options import AutogradTrainer
+from ddp.config.schema import Config
 
 POINTS = 9  # looked at first, evenly on a logarithmic scale
 PRECISION = 1.03  # a crossover is known to this factor

@@ -13,7 +13,7 @@ from ddp.advice.constants import Constants
 from ddp.advice.cost_model import AVERAGE, EXCHANGE, RECORD, START, WAIT, Costs
 from ddp.advice.simulation import Delay, Gate, Machine, Script, Wait, Work, simulate
 from ddp.advice.sizes import Sizes
-from ddp.config import Config
+from ddp.config.schema import Config
 
 ROUNDS = 4  # that are simulated; of more, each takes as long as the later ones of these
 EPOCHS = 2  # the same of the epochs of a round with split=stratified, each then standing for several

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from ddp.config import Config
-from ddp.datasets import read_pairs
-from ddp.prepare import check_parts
-from ddp.ratings import IntArray, Ratings
-from ddp.splits import make_split
-from ddp.strata import Strata, stratify
+from ddp.config.schema import Config
+from ddp.ratings.arrays import IntArray, Ratings
+from ddp.ratings.load import read_pairs
+from ddp.ratings.splits import make_split
+from ddp.ratings.strata import Strata, stratify
+from ddp.workers.prepare import check_parts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,18 +14,18 @@ from multiprocessing.connection import Connection
 
 import numpy as np
 
-from ddp.backends.manager_process import ManagerProcess
-from ddp.backends.processes import Connect, WorkerProcesses
+from ddp.backends.manager import ManagerProcess
+from ddp.backends.row_pipes import TurnPipes
 from ddp.backends.store import MEMORY, Readers, Store, aggregate_key, left_by, turn_key, worker_key
-from ddp.backends.turn_pipes import TurnPipes
+from ddp.backends.worker_processes import Connect, WorkerProcesses
+from ddp.config.options import ProcessBackend
 from ddp.errors import Stopped, WorkerError
-from ddp.exchange import Exchange, Update
-from ddp.job import Job
-from ddp.messages import HandedOn, Message, Published
-from ddp.options import ProcessBackend
-from ddp.parameters import EMPTY_VECTOR, Vector
-from ddp.strata import unpack
-from ddp.timing import Spans
+from ddp.model.parameters import EMPTY_VECTOR, Vector
+from ddp.ratings.strata import unpack
+from ddp.timing.spans import Spans
+from ddp.tracking.messages import HandedOn, Message, Published
+from ddp.workers.exchange import Exchange, Update
+from ddp.workers.job import Job
 
 MANAGER_GRACE_S = 5.0  # for an answer to a small question
 

@@ -8,14 +8,14 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from ddp.backends.base import Backend
+from ddp.backends.concurrent import Backend
 from ddp.errors import WorkerError
-from ddp.exchange import Exchange, Update
-from ddp.job import Job
-from ddp.messages import Finished, Message
-from ddp.parameters import Vector
-from ddp.timing import Spans
-from ddp.worker import worker_loop
+from ddp.model.parameters import Vector
+from ddp.timing.spans import Spans
+from ddp.tracking.messages import Finished, Message
+from ddp.workers.exchange import Exchange, Update
+from ddp.workers.job import Job
+from ddp.workers.worker import worker_loop
 
 
 class SerialExchange(Exchange):

@@ -18,17 +18,17 @@ from pathlib import Path
 
 import numpy as np
 
-from ddp.backends.bells import PICKLED, ring, understand
-from ddp.backends.moving import Finder, Mover
-from ddp.backends.processes import Connect, WorkerProcesses
+from ddp.backends.shm_jobs import Finder, Mover
+from ddp.backends.shm_messages import PICKLED, ring, understand
+from ddp.backends.worker_processes import Connect, WorkerProcesses
+from ddp.config.options import ShmBackend
 from ddp.errors import BackendError, Stopped
-from ddp.exchange import Exchange, Update, make_gates
-from ddp.job import EMPTY, Job
-from ddp.messages import Message, Published, Started
-from ddp.options import ShmBackend
-from ddp.parameters import EMPTY_VECTOR, Vector
-from ddp.segment import Layout, Place, Segment, default_directory, remove_orphans
-from ddp.timing import Spans
+from ddp.machine.segment import Layout, Place, Segment, default_directory, remove_orphans
+from ddp.model.parameters import EMPTY_VECTOR, Vector
+from ddp.timing.spans import Spans
+from ddp.tracking.messages import Message, Published, Started
+from ddp.workers.exchange import Exchange, Update, make_gates
+from ddp.workers.job import EMPTY, Job
 
 # What the vector in a slot is; `num_rounds` (its round + 1) is written last.
 RECORD = np.dtype([("rmse", "f8"), ("loss", "f8"), ("num_rounds", "i8")])
@@ -154,7 +154,7 @@ class SharedMemory(WorkerProcesses):
     def load(self) -> None:
         super().load()
         if self.strata is not None:
-            import ddp.gates  # noqa: F401  # compiled here, whatever trains: workers find it on disk
+            import ddp.machine.compiled.gates  # noqa: F401  # compiled here, whatever trains: workers find it on disk
 
     def _open(self) -> list[Connect]:
         """Makes the segment and moves the ratings into it, shard by shard, so that they are there once."""

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from typing import Any
 
-from ddp.timing import Spans
+from ddp.timing.spans import Spans
 
 Store = MutableMapping[str, Any]
 

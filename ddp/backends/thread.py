@@ -14,17 +14,17 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from ddp.backends.base import ConcurrentBackend
+from ddp.backends.concurrent import ConcurrentBackend
 from ddp.backends.store import MEMORY, Readers, Store, aggregate_key, held, left_by, worker_key
+from ddp.config.options import ThreadBackend
 from ddp.errors import Stopped, WorkerError
-from ddp.exchange import Exchange, Update, make_gates
-from ddp.interrupts import WORKER_THREAD
-from ddp.job import Job
-from ddp.messages import Message, Published
-from ddp.options import ThreadBackend
-from ddp.parameters import EMPTY_VECTOR, Vector
-from ddp.timing import Spans
-from ddp.worker import run_worker
+from ddp.machine.signals import WORKER_THREAD
+from ddp.model.parameters import EMPTY_VECTOR, Vector
+from ddp.timing.spans import Spans
+from ddp.tracking.messages import Message, Published
+from ddp.workers.exchange import Exchange, Update, make_gates
+from ddp.workers.job import Job
+from ddp.workers.worker import run_worker
 
 STOP_GRACE_S = (
     1.0  # how long a thread may take to notice that the run is over (it looks after every epoch), before it is left behind

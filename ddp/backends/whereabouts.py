@@ -1,7 +1,7 @@
 """Where a worker was when it was last heard of: what an error says of one that is heard of no more."""
 
-from ddp.messages import EpochDone, Message, Published, Started, WorkerRound
-from ddp.timing import START
+from ddp.timing.spans import START
+from ddp.tracking.messages import EpochDone, Message, Published, Started, WorkerRound
 
 
 class Whereabouts:

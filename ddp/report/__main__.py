@@ -6,8 +6,8 @@ from pathlib import Path
 
 from ddp.disk import describe
 from ddp.report.page import write_report
-from ddp.results import find_runs, read_runs
-from ddp.run_directory import RESULT_FILE
+from ddp.results.run_directory import RESULT_FILE
+from ddp.results.table import find_runs, read_runs
 
 
 def main() -> int:

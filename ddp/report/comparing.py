@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from ddp.report.reading import Run, number
 from ddp.report.svg import NUM_SERIES
-from ddp.results import NEVER, harmless
+from ddp.results.table import NEVER, harmless
 
 FIRST = ("backend", "workers", "local_epochs")  # what runs are most often compared by
 DASHES = ("0", "5 2.5", "1.5 2", "7 2 1.5 2")  # lengths drawn and left out, as SVG has them

@@ -1,6 +1,6 @@
 """What each kind of seconds in an account is, for those who see it for the first time."""
 
-from ddp.timing import OTHER
+from ddp.timing.spans import OTHER
 
 MEANING = {
     "startup": "from when its start was begun until it is ready",

@@ -4,10 +4,10 @@ import html
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from ddp.account import ACCOUNT_KINDS
 from ddp.report.comparing import DASHES, MARKERS, Looks
 from ddp.report.kinds import MEANING
-from ddp.results import harmless
+from ddp.results.accounts import ACCOUNT_KINDS
+from ddp.results.table import harmless
 
 LONG_TEXT = 40  # of characters: gets a wide column
 _MARKER_SHAPES = {

@@ -12,14 +12,14 @@ from typing import Any
 
 import pandas as pd
 
-from ddp.atomic import atomic_file
+from ddp.machine.files import atomic_file
 from ddp.report import bars, parts, scaling
 from ddp.report.comparing import give_labels
 from ddp.report.markup import Value, details, escape, listing, pairs, table
 from ddp.report.reading import Run, number, read_run
 from ddp.report.svg import page_style
-from ddp.results import agreed_settings, cell, comparison, harmless
-from ddp.run_directory import TRACE_FILE
+from ddp.results.run_directory import TRACE_FILE
+from ddp.results.table import agreed_settings, cell, comparison, harmless
 
 MAX_TOLD = 5  # failures above the table, warnings below it
 # id -> title, how it is made, and what to say where its data is not there.
@@ -34,7 +34,7 @@ PARTS: dict[str, tuple[str, Callable[[Sequence[Run]], str | None], str]] = {
 
 
 def write_report(runs: pd.DataFrame, path: Path) -> None:
-    """Writes the page about these runs (of `ddp.results.read_runs`), whole or not at all. Raises OSError."""
+    """Writes the page about these runs (of `ddp.results.table.read_runs`), whole or not at all. Raises OSError."""
     page = make_page(runs)
     with atomic_file(path) as file:
         file.write(page.encode())

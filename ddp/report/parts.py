@@ -7,7 +7,7 @@ from ddp.report.markup import Value, details, figure, figures, lead, legend_of_k
 from ddp.report.pictures import Curve, amounts, curves, timeline
 from ddp.report.reading import Round, Run
 from ddp.report.tracing import TracedRound, read_traced_round
-from ddp.run_directory import TRACE_FILE
+from ddp.results.run_directory import TRACE_FILE
 
 MB = 1e6
 # What RMSE is drawn against -> its axis, and where a round stands on it.

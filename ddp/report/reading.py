@@ -13,12 +13,12 @@ from typing import Any
 
 import pandas as pd
 
-from ddp.account import ACCOUNT_KINDS
-from ddp.config import settings
-from ddp.results import cell, harmless
-from ddp.run_directory import RESULT_FILE, ROUNDS_FILE
-from ddp.timing import OTHER
-from ddp.tracking import AGGREGATED, AGGREGATOR
+from ddp.config.schema import settings
+from ddp.results.accounts import ACCOUNT_KINDS
+from ddp.results.run_directory import RESULT_FILE, ROUNDS_FILE
+from ddp.results.table import cell, harmless
+from ddp.timing.spans import OTHER
+from ddp.tracking.tracker import AGGREGATED, AGGREGATOR
 
 MAX_NUMBER = 1e15  # no second, byte or error is larger
 
@@ -101,7 +101,7 @@ class Run:
 
 
 def read_run(row: Mapping[str, Any]) -> Run:
-    """The run of a row of `ddp.results.read_runs`, with what its other files tell."""
+    """The run of a row of `ddp.results.table.read_runs`, with what its other files tell."""
     known = not pd.isna(row["workers"])
     run = Run(
         directory=Path(row["directory"]),

@@ -5,10 +5,10 @@ from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
-from ddp.account import ACCOUNT_KINDS
 from ddp.report.reading import number
-from ddp.results import harmless
-from ddp.timing import OTHER
+from ddp.results.accounts import ACCOUNT_KINDS
+from ddp.results.table import harmless
+from ddp.timing.spans import OTHER
 
 MAX_TRACE_BYTES = 200 << 20  # a longer one takes gigabytes to read
 

@@ -7,11 +7,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ddp.metrics import SquaredError, squared_error
-from ddp.model import CollabFiltering
-from ddp.options import AutogradTrainer
-from ddp.parameters import EMPTY_VECTOR, Rows, Vector
-from ddp.ratings import Block, Part
+from ddp.config.options import AutogradTrainer
+from ddp.model.parameters import EMPTY_VECTOR, Rows, Vector
+from ddp.model.torch_module import CollabFiltering
+from ddp.ratings.arrays import Block, Part
+from ddp.tracking.metrics import SquaredError, squared_error
 
 
 class Autograd:

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ddp.metrics import SquaredError
-from ddp.options import FusedTrainer
-from ddp.parameters import EMPTY_VECTOR, Parameters, Rows, Vector
-from ddp.ratings import Block, IndexArray, Part
-from ddp.trainers.kernels import Columns, SeedArray, sgd, shuffle, squared_error
+from ddp.config.options import FusedTrainer
+from ddp.model.parameters import EMPTY_VECTOR, Parameters, Rows, Vector
+from ddp.ratings.arrays import Block, IndexArray, Part
+from ddp.tracking.metrics import SquaredError
+from ddp.trainers.sgd import Columns, SeedArray, sgd, shuffle, squared_error
 from ddp.trainers.visits import chunks_of, joined
 
 NO_BIAS: Vector = np.zeros(0, np.float32)

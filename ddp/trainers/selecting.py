@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ddp.parameters import Vector
-from ddp.ratings import Part
+from ddp.model.parameters import Vector
+from ddp.ratings.arrays import Part
 from ddp.trainers.fused import Fused, check_indices, columns_of, seeds
-from ddp.trainers.kernels import ALL, WALL, TimeArray, sgd_selecting
 from ddp.trainers.pace import Pace
+from ddp.trainers.sgd import ALL, WALL, TimeArray, sgd_selecting
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

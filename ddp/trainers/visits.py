@@ -13,8 +13,8 @@ from math import ceil
 
 import numpy as np
 
-from ddp.ratings import IndexArray, IntArray
-from ddp.trainers.kernels import Chunks
+from ddp.ratings.arrays import IndexArray, IntArray
+from ddp.trainers.sgd import Chunks
 
 CELL_BYTES = 1 << 18  # rows of a cell: half of a small second-level cache
 CELL_RATINGS = 1 << 10  # not so many cells that a cell has fewer ratings than this, on average

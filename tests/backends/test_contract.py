@@ -11,22 +11,22 @@ import torch
 from jobs import BACKENDS, IN_PROCESS, QUICK, USUAL
 from torch.nn import functional
 
-from ddp import seeding
 from ddp.backends.process import Processes
-from ddp.backends.processes import WorkerProcesses
 from ddp.backends.serial import SerialExchange
 from ddp.backends.store import FIELDS, aggregate_key, worker_key
+from ddp.backends.worker_processes import WorkerProcesses
+from ddp.config import seeding
 from ddp.errors import Stopped, WorkerError
-from ddp.exchange import Update
 from ddp.experiment import run, train
-from ddp.messages import EpochDone, Finished, Started
-from ddp.metrics import SquaredError
-from ddp.model import CollabFiltering
-from ddp.prepare import prepare
-from ddp.record import RunResult
-from ddp.saved_model import load_model
-from ddp.timing import KINDS, OFF_CORE_KINDS, WORKER_PHASES, Spans
-from ddp.tracking import Tracker
+from ddp.model.torch_module import CollabFiltering
+from ddp.results.record import RunResult
+from ddp.results.saved_model import load_model
+from ddp.timing.spans import KINDS, OFF_CORE_KINDS, WORKER_PHASES, Spans
+from ddp.tracking.messages import EpochDone, Finished, Started
+from ddp.tracking.metrics import SquaredError
+from ddp.tracking.tracker import Tracker
+from ddp.workers.exchange import Update
+from ddp.workers.prepare import prepare
 
 pytestmark = pytest.mark.usefixtures("server_of_programs")
 
@@ -245,7 +245,7 @@ def unstarted(config):
 
 
 def make_unstarted(config):
-    from ddp.backends import make_backend
+    from ddp.backends.make import make_backend
 
     return make_backend(prepare(config).jobs, lambda message: None)
 

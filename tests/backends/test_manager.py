@@ -10,7 +10,7 @@ import pytest
 
 from ddp.errors import BackendError, WorkerError
 from ddp.experiment import run
-from ddp.tracking import Tracker
+from ddp.tracking.tracker import Tracker
 
 OPTIONS = ("backend=process", "backend.start_method=forkserver", "trainer=fused", "workers=2", "rounds=1000", "agg_timeout=3600")
 
@@ -50,7 +50,7 @@ def test_a_run_ends_with_its_manager(make_config, monkeypatch, tmp_path, number,
 
 
 def test_one_that_is_stopped_does_not_keep_the_end_waiting(make_config):
-    from ddp.backends.manager_process import ManagerProcess
+    from ddp.backends.manager import ManagerProcess
 
     manager = ManagerProcess(multiprocessing.get_context("forkserver"))
     before = set(multiprocessing.active_children())

@@ -15,14 +15,14 @@ import psutil
 import pytest
 from jobs import BACKENDS
 
-from ddp.backends import make_backend
-from ddp.backends.processes import drain
+from ddp.backends.make import make_backend
+from ddp.backends.worker_processes import drain
 from ddp.errors import WorkerError
-from ddp.memory import Memory
-from ddp.messages import Asking, EpochDone, Finished, Published
-from ddp.prepare import prepare
-from ddp.sockets import remove_orphans
-from ddp.timing import Spans
+from ddp.machine.memory import Memory
+from ddp.machine.sockets import remove_orphans
+from ddp.timing.spans import Spans
+from ddp.tracking.messages import Asking, EpochDone, Finished, Published
+from ddp.workers.prepare import prepare
 
 DEADLINE_S = 60.0
 REPOSITORY = Path(__file__).parent.parent.parent
@@ -221,7 +221,7 @@ from pathlib import Path
 
 def main():
     from ddp.experiment import run
-    from ddp.tracking import Tracker
+    from ddp.tracking.tracker import Tracker
 
     class Tells(Tracker):
         def started(self, message):
@@ -273,8 +273,8 @@ def test_poison_works(tmp_path):
 
 def test_a_worker_process_imports_only_what_it_needs():
     """Each import is paid by every worker, at its start."""
-    unwanted = {"hydra", "omegaconf", "pandas", "rich", "yaml", "tensorboard", "ddp.launch", "ddp.experiment"}
-    code = f"import sys, ddp.backends.process, ddp.worker; print(sorted({unwanted} & set(sys.modules)))"
+    unwanted = {"hydra", "omegaconf", "pandas", "rich", "yaml", "tensorboard", "ddp.launch.command", "ddp.experiment"}
+    code = f"import sys, ddp.backends.process, ddp.workers.worker; print(sorted({unwanted} & set(sys.modules)))"
     output = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True)
     assert output.stdout.strip() == "[]"
 

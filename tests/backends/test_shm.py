@@ -14,22 +14,22 @@ import psutil
 import pytest
 from jobs import BACKENDS
 
-from ddp.averaging import weighted_mean, worker_weights
-from ddp.backends import make_backend
-from ddp.backends.processes import drain
+from ddp.aggregation.mean import weighted_mean, worker_weights
+from ddp.backends.forkserver import PRELOAD, ensure_server
+from ddp.backends.make import make_backend
+from ddp.backends.worker_processes import drain
+from ddp.config.options import OPTIONS
 from ddp.errors import BackendError, Stopped, UserError, WorkerError
-from ddp.exchange import Update
 from ddp.experiment import run
-from ddp.forkserver import PRELOAD, ensure_server
-from ddp.job import NOTHING
-from ddp.messages import Asking, EpochDone, Failed, Finished, Started, WorkerRound
-from ddp.metrics import SquaredError
-from ddp.options import OPTIONS
-from ddp.prepare import prepare
-from ddp.segment import NAME, remove_orphans
-from ddp.stratified import StratifiedWorker
-from ddp.timing import Spans
-from ddp.tracking import Tracker
+from ddp.machine.segment import NAME, remove_orphans
+from ddp.timing.spans import Spans
+from ddp.tracking.messages import Asking, EpochDone, Failed, Finished, Started, WorkerRound
+from ddp.tracking.metrics import SquaredError
+from ddp.tracking.tracker import Tracker
+from ddp.workers.exchange import Update
+from ddp.workers.job import NOTHING
+from ddp.workers.prepare import prepare
+from ddp.workers.stratified import StratifiedWorker
 
 DEADLINE_S = 60.0
 ONCE = (Asking, Started, Finished, Failed)  # pickled once a run
@@ -111,7 +111,7 @@ def blocks_ctrl_c(process):
 REFUSES_TO_PICKLE = """
 import pickle
 from multiprocessing.reduction import ForkingPickler
-from ddp.messages import Failed, Finished, Started
+from ddp.tracking.messages import Failed, Finished, Started
 
 def refuse(what, real):
     def pickling(*arguments, **options):
@@ -242,7 +242,7 @@ def test_ratings_and_the_first_state_lie_in_the_segment_once(ends):
 
 
 def place_of(array, ends):
-    from ddp.segment import Place
+    from ddp.machine.segment import Place
 
     base = ends.exchanges[1].aggregates[0]
     return Place(array.ctypes.data - base.ctypes.data + ends.backend._plan.aggregates[0].offset, array.shape, array.dtype)
@@ -411,7 +411,7 @@ def test_a_worker_killed_in_the_middle_of_a_copy_is_named_and_the_last_aggregate
 
 DIES_WITH_ROWS = """
 import os, signal
-from ddp.stratified import StratifiedWorker
+from ddp.workers.stratified import StratifiedWorker
 
 keep = StratifiedWorker._keep
 
@@ -491,7 +491,7 @@ def exit_code(code):
 
 
 def test_the_server_is_exchanged_when_it_should_have_imported_something_else(monkeypatch, tmp_path):
-    monkeypatch.setitem(PRELOAD, "one", ["ddp.metrics"])
+    monkeypatch.setitem(PRELOAD, "one", ["ddp.tracking.metrics"])
     (tmp_path / "ours").mkdir()
     (tmp_path / "ours" / "only_on_our_path.py").touch()
     monkeypatch.setitem(PRELOAD, "two", ["only_on_our_path"])
@@ -500,7 +500,7 @@ def test_the_server_is_exchanged_when_it_should_have_imported_something_else(mon
     (tmp_path / "ddp").mkdir()
     (tmp_path / "ddp" / "__init__.py").write_text("raise SystemExit('not this one')")
     monkeypatch.chdir(tmp_path)
-    loaded = "import sys; sys.exit(10 + ('ddp.metrics' in sys.modules) + 2 * ('only_on_our_path' in sys.modules))"
+    loaded = "import sys; sys.exit(10 + ('ddp.tracking.metrics' in sys.modules) + 2 * ('only_on_our_path' in sys.modules))"
     pids, codes = [], []
     for trainer in ("one", "one", "two"):
         ensure_server(trainer)
@@ -514,7 +514,7 @@ def test_the_server_is_exchanged_when_it_should_have_imported_something_else(mon
 
 
 def test_a_server_that_was_killed_is_started_again(monkeypatch):
-    monkeypatch.setitem(PRELOAD, "one", ["ddp.metrics"])
+    monkeypatch.setitem(PRELOAD, "one", ["ddp.tracking.metrics"])
     ensure_server("one")
     killed = forkserver._forkserver._forkserver_pid
     os.kill(killed, signal.SIGKILL)

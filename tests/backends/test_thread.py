@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from ddp.averaging import weighted_mean, worker_weights
-from ddp.backends import make_backend
+from ddp.aggregation.mean import weighted_mean, worker_weights
+from ddp.backends.make import make_backend
 from ddp.backends.store import aggregate_key
 from ddp.errors import WorkerError
-from ddp.messages import EpochDone, Published, WorkerRound
-from ddp.prepare import prepare
-from ddp.timing import Spans
-from ddp.trainers import make_trainer
+from ddp.timing.spans import Spans
+from ddp.tracking.messages import EpochDone, Published, WorkerRound
+from ddp.trainers.trainer import make_trainer
+from ddp.workers.prepare import prepare
 
 DEADLINE_S = 60.0
 MODES = {"notified": "backend.poll_interval_s=null", "polling": "backend.poll_interval_s=0.001"}
@@ -71,7 +71,7 @@ def patch_epoch(monkeypatch, jobs, worker, before_epoch):
             trainer.epoch = epoch
         return trainer
 
-    monkeypatch.setattr("ddp.worker.make_trainer", making)
+    monkeypatch.setattr("ddp.workers.worker.make_trainer", making)
 
 
 # --- a late aggregate ----------------------------------------------------------------------------------
@@ -235,7 +235,7 @@ def test_workers_compute_with_the_torch_threads_of_the_config(make_config, monke
         seen.append((threading.current_thread().name, torch.get_num_threads()))
         return make_trainer(options, model, train)
 
-    monkeypatch.setattr("ddp.worker.make_trainer", making)
+    monkeypatch.setattr("ddp.workers.worker.make_trainer", making)
     run(make_config("torch_threads=3", "backend=thread"), tmp_path / "run", [])
     assert sorted(seen) == [("worker-0", 3), ("worker-1", 3), ("worker-2", 3)]
 

@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-from ddp.ratings import Ratings
+from ddp.ratings.arrays import Ratings
 
 NUM_INPUTS = int(os.environ.get("FUZZ_INPUTS", "40"))  # of each reader
 INPUT_S = 60  # an input that takes longer counts as a hang

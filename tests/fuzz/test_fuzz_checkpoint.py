@@ -11,12 +11,12 @@ from inputs import damaged, fuzzed, no_hang
 from safetensors import safe_open
 from safetensors.numpy import save
 
-from ddp.checkpoint import Checkpoints, _digest
-from ddp.datasets import load_ratings
 from ddp.errors import CheckpointError
 from ddp.experiment import run
-from ddp.run_directory import find_checkpoints
-from ddp.tracking import History
+from ddp.ratings.load import load_ratings
+from ddp.results.checkpoint import Checkpoints, _digest
+from ddp.results.run_directory import find_checkpoints
+from ddp.tracking.tracker import History
 
 PIECES = [
     b"about",

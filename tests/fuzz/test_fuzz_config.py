@@ -16,11 +16,11 @@ from inputs import fuzzed, no_hang
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from ddp.composed import load_config
-from ddp.config import Config, settings
+from ddp.config.options import OPTIONS
+from ddp.config.schema import Config, settings
 from ddp.errors import ConfigError
-from ddp.options import OPTIONS
-from ddp.run_directory import CONFIG_FILE, run_directory
+from ddp.launch.composed import load_config
+from ddp.results.run_directory import CONFIG_FILE, run_directory
 
 CONF = Path(__file__).parent.parent.parent / "conf"
 GROUPS = {

@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from inputs import check_ratings, damaged, fuzzed, no_hang
 
-from ddp.datasets import load_ratings, read_pairs
-from ddp.datasets.delimited import layout_of
-from ddp.datasets.layout import find_columns, records
+from ddp.config.options import CsvData
 from ddp.errors import UserError
-from ddp.options import CsvData
-from ddp.ratings import Ratings
+from ddp.ratings.arrays import Ratings
+from ddp.ratings.load import load_ratings, read_pairs
+from ddp.ratings.sources.delimited import layout_of
+from ddp.ratings.sources.layout import find_columns, records
 
 HEADER = ["user", "item", "rating", "time"]
 ODD = [

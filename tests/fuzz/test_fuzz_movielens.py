@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from inputs import check_ratings, damaged, fuzzed, no_hang
 from test_fuzz_csv import ODD, PIECES, row, rows
 
-from ddp.datasets.fetch import FAILURES, unpack
-from ddp.datasets.movielens import SETS, load, read_titles
-from ddp.datasets.sources import Member
+from ddp.config.options import MovieLensData
 from ddp.errors import UserError
-from ddp.options import MovieLensData
+from ddp.ratings.sources.fetch import FAILURES, unpack
+from ddp.ratings.sources.movielens import SETS, load, read_titles
+from ddp.ratings.sources.remote import Member
 
 FORMATS = ("ml100k", "ml1m", "ml_latest_small")
 TITLES = [(name, titles) for name in FORMATS for titles in SETS[name].titles]

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from inputs import damaged, fuzzed, no_hang
 
-from ddp.results import COLUMNS, find_runs, print_runs, read_runs
-from ddp.run_directory import CONFIG_FILE, RESULT_FILE
+from ddp.results.run_directory import CONFIG_FILE, RESULT_FILE
+from ddp.results.table import COLUMNS, find_runs, print_runs, read_runs
 
 NUM_RUNS = 10  # in one table, which takes most of the time
 

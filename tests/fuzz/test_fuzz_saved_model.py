@@ -13,11 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from inputs import damaged, fuzzed, no_hang
 
+from ddp.config.options import Model
 from ddp.errors import DataError
-from ddp.options import Model
-from ddp.parameters import parameter_shapes
-from ddp.ratings import Ratings
-from ddp.saved_model import CATALOGUE_FILE, MODEL_FILE, load_model, save_model
+from ddp.model.parameters import parameter_shapes
+from ddp.ratings.arrays import Ratings
+from ddp.results.saved_model import CATALOGUE_FILE, MODEL_FILE, load_model, save_model
 
 ARRAYS = ("user_ids", "item_ids", "seen_starts", "seen_items", "titles")
 TENSORS = tuple(parameter_shapes(3, 4, 2, True))

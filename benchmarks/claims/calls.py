@@ -1,0 +1,184 @@
+"""For benchmarks.claims: what single calls take, a write and a round of exchange, for states of 8 kB to 64 MB.
+
+Each figure is a mean over the calls of one measurement. All of it runs in a process that has no main module to import again
+(`measure_calls`): else each of its processes would import the benchmark first.
+"""
+
+import json
+import multiprocessing
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from benchmarks import exchange
+from benchmarks.harness import REPOSITORY, Figures, compose_config
+from benchmarks.headline import JOB, TRAINERS
+from ddp.backends.manager import ManagerProcess
+from ddp.backends.store import worker_key
+from ddp.backends.thread import Threads
+from ddp.model.parameters import Parameters, Vector
+from ddp.ratings.arrays import Part
+from ddp.timing.spans import Spans
+from ddp.workers.exchange import Update
+
+JOB_FLOATS = 87_000  # MovieLens 100K with embedding size 32
+WRITE_FLOATS = (2_000, 20_000, JOB_FLOATS, 1_000_000, 4_000_000, 16_000_000)
+COPY_FLOATS = (2_000, 20_000, JOB_FLOATS, 1_000_000)
+ROUND_FLOATS = {"thread": (2_000, JOB_FLOATS, 1_000_000), "process": (JOB_FLOATS, 1_000_000, 16_000_000)}
+OTHERS = (0, 1, 4)  # threads that train beside the one that writes
+WORKERS = 5  # in a round of exchange, as in the document
+FLOATS_TO_MOVE = 8_000_000  # by the writes of a measurement, about
+THREAD_WRITES = 60
+REFERENCES = 100  # at a time: one alone takes no longer than reading the clock
+PAUSE_S = 0.002  # before each write, so that those beside it train
+TRAINED_RATINGS, USERS, ITEMS = 16_000, 943, 1682  # of a thread beside it: a fifth of MovieLens 100K
+POLLING = ("backend.poll_interval_s=0.2", "split=iid")
+SEND = "import sys; from benchmarks.claims.calls import send; send(*map(int, sys.argv[1:]))"
+
+
+def size_mb(floats: int) -> float:
+    """Of a state, MB."""
+    return floats * 4 / 1e6
+
+
+def call_name(what: str, floats: int, others: int = 0) -> str:
+    """A figure's name. `what`: "reference", "copy", "manager", "thread round", "process, polling, round" ..."""
+    beside = f" beside {others}" if others else ""
+    return f"{what} of {size_mb(floats):g} MB{beside}, ms"
+
+
+def measure_calls(rounds: int = 10) -> Figures:
+    """Everything here, once; `rounds` of exchange of small states."""
+    command = [sys.executable, "-c", SEND, str(rounds)]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, cwd=REPOSITORY)
+    figures: Figures = json.loads(done.stdout.splitlines()[-1])
+    return figures
+
+
+def send(rounds: int) -> None:
+    """Prints all figures as JSON."""
+    print(json.dumps(manager_writes() | thread_writes() | exchanges(rounds)))
+
+
+def manager_writes(sizes: Sequence[int] = WRITE_FLOATS) -> dict[str, float]:
+    """One entry of a `Manager().dict()`: a vector, which the proxy pickles."""
+    manager = ManagerProcess(multiprocessing.get_context("spawn"))
+    stores: list[Any] = [manager.start()]  # the only reference to the proxy
+
+    def write(vector: Vector) -> None:
+        stores[0]["w0_r0_best"] = vector
+
+    try:
+        figures = {}
+        for floats in sizes:
+            call, number = partial(write, np.ones(floats, np.float32)), min(50, max(2, FLOATS_TO_MOVE // floats))
+            call()
+            figures[call_name("manager", floats)] = _mean_ms(call, number)
+        return figures
+    finally:
+        manager.stop(stores.clear)
+
+
+def thread_writes(sizes: Sequence[int] = COPY_FLOATS, others: Sequence[int] = OTHERS) -> dict[str, float]:
+    """A reference put into a dict under a lock, as the document does; and what ddp's threads do, which train on in the state that
+    they publish: a copy of it, and all four entries. Alone, and for the document's state beside others that train."""
+    figures = {}
+    for number in others:
+        with training(number):
+            for floats in sizes if number == 0 else (JOB_FLOATS,):
+                figures[call_name("copy", floats, number)] = _mean_ms(_publishing(floats), THREAD_WRITES)
+            figures[call_name("reference", JOB_FLOATS, number)] = _mean_ms(_references, THREAD_WRITES) / REFERENCES
+    return figures
+
+
+def _references() -> None:
+    shared: dict[str, Any] = {}
+    lock, state = threading.Lock(), np.ones(1, np.float32)
+    for _ in range(REFERENCES):
+        with lock:
+            shared["w0_r0_best"] = state
+
+
+def _publishing(floats: int) -> Callable[[], None]:
+    """A worker's end of ddp's threads, publishing to nobody."""
+    jobs = exchange.make_jobs("thread", floats, 1, 1, "split=iid")
+    options: Any = jobs[0].config.backend
+    threads = Threads(options, jobs, lambda _: None)
+    end, spans = threads.exchanges[0], Spans()
+    update = Update(worker=0, round_index=0, vector=jobs[0].vector, rmse=1.0, loss=1.0)
+
+    def publish() -> None:
+        end.publish(update, spans)
+        end.slots.append(threads.shared[worker_key(0, 0, "best")])  # as it comes back with an aggregate
+
+    publish()  # the first one allocates
+    return publish
+
+
+@contextmanager
+def training(number: int) -> Iterator[None]:
+    """So many threads that train with torch, batch 1024, while the block runs."""
+    import torch
+
+    from ddp.trainers.autograd import Autograd
+
+    torch.set_num_threads(1)
+    config = compose_config((*JOB, *TRAINERS["autograd"], "backend=thread"))
+    random, ending = np.random.default_rng(0), threading.Event()
+    begun = threading.Barrier(number + 1)
+    options: Any = config.trainer
+
+    def train(trainer: Autograd, order: np.random.Generator) -> None:
+        trainer.epoch(order)  # the first one allocates
+        begun.wait()
+        while not ending.is_set():
+            trainer.epoch(order)
+
+    def make() -> Autograd:
+        users, items = (random.integers(0, count, TRAINED_RATINGS).astype(np.int32) for count in (USERS, ITEMS))
+        ratings = random.integers(1, 6, TRAINED_RATINGS).astype(np.float32)
+        parameters = Parameters(USERS, ITEMS, config.model.dim)
+        return Autograd(options, parameters, Part(users=users, items=items, ratings=ratings))
+
+    threads = [threading.Thread(target=train, args=(make(), np.random.default_rng(worker))) for worker in range(number)]
+    for thread in threads:
+        thread.start()
+    try:
+        begun.wait()
+        yield
+    finally:
+        ending.set()
+        for thread in threads:
+            thread.join()
+
+
+def exchanges(rounds: int) -> dict[str, float]:
+    """What a round of exchange takes a worker (benchmarks.exchange): notified for all sizes, and the document's polling."""
+    figures = {}
+    for backend, sizes in ROUND_FLOATS.items():
+        more = ("backend.start_method=forkserver",) if backend == "process" else ()  # what is timed begins later
+        for floats in sizes:
+            number = max(2, min(rounds, FLOATS_TO_MOVE // floats))
+            measured = exchange.exchange(backend, floats, WORKERS, number, *more)
+            figures[call_name(f"{backend} round", floats)] = measured[exchange.ROUND]
+        polled = exchange.exchange(backend, JOB_FLOATS, WORKERS, 3, *more, *POLLING)
+        figures[call_name(f"{backend} round, polling", JOB_FLOATS)] = polled[exchange.ROUND]
+    return figures
+
+
+def _mean_ms(call: Callable[[], object], number: int) -> float:
+    """Of so many calls, each after a pause."""
+    total_s = 0.0
+    for _ in range(number):
+        time.sleep(PAUSE_S)
+        began = time.perf_counter()
+        call()
+        total_s += time.perf_counter() - began
+    return total_s / number * 1e3

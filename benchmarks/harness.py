@@ -1,0 +1,245 @@
+"""What the benchmarks share: candidates measured in turn, medians with their range, paired ratios, tables, and JSON."""
+
+import argparse
+import csv
+import json
+import math
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from rich import box
+from rich.console import Console
+from rich.table import Table as RichTable
+
+from ddp.config.schema import Config
+from ddp.launch.composed import load_config
+
+REPOSITORY = Path(__file__).parent.parent
+OUTPUTS = Path("outputs/benchmarks")
+PACKAGES = ("numpy", "torch", "numba", "pandas", "cornac", "scikit-surprise", "lenskit", "myfm")
+MISSING = "-"
+
+Figures = Mapping[str, float]  # what one measurement gives: name, with its unit -> value
+Labels = Mapping[str, str | int]  # what was measured
+
+
+class Unavailable(Exception):  # not an error: a table has a gap, and says why
+    """Raised by a candidate that cannot be measured here."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Row:
+    """One candidate: `figures` holds a list with one value per repeat; empty if unavailable, which `note` explains."""
+
+    labels: Labels
+    figures: dict[str, list[float]] = field(default_factory=dict)
+    note: str | None = None
+
+    def cell(self, name: str, *, spread: bool = True) -> str:
+        """A figure as it is shown, with or without its range."""
+        values = self.figures.get(name)
+        if not values:
+            return MISSING
+        return shown(values if spread else [statistics.median(values)], 4 if "RMSE" in name or "gap" in name else None)
+
+
+@dataclass(slots=True, kw_only=True)
+class Table:
+    """`cells`: the table's body, row by row; the first column names a row."""
+
+    title: str
+    header: Sequence[str]
+    cells: Sequence[Sequence[str]]
+
+
+def in_turn(candidates: Sequence[tuple[Labels, Callable[[], Figures]]], repeats: int) -> list[Row]:
+    """Measures every candidate `repeats` times; all of them in turn, so that a noisy minute hits each."""
+    rows = [Row(labels=labels) for labels, _ in candidates]
+    for repeat in range(repeats):
+        for row, (labels, measure) in zip(rows, candidates, strict=True):
+            if row.note is not None:
+                continue
+            print(f"{repeat + 1}/{repeats}", *labels.values(), file=sys.stderr, flush=True)
+            try:
+                for name, value in measure().items():
+                    row.figures.setdefault(name, []).append(value)
+            except Unavailable as reason:
+                row.note = str(reason)
+    return rows
+
+
+def add_ratio(rows: Sequence[Row], name: str, figure: str, baseline: Row, *, faster: bool) -> None:
+    """Adds `name`: how many times the baseline's `figure` a row reaches; with `faster`, how many times less it takes.
+
+    Of the two measurements of the same repeat, which are neighbours in time.
+    """
+    for row in rows:
+        pairs = list(zip(row.figures.get(figure, []), baseline.figures.get(figure, []), strict=False))
+        if pairs:
+            row.figures[name] = [base / own if faster else own / base for own, base in pairs]
+
+
+def shown(values: Sequence[float], decimals: int | None = None) -> str:
+    """The median with three figures (or so many decimals), and the range if there is one."""
+    median = statistics.median(values)
+    if decimals is None:
+        decimals = min(max(2 - math.floor(math.log10(abs(median))), 0), 3) if median else 0
+    middle, low, high = (f"{value:.{decimals}f}" for value in (median, min(values), max(values)))
+    return middle if low == high else f"{middle} ({low} - {high})"
+
+
+# --- a whole run of train.py, as a candidate -------------------------------------------------------------
+
+
+def compose_config(overrides: Sequence[str]) -> Config:
+    """The config that train.py would run with."""
+    with initialize_config_dir(str(REPOSITORY / "conf"), version_base="1.3"):
+        return load_config(compose("config", list(overrides)))
+
+
+def timed_command(command: Sequence[str]) -> float:
+    """Wall of a whole command, s. Raises CalledProcessError, with what it wrote, when it fails."""
+    began = time.perf_counter()
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    return time.perf_counter() - began
+
+
+def run_train(overrides: Sequence[str]) -> dict[str, Any]:
+    """One `python train.py` in a process of its own: what `read_run` gives, and the wall of the command as `command_s`.
+
+    Of two overrides of the same key the later one counts.
+    """
+    with tempfile.TemporaryDirectory() as directory:
+        settings = (*last_of_each(overrides), "display=none", f"hydra.run.dir={directory}")
+        command_s = timed_command([sys.executable, str(REPOSITORY / "train.py"), *settings])
+        return read_run(Path(directory)) | {"command_s": command_s}
+
+
+def last_of_each(overrides: Sequence[str]) -> list[str]:
+    """Of two overrides of the same key the later one."""
+    return list({override.split("=")[0]: override for override in overrides}.values())
+
+
+def read_run(directory: Path) -> dict[str, Any]:
+    """A run's result.json, and `elapsed_s`: when each round had ended, s."""
+    result: dict[str, Any] = json.loads((directory / "result.json").read_text(encoding="utf-8"))
+    with (directory / "rounds.csv").open(encoding="utf-8", newline="") as file:
+        elapsed_s = [float(row["elapsed_s"]) for row in csv.DictReader(file) if row["who"] == "aggregated"]
+    return result | {"elapsed_s": elapsed_s}
+
+
+def per_worker(result: Mapping[str, Any], key: str) -> float:
+    """The mean over a run's workers of one of their sums."""
+    values: list[float] = [worker[key] for worker in result["workers"]]
+    return statistics.mean(values)
+
+
+def of_lanes(result: Mapping[str, Any], kind: str) -> float:
+    """Seconds of one kind in the accounts of a run's workers, the mean over them."""
+    values: list[float] = [lane["seconds"].get(kind, 0.0) for lane in result["account"][:-1]]
+    return statistics.mean(values)
+
+
+def training_s(result: Mapping[str, Any]) -> float:
+    """From the moment when the last worker had started (serial: the first) to the end of the last round."""
+    walls: list[float] = [worker["wall_s"] for worker in result["workers"]]
+    return max(walls) if result["config"]["backend"]["name"] == "serial" else min(walls)
+
+
+# --- what is left behind -----------------------------------------------------------------------------------
+
+
+def machine() -> dict[str, Any]:
+    """Where and with what a benchmark ran."""
+    return {
+        "cpu": _cpu_model(),
+        "cores": os.cpu_count(),
+        "platform": platform.platform(),
+        "python": platform.python_version(),
+        "versions": {name: found for name in PACKAGES if (found := _version(name))},
+    }
+
+
+def _cpu_model() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.processor())
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def command_line(name: str, doc: str | None) -> argparse.ArgumentParser:
+    """The options that every benchmark has."""
+    parser = argparse.ArgumentParser(
+        prog=f"python -m benchmarks.{name}", description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--repeats", type=int, default=5, help="measurements of each figure (default: 5)")
+    parser.add_argument("--output", type=Path, default=OUTPUTS / f"{name}.json", help="default: %(default)s")
+    parser.add_argument("--markdown", action="store_true", help="print the tables as README has them")
+    return parser
+
+
+def report(name: str, arguments: argparse.Namespace, rows: Sequence[Row], tables: Sequence[Table]) -> None:
+    """Prints the tables, and why there are gaps in them; writes all figures to `--output`."""
+    for table in tables:
+        _print_markdown(table) if arguments.markdown else _print_rich(table)
+    for note in _notes(rows):
+        print(note)
+    document = {
+        "benchmark": name,
+        "command": " ".join(["python -m", f"benchmarks.{name}", *sys.argv[1:]]),
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": machine(),
+        "repeats": arguments.repeats,
+        "rows": [_as_json(row) for row in rows],
+    }
+    arguments.output.parent.mkdir(parents=True, exist_ok=True)
+    arguments.output.write_text(json.dumps(document, indent=1), encoding="utf-8")
+    print(f"written: {arguments.output}")
+
+
+def _as_json(row: Row) -> dict[str, Any]:
+    figures = {
+        name: {"median": statistics.median(values), "low": min(values), "high": max(values), "values": values}
+        for name, values in row.figures.items()
+    }
+    return {**row.labels, "note": row.note, "figures": figures}
+
+
+def _notes(rows: Sequence[Row]) -> Iterator[str]:
+    yield from dict.fromkeys(f"{MISSING}: {row.note}" for row in rows if row.note is not None)
+
+
+def _print_markdown(table: Table) -> None:
+    print(f"\n{table.title}\n")
+    for cells in (table.header, ["---"] * len(table.header), *table.cells):
+        print(f"| {' | '.join(cells)} |")
+    print()
+
+
+def _print_rich(table: Table) -> None:
+    shape = RichTable(title=table.title, box=box.SIMPLE)
+    for number, name in enumerate(table.header):
+        shape.add_column(name, justify="right" if number else "left")
+    for cells in table.cells:
+        shape.add_row(*cells)
+    Console(width=200).print(shape)

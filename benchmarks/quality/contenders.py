@@ -1,0 +1,230 @@
+"""What `benchmarks.kernel` compares: our trainers, and other libraries' matrix factorisation by SGD. Each runs in a child.
+
+A contender is a function from a `Case` to million ratings per second of training: epochs only, neither reading nor
+converting the data, nor what is arranged once at the start. All are given the same ratings in the same random order.
+"""
+
+import ctypes
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks.harness import Unavailable, compose_config
+from ddp.config.schema import Config
+from ddp.config.seeding import stream
+from ddp.model.parameters import Parameters, initial_vector
+from ddp.ratings.arrays import Part, Ratings
+from ddp.trainers.trainer import make_trainer
+from ddp.trainers.visits import arrange
+
+INSTALL = "not installed; `make benchmark-peers` does"
+LIBMF = Path(sys.prefix) / "libmf-avx"  # where the Makefile puts what it built with AVX; without, it runs at half its speed
+SLOWER = 20  # autograd and Surprise take at least so many times as long as the others: they visit so many times fewer ratings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """`ratings_file`: written by `save`; `num_visits`: ratings to visit, about; `overrides`: options of train.py."""
+
+    ratings_file: Path
+    num_users: int
+    num_items: int
+    dim: int
+    workers: int
+    num_visits: int
+    overrides: tuple[str, ...] = ()
+
+    def load(self, at_most: int | None = None) -> Part:
+        """The ratings, in their random order; the first so many."""
+        with np.load(self.ratings_file) as arrays:
+            return Part(**{name: arrays[name][:at_most] for name in ("users", "items", "ratings")})
+
+    def num_epochs(self, num_ratings: int, *, slower: int = 1) -> int:
+        """At least one."""
+        return max(1, self.num_visits // num_ratings // slower)
+
+
+def save(ratings: Ratings, file: Path) -> None:
+    """Writes the ratings in a random order, for `Case.load`."""
+    part = ratings.part(np.random.default_rng(0).permutation(len(ratings)))
+    np.savez(file, users=part.users, items=part.items, ratings=part.ratings)
+
+
+def trainer(name: str, case: Case) -> float:
+    """One of ours: a thread per worker, each with its own model and its own share of the ratings; all ratings / wall.
+
+    Of a large set autograd gets a part: its steps all take the same time, however many there are.
+    """
+    config = compose_config([f"trainer={name}", *case.overrides, f"model.dim={case.dim}"])
+    torch.set_num_threads(1)
+    slower = SLOWER if name == "autograd" else 1
+    ratings = case.load(case.num_visits // slower if slower > 1 else None)
+    epochs = [_epoch_function(case, config, worker, ratings) for worker in range(case.workers)]
+    num_epochs = case.num_epochs(len(ratings), slower=slower)
+
+    def train(epoch: Callable[[], float]) -> None:
+        for _ in range(num_epochs):
+            epoch()
+
+    for epoch in epochs:
+        epoch()  # the first one compiles, allocates and touches everything
+    with ThreadPoolExecutor(case.workers) as threads:
+        began = time.perf_counter()
+        list(threads.map(train, epochs))
+        return _rate(len(ratings) * num_epochs, time.perf_counter() - began)
+
+
+def _epoch_function(case: Case, config: Config, worker: int, ratings: Part) -> Callable[[], float]:
+    rows = np.arange(worker, len(ratings), case.workers)
+    if config.trainer.name == "fused":  # as ddp.experiment has the ratings lie
+        users, items, random = ratings.users[rows], ratings.items[rows], stream(config.seed, "layout", worker)
+        rows = rows[arrange(users, items, case.num_users, case.num_items, case.dim, random)]
+    share = Part(users=ratings.users[rows], items=ratings.items[rows], ratings=ratings.ratings[rows])
+    mean = float(share.ratings.mean(dtype="float64"))
+    vector = initial_vector(config.model, case.num_users, case.num_items, mean, config.seed)
+    parameters = Parameters(case.num_users, case.num_items, case.dim, biases=config.model.biases, vector=vector)
+    return partial(make_trainer(config.trainer, parameters, share).epoch, stream(config.seed, "order", worker, 0))
+
+
+class _LibmfProblem(ctypes.Structure):
+    _fields_ = (("m", ctypes.c_int), ("n", ctypes.c_int), ("nnz", ctypes.c_longlong), ("R", ctypes.c_void_p))
+
+
+class _LibmfParameter(ctypes.Structure):
+    _fields_ = (
+        *((name, ctypes.c_int) for name in ("fun", "k", "nr_threads", "nr_bins", "nr_iters")),
+        *((name, ctypes.c_float) for name in ("lambda_p1", "lambda_p2", "lambda_q1", "lambda_q2", "eta")),
+        *((name, ctypes.c_bool) for name in ("do_nmf", "quiet", "copy_data")),
+    )
+
+
+def load_libmf() -> ctypes.CDLL:
+    """The library. Raises Unavailable if it is not installed."""
+    found = list(LIBMF.glob("libmf*.so"))
+    if not found:
+        raise Unavailable(f"LIBMF: {INSTALL}")
+    library = ctypes.CDLL(str(found[0]))
+    library.mf_train.restype = ctypes.c_void_p
+    library.mf_train.argtypes = [ctypes.POINTER(_LibmfProblem), _LibmfParameter]
+    return library
+
+
+def train_libmf(
+    library: ctypes.CDLL,
+    ratings: Part,
+    num_users: int,
+    num_items: int,
+    dim: int,
+    threads: int,
+    epochs: int,
+    lr: float,
+    reg: float,
+) -> ctypes.c_void_p:
+    """A model, for its `mf_predict` and `mf_destroy_model`. L2 regularisation: the L1 of its binding's defaults is slower."""
+    nodes = np.empty(len(ratings), np.dtype([("u", np.int32), ("v", np.int32), ("r", np.float32)]))
+    nodes["u"], nodes["v"], nodes["r"] = ratings.users, ratings.items, ratings.ratings
+    problem = _LibmfProblem(m=num_users, n=num_items, nnz=len(nodes), R=nodes.ctypes.data)
+    parameter = _LibmfParameter(
+        k=dim,
+        nr_threads=threads,
+        nr_bins=20,
+        nr_iters=epochs,
+        lambda_p2=reg,
+        lambda_q2=reg,
+        eta=lr,
+        quiet=True,
+        copy_data=True,
+    )
+    return ctypes.c_void_p(library.mf_train(ctypes.byref(problem), parameter))
+
+
+def libmf(case: Case) -> float:
+    """LIBMF: C++ with AVX; its own threads share one model."""
+    library = load_libmf()
+    ratings = case.load()
+
+    def fit(num_epochs: int) -> None:
+        model = train_libmf(library, ratings, case.num_users, case.num_items, case.dim, case.workers, num_epochs, 0.02, 0.05)
+        library.mf_destroy_model(ctypes.byref(model))
+
+    return _rate_of_fit(fit, len(ratings), 2 * case.num_epochs(len(ratings)))  # more, as arranging the data is taken off
+
+
+def cornac(case: Case) -> float:
+    """Cornac MF: Cython and OpenMP, whose threads update one model without locks. It visits the ratings as they lie."""
+    try:
+        from cornac.models.mf import backend_cpu
+    except ImportError as error:
+        raise Unavailable(f"Cornac: {INSTALL}") from error
+    ratings = case.load()
+    users, items = ratings.users.astype(np.int64), ratings.items.astype(np.int64)
+    random = np.random.default_rng(0)
+    state = [
+        *((0.05 * random.standard_normal((number, case.dim))).astype(np.float32) for number in (case.num_users, case.num_items)),
+        *(np.zeros(number, np.float32) for number in (case.num_users, case.num_items)),
+    ]
+    mean = float(ratings.ratings.mean(dtype="float64"))
+
+    def fit(num_epochs: int) -> None:
+        # learning rate, regularisation, mean, epochs, threads, biases, early stop, verbose
+        backend_cpu.fit_sgd(users, items, ratings.ratings, *state, 0.01, 0.02, mean, num_epochs, case.workers, True, False, False)
+
+    fit(1)
+    return _rate_of_fit(fit, len(ratings), case.num_epochs(len(ratings)))
+
+
+def surprise(case: Case) -> float:
+    """Surprise SVD: Cython, one thread."""
+    try:
+        from surprise import SVD
+        from surprise.trainset import Trainset
+    except ImportError as error:
+        raise Unavailable(f"Surprise: {INSTALL}") from error
+    ratings = case.load()
+    if case.workers > 1 or len(ratings) > 1_000_000:
+        raise Unavailable("Surprise: one thread only; keeps ratings as Python tuples, too many for more than a million")
+    by_user: dict[int, list[tuple[int, float]]] = defaultdict(list)
+    by_item: dict[int, list[tuple[int, float]]] = defaultdict(list)
+    for user, item, rating in zip(*(column.tolist() for column in (ratings.users, ratings.items, ratings.ratings)), strict=True):
+        by_user[user].append((item, rating))
+        by_item[item].append((user, rating))
+    scale = (float(ratings.ratings.min()), float(ratings.ratings.max()))
+    known: Any = Trainset(by_user, by_item, case.num_users, case.num_items, len(ratings), scale, None, None)
+
+    def fit(num_epochs: int) -> None:
+        SVD(n_factors=case.dim, n_epochs=num_epochs).fit(known)
+
+    return _rate_of_fit(fit, len(ratings), case.num_epochs(len(ratings), slower=SLOWER))
+
+
+def _rate_of_fit(fit: Callable[[int], None], num_ratings: int, num_epochs: int) -> float:
+    """Of the epochs alone: what one epoch takes, with all that is done once, is taken off what some more take."""
+    marks = [time.perf_counter()]
+    for epochs in (1, 1 + num_epochs):
+        fit(epochs)
+        marks.append(time.perf_counter())
+    once_s, all_s = marks[1] - marks[0], marks[2] - marks[1]
+    return _rate(num_ratings * num_epochs, all_s - once_s)
+
+
+def _rate(num_visits: int, seconds: float) -> float:
+    """Million ratings per second."""
+    return num_visits / seconds / 1e6
+
+
+CONTENDERS: dict[str, Callable[[Case], float]] = {
+    "autograd": partial(trainer, "autograd"),
+    "fused": partial(trainer, "fused"),
+    "LIBMF": libmf,
+    "Cornac": cornac,
+    "Surprise": surprise,
+}

@@ -1,0 +1,1 @@
+"""Measurements of the constants that the advice is computed from."""

@@ -1,0 +1,155 @@
+"""The constants of this machine, from their file; measured, where they are not there, in some seconds."""
+
+import json
+import math
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import fields
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ddp.advice.constants import Constants, Exchange, Exchanges, Training
+from ddp.advice.measuring.measure import EXCHANGES
+from ddp.advice.measuring.pilot import num_cores
+from ddp.config.options import AutogradTrainer, Trainer
+from ddp.errors import BackendError
+from ddp.machine.files import atomic_file
+
+FORMAT = 4  # to be raised when what is measured, or a trainer or a backend that it is measured with, changes
+COMPILE = "import ddp.aggregation.mean, ddp.machine.compiled.gates, ddp.trainers.fused"
+BACKENDS = ("serial", "thread", "shm", "process")
+PACKAGES = ("torch", "numba", "numpy")
+USUAL_S = {EXCHANGES: 6, "fused": 4, "adam": 13, "sgd": 13}  # that it takes, on two cores
+TIMEOUT_S = 300.0  # for what takes 15 s
+BUSY = 0.1  # of all cores: from there on what is measured is another machine
+LOOK_S = 0.2
+Tell = Callable[[str], None]
+Kind = TypeVar("Kind", Exchange, Exchanges, Training)
+
+
+def calibration_file() -> Path:
+    """Where the constants are kept. Deleting it has them measured anew."""
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(cache) / "ddp" / "calibration.json"
+
+
+def calibrate(trainer: Trainer, tell: Tell = print, file: Path | None = None) -> Constants:
+    """The constants for that trainer. `tell` hears of what takes time. Raises BackendError if they cannot be measured.
+
+    A file of another machine, another version or another number of cores, or a damaged one, is replaced.
+    """
+    file = file or calibration_file()
+    known = read(file)
+    name = trainer.optimizer if isinstance(trainer, AutogradTrainer) else "fused"
+    missing = [name] if name not in known["training"] else []
+    if "exchanges" not in known:
+        missing.insert(0, EXCHANGES)
+    if missing:
+        tell(f"measuring this machine, once: {' and '.join(missing)}, about {sum(USUAL_S[part] for part in missing)} s ...")
+        if (share := busy_share()) > BUSY:
+            tell(f"warning: other programs use {share:.0%} of this machine: delete {file} when they do not, to measure anew")
+    for parts in [missing] if name == "fused" else [[part] for part in missing]:  # exchanges are measured with fused
+        measured = _measure(parts)
+        known["training"] |= measured.pop("training")
+        known |= measured
+        try:
+            with atomic_file(file) as out:
+                out.write(json.dumps(known, indent=1).encode())
+        except OSError as error:
+            tell(f"warning: {error.filename}: {error.strerror}; the next time it is measured again")
+    return Constants(
+        cores=num_cores(), exchanges=_exchanges(known["exchanges"]), training=_checked(Training, known["training"][name])
+    )
+
+
+def read(file: Path) -> dict[str, Any]:
+    """What the file holds, if it is this machine's and whole; else the same without any constants."""
+    empty: dict[str, Any] = {"format": FORMAT, "machine": machine(), "training": {}}
+    with suppress(OSError, ValueError, TypeError, KeyError, AttributeError, ArithmeticError, RecursionError):
+        known = json.loads(file.read_text(encoding="utf-8"))
+        if {key: known[key] for key in ("format", "machine")} == {key: empty[key] for key in ("format", "machine")}:
+            _exchanges(known["exchanges"])
+            for training in known["training"].values():
+                _checked(Training, training)
+            return dict(known)
+    return empty
+
+
+def machine() -> dict[str, Any]:
+    """What constants belong to: they are not those of another one."""
+    return {
+        "host": platform.node(),
+        "platform": platform.platform(),
+        "cores": num_cores(),
+        "python": platform.python_version(),
+        "versions": {name: version(name) for name in PACKAGES},
+    }
+
+
+def busy_share(seconds: float = LOOK_S) -> float:
+    """How much of all cores is in use, while we do nothing for so long; 0 where the system does not say."""
+    try:
+        before = _ticks()
+        time.sleep(seconds)
+        all_ticks, idle = (now - then for now, then in zip(_ticks(), before, strict=True))
+    except (OSError, ValueError):
+        return 0.0
+    return 1.0 - idle / all_ticks if all_ticks > 0 else 0.0
+
+
+def _ticks() -> tuple[int, int]:
+    """Of all cores since the start of the system: all, and idle ones."""
+    _, user, nice, system, idle, iowait, *others = Path("/proc/stat").read_text(encoding="utf-8").splitlines()[0].split()
+    waiting = int(idle) + int(iowait)
+    return int(user) + int(nice) + int(system) + waiting + sum(map(int, others[:3])), waiting
+
+
+def _measure(parts: Sequence[str]) -> dict[str, Any]:
+    if "fused" in parts:  # or the first run would be measured with the compiler in it
+        _python("-c", COMPILE)
+    printed = _python("-m", "ddp.advice.measuring.measure", *parts)
+    try:
+        measured: dict[str, Any] = json.loads(printed.splitlines()[-1])
+        for training in measured["training"].values():
+            _checked(Training, training)
+        if EXCHANGES in parts:
+            _exchanges(measured[EXCHANGES])
+    except (ValueError, TypeError, KeyError, IndexError) as error:
+        raise BackendError(f"this machine could not be measured: {error}") from error
+    return measured
+
+
+def _python(*arguments: str) -> str:
+    """What Python prints, with our modules in its reach."""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent.parent.parent.parent), *sys.path])}
+    command = [sys.executable, *arguments]
+    try:
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+    except subprocess.TimeoutExpired as error:
+        raise BackendError(f"this machine could not be measured within {TIMEOUT_S:g} s: {' '.join(command)}") from error
+    if done.returncode != 0:
+        raise BackendError(
+            f"this machine could not be measured: {' '.join(command)} ended with {done.returncode}:\n{done.stderr}"
+        )
+    return done.stdout
+
+
+def _exchanges(values: dict[str, Any]) -> Exchanges:
+    backends = {name: _checked(Exchange, values[name]) for name in BACKENDS}
+    return _checked(Exchanges, values | backends)
+
+
+def _checked(kind: type[Kind], values: dict[str, Any]) -> Kind:
+    """The dataclass with these values. Raises ValueError or TypeError if they are not finite numbers of at least 0."""
+    made = kind(**values)
+    for field in fields(made):
+        value = getattr(made, field.name)
+        if not isinstance(value, Exchange) and not (type(value) in (float, int) and math.isfinite(value) and value >= 0):
+            raise ValueError(f"{field.name} is {value}")
+    return made

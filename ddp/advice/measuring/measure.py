@@ -1,0 +1,58 @@
+"""Measures this machine: `python -m ddp.advice.measuring.measure [exchanges] [fused|adam|sgd]` prints constants as JSON.
+
+A machine has slow moments, which may last for seconds. So everything is measured several times, far apart from each other, and
+what took least counts, or nearly so.
+
+A process of its own, so that what is imported and compiled first is so here, too; it begins as train.py does, with the server
+that workers are forked from. Everything heavy is imported late, because a spawned worker imports this file.
+"""
+
+import json
+import math
+import sys
+from collections import defaultdict
+from typing import Any
+
+from ddp.advice.measuring.exchange_costs import exchange_configs, exchange_constants
+from ddp.advice.measuring.pilot import TRAINERS, Pilot, num_cores, run_pilot
+from ddp.advice.measuring.start_costs import start_configs, start_constants
+from ddp.config.options import start_methods
+
+EXCHANGES = "exchanges"
+SITTINGS = 2  # how often each run is made, all in turn
+SAMPLES = 3  # of the trainer itself, in a sitting, at most
+
+
+def main(*parts: str) -> None:
+    """Measures, and prints `training` and `exchanges`, each if asked for. (Exchanges are measured with the fused trainer.)"""
+    from ddp.backends.forkserver import ensure_server
+
+    names = [part for part in parts if part != EXCHANGES]
+    trainer = TRAINERS[names[0] if names else "fused"]
+    if start_methods()[-1] == "forkserver":
+        ensure_server(trainer.name)
+    import ddp.experiment  # noqa: F401  # the rest of what train.py imports, beside which the server starts
+    from ddp.advice.measuring.trainer_costs import TrainerCosts
+
+    starting = start_configs(trainer)
+    firsts = {name: run_pilot(starting[name]) for name in ("forked", "in threads")}
+    configs = {name: starting[name] for name in ("forked", "spawned")} if names else {}
+    if EXCHANGES in parts:
+        configs |= exchange_configs()
+    costs = TrainerCosts(trainer, num_cores()) if names else None
+    pilots: defaultdict[str, list[Pilot]] = defaultdict(list)
+    for _ in range(SITTINGS):
+        for number, (name, config) in enumerate(configs.items()):
+            if costs is not None and number % math.ceil(len(configs) / SAMPLES) == 0:
+                costs.sample()
+            pilots[name].append(run_pilot(config))
+    measured: dict[str, Any] = {"training": {}}
+    if costs is not None:
+        measured["training"][names[0]] = start_constants(firsts, pilots) | costs.constants()
+    if EXCHANGES in parts:
+        measured[EXCHANGES] = exchange_constants(pilots)
+    print(json.dumps(measured))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

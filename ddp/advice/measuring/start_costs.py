@@ -1,0 +1,55 @@
+"""What it costs to start workers, by small runs."""
+
+import statistics
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from ddp.advice.measuring.pilot import PROCESS, SHM, THREAD, WORKERS, Pilot, Pilots, least, num_cores, pilot_config, with_core_s
+from ddp.config.options import Backend, Trainer
+from ddp.config.schema import Config
+
+if TYPE_CHECKING:
+    from ddp.results.record import RunResult
+
+
+def start_configs(trainer: Trainer) -> dict[str, Config]:
+    """The runs that tell it."""
+    kinds: dict[str, Backend] = {"forked": SHM, "in threads": THREAD, "spawned": PROCESS}
+    return {kind: pilot_config(backend, trainer, dim=32, rounds=4, local_epochs=2) for kind, backend in kinds.items()}
+
+
+def start_constants(firsts: Mapping[str, Pilot], pilots: Mapping[str, Pilots]) -> dict[str, float]:
+    """Those fields of `Training` that are about it. `firsts`: of this process, which waited for the server, and imported."""
+    forked, spawned, cores = pilots["forked"], pilots["spawned"], min(WORKERS, num_cores())
+    waited_s = firsts["forked"].run.seconds["start"] + firsts["forked"].run.seconds["data"]
+    return {
+        "imports_s": firsts["in threads"].run.seconds["imports"],
+        "server_s": max(0.0, waited_s - least(forked, lambda run: run.seconds["start"])),
+        "fork_s": least(forked, _startup_s),
+        "forked_s": least(forked, _first_round_s),
+        "spawn_s": least(spawned, _startup_s),
+        "spawned_s": least(spawned, _first_round_s),
+        "exit_s": least(spawned, lambda run: run.seconds["stop"]) * cores / WORKERS,
+        "manager_s": least(spawned, lambda run: max(0.0, run.seconds["start"] + run.seconds["train"] - _longest_s(run))),
+    }
+
+
+def _startup_s(run: "RunResult") -> float:
+    """Of a worker, in the mean, from when its process was started to its first round."""
+    return statistics.mean(with_core_s(account, "start") for account in run.history.started_with.values())
+
+
+def _longest_s(run: "RunResult") -> float:
+    """From when the first worker was started to its last row: the longest of all."""
+    walls = {worker: sum(row.account.wall_s for row in run.history.worker(worker)) for worker in run.history.startup_s}
+    return max(run.history.startup_s[worker] + wall_s for worker, wall_s in walls.items())
+
+
+def _first_round_s(run: "RunResult") -> float:
+    """What the first round of a worker takes longer than a later one, in the mean."""
+    more = []
+    for worker in run.history.startup_s:
+        rows = run.history.worker(worker)
+        first, *later = [with_core_s(row.account, "compute") + with_core_s(row.account, "evaluate") for row in rows]
+        more.append(first - statistics.median(later))
+    return max(0.0, statistics.mean(more))

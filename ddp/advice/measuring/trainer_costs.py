@@ -1,0 +1,197 @@
+"""What a trainer costs, measured with the trainer itself: alone on a core, and beside other threads."""
+
+import statistics
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from itertools import product
+
+import numpy as np
+
+from ddp.advice.constants import SPILLING, spilled_bytes
+from ddp.config.options import AutogradTrainer, Model, Trainer
+from ddp.model.parameters import Parameters, initial_vector
+from ddp.ratings.arrays import Part
+from ddp.trainers.trainer import Epochs, arrange, evaluate, make_selecting, make_trainer, set_threads
+
+USERS, ITEMS = 943, 1682
+RATINGS = 2048  # in an epoch of batches, which has at least two
+LEAST_S = 0.01  # one measurement takes at least so long
+QUARTILE = 0.25  # of the samples counts (of four the least): what it costs when the machine is not slow
+TOGETHER_S = 60.0  # until all are there
+THREADS_S = 0.05  # the same of several threads that train beside each other
+BATCHES = ((128, 8), (128, 256), (1024, 64), (8192, 8), (8192, 64), (2048, 256), (8192, 256))  # size of the batch, embedding size
+SPILLED = (8192, 256)
+CONTENDED = ((128, 8), (1024, 64))
+EPOCHS = ((2_000, 8), (40_000, 8), (40_000, 64), (40_000, 256))  # ratings, embedding size
+IN_A_LOOP = 10  # compiled epochs
+PARTS = ((500, 8), (20_000, 8), (20_000, 64), (20_000, 256))
+
+
+class TrainerCosts:
+    """Samples of it, taken one by one, and what follows from them."""
+
+    def __init__(self, options: Trainer, cores: int) -> None:
+        self.options, self.cores = options, cores
+        set_threads(options, 1)
+        self.alone: dict[str, Callable[[], object]] = {
+            **{f"evaluation {size} {dim}": _evaluation(options, size, dim) for size, dim in PARTS}
+        }
+        self.beside: dict[str, Callable[[], float]] = {}
+        if not isinstance(options, AutogradTrainer):
+            self.alone |= {f"epochs {size} {dim}": _epochs(options, size, dim) for size, dim in EPOCHS}
+        else:
+            for size, dim in BATCHES:
+                self.alone[f"batches {size} {dim}"] = _batches(replace(options, batch_size=size), dim)
+            for threads in (2, 4) if cores > 1 else ():
+                for size, dim in (*CONTENDED, SPILLED) if threads == 2 else CONTENDED:
+                    epochs = [_batches(replace(options, batch_size=size), dim) for _ in range(threads)]
+                    for epoch in epochs:
+                        epoch()
+                    self.beside[f"{threads} threads {size} {dim}"] = partial(_beside_each_other_s, epochs)
+        for call in self.alone.values():
+            call()
+        self.seconds: defaultdict[str, list[float]] = defaultdict(list)
+
+    def sample(self) -> None:
+        """Measures everything once."""
+        for name, call in self.alone.items():
+            self.seconds[name].append(_mean_s(call))
+        for name, together_s in self.beside.items():
+            self.seconds[name].append(together_s())
+
+    def constants(self) -> dict[str, float]:
+        """The fields of `Training` that are not about starting."""
+        parts = [self._s(f"evaluation {size} {dim}") for size, dim in PARTS]
+        fixed, rating, element = fit([(1.0, size, size * dim) for size, dim in PARTS], parts)
+        measured = {"evaluation_s": fixed, "evaluated_rating_s": rating, "evaluated_element_s": element}
+        if isinstance(self.options, AutogradTrainer):
+            return measured | self._in_batches()
+        epochs = [self._s(f"epochs {size} {dim}") / IN_A_LOOP for size, dim in EPOCHS]
+        batch, rating, element = fit([(1.0, size, size * dim) for size, dim in EPOCHS], epochs)
+        measured |= {"batch_s": batch, "parameter_s": 0.0, "rating_s": rating, "element_s": element}
+        measured |= {"spilled_element_s": 0.0, "bandwidth": 0.0}
+        return measured | {"handoff_s": 0.0, "handoff_growth": 0.0}  # one call for some epochs, without the GIL
+
+    def _in_batches(self) -> dict[str, float]:
+        seconds = {(size, dim): self._s(f"batches {size} {dim}") / _num_batches(size) for size, dim in BATCHES}
+        terms = [(1.0, (USERS + ITEMS) * (dim + 1), size, size * dim, max(0, size * dim - SPILLING)) for size, dim in BATCHES]
+        batch, parameter, rating, element, spilled = fit(terms, list(seconds.values()))
+        handoffs, bandwidth = {}, 0.0
+        if self.cores > 1:
+            for threads in (2, 4):
+                more = []
+                for size, dim in CONTENDED:
+                    batch_s = self._s(f"{threads} threads {size} {dim}") / _num_batches(size)
+                    more.append(max(0.0, batch_s * min(threads, self.cores) / threads - seconds[size, dim]))
+                handoffs[threads] = statistics.mean(more)
+            size, dim = SPILLED
+            crowded_s = self._s(f"2 threads {size} {dim}") / _num_batches(size) - handoffs[2]
+            num_bytes = spilled_bytes(size * dim)  # of which one thread alone gets as much as it wants
+            bandwidth = num_bytes * max(2 / crowded_s, 1 / seconds[SPILLED]) if crowded_s > seconds[SPILLED] else 0.0
+        grows = len(handoffs) == 2 and min(handoffs.values()) > 0
+        return {
+            "batch_s": batch,
+            "parameter_s": parameter,
+            "rating_s": rating,
+            "element_s": element,
+            "spilled_element_s": spilled,
+            "bandwidth": bandwidth,
+            "handoff_s": handoffs.get(2, 0.0),
+            "handoff_growth": max(0.0, float(np.log2(handoffs[4] / handoffs[2]))) if grows else 0.0,
+        }
+
+    def _s(self, name: str) -> float:
+        return float(np.quantile(self.seconds[name], QUARTILE, method="lower"))
+
+
+def fit(terms: Sequence[tuple[float, ...]], seconds: Sequence[float]) -> list[float]:
+    """Factors of the terms, none below 0, for which the relative errors' squares are least."""
+    rows = np.array(terms) / np.array(seconds)[:, None]
+    best, best_error = np.zeros(rows.shape[1]), np.inf
+    for used in product((False, True), repeat=rows.shape[1]):  # few terms: all ways to leave some out
+        columns = np.flatnonzero(used)
+        scale = np.abs(rows[:, columns]).max(axis=0) if len(columns) else np.ones(0)
+        factors = np.linalg.lstsq(rows[:, columns] / scale, np.ones(len(rows)), rcond=None)[0] / scale
+        error = float(((rows[:, columns] @ factors - 1.0) ** 2).sum())
+        if (factors >= 0).all() and error < best_error:
+            best_error = error
+            best = np.zeros(rows.shape[1])
+            best[columns] = factors
+    return [float(factor) for factor in best]
+
+
+def _make(options: Trainer, num_ratings: int, dim: int) -> tuple[Epochs, Parameters]:
+    random, model = np.random.default_rng(0), _model(dim)
+    part = arrange(options, dim, _ratings(num_ratings), slice(0, USERS), slice(0, ITEMS), random)
+    return make_trainer(options, model, part), model
+
+
+def _ratings(number: int) -> Part:
+    random = np.random.default_rng(1)
+    users, items = (random.integers(0, size, number).astype(np.int32) for size in (USERS, ITEMS))
+    return Part(users=users, items=items, ratings=random.integers(1, 6, number).astype(np.float32))
+
+
+def _model(dim: int) -> Parameters:
+    model = Model(name="small", dim=dim, biases=True, init_std=0.01)
+    return Parameters(USERS, ITEMS, dim, vector=initial_vector(model, USERS, ITEMS, 3.0, 0))
+
+
+def _num_batches(size: int) -> int:
+    """In an epoch."""
+    return max(2, RATINGS // size)
+
+
+def _batches(options: AutogradTrainer, dim: int) -> Callable[[], object]:
+    """An epoch of them."""
+    trainer, _ = _make(options, _num_batches(options.batch_size) * options.batch_size, dim)
+    return partial(trainer.epoch, np.random.default_rng(2))
+
+
+def _epochs(options: Trainer, num_ratings: int, dim: int) -> Callable[[], object]:
+    """IN_A_LOOP compiled ones."""
+    trainer, model = _make(options, num_ratings, dim)
+    loop = make_selecting(options, trainer, model.vector, _ratings(0), (1.0, 5.0))
+    assert loop is not None
+    return partial(loop.epochs, IN_A_LOOP, np.random.default_rng(2), model.vector)
+
+
+def _evaluation(options: Trainer, num_ratings: int, dim: int) -> Callable[[], object]:
+    model, part = _model(dim), _ratings(num_ratings)
+    return lambda: evaluate(options, model, part, 1.0, 5.0)
+
+
+def _mean_s(call: Callable[[], object]) -> float:
+    """CPU seconds of a call, in the mean over at least LEAST_S. (Of a thread that has a core these are the wall; where other
+    programs run, too, they still are what it would be.)"""
+    number, began = 0, time.thread_time()
+    while time.thread_time() - began < LEAST_S:
+        call()
+        number += 1
+    return (time.thread_time() - began) / number
+
+
+def _beside_each_other_s(epochs: Sequence[Callable[[], object]]) -> float:
+    """Wall of an epoch when as many threads train, each its own model."""
+    walls = [0.0] * len(epochs)
+    barrier = threading.Barrier(len(epochs), timeout=TOGETHER_S)
+
+    def train(thread: int) -> None:
+        number = 0
+        barrier.wait()
+        began = time.perf_counter()
+        while number == 0 or time.perf_counter() - began < THREADS_S:
+            epochs[thread]()
+            number += 1
+        walls[thread] = (time.perf_counter() - began) / number
+
+    threads = [threading.Thread(target=train, args=(thread,)) for thread in range(len(epochs))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return statistics.mean(walls)

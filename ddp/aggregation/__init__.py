@@ -1,0 +1,1 @@
+"""The aggregator's loop, and the weights, means and outer optimizers that it uses."""

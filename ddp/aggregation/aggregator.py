@@ -1,0 +1,127 @@
+"""The aggregator's loop, written once: gather, combine, hand back; evaluate when nobody waits for it any more."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from ddp.aggregation.combine import Combine
+from ddp.backends.concurrent import Backend
+from ddp.errors import AggregationError, WorkerError
+from ddp.model.parameters import Vector
+from ddp.timing.spans import Spans
+from ddp.tracking.messages import AggregateRound
+from ddp.tracking.metrics import SquaredError
+from ddp.workers.exchange import Update
+
+Result = TypeVar("Result")
+Evaluate = Callable[[Vector], tuple[SquaredError, SquaredError]]
+# Is told of a worker that failed, and raises the error unless the run goes on without it.
+Survive = Callable[[WorkerError], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Aggregated:
+    """A round's outcome. `vector`: the aggregate, overwritten by that of the round after the next; `memories`: see `Update`."""
+
+    row: AggregateRound
+    vector: Vector
+    memories: dict[int, Vector]
+
+
+def refuse(error: WorkerError) -> None:
+    """No run goes on without a worker."""
+    raise error
+
+
+class Aggregator:
+    """The document's `aggregator`. `before`: the state that the workers begin with.
+
+    `evaluate`: a vector's errors on the global validation and test parts; `began_s`: seconds of training before this; `spans`:
+    its stopwatch, from which what was before the first round has been taken.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        combine: Combine,
+        before: Vector,
+        evaluate: Evaluate,
+        survive: Survive = refuse,
+        began_s: float = 0.0,
+        spans: Spans | None = None,
+    ) -> None:
+        self.backend = backend
+        self.config = backend.config
+        self.combine = combine
+        self.before = before
+        self.evaluate = evaluate
+        self.survive = survive
+        self.spans = spans or Spans()
+        self.began = time.perf_counter() - began_s
+
+    def rounds(self) -> Iterator[Aggregated]:
+        """One after another. What the caller does with one is timed as "record"."""
+        for round_index in range(self.backend.jobs[0].first_round, self.config.rounds):
+            aggregated = self._round(round_index)
+            with self.spans("record"):
+                yield aggregated
+        with self.spans("wait"):
+            self._without_the_dead(lambda: self.backend.finish(self.config.round_timeout))
+
+    def _round(self, round_index: int) -> Aggregated:
+        backend, spans = self.backend, self.spans
+        updates = self._without_the_dead(lambda: backend.gather(round_index, self.config.round_timeout, spans))
+        with spans("average"):
+            vector = backend.room(round_index)
+            weights = self._combined(round_index, updates, vector)
+            memories = {update.worker: update.memory for update in updates if len(update.memory)}
+            ready_s = backend.ready_s(updates)
+        with spans("broadcast"):
+            backend.broadcast(round_index, vector, spans)
+        del updates  # they may be views of what workers write next
+        elapsed_s = time.perf_counter() - self.began
+        with spans("evaluate"):
+            valid, test = self.evaluate(vector)
+        with spans("wait"):
+            self._without_the_dead(backend.hear)
+        self.before = vector
+        row = AggregateRound(
+            round_index=round_index,
+            valid=valid,
+            test=test,
+            weights=weights,
+            elapsed_s=elapsed_s,
+            ready_s=ready_s,
+            account=spans.take(),
+        )
+        return Aggregated(row=row, vector=vector, memories=memories)
+
+    def _without_the_dead(self, step: Callable[[], Result]) -> Result:
+        """What the step gives, tried again without each worker that fails in it."""
+        while True:
+            try:
+                return step()
+            except WorkerError as error:
+                self.survive(error)
+                self.backend.drop(error.worker)
+
+    def _combined(self, round_index: int, updates: Sequence[Update], vector: Vector) -> tuple[float, ...]:
+        """Combines the updates into `vector`, without that of a worker that cannot be averaged; a weight for each worker."""
+        updates = list(updates)
+        while True:
+            try:
+                counted = self.combine(updates, self.before, vector)
+            except AggregationError as error:
+                if error.worker is None:
+                    raise AggregationError(f"round {round_index}: {error}") from error
+                reason = str(error).removeprefix(f"worker {error.worker} ")
+                self.survive(WorkerError(error.worker, round_index, reason, phase="publish", diverged=True))
+                self.backend.drop(error.worker)
+                updates = [update for update in updates if update.worker != error.worker]
+            else:
+                break
+        weights = [0.0] * self.config.workers
+        for update, weight in zip(updates, counted, strict=True):
+            weights[update.worker] = weight
+        return tuple(weights)

@@ -1,0 +1,212 @@
+"""Averaging, as pure functions: vectors and weights in, one vector out."""
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+from numba import types
+
+from ddp.config.options import Aggregation, SoftmaxAggregation
+from ddp.errors import AggregationError
+from ddp.machine.compiled.jit import compiled
+from ddp.machine.compiled.simd import FLOAT_BYTES, weighted_sum
+from ddp.model.parameters import Parameters, Vector
+from ddp.ratings.arrays import IndexArray
+
+Weights = npt.NDArray[np.float64]
+
+THREAD_FLOATS = 1 << 22  # not for less than this, 2 ms of memory traffic: to start and end a thread takes 0.3 ms
+LARGEST = np.finfo(np.float32).max
+
+
+def uniform(num_ratings: Sequence[int], losses: Sequence[float], options: Aggregation) -> Weights:
+    """Every worker counts the same."""
+    return np.ones(len(num_ratings))
+
+
+def samples(num_ratings: Sequence[int], losses: Sequence[float], options: Aggregation) -> Weights:
+    """By the number of training ratings (FedAvg; McMahan et al., AISTATS 2017, algorithm 1)."""
+    return np.asarray(num_ratings, np.float64)
+
+
+def inverse_loss(num_ratings: Sequence[int], losses: Sequence[float], options: Aggregation) -> Weights:
+    """By 1 / loss, as the design document does."""
+    with np.errstate(divide="ignore"):
+        return 1.0 / np.asarray(losses, np.float64)
+
+
+def softmax_loss(num_ratings: Sequence[int], losses: Sequence[float], options: Aggregation) -> Weights:
+    """By softmax(-loss / temperature)."""
+    assert isinstance(options, SoftmaxAggregation)
+    scaled = -np.asarray(losses, np.float64) / options.temperature
+    weights: Weights = np.exp(scaled - np.max(scaled))
+    return weights
+
+
+WEIGHTINGS: dict[str, Callable[[Sequence[int], Sequence[float], Aggregation], Weights]] = {
+    "uniform": uniform,
+    "samples": samples,
+    "inverse_loss": inverse_loss,
+    "softmax_loss": softmax_loss,
+}
+
+
+def worker_weights(
+    options: Aggregation, num_ratings: Sequence[int], losses: Sequence[float], workers: Sequence[int] | None = None
+) -> Weights:
+    """One weight per worker, summing to 1, from its number of training ratings and its published loss.
+
+    `workers`: which they are; None: all, counted from 0.
+    Raises AggregationError, naming the worker, for a weight that is zero, negative, infinite or NaN.
+    """
+    weights = WEIGHTINGS[options.name](num_ratings, losses, options)
+    names = range(len(weights)) if workers is None else workers
+    for worker, weight, loss, ratings in zip(names, weights, losses, num_ratings, strict=True):
+        if not (np.isfinite(weight) and weight > 0):
+            hint = "; its model has diverged: try a smaller trainer.lr"
+            if np.isfinite(loss):
+                hint = "; try a larger aggregation.temperature" if options.name == "softmax_loss" else ""
+            raise AggregationError(
+                f"worker {worker} has weight {weight} under aggregation={options.name} (loss {loss},"
+                f" {ratings} ratings); weights must be finite and above zero{hint}",
+                worker,
+            )
+    normalised: Weights = weights / weights.sum()
+    return normalised
+
+
+def weighted_mean(
+    vectors: Sequence[Vector], weights: Weights, out: Vector | None = None, workers: Sequence[int] | None = None
+) -> Vector:
+    """sum_w weights[w] * vectors[w] / sum_w weights[w], float32 (n,), accumulated in float64 in worker order.
+
+    One pass over the vectors, on all cores if they are long; written into `out` if given. The order of the sum is fixed, so
+    that every backend gives the same bits. Raises AggregationError for unequal shapes, and names the first worker whose
+    vector is not finite (`workers`: which they are; None: all, counted from 0).
+    """
+    addresses = _addresses(vectors, len(weights))
+    length = len(vectors[0])
+    mean = np.empty(length, np.float32) if out is None else out
+    shares = weights / weights.sum()
+    bounds = np.linspace(0, length, max(1, min(num_cores(), length // THREAD_FLOATS)) + 1).astype(int).tolist()
+    ranges = list(pairwise(bounds))
+    if len(ranges) == 1:
+        finite = [mean_of_range(addresses, shares, mean, *ranges[0])]
+    else:
+        with ThreadPoolExecutor(len(ranges)) as threads:
+            finite = list(threads.map(lambda bounds: mean_of_range(addresses, shares, mean, *bounds), ranges))
+    if not all(finite):
+        raise _culprit(vectors, workers)
+    return mean
+
+
+def _addresses(vectors: Sequence[Vector], expected: int) -> IndexArray:
+    """Of float32 vectors, contiguous as everywhere here. Raises AggregationError if they are not as many, or unequal."""
+    shapes = [vector.shape for vector in vectors]
+    if len(set(shapes)) > 1 or len(vectors) != expected:
+        raise AggregationError(f"cannot average vectors of shapes {shapes} with {expected} weights")
+    if not all(vector.dtype == np.float32 and vector.flags.c_contiguous for vector in vectors):
+        raise ValueError("expected contiguous float32 vectors")
+    return np.array([vector.ctypes.data for vector in vectors])
+
+
+def not_finite(worker: int) -> AggregationError:
+    """What to say of a worker whose vector must not be averaged."""
+    return AggregationError(f"worker {worker} published a state with NaN or infinity; try a smaller trainer.lr", worker)
+
+
+def _culprit(vectors: Sequence[Vector], workers: Sequence[int] | None) -> AggregationError:
+    for worker, vector in zip(range(len(vectors)) if workers is None else workers, vectors, strict=True):
+        if not np.isfinite(vector).all():
+            return not_finite(worker)
+    return AggregationError("the mean overflows float32; try a smaller trainer.lr")
+
+
+@compiled(
+    types.boolean(
+        types.Array(types.int64, 1, "C"),
+        types.Array(types.float64, 1, "C"),
+        types.Array(types.float32, 1, "C"),
+        types.int64,
+        types.int64,
+    )
+)
+def mean_of_range(addresses: IndexArray, shares: Weights, mean: Vector, start: int, stop: int) -> bool:
+    """mean[start:stop] of the float32 vectors at `addresses`, without the GIL; whether all of it is finite."""
+    count, offset, length = len(addresses), start * FLOAT_BYTES, stop - start
+    finite: bool = weighted_sum(addresses.ctypes.data, shares.ctypes.data, count, offset, mean.ctypes.data, length)
+    return finite
+
+
+def row_weights(counts: Sequence[IndexArray], power: float) -> Weights:
+    """Each worker's weight in each row, float64 (rows, workers): counts ** power, normalised by row; 0 where it has no rating.
+
+    `counts`: per worker, its training ratings of each user (or item). power=1: as if all ratings of the row were averaged;
+    power=0: all workers that have any count the same (FedSubAvg; Ding et al., 2021). A row that nobody rated is all zeros.
+    """
+    matrix = np.ascontiguousarray(np.array(counts, np.float64).T)
+    matrix /= np.maximum(matrix.max(axis=1, keepdims=True), 1)  # so that no power overflows
+    return normalised(np.where(matrix > 0, matrix**power, 0.0))
+
+
+def normalised(weights: Weights) -> Weights:
+    """The same, with rows that sum to 1; those of zeros stay as they are."""
+    total = weights.sum(axis=1, keepdims=True)
+    out: Weights = np.zeros(weights.shape)
+    np.divide(weights, total, out=out, where=total > 0)
+    return out
+
+
+def mean_by_row(
+    vectors: Sequence[Vector],
+    users: Weights,
+    items: Weights,
+    before: Parameters,
+    out: Vector,
+    workers: Sequence[int] | None = None,
+) -> None:
+    """row r = sum_w weights[r, w] * (row r of worker w), the factors and bias of each user and item; into `out`.
+
+    Accumulated in float64 in worker order, so that every backend gives the same bits. Rows whose weights are all zero, and the
+    global mean, are those of `before`. Raises AggregationError, naming the first worker whose vector is not finite (`workers`:
+    which they are; None: all, counted from 0).
+    """
+    addresses = _addresses([before.vector, *vectors], users.shape[1] + 1)[1:]
+    np.copyto(out, before.vector)
+    finite, start = True, 0
+    for name, view in before.views.items():
+        if name != "global_mean":
+            weights = users if name.startswith("user_") else items
+            finite &= mean_of_rows(addresses, weights, out, start, view.size // len(view))
+        start += view.size
+    if not finite:
+        raise _culprit(vectors, workers)
+
+
+@compiled(
+    types.boolean(
+        types.Array(types.int64, 1, "C"),
+        types.Array(types.float64, 2, "C"),
+        types.Array(types.float32, 1, "C"),
+        types.int64,
+        types.int64,
+    )
+)
+def mean_of_rows(addresses: IndexArray, weights: Weights, mean: Vector, start: int, width: int) -> bool:
+    """Rows of `width` floats from `start` on in `mean`, those with weights, without the GIL; whether all of it is finite."""
+    count = len(addresses)
+    finite = True
+    for row in range(weights.shape[0]):
+        share = weights[row]
+        if share.max() > 0:
+            offset = (start + row * width) * FLOAT_BYTES
+            finite &= weighted_sum(addresses.ctypes.data, share.ctypes.data, count, offset, mean.ctypes.data, width)
+    return finite
+
+
+def num_cores() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,1 @@
+"""Modules that the fork server imports once, so that each worker finds them loaded."""

@@ -1,0 +1,194 @@
+"""What the backends with a process per worker have in common: how workers are started, listened to, mourned and stopped.
+
+A worker holds one end of a pipe, and we the other. If it dies, its sentinel tells us; if we die, it ends itself.
+"""
+
+import multiprocessing
+import pickle
+import signal
+import time
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
+from multiprocessing import connection
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+
+from ddp.arrival import Arrival, enter
+from ddp.backends.concurrent import ConcurrentBackend
+from ddp.backends.forkserver import ensure_server, interrupts_blocked, server_id
+from ddp.errors import Stopped, WorkerError
+from ddp.machine.child import end_with_parent
+from ddp.machine.memory import available_bytes, check_memory
+from ddp.tracking.messages import Asking, Failed, Message
+from ddp.trainers.trainer import compile_kernels, set_threads
+from ddp.workers.exchange import Exchange
+from ddp.workers.job import Job
+from ddp.workers.worker import run_worker
+
+STOP_GRACE_S = 1.0  # after SIGTERM, before SIGKILL
+KILL_GRACE_S = 60.0  # after SIGKILL: on a busy machine it takes a while to give back the memory of many processes
+FINISH_GRACE_S = 5.0  # for a process that has done all its work to end
+
+# In the worker: takes its job and its end of the exchange from the pipe.
+Connect = Callable[[Connection], tuple[Job, Exchange]]
+
+
+class WorkerProcesses(ConcurrentBackend):
+    """One process per worker; the aggregator runs in the parent. `start_method`: spawn or forkserver."""
+
+    def __init__(
+        self, start_method: str, jobs: Sequence[Job], listen: Callable[[Message], None], poll_interval_s: float | None
+    ) -> None:
+        super().__init__(jobs, listen, poll_interval_s)
+        self.start_method = start_method
+        self.context = multiprocessing.get_context(start_method)
+        self.processes: dict[int, BaseProcess] = {}
+        self.pipes: dict[int, Connection] = {}
+        self._asked: set[int] = set()  # for their jobs
+
+    @abstractmethod
+    def _open(self) -> list[Connect]:
+        """Makes what is exchanged through; gives a picklable function for each worker with which it enters."""
+
+    @abstractmethod
+    def _admit(self, worker: int) -> None:
+        """Sends the worker what its `Connect` waits for."""
+
+    def load(self) -> None:
+        compile_kernels(self.config.trainer)  # workers find them on disk
+
+    def start(self) -> None:
+        check_memory(self.config, self.start_method, available_bytes())
+        if self.start_method == "forkserver":
+            ensure_server(self.config.trainer.name)
+        for job, connect in zip(self.jobs, self._open(), strict=True):
+            ours, theirs = self.context.Pipe()
+            self.pipes[job.worker] = ours
+            self.began[job.worker] = time.perf_counter()
+            arguments = (Arrival(), run_process, self.began[job.worker], job.worker, theirs, connect)
+            process = self.context.Process(  # type: ignore[attr-defined]  # every context that can be named has one
+                target=enter, args=arguments, name=f"worker-{job.worker}", daemon=True
+            )
+            # The server's children inherit this from the server, whose imports are waited for here.
+            with interrupts_blocked() if self.start_method == "spawn" else nullcontext():
+                process.start()
+            self.processes[job.worker] = process
+            theirs.close()  # the worker holds the only other end: if it dies, ours reads end-of-file
+        # A job is handed over when its worker asks for it. As an argument of `Process` the ratings would fill the pipe to a
+        # child that is still importing torch, and the parent could start the next one only when that is done.
+        self._await(lambda: [w for w in self.workers if w not in self._asked], self.config.round_timeout, None, None)
+
+    def servers(self) -> dict[str, int]:
+        server = server_id() if self.start_method == "forkserver" else None
+        return {} if server is None else {"forkserver": server}
+
+    def drop(self, worker: int) -> None:
+        super().drop(worker)
+        process = self.processes.pop(worker)
+        process.kill()
+        process.join(KILL_GRACE_S)
+        self.ended[worker] = time.perf_counter()
+        process.close()
+        self.pipes.pop(worker).close()
+
+    def stop(self) -> None:
+        if self._finished.issuperset(self.workers):
+            self._join(FINISH_GRACE_S)
+        for end, grace_s in ((BaseProcess.terminate, STOP_GRACE_S), (BaseProcess.kill, KILL_GRACE_S)):
+            for process in self.processes.values():
+                if process.is_alive():
+                    end(process)
+            self._join(grace_s)
+        for process in self.processes.values():
+            process.close()
+        for pipe in self.pipes.values():
+            pipe.close()
+        self.processes.clear()
+        self.pipes.clear()
+
+    def _join(self, timeout_s: float) -> None:
+        """Waits until all processes have ended, or for so long; notes when each did."""
+        deadline = time.monotonic() + timeout_s
+        running = {process.sentinel: worker for worker, process in self.processes.items() if worker not in self.ended}
+        while running and (ready := connection.wait(list(running), max(0.0, deadline - time.monotonic()))):
+            for sentinel in ready:
+                assert isinstance(sentinel, int)
+                self.ended[running.pop(sentinel)] = time.perf_counter()
+        for process in self.processes.values():
+            process.join(max(0.0, deadline - time.monotonic()))
+
+    def _handle(self, message: Message) -> None:
+        if isinstance(message, Asking):
+            self._admit(message.worker)
+            self._asked.add(message.worker)
+        else:
+            super()._handle(message)
+
+    def _messages(self, timeout_s: float) -> list[Message]:
+        running = [worker for worker in self.workers if worker not in self._finished]
+        sentinels = {self.processes[worker].sentinel: worker for worker in running}
+        ending = {self.processes[w].sentinel: w for w in self._finished if w in self.processes and w not in self.ended}
+        ready = connection.wait([*(self.pipes[worker] for worker in running), *sentinels, *ending], timeout_s)
+        self.ended |= {ending[end]: time.perf_counter() for end in ready if isinstance(end, int) and end in ending}
+        messages = [self._decode(worker, content) for worker in running for content in drain(self.pipes[worker])]
+        if not messages:  # what a dead worker said before it died is heard first
+            for sentinel, worker in sentinels.items():
+                if sentinel in ready:
+                    raise self._death_of(worker)
+        return messages
+
+    def _decode(self, worker: int, content: bytes) -> Message:
+        """The message that a worker has sent as `content`."""
+        try:
+            message: Message = pickle.loads(content)  # what our own worker pickled a moment ago
+        except Exception as error:
+            return Failed(error=self._error_of(worker, f"what it sent cannot be read: {type(error).__name__}: {error}"))
+        return message
+
+    @contextmanager
+    def _pipe_to(self, worker: int) -> Iterator[Connection]:
+        """The pipe, for sending. To a worker that is dead nothing is said: its sentinel will tell us, when we listen next."""
+        with suppress(BrokenPipeError, ConnectionResetError):
+            yield self.pipes[worker]
+
+    def _death_of(self, worker: int) -> WorkerError:
+        process = self.processes[worker]
+        process.join(STOP_GRACE_S)
+        code = process.exitcode
+        how = f"exit code {code}" if code is None or code >= 0 else f"signal {signal.Signals(-code).name}"
+        return self._error_of(worker, f"the process died ({how})", code)
+
+    def _error_of(self, worker: int, reason: str, exit_code: int | None = None) -> WorkerError:
+        where = self._whereabouts[worker]
+        return WorkerError(worker, where.round_index, reason, phase=where.phase, exit_code=exit_code)
+
+
+def run_process(arrived_at: float, began: float, worker: int, pipe: Connection, connect: Connect) -> None:
+    """The whole life of a worker process, that its parent began to start at `began`."""
+    imported_at = time.perf_counter()
+    end_with_parent()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides what happens
+    try:
+        pipe.send(Asking(worker=worker))
+        job, exchange = connect(pipe)
+        spans = job.make_spans(began)
+        spans.book("start/interpreter", arrived_at)
+        spans.book("start/imports", imported_at)
+        spans.book("start/data")
+        set_threads(job.config.trainer, job.config.torch_threads)
+        spans.book("start/imports")
+        run_worker(job, exchange, spans)
+    except (Stopped, EOFError, BrokenPipeError):
+        return  # the parent is gone, or does not want us any more
+
+
+def drain(pipe: Connection) -> list[bytes]:
+    """All whole messages that lie in the pipe. A closed one, or half a message, is none: the worker's sentinel tells why."""
+    contents: list[bytes] = []
+    try:
+        while pipe.poll():
+            contents.append(pipe.recv_bytes())
+    except (EOFError, OSError):
+        pass
+    return contents

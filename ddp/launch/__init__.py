@@ -1,0 +1,1 @@
+"""The command line: Hydra, help, sweeps, resume, messages and exit codes."""

@@ -1,0 +1,121 @@
+"""From what Hydra has composed to the checked dataclasses, and to a message where it could not compose."""
+
+import dataclasses
+import difflib
+import re
+import sys
+from typing import Any, cast
+
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from ddp.config.options import OPTIONS, Simulate
+from ddp.config.schema import Config, Scalars
+from ddp.errors import MISSING, ConfigError
+
+OF_THE_LAUNCH = ("resume", "sweep_resume", "advise", "simulate")  # in conf/config.yaml, but no values of a run
+
+
+def load_config(composed: DictConfig) -> Config:
+    """The checked dataclasses for what Hydra composed. Raises ConfigError, which names the key, the value and what is allowed."""
+    values = _resolved(composed)
+    groups = {group: _typed(_schema(group, values.get(group)), values[group], f"{group}.") for group in OPTIONS}
+    rest = {key: value for key, value in values.items() if key not in {*OPTIONS, *OF_THE_LAUNCH, "hydra"}}
+    scalars = _typed(Scalars, rest, "")
+    return Config(**{name: getattr(scalars, name) for name in _fields(Scalars)}, **groups)
+
+
+def load_simulate(composed: DictConfig) -> Simulate | None:
+    """The machine that advice is wanted for; None without advise=true. Raises ConfigError."""
+    values = _resolved(composed)
+    advise = values.get("advise", False)
+    if not isinstance(advise, bool):
+        raise ConfigError("advise", advise, "expected true or false")
+    if not isinstance(values.get("simulate"), dict):
+        raise ConfigError("simulate", values.get("simulate"), f"set {' or '.join(_simulated())}")
+    simulate: Simulate = _typed(Simulate, values["simulate"], "simulate.")
+    if not advise and simulate != Simulate(cores=None, bandwidth=None, straggler=1.0):
+        raise ConfigError("simulate", values["simulate"], "nothing is simulated without advise=true")
+    return simulate if advise else None
+
+
+def _simulated() -> list[str]:
+    return [f"simulate.{name}" for name in _fields(Simulate)]
+
+
+def _resolved(composed: DictConfig) -> dict[Any, Any]:
+    """The plain values, those of ${...} put in."""
+    try:
+        return cast(dict[Any, Any], OmegaConf.to_container(composed, resolve=True))
+    except OmegaConfBaseException as error:
+        raise _unresolved("", error) from None
+
+
+def _unresolved(prefix: str, error: OmegaConfBaseException) -> ConfigError:
+    return ConfigError(f"{prefix}{error.full_key or 'config'}", MISSING, f"cannot be resolved: {str(error).splitlines()[0]}")
+
+
+def _schema(group: str, chosen: Any) -> type:
+    name = chosen.get("name") if isinstance(chosen, dict) else chosen
+    if not isinstance(chosen, dict) or not isinstance(name, str) or name not in OPTIONS[group]:
+        raise ConfigError(group, name, f"choose one of {', '.join(OPTIONS[group])}")
+    return OPTIONS[group][name]
+
+
+def _typed(schema: type, values: dict[Any, Any], prefix: str) -> Any:
+    """An instance of the dataclass `schema`; OmegaConf checks the types, its `__post_init__` the values."""
+    wanted = {field.name: field.type for field in dataclasses.fields(schema)}
+    for key, value in values.items():
+        if key not in wanted:
+            raise ConfigError(f"{prefix}{key}", value, _unknown(f"{prefix}{key}"))
+    typed = OmegaConf.structured(schema)
+    for key, kind in wanted.items():
+        described = kind.__name__ if isinstance(kind, type) else str(kind)
+        if values.get(key, MISSING) == MISSING:
+            raise ConfigError(f"{prefix}{key}", MISSING, f"is not set; expected {described}")
+        try:
+            typed[key] = values[key]
+        except (OmegaConfBaseException, OverflowError):  # the latter: a whole number that no float can hold
+            raise ConfigError(f"{prefix}{key}", values[key], f"expected {described}") from None
+    try:
+        return OmegaConf.to_object(typed)
+    except OmegaConfBaseException as error:  # a text in which ${ is not meant as OmegaConf means it
+        raise _unresolved(prefix, error) from None
+
+
+def _unknown(key: str) -> str:
+    """What to say of a key that nothing reads."""
+    group, _, name = key.partition(".")
+    owners = [option for option, schema in OPTIONS.get(group, {}).items() if name in _fields(schema)]
+    if owners:
+        return f"the chosen {group} has no such setting; {group}={','.join(owners)} does"
+    inner = [f"{group}.{name}" for group, options in OPTIONS.items() for schema in options.values() for name in _fields(schema)]
+    close = difflib.get_close_matches(
+        key, [*_fields(Scalars), *OPTIONS, *OF_THE_LAUNCH, *_simulated(), "experiment", "sweep", *dict.fromkeys(inner)], n=3
+    )
+    known = f"known here: {', '.join(_fields(Scalars))}, and the groups {', '.join(OPTIONS)}"
+    hint = f"did you mean {' or '.join(close)}?" if close else known
+    return f"there is no such setting; {hint} (python train.py --help lists all)"
+
+
+def _fields(schema: type) -> list[str]:
+    return [field.name for field in dataclasses.fields(schema)]
+
+
+def composition_message(error: Exception) -> str | None:
+    """What to say of what Hydra could not compose; None if `error` is of another kind."""
+    if isinstance(error, ValueError) and "Config group override must be" in str(error):  # Hydra's word for group=null
+        groups = [argument for argument in sys.argv[1:] if argument.partition("=")[0] in OPTIONS]
+        return f"a group cannot be null, it needs one of its options: look at {' '.join(groups)}"
+    if not isinstance(error, HydraException | OmegaConfBaseException):
+        return None
+    unknown = re.search(r"Could not override '([^']+)'", str(error))
+    if unknown and "No match in the defaults list" not in str(error):
+        return f"{unknown[1]}: {_unknown(unknown[1])}"
+    parts = [str(error)]
+    if isinstance(error.__cause__, OmegaConfBaseException):
+        parts.append(str(error.__cause__))
+    if "LexerNoViableAlt" in str(error):
+        parts.append("put such a value in quotes within the quotes of your shell, as in \"data.path='~/x.csv'\"")
+    return re.sub(r"\n\s*\n", "\n", "\n".join(parts).strip())

@@ -1,0 +1,84 @@
+"""How kernels are compiled: once, when their module is imported, and from then on read from a cache on disk."""
+
+import atexit
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from types import CodeType
+from typing import Any, TypeVar
+
+import numba
+
+# Of every kernel, besides its own file and those of the kernels that it calls.
+INGREDIENTS = tuple(Path(__file__).parent.glob("*.py"))
+
+TEMPORARY = "ddp-kernels-"
+
+_caching = True  # as long as there is a directory for it
+
+Kernel = TypeVar("Kernel", bound=Callable[..., Any])
+
+
+def compiled(signature: Any) -> Callable[[Kernel], Kernel]:
+    """numba.njit for this one signature, without the GIL.
+
+    Where numba finds no directory that it may write to, or one without room, the cache lies in a temporary one as long as
+    this process lives. Worker processes find it there: several of them never compile the same kernel side by side. Where
+    that cannot be written either, kernels are compiled into memory.
+    """
+
+    def decorate(function: Kernel) -> Kernel:
+        global _caching  # noqa: PLW0603
+        while _caching:
+            try:
+                return _cached(signature, function)
+            except (OSError, RuntimeError) as error:  # no room, or no directory
+                if isinstance(error, RuntimeError) and "cannot cache" not in str(error):
+                    raise
+            _caching = _use_temporary_cache()
+        kernel: Kernel = _njit(signature, cache=False)(function)
+        return kernel
+
+    return decorate
+
+
+def _cached(signature: Any, function: Kernel) -> Kernel:
+    njit = _njit(signature, cache=True)
+    dispatcher = njit(function)
+    if dispatcher.stats.cache_hits and _forget_if_stale(dispatcher.stats.cache_path, function.__code__):
+        dispatcher = njit(function)
+    kernel: Kernel = dispatcher
+    return kernel
+
+
+def _njit(signature: Any, *, cache: bool) -> Any:
+    # No fastmath: NaN stays NaN, and sums keep their order.
+    return numba.njit([signature], nogil=True, cache=cache, boundscheck=False, error_model="numpy")
+
+
+def _use_temporary_cache() -> bool:
+    """Puts the cache into a directory that goes with this process; False where there is none, or where it lies there already."""
+    if Path(os.environ.get("NUMBA_CACHE_DIR", "")).name.startswith(TEMPORARY):
+        return False
+    try:
+        directory = tempfile.mkdtemp(prefix=TEMPORARY)
+    except OSError:
+        return False
+    atexit.register(shutil.rmtree, directory, ignore_errors=True)
+    os.environ["NUMBA_CACHE_DIR"] = directory  # for the processes that this one starts
+    setattr(numba.config, "CACHE_DIR", directory)  # noqa: B010  # numba makes its settings when it is imported
+    return True
+
+
+def _forget_if_stale(cache: str, code: CodeType) -> bool:
+    """Removes a kernel's index if it is older than one of INGREDIENTS: numba itself looks at the kernel's own file only."""
+    python = f"py{sys.version_info.major}{sys.version_info.minor}"
+    changed_at = max(file.stat().st_mtime_ns for file in INGREDIENTS)
+    indices = Path(cache).glob(f"*.{code.co_name}-{code.co_firstlineno}.{python}*.nbi")
+    stale = [index for index in indices if index.stat().st_mtime_ns < changed_at]
+    for index in stale:
+        index.unlink(missing_ok=True)
+    return bool(stale)

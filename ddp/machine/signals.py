@@ -1,0 +1,69 @@
+"""Ctrl-C and SIGTERM: the first ends a run in good order, the second at once."""
+
+import multiprocessing
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from ddp.machine.files import remove_unfinished
+from ddp.machine.sockets import remove_folder
+
+WORKER_THREAD = "worker-"  # how the names of threads begin that may be left behind
+SHOW_CURSOR = "\x1b[?25h"  # which a progress bar has hidden
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, which schedulers and containers send: ends a run like Ctrl-C does."""
+
+
+_interrupted = False
+_holding = False
+_held: list[int] = []  # the signal that came meanwhile
+
+
+def end_in_good_order() -> None:
+    """From now on the first of the signals raises KeyboardInterrupt or Terminated in the main thread."""
+    signal.signal(signal.SIGINT, _interrupt)
+    signal.signal(signal.SIGTERM, _interrupt)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    global _interrupted  # noqa: PLW0603  # a signal is everybody's
+    if _interrupted:
+        _leave_at_once(number)
+    _interrupted = True
+    if _holding:
+        _held.append(number)
+    else:
+        _raise(number)
+
+
+def _raise(number: int) -> None:
+    raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
+
+
+@contextmanager
+def interrupts_held_back() -> Iterator[None]:
+    """The first signal takes effect after the block (the second at once, as ever)."""
+    global _holding  # noqa: PLW0603
+    _holding = True
+    try:
+        yield
+    finally:
+        _holding = False
+    if _held:
+        _raise(_held.pop())
+
+
+def _leave_at_once(number: int) -> None:
+    """Somebody does not want to wait for the order."""
+    for child in multiprocessing.active_children():
+        child.kill()
+    remove_folder()
+    remove_unfinished()
+    if sys.stdout.isatty():
+        os.write(sys.stdout.fileno(), SHOW_CURSOR.encode())
+    os._exit(128 + number)

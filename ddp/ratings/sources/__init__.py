@@ -1,0 +1,1 @@
+"""Readers of ratings: MovieLens sets, files with separated columns, and synthetic ratings."""

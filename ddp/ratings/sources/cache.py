@@ -1,0 +1,71 @@
+"""Parsed ratings, kept as an uncompressed .npz so that the second start does not parse (nor import pandas)."""
+
+import json
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ddp.errors import DataError
+from ddp.machine.files import atomic_file
+from ddp.npz import read_arrays
+from ddp.ratings.arrays import Ratings
+
+# Raise it when the meaning of a cached array changes: every older cache is then rebuilt.
+CACHE_VERSION = 1
+
+
+def cached(cache_file: Path | None, sources: Sequence[Path], options: str, build: Callable[[], Ratings]) -> Ratings:
+    """What `build()` gives, or gave when `sources` and `options` were the same; `cache_file` None = always build.
+
+    A missing, stale or damaged cache is rebuilt without a word, and one that cannot be written is done without.
+    Raises DataError when a source is missing, empty, not a file, or changes while it is being read.
+    """
+    stamps = [_stamp(path) for path in sources]
+    key = json.dumps([CACHE_VERSION, options, stamps])
+    if cache_file is not None and (found := _load(cache_file, key)) is not None:
+        return found
+    ratings = build()
+    for path, before in zip(sources, stamps, strict=True):
+        if _stamp(path) != before:
+            raise DataError(f"{path}: changed while it was being read. Start again when nothing writes to it any more.")
+    if cache_file is not None:
+        with suppress(OSError):
+            _save(cache_file, key, ratings)
+    return ratings
+
+
+def _stamp(path: Path) -> tuple[str, int, int]:
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        where = "" if path.is_absolute() else f" (looked for in {Path.cwd()})"
+        raise DataError(f"{path}: there is no such file{where}. Check the path.") from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from None
+    if path.is_dir():
+        raise DataError(f"{path}: is a folder. Name the rating file itself.")
+    if status.st_size == 0:
+        raise DataError(f"{path}: is empty. It should have one rating per line.")
+    return path.name, status.st_size, status.st_mtime_ns
+
+
+def _save(cache_file: Path, key: str, ratings: Ratings) -> None:
+    values = {field.name: getattr(ratings, field.name) for field in fields(ratings)}
+    arrays = {name: np.asarray(value) for name, value in values.items() if value is not None}
+    with atomic_file(cache_file) as file:
+        np.savez(file, allow_pickle=False, key=np.asarray(key), **arrays)
+
+
+def _load(cache_file: Path, key: str) -> Ratings | None:
+    try:
+        arrays = read_arrays(cache_file)
+        if arrays.pop("key").item() != key:
+            return None
+        values: dict[str, Any] = {name: array if array.ndim else array.item() for name, array in arrays.items()}
+        return Ratings(**values)
+    except (OSError, ValueError, TypeError, KeyError):  # whatever it was, the answer is the same: parse again
+        return None

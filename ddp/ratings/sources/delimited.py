@@ -1,0 +1,36 @@
+"""data=csv: any file of ratings, or several (`data.paths`, one per worker with split=files)."""
+
+import hashlib
+from pathlib import Path
+
+from ddp.config.options import CsvData
+from ddp.errors import DataError
+from ddp.ratings.arrays import Ratings
+from ddp.ratings.sources.cache import cached
+from ddp.ratings.sources.layout import Layout
+from ddp.ratings.sources.table import read_ratings
+
+
+def layout_of(data: CsvData) -> Layout:
+    """How `data` says its files look. Raises DataError for a separator that no file can have."""
+    if data.separator in ('"', "\r", "\n"):
+        raise DataError(f"data.separator={data.separator!r} cannot separate fields; use ',' or ';' or '|' or a tab")
+    return Layout(
+        separator=data.separator, header=data.header, encoding=data.encoding,
+        user=data.user, item=data.item, rating=data.rating, timestamp=data.timestamp,
+        rating_min=data.rating_min, rating_max=data.rating_max, duplicates=data.duplicates, published=False,
+    )  # fmt: skip
+
+
+def load(data: CsvData) -> Ratings:
+    """The ratings of `data.path` or `data.paths`; with the latter, `Ratings.files` says which file a row is from."""
+    names = data.paths if data.paths is not None else [data.path or ""]
+    paths = [Path(name) for name in names]
+    layout = layout_of(data)
+    several = data.paths is not None
+    options = repr((data.name, layout, several))
+    cache_file = None
+    if data.cache is not None:
+        identity = repr(([str(path.resolve()) for path in paths], options))
+        cache_file = Path(data.cache) / f"{hashlib.sha256(identity.encode()).hexdigest()[:20]}.npz"
+    return cached(cache_file, paths, options, lambda: read_ratings(data.name, paths, layout, number_files=several))

@@ -1,0 +1,165 @@
+"""split=stratified: who trains on which block of users x items, and when. Nothing is averaged, so nothing is lost.
+
+Users and items are cut into as many groups as there are workers, with about as many training ratings in each. A worker keeps
+its group of users, and the groups of items go round: an epoch is as many turns as there are workers, and in a turn every
+worker holds another group of items. So no two ever touch the same row, and what they do in a turn at the same time could as
+well have been done one after another: with plain SGD (trainer=fused) the result is that of one serial SGD. (An optimizer with a
+memory, as Adam, keeps one for each block, which stays with its worker.) (DSGD: Gemulla, Nijkamp, Haas, Sismanis,
+Large-scale matrix factorization with distributed stochastic gradient descent, KDD 2011; a turn is its stratum.)
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from ddp.config.options import Split
+from ddp.config.seeding import stream
+from ddp.model.parameters import Parameters, Rows, Vector
+from ddp.ratings.arrays import IntArray, Part, Ratings
+from ddp.ratings.splits import Deal, balance
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Strata:
+    """The groups and the schedule. Group g has the numbers bounds[g] .. bounds[g + 1]; turns count on from round to round.
+
+    `workers`: which they are, one for each group of users. Users of a worker that was dropped have the last numbers.
+    """
+
+    workers: tuple[int, ...]
+    user_bounds: tuple[int, ...]
+    item_bounds: tuple[int, ...]
+    seed: int
+
+    @property
+    def num_workers(self) -> int:
+        """As many as groups of users, groups of items, and turns in an epoch."""
+        return len(self.workers)
+
+    def users(self, worker: int) -> slice:
+        """The users of a worker."""
+        position = self.workers.index(worker)
+        return slice(*self.user_bounds[position : position + 2])
+
+    def items(self, group: int) -> slice:
+        """The items of a group."""
+        return slice(*self.item_bounds[group : group + 2])
+
+    def group(self, worker: int, turn: int) -> int:
+        """The group of items that a worker holds in a turn."""
+        return (self.workers.index(worker) + self._shift(turn)) % self.num_workers
+
+    def holder(self, group: int, turn: int) -> int:
+        """The worker that holds a group of items in a turn."""
+        return self.workers[(group - self._shift(turn)) % self.num_workers]
+
+    def _shift(self, turn: int) -> int:
+        return _shifts(self.seed, self.num_workers, turn // self.num_workers)[turn % self.num_workers]
+
+    def held(self, parameters: Parameters, worker: int, turn: int) -> Rows:
+        """The rows that are a worker's in a turn."""
+        return parameters.block(self.users(worker), self.items(self.group(worker, turn)))
+
+    def room(self, parameters: Parameters, worker: int) -> int:
+        """Floats that a worker's rows take, whichever group it holds."""
+        width = parameters.dim + parameters.biases
+        users, largest = self.users(worker), int(np.diff(self.item_bounds).max())
+        length: int = (users.stop - users.start + largest) * width
+        return length
+
+
+@lru_cache(maxsize=8)
+def _shifts(seed: int, num_workers: int, epoch: int) -> tuple[int, ...]:
+    """By how much the groups have gone round in each turn of an epoch: each shift once, in random order."""
+    return tuple(stream(seed, "turns", epoch).permutation(num_workers).tolist())
+
+
+def pack(arrays: Iterable[Vector], out: Vector) -> None:
+    """Writes the arrays' floats one after another to the beginning of `out`."""
+    start = 0
+    for array in arrays:
+        out[start : start + array.size] = array.ravel()
+        start += array.size
+
+
+def unpack(vector: Vector, arrays: Iterable[Vector]) -> None:
+    """Reads back into the arrays what `pack` has written."""
+    start = 0
+    for array in arrays:
+        array[...] = vector[start : start + array.size].reshape(array.shape)
+        start += array.size
+
+
+def learned(rows: Rows) -> list[Vector]:
+    """All but the global mean, which nobody changes."""
+    return [view for name, view in rows.views.items() if name != "global_mean"]
+
+
+def item_rows(rows: Rows) -> list[Vector]:
+    """What goes from worker to worker."""
+    return [view for name, view in rows.views.items() if name.startswith("item_")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Numbering:
+    """New numbers for users and items, so that the rows of a group lie together: int32 (num_users,) and (num_items,)."""
+
+    users: IntArray
+    items: IntArray
+
+    def part(self, part: Part) -> Part:
+        """The same ratings, with the new numbers."""
+        return Part(users=self.users[part.users], items=self.items[part.items], ratings=part.ratings)
+
+    def inward(self, outside: Parameters) -> Vector:
+        """The state with its rows at their new numbers."""
+        inside = outside.like()
+        for name, view in outside.views.items():
+            inside.views[name][self._of(name)] = view
+        return inside.vector
+
+    def outward(self, inside: Parameters) -> Vector:
+        """The reverse."""
+        outside = inside.like()
+        for name, view in inside.views.items():
+            outside.views[name][...] = view[self._of(name)]
+        return outside.vector
+
+    def _of(self, name: str) -> IntArray | slice:
+        return self.users if name.startswith("user_") else self.items if name.startswith("item_") else slice(None)
+
+
+def stratify(ratings: Ratings, deal: Deal, split: Split, seed: int, workers: Sequence[int]) -> tuple[Strata, Numbering]:
+    """Groups of users as they were dealt to these workers, and of items with about as many of their training ratings each;
+    numbered group by group."""
+    count = len(workers)
+    user_group = np.zeros(ratings.num_users, np.int32)
+    for worker, rows in enumerate(deal.shards):
+        for part in (rows.train, rows.valid, rows.test):
+            user_group[ratings.users[part]] = workers.index(worker) if worker in workers else count
+    train = np.concatenate([deal.shards[worker].train for worker in workers])
+    loads = np.bincount(ratings.items[train], minlength=ratings.num_items)
+    item_group = balance(loads, "item", split, count, stream(seed, "items"))
+    users, user_bounds = _number(user_group, count)
+    items, item_bounds = _number(item_group, count)
+    strata = Strata(workers=tuple(workers), user_bounds=user_bounds, item_bounds=item_bounds, seed=seed)
+    return strata, Numbering(users=users, items=items)
+
+
+def _number(group: IntArray, num_groups: int) -> tuple[IntArray, tuple[int, ...]]:
+    """New numbers that keep each group's members together, in their order; and the groups' bounds. Group `num_groups` comes
+    last, and has none."""
+    numbers = np.empty(len(group), np.int32)
+    numbers[np.argsort(group, kind="stable")] = np.arange(len(group), dtype=np.int32)
+    bounds = np.append(0, np.cumsum(np.bincount(group, minlength=num_groups)))
+    return numbers, tuple(bounds[: num_groups + 1].tolist())
+
+
+def cut(part: Part, strata: Strata) -> list[Part]:
+    """A worker's ratings by group of items; `part` has the new numbers."""
+    group = np.searchsorted(strata.item_bounds, part.items, side="right") - 1
+    order = np.argsort(group, kind="stable")
+    ends = np.cumsum(np.bincount(group, minlength=strata.num_workers))
+    return [part.take(rows) for rows in np.split(order, ends[:-1])]

@@ -1,0 +1,1 @@
+"""What a run leaves behind: its directory, checkpoints, model and result, and the table over many runs."""

@@ -1,0 +1,161 @@
+"""An account that closes: every second of each worker and of the aggregator, from its start to its end, in exactly one kind."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from functools import cache
+from typing import Any
+
+from ddp.machine.memory import Memory
+from ddp.timing.spans import Account, total_account
+from ddp.tracking.messages import AggregateRound
+from ddp.tracking.tracker import AGGREGATOR, History, worker_name
+
+# In the order in which they are shown.
+ACCOUNT_KINDS = (
+    *("startup", "data", "compute", "gil_wait", "run_queue", "off_cpu", "lock_wait", "lock_hold"),
+    *("serialise", "transfer", "deserialise", "copy", "wait", "average", "evaluate", "checkpoint", "log", "exit", "other"),
+)
+# What is left of a phase beside the kinds that are named inside it; of all others it is their own name.
+PHASE_KINDS = {
+    **dict.fromkeys(("start", "imports"), "startup"),
+    **dict.fromkeys(("publish", "receive", "gather", "broadcast"), "transfer"),
+    **dict.fromkeys(("tell", "record", "save"), "log"),
+    "stop": "exit",
+    "reference": "other",
+}
+STARTUP = ("interpreter", "imports", "kernel")
+
+
+@cache
+def kind_of(path: str) -> str:
+    """The kind that a span's own seconds belong to."""
+    phase, _, inner = path.partition("/")
+    if inner in STARTUP:
+        return "startup"
+    return inner if inner in ACCOUNT_KINDS else PHASE_KINDS.get(phase, phase)
+
+
+def by_kind(account: Account) -> dict[str, float]:
+    """Its seconds, kind by kind, in order; those that there are."""
+    seconds = dict.fromkeys(ACCOUNT_KINDS, 0.0)
+    for path, value in account.seconds.items():
+        seconds[kind_of(path)] += value
+    return {kind: value for kind, value in seconds.items() if value != 0}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lane:
+    """One worker, or the aggregator. `wall_s`: from when its start was begun until it was seen to have ended, by a clock of its
+    own; NaN if that is not known. A worker that was started again, after a failure or by another process, is told of from then
+    on. `closed`: it ended in good order, and its seconds add up to its wall.
+    `waits_for`: whom its waits were for. `bytes`: pickled and copied."""
+
+    who: str
+    wall_s: float
+    closed: bool
+    seconds: dict[str, float]
+    waits_for: dict[str, float] = field(default_factory=dict)
+    bytes: dict[str, int] = field(default_factory=dict)
+    memory: Memory
+
+    def as_json(self) -> dict[str, Any]:
+        """For result.json: flat."""
+        values = asdict(self)
+        return {**values, **values.pop("memory")}
+
+
+def worker_lane(history: History, worker: int, backend: str) -> Lane:
+    """From all that a worker has told."""
+    rows = history.this_life(worker)
+    account = total_account(
+        [
+            history.started_with.get(worker, Account()),
+            *(row.account for row in rows),
+            *([history.finished_with[worker].account] if worker in history.finished_with else []),
+        ]
+    )
+    began, ended = history.lives.get(worker, (float("nan"), float("nan")))
+    seconds = by_kind(account)
+    if worker in history.finished_with:
+        seconds["exit"] = ended - history.finished_with[worker].at_s
+    has_process = backend in ("process", "shm")
+    memory = history.finished_with[worker].memory if worker in history.finished_with and has_process else NO_MEMORY
+    waits_for = _waits_of_worker(history, worker, account)
+    if backend == "serial":  # it has waited for its turn, whoever had his
+        waits_for = {"others": sum(waits_for.values())}
+    return Lane(
+        who=worker_name(worker),
+        wall_s=ended - began,
+        closed=worker in history.finished_with and worker in history.lives,
+        seconds=seconds,
+        waits_for=waits_for,
+        bytes=_bytes(account),
+        memory=memory,
+    )
+
+
+def aggregator_lane(history: History, outside: Account, wall_s: float, memory: Memory, *, closed: bool) -> Lane:
+    """`outside`: the account of what the main process did before and after the rounds."""
+    account = total_account([outside, *(row.account for row in history.aggregated_here)])
+    waits_for: dict[str, float] = {}
+    for row in history.aggregated_here:
+        if (worker := _last_one(row)) is not None:
+            _add(waits_for, worker_name(worker), row.account.kind_s("wait"))
+    rest = account.kind_s("wait") - sum(waits_for.values())
+    return Lane(
+        who=AGGREGATOR,
+        wall_s=wall_s,
+        closed=closed,
+        seconds=by_kind(account),
+        waits_for=waits_for | ({"workers": rest} if rest > 0 else {}),
+        bytes=_bytes(account),
+        memory=memory,
+    )
+
+
+NO_MEMORY = Memory(peak_rss_bytes=None, pss_bytes=None)
+
+
+def _waits_of_worker(history: History, worker: int, account: Account) -> dict[str, float]:
+    """Of its seconds of "wait": for the workers whose rows it needed; else for the last one of each round; the rest for the
+    aggregator."""
+    waits_for = {worker_name(other): seconds for other, seconds in account.waited_for.items()}
+    if not waits_for:
+        waited = {row.round_index: row.account.seconds.get("wait", 0.0) for row in history.this_life(worker)}
+        for row in history.aggregated_here:
+            last = _last_one(row)
+            ready_s = row.ready_s[worker] if row.ready_s else None
+            if last is not None and ready_s:
+                _add(waits_for, worker_name(last), min(ready_s, waited.get(row.round_index, 0.0)))
+    rest = account.kind_s("wait") - sum(waits_for.values())
+    return waits_for | ({AGGREGATOR: rest} if rest > 0 else {})
+
+
+def _last_one(row: AggregateRound) -> int | None:
+    """The worker whose update all had to wait for; None if that is not known."""
+    return next((worker for worker, seconds in enumerate(row.ready_s) if seconds == 0), None)
+
+
+def _add(table: dict[str, float], key: str, value: float) -> None:
+    table[key] = table.get(key, 0.0) + value
+
+
+def _bytes(account: Account) -> dict[str, int]:
+    return {"pickled": sum(account.num_bytes.values()), "copied": sum(account.num_copied.values())}
+
+
+def total_seconds(lanes: Iterable[Lane]) -> dict[str, float]:
+    """Their sum, kind by kind."""
+    total: dict[str, float] = {}
+    for lane in lanes:
+        for kind, value in lane.seconds.items():
+            _add(total, kind, value)
+    return total
+
+
+def summary(seconds: Mapping[str, float], least: float = 0.02) -> str:
+    """Shares of the whole, the kinds that take at least `least` of it: "compute 61%  wait 30%"."""
+    whole = sum(seconds.values())
+    named = {kind: value for kind, value in seconds.items() if whole and value / whole >= least}
+    ordered = sorted(named, key=lambda kind: -named[kind])
+    return "  ".join(f"{kind.replace('_', ' ')} {named[kind] / whole:.0%}" for kind in ordered)

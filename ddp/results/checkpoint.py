@@ -1,0 +1,215 @@
+"""Checkpoints: what a run needs to go on to the same bits, and what it has told so far. Data only: no pickle is involved.
+
+A checkpoint is one safetensors file of the aggregate and what workers and the outer optimizer remember, with the rest as JSON
+in its metadata, and a checksum over all of it. It is complete or not there (ddp/machine/files.py), and the one before it is kept. What
+the run has told so far lies beside them, see ddp/results/history_file.py.
+"""
+
+import dataclasses
+import hashlib
+import json
+import math
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from ddp.config.schema import Config
+from ddp.errors import CheckpointError
+from ddp.machine.files import atomic_file
+from ddp.model.parameters import Vector, parameter_shapes
+from ddp.ratings.arrays import Ratings
+from ddp.results.history_file import HistoryFile
+from ddp.results.run_directory import CHECKPOINTS, differences, find_checkpoints
+from ddp.tracking.messages import Failure
+from ddp.tracking.tracker import History
+from ddp.workers.state import RunState
+
+FORMAT = 1  # of the file; to be raised when what it holds, or what a round makes of it, changes
+KEPT = 2  # the last one, and the one before
+
+# What may be different when a run goes on: how it is run and shown. Everything else decides its numbers.
+FREE = {
+    *("backend", "rounds", "reference", "display", "tensorboard", "agg_timeout", "round_timeout", "straggler_timeout"),
+    *("account", "on_failure", "min_workers", "max_restarts", "max_norm", "checkpoint_every"),
+}
+# What reading a truncated or altered file raises, in safetensors, json and here.
+DAMAGE = (OSError, EOFError, KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError, SafetensorError)
+
+Tensors = dict[str, np.ndarray[Any, np.dtype[Any]]]
+
+
+class Checkpoints:
+    """Those of one run, in `checkpoints/` of its directory. `history` is saved with the state, and brought back with it."""
+
+    def __init__(self, config: Config, history: History) -> None:
+        self.config = config
+        self.history = history
+        self.rounds = HistoryFile()
+        self._ratings_checksum: int | None = None
+        self._saved_round = 0
+
+    def save_if_due(self, run_dir: Path, state: RunState, ratings: Ratings) -> None:
+        """Saves the state if `checkpoint_every` rounds have gone by."""
+        every = self.config.checkpoint_every
+        if every > 0 and state.next_round % every == 0:
+            self._save(run_dir, state, ratings)
+
+    def save_last(self, run_dir: Path, state: RunState, ratings: Ratings) -> None:
+        """Saves the state at the end of a run, however it ends, unless it is there with all its rows, or is not wanted."""
+        wanted = self.config.checkpoint_every > 0 and state.vector is not None
+        if wanted and (state.next_round != self._saved_round or self.rounds.has_news(state.next_round)):
+            self._save(run_dir, state, ratings)
+
+    def _save(self, run_dir: Path, state: RunState, ratings: Ratings) -> None:
+        assert state.vector is not None
+        tensors: Tensors = {"aggregate": state.vector}
+        tensors |= {f"memory/{worker}": memory for worker, memory in state.memories.items()}
+        tensors |= {f"outer/{index}": memory for index, memory in enumerate(state.outer)}
+        about = {
+            "format": FORMAT,
+            "next_round": state.next_round,
+            "seed": self.config.seed,  # random streams have no other state, see ddp/config/seeding.py
+            "dropped": state.dropped,
+            "restarts": state.restarts,
+            "elapsed_s": state.elapsed_s,
+            "config": deciding(self.config),
+            "ratings": self._checksum(ratings),
+            "startup_s": list(self.history.startup_s.items()),
+            "failures": [dataclasses.asdict(failure) for failure in self.history.failures],
+            "rounds": self.rounds.append(run_dir / CHECKPOINTS, state.next_round),
+        }
+        metadata = {"about": json.dumps(about)}
+        metadata["sha256"] = _digest(tensors, metadata["about"])
+        with atomic_file(run_dir / CHECKPOINTS / f"round-{state.next_round:06}.safetensors") as file:
+            file.write(save(tensors, metadata))
+        self._saved_round = state.next_round
+        for old in find_checkpoints(run_dir)[:-KEPT]:
+            old.unlink(missing_ok=True)
+
+    def load(self, run_dir: Path, ratings: Ratings) -> RunState:
+        """The state in the last checkpoint that is whole; brings back the history that goes with it.
+
+        Raises CheckpointError where there is none, and for one of another version, config or ratings.
+        """
+        damaged: list[str] = []
+        for path in reversed(find_checkpoints(run_dir)):
+            try:
+                tensors, about = read_checkpoint(path)
+            except CheckpointError as error:
+                damaged.append(str(error))
+                continue
+            self._check(path, about, ratings)
+            try:
+                state = _state(tensors, about)
+                self._check_state(state, ratings)
+                self._bring_back(run_dir, about)
+            except DAMAGE as error:
+                damaged.append(f"{path}: holds something else ({error})")
+                continue
+            self._saved_round = state.next_round
+            return state
+        if damaged:
+            raise CheckpointError("; ".join(damaged) + "; there is no whole one to go on from: start the run anew")
+        raise CheckpointError(
+            f"{run_dir}: there is no checkpoint to go on from (the run ended before its first, or had checkpoint_every=0)"
+        )
+
+    def _bring_back(self, run_dir: Path, about: dict[str, Any]) -> None:
+        startup_s = {int(worker): float(seconds) for worker, seconds in about["startup_s"]}
+        failures = [Failure(**failure) for failure in about["failures"]]
+        num_bytes, sha256 = about["rounds"]
+        self.rounds.restore(run_dir / CHECKPOINTS, num_bytes, sha256, self.history)
+        self.history.startup_s, self.history.failures = startup_s, failures
+
+    def _check(self, path: Path, about: dict[str, Any], ratings: Ratings) -> None:
+        if about.get("format") != FORMAT:
+            found = about.get("format")
+            raise CheckpointError(
+                f"{path}: is of format {found}, and this version reads format {FORMAT}: use the one that wrote it"
+            )
+        was, now = about.get("config"), deciding(self.config)
+        if was != now:
+            keys = differences(was, now)
+            raise CheckpointError(
+                f"{path}: is of a run with other settings: {', '.join(keys)}; a run can go on only with its own"
+            )
+        if about.get("ratings") != self._checksum(ratings):
+            raise CheckpointError(f"{path}: the ratings are not those that the run began with")
+        if not isinstance(about.get("next_round"), int) or about["next_round"] > self.config.rounds:
+            raise CheckpointError(f"{path}: has {about.get('next_round')} rounds, more than rounds={self.config.rounds}")
+
+    def _check_state(self, state: RunState, ratings: Ratings) -> None:
+        """Raises ValueError for one that no run of this config can be in."""
+        config, numbers = self.config, (state.next_round, state.restarts, *state.dropped)
+        if not all(type(number) is int for number in numbers) or state.next_round < 1 or state.restarts < 0:
+            raise ValueError("its numbers are not those of a run")
+        if len({*state.dropped}) != len(state.dropped) or not {*state.dropped} < {*range(config.workers)}:
+            raise ValueError("other workers were dropped than there are")
+        ensemble = config.aggregation.name == "ensemble" and config.split.name != "stratified"
+        dim = config.model.dim * (config.workers if ensemble else 1)
+        shapes = parameter_shapes(ratings.num_users, ratings.num_items, dim, config.model.biases)
+        vectors = (state.vector, *state.memories.values(), *state.outer)
+        if any(vector is None or vector.dtype != np.float32 or vector.ndim != 1 for vector in vectors):
+            raise ValueError("its vectors are none")
+        if state.vector is None or len(state.vector) != sum(math.prod(shape) for shape in shapes.values()):
+            raise ValueError("the aggregate is of another model")
+        if not math.isfinite(state.elapsed_s):
+            raise ValueError("its time is none")
+
+    def _checksum(self, ratings: Ratings) -> int:
+        if self._ratings_checksum is None:
+            self._ratings_checksum = 0
+            for column in (ratings.users, ratings.items, ratings.ratings):
+                self._ratings_checksum = zlib.crc32(np.ascontiguousarray(column).data, self._ratings_checksum)
+        return self._ratings_checksum
+
+
+def read_checkpoint(path: Path) -> tuple[Tensors, dict[str, Any]]:
+    """What a file holds, and says about itself. Raises CheckpointError if it cannot be read, or is not what was written."""
+    try:
+        with safe_open(path, framework="numpy") as file:
+            tensors: Tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a dict
+            metadata = file.metadata()
+        if metadata["sha256"] != _digest(tensors, metadata["about"]):
+            raise ValueError("its checksum is another")
+        about = json.loads(metadata["about"])
+        if not isinstance(about, dict):
+            raise TypeError("it says nothing about itself")
+    except DAMAGE as error:
+        raise CheckpointError(f"{path}: is damaged ({type(error).__name__}: {error})") from None
+    return tensors, about
+
+
+def deciding(config: Config) -> dict[str, Any]:
+    """The values of a config that decide the numbers of a run, as JSON has them."""
+    values = {key: value for key, value in dataclasses.asdict(config).items() if key not in FREE}
+    decided: dict[str, Any] = json.loads(json.dumps(values))
+    return decided
+
+
+def _digest(tensors: Tensors, about: str) -> str:
+    digest = hashlib.sha256(about.encode())
+    for name in sorted(tensors):
+        digest.update(f"{name} {tensors[name].dtype} {tensors[name].shape}".encode())
+        digest.update(np.ascontiguousarray(tensors[name]).data)
+    return digest.hexdigest()
+
+
+def _state(tensors: Tensors, about: dict[str, Any]) -> RunState:
+    def vectors(kind: str) -> dict[int, Vector]:
+        return {int(name.partition("/")[2]): tensors[name] for name in tensors if name.startswith(f"{kind}/")}
+
+    outer = vectors("outer")
+    return RunState(
+        next_round=about["next_round"],
+        vector=tensors["aggregate"],
+        memories=vectors("memory"),
+        outer=tuple(outer[index] for index in sorted(outer)),
+        dropped=tuple(about["dropped"]),
+        restarts=about["restarts"],
+        elapsed_s=about["elapsed_s"],
+    )

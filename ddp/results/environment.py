@@ -1,0 +1,42 @@
+"""What a run ran with and on: versions and machine."""
+
+import os
+import platform
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from ddp.aggregation.mean import num_cores
+
+PACKAGES = ("torch", "numba", "numpy", "pandas", "hydra-core", "omegaconf", "tensorboard")
+
+
+def environment() -> dict[str, Any]:
+    """Versions and machine. `gil_enabled` is read now, after the imports: importing triton can turn the GIL on again."""
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cpu_model": _cpu_model(),
+        "cpu_count": os.cpu_count(),
+        "usable_cores": num_cores(),
+        "gil_enabled": getattr(sys, "_is_gil_enabled", lambda: True)(),
+        "versions": {name: _version(name) for name in PACKAGES},
+    }
+
+
+def _cpu_model() -> str | None:
+    """As Linux says it, or whatever Python knows; None if that is nothing."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    found = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
+    return found or platform.processor() or None
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None

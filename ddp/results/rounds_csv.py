@@ -1,0 +1,72 @@
+"""rounds.csv: a row for each worker and each aggregate of each round, with what it reached and what it cost."""
+
+import csv
+import io
+from collections.abc import Sequence
+from typing import Any
+
+from ddp.timing.spans import AGGREGATOR_PHASES, KINDS, WORKER_PHASES, Account
+from ddp.tracking.messages import AggregateRound, WorkerRound
+from ddp.tracking.tracker import AGGREGATED, History, pickle_s, worker_name
+
+PHASES = tuple(dict.fromkeys([*WORKER_PHASES, *AGGREGATOR_PHASES]))
+ROUND_COLUMNS = (
+    *("round", "who", "train_loss", "valid_rmse", "test_rmse", "best_epoch", "aggregate_received", "elapsed_s"),
+    *(f"{name}_s" for name in (*PHASES, *KINDS)),
+    *("wall_s", "pickled_bytes", "copied_bytes"),
+)
+
+
+def rounds_csv(history: History) -> str:
+    """The file."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, ROUND_COLUMNS, restval="", lineterminator="\n")
+    writer.writeheader()
+    for row in sorted(history.worker_rounds, key=lambda row: (row.round_index, row.worker)):
+        writer.writerow(worker_columns(row))
+    for aggregate in history.aggregate_rounds:
+        writer.writerow(aggregate_columns(aggregate))
+    return text.getvalue()
+
+
+def worker_columns(row: WorkerRound) -> dict[str, Any]:
+    """A worker's row."""
+    told = costs(row.account, WORKER_PHASES)
+    del told["pickle_s"]
+    return {
+        "round": row.round_index,
+        "who": worker_name(row.worker),
+        "train_loss": row.train_loss,
+        "valid_rmse": row.valid.rmse,
+        "test_rmse": row.test.rmse,
+        "best_epoch": row.best_epoch,
+        "aggregate_received": row.aggregate_received,
+        **told,
+    }
+
+
+def aggregate_columns(row: AggregateRound) -> dict[str, Any]:
+    """The aggregate's."""
+    told = costs(row.account, AGGREGATOR_PHASES)
+    del told["pickle_s"]
+    return {
+        "round": row.round_index,
+        "who": AGGREGATED,
+        "valid_rmse": row.valid.rmse,
+        "test_rmse": row.test.rmse,
+        "elapsed_s": row.elapsed_s,
+        **told,
+    }
+
+
+def costs(account: Account, phases: Sequence[str]) -> dict[str, float]:
+    """Seconds by phase and by kind, and bytes."""
+    by_phase, by_innermost = account.by_phase(), account.by_innermost()
+    return {
+        **{f"{phase}_s": by_phase[phase] for phase in phases},
+        **{f"{kind}_s": by_innermost[kind] for kind in KINDS},
+        "pickle_s": pickle_s(account),
+        "wall_s": account.wall_s,
+        "pickled_bytes": sum(account.num_bytes.values()),
+        "copied_bytes": sum(account.num_copied.values()),
+    }

@@ -1,0 +1,100 @@
+"""A run directory belongs to one run: how it is taken, and what its files are called."""
+
+import dataclasses
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ddp.config.schema import Config
+from ddp.errors import ConfigError
+from ddp.machine.files import atomic_file, new_file
+from ddp.machine.lock import lock
+
+CONFIG_FILE, RESULT_FILE, ROUNDS_FILE, TRACE_FILE = "config.yaml", "result.json", "rounds.csv", "trace.json"
+CHECKPOINTS = "checkpoints"
+CHECKPOINT = re.compile(r"round-(\d{6,})\.safetensors")
+
+
+@contextmanager
+def run_directory(config: Config, output_dir: Path, *, resume: bool) -> Iterator[None]:
+    """Takes the directory for a run: as long as the block lasts nobody else can.
+
+    A new run writes config.yaml; a second one that is given the directory is refused with ConfigError, and so is one that wants
+    to go on where there is no run, or one that still lives. Raises OSError if it cannot be written; nothing is taken then.
+    """
+    if resume:
+        if not (output_dir / CONFIG_FILE).is_file():
+            raise ConfigError("resume", output_dir, f"is not the directory of a run: it has no {CONFIG_FILE}")
+    else:
+        output_dir.mkdir(parents=True, exist_ok=True)
+    with _held(output_dir):
+        if resume:
+            for part in output_dir.rglob(".*.part"):  # of whoever was killed here
+                part.unlink(missing_ok=True)
+        else:
+            try:
+                with new_file(output_dir / CONFIG_FILE) as file:
+                    file.write(_as_yaml(config))
+            except FileExistsError:
+                raise directory_taken(output_dir) from None
+        yield
+
+
+def write_config(config: Config, output_dir: Path) -> None:
+    """What a run goes on with: some values may be others than before."""
+    with atomic_file(output_dir / CONFIG_FILE) as file:
+        file.write(_as_yaml(config))
+
+
+def _as_yaml(config: Config) -> bytes:
+    return yaml.safe_dump(dataclasses.asdict(config), sort_keys=False).encode()
+
+
+@contextmanager
+def _held(output_dir: Path) -> Iterator[None]:
+    """Holds the lock on a directory, where directories can be opened."""
+    if os.name == "nt":
+        yield
+        return
+    fd = os.open(output_dir, os.O_RDONLY)
+    try:
+        if not lock(fd, wait=False):
+            raise ConfigError("run directory", output_dir, "a run is going on in there; wait for its end, or stop it")
+        yield
+    finally:
+        os.close(fd)
+
+
+def directory_taken(output_dir: Path) -> ConfigError:
+    """What to say of a directory that holds a run."""
+    message = "holds a run already; choose another directory (hydra.run.dir, hydra.sweep.dir), or remove this one"
+    return ConfigError("run directory", output_dir, message)
+
+
+def find_checkpoints(run_dir: Path) -> list[Path]:
+    """Those of a run, the oldest first."""
+    directory = run_dir / CHECKPOINTS
+    if not directory.is_dir():
+        return []
+    found = {int(match[1]): path for path in directory.iterdir() if (match := CHECKPOINT.fullmatch(path.name))}
+    return [found[next_round] for next_round in sorted(found)]
+
+
+def differences(was: Any, now: dict[str, Any]) -> list[str]:
+    """What is not the same in two configs, in words."""
+    if not isinstance(was, dict):
+        return [f"the config was {was}"]
+    found = []
+    for key in sorted({*was, *now}, key=str):
+        before, after = was.get(key), now.get(key)
+        if isinstance(before, dict) and isinstance(after, dict) and before.get("name") == after.get("name"):
+            found += [f"{key}.{difference}" for difference in differences(before, after)]
+        elif before != after:
+            names = [value.get("name") if isinstance(value, dict) else value for value in (before, after)]
+            found.append(f"{key} was {names[0]}, not {names[1]}")
+    return found

@@ -1,0 +1,202 @@
+"""TensorBoard: what it is told of a run, written by the parent into one event file.
+
+RMSE, weights, times and bytes of every round; where each worker's round went, kind by kind; a picture of the last round; HParams.
+"""
+
+import math
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ddp.results.accounts import by_kind
+from ddp.results.reference import Reference
+from ddp.timing.spans import AGGREGATOR_PHASES, EXCHANGE_KINDS, WORKER_PHASES, Account, read_slices
+from ddp.tracking.messages import AggregateRound, Failure, WorkerRound
+from ddp.tracking.tracker import AGGREGATED, AGGREGATOR, ONE_WORKER, PARTS, POOLED, Tracker, pickle_s, without_slices, worker_name
+
+if TYPE_CHECKING:
+    from tensorboard.compat.proto.summary_pb2 import Summary
+
+    from ddp.tracking.event_file import EventFile
+
+
+FLUSH_EVERY_S = 5.0  # scalars are kept, and written in one go between rounds
+
+# The one table of tags. `part`: valid or test; `kind`: a phase or kind of timing.py, or "pickle" (serialise + deserialise).
+RMSE_TAG = "rmse/{part}/{who}"
+GAP_TAG = "rmse_gap/{part}"  # the aggregate's minus one worker's, after the last round
+LOSS_TAG = "loss/train/{who}"
+TIME_TAG = "time_ms/{kind}/{who}"
+ACCOUNT_TAG = "account_ms/{kind}/{who}"  # all kinds of account.py together are the round's wall
+PICTURE_TAG = "timeline/last_round"
+BYTES_TAG = "bytes/pickled/{who}"
+FAILURE_TAG = "failure/{who}"  # only in rounds in which the worker failed
+TIMEOUT_TAG = "timeout/{who}"  # only in rounds in which the aggregate did not come in time
+WEIGHT_TAG = "weight/{who}"
+
+
+class TensorBoard(Tracker):
+    """One event file in the run directory, written by the parent only.
+
+    Where it cannot be written, a warning says so, and the run goes on without: its own files have all the figures.
+    """
+
+    def __init__(self, directory: Path, hparams: Mapping[str, Any]) -> None:
+        self._directory = directory
+        self._hparams = {
+            key: value if isinstance(value, bool | int | float | str) else str(value) for key, value in hparams.items()
+        }
+        self._scalars: list[tuple[str, float, int, float]] = []  # tag, value, step, when it was told
+        self._slices: dict[int | None, bytes] = {}  # of each worker's last round, and of the aggregator's
+        self._rounds: dict[int, list[WorkerRound]] = {}
+        self._last: AggregateRound | None = None
+        self._gap: float | None = None
+        self._purge_step: int | None = None  # TensorBoard is to forget what it was told of this and later steps before
+        self._flushed_s = time.monotonic()
+        self._file: EventFile | None = None
+
+    def worker_round(self, row: WorkerRound) -> None:
+        who = worker_name(row.worker)
+        self._add(LOSS_TAG.format(who=who), row.train_loss, row.round_index)
+        self._add(RMSE_TAG.format(part="valid", who=who), row.valid.rmse, row.round_index)
+        self._add(RMSE_TAG.format(part="test", who=who), row.test.rmse, row.round_index)
+        if not row.aggregate_received:
+            self._add(TIMEOUT_TAG.format(who=who), 1.0, row.round_index)
+        self._add_account(who, row.account, WORKER_PHASES, row.round_index)
+        self._slices[row.worker] = row.account.slices
+        others = self._rounds.setdefault(row.round_index, [])
+        others.append(without_slices(row))  # where a worker was dropped they stay
+        if len(others) == self._hparams["workers"]:
+            self._add_pooled(self._rounds.pop(row.round_index))
+
+    def aggregate_round(self, row: AggregateRound) -> None:
+        self._add(RMSE_TAG.format(part="valid", who=AGGREGATED), row.valid.rmse, row.round_index)
+        self._add(RMSE_TAG.format(part="test", who=AGGREGATED), row.test.rmse, row.round_index)
+        for worker, weight in enumerate(row.weights):
+            self._add(WEIGHT_TAG.format(who=worker_name(worker)), weight, row.round_index)
+        self._add_account(AGGREGATOR, row.account, AGGREGATOR_PHASES, row.round_index)
+        self._slices[None] = row.account.slices
+        self._last = row
+        if time.monotonic() - self._flushed_s > FLUSH_EVERY_S:
+            self._flush()
+
+    def failure(self, failure: Failure) -> None:
+        self._add(FAILURE_TAG.format(who=worker_name(failure.worker)), 1.0, failure.round_index or 0)
+
+    def rewind(self, next_round: int, last: AggregateRound | None) -> None:
+        failures = FAILURE_TAG.format(who="")
+        self._scalars = [scalar for scalar in self._scalars if scalar[2] < next_round or scalar[0].startswith(failures)]
+        self._rounds.clear()
+        self._last = last
+        self._purge_step = next_round
+
+    def reference(self, reference: Reference) -> None:
+        assert self._last is not None
+        for part, rmse, own in (
+            ("valid", reference.valid, self._last.valid.rmse),
+            ("test", reference.test, self._last.test.rmse),
+        ):
+            for step in {0, self._last.round_index}:  # a line to compare with
+                self._add(RMSE_TAG.format(part=part, who=ONE_WORKER), rmse, step)
+            self._add(GAP_TAG.format(part=part), own - rmse, self._last.round_index)
+        self._gap = self._last.test.rmse - reference.test
+
+    def close(self) -> None:
+        from torch.utils.tensorboard.summary import custom_scalars
+
+        summaries = [custom_scalars(_layout(int(self._hparams["workers"])))]  # type: ignore[no-untyped-call]
+        if self._last is not None:
+            self._add("time_s/training", self._last.elapsed_s, self._last.round_index)
+            summaries += self._hparams_summaries(self._last)
+            if self._slices.get(None):
+                summaries.append(_picture(self._slices, self._last.round_index))
+        self._flush(summaries)
+
+    def _add(self, tag: str, value: float, step: int) -> None:
+        if not math.isnan(value):  # an error over no ratings
+            self._scalars.append((tag, value, step, time.time()))
+
+    def _add_account(self, who: str, account: Account, phases: Sequence[str], step: int) -> None:
+        by_phase, by_innermost = account.by_phase(), account.by_innermost()
+        for phase in phases:
+            self._add(TIME_TAG.format(kind=phase, who=who), by_phase[phase] * 1e3, step)
+        for kind in EXCHANGE_KINDS:
+            self._add(TIME_TAG.format(kind=kind, who=who), by_innermost[kind] * 1e3, step)
+        for kind, seconds in by_kind(account).items():
+            self._add(ACCOUNT_TAG.format(kind=kind, who=who), seconds * 1e3, step)
+        self._add(TIME_TAG.format(kind="pickle", who=who), pickle_s(account) * 1e3, step)
+        self._add(BYTES_TAG.format(who=who), sum(account.num_bytes.values()), step)
+
+    def _add_pooled(self, rows: list[WorkerRound]) -> None:
+        """All workers' errors on their own parts together: the same rows that the aggregate is judged on."""
+        for part, errors in (("valid", [row.valid for row in rows]), ("test", [row.test for row in rows])):
+            pooled = sum(errors[1:], errors[0])
+            self._add(RMSE_TAG.format(part=part, who=POOLED), pooled.rmse, rows[0].round_index)
+
+    def _flush(self, summaries: Sequence["Summary"] = ()) -> None:
+        from tensorboard.compat.proto.summary_pb2 import Summary  # 0.2 s: only where TensorBoard is on
+
+        from ddp.tracking.event_file import EventFile, event, forget
+
+        self._file = self._file or EventFile(self._directory)
+        events = [] if self._purge_step is None else [forget(self._purge_step)]
+        for step, scalars in groupby(self._scalars, key=lambda scalar: scalar[2]):
+            told = list(scalars)
+            values = [Summary.Value(tag=tag, simple_value=value) for tag, value, _, _ in told]
+            events.append(event(Summary(value=values), step, told[0][3]))
+        events += [event(summary) for summary in summaries]
+        self._purge_step = None
+        self._scalars.clear()
+        self._flushed_s = time.monotonic()
+        if self.trouble is None:
+            try:
+                self._file.append(events)
+            except OSError as error:
+                self.trouble = f"{error.filename}: {error.strerror}; the run goes on without TensorBoard"
+                print(f"warning: {self.trouble}", file=sys.stderr)
+
+    def _hparams_summaries(self, last: AggregateRound) -> tuple["Summary", ...]:
+        """The three of `add_hparams`, for the run's own file: `add_hparams` itself would open a second directory."""
+        from torch.utils.tensorboard.summary import hparams
+
+        metrics = {
+            RMSE_TAG.format(part="test", who=AGGREGATED): last.test.rmse,
+            RMSE_TAG.format(part="valid", who=AGGREGATED): last.valid.rmse,
+            "time_s/training": last.elapsed_s,
+        }
+        if self._gap is not None:
+            metrics[GAP_TAG.format(part="test")] = self._gap
+        return hparams(self._hparams, metrics)  # type: ignore[no-untyped-call, no-any-return]
+
+
+def _layout(num_workers: int) -> dict[str, dict[str, list[Any]]]:
+    """Custom scalars: workers and the aggregate on one chart, each kind of time on one, and all kinds of each worker on one."""
+
+    def chart(pattern: str) -> list[Any]:
+        return ["Multiline", [pattern]]
+
+    kinds = dict.fromkeys([*WORKER_PHASES, *AGGREGATOR_PHASES, *EXCHANGE_KINDS, "pickle"])
+    whos = [*(worker_name(worker) for worker in range(num_workers)), AGGREGATOR]
+    return {
+        "RMSE": {part: chart(RMSE_TAG.format(part=part, who=".*")) for part in PARTS},
+        "Where each one's time goes (ms per round)": {who: chart(ACCOUNT_TAG.format(kind=".*", who=f"{who}$")) for who in whos},
+        "Time (ms per round)": {kind: chart(TIME_TAG.format(kind=kind, who=".*")) for kind in kinds},
+    }
+
+
+def _picture(slices: Mapping[int | None, bytes], round_index: int) -> "Summary":
+    """What all did in the last round: as long as the aggregator's."""
+    from tensorboard.compat.proto.summary_pb2 import Summary
+
+    from ddp.tracking.timeline import png, timeline
+
+    workers = sorted(worker for worker in slices if worker is not None)
+    lanes = {AGGREGATOR: read_slices(slices[None])}
+    lanes |= {worker_name(worker): read_slices(slices[worker]) for worker in workers}
+    own = lanes[AGGREGATOR]
+    image = timeline(f"round {round_index}", lanes, own[0][1], own[-1][1] + own[-1][2])
+    value = Summary.Image(height=image.height, width=image.width, colorspace=3, encoded_image_string=png(image))
+    return Summary(value=[Summary.Value(tag=PICTURE_TAG, image=value)])

@@ -1,0 +1,23 @@
+"""All that the next round of a run depends on, besides its config and its ratings."""
+
+from dataclasses import dataclass, field
+
+from ddp.model.parameters import Vector
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunState:
+    """Where a run stands between two rounds. (Random streams have no state: they are addressed by seed, worker and round.)
+
+    `next_round`: the round that comes; `vector`: the last aggregate, rows in the data's order, None before the first;
+    `memories`: of workers that have one, see `Job.memory_length`; `outer`: what the outer optimizer remembers;
+    `dropped`: workers that are no longer there; `restarts`: how often a round was begun again; `elapsed_s`: training so far.
+    """
+
+    next_round: int = 0
+    vector: Vector | None = None
+    memories: dict[int, Vector] = field(default_factory=dict)
+    outer: tuple[Vector, ...] = ()
+    dropped: tuple[int, ...] = ()
+    restarts: int = 0
+    elapsed_s: float = 0.0

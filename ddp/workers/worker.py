@@ -1,0 +1,176 @@
+"""The worker's loop, written once: no thread or process in sight."""
+
+import math
+import traceback
+from collections.abc import Generator, Iterator
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ddp.config import seeding
+from ddp.errors import Diverged, LateRows, Stopped, WorkerError
+from ddp.machine.memory import Memory, memory_of, peak_rss_bytes
+from ddp.model.parameters import EMPTY_VECTOR, Vector
+from ddp.timing.spans import START, Spans
+from ddp.tracking.messages import EpochDone, Failed, Finished, Started, WorkerRound
+from ddp.trainers.loop_times import spent_parts
+from ddp.trainers.trainer import make_selecting, make_trainer
+from ddp.workers.exchange import Exchange
+from ddp.workers.job import Job
+from ddp.workers.stratified import StratifiedWorker
+
+if TYPE_CHECKING:
+    from ddp.trainers.selecting import Selecting
+
+
+class Worker:
+    """Trains on its shard, and remembers the best state of the round. In an ensemble it goes on from its own."""
+
+    def __init__(self, job: Job, exchange: Exchange, spans: Spans) -> None:
+        self.job = job
+        self.exchange = exchange
+        self.spans = spans
+        self.next_round = job.first_round  # one after the aggregate that we have: a worker that is late leaves rounds out
+        self.live = job.make_parameters()
+        self.best = job.make_parameters()
+        self.trainer = make_trainer(job.config.trainer, self.live, job.shard.train)
+        scale = (job.rating_min, job.rating_max)
+        self.loop = make_selecting(job.config.trainer, self.trainer, self.live.vector, job.selects_on, scale)
+        self.trainer.recall(job.memory, job.first_round * job.config.local_epochs)
+        self.best_rmse = math.inf  # of the round
+        self.best_epoch: int | None = None
+
+    def round(self, round_index: int) -> Generator[None, None, WorkerRound]:
+        """Trains, publishes, and takes over the aggregate if it comes in time. Yields before it waits for the others."""
+        self.next_round = round_index + 1
+        row = self.train_round(round_index)
+        with self.spans("evaluate"):
+            self.job.check_norm(row, self.best.vector)
+        with self.spans("publish"):
+            memory = self._memory() if self.job.hands_over(round_index) else EMPTY_VECTOR
+            self.exchange.publish(self.job.update(row, self.best.vector, memory), self.spans)
+        with self.spans("wait"):
+            yield
+            received = self.exchange.wait(round_index, self.job.config.agg_timeout, self.spans)
+        if received and self.job.reads_aggregate:
+            with self.spans("receive"):
+                self.next_round = self.exchange.receive_into(self.live.vector, round_index, self.spans) + 1
+        return replace(row, aggregate_received=received)
+
+    def _memory(self) -> Vector:
+        own = [self.live.vector] if self.job.in_ensemble else []
+        return np.concatenate([*own, self.trainer.memory()])
+
+    def train_round(self, round_index: int) -> WorkerRound:
+        """`local_epochs` epochs; afterwards `self.best` holds the state with the lowest RMSE on the `select_on` part."""
+        num_epochs = self.job.config.local_epochs
+        order = seeding.stream(self.job.config.seed, "order", self.job.worker, round_index)
+        self.best_rmse, self.best_epoch = math.inf, None
+        train_loss, done = math.nan, 0
+        while done < num_epochs:
+            if self.loop is not None:
+                number = self.loop.pace.epochs(num_epochs - done)
+                train_loss = self._epochs_in_a_loop(self.loop, number, order, round_index, done)
+            else:
+                number, train_loss = 1, self._epoch(order, round_index, done)
+            done += number
+            with self.spans("tell"):
+                self.exchange.tell(EpochDone(worker=self.job.worker, round_index=round_index, epoch=done - 1))
+        with self.spans("evaluate"):
+            # The last state also stands in when no epoch had a finite RMSE: the aggregator then refuses it by name.
+            best_epoch = self.best_epoch if self.best_epoch is not None else self._keep(num_epochs - 1)
+            valid = self.job.evaluate(self.best, self.job.shard.valid)
+            test = self.job.evaluate(self.best, self.job.shard.test)
+        return WorkerRound(
+            worker=self.job.worker,
+            round_index=round_index,
+            train_loss=train_loss,
+            valid=valid,
+            test=test,
+            best_epoch=best_epoch,
+            aggregate_received=False,
+        )
+
+    def _epoch(self, order: np.random.Generator, round_index: int, epoch: int) -> float:
+        """One, and its training loss."""
+        with self.spans("compute"):
+            train_loss = self.trainer.epoch(order)
+            self.job.check_loss(train_loss, round_index, epoch)
+        with self.spans("evaluate"):
+            held_out = self.job.selects_on
+            rmse = self.job.evaluate(self.live, held_out).rmse if len(held_out) else math.inf
+            if rmse < self.best_rmse:
+                self.best_rmse, self.best_epoch = rmse, self._keep(epoch)
+        return train_loss
+
+    def _epochs_in_a_loop(
+        self, loop: "Selecting", number: int, order: np.random.Generator, round_index: int, epoch: int
+    ) -> float:
+        """So many from this one on, and the training loss of the last."""
+        with self.spans("compute"):
+            done = loop.epochs(number, order, self.best.vector, self.best_rmse)
+            self.spans.divide(partial(spent_parts, done.spent_ns, self.spans.tells_off_core))
+            for n, train_loss in enumerate(done.train):
+                self.job.check_loss(train_loss, round_index, epoch + n)
+            self.best_rmse = done.rmse
+            if done.best_epoch is not None:
+                self.best_epoch = epoch + done.best_epoch
+        return done.train[-1]
+
+    def _keep(self, epoch: int) -> int:
+        """The state after this epoch is the best so far."""
+        with self.spans("copy"):
+            np.copyto(self.best.vector, self.live.vector)
+        return epoch
+
+
+def worker_loop(job: Job, exchange: Exchange, spans: Spans) -> Iterator[None]:
+    """The document's `worker_proc`. Yields where a worker waits for others, and after a round: `serial` then runs those.
+
+    `spans` began when the parent began to start this worker; it is closed at the end.
+    """
+    worker, round_index = None, None
+
+    def tell(message: Started | WorkerRound | Finished) -> None:
+        with spans("tell"):
+            exchange.tell(message)
+
+    try:
+        with spans(START), spans("kernel"):
+            make = Worker if job.strata is None else partial(StratifiedWorker, strata=job.strata)
+            worker = make(job=job, exchange=exchange, spans=spans)
+        account = spans.take()
+        tell(Started(worker=job.worker, startup_s=account.wall_s, account=account))
+        while worker.next_round < job.config.rounds:
+            round_index = worker.next_round
+            row = yield from worker.round(round_index)
+            tell(replace(row, account=spans.take()))
+            with spans("wait"):
+                yield
+        with spans("tell"):
+            wanted = exchange.own_process and job.config.account
+            memory = memory_of() if wanted else Memory(peak_rss_bytes=peak_rss_bytes(), pss_bytes=None)
+        account = spans.take()
+        tell(Finished(worker=job.worker, memory=memory, account=account, at_s=spans.at))
+    except (Stopped, KeyboardInterrupt, GeneratorExit):
+        raise
+    except BaseException as error:  # a thread that ended by SystemExit without a word would be waited for
+        phase = START if worker is None else worker.spans.phase
+        if isinstance(error, Diverged):  # no fault of the code: a traceback would only hide what to do
+            raise WorkerError(job.worker, round_index, str(error), phase=phase, diverged=True) from error
+        reason = f"{type(error).__name__}: {error}"
+        waited = isinstance(error, LateRows)
+        raise WorkerError(job.worker, round_index, reason, traceback.format_exc(), phase, waited=waited) from error
+    finally:
+        spans.close()
+
+
+def run_worker(job: Job, exchange: Exchange, spans: Spans) -> None:
+    """Runs the loop to its end in a thread or process of its own; a failure is handed to the aggregator's side."""
+    try:
+        for _ in worker_loop(job, exchange, spans):
+            pass
+    except WorkerError as error:
+        exchange.tell(Failed(error=error))

@@ -1,0 +1,411 @@
+"""Laws that every split keeps, whatever the ratings, and the messages of the splits that cannot be made."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+from omegaconf import OmegaConf
+
+from ddp.config.options import OPTIONS, DirichletSplit, Split
+from ddp.errors import ConfigError, DataError, UserError
+from ddp.ratings.arrays import Ratings
+from ddp.ratings.holdout import Parts
+from ddp.ratings.splits import DEALERS, Deal, make_split, shard_summary
+
+CONF = Path(__file__).parent.parent.parent / "conf" / "split"
+PARTS = ("train", "valid", "test")
+HOLDOUTS = ("random", "user", "time", "files")
+laws = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+def ratings_of(users, items, values, timestamps=None, files=None) -> Ratings:
+    users, items = np.asarray(users, np.int32), np.asarray(items, np.int32)
+    return Ratings(
+        name="made",
+        users=users,
+        items=items,
+        ratings=np.asarray(values, np.float32),
+        user_ids=np.arange(users.max(initial=-1) + 1),
+        item_ids=np.arange(items.max(initial=-1) + 1),
+        rating_min=1.0,
+        rating_max=5.0,
+        timestamps=None if timestamps is None else np.asarray(timestamps, np.int64),
+        files=None if files is None else np.asarray(files, np.int16),
+    )
+
+
+def random_ratings(num_rows, *, seed=0, num_users=20, num_items=20, workers=1, continuous=False) -> Ratings:
+    rng = np.random.default_rng(seed)
+    values = rng.normal(3, 1, num_rows) if continuous else rng.integers(1, 6, num_rows)
+    users, items = rng.integers(num_users, size=num_rows), rng.integers(num_items, size=num_rows)
+    return ratings_of(users, items, values, rng.integers(num_rows, size=num_rows), rng.integers(workers, size=num_rows))
+
+
+def split_of(name="iid", holdout="random", test=0.2, valid=0.05, alpha=0.5) -> Split:
+    fields = {"name": name, "holdout": holdout, "test_fraction": test, "valid_fraction": valid}
+    fields["test_file"] = "test.csv" if holdout == "files" else None
+    return DirichletSplit(**fields, alpha=alpha) if name == "dirichlet" else Split(**fields)
+
+
+@st.composite
+def cases(draw, names=tuple(DEALERS), holdouts=HOLDOUTS, max_rows=200):
+    """(ratings, split, workers, seed, test_rows): the arguments of make_split."""
+    num_rows, workers = draw(st.integers(1, max_rows)), draw(st.integers(1, 12))
+    ratings = random_ratings(
+        num_rows,
+        seed=draw(st.integers(0, 10**6)),
+        num_users=draw(st.integers(1, 60)),
+        num_items=draw(st.integers(1, 60)),
+        workers=workers,
+        continuous=draw(st.booleans()),
+    )
+    name, holdout, fraction = draw(st.sampled_from(names)), draw(st.sampled_from(holdouts)), st.floats(0.01, 0.9)
+    split = split_of(name, holdout, draw(fraction), draw(st.just(0.0) | fraction), draw(st.sampled_from([1e-9, 0.1, 1, 1e6])))
+    test_rows = None
+    if holdout == "files":
+        test_rows = np.random.default_rng(num_rows).permutation(num_rows)[: draw(st.integers(1, num_rows))]
+    return ratings, split, workers, draw(st.integers(0, 2**32)), test_rows
+
+
+def split_or_skip(case) -> Deal:
+    """Some drawn cases cannot be split; the refusals have their own tests below."""
+    try:
+        return make_split(*case)
+    except UserError:
+        assume(False)
+        raise
+
+
+def rows_of(deal: Deal) -> list[list[int]]:
+    return [getattr(parts, part).tolist() for parts in (deal.whole, *deal.shards) for part in PARTS]
+
+
+# --- laws of every split -------------------------------------------------------------------------------
+
+
+@laws
+@given(cases())
+def test_parts_cover_all_ratings_and_shards_cover_each_part(case):
+    deal = split_or_skip(case)
+    whole, num_rows = deal.whole, len(case[0])
+    assert np.sort(np.concatenate([whole.train, whole.valid, whole.test])).tolist() == list(range(num_rows))
+    assert len(deal.shards) == case[2]
+    for part in PARTS:
+        dealt = np.concatenate([getattr(shard, part) for shard in deal.shards])
+        assert dealt.dtype == getattr(whole, part).dtype == np.int64
+        assert np.sort(dealt).tolist() == getattr(whole, part).tolist()
+
+
+@laws
+@given(cases())
+def test_training_shards_and_test_are_never_empty(case):
+    deal = split_or_skip(case)
+    assert len(deal.whole.test) > 0
+    assert all(len(shard.train) > 0 for shard in deal.shards)
+    if case[1].valid_fraction == 0:
+        assert len(deal.whole.valid) == 0
+    elif case[1].holdout != "user":
+        assert len(deal.whole.valid) > 0 or len(deal.whole.train) == 1
+
+
+@laws
+@given(cases())
+def test_equal_arguments_give_equal_splits(case):
+    assert rows_of(split_or_skip(case)) == rows_of(make_split(*case))
+
+
+@laws
+@given(cases(), st.integers(1, 12), st.sampled_from(sorted(DEALERS)))
+def test_holdout_depends_on_neither_workers_nor_option(case, other_workers, other_name):
+    deal = split_or_skip(case)
+    ratings, split, workers, seed, test_rows = case
+    other_workers = workers if other_name == "files" else other_workers  # as many as there are files
+    other = split_of(other_name, split.holdout, split.test_fraction, split.valid_fraction)
+    again = split_or_skip((ratings, other, other_workers, seed, test_rows))
+    assert rows_of(Deal(whole=deal.whole, shards=[])) == rows_of(Deal(whole=again.whole, shards=[]))
+
+
+@laws
+@given(cases())
+def test_test_part_does_not_depend_on_validation(case):
+    deal = split_or_skip(case)
+    ratings, split, _, seed, test_rows = case
+    other = split_of("iid", split.holdout, split.test_fraction, valid=0.0)
+    assert make_split(ratings, other, 1, seed, test_rows).whole.test.tolist() == deal.whole.test.tolist()
+
+
+def test_another_seed_gives_another_split():
+    ratings = random_ratings(200)
+    one, two = (make_split(ratings, split_of(), 3, seed) for seed in (0, 1))
+    assert one.whole.test.tolist() != two.whole.test.tolist()
+    by_time = split_of(holdout="time")  # the holdout is the same, so that only the dealing can differ
+    one, two = (make_split(ratings, by_time, 3, seed) for seed in (0, 1))
+    assert one.shards[0].train.tolist() != two.shards[0].train.tolist()
+
+
+# --- holdouts --------------------------------------------------------------------------------------------
+
+
+@laws
+@given(cases(names=("iid",), holdouts=("random", "time")))
+def test_parts_have_the_size_of_their_fraction(case):
+    ratings, split, _, seed, _ = case
+    num_rows = len(ratings)
+    assume(num_rows > 1)
+    whole = make_split(ratings, split, 1, seed).whole  # nothing here may be refused
+    assert len(whole.test) == min(max(round(split.test_fraction * num_rows), 1), num_rows - 1)
+    rest = num_rows - len(whole.test)
+    assert split.valid_fraction == 0 or len(whole.valid) == min(max(round(split.valid_fraction * rest), 1), rest - 1)
+
+
+@laws
+@given(cases(names=("iid",), holdouts=("time",)))
+def test_time_holdout_is_the_latest(case):
+    whole, times = split_or_skip(case).whole, case[0].timestamps
+    early_to_late = np.concatenate(
+        [part[np.argsort(times[part], kind="stable")] for part in (whole.train, whole.valid, whole.test)]
+    )
+    assert early_to_late.tolist() == np.argsort(times, kind="stable").tolist()
+
+
+@laws
+@given(cases(names=("iid",), holdouts=("user",)))
+def test_user_holdout_takes_a_share_of_each_user_and_never_all(case):
+    whole, users, split = split_or_skip(case).whole, case[0].users, case[1]
+    test, valid, train = (np.bincount(users[part], minlength=61) for part in (whole.test, whole.valid, whole.train))
+    total = test + valid + train
+    assert (train[total > 0] > 0).all()
+    if len(whole.test) > 1:  # a single row may be the one that test must have
+        assert (np.abs(test - np.minimum(split.test_fraction * total, np.maximum(total - 1, 0))) < 1).all()
+    if len(whole.valid) > 1:
+        rest = total - test
+        assert (np.abs(valid - np.minimum(split.valid_fraction * rest, np.maximum(rest - 1, 0))) < 1).all()
+
+
+def test_user_holdout_keeps_its_fraction_where_users_have_few_ratings():
+    ratings = ratings_of(np.repeat(np.arange(5000), 2), np.tile([0, 1], 5000), np.ones(10000))
+    whole = make_split(ratings, split_of(holdout="user", test=0.2), 1, 0).whole
+    assert len(whole.test) == pytest.approx(2000, abs=150)
+    assert 0.4 < ratings.items[whole.test].mean() < 0.6  # which of the two is random
+
+
+def test_user_holdout_finds_a_test_row_when_every_share_rounds_to_none():
+    ratings = ratings_of([0, 1, 1, 1], [0, 0, 1, 2], [1, 2, 3, 4])
+    whole = make_split(ratings, split_of(holdout="user", test=1e-9, valid=1e-9), 1, 0).whole
+    assert ratings.users[whole.test].tolist() == ratings.users[whole.valid].tolist() == [1]
+
+
+@laws
+@given(cases(holdouts=("files",)))
+def test_files_holdout_is_the_given_rows(case):
+    assert split_or_skip(case).whole.test.tolist() == sorted(case[4].tolist())
+
+
+def test_random_holdout_is_uniform():
+    ratings = random_ratings(50)
+    hits = sum(np.bincount(make_split(ratings, split_of(), 1, seed).whole.test, minlength=50) for seed in range(2000))
+    assert np.abs(hits / 2000 - 0.2).max() < 0.05  # 5.6 standard deviations
+
+
+# --- dealing -----------------------------------------------------------------------------------------------
+
+
+@laws
+@given(cases(names=("iid",)))
+def test_iid_shards_are_of_equal_size(case):
+    for part in PARTS:
+        sizes = [len(getattr(shard, part)) for shard in split_or_skip(case).shards]
+        assert max(sizes) - min(sizes) <= 1
+
+
+@laws
+@given(cases(names=("user", "item")))
+def test_whole_users_or_items_are_dealt_in_balance(case):
+    deal, ratings = split_or_skip(case), case[0]
+    owned = ratings.users if case[1].name == "user" else ratings.items
+    groups = [set(owned[np.concatenate([getattr(shard, part) for part in PARTS])].tolist()) for shard in deal.shards]
+    assert sum(map(len, groups)) == len(set.union(*groups)), "a user or item has two workers"
+    loads = [len(shard.train) for shard in deal.shards]
+    assert max(loads) <= np.mean(loads) + np.bincount(owned[deal.whole.train]).max()
+
+
+def test_one_large_user_outweighs_many_small_ones():
+    users = [*range(11), *([0] * 9), 0]  # user 0 has 10 training ratings, ten others 1 each; the last row is the test part
+    ratings = ratings_of(users, range(21), np.ones(21))
+    deal = make_split(ratings, split_of("user", "files", valid=0.0), 2, 0, np.array([20]))
+    assert [len(shard.train) for shard in deal.shards] == [10, 10]
+
+
+def test_items_without_training_ratings_are_dealt_in_turn():
+    items = [0, 1, 2, 3, *range(4, 12)]
+    ratings = ratings_of(np.zeros(12), items, np.ones(12))
+    deal = make_split(ratings, split_of("item", "files", valid=0.0), 4, 0, np.arange(4, 12))
+    assert [len(shard.test) for shard in deal.shards] == [2, 2, 2, 2]
+
+
+@laws
+@given(cases(names=("time",)))
+def test_time_shards_are_equal_consecutive_chunks(case):
+    deal, times = split_or_skip(case), case[0].timestamps
+    for part in PARTS:
+        chunks = [getattr(shard, part) for shard in deal.shards]
+        assert max(map(len, chunks)) - min(map(len, chunks)) <= 1
+        in_order = np.concatenate([chunk[np.argsort(times[chunk], kind="stable")] for chunk in chunks])
+        rows = getattr(deal.whole, part)
+        assert in_order.tolist() == rows[np.argsort(times[rows], kind="stable")].tolist()
+
+
+@laws
+@given(cases(names=("files",)))
+def test_files_shards_are_the_files(case):
+    deal = split_or_skip(case)
+    for worker, shard in enumerate(deal.shards):
+        for part in PARTS:
+            assert (case[0].files[getattr(shard, part)] == worker).all()
+
+
+@pytest.mark.parametrize("continuous", [False, True])
+def test_dirichlet_small_alpha_skews_and_large_alpha_does_not(continuous):
+    ratings = random_ratings(5000, continuous=continuous)
+    skews = {}
+    for alpha in (0.05, 1.0, 1e6):
+        deal = make_split(ratings, split_of("dirichlet", alpha=alpha), 4, 0)
+        skews[alpha] = np.mean([row["skew"] for row in shard_summary(ratings, deal)])
+    assert skews[0.05] > skews[1.0] + 0.1
+    assert skews[1.0] > skews[1e6] + 0.1
+    assert skews[1e6] < 0.01
+
+
+def test_dirichlet_uses_the_same_proportions_in_every_part():
+    ratings = random_ratings(30_000)
+    deal = make_split(ratings, split_of("dirichlet", test=0.3, valid=0.3), 4, 0)
+    for value in range(1, 6):
+        shares = [
+            [(ratings.ratings[getattr(shard, part)] == value).sum() / (ratings.ratings[getattr(deal.whole, part)] == value).sum()]
+            for part in PARTS
+            for shard in deal.shards
+        ]
+        train, valid, test = np.reshape(shares, (3, 4))
+        np.testing.assert_allclose(valid, train, atol=0.002)
+        np.testing.assert_allclose(test, train, atol=0.002)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_dirichlet_repair_takes_from_the_largest_shard(seed):
+    ratings = ratings_of(range(100), range(100), np.full(100, 3))  # one value: a tiny alpha gives all to one worker
+    deal = make_split(ratings, split_of("dirichlet", alpha=1e-9), 8, seed)
+    num_train = len(deal.whole.train)
+    assert sorted(len(shard.train) for shard in deal.shards) == [1] * 7 + [num_train - 7]
+    tight = make_split(ratings, split_of("dirichlet", alpha=1e-9), num_train, seed)
+    assert [len(shard.train) for shard in tight.shards] == [1] * num_train
+
+
+# --- the summary ---------------------------------------------------------------------------------------------
+
+
+def test_summary_counts_and_measures_skew():
+    ratings = ratings_of([0, 0, 1, 2, 2, 2], [0, 1, 1, 0, 1, 2], [1, 1, 5, 5, 5, 1])
+    whole = Parts(train=np.arange(4), valid=np.array([4]), test=np.array([5]))
+    none = np.array([], dtype=np.int64)
+    shards = [
+        Parts(train=np.array([0, 1]), valid=none, test=np.array([5])),
+        Parts(train=np.array([2, 3]), valid=np.array([4]), test=none),
+    ]
+    first, second = shard_summary(ratings, Deal(whole=whole, shards=shards))
+    sizes = [
+        [row[key] for key in ("worker", "num_train", "num_valid", "num_test", "num_users", "num_items")]
+        for row in (first, second)
+    ]
+    assert sizes == [[0, 2, 0, 1, 1, 2], [1, 2, 1, 0, 2, 2]]
+    assert [(row["mean_rating"], row["skew"]) for row in (first, second)] == [(1.0, 0.5), (5.0, 0.5)]
+
+
+@laws
+@given(cases())
+def test_summary_is_bounded_plain_numbers(case):
+    for row in shard_summary(case[0], split_or_skip(case)):
+        assert {type(value) for value in row.values()} == {int, float}, "result.json needs plain numbers"
+        assert 0 <= row["skew"] <= 1
+        assert 1 <= row["num_users"] <= row["num_train"]
+
+
+# --- refusals ------------------------------------------------------------------------------------------------
+
+
+def test_more_workers_than_training_ratings():
+    with pytest.raises(ConfigError, match="workers=9: must be at most 8: there are 8 training ratings"):
+        make_split(random_ratings(10), split_of(valid=0.0), 9, 0)
+
+
+@pytest.mark.parametrize("kind", ["user", "item"])
+def test_more_workers_than_users_or_items(kind):
+    ratings = random_ratings(100, num_users=3, num_items=3)
+    message = f"workers=4: split={kind} deals whole {kind}s, and only 3 {kind}s have training ratings: use at most 3 workers"
+    with pytest.raises(ConfigError, match=message):
+        make_split(ratings, split_of(kind), 4, 0)
+
+
+def test_file_without_training_ratings():
+    ratings = ratings_of(range(6), range(6), np.ones(6), files=[0, 0, 1, 1, 2, 2])
+    with pytest.raises(DataError, match=r"file 1 .*no training rating"):
+        make_split(ratings, split_of("files", "files", valid=0.0), 3, 0, np.array([2, 3]))
+
+
+@pytest.mark.parametrize(("name", "holdout", "key"), [("time", "random", "split"), ("iid", "time", "split.holdout")])
+def test_time_without_timestamps(name, holdout, key):
+    ratings = ratings_of(range(10), range(10), np.ones(10))
+    with pytest.raises(ConfigError, match=f"{key}=time: needs timestamps, and made has none"):
+        make_split(ratings, split_of(name, holdout), 2, 0)
+
+
+@pytest.mark.parametrize("num_rows", [0, 1])
+def test_too_few_ratings(num_rows):
+    with pytest.raises(DataError, match=f"holds {num_rows} ratings.*at least 2"):
+        make_split(random_ratings(num_rows), split_of(), 1, 0)
+
+
+def test_user_holdout_of_users_with_one_rating_each():
+    with pytest.raises(ConfigError, match=r"every user has one rating.*use split\.holdout=random"):
+        make_split(ratings_of(range(5), range(5), np.ones(5)), split_of(holdout="user"), 1, 0)
+
+
+@pytest.mark.parametrize(("num_test", "message"), [(0, r"test\.csv holds no rating"), (5, "holds every rating")])
+def test_test_file_with_nothing_or_everything(num_test, message):
+    with pytest.raises(DataError, match=message):
+        make_split(random_ratings(5), split_of(holdout="files"), 1, 0, np.arange(num_test))
+
+
+def test_files_holdout_without_rows_is_our_mistake():
+    with pytest.raises(AssertionError, match="needs test_rows"):
+        make_split(random_ratings(5), split_of(holdout="files"), 1, 0)
+
+
+# --- the registry, the YAML files and size ---------------------------------------------------------------------
+
+
+def test_every_option_of_the_schema_has_a_dealer_and_a_file():
+    assert set(DEALERS) | {"copies"} == set(OPTIONS["split"]) == {path.stem for path in CONF.glob("*.yaml")}
+
+
+def test_with_copies_everybody_has_everything():
+    deal = make_split(random_ratings(40), split_of(name="copies"), 3, 0)
+    assert len(deal.shards) == 3
+    assert all(shard is deal.whole for shard in deal.shards)
+
+
+@pytest.mark.parametrize("name", sorted(OPTIONS["split"]))
+def test_yaml_gives_every_field_and_describes_itself(name):
+    path = CONF / f"{name}.yaml"
+    split = OPTIONS["split"][name](**OmegaConf.load(path))
+    assert split.name == name
+    described, *fields = path.read_text().splitlines()
+    assert described.startswith("# ")
+    assert all("  # " in line for line in fields[1:]), "a field has no comment"
+
+
+def test_two_million_rows():
+    ratings = random_ratings(2_000_000, num_users=30_000, num_items=5_000)
+    deal = make_split(ratings, split_of("user", "user"), 8, 0)
+    assert sum(len(shard.train) for shard in deal.shards) == len(deal.whole.train)

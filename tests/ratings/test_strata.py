@@ -1,0 +1,249 @@
+"""split=stratified: who holds what when, and that the result is that of one SGD over all ratings."""
+
+import dataclasses
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ddp.aggregation.combine import make_combine
+from ddp.errors import ConfigError, WorkerError
+from ddp.experiment import run
+from ddp.machine.compiled.gates import Gates
+from ddp.model.parameters import Parameters
+from ddp.ratings.strata import Numbering, Strata, item_rows, learned, pack, unpack
+from ddp.results.saved_model import load_model
+from ddp.timing.spans import Spans
+from ddp.trainers.trainer import for_blocks
+from ddp.workers.exchange import Exchange
+from ddp.workers.prepare import prepare
+from ddp.workers.stratified import StratifiedWorker
+from ddp.workers.worker import worker_loop
+
+STRATIFIED = ("split=stratified", "aggregation=rows")
+FUSED = ("trainer=fused", "trainer.lr_decay=0.9")
+
+
+def strata_of(num_workers, seed=0):
+    bounds = tuple(range(0, 2 * num_workers + 1, 2))
+    return Strata(workers=tuple(range(num_workers)), user_bounds=bounds, item_bounds=bounds, seed=seed)
+
+
+# --- the schedule --------------------------------------------------------------------------------------
+
+
+@given(num_workers=st.integers(1, 9), seed=st.integers(0, 99), epoch=st.integers(0, 5))
+def test_in_an_epoch_every_worker_holds_every_group_once_and_no_two_hold_the_same(num_workers, seed, epoch):
+    strata = strata_of(num_workers, seed)
+    turns = range(epoch * num_workers, (epoch + 1) * num_workers)
+    held = np.array([[strata.group(worker, turn) for turn in turns] for worker in range(num_workers)])
+    everyone = list(range(num_workers))
+    assert [sorted(row) for row in held.tolist()] == [everyone] * num_workers
+    assert [sorted(column) for column in held.T.tolist()] == [everyone] * num_workers
+    assert all(strata.holder(strata.group(worker, turn), turn) == worker for worker in everyone for turn in turns)
+
+
+def test_the_groups_go_round_in_another_order_each_epoch_and_with_another_seed():
+    def order(seed, epoch):
+        return tuple(strata_of(6, seed).group(0, turn) for turn in range(6 * epoch, 6 * epoch + 6))
+
+    assert len({order(seed, epoch) for seed in range(3) for epoch in range(3)}) == 9
+    assert order(1, 2) == order(1, 2)
+
+
+# --- the blocks ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("workers", [1, 2, 5])
+def test_the_blocks_are_the_ratings_of_each_part_and_those_of_a_turn_share_no_row(make_config, workers):
+    prepared = prepare(make_config(*STRATIFIED, *FUSED, f"workers={workers}"))
+    ratings, numbering = prepared.ratings, prepared.numbering
+    user_at, item_at = np.argsort(numbering.users), np.argsort(numbering.items)
+    assert sorted(numbering.users) == list(range(ratings.num_users))
+    assert sorted(numbering.items) == list(range(ratings.num_items))
+    for part in ("train", "valid", "test"):
+        found = []
+        for job in prepared.jobs:
+            for group, block in enumerate(job.shard.blocks):
+                of = getattr(job.shard, part).between(getattr(block, part))
+                assert (block.users, block.items) == (job.strata.users(job.worker), job.strata.items(group))
+                assert set(of.users) <= set(range(block.users.start, block.users.stop))
+                assert set(of.items) <= set(range(block.items.start, block.items.stop))
+                found += zip(user_at[of.users], item_at[of.items], of.ratings, strict=True)
+        whole = getattr(prepared.deal.whole, part)
+        assert sorted(found) == sorted(zip(ratings.users[whole], ratings.items[whole], ratings.ratings[whole], strict=True))
+
+
+def test_the_groups_are_balanced_by_ratings(make_config):
+    prepared = prepare(make_config(*STRATIFIED, "data.num_ratings=1200", "workers=4"))
+    sizes = np.array([[block.train.stop - block.train.start for block in job.shard.blocks] for job in prepared.jobs])
+    total = sizes.sum()
+    assert abs(sizes.sum(axis=0) - total / 4).max() < 0.02 * total
+    assert abs(sizes.sum(axis=1) - total / 4).max() < 0.02 * total
+
+
+def test_more_workers_than_items_are_refused(make_config):
+    with pytest.raises(ConfigError, match=r"workers=50: split=stratified deals whole items, and only \d+ items have"):
+        prepare(make_config(*STRATIFIED, "workers=50", "data.num_users=200", "data.num_items=20"))
+
+
+@given(order=st.permutations(range(5)), other=st.permutations(range(3)), biases=st.booleans())
+def test_a_numbering_is_undone(order, other, biases):
+    numbering = Numbering(users=np.array(order, np.int32), items=np.array(other, np.int32))
+    state = Parameters(5, 3, 2, biases=biases)
+    state.vector[:] = np.arange(len(state.vector))
+    inside = Parameters(5, 3, 2, biases=biases, vector=numbering.inward(state))
+    assert numbering.outward(inside).tolist() == state.vector.tolist()
+    for user in range(5):
+        assert inside.views["user_factors"][numbering.users[user]].tolist() == state.views["user_factors"][user].tolist()
+
+
+# --- the result ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("trainer", [FUSED, ("trainer=autograd", "trainer.batch_size=64")])
+def test_one_worker_is_the_one_worker_of_any_other_split(make_config, drive, trainer):
+    """With one worker nothing is cut, and the visits are those of split=iid: so are the bits."""
+    common = ("workers=1", "rounds=3", "select_on=last", "backend=serial", *trainer)
+    stratified = drive(make_config(*common, *STRATIFIED))
+    plain = drive(make_config(*common, "split=iid", "aggregation=uniform"))
+    assert [vector.tobytes() for vector in stratified.vectors] == [vector.tobytes() for vector in plain.vectors]
+    assert stratified.aggregates() == plain.aggregates()
+
+
+@pytest.mark.parametrize("trainer", [FUSED, ("trainer=autograd", "trainer.batch_size=64")])
+def test_what_a_turn_gives_does_not_depend_on_who_is_first(make_config, drive, trainer):
+    """So the workers may as well run one after another: the result is that of one SGD."""
+    config = make_config(*STRATIFIED, *trainer, "backend=serial", "workers=4", "rounds=2")
+
+    def backwards(jobs):
+        return jobs[::-1]
+
+    forward, backward = drive(config), drive(config, jobs=backwards)
+    assert [vector.tobytes() for vector in forward.vectors] == [vector.tobytes() for vector in backward.vectors]
+
+
+def test_it_fits_as_well_as_one_worker(make_config, drive):
+    """Five workers that are averaged have a fifth of each row's ratings; here each row has all of them."""
+    common = (*FUSED, "backend=serial", "rounds=4", "local_epochs=5", "data.num_ratings=1200", "trainer.lr=0.03")
+
+    def training_rmse(*overrides):
+        runs = [drive(make_config(*common, *overrides, f"seed={seed}", "split.valid_fraction=0.01")) for seed in range(3)]
+        return np.mean([run.history.aggregate_rounds[-1].test.rmse for run in runs])
+
+    one, five = training_rmse(*STRATIFIED, "workers=1"), training_rmse(*STRATIFIED, "workers=5")
+    averaged = training_rmse("split=iid", "workers=5", "aggregation=uniform", "select_on=last")
+    assert abs(five - one) < abs(averaged - one)
+
+
+def test_a_workers_errors_are_those_of_its_own_users_and_add_up(make_config, drive):
+    driven = drive(make_config(*STRATIFIED, *FUSED, "backend=serial", "rounds=1"))
+    rows = driven.history.worker_rounds
+    assert sum(row.test.count for row in rows) == len(driven.prepared.test)
+    assert sum(row.valid.count for row in rows) == len(driven.prepared.valid)
+    assert all(np.isfinite(row.train_loss) and row.aggregate_received for row in rows)
+
+
+def test_the_saved_model_has_the_datas_own_ids(make_config, tmp_path):
+    result = run(make_config(*STRATIFIED, *FUSED, "workers=3"), tmp_path / "run", [])
+    ratings = prepare(result.config).ratings
+    rows = prepare(result.config).deal.whole.test
+    predicted = load_model(tmp_path / "run").predict(
+        ratings.user_ids[ratings.users[rows]].tolist(), ratings.item_ids[ratings.items[rows]].tolist()
+    )
+    rmse = np.sqrt(np.mean((predicted - ratings.ratings[rows]) ** 2))
+    assert rmse == pytest.approx(result.test_rmse, abs=1e-6)
+
+
+# --- assembling ----------------------------------------------------------------------------------------
+
+
+def test_every_row_of_the_aggregate_comes_from_the_worker_that_held_it_last(make_config):
+    config = make_config(*STRATIFIED, "workers=3", "local_epochs=2")
+    jobs = prepare(config).jobs
+    strata = jobs[0].strata
+    last_turn = 2 * 2 * 3 - 1  # of the second round
+    updates = []
+    for job in jobs:
+        state = jobs[0].make_parameters()
+        state.vector[:] = 10 + job.worker
+        vector = np.full(job.update_length, -1, np.float32)
+        pack(learned(strata.held(state, job.worker, last_turn)), vector)
+        updates.append(SimpleNamespace(worker=job.worker, round_index=1, vector=vector))
+    out = np.zeros_like(jobs[0].vector)
+    assert make_combine(jobs)(updates, jobs[0].vector, out) == pytest.approx([1 / 3] * 3)
+    state = jobs[0].parameters(out)
+    for worker in range(3):
+        assert set(state.views["user_factors"][strata.users(worker)].ravel()) == {10 + worker}
+        assert set(state.views["user_bias"][strata.users(worker)]) == {10 + worker}
+        items = strata.items(strata.group(worker, last_turn))
+        assert set(state.views["item_factors"][items].ravel()) == {10 + worker}
+        assert set(state.views["item_bias"][items]) == {10 + worker}
+    assert state.views["global_mean"][0] == jobs[0].vector[-1]
+
+
+def test_what_is_packed_is_unpacked():
+    state = Parameters(4, 3, 2)
+    state.vector[:] = np.arange(len(state.vector))
+    rows = state.block(slice(1, 3), slice(0, 2))
+    packed = np.zeros(40, np.float32)
+    pack(item_rows(rows), packed)
+    assert packed[:6].tolist() == [*state.views["item_factors"][:2].ravel(), *state.views["item_bias"][:2]]
+    other = Parameters(4, 3, 2)
+    unpack(packed, item_rows(other.block(slice(0, 1), slice(0, 2))))
+    assert other.views["item_factors"].tolist()[:2] == state.views["item_factors"].tolist()[:2]
+    assert not other.views["user_factors"].any()
+
+
+# --- a hand-over that does not come --------------------------------------------------------------------
+
+
+class Deaf(Exchange):
+    """Nobody hands anything on."""
+
+    def take(self, group, turn, before, rows, timeout_s, spans):
+        return False
+
+    def hand_on(self, group, turn, to, rows, spans):
+        pass
+
+    def publish(self, update, spans):
+        pass
+
+    def wait(self, round_index, timeout_s, spans):
+        raise AssertionError("it needs no aggregate")
+
+    receive_into = wait
+
+    def tell(self, message):
+        pass
+
+
+@pytest.mark.parametrize("gates", [None, Gates(np.zeros(4, np.int64))], ids=["turn by turn", "as one loop"])
+def test_a_worker_that_waits_too_long_for_its_items_says_for_whose(make_config, gates):
+    job = prepare(make_config(*STRATIFIED, *FUSED, "round_timeout=0.01")).jobs[1]
+    before = job.strata.holder(job.strata.group(1, 1), 0)
+    expected = rf"^worker 1 in round 0 \(wait\): LateRows: no items came from worker {before} within round_timeout=0.01 s"
+    deaf = Deaf()
+    deaf.gates = gates
+    with pytest.raises(WorkerError, match=expected):
+        list(worker_loop(job, deaf, Spans()))
+
+
+def test_seconds_of_the_compiled_loop_are_told_apart(make_config):
+    """It waits in vain: what it took is waiting, and not computing."""
+    job = prepare(make_config(*STRATIFIED, *FUSED, "round_timeout=0.2")).jobs[1]
+    deaf = Deaf()
+    deaf.gates = Gates(np.zeros(4, np.int64))
+    worker = StratifiedWorker(job, job.strata, deaf, Spans())
+    with pytest.raises(TimeoutError):
+        list(worker.round(0))
+    assert worker.spans.take().phase_s("wait") >= 0.2
+
+
+def test_weight_decay_weighs_the_same_in_blocks(make_config):
+    """A row is in as many times fewer batches as there are blocks."""
+    autograd = make_config("trainer=autograd", "trainer.weight_decay=0.01").trainer
+    assert for_blocks(autograd, 4) == dataclasses.replace(autograd, weight_decay=0.04)

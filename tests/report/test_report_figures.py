@@ -1,0 +1,232 @@
+"""The figures that a report draws, before and after they are drawn."""
+
+import math
+import re
+from itertools import combinations
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from report_files import KINDS, lane, write_run
+
+from ddp.report import page
+from ddp.report.bars import MAX_STACKS, per_backend, time
+from ddp.report.comparing import Look, differing, groups_over, repetitions
+from ddp.report.parts import AXES, points_of
+from ddp.report.pictures import Curve, curves, grid
+from ddp.report.reading import read_run
+from ddp.report.scaling import GRIDS, Point, grids, heat_maps, scaling, speedups
+from ddp.report.svg import page_style
+from ddp.results.table import find_runs, read_runs
+from ddp.timing.spans import OFF_CORE_KINDS
+
+pytestmark = pytest.mark.usefixtures("fonts")
+
+
+def read(folder):
+    runs = [read_run(row) for row in read_runs(find_runs([folder])).to_dict("records")]
+    for number, run in enumerate(runs):
+        run.label = f"run {number}"
+    return runs
+
+
+def texts(svg):
+    """What is written in a picture -> where."""
+    return {element.text: place(element) for element in ElementTree.fromstring(svg).iter("text")}
+
+
+def place(element):
+    if element.get("x") is not None:
+        return float(element.get("x")), float(element.get("y"))
+    x, _, y = element.get("transform").removeprefix("translate(").partition(")")[0].partition(" ")
+    return float(x), float(y)
+
+
+# --- RMSE -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("axis", "points"),
+    [
+        ("rounds", [(1, 0.96), (2, 0.95)]),
+        ("seconds", [(1.0, 0.96), (2.0, 0.95)]),
+        ("bytes", [(9.0, 0.96), (18.0, 0.95)]),  # a round: 1 MB pickled and 2 MB copied, by two workers and the aggregator
+    ],
+)
+def test_rmse_stands_where_its_round_does(tmp_path, axis, points):
+    write_run(tmp_path / "run")
+    [run] = read(tmp_path)
+    assert points_of(run, AXES[axis][1]) == points
+
+
+# --- speed-up ---------------------------------------------------------------------------------------------
+
+
+def test_speedup_and_efficiency_are_over_one_worker(tmp_path):
+    for workers, train_s in ((1, 12.0), (2, 8.0), (4, 4.0)):
+        write_run(tmp_path / str(workers), workers=workers, train_s=train_s)
+    [group] = groups_over(read(tmp_path), ("workers",))
+    assert speedups(group) == [Point(1, 1.0), Point(2, 1.5), Point(4, 3.0)]
+    assert [point.efficiency for point in speedups(group)] == [1.0, 0.75, 0.75]
+    assert repetitions([group]) == ""
+
+
+def test_seeds_are_repetitions_of_which_the_median_counts(tmp_path):
+    for seed, one, two in ((0, 8.0, 4.0), (1, 10.0, 5.0), (2, 90.0, 9.0)):
+        write_run(tmp_path / f"{seed}-1", seed=seed, workers=1, train_s=one)
+        write_run(tmp_path / f"{seed}-2", seed=seed, workers=2, train_s=two)
+    runs = read(tmp_path)
+    [group] = groups_over(runs, ("workers",))
+    assert speedups(group) == [Point(1, 1.0), Point(2, 2.0)]
+    assert repetitions([group]) == ", median of 3 runs each"
+    [group] = groups_over(runs[:-1], ("workers",))
+    assert repetitions([group]) == ", median of 2 to 3 runs each"
+    with page_style():
+        content = scaling(runs)
+    assert "<figcaption>Speed-up, median of 3 runs each" in content
+    assert ">seed<" not in content  # the legend
+
+
+def test_what_could_be_reached_is_a_straight_line():
+    """On an axis that is not logarithmic, however far apart lines end."""
+    lines = [Curve(label=f"{n}", x=[1.0, n], y=[0.25, 0.75], look=Look()) for n in (2.0, 64.0)]
+    with page_style():
+        straight = texts(curves(lines, "workers", "efficiency", ideal=[(1, 1), (64, 1)]))
+        other = texts(curves(lines, "rounds", "RMSE"))
+    assert straight["45"][0] - straight["30"][0] == pytest.approx(straight["30"][0] - straight["15"][0], abs=0.1)
+    assert "10" in other
+    assert "15" not in other
+
+
+def test_a_seed_is_the_last_that_is_told_apart(tmp_path):
+    for number, (seed, trainer_lr, rounds) in enumerate([(0, 0.1, 2), (1, 0.1, 2), (0, 0.2, 3), (1, 0.2, 3)]):
+        write_run(tmp_path / str(number), seed=seed, lr=trainer_lr, rounds=rounds)
+    assert differing(read(tmp_path)) == ["rounds", "trainer.lr", "seed"]
+
+
+# --- heat maps --------------------------------------------------------------------------------------------
+
+
+def test_a_heat_map_has_workers_across_and_local_epochs_down():
+    cells = {(workers, epochs): 10.0 * workers + epochs for workers in (1.0, 2.0, 8.0) for epochs in (3.0, 5.0)}
+    with page_style():
+        svg = grid(cells, "{:g}", 13.0, 85.0, "what")
+    at = texts(svg)
+    for (workers, epochs), value in cells.items():
+        x, y = at[f"{value:g}"]
+        assert x == pytest.approx(at[f"{workers:g}"][0], abs=12)
+        assert y == pytest.approx(at[f"{epochs:g}"][1], abs=8)
+    assert at["1"][0] + 30 < at["2"][0] < at["8"][0] - 30
+    assert at["3"][1] + 20 < at["5"][1]
+    assert at["workers"][1] > at["1"][1]
+    assert at["local epochs"][0] < at["3"][0]
+    strengths = [float(style.partition("opacity: ")[2].partition(";")[0]) for style in styles(svg) if "opacity" in style]
+    assert strengths == sorted(strengths) == sorted(set(strengths))  # as the figures were given: each higher than the one before
+    assert len(strengths) == len(cells)
+
+
+def styles(svg):
+    return [element.get("style", "") for element in ElementTree.fromstring(svg).iter("path")]
+
+
+def test_no_heat_map_hides_another(tmp_path):
+    """Learning rates that had other numbers of workers: what tells runs apart does not tell groups apart."""
+    for lr, counts in ((0.1, (1, 2)), (0.2, (4, 8))):
+        for workers in counts:
+            for epochs in (1, 5):
+                directory = tmp_path / f"{workers}-{epochs}"
+                write_run(directory, lr=lr, workers=workers, local_epochs=epochs, total_s=workers + epochs / 8)
+    runs = read(tmp_path)
+    groups = groups_over(runs, ("workers", "local_epochs"))
+    maps = heat_maps(groups, GRIDS["seconds, the whole run"][1])
+    assert [label for label, _ in maps] == ["trainer.lr=0.1", "trainer.lr=0.2"]
+    assert maps[1][1] == {(4, 1): 4.125, (4, 5): 4.625, (8, 1): 8.125, (8, 5): 8.625}
+    assert [label for label, _ in heat_maps(groups[:1] * 2, GRIDS["test RMSE"][1])] == ["trainer.lr=0.1, trainer.lr=0.1"]
+    for group in groups:
+        group.label = "the same"
+    assert len(heat_maps(groups, GRIDS["seconds, the whole run"][1])) == 2
+
+
+@pytest.mark.parametrize(("columns", "wide"), [(6, False), (8, True)])
+def test_a_heat_map_that_is_wider_than_a_phone_scrolls(tmp_path, columns, wide):
+    for workers in range(1, columns + 1):
+        for epochs in (1, 5):
+            write_run(tmp_path / f"{workers}-{epochs}", workers=workers, local_epochs=epochs, parts=())
+    with page_style():
+        assert ("<figure class=wide>" in grids(read(tmp_path))) is wide
+
+
+# --- bars -------------------------------------------------------------------------------------------------
+
+
+def test_a_backends_bars_are_the_mean_of_the_means_of_its_runs_that_ended_well(tmp_path):
+    """Each run counts once, however many workers it has."""
+    for name, workers, compute_s, status in (("0", 1, 1.0, "ok"), ("1", 3, 3.0, "ok"), ("2", 1, 99.0, "failed")):
+        account = [lane(f"worker_{n}", {"compute": compute_s, "wait": 1.0}, {}) for n in range(workers)]
+        account.append(lane("aggregator", {"wait": 4.0 * workers}, {}))
+        write_run(tmp_path / name, workers=workers, status=status, also={"account": account})
+    write_run(tmp_path / "3", backend="serial", workers=1)
+    thread, serial = per_backend(read(tmp_path))
+    assert (thread.label, serial.label) == ("thread: 2 runs", "serial: 1 run")
+    assert [(bar.who, bar.seconds, bar.thin) for bar in thread.bars] == [
+        ("mean worker", {"compute": 2.0, "wait": 1.0}, False), ("aggregator", {"wait": 8.0}, True)
+    ]  # fmt: skip
+    assert serial.bars[0].seconds == KINDS
+
+
+def test_there_is_no_mean_of_one_run(tmp_path):
+    write_run(tmp_path / "0", workers=MAX_STACKS + 1)
+    write_run(tmp_path / "1", workers=2, status="failed")
+    runs = read(tmp_path)
+    assert per_backend(runs) == []
+    with page_style():
+        content = time(runs[:1])
+    assert f"worker_{MAX_STACKS}: compute" in content  # all of its lanes
+    assert "mean" not in content
+
+
+def test_of_many_runs_the_first_have_bars_and_all_are_in_the_mean(tmp_path):
+    for number in range(MAX_STACKS + 2):
+        write_run(tmp_path / f"{number:02}", seed=number, parts=("account",))
+    with page_style():
+        content = time(read(tmp_path))
+    assert f"These are the first {MAX_STACKS} of {MAX_STACKS + 2} runs" in content
+    assert f">thread: {MAX_STACKS + 2} runs<" in content
+    assert content.count(f">run {MAX_STACKS - 1}</text>") == 2  # in seconds and in parts
+    assert f">run {MAX_STACKS}</text>" not in content
+    assert f">run {MAX_STACKS}</td>" in content  # but in figures
+
+
+# --- colours ----------------------------------------------------------------------------------------------
+
+DEUTERANOPIA = ((0.367, 0.861, -0.228), (0.280, 0.673, 0.047), (-0.012, 0.043, 0.969))  # Machado et al. 2009
+TO_XYZ = ((0.4124, 0.3576, 0.1805), (0.2126, 0.7152, 0.0722), (0.0193, 0.1192, 0.9505))
+WHITE = (0.9505, 1.0, 1.089)
+LEAST_DISTANCE = 10  # in CIELAB, where 2.3 can just be seen
+
+
+def product(matrix, vector):
+    return [sum(one * other for one, other in zip(row, vector, strict=True)) for row in matrix]
+
+
+def lab(colour, *, all_cones):
+    values = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    linear = [((value + 0.055) / 1.055) ** 2.4 if value > 0.04045 else value / 12.92 for value in values]
+    seen = linear if all_cones else [min(max(value, 0.0), 1.0) for value in product(DEUTERANOPIA, linear)]
+    x, y, z = (
+        value ** (1 / 3) if value > 0.008856 else 7.787 * value + 16 / 116
+        for value in (part / white for part, white in zip(product(TO_XYZ, seen), WHITE, strict=True))
+    )
+    return 116 * y - 16, 500 * (x - y), 200 * (y - z)
+
+
+@pytest.mark.parametrize("mode", ["light", "dark"])
+@pytest.mark.parametrize("all_cones", [True, False])
+def test_what_waits_and_what_exchanges_cost_can_be_told_apart(mode, all_cones):
+    css = Path(page.__file__).with_name("page.css").read_text(encoding="utf-8")
+    light, dark = (dict(re.findall(r"--kind-(\w+): (#[0-9a-f]{6})", part)) for part in css.split("prefers-color-scheme: dark"))
+    colours = light if mode == "light" else light | dark
+    kinds = ("compute", *OFF_CORE_KINDS, "serialise", "transfer", "deserialise", "copy", "checkpoint")
+    for one, other in combinations(kinds, 2):
+        distance = math.dist(*(lab(colours[kind], all_cones=all_cones) for kind in (one, other)))
+        assert distance > LEAST_DISTANCE, (one, other)

@@ -1,0 +1,212 @@
+"""A checkpoint is what was written, or it is refused: truncated, altered, of another version, config or ratings."""
+
+import dataclasses
+import json
+import shutil
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors import safe_open
+from safetensors.numpy import save
+
+from ddp import experiment
+from ddp.errors import CheckpointError
+from ddp.experiment import run
+from ddp.results import checkpoint
+from ddp.results.checkpoint import read_checkpoint
+from ddp.results.run_directory import find_checkpoints
+from ddp.results.table import read_runs
+
+JOB = ("backend=serial", "trainer=autograd", "workers=2", "rounds=3", "checkpoint_every=1", "aggregation.outer=adam")
+
+
+@pytest.fixture(scope="module")
+def done(make_config, tmp_path_factory):
+    """A run with its checkpoints after rounds 2 and 3."""
+    directory = tmp_path_factory.mktemp("done") / "run"
+    return run(make_config(*JOB), directory, [])
+
+
+@pytest.fixture
+def copied(done, tmp_path):
+    """Of its directory, to do damage in."""
+    shutil.copytree(done.output_dir, tmp_path / "run")
+    return tmp_path / "run"
+
+
+def resumed(make_config, directory, *overrides):
+    return run(make_config(*JOB, *overrides), directory, [], resume=True)
+
+
+def rewritten(path, **about):
+    """The same checkpoint, that says something else about itself, with a checksum that fits."""
+    with safe_open(path, framework="numpy") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        told = json.loads(file.metadata()["about"]) | about
+    metadata = {"about": json.dumps(told)}
+    metadata["sha256"] = checkpoint._digest(tensors, metadata["about"])
+    path.write_bytes(save(tensors, metadata))
+
+
+def test_the_last_two_are_kept_with_all_that_they_need(done):
+    files = sorted(path.name for path in (done.output_dir / "checkpoints").iterdir())
+    assert files == ["round-000002.safetensors", "round-000003.safetensors", "rounds.jsonl"]
+    tensors, about = read_checkpoint(find_checkpoints(done.output_dir)[-1])
+    assert tensors.keys() == {"aggregate", "memory/0", "memory/1", "outer/0", "outer/1"}
+    assert tensors["aggregate"].tobytes() == done.state.vector.tobytes()
+    length = len(done.state.vector) - 1  # the mean is not learned
+    assert {len(tensors["memory/0"]), len(tensors["memory/1"])} == {1 + 2 * length}
+    assert tensors["memory/0"][0] > 0  # steps
+    assert (about["next_round"], about["seed"], about["dropped"], about["restarts"]) == (3, 0, [], 0)
+    assert about["config"]["trainer"]["name"] == "autograd"
+    assert "backend" not in about["config"]
+
+
+def test_a_resumed_run_says_so_and_is_not_compared_by_its_seconds(make_config, done, copied):
+    """Those in result.json are of the last process."""
+    first = json.loads((done.output_dir / "result.json").read_text())
+    resumed(make_config, copied, "rounds=4")
+    again = json.loads((copied / "result.json").read_text())
+    assert (first["resumed"], again["resumed"]) == (False, True)
+    rows = read_runs([done.output_dir, copied])
+    assert rows["total_s"].isna().tolist() == rows["train_s"].isna().tolist() == [False, True]
+
+
+def test_a_run_brings_its_rows_back(make_config, done, copied):
+    result = resumed(make_config, copied)
+    assert result.history.worker_rounds == done.history.worker_rounds
+    assert result.history.aggregate_rounds == done.history.aggregate_rounds
+    assert result.history.startup_s == done.history.startup_s
+
+
+@pytest.mark.parametrize("length", [0, 1, 8, 100, -1, -1000])
+def test_a_truncated_one_is_passed_over_for_the_one_before(make_config, done, copied, length):
+    last = find_checkpoints(copied)[-1]
+    content = last.read_bytes()
+    last.write_bytes(content[:length])
+    result = resumed(make_config, copied)
+    assert result.state.vector.tobytes() == done.state.vector.tobytes()
+    assert [row.round_index for row in result.history.aggregate_rounds] == [0, 1, 2]
+
+
+def test_rows_that_were_cut_off_are_those_of_the_last_one_only(make_config, done, copied):
+    rows = copied / "checkpoints" / "rounds.jsonl"
+    rows.write_bytes(rows.read_bytes()[:-5])
+    result = resumed(make_config, copied)
+    assert result.state.vector.tobytes() == done.state.vector.tobytes()
+    assert [row.round_index for row in result.history.aggregate_rounds] == [0, 1, 2]
+
+
+def test_where_none_is_whole_it_says_so_and_changes_nothing(make_config, copied):
+    for path in find_checkpoints(copied):
+        path.write_bytes(path.read_bytes()[:-3])
+    before = {path: path.read_bytes() for path in copied.rglob("*") if path.is_file()}
+    with pytest.raises(CheckpointError, match=r"round-000003\.safetensors: is damaged .*round-000002.*start the run anew"):
+        resumed(make_config, copied)
+    assert {path: path.read_bytes() for path in copied.rglob("*") if path.is_file()} == before
+
+
+def test_where_there_is_none_it_says_so(make_config, copied):
+    shutil.rmtree(copied / "checkpoints")
+    with pytest.raises(CheckpointError, match="there is no checkpoint to go on from"):
+        resumed(make_config, copied)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "reason"),
+    [
+        (("seed=1",), "seed was 0, not 1"),
+        (("trainer.lr=0.5",), r"trainer\.lr was 0\.005, not 0\.5"),
+        (("workers=3",), "workers was 2, not 3"),
+        (("trainer=fused",), "trainer was autograd, not fused"),
+        (("rounds=2",), "has 3 rounds, more than rounds=2"),
+    ],
+)
+def test_one_of_another_config_is_refused(make_config, copied, overrides, reason):
+    with pytest.raises(CheckpointError, match=reason):
+        resumed(make_config, copied, *overrides)
+
+
+def test_what_does_not_decide_the_numbers_may_be_another(make_config, done, copied):
+    others = ("round_timeout=50", "on_failure=restart", "checkpoint_every=2", "display=none", "backend=thread")
+    assert resumed(make_config, copied, *others).state.vector.tobytes() == done.state.vector.tobytes()
+
+
+def test_one_of_another_version_is_refused_and_not_passed_over(make_config, copied):
+    rewritten(find_checkpoints(copied)[-1], format=checkpoint.FORMAT + 1)
+    with pytest.raises(CheckpointError, match=f"is of format {checkpoint.FORMAT + 1}, and this version reads format"):
+        resumed(make_config, copied)
+
+
+def test_one_of_other_ratings_is_refused(make_config, monkeypatch, copied):
+    load_ratings = experiment.load_ratings
+
+    def others(*args):
+        ratings = load_ratings(*args)
+        ratings.ratings[17] += 1
+        return ratings
+
+    monkeypatch.setattr(experiment, "load_ratings", others)
+    with pytest.raises(CheckpointError, match="the ratings are not those that the run began with"):
+        resumed(make_config, copied)
+
+
+@given(data=st.data())
+@settings(max_examples=300, deadline=None)
+def test_whatever_is_altered_it_is_what_was_written_or_is_refused(done, tmp_path_factory, data):
+    path = find_checkpoints(done.output_dir)[-1]
+    content = bytearray(path.read_bytes())
+    header = int.from_bytes(content[:8], "little") + 8
+    where = data.draw(st.one_of(st.integers(0, header - 1), st.integers(0, len(content) - 1)))
+    content[where] ^= data.draw(st.integers(1, 255))
+    altered = tmp_path_factory.getbasetemp() / "altered.safetensors"
+    altered.write_bytes(content)
+    try:
+        tensors, about = read_checkpoint(altered)
+    except CheckpointError:
+        return
+    expected, expected_about = read_checkpoint(path)
+    assert about == expected_about
+    assert {name: array.tobytes() for name, array in tensors.items()} == {
+        name: array.tobytes() for name, array in expected.items()
+    }
+
+
+def test_a_run_that_cannot_write_checkpoints_goes_on(make_config, done, tmp_path, capsys):
+    config = make_config(*JOB)
+
+    class Blocks(checkpoint.History):
+        def started(self, message):
+            (tmp_path / "run" / "checkpoints").write_text("a file where the folder should be")
+
+    result = run(config, tmp_path / "run", [Blocks()])
+    assert result.status == "ok"
+    assert result.state.vector.tobytes() == done.state.vector.tobytes()
+    [warning] = json.loads((tmp_path / "run" / "result.json").read_text())["warnings"]
+    assert "checkpoints" in warning
+    assert warning.endswith("; the run goes on without this checkpoint")
+    assert capsys.readouterr().err.count("warning: ") == 1
+
+
+def test_none_are_written_where_none_are_wanted(make_config, tmp_path):
+    run(make_config(*JOB, "checkpoint_every=0"), tmp_path / "run", [])
+    assert not (tmp_path / "run" / "checkpoints").exists()
+
+
+def test_one_in_so_many_rounds_and_the_last(make_config, tmp_path):
+    run(make_config(*JOB, "rounds=5", "checkpoint_every=2"), tmp_path / "run", [])
+    assert [path.stem for path in find_checkpoints(tmp_path / "run")] == [
+        "round-000002",
+        "round-000004",
+    ]  # Adam's memory is that of then
+    run(make_config(*JOB, "trainer=fused", "aggregation.outer=none", "rounds=5", "checkpoint_every=2"), tmp_path / "fused", [])
+    assert [path.stem for path in find_checkpoints(tmp_path / "fused")] == ["round-000004", "round-000005"]
+
+
+def test_a_state_is_one_thing():
+    """It is exchanged whole, so that an interrupt finds the one before or the one after."""
+    state = checkpoint.RunState(next_round=1, vector=np.zeros(3, np.float32))
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        state.next_round = 2

@@ -1,0 +1,306 @@
+"""What a run leaves behind, however it ended, and what others can rely on in those files."""
+
+import csv
+import dataclasses
+import json
+import math
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from ddp.config.schema import Config
+from ddp.errors import AggregationError, ConfigError, DataError
+from ddp.experiment import run
+from ddp.results.record import RunResult, config_hash, write_result
+from ddp.results.run_directory import run_directory
+from ddp.tracking.tracker import Tracker
+
+WORKER_PHASES = ("compute", "evaluate", "publish", "wait", "receive", "tell", "other")
+AGGREGATOR_PHASES = ("wait", "gather", "average", "broadcast", "evaluate", "record", "other")
+COLUMNS = [
+    *("round", "who", "train_loss", "valid_rmse", "test_rmse", "best_epoch", "aggregate_received", "elapsed_s"),
+    *("compute_s", "evaluate_s", "publish_s", "wait_s", "receive_s", "tell_s", "other_s"),
+    *("gather_s", "average_s", "broadcast_s", "record_s"),
+    *("lock_wait_s", "lock_hold_s", "serialise_s", "transfer_s", "deserialise_s", "copy_s"),
+    *("gil_wait_s", "run_queue_s", "off_cpu_s"),
+    *("wall_s", "pickled_bytes", "copied_bytes"),
+]
+STAGES = {"data", "imports", "start", "train", "stop", "save"}
+
+RMSE_KEYS = ("test", "valid", "best_valid_round", "noise_floor", "reference", "gap")
+
+
+def no_constant(token: str) -> None:
+    raise AssertionError(f"{token} is not JSON")
+
+
+def read_json(directory: Path) -> dict:
+    return json.loads((directory / "result.json").read_text(encoding="utf-8"), parse_constant=no_constant)
+
+
+def read_rounds(directory: Path) -> list[dict[str, str]]:
+    with (directory / "rounds.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@dataclasses.dataclass
+class Done:
+    config: Config
+    directory: Path
+    result: RunResult
+
+
+@pytest.fixture(scope="module")
+def done(make_config, tmp_path_factory) -> Done:
+    directory = tmp_path_factory.mktemp("record") / "made" / "by the run"
+    config = make_config("backend=thread")
+    return Done(config, directory, run(config, directory, []))
+
+
+class Raises(Tracker):
+    """Raises `error` when the aggregate of round `at` is there."""
+
+    def __init__(self, error: BaseException, at: int = 1) -> None:
+        self.error, self.at = error, at
+
+    def aggregate_round(self, row):
+        if row.round_index == self.at:
+            raise self.error
+
+
+# --- a run that ends well ---------------------------------------------------------------------------------
+
+
+def test_the_files_of_a_run(done):
+    assert {path.name for path in done.directory.iterdir()} == {
+        *(
+            "config.yaml",
+            "result.json",
+            "rounds.csv",
+            "model.safetensors",
+            "catalogue.npz",
+            "ddp_thread_results.pkl",
+            "trace.json",
+        )
+    }
+
+
+def test_the_result_is_strict_json_with_what_it_was_told_and_how_it_ended(done):
+    result, last = read_json(done.directory), done.result.history.aggregate_rounds[-1]
+    assert (result["format"], result["status"], result["error"]) == (1, "ok", None)
+    assert result["config"] == dataclasses.asdict(done.config)
+    assert result["config_hash"] == config_hash(done.config)
+    assert result["rounds_completed"] == 2
+    assert result["rmse"]["test"] == last.test.rmse == done.result.test_rmse
+    assert result["rmse"]["valid"] == last.valid.rmse
+    valid = [row.valid.rmse for row in done.result.history.aggregate_rounds]
+    assert result["rmse"]["best_valid_round"] == valid.index(min(valid))
+    assert 0 < result["rmse"]["noise_floor"] <= done.config.data.noise_std * 1.2
+    assert result["environment"]["torch_threads"] == done.config.torch_threads
+    assert all(result["environment"]["versions"].values())
+    assert 1 <= result["environment"]["usable_cores"] <= result["environment"]["cpu_count"]
+    assert result["environment"]["cpu_model"] != ""
+
+
+def test_the_config_file_holds_every_value_of_the_run(done):
+    assert yaml.safe_load((done.directory / "config.yaml").read_text(encoding="utf-8")) == dataclasses.asdict(done.config)
+
+
+def test_the_stages_do_not_overlap(done):
+    for seconds in (done.result.seconds, read_json(done.directory)["seconds"]):
+        assert set(seconds) == STAGES | {"total"}
+        assert all(value >= 0 for value in seconds.values())
+        assert sum(seconds[stage] for stage in STAGES - {"imports"}) <= seconds["total"]
+
+
+def test_a_row_of_every_worker_and_of_the_aggregate_in_every_round(done):
+    rows = read_rounds(done.directory)
+    assert list(rows[0]) == COLUMNS
+    whos = ["worker_0", "worker_1", "worker_2"]
+    expected = [(str(number), who) for number in range(2) for who in whos] + [("0", "aggregated"), ("1", "aggregated")]
+    assert [(row["round"], row["who"]) for row in rows] == expected
+
+
+def test_the_rows_hold_what_the_trackers_were_told(done):
+    rows, history = read_rounds(done.directory), done.result.history
+    told = {(str(row.round_index), f"worker_{row.worker}"): row for row in history.worker_rounds}
+    told |= {(str(row.round_index), "aggregated"): row for row in history.aggregate_rounds}
+    assert len(told) == len(rows)
+    for row in rows:
+        message, of_worker = told[row["round"], row["who"]], row["who"] != "aggregated"
+        assert float(row["valid_rmse"]) == message.valid.rmse
+        assert float(row["test_rmse"]) == message.test.rmse
+        assert float(row["wall_s"]) == message.account.wall_s
+        assert row["train_loss"] == (repr(message.train_loss) if of_worker else "")
+        assert row["best_epoch"] == (str(message.best_epoch) if of_worker else "")
+        assert row["aggregate_received"] == ("True" if of_worker else "")
+        assert row["elapsed_s"] == ("" if of_worker else repr(message.elapsed_s))
+
+
+def test_the_phases_of_a_row_add_up_to_its_wall(done):
+    for row in read_rounds(done.directory):
+        phases = AGGREGATOR_PHASES if row["who"] == "aggregated" else WORKER_PHASES
+        assert math.fsum(float(row[f"{phase}_s"]) for phase in phases) == pytest.approx(float(row["wall_s"]), rel=1e-9)
+        others = {f"{phase}_s" for phase in (*WORKER_PHASES, *AGGREGATOR_PHASES) if phase not in phases}
+        assert {row[name] for name in others} == {""}
+
+
+def test_the_workers_and_the_aggregator_are_summed_over_the_rounds(done):
+    result, rows = read_json(done.directory), read_rounds(done.directory)
+    assert [row["worker"] for row in result["workers"]] == [0, 1, 2]
+    for summary, who in [*((row, f"worker_{row['worker']}") for row in result["workers"]), (result["aggregator"], "aggregated")]:
+        mine = [row for row in rows if row["who"] == who]
+        assert summary["test_rmse"] == float(mine[-1]["test_rmse"])
+        assert summary["valid_rmse"] == float(mine[-1]["valid_rmse"])
+        for column in ("evaluate_s", "wait_s", "lock_wait_s", "transfer_s", "wall_s", "pickled_bytes"):
+            assert summary[column] == pytest.approx(sum(float(row[column]) for row in mine), rel=1e-9), column
+    assert sum(row["num_train"] for row in result["workers"]) == result["aggregator"]["num_train"]
+    assert [row["timeouts"] for row in result["workers"]] == [0, 0, 0]
+
+
+class OnlyBuiltins(pickle.Unpickler):
+    """Refuses to look up any name: what it loads consists of builtin values."""
+
+    def find_class(self, module, name):
+        raise AssertionError(f"{module}.{name} is in the pickle")
+
+
+def all_types(value: object) -> set[type]:
+    inner = [*value, *value.values()] if type(value) is dict else value if type(value) in (list, tuple) else []
+    return {type(value)}.union(*(all_types(one) for one in inner))
+
+
+def test_the_documents_pickle_holds_builtin_values_only(done):
+    with (done.directory / "ddp_thread_results.pkl").open("rb") as file:
+        results = OnlyBuiltins(file).load()
+    assert all_types(results) <= {dict, list, tuple, str, int, float, bool, type(None)}
+    assert results["status"] == "ok"
+    assert results["config"] == dataclasses.asdict(done.config)
+    assert [[row["round"] for row in rows] for rows in results["workers"]] == [[0, 1]] * 3
+    assert [row["test_rmse"] for row in results["aggregated"]] == [r.test.rmse for r in done.result.history.aggregate_rounds]
+    assert [sum(row["weights"]) for row in results["aggregated"]] == pytest.approx([1, 1])
+
+
+# --- a run that does not ----------------------------------------------------------------------------------
+
+
+def test_a_tracker_that_fails_fails_the_run_and_the_files_say_so(make_config, tmp_path):
+    with pytest.raises(AggregationError, match="made up"):
+        run(make_config("backend=thread"), tmp_path, [Raises(AggregationError("made up"))])
+    result = read_json(tmp_path)
+    assert (result["status"], result["error"]) == ("failed", "AggregationError: made up")
+    assert result["rounds_completed"] == 2  # the history hears of a round before the others do
+    assert {"data", "imports", "start", "train", "stop", "total"} <= set(result["seconds"])
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "config.yaml", "result.json", "rounds.csv", "ddp_thread_results.pkl", "trace.json",
+        "model.safetensors", "catalogue.npz",  # of the last aggregate: what was finished is kept
+    }  # fmt: skip
+
+
+def test_an_interrupted_run_says_so(make_config, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        run(make_config("backend=serial", "rounds=5"), tmp_path, [Raises(KeyboardInterrupt())])
+    result = read_json(tmp_path)
+    assert (result["status"], result["error"], result["rounds_completed"]) == ("interrupted", None, 2)
+    assert result["rmse"]["test"] is not None
+    assert [row["round"] for row in read_rounds(tmp_path) if row["who"] == "aggregated"] == ["0", "1"]
+
+
+def test_a_run_without_data_leaves_a_result_without_numbers(make_config, tmp_path):
+    with pytest.raises(DataError):
+        run(data_missing(make_config, tmp_path), tmp_path / "run", [])
+    result = read_json(tmp_path / "run")
+    assert result["status"] == "failed"
+    assert result["error"].startswith("DataError: ")
+    assert "missing.csv" in result["error"]
+    assert result["rmse"] == {
+        "test": None,
+        "valid": None,
+        "best_valid_round": None,
+        "noise_floor": None,
+        "reference": None,
+        "gap": None,
+    }
+    assert (result["rounds_completed"], result["workers"]) == (0, [])
+    assert set(result["seconds"]) == {"data", "total"}
+    assert read_rounds(tmp_path / "run") == []
+
+
+def data_missing(make_config, tmp_path: Path) -> Config:
+    csv_data = {"path": str(tmp_path / "missing.csv"), "paths": None, "separator": ",", "header": True, "encoding": "utf-8"}
+    csv_data |= {"user": "userId", "item": "movieId", "rating": "rating", "timestamp": None}
+    csv_data |= {"rating_min": None, "rating_max": None, "duplicates": "error", "cache": None, "name": "csv"}
+    from ddp.config.options import CsvData
+
+    return dataclasses.replace(make_config(), data=CsvData(**csv_data))
+
+
+def test_a_run_that_never_evaluated_writes_null_for_what_it_does_not_know(make_config, tmp_path):
+    write_result(RunResult(config=make_config(), output_dir=tmp_path, status="failed", error="e", noise_floor=math.inf), tmp_path)
+    result = read_json(tmp_path)
+    assert result["rmse"] == {
+        "test": None,
+        "valid": None,
+        "best_valid_round": None,
+        "noise_floor": None,
+        "reference": None,
+        "gap": None,
+    }
+    assert result["aggregator"]["test_rmse"] is None
+
+
+class FailsToClose(Tracker):
+    def close(self):
+        raise OSError("no space left")
+
+
+def test_a_tracker_that_cannot_be_closed_does_not_lose_the_result(make_config, tmp_path):
+    with pytest.raises(OSError, match="no space left"):
+        run(make_config("backend=serial"), tmp_path, [FailsToClose()])
+    assert (tmp_path / "result.json").exists()
+
+
+def test_the_torch_threads_recorded_are_those_that_the_run_had(make_config, tmp_path):
+    number = torch.get_num_threads() + 2  # what the process has outside a run is not what is asked for
+    run(make_config("backend=serial", "rounds=1", f"torch_threads={number}"), tmp_path, [])
+    assert json.loads((tmp_path / "result.json").read_text())["environment"]["torch_threads"] == number
+
+
+# --- one directory, one run -------------------------------------------------------------------------------
+
+
+def test_a_directory_is_claimed_once(make_config, tmp_path):
+    first, directory = make_config(), tmp_path / "a" / "b"
+    with run_directory(first, directory, resume=False):
+        pass
+    written = (directory / "config.yaml").read_bytes()
+    with pytest.raises(ConfigError) as refusal, run_directory(make_config("seed=7"), directory, resume=False):
+        pytest.fail("it was claimed twice")
+    assert str(directory) in str(refusal.value)
+    assert "hydra.run.dir" in str(refusal.value)
+    assert (directory / "config.yaml").read_bytes() == written
+
+
+def test_a_refused_run_touches_nothing(make_config, tmp_path, done):
+    before = {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in done.directory.iterdir()}
+    with pytest.raises(ConfigError):
+        run(make_config("seed=7"), done.directory, [])
+    assert {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in done.directory.iterdir()} == before
+
+
+# --- the hash of a config ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("overrides", [("seed=0", "backend=thread"), ("agg_timeout=100.0",), ("model=tiny", "model.dim=8")])
+def test_what_was_told_the_same_has_the_same_hash(make_config, overrides):
+    assert config_hash(make_config(*overrides)) == config_hash(make_config())
+
+
+def test_every_difference_changes_the_hash(make_config):
+    overrides = ["seed=1", "workers=2", "agg_timeout=7", "display=lines", "backend=process", "backend.poll_interval_s=0.2"]
+    overrides += ["model.dim=9", "trainer.lr=0.5", "aggregation=uniform", "split.valid_fraction=0.1", "split=user"]
+    hashes = {config_hash(make_config(*one)) for one in [(), *((override,) for override in overrides)]}
+    assert len(hashes) == len(overrides) + 1

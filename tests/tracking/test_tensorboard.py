@@ -1,0 +1,119 @@
+"""What the real TensorBoard shows of a sweep, asked through the interface that its page asks."""
+
+import json
+import re
+import subprocess
+import sys
+import threading
+import urllib.parse
+import urllib.request
+
+import pytest
+
+from ddp.config.schema import settings
+from ddp.experiment import run
+from ddp.tracking.tensorboard import TensorBoard
+
+WORKER_COUNTS = (1, 2)
+DEADLINE_S = 60.0
+
+
+@pytest.fixture(scope="module")
+def sweep(make_config, tmp_path_factory):
+    """Two runs that differ in one value: directory name -> result."""
+    import dataclasses
+
+    directory = tmp_path_factory.mktemp("sweep")
+    results = {}
+    for number, workers in enumerate(WORKER_COUNTS):
+        config = make_config("backend=thread", f"workers={workers}")
+        board = TensorBoard(directory / str(number), settings(dataclasses.asdict(config)))
+        results[str(number)] = run(config, directory / str(number), [board])
+    return directory, results
+
+
+@pytest.fixture(scope="module")
+def ask(sweep):
+    """`ask(path, **query)`: the server's answer."""
+    directory, _ = sweep
+    command = [sys.executable, "-m", "tensorboard.main", "--logdir", directory, "--port", "0", "--load_fast", "false"]
+    server = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    alarm = threading.Timer(DEADLINE_S, server.kill)
+    alarm.start()
+    try:
+        told = []
+        for line in server.stderr:
+            told.append(line)
+            if found := re.search(r"http://\S+", line):
+                break
+        else:
+            pytest.fail(f"TensorBoard did not start: {''.join(told)}")
+        root = re.sub(r"//[^:/]+", "//localhost", found[0].rstrip("/"))
+
+        def get(path, post=None, **query):
+            url = f"{root}/data/plugin/{path}" + (f"?{urllib.parse.urlencode(query)}" if query else "")
+            data = None if post is None else json.dumps(post).encode()
+            request = urllib.request.Request(url, data, {"Content-Type": "application/json"})
+            with urllib.request.urlopen(request, timeout=DEADLINE_S) as answer:
+                content = answer.read()
+            return json.loads(content) if content[:1] in (b"{", b"[") else content
+
+        while any("time_s/training" not in get("scalars/tags").get(name, ()) for name in sweep[1]):  # it reads in its own time
+            assert server.poll() is None, "TensorBoard did not read the runs in time"
+        alarm.cancel()
+        yield get
+    finally:
+        alarm.cancel()
+        server.terminate()
+        server.wait(DEADLINE_S)
+        server.stderr.close()
+        alarm.join()
+
+
+def test_it_shows_the_rmse_of_every_round(sweep, ask):
+    for name, result in sweep[1].items():
+        points = ask("scalars/scalars", run=name, tag="rmse/test/aggregated")
+        told = {step: value for _, step, value in points}
+        expected = {row.round_index: row.test.rmse for row in result.history.aggregate_rounds}
+        assert told == pytest.approx(expected, rel=1e-6)
+
+
+def test_it_shows_where_a_workers_round_went(sweep, ask):
+    tags = ask("scalars/tags")
+    for name, result in sweep[1].items():
+        own = [tag for tag in tags[name] if re.fullmatch("account_ms/[a-z_]+/worker_0", tag)]
+        assert {"account_ms/compute/worker_0", "account_ms/evaluate/worker_0"} <= set(own)
+        told = [value for tag in own for _, step, value in ask("scalars/scalars", run=name, tag=tag) if step == 0]
+        assert sum(told) == pytest.approx(result.history.worker(0)[0].account.wall_s * 1e3, rel=1e-4)
+
+
+def test_it_has_a_chart_for_each_worker(ask):
+    layout = ask("custom_scalars/layout")
+    charts = {chart["title"] for category in layout["category"] for chart in category["chart"]}
+    assert {"worker_0", "worker_1", "aggregator"} <= charts
+
+
+def test_it_shows_the_picture_of_the_last_round(sweep, ask):
+    for name in sweep[1]:
+        (picture,) = ask("images/images", run=name, tag="timeline/last_round", sample=0)
+        content = ask(f"images/individualImage?{picture['query']}")
+        assert content.startswith(b"\x89PNG")
+
+
+def test_it_compares_the_runs_by_their_hparams(sweep, ask):
+    experiment = ask("hparams/experiment", post={"experimentName": ""})
+    columns = {info["name"] for info in experiment["hparamInfos"]}
+    assert {"workers", "local_epochs", "backend", "trainer.batch_size"} <= columns
+    wanted = {"allowedStatuses": ["STATUS_UNKNOWN", "STATUS_SUCCESS", "STATUS_FAILURE", "STATUS_RUNNING"], "sliceSize": 10}
+    metric = {"group": "", "tag": "rmse/test/aggregated"}
+    groups = ask(
+        "hparams/session_groups",
+        post=wanted
+        | {"colParams": [{"hparam": "workers", "includeInResult": True}, {"metric": metric, "includeInResult": True}]},
+    )["sessionGroups"]
+    told = {}
+    for group in groups:
+        (value,) = [value["value"] for value in group["metricValues"] if value["name"]["tag"] == metric["tag"]]
+        told[group["hparams"]["workers"]] = value
+    expected = {workers: result.test_rmse for workers, result in zip(WORKER_COUNTS, sweep[1].values(), strict=True)}
+    assert told == pytest.approx(expected, rel=1e-6)

@@ -1,0 +1,231 @@
+"""A run that was killed goes on to the same bits as if it had not been, from whatever moment, on every backend."""
+
+import json
+import multiprocessing
+import os
+import random
+import signal
+import time
+from itertools import product
+
+import psutil
+import pytest
+from jobs import BACKENDS, USUAL, in_a_child
+
+from ddp.errors import ConfigError
+from ddp.experiment import run
+from ddp.machine.sockets import remove_orphans
+from ddp.results.run_directory import find_checkpoints
+from ddp.results.saved_model import load_model
+from ddp.tracking.tracker import Tracker
+
+pytestmark = pytest.mark.usefixtures("server_of_programs")
+
+DEADLINE_S = 60.0
+JOBS = {
+    "stratified, fused": ("split=stratified", "trainer=fused", "trainer.lr_decay=0.9", "aggregation=rows"),
+    "stratified, Adam": ("split=stratified", "trainer=autograd", "aggregation=rows"),
+    "averaged, fused, outer": ("trainer=fused", "trainer.lr_decay=0.9", "aggregation=rows", "aggregation.outer=nesterov"),
+    "averaged, Adam, outer": ("trainer=autograd", "aggregation=inverse_loss", "aggregation.outer=adam", "select_on=valid"),
+    "ensemble, Adam": ("trainer=autograd", "split=copies", "aggregation=ensemble"),
+    "averaged, SGD": ("trainer=autograd", "trainer.optimizer=sgd", "trainer.lr=0.1", "aggregation=uniform"),
+}
+SIZE = ("workers=2", "rounds=5", "local_epochs=2", "checkpoint_every=1")
+# Two trackers' words for each step; 0: before the first. (Both epochs of a compiled round may be told of as one.)
+NUM_STEPS = {job: 28 if "trainer=fused" in options else 38 for job, options in JOBS.items()}
+# The default suite has each backend, trainer, split and outer optimizer.
+DEFAULT = {
+    ("serial", "averaged, SGD"),
+    ("serial", "averaged, Adam, outer"),
+    ("thread", "averaged, fused, outer"),
+    ("thread", "ensemble, Adam"),
+    ("process", "stratified, fused"),
+    ("process", "stratified, Adam"),
+    ("shm", "averaged, Adam, outer"),
+    ("shm", "stratified, fused"),
+}
+
+
+def cases():
+    """Each job on each backend, and the step at which it is killed: drawn once for all."""
+    for name, job in product(USUAL, JOBS):
+        step = random.Random(f"{name}, {job}").randrange(NUM_STEPS[job])
+        marks = () if (name, job) in DEFAULT else pytest.mark.slow
+        yield pytest.param(name, job, step, marks=marks)
+
+
+class Killed(Tracker):
+    """Kills its own process when it is told something for the n-th time.
+
+    It writes down first who is an orphan then, and how many rounds it was told of.
+    """
+
+    def __init__(self, step, note):
+        self.left = step
+        self.note = note
+        self.num_rounds = 0
+
+    def _step(self, *_):
+        if self.left == 0:
+            children = [child.pid for child in multiprocessing.active_children()]
+            self.note.write_text(json.dumps({"orphans": children, "rounds": self.num_rounds}))
+            os.kill(os.getpid(), signal.SIGKILL)
+        self.left -= 1
+
+    started = epoch = worker_round = finished = _step
+
+    def aggregate_round(self, row):
+        self._step()
+        self.num_rounds += 1
+
+
+def run_and_die(config, directory, step, note):
+    """A main process of its own."""
+    run(config, directory, [Killed(step, note)])
+
+
+def run_and_die_while_writing(config, directory, call, nth):
+    """The same, killed in the n-th of these system calls that a checkpoint is written with."""
+    left = [nth]
+    real = {"fsync": os.fsync, "replace": os.replace}
+
+    def dying(name):
+        def call_it(*args, **kwargs):
+            left[0] -= 1
+            if left[0] < 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return real[name](*args, **kwargs)
+
+        return call_it
+
+    setattr(os, call, dying(call))
+    run(config, directory, [])
+
+
+def ended(pid):
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+@pytest.fixture(scope="module")
+def whole(make_config, tmp_path_factory):
+    """The serial run of a job that nothing happens to."""
+    runs = {}
+
+    def of(job):
+        if job not in runs:
+            directory = tmp_path_factory.mktemp("whole") / "run"
+            runs[job] = run(make_config(*JOBS[job], *SIZE, "backend=serial"), directory, [])
+        return runs[job]
+
+    return of
+
+
+def rows(result):
+    """All that does not depend on time."""
+    workers = sorted(result.history.worker_rounds, key=lambda row: (row.round_index, row.worker))
+    return (
+        [(row.round_index, row.worker, row.train_loss, row.valid, row.test, row.best_epoch) for row in workers],
+        [(row.round_index, row.valid, row.test, row.weights) for row in result.history.aggregate_rounds],
+    )
+
+
+@pytest.mark.parametrize(("name", "job", "step"), list(cases()))
+def test_a_killed_run_goes_on_to_the_same_bits(make_config, tmp_path, whole, name, job, step):
+    config = make_config(*JOBS[job], *SIZE, *BACKENDS[name])
+    directory, note = tmp_path / "run", tmp_path / "note"
+    code = in_a_child(run_and_die, config, directory, step, note)
+    assert code == -signal.SIGKILL
+    noted = json.loads(note.read_text())
+    for pid in noted["orphans"]:
+        with_deadline(lambda pid=pid: ended(pid))
+    remove_orphans()  # as the next program does at its start: the folder of sockets, which the leak check would find
+    # Workers of a stratified split may be rounds ahead of the aggregator: how many steps there were says nothing of it.
+    assert bool(find_checkpoints(directory)) == (noted["rounds"] > 0)
+    if noted["rounds"] == 0:
+        return
+    result = run(config, directory, [], resume=True)
+    assert result.status == "ok"
+    assert result.state.vector.tobytes() == whole(job).state.vector.tobytes()
+    assert load_model(directory).model.vector.tobytes() == whole(job).state.vector.tobytes()
+    assert rows(result)[1] == rows(whole(job))[1]
+    assert set(rows(result)[0]) <= set(rows(whole(job))[0])  # the last words of workers that were killed may be missing
+
+
+def with_deadline(condition):
+    deadline = time.monotonic() + DEADLINE_S
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("call", ["fsync", "replace"])
+@pytest.mark.parametrize("nth", [1, 2, 3, 4, 5])
+def test_a_run_that_is_killed_while_it_writes_a_checkpoint_goes_on_from_the_one_before(make_config, tmp_path, whole, call, nth):
+    job = "averaged, fused, outer"
+    config = make_config(*JOBS[job], *SIZE, "backend=serial")
+    directory = tmp_path / "run"
+    assert in_a_child(run_and_die_while_writing, config, directory, call, nth) == -signal.SIGKILL
+    if find_checkpoints(directory):
+        result = run(config, directory, [], resume=True)
+        assert result.state.vector.tobytes() == whole(job).state.vector.tobytes()
+    for part in directory.rglob("*.part"):
+        assert not find_checkpoints(directory)
+        part.unlink()
+
+
+def test_another_backend_and_more_rounds_may_go_on(make_config, tmp_path, whole):
+    job = "averaged, Adam, outer"
+    shorter = make_config(*JOBS[job], *SIZE, "rounds=2", "backend=thread")
+    run(shorter, tmp_path / "run", [])
+    result = run(make_config(*JOBS[job], *SIZE, "backend=serial"), tmp_path / "run", [], resume=True)
+    assert result.state.vector.tobytes() == whole(job).state.vector.tobytes()
+    assert rows(result) == rows(whole(job))
+    assert result.history.aggregate_rounds[-1].elapsed_s > result.history.aggregate_rounds[1].elapsed_s
+
+
+def test_a_run_that_has_come_to_its_end_has_nothing_left_to_do(make_config, tmp_path, whole):
+    job = "stratified, fused"
+    config = make_config(*JOBS[job], *SIZE, "backend=serial")
+    run(config, tmp_path / "run", [])
+    result = run(config, tmp_path / "run", [], resume=True)
+    assert result.status == "ok"
+    assert result.state.vector.tobytes() == whole(job).state.vector.tobytes()
+    assert rows(result) == rows(whole(job))
+
+
+def test_a_run_with_a_dropped_worker_goes_on_without_it(make_config, monkeypatch, tmp_path):
+    from faults import Fault, infect
+
+    for split in ("split=iid", "split=stratified"):
+        options = (split, "trainer=fused", "workers=3", "rounds=4", "checkpoint_every=1", "on_failure=drop", "backend=serial")
+        with monkeypatch.context() as patched:
+            infect(patched, Fault("exception", "publishing", tmp_path / f"done {split}", last_round=3))
+            expected = run(make_config(*options), tmp_path / f"{split} whole", [])
+        with monkeypatch.context() as patched:
+            infect(patched, Fault("exception", "publishing", tmp_path / f"again {split}", last_round=1))
+            run(make_config(*options, "rounds=2"), tmp_path / split, [])
+        result = run(make_config(*options), tmp_path / split, [], resume=True)
+        assert result.state.dropped == (1,)
+        assert result.state.vector.tobytes() == expected.state.vector.tobytes()
+        assert [failure.worker for failure in result.history.failures] == [1]
+
+
+def test_a_living_run_is_left_alone(make_config, tmp_path):
+    class Resumes(Tracker):
+        def aggregate_round(self, row):
+            with pytest.raises(ConfigError, match="a run is going on in there"):
+                run(config, tmp_path / "run", [], resume=True)
+            tried.append(row.round_index)
+
+    tried, config = [], make_config("backend=serial", *SIZE)
+    run(config, tmp_path / "run", [Resumes()])
+    assert tried == list(range(5))
+
+
+def test_what_is_no_run_is_refused(make_config, tmp_path):
+    with pytest.raises(ConfigError, match=r"resume=.*nowhere: is not the directory of a run: it has no config\.yaml"):
+        run(make_config("backend=serial"), tmp_path / "nowhere", [], resume=True)
+    assert not (tmp_path / "nowhere").exists()
