@@ -9,7 +9,8 @@ if __name__ == "__main__":
     import hydra
     from omegaconf import DictConfig
 
-    from ddp.launch.command import launch, run_job
+    from ddp.launch.command import launch
+    from ddp.launch.one_run import run_job
 
     @hydra.main(version_base="1.3", config_path="conf", config_name="config")
     def train(composed: DictConfig) -> float:

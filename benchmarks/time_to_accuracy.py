@@ -30,7 +30,7 @@ from ddp.config.schema import Config
 from ddp.experiment import train
 from ddp.model.torch_module import CollabFiltering
 from ddp.ratings.arrays import Part
-from ddp.results.record import RunResult
+from ddp.results.run_result import RunResult
 from ddp.tracking.messages import AggregateRound
 from ddp.workers.job import Job
 from ddp.workers.prepare import prepare

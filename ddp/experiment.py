@@ -15,21 +15,23 @@ from ddp.aggregation.combine import make_combine
 from ddp.backends.make import make_backend
 from ddp.config.options import SerialBackend, ThreadBackend
 from ddp.config.schema import Config
-from ddp.disk import describe
 from ddp.errors import WorkerError
+from ddp.machine.files import describe
 from ddp.machine.signals import interrupts_held_back
 from ddp.model.parameters import Vector
 from ddp.ratings.arrays import Ratings
 from ddp.ratings.load import load_ratings
 from ddp.ratings.splits import shard_summary
 from ddp.results.checkpoint import Checkpoints
-from ddp.results.record import RunResult, write_result
-from ddp.results.reference import Reference, find_reference
+from ddp.results.record import write_result
+from ddp.results.reference import find_reference
 from ddp.results.rescue import save
 from ddp.results.run_directory import run_directory, write_config
+from ddp.results.run_result import RunResult
 from ddp.results.saved_model import save_model
 from ddp.timing.meter import Meter
 from ddp.timing.spans import Spans
+from ddp.tracking.messages import Reference
 from ddp.tracking.metrics import SquaredError
 from ddp.tracking.trace import Trace
 from ddp.tracking.tracker import Everyone, Tracker

@@ -246,7 +246,7 @@ class Driven:
     def __init__(self, config, *, look=None, evaluate=None, prepare=None, jobs=None):
         import ddp.workers.prepare
         from ddp.backends.make import make_backend
-        from ddp.tracking.tracker import History
+        from ddp.tracking.history import History
 
         self.config, self.look, self.history = config, look or (lambda *_: None), History()
         self.prepared = ddp.workers.prepare.prepare(config)

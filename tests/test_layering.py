@@ -1,107 +1,147 @@
-"""Imports go one way, and only the door knows Hydra."""
+"""Rooms stand in layers: a room imports only rooms below it. `python tests/test_layering.py` prints the shape of the house."""
 
 import ast
+import subprocess
+import sys
 from functools import cache
 from pathlib import Path
 
 DDP = Path(__file__).parent.parent / "ddp"
-MODULES = {
-    ".".join(path.relative_to(DDP.parent).with_suffix("").parts).removesuffix(".__init__"): path for path in DDP.rglob("*.py")
-}
-DOOR = {"ddp.launch.command", "ddp.launch.composed"}
-LEAVES = {
-    "ddp.errors",
-    "ddp.machine.files",
-    "ddp.disk",
-    "ddp.backends.forkserver",
-    "ddp.machine.lock",
-    "ddp.tracking.metrics",
-    "ddp.timing.meter",
-    "ddp.timing.spans",
-    "ddp.config.seeding",
-    "ddp.config.schema",
-    "ddp.config.options",
-    "ddp.machine.memory",
-    "ddp.npz",
-    "ddp.machine.child",
-    "ddp.results.run_directory",
-    "ddp.ratings.arrays",
-    "ddp.machine.compiled.jit",
-    "ddp.machine.compiled.simd",
-    "ddp.machine.segment",
-    "ddp.machine.sockets",
-}
-DATA_AND_MODEL = (
-    "ddp.model.torch_module",
-    "ddp.model.parameters",
-    "ddp.ratings.load",
-    "ddp.ratings.splits",
-    "ddp.ratings.holdout",
-    "ddp.aggregation.mean",
+LAYERS = (
+    {"errors", "timing"},
+    {"config", "machine"},
+    {"ratings", "tracking"},
+    {"model"},
+    {"trainers"},
+    {"workers"},
+    {"aggregation", "backends", "results"},
+    {"experiment", "report"},
+    {"advice"},
+    {"launch"},
 )
-CONCRETE = {"ddp.backends.serial", "ddp.backends.thread", "ddp.backends.process", "ddp.backends.shm"}
+TOP = {"ddp", "clean"}  # load_model; a command of its own
+HYDRA = {"hydra", "omegaconf"}
+STANDARD = {"ddp", *sys.stdlib_module_names}
+
+
+def name_of(path):
+    return ".".join(path.relative_to(DDP.parent).with_suffix("").parts).removesuffix(".__init__")
+
+
+MODULES = {name_of(path): path for path in DDP.rglob("*.py")}
+
+
+def room_of(module):
+    return module.split(".")[min(1, module.count("."))]
 
 
 @cache
-def imports(module):
-    """Full names of what a module imports, wherever in the file."""
+def imports(path):
+    """Full names of all modules that a module imports, wherever in the file."""
     found = set()
-    for node in ast.walk(ast.parse(MODULES[module].read_text(encoding="utf-8"))):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
-            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+            inner = {f"{node.module}.{alias.name}" for alias in node.names} & set(MODULES)
+            found |= inner or {node.module}
     return found
 
 
 def ours(module):
-    return {name for name in imports(module) if name in MODULES and name != "ddp"}
+    """Our modules that a module imports."""
+    return imports(MODULES[module]) & set(MODULES) - {module}
 
 
-def breaches(modules, forbidden):
-    """Module -> the names that it imports and that `forbidden(names)` picks: empty if all is well."""
-    return {module: found for module in sorted(modules) if (found := forbidden(module))}
-
-
-def test_only_the_door_knows_hydra():
-    def of_hydra(module):
-        return {n for n in imports(module) if n.split(".")[0] in ("hydra", "omegaconf")}
-
-    assert breaches(set(MODULES) - DOOR, of_hydra) == {}
-    assert set(breaches(DOOR, of_hydra)) == DOOR
-
-
-def test_leaves_import_nothing_of_ours_but_errors():
-    leaves = {"ddp.machine.files", "ddp.disk", "ddp.machine.lock", "ddp.machine.sockets", "ddp.timing.meter"}
-    allowed = {"ddp.errors", "ddp.config.schema", "ddp.config.options", *leaves}
-    assert breaches(LEAVES, lambda module: ours(module) - allowed) == {}
-
-
-def test_data_and_model_know_only_leaves_and_each_other():
-    modules = {name for name in MODULES if name.startswith(DATA_AND_MODEL)}
-    assert breaches(modules, lambda module: ours(module) - LEAVES - modules) == {}
-
-
-def test_the_loops_know_no_concrete_backend():
-    loops = ("ddp.workers.worker", "ddp.aggregation.aggregator", "ddp.workers.exchange", "ddp.tracking.messages")
-    assert breaches(loops, lambda module: ours(module) & CONCRETE) == {}
-
-
-def test_only_the_door_asks_for_advice():
-    advice = {name for name in MODULES if f"{name}.".startswith("ddp.advice.")}
-    assert breaches(set(MODULES) - DOOR - advice, lambda module: ours(module) & advice) == {}
-
-
-def test_there_are_no_cycles():
-    done, open_ = set(), []
+def cycles():
+    """Import cycles, each as the list of its modules."""
+    done, open_, found = set(), [], []
 
     def visit(module):
-        assert module not in open_, f"import cycle: {' -> '.join([*open_, module])}"
-        if module not in done:
+        if module in open_:
+            found.append([*open_[open_.index(module) :], module])
+        elif module not in done:
             open_.append(module)
-            for name in sorted(ours(module) - {module}):
+            for name in sorted(ours(module)):
                 visit(name)
             done.add(open_.pop())
 
     for module in sorted(MODULES):
         visit(module)
+    return found
+
+
+@cache
+def floor(module):
+    """The longest chain of imports below a module."""
+    return 1 + max(map(floor, ours(module)), default=0)
+
+
+def loaded_by(code):
+    """Modules that a fresh interpreter has loaded after `code`."""
+    script = f"{code}\nimport sys; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], cwd=DDP.parent, capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
+def packages(modules):
+    return {name.split(".")[0] for name in modules}
+
+
+def test_every_room_stands_in_a_layer():
+    rooms = {room_of(module) for module in MODULES}
+    assert rooms == set().union(*LAYERS) | TOP
+
+
+def test_a_room_imports_only_rooms_below_it():
+    level = {room: n for n, rooms in enumerate(LAYERS) for room in rooms}
+    wrong = [
+        f"{module} imports {name}"
+        for module in MODULES
+        if room_of(module) not in TOP
+        for name in ours(module)
+        if room_of(name) != room_of(module) and level[room_of(name)] >= level[room_of(module)]
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_there_are_no_cycles():
+    assert not cycles()
+
+
+def test_only_the_launcher_knows_hydra():
+    knowing = {module for module, path in MODULES.items() if HYDRA & packages(imports(path))}
+    assert {room_of(module) for module in knowing} == {"launch"}
+
+
+def test_a_room_says_what_it_is_for_and_nothing_else():
+    rooms = {module: path for module, path in MODULES.items() if path.name == "__init__.py" and module != "ddp"}
+    assert rooms
+    for module, path in rooms.items():
+        body = ast.parse(path.read_text(encoding="utf-8")).body
+        assert len(body) == 1, module
+        assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))), module
+
+
+def test_a_worker_of_the_compiled_trainer_loads_no_torch_no_pandas_and_no_hydra():
+    loaded = loaded_by("import ddp.backends.preload.fused")
+    assert "numba" in loaded
+    assert not packages(loaded) & {"torch", "pandas", "tensorboard", "rich", *HYDRA}
+
+
+def test_a_worker_of_torch_loads_no_pandas_and_no_hydra():
+    loaded = loaded_by("import ddp.backends.preload.autograd")
+    assert "torch" in loaded
+    assert not packages(loaded) & {"pandas", "tensorboard", "rich", *HYDRA}
+
+
+def test_the_manager_process_loads_only_the_standard_library():
+    """It unpickles the server's function and then `end_with_parent`: neither may cost it an import of ours that is heavy."""
+    loaded = loaded_by("import multiprocessing.managers, ddp.machine.child")
+    assert packages(loaded) <= {*STANDARD, *packages(loaded_by("import multiprocessing.managers"))}
+
+
+if __name__ == "__main__":
+    arrows = sum(len(ours(module)) for module in MODULES)
+    print(f"entries in ddp/: {len({path.name for path in DDP.iterdir()} - {'__pycache__'})}")
+    print(f"modules: {len(MODULES)}, arrows: {arrows}, floors: {max(map(floor, MODULES))}, cycles: {len(cycles())}")

@@ -31,7 +31,7 @@ from ddp.errors import AggregationError, WorkerError
 from ddp.experiment import train
 from ddp.ratings.arrays import IndexArray, Part, Ratings
 from ddp.ratings.load import load_ratings, read_pairs
-from ddp.results.record import RunResult
+from ddp.results.run_result import RunResult
 from ddp.tracking.messages import AggregateRound
 from ddp.workers.prepare import prepare
 

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from ddp.aggregation.combine import Combine
-from ddp.backends.concurrent import Backend
 from ddp.errors import AggregationError, WorkerError
 from ddp.model.parameters import Vector
 from ddp.timing.spans import Spans
 from ddp.tracking.messages import AggregateRound
 from ddp.tracking.metrics import SquaredError
+from ddp.workers.backend import Backend
 from ddp.workers.exchange import Update
 
 Result = TypeVar("Result")

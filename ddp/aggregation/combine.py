@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from ddp.aggregation.mean import Weights, mean_by_row, normalised, not_finite, row_weights, weighted_mean, worker_weights
+from ddp.aggregation.mean import mean_by_row, not_finite, weighted_mean
 from ddp.aggregation.outer import OuterOptimizer
+from ddp.aggregation.weights import Weights, normalised, row_weights, worker_weights
 from ddp.config.options import Aggregation, RowsAggregation
 from ddp.errors import AggregationError
 from ddp.model.parameters import Parameters, Vector
-from ddp.ratings.strata import learned, unpack
+from ddp.model.rows import held_rows, learned, unpack
 from ddp.workers.exchange import Update
 from ddp.workers.job import Job
 
@@ -152,7 +153,7 @@ class Assemble(Combine):
         np.copyto(out, before)  # the mean, and rows of users whose worker was dropped
         for update in updates:
             last_turn = (update.round_index + 1) * self.job.config.local_epochs * strata.num_workers - 1
-            held = learned(strata.held(state, update.worker, last_turn))
+            held = learned(held_rows(strata, state, update.worker, last_turn))
             unpack(update.vector, held)
             if not all(np.isfinite(array).all() for array in held):
                 raise not_finite(update.worker)

@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Sequence
 
-from ddp.backends.concurrent import Backend
 from ddp.backends.process import Processes
 from ddp.backends.serial import Serial
 from ddp.backends.shm import SharedMemory
 from ddp.backends.thread import Threads
 from ddp.config.options import ProcessBackend, ShmBackend, ThreadBackend
 from ddp.tracking.messages import Message
+from ddp.workers.backend import Backend
 from ddp.workers.job import Job
 
 

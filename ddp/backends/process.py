@@ -21,7 +21,7 @@ from ddp.backends.worker_processes import Connect, WorkerProcesses
 from ddp.config.options import ProcessBackend
 from ddp.errors import Stopped, WorkerError
 from ddp.model.parameters import EMPTY_VECTOR, Vector
-from ddp.ratings.strata import unpack
+from ddp.model.rows import unpack
 from ddp.timing.spans import Spans
 from ddp.tracking.messages import HandedOn, Message, Published
 from ddp.workers.exchange import Exchange, Update

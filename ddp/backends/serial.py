@@ -8,11 +8,11 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from ddp.backends.concurrent import Backend
 from ddp.errors import WorkerError
 from ddp.model.parameters import Vector
 from ddp.timing.spans import Spans
 from ddp.tracking.messages import Finished, Message
+from ddp.workers.backend import Backend
 from ddp.workers.exchange import Exchange, Update
 from ddp.workers.job import Job
 from ddp.workers.worker import worker_loop

@@ -4,7 +4,8 @@ import struct
 from array import array
 from collections.abc import Mapping
 
-from ddp.timing.spans import PATH_NUMBERS, PATHS, Account
+from ddp.timing.paths import PATH_NUMBERS, PATHS
+from ddp.timing.spans import Account
 from ddp.tracking.messages import EpochDone, Message, Published, WorkerRound
 from ddp.tracking.metrics import SquaredError
 

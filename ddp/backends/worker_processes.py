@@ -14,12 +14,12 @@ from multiprocessing import connection
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 
-from ddp.arrival import Arrival, enter
 from ddp.backends.concurrent import ConcurrentBackend
 from ddp.backends.forkserver import ensure_server, interrupts_blocked, server_id
-from ddp.errors import Stopped, WorkerError
-from ddp.machine.child import end_with_parent
-from ddp.machine.memory import available_bytes, check_memory
+from ddp.config.schema import Config
+from ddp.errors import ConfigError, Stopped, WorkerError
+from ddp.machine.child import Arrival, end_with_parent, enter
+from ddp.machine.memory import available_bytes
 from ddp.tracking.messages import Asking, Failed, Message
 from ddp.trainers.trainer import compile_kernels, set_threads
 from ddp.workers.exchange import Exchange
@@ -192,3 +192,29 @@ def drain(pipe: Connection) -> list[bytes]:
     except (EOFError, OSError):
         pass
     return contents
+
+
+# Proportional set size of a worker's process, its ratings and its model not counted: the interpreter, and torch where the
+# trainer needs it. The server that workers are forked from takes as much; they then share all but what they write to.
+SPAWNED_BYTES = {"autograd": 230 * 2**20, "fused": 70 * 2**20}
+FORKED_BYTES = {"autograd": 25 * 2**20, "fused": 15 * 2**20}
+
+
+def needed_bytes(config: Config, start_method: str) -> int:
+    """What the processes of a run's workers take, about."""
+    trainer = config.trainer.name
+    if start_method == "forkserver":
+        return SPAWNED_BYTES[trainer] + config.workers * FORKED_BYTES[trainer]
+    return config.workers * SPAWNED_BYTES[trainer]
+
+
+def check_memory(config: Config, start_method: str, available: int | None) -> None:
+    """Raises ConfigError if the processes of the workers would not fit into what is available (None: not known)."""
+    needed = needed_bytes(config, start_method)
+    if available is not None and needed > available:
+        raise ConfigError(
+            "workers",
+            config.workers,
+            f"so many processes need about {needed / 2**30:,.1f} GiB, and {max(0, available) / 2**30:,.1f} GiB are free;"
+            " use fewer workers, or backend=thread, whose workers share one process",
+        )

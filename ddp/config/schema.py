@@ -8,21 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from ddp.config.options import (
-    OPTIONS,
-    Aggregation,
-    Backend,
-    CsvData,
-    Data,
-    Model,
-    MovieLensData,
-    PollingBackend,
-    Split,
-    Trainer,
-    at_least,
-    number,
-    one_of,
-)
+from ddp.config.checks import at_least, number, one_of
+from ddp.config.options import OPTIONS, Aggregation, Backend, CsvData, Data, Model, MovieLensData, PollingBackend, Split, Trainer
 from ddp.errors import ConfigError
 
 SELECT_ON = ("valid", "test", "last")

@@ -3,6 +3,8 @@
 import multiprocessing
 import os
 import threading
+import time
+from typing import Any
 
 
 def end_with_parent() -> None:
@@ -15,3 +17,15 @@ def end_with_parent() -> None:
         os._exit(1)
 
     threading.Thread(target=watch, name="parent-watch", daemon=True).start()
+
+
+class Arrival:
+    """Pickled into a process it becomes the moment at which it is unpickled there, before what comes after it is imported."""
+
+    def __reduce__(self) -> tuple[Any, tuple[()]]:
+        return time.perf_counter, ()
+
+
+def enter(arrived_at: float, run: Any, *arguments: Any) -> None:
+    """The target of a process: what it shall run is an argument, and so unpickled, and imported, after the arrival."""
+    run(arrived_at, *arguments)

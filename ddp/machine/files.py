@@ -1,12 +1,16 @@
 """Files that are either complete or not there. Every OSError names its file."""
 
+import errno
+import io
 import os
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
-from ddp.disk import UNFINISHED, naming
+import numpy as np
+import numpy.typing as npt
 
 _being_written: set[Path] = set()
 
@@ -60,3 +64,48 @@ def _sync_directory(directory: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+UNFINISHED = ".part"  # how the name of a file ends that is being written
+
+_ELSEWHERE = "put the run elsewhere: hydra.run.dir=DIR, for a sweep hydra.sweep.dir=DIR"
+_ADVICE = dict.fromkeys(FULL, f"make room there, or {_ELSEWHERE}")
+_ADVICE |= dict.fromkeys((errno.EROFS, errno.EACCES, errno.EPERM), f"if this is a file of the run, {_ELSEWHERE}")
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Gives an OSError of the block the name of `path` where it has none: a write on a full disk does not say which file."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None or str(error.filename).endswith(UNFINISHED):
+            error.filename = str(path)
+        raise
+
+
+def describe(error: OSError) -> str:
+    """One message for whoever has to do something about it."""
+    where = error.filename or "standard output"  # all files of ours are named
+    advice = _ADVICE.get(error.errno or 0)
+    return f"{where}: {error.strerror or error}" + (f"; {advice}" if advice else "")
+
+
+def read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
+    """The arrays by their names. Raises OSError if the file cannot be read, and ValueError for damage of any kind."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return {member.filename.removesuffix(".npy"): _array(archive, member) for member in archive.infolist()}
+    except OSError:
+        raise
+    except Exception as error:  # zipfile and numpy raise a dozen kinds, and what they have in common is the answer
+        raise ValueError(f"{path.name} is damaged: {error or type(error).__name__}") from None
+
+
+def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> npt.NDArray[Any]:
+    if member.compress_type != zipfile.ZIP_STORED:  # ours are not, and so none can be larger than the file
+        raise ValueError(f"{member.filename} is compressed")
+    # Read in one piece: only at a member's end does zipfile compare its checksum.
+    array: npt.NDArray[Any] = np.load(io.BytesIO(archive.read(member)), allow_pickle=False)
+    return array

@@ -1,17 +1,17 @@
 """How much memory this process has needed, and how much others may still have."""
 
+import os
 import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from ddp.config.schema import Config
-from ddp.errors import ConfigError
 
-# Proportional set size of a worker's process, its ratings and its model not counted: the interpreter, and torch where the
-# trainer needs it. The server that workers are forked from takes as much; they then share all but what they write to.
-SPAWNED_BYTES = {"autograd": 230 * 2**20, "fused": 70 * 2**20}
-FORKED_BYTES = {"autograd": 25 * 2**20, "fused": 15 * 2**20}
+def num_cores() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 CGROUP = Path("/sys/fs/cgroup")
 
 
@@ -69,23 +69,3 @@ def _cached_bytes(cgroup: Path) -> int:
         stat = dict(line.split() for line in (cgroup / "memory.stat").read_text().splitlines())
         return int(stat.get("active_file", 0)) + int(stat.get("inactive_file", 0))
     return 0
-
-
-def needed_bytes(config: Config, start_method: str) -> int:
-    """What the processes of a run's workers take, about."""
-    trainer = config.trainer.name
-    if start_method == "forkserver":
-        return SPAWNED_BYTES[trainer] + config.workers * FORKED_BYTES[trainer]
-    return config.workers * SPAWNED_BYTES[trainer]
-
-
-def check_memory(config: Config, start_method: str, available: int | None) -> None:
-    """Raises ConfigError if the processes of the workers would not fit into what is available (None: not known)."""
-    needed = needed_bytes(config, start_method)
-    if available is not None and needed > available:
-        raise ConfigError(
-            "workers",
-            config.workers,
-            f"so many processes need about {needed / 2**30:,.1f} GiB, and {max(0, available) / 2**30:,.1f} GiB are free;"
-            " use fewer workers, or backend=thread, whose workers share one process",
-        )

@@ -8,7 +8,7 @@ memory, as Adam, keeps one for each block, which stays with its worker.) (DSGD: 
 Large-scale matrix factorization with distributed stochastic gradient descent, KDD 2011; a turn is its stratum.)
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -16,7 +16,6 @@ import numpy as np
 
 from ddp.config.options import Split
 from ddp.config.seeding import stream
-from ddp.model.parameters import Parameters, Rows, Vector
 from ddp.ratings.arrays import IntArray, Part, Ratings
 from ddp.ratings.splits import Deal, balance
 
@@ -58,48 +57,11 @@ class Strata:
     def _shift(self, turn: int) -> int:
         return _shifts(self.seed, self.num_workers, turn // self.num_workers)[turn % self.num_workers]
 
-    def held(self, parameters: Parameters, worker: int, turn: int) -> Rows:
-        """The rows that are a worker's in a turn."""
-        return parameters.block(self.users(worker), self.items(self.group(worker, turn)))
-
-    def room(self, parameters: Parameters, worker: int) -> int:
-        """Floats that a worker's rows take, whichever group it holds."""
-        width = parameters.dim + parameters.biases
-        users, largest = self.users(worker), int(np.diff(self.item_bounds).max())
-        length: int = (users.stop - users.start + largest) * width
-        return length
-
 
 @lru_cache(maxsize=8)
 def _shifts(seed: int, num_workers: int, epoch: int) -> tuple[int, ...]:
     """By how much the groups have gone round in each turn of an epoch: each shift once, in random order."""
     return tuple(stream(seed, "turns", epoch).permutation(num_workers).tolist())
-
-
-def pack(arrays: Iterable[Vector], out: Vector) -> None:
-    """Writes the arrays' floats one after another to the beginning of `out`."""
-    start = 0
-    for array in arrays:
-        out[start : start + array.size] = array.ravel()
-        start += array.size
-
-
-def unpack(vector: Vector, arrays: Iterable[Vector]) -> None:
-    """Reads back into the arrays what `pack` has written."""
-    start = 0
-    for array in arrays:
-        array[...] = vector[start : start + array.size].reshape(array.shape)
-        start += array.size
-
-
-def learned(rows: Rows) -> list[Vector]:
-    """All but the global mean, which nobody changes."""
-    return [view for name, view in rows.views.items() if name != "global_mean"]
-
-
-def item_rows(rows: Rows) -> list[Vector]:
-    """What goes from worker to worker."""
-    return [view for name, view in rows.views.items() if name.startswith("item_")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,23 +74,6 @@ class Numbering:
     def part(self, part: Part) -> Part:
         """The same ratings, with the new numbers."""
         return Part(users=self.users[part.users], items=self.items[part.items], ratings=part.ratings)
-
-    def inward(self, outside: Parameters) -> Vector:
-        """The state with its rows at their new numbers."""
-        inside = outside.like()
-        for name, view in outside.views.items():
-            inside.views[name][self._of(name)] = view
-        return inside.vector
-
-    def outward(self, inside: Parameters) -> Vector:
-        """The reverse."""
-        outside = inside.like()
-        for name, view in inside.views.items():
-            outside.views[name][...] = view[self._of(name)]
-        return outside.vector
-
-    def _of(self, name: str) -> IntArray | slice:
-        return self.users if name.startswith("user_") else self.items if name.startswith("item_") else slice(None)
 
 
 def stratify(ratings: Ratings, deal: Deal, split: Split, seed: int, workers: Sequence[int]) -> tuple[Strata, Numbering]:

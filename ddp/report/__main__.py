@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from ddp.disk import describe
+from ddp.machine.files import describe
 from ddp.report.page import write_report
 from ddp.results.run_directory import RESULT_FILE
 from ddp.results.table import find_runs, read_runs

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from ddp.report.markup import Value, details, figure, figures, lead, legend_of_kinds, table
 from ddp.report.pictures import Bar, Stack, stacks
 from ddp.report.reading import Lane, Run
-from ddp.results.accounts import ACCOUNT_KINDS
+from ddp.timing.kinds import ACCOUNT_KINDS
 
 MAX_STACKS = 40  # runs that have a bar of their own: who looks at more?
 

@@ -5,9 +5,8 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from ddp.report.comparing import DASHES, MARKERS, Looks
-from ddp.report.kinds import MEANING
-from ddp.results.accounts import ACCOUNT_KINDS
 from ddp.results.table import harmless
+from ddp.timing.kinds import ACCOUNT_KINDS, MEANING
 
 LONG_TEXT = 40  # of characters: gets a wide column
 _MARKER_SHAPES = {

@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 from ddp.report.comparing import DASHES, MARKERS, Look
 from ddp.report.svg import TIP, ink, new_figure, to_svg
 from ddp.report.tracing import Slice, TracedRound
-from ddp.results.accounts import ACCOUNT_KINDS
+from ddp.timing.kinds import ACCOUNT_KINDS
 
 WIDTH = 360.0  # a phone's, between its margins
 WIDE = 760.0  # scrolls on a phone

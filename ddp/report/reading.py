@@ -14,10 +14,10 @@ from typing import Any
 import pandas as pd
 
 from ddp.config.schema import settings
-from ddp.results.accounts import ACCOUNT_KINDS
 from ddp.results.run_directory import RESULT_FILE, ROUNDS_FILE
 from ddp.results.table import cell, harmless
-from ddp.timing.spans import OTHER
+from ddp.timing.kinds import ACCOUNT_KINDS
+from ddp.timing.paths import OTHER
 from ddp.tracking.tracker import AGGREGATED, AGGREGATOR
 
 MAX_NUMBER = 1e15  # no second, byte or error is larger

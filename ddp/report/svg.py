@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 import matplotlib
 from matplotlib.figure import Figure
 
-from ddp.results.accounts import ACCOUNT_KINDS
+from ddp.timing.kinds import ACCOUNT_KINDS
 
 NUM_SERIES = 8
 # What a picture is drawn with, and what the variables of page.css are called.

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ddp.report.reading import number
-from ddp.results.accounts import ACCOUNT_KINDS
 from ddp.results.table import harmless
-from ddp.timing.spans import OTHER
+from ddp.timing.kinds import ACCOUNT_KINDS
+from ddp.timing.paths import OTHER
 
 MAX_TRACE_BYTES = 200 << 20  # a longer one takes gigabytes to read
 

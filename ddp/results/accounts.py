@@ -1,46 +1,15 @@
 """An account that closes: every second of each worker and of the aggregator, from its start to its end, in exactly one kind."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
-from functools import cache
 from typing import Any
 
 from ddp.machine.memory import Memory
+from ddp.timing.kinds import by_kind
 from ddp.timing.spans import Account, total_account
+from ddp.tracking.history import History
 from ddp.tracking.messages import AggregateRound
-from ddp.tracking.tracker import AGGREGATOR, History, worker_name
-
-# In the order in which they are shown.
-ACCOUNT_KINDS = (
-    *("startup", "data", "compute", "gil_wait", "run_queue", "off_cpu", "lock_wait", "lock_hold"),
-    *("serialise", "transfer", "deserialise", "copy", "wait", "average", "evaluate", "checkpoint", "log", "exit", "other"),
-)
-# What is left of a phase beside the kinds that are named inside it; of all others it is their own name.
-PHASE_KINDS = {
-    **dict.fromkeys(("start", "imports"), "startup"),
-    **dict.fromkeys(("publish", "receive", "gather", "broadcast"), "transfer"),
-    **dict.fromkeys(("tell", "record", "save"), "log"),
-    "stop": "exit",
-    "reference": "other",
-}
-STARTUP = ("interpreter", "imports", "kernel")
-
-
-@cache
-def kind_of(path: str) -> str:
-    """The kind that a span's own seconds belong to."""
-    phase, _, inner = path.partition("/")
-    if inner in STARTUP:
-        return "startup"
-    return inner if inner in ACCOUNT_KINDS else PHASE_KINDS.get(phase, phase)
-
-
-def by_kind(account: Account) -> dict[str, float]:
-    """Its seconds, kind by kind, in order; those that there are."""
-    seconds = dict.fromkeys(ACCOUNT_KINDS, 0.0)
-    for path, value in account.seconds.items():
-        seconds[kind_of(path)] += value
-    return {kind: value for kind, value in seconds.items() if value != 0}
+from ddp.tracking.tracker import AGGREGATOR, worker_name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,11 +120,3 @@ def total_seconds(lanes: Iterable[Lane]) -> dict[str, float]:
         for kind, value in lane.seconds.items():
             _add(total, kind, value)
     return total
-
-
-def summary(seconds: Mapping[str, float], least: float = 0.02) -> str:
-    """Shares of the whole, the kinds that take at least `least` of it: "compute 61%  wait 30%"."""
-    whole = sum(seconds.values())
-    named = {kind: value for kind, value in seconds.items() if whole and value / whole >= least}
-    ordered = sorted(named, key=lambda kind: -named[kind])
-    return "  ".join(f"{kind.replace('_', ' ')} {named[kind] / whole:.0%}" for kind in ordered)

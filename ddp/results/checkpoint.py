@@ -24,8 +24,8 @@ from ddp.model.parameters import Vector, parameter_shapes
 from ddp.ratings.arrays import Ratings
 from ddp.results.history_file import HistoryFile
 from ddp.results.run_directory import CHECKPOINTS, differences, find_checkpoints
+from ddp.tracking.history import History
 from ddp.tracking.messages import Failure
-from ddp.tracking.tracker import History
 from ddp.workers.state import RunState
 
 FORMAT = 1  # of the file; to be raised when what it holds, or what a round makes of it, changes

@@ -7,11 +7,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ddp.disk import naming
+from ddp.machine.files import naming
 from ddp.timing.spans import Account
+from ddp.tracking.history import History
 from ddp.tracking.messages import AggregateRound, WorkerRound
 from ddp.tracking.metrics import SquaredError
-from ddp.tracking.tracker import History, Tracker
+from ddp.tracking.tracker import Tracker
 
 NAME = "rounds.jsonl"
 

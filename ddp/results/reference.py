@@ -6,7 +6,6 @@ import json
 import zlib
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,18 +16,11 @@ from ddp.errors import AggregationError, WorkerError
 from ddp.machine.files import atomic_file
 from ddp.ratings.arrays import Ratings
 from ddp.ratings.splits import Deal
+from ddp.tracking.messages import Reference
 
 DIRECTORY = Path("outputs/references")  # one small file each
 VERSION = 2  # to be raised when a change to a trainer, the model or the order of visits changes what one worker reaches
 CHEAP_VISITS = 20_000_000  # ratings: about a second with the compiled trainer
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reference:
-    """RMSEs of the one worker after the last round."""
-
-    valid: float
-    test: float
 
 
 def reference_config(config: Config) -> Config:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from ddp.results.record import RunResult
+from ddp.results.run_result import RunResult
 
 
 def save(result: RunResult, write: Callable[[Path], None]) -> None:

@@ -5,9 +5,11 @@ import io
 from collections.abc import Sequence
 from typing import Any
 
-from ddp.timing.spans import AGGREGATOR_PHASES, KINDS, WORKER_PHASES, Account
+from ddp.timing.paths import AGGREGATOR_PHASES, KINDS, WORKER_PHASES
+from ddp.timing.spans import Account
+from ddp.tracking.history import History
 from ddp.tracking.messages import AggregateRound, WorkerRound
-from ddp.tracking.tracker import AGGREGATED, History, pickle_s, worker_name
+from ddp.tracking.tracker import AGGREGATED, pickle_s, worker_name
 
 PHASES = tuple(dict.fromkeys([*WORKER_PHASES, *AGGREGATOR_PHASES]))
 ROUND_COLUMNS = (

@@ -13,10 +13,9 @@ from safetensors.torch import save
 
 from ddp.config.options import Model
 from ddp.errors import DataError
-from ddp.machine.files import atomic_file
+from ddp.machine.files import atomic_file, read_arrays
 from ddp.model.parameters import Vector, parameter_shapes
 from ddp.model.torch_module import CollabFiltering
-from ddp.npz import read_arrays
 from ddp.ratings.arrays import Ratings
 
 MODEL_FILE, CATALOGUE_FILE = "model.safetensors", "catalogue.npz"

@@ -154,7 +154,3 @@ def main() -> int:
         print(f"error: {error.filename}: {error.strerror}; choose another place with --csv FILE", file=sys.stderr)
         return 1
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

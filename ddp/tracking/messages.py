@@ -128,3 +128,11 @@ class Failure:
             action=action,
             traceback=error.remote_traceback,
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reference:
+    """RMSEs of the one worker after the last round."""
+
+    valid: float
+    test: float

@@ -11,11 +11,12 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ddp.results.accounts import by_kind
-from ddp.results.reference import Reference
-from ddp.timing.spans import AGGREGATOR_PHASES, EXCHANGE_KINDS, WORKER_PHASES, Account, read_slices
-from ddp.tracking.messages import AggregateRound, Failure, WorkerRound
-from ddp.tracking.tracker import AGGREGATED, AGGREGATOR, ONE_WORKER, PARTS, POOLED, Tracker, pickle_s, without_slices, worker_name
+from ddp.timing.kinds import by_kind
+from ddp.timing.paths import AGGREGATOR_PHASES, EXCHANGE_KINDS, WORKER_PHASES, read_slices
+from ddp.timing.spans import Account
+from ddp.tracking.history import without_slices
+from ddp.tracking.messages import AggregateRound, Failure, Reference, WorkerRound
+from ddp.tracking.tracker import AGGREGATED, AGGREGATOR, ONE_WORKER, PARTS, POOLED, Tracker, pickle_s, worker_name
 
 if TYPE_CHECKING:
     from tensorboard.compat.proto.summary_pb2 import Summary

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from PIL import Image, ImageDraw, ImageFont
 
-from ddp.results.accounts import ACCOUNT_KINDS, kind_of
+from ddp.timing.kinds import ACCOUNT_KINDS, kind_of
 
 # The colours of a report's light mode.
 COLOURS = {

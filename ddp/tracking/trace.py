@@ -5,8 +5,8 @@ from array import array
 from collections import Counter
 from collections.abc import Iterator
 
-from ddp.results.accounts import kind_of
-from ddp.timing.spans import PATH_NUMBERS, PATHS, read_slices
+from ddp.timing.kinds import kind_of
+from ddp.timing.paths import PATH_NUMBERS, PATHS, read_slices
 from ddp.tracking.messages import AggregateRound, Finished, Started, WorkerRound
 from ddp.tracking.tracker import AGGREGATOR, Tracker, worker_name
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from ddp.timing.meter import ASLEEP_S, Meter
 
 if TYPE_CHECKING:
-    from ddp.trainers.sgd import TimeArray
+    from ddp.trainers.loops import TimeArray
 
 
 def spent_parts(spent_ns: "TimeArray", off_core_kind: str, wall_s: float, meter: Meter | None) -> dict[str, float]:

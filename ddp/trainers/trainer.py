@@ -14,8 +14,7 @@ from ddp.tracking.metrics import SquaredError
 
 if TYPE_CHECKING:
     from ddp.machine.compiled.gates import Gates
-    from ddp.trainers.epochs import InTurns
-    from ddp.trainers.selecting import Selecting
+    from ddp.trainers.epochs import InTurns, Selecting
 
 
 class Trains(Protocol):
@@ -105,8 +104,8 @@ def make_selecting(
     """The epochs of a round as one compiled loop, if the trainer is compiled. `vector`: of the parameters that it trains."""
     if not isinstance(options, FusedTrainer):
         return None
+    from ddp.trainers.epochs import Selecting
     from ddp.trainers.fused import Fused
-    from ddp.trainers.selecting import Selecting
 
     assert isinstance(trainer, Fused)
     return Selecting(trainer, vector, held_out, scale)

@@ -8,8 +8,9 @@ import numpy as np
 from ddp.config.schema import Config
 from ddp.errors import Diverged
 from ddp.model.parameters import EMPTY_VECTOR, Parameters, Rows, Vector
+from ddp.model.rows import learned, update_length
 from ddp.ratings.arrays import Block, Part
-from ddp.ratings.strata import Strata, learned
+from ddp.ratings.strata import Strata
 from ddp.timing.meter import Meter
 from ddp.timing.spans import Spans
 from ddp.tracking.messages import WorkerRound
@@ -79,7 +80,7 @@ class Job:
     @property
     def update_length(self) -> int:
         """Floats that the worker publishes in a round."""
-        return len(self.vector) if self.strata is None else self.strata.room(self.parameters(self.vector), self.worker)
+        return len(self.vector) if self.strata is None else update_length(self.strata, self.parameters(self.vector), self.worker)
 
     def make_spans(self, began: float, *, shares_gil: bool = False, shares_thread: bool = False) -> Spans:
         """The worker's stopwatch, for the thread that calls this; see `Spans` and `Meter`."""

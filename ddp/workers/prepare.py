@@ -10,6 +10,7 @@ from ddp.config.schema import Config
 from ddp.config.seeding import stream
 from ddp.errors import ConfigError
 from ddp.model.parameters import EMPTY_VECTOR, Vector, initial_vector
+from ddp.model.rows import in_data_order, renumbered
 from ddp.ratings.arrays import Block, Part, Ratings
 from ddp.ratings.holdout import Parts
 from ddp.ratings.load import load_ratings, read_pairs
@@ -37,7 +38,7 @@ class Prepared:
 
     def in_data_order(self, vector: Vector) -> Vector:
         """A copy of an aggregate, with its rows in the order of the ratings' users and items."""
-        return vector.copy() if self.numbering is None else self.numbering.outward(self.jobs[0].parameters(vector))
+        return vector.copy() if self.numbering is None else in_data_order(self.jobs[0].parameters(vector), self.numbering)
 
 
 def prepare(config: Config, loaded: Ratings | None = None, state: RunState | None = None) -> Prepared:
@@ -64,7 +65,7 @@ def prepare(config: Config, loaded: Ratings | None = None, state: RunState | Non
     if config.split.name == "stratified":
         strata, numbering = stratify(ratings, deal, config.split, config.seed, workers)
         outside = first() if state.vector is None else state.vector
-        before = numbering.inward(job(worker=0, shard=EMPTY, vector=outside).make_parameters())
+        before = renumbered(job(worker=0, shard=EMPTY, vector=outside).make_parameters(), numbering)
         jobs = [
             job(
                 worker=worker,

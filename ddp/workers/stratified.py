@@ -10,7 +10,8 @@ import numpy as np
 from ddp.config import seeding
 from ddp.errors import LateRows, Stopped
 from ddp.model.parameters import EMPTY_VECTOR, Rows, Vector
-from ddp.ratings.strata import Strata, item_rows, learned, pack
+from ddp.model.rows import held_rows, item_rows, learned, pack
+from ddp.ratings.strata import Strata
 from ddp.timing.spans import Spans
 from ddp.tracking.messages import EpochDone, WorkerRound
 from ddp.tracking.metrics import SquaredError
@@ -145,7 +146,7 @@ class StratifiedWorker:
         """Copies what is to be published: the rows that the worker holds."""
         with self.spans("publish"), self.spans("copy"):
             self.memory = self.trainer.memory() if self.job.hands_over(round_index) else EMPTY_VECTOR
-            pack(learned(self.strata.held(self.parameters, self.job.worker, turn)), self.published)
+            pack(learned(held_rows(self.strata, self.parameters, self.job.worker, turn)), self.published)
             self.spans.count_copied(self.published.nbytes + self.memory.nbytes)
 
     def _blame(self, turn: int, seconds: float) -> None:

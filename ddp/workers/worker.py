@@ -13,7 +13,8 @@ from ddp.config import seeding
 from ddp.errors import Diverged, LateRows, Stopped, WorkerError
 from ddp.machine.memory import Memory, memory_of, peak_rss_bytes
 from ddp.model.parameters import EMPTY_VECTOR, Vector
-from ddp.timing.spans import START, Spans
+from ddp.timing.paths import START
+from ddp.timing.spans import Spans
 from ddp.tracking.messages import EpochDone, Failed, Finished, Started, WorkerRound
 from ddp.trainers.loop_times import spent_parts
 from ddp.trainers.trainer import make_selecting, make_trainer
@@ -22,7 +23,7 @@ from ddp.workers.job import Job
 from ddp.workers.stratified import StratifiedWorker
 
 if TYPE_CHECKING:
-    from ddp.trainers.selecting import Selecting
+    from ddp.trainers.epochs import Selecting
 
 
 class Worker:

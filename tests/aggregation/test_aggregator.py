@@ -11,7 +11,7 @@ from ddp.aggregation.aggregator import Aggregator
 from ddp.aggregation.combine import MeanByWorker, make_combine
 from ddp.backends.make import make_backend
 from ddp.errors import AggregationError, WorkerError
-from ddp.timing.spans import AGGREGATOR_PHASES
+from ddp.timing.paths import AGGREGATOR_PHASES
 from ddp.tracking.messages import WorkerRound
 from ddp.tracking.metrics import SquaredError
 from ddp.workers.exchange import Update

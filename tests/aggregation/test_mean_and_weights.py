@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ddp.aggregation import mean as averaging
-from ddp.aggregation.mean import mean_by_row, row_weights, weighted_mean, worker_weights
+from ddp.aggregation import mean as mean_module
+from ddp.aggregation.mean import mean_by_row, weighted_mean
+from ddp.aggregation.weights import WEIGHTINGS, row_weights, worker_weights
 from ddp.config.options import OPTIONS
 from ddp.errors import AggregationError
 from ddp.model.parameters import Parameters
@@ -61,10 +62,10 @@ def test_the_mean_lies_between_the_extremes(count, length, seed):
 def test_any_number_of_threads_gives_the_same_bits(monkeypatch, cores):
     vectors, weights = random_vectors(3, 1007), np.array([0.2, 1.0, 0.7])
     alone = weighted_mean(vectors, weights)
-    ranges, real = [], averaging.mean_of_range
-    monkeypatch.setattr(averaging, "THREAD_FLOATS", 300)
-    monkeypatch.setattr(averaging, "num_cores", lambda: cores)
-    monkeypatch.setattr(averaging, "mean_of_range", lambda *a: ranges.append(a[3:]) or real(*a))
+    ranges, real = [], mean_module.mean_of_range
+    monkeypatch.setattr(mean_module, "THREAD_FLOATS", 300)
+    monkeypatch.setattr(mean_module, "num_cores", lambda: cores)
+    monkeypatch.setattr(mean_module, "mean_of_range", lambda *a: ranges.append(a[3:]) or real(*a))
     out = np.zeros_like(alone)
     assert weighted_mean(vectors, weights, out) is out
     assert len(ranges) == cores
@@ -133,7 +134,7 @@ def test_weights(options, expected):
 
 
 def test_every_aggregation_of_the_config_is_here():
-    assert {*averaging.WEIGHTINGS, "rows", "ensemble"} == set(OPTIONS["aggregation"])
+    assert {*WEIGHTINGS, "rows", "ensemble"} == set(OPTIONS["aggregation"])
 
 
 @pytest.mark.parametrize("loss", [0.0, np.nan, np.inf, -1.0])

@@ -19,9 +19,10 @@ from ddp.config import seeding
 from ddp.errors import Stopped, WorkerError
 from ddp.experiment import run, train
 from ddp.model.torch_module import CollabFiltering
-from ddp.results.record import RunResult
+from ddp.results.run_result import RunResult
 from ddp.results.saved_model import load_model
-from ddp.timing.spans import KINDS, OFF_CORE_KINDS, WORKER_PHASES, Spans
+from ddp.timing.paths import KINDS, OFF_CORE_KINDS, WORKER_PHASES
+from ddp.timing.spans import Spans
 from ddp.tracking.messages import EpochDone, Finished, Started
 from ddp.tracking.metrics import SquaredError
 from ddp.tracking.tracker import Tracker

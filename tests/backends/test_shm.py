@@ -14,7 +14,8 @@ import psutil
 import pytest
 from jobs import BACKENDS
 
-from ddp.aggregation.mean import weighted_mean, worker_weights
+from ddp.aggregation.mean import weighted_mean
+from ddp.aggregation.weights import worker_weights
 from ddp.backends.forkserver import PRELOAD, ensure_server
 from ddp.backends.make import make_backend
 from ddp.backends.worker_processes import drain

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from ddp.aggregation.mean import weighted_mean, worker_weights
+from ddp.aggregation.mean import weighted_mean
+from ddp.aggregation.weights import worker_weights
 from ddp.backends.make import make_backend
 from ddp.backends.store import aggregate_key
 from ddp.errors import WorkerError

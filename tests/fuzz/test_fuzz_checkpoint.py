@@ -16,7 +16,7 @@ from ddp.experiment import run
 from ddp.ratings.load import load_ratings
 from ddp.results.checkpoint import Checkpoints, _digest
 from ddp.results.run_directory import find_checkpoints
-from ddp.tracking.tracker import History
+from ddp.tracking.history import History
 
 PIECES = [
     b"about",

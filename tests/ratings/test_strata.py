@@ -13,7 +13,8 @@ from ddp.errors import ConfigError, WorkerError
 from ddp.experiment import run
 from ddp.machine.compiled.gates import Gates
 from ddp.model.parameters import Parameters
-from ddp.ratings.strata import Numbering, Strata, item_rows, learned, pack, unpack
+from ddp.model.rows import held_rows, in_data_order, item_rows, learned, pack, renumbered, unpack
+from ddp.ratings.strata import Numbering, Strata
 from ddp.results.saved_model import load_model
 from ddp.timing.spans import Spans
 from ddp.trainers.trainer import for_blocks
@@ -94,8 +95,8 @@ def test_a_numbering_is_undone(order, other, biases):
     numbering = Numbering(users=np.array(order, np.int32), items=np.array(other, np.int32))
     state = Parameters(5, 3, 2, biases=biases)
     state.vector[:] = np.arange(len(state.vector))
-    inside = Parameters(5, 3, 2, biases=biases, vector=numbering.inward(state))
-    assert numbering.outward(inside).tolist() == state.vector.tolist()
+    inside = Parameters(5, 3, 2, biases=biases, vector=renumbered(state, numbering))
+    assert in_data_order(inside, numbering).tolist() == state.vector.tolist()
     for user in range(5):
         assert inside.views["user_factors"][numbering.users[user]].tolist() == state.views["user_factors"][user].tolist()
 
@@ -170,7 +171,7 @@ def test_every_row_of_the_aggregate_comes_from_the_worker_that_held_it_last(make
         state = jobs[0].make_parameters()
         state.vector[:] = 10 + job.worker
         vector = np.full(job.update_length, -1, np.float32)
-        pack(learned(strata.held(state, job.worker, last_turn)), vector)
+        pack(learned(held_rows(strata, state, job.worker, last_turn)), vector)
         updates.append(SimpleNamespace(worker=job.worker, round_index=1, vector=vector))
     out = np.zeros_like(jobs[0].vector)
     assert make_combine(jobs)(updates, jobs[0].vector, out) == pytest.approx([1 / 3] * 3)

@@ -14,13 +14,12 @@ from report_files import AGGREGATOR_KINDS, KINDS, lane, piece, trace, write_run,
 
 from ddp.report import page
 from ddp.report.comparing import give_labels, groups_over
-from ddp.report.kinds import MEANING
 from ddp.report.page import PARTS, make_page
 from ddp.report.reading import read_run
 from ddp.report.svg import INKS
 from ddp.report.tracing import read_traced_round
-from ddp.results.accounts import ACCOUNT_KINDS
 from ddp.results.table import find_runs, read_runs
+from ddp.timing.kinds import ACCOUNT_KINDS, MEANING
 from ddp.tracking.timeline import COLOURS
 
 ROOT = Path(__file__).parent.parent.parent

@@ -18,7 +18,7 @@ from ddp.report.reading import read_run
 from ddp.report.scaling import GRIDS, Point, grids, heat_maps, scaling, speedups
 from ddp.report.svg import page_style
 from ddp.results.table import find_runs, read_runs
-from ddp.timing.spans import OFF_CORE_KINDS
+from ddp.timing.paths import OFF_CORE_KINDS
 
 pytestmark = pytest.mark.usefixtures("fonts")
 

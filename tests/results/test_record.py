@@ -14,8 +14,9 @@ import yaml
 from ddp.config.schema import Config
 from ddp.errors import AggregationError, ConfigError, DataError
 from ddp.experiment import run
-from ddp.results.record import RunResult, config_hash, write_result
+from ddp.results.record import config_hash, write_result
 from ddp.results.run_directory import run_directory
+from ddp.results.run_result import RunResult
 from ddp.tracking.tracker import Tracker
 
 WORKER_PHASES = ("compute", "evaluate", "publish", "wait", "receive", "tell", "other")

@@ -7,8 +7,9 @@ import pytest
 from ddp.errors import AggregationError, WorkerError
 from ddp.experiment import run, train_reference
 from ddp.ratings.load import load_ratings
-from ddp.results.reference import DIRECTORY, Reference, find_reference, reference_config
+from ddp.results.reference import DIRECTORY, find_reference, reference_config
 from ddp.results.run_directory import RESULT_FILE
+from ddp.tracking.messages import Reference
 from ddp.workers.prepare import prepare
 
 FUSED = ("trainer=fused", "trainer.lr_decay=0.9", "split=user", "workers=4", "aggregation=samples")

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ddp.timing.spans import OTHER, Account, Spans, total_account
+from ddp.timing.paths import OTHER
+from ddp.timing.spans import Account, Spans, total_account
 
 
 class FakeClock:

@@ -10,11 +10,11 @@ from rich.console import Console
 
 from ddp.config.schema import DISPLAYS
 from ddp.experiment import run
-from ddp.results.record import RunResult
-from ddp.results.reference import Reference
-from ddp.tracking.messages import AggregateRound
+from ddp.results.run_result import RunResult
+from ddp.results.summary import print_result
+from ddp.tracking.messages import AggregateRound, Reference
 from ddp.tracking.metrics import SquaredError
-from ddp.tracking.terminal import Bars, Lines, make_display, print_result
+from ddp.tracking.terminal import Bars, Lines, make_display
 from ddp.tracking.tracker import Tracker
 
 ESCAPE = "\x1b"

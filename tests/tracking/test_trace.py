@@ -6,7 +6,7 @@ from collections import defaultdict
 
 import pytest
 
-from ddp.timing.spans import PATH_NUMBERS
+from ddp.timing.paths import PATH_NUMBERS
 from ddp.tracking.trace import MOST_SLICES, Trace
 
 ROUNDS, LANES = 4, (None, 0)

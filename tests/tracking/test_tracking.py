@@ -19,13 +19,13 @@ from ddp.config.schema import settings
 from ddp.errors import WorkerError
 from ddp.experiment import run
 from ddp.machine.memory import Memory
-from ddp.results.reference import Reference
 from ddp.timing.spans import Account
-from ddp.tracking.messages import AggregateRound, Asking, EpochDone, Failed, Finished, Published, Started, WorkerRound
+from ddp.tracking.history import History
+from ddp.tracking.messages import AggregateRound, Asking, EpochDone, Failed, Finished, Published, Reference, Started, WorkerRound
 from ddp.tracking.metrics import SquaredError
 from ddp.tracking.tensorboard import TensorBoard
 from ddp.tracking.timeline import COLOURS
-from ddp.tracking.tracker import Everyone, History, Tracker
+from ddp.tracking.tracker import Everyone, Tracker
 
 ROUNDS, WORKERS = 3, 3
 WORKER_KINDS = {"compute", "evaluate", "publish", "wait", "receive", "tell", "other"}

@@ -13,8 +13,8 @@ from ddp.errors import Diverged
 from ddp.timing.spans import Spans
 from ddp.trainers import pace
 from ddp.trainers.loop_times import spent_parts
+from ddp.trainers.loops import ALL, COPYING, EVALUATING, ON_CORE, WAITING, WALL
 from ddp.trainers.pace import Pace
-from ddp.trainers.sgd import ALL, COPYING, EVALUATING, ON_CORE, WAITING, WALL
 from ddp.workers.prepare import prepare
 from ddp.workers.worker import Worker
 

@@ -8,7 +8,7 @@ import pytest
 from ddp.config import seeding
 from ddp.errors import Stopped
 from ddp.machine.compiled.gates import Gates
-from ddp.ratings.strata import item_rows
+from ddp.model.rows import item_rows
 from ddp.timing.spans import Spans
 from ddp.workers.exchange import Exchange
 from ddp.workers.prepare import prepare

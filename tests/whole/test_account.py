@@ -10,12 +10,14 @@ from jobs import BACKENDS, QUICK, USUAL
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from ddp.experiment import run
-from ddp.results.accounts import ACCOUNT_KINDS, NO_MEMORY, aggregator_lane, by_kind, kind_of, summary, worker_lane
-from ddp.timing.spans import PATHS, Account, Spans
+from ddp.results.accounts import NO_MEMORY, aggregator_lane, worker_lane
+from ddp.timing.kinds import ACCOUNT_KINDS, by_kind, kind_of, summary
+from ddp.timing.paths import PATHS
+from ddp.timing.spans import Account, Spans
+from ddp.tracking.history import History
 from ddp.tracking.messages import AggregateRound, Started, WorkerRound
 from ddp.tracking.metrics import SquaredError
 from ddp.tracking.tensorboard import TensorBoard
-from ddp.tracking.tracker import History
 
 TRAINERS = {
     "autograd": ("trainer=autograd", "trainer.batch_size=64"),

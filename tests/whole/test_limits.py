@@ -17,10 +17,11 @@ from jobs import BACKENDS, USUAL
 import ddp.backends.worker_processes
 import ddp.experiment
 from ddp.backends.forkserver import ensure_server
+from ddp.backends.worker_processes import FORKED_BYTES, SPAWNED_BYTES, check_memory
 from ddp.errors import ConfigError, UserError
 from ddp.experiment import run
-from ddp.launch.command import load_config
-from ddp.machine.memory import FORKED_BYTES, SPAWNED_BYTES, available_bytes, check_memory
+from ddp.launch.composed import load_config
+from ddp.machine.memory import available_bytes
 from ddp.tracking.tracker import Tracker
 
 REPOSITORY = Path(__file__).parent.parent.parent

@@ -5,7 +5,7 @@ import time
 import numpy as np
 import pytest
 
-from ddp.aggregation.mean import worker_weights
+from ddp.aggregation.weights import worker_weights
 from ddp.backends.serial import Serial, SerialExchange
 from ddp.config import seeding
 from ddp.errors import Diverged, Stopped, WorkerError

@@ -16,10 +16,10 @@ from typing import Any, TypeVar
 
 from ddp.advice.constants import Constants, Exchange, Exchanges, Training
 from ddp.advice.measuring.measure import EXCHANGES
-from ddp.advice.measuring.pilot import num_cores
 from ddp.config.options import AutogradTrainer, Trainer
 from ddp.errors import BackendError
 from ddp.machine.files import atomic_file
+from ddp.machine.memory import num_cores
 
 FORMAT = 4  # to be raised when what is measured, or a trainer or a backend that it is measured with, changes
 COMPILE = "import ddp.aggregation.mean, ddp.machine.compiled.gates, ddp.trainers.fused"

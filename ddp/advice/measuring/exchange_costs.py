@@ -24,7 +24,7 @@ from ddp.config.options import SyntheticData
 from ddp.config.schema import Config
 
 if TYPE_CHECKING:
-    from ddp.results.record import RunResult
+    from ddp.results.run_result import RunResult
     from ddp.timing.spans import Account
     from ddp.tracking.messages import WorkerRound
 

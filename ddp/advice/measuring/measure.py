@@ -14,9 +14,10 @@ from collections import defaultdict
 from typing import Any
 
 from ddp.advice.measuring.exchange_costs import exchange_configs, exchange_constants
-from ddp.advice.measuring.pilot import TRAINERS, Pilot, num_cores, run_pilot
+from ddp.advice.measuring.pilot import TRAINERS, Pilot, run_pilot
 from ddp.advice.measuring.start_costs import start_configs, start_constants
-from ddp.config.options import start_methods
+from ddp.config.checks import start_methods
+from ddp.machine.memory import num_cores
 
 EXCHANGES = "exchanges"
 SITTINGS = 2  # how often each run is made, all in turn

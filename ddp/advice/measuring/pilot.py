@@ -4,7 +4,6 @@ Everything heavy is imported late, because a spawned worker imports this file.
 """
 
 import dataclasses
-import os
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -12,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ddp.config.checks import start_methods
 from ddp.config.options import (
     Aggregation,
     AutogradTrainer,
@@ -25,12 +25,11 @@ from ddp.config.options import (
     SyntheticData,
     ThreadBackend,
     Trainer,
-    start_methods,
 )
 from ddp.config.schema import Config
 
 if TYPE_CHECKING:
-    from ddp.results.record import RunResult
+    from ddp.results.run_result import RunResult
     from ddp.timing.spans import Account
 
 
@@ -110,8 +109,3 @@ def least(pilots: Pilots, seconds: "Callable[[RunResult], float]") -> float:
 def with_core_s(account: "Account", phase: str) -> float:
     """What it takes with a core: without the time in which there was none, be it for our workers or for other programs."""
     return account.phase_s(phase) - account.seconds.get(f"{phase}/run_queue", 0.0)
-
-
-def num_cores() -> int:
-    """That this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

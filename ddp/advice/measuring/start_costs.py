@@ -4,12 +4,13 @@ import statistics
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from ddp.advice.measuring.pilot import PROCESS, SHM, THREAD, WORKERS, Pilot, Pilots, least, num_cores, pilot_config, with_core_s
+from ddp.advice.measuring.pilot import PROCESS, SHM, THREAD, WORKERS, Pilot, Pilots, least, pilot_config, with_core_s
 from ddp.config.options import Backend, Trainer
 from ddp.config.schema import Config
+from ddp.machine.memory import num_cores
 
 if TYPE_CHECKING:
-    from ddp.results.record import RunResult
+    from ddp.results.run_result import RunResult
 
 
 def start_configs(trainer: Trainer) -> dict[str, Config]:

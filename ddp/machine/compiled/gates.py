@@ -6,30 +6,33 @@ turn it is writes the counter: after all that it wrote in that turn, which whoev
 A wait may be for 10 us or for 10 s: at first it spins, then it lets others have the core, then it sleeps.
 """
 
+import numpy as np
+import numpy.typing as npt
 from numba import types
 
 from ddp.errors import Stopped
 from ddp.machine.compiled.atomics import LONG_BYTES, give_way, load_acquire, nap, now_ns, store_release
 from ddp.machine.compiled.jit import compiled
-from ddp.ratings.arrays import IndexArray
 
 SPINS = 500  # looks in a row, less than a microsecond ...
 YIELDS = 100  # ... then each after others had the core, then each after a nap: of 50 us, and every time 10 us more, ...
 MOST_US = 20  # ... up to this for every worker, or those of many that wait would leave no core to those that work
 OPEN, LATE, CLOSED = 0, 1, 2  # how a wait ends
 
+Counters = npt.NDArray[np.int64]
+
 _COUNTERS = types.Array(types.int64, 1, "C")
 
 
 @compiled(types.boolean(_COUNTERS, types.int64, types.int64))
-def is_turn(counters: IndexArray, thing: int, turn: int) -> bool:
+def is_turn(counters: Counters, thing: int, turn: int) -> bool:
     """Whether it is this turn of the thing already."""
     is_it: bool = load_acquire(counters.ctypes.data + thing * LONG_BYTES) == turn
     return is_it
 
 
 @compiled(types.int64(_COUNTERS, types.int64, types.int64, types.int64))
-def wait_for_turn(counters: IndexArray, thing: int, turn: int, timeout_ns: int) -> int:
+def wait_for_turn(counters: Counters, thing: int, turn: int, timeout_ns: int) -> int:
     """OPEN when the counter of the thing is `turn`, LATE if it is not in time, CLOSED if nothing more will come."""
     address = counters.ctypes.data + thing * LONG_BYTES
     closed = counters.ctypes.data + (counters.shape[0] - 1) * LONG_BYTES
@@ -54,7 +57,7 @@ def wait_for_turn(counters: IndexArray, thing: int, turn: int, timeout_ns: int) 
 
 
 @compiled(types.void(_COUNTERS, types.int64, types.int64))
-def set_turn(counters: IndexArray, thing: int, turn: int) -> None:
+def set_turn(counters: Counters, thing: int, turn: int) -> None:
     """Lets whoever waits for this turn have the thing."""
     store_release(counters.ctypes.data + thing * LONG_BYTES, turn)
 
@@ -63,7 +66,7 @@ class Gates:
     """`counters`: int64 (things + 1,), in memory that all workers share: the first turn of each thing, and at last a zero, which
     becomes 1 when all is over."""
 
-    def __init__(self, counters: IndexArray) -> None:
+    def __init__(self, counters: Counters) -> None:
         self.counters = counters
 
     def wait(self, thing: int, turn: int, timeout_s: float) -> bool:

@@ -5,14 +5,14 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import CodeType
 from typing import Any, TypeVar
 
 import numba
 
-# Of every kernel, besides its own file and those of the kernels that it calls.
+# Every kernel depends on these files, besides its own and those of the kernels that it calls.
 INGREDIENTS = tuple(Path(__file__).parent.glob("*.py"))
 
 TEMPORARY = "ddp-kernels-"
@@ -22,8 +22,8 @@ _caching = True  # as long as there is a directory for it
 Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 
 
-def compiled(signature: Any) -> Callable[[Kernel], Kernel]:
-    """numba.njit for this one signature, without the GIL.
+def compiled(signature: Any, calls: Sequence[Any] = ()) -> Callable[[Kernel], Kernel]:
+    """numba.njit for this one signature, without the GIL. `calls`: kernels of other files that this one calls.
 
     Where numba finds no directory that it may write to, or one without room, the cache lies in a temporary one as long as
     this process lives. Worker processes find it there: several of them never compile the same kernel side by side. Where
@@ -34,7 +34,7 @@ def compiled(signature: Any) -> Callable[[Kernel], Kernel]:
         global _caching  # noqa: PLW0603
         while _caching:
             try:
-                return _cached(signature, function)
+                return _cached(signature, function, calls)
             except (OSError, RuntimeError) as error:  # no room, or no directory
                 if isinstance(error, RuntimeError) and "cannot cache" not in str(error):
                     raise
@@ -45,10 +45,10 @@ def compiled(signature: Any) -> Callable[[Kernel], Kernel]:
     return decorate
 
 
-def _cached(signature: Any, function: Kernel) -> Kernel:
+def _cached(signature: Any, function: Kernel, calls: Sequence[Any]) -> Kernel:
     njit = _njit(signature, cache=True)
     dispatcher = njit(function)
-    if dispatcher.stats.cache_hits and _forget_if_stale(dispatcher.stats.cache_path, function.__code__):
+    if dispatcher.stats.cache_hits and _forget_if_stale(dispatcher.stats.cache_path, function.__code__, calls):
         dispatcher = njit(function)
     kernel: Kernel = dispatcher
     return kernel
@@ -73,10 +73,11 @@ def _use_temporary_cache() -> bool:
     return True
 
 
-def _forget_if_stale(cache: str, code: CodeType) -> bool:
-    """Removes a kernel's index if it is older than one of INGREDIENTS: numba itself looks at the kernel's own file only."""
+def _forget_if_stale(cache: str, code: CodeType, calls: Sequence[Any]) -> bool:
+    """Removes a kernel's index if it is older than INGREDIENTS or a file of `calls`: numba looks at the kernel's own file only."""
     python = f"py{sys.version_info.major}{sys.version_info.minor}"
-    changed_at = max(file.stat().st_mtime_ns for file in INGREDIENTS)
+    called = {Path(kernel.__code__.co_filename) for kernel in calls}
+    changed_at = max(file.stat().st_mtime_ns for file in (*INGREDIENTS, *called))
     indices = Path(cache).glob(f"*.{code.co_name}-{code.co_firstlineno}.{python}*.nbi")
     stale = [index for index in indices if index.stat().st_mtime_ns < changed_at]
     for index in stale:

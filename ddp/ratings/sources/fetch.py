@@ -14,9 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
-from ddp.disk import FULL
 from ddp.errors import DataError
-from ddp.machine.files import atomic_file
+from ddp.machine.files import FULL, atomic_file
 from ddp.ratings.sources.remote import Download, Member, Source
 
 _log = logging.getLogger(__name__)

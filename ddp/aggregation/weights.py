@@ -1,0 +1,87 @@
+"""How much each worker counts in the mean: pure functions from counts and losses to weights."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from ddp.config.options import Aggregation, SoftmaxAggregation
+from ddp.errors import AggregationError
+from ddp.ratings.arrays import IndexArray
+
+Weights = npt.NDArray[np.float64]
+
+
+def uniform(num_ratings: Sequence[int], losses: Sequence[float], options: Aggregation) -> Weights:
+    """Every worker counts the same."""
+    return np.ones(len(num_ratings))
+
+
+def samples(num_ratings: Sequence[int], losses: Sequence[float], options: Aggregation) -> Weights:
+    """By the number of training ratings (FedAvg; McMahan et al., AISTATS 2017, algorithm 1)."""
+    return np.asarray(num_ratings, np.float64)
+
+
+def inverse_loss(num_ratings: Sequence[int], losses: Sequence[float], options: Aggregation) -> Weights:
+    """By 1 / loss, as the design document does."""
+    with np.errstate(divide="ignore"):
+        return 1.0 / np.asarray(losses, np.float64)
+
+
+def softmax_loss(num_ratings: Sequence[int], losses: Sequence[float], options: Aggregation) -> Weights:
+    """By softmax(-loss / temperature)."""
+    assert isinstance(options, SoftmaxAggregation)
+    scaled = -np.asarray(losses, np.float64) / options.temperature
+    weights: Weights = np.exp(scaled - np.max(scaled))
+    return weights
+
+
+WEIGHTINGS: dict[str, Callable[[Sequence[int], Sequence[float], Aggregation], Weights]] = {
+    "uniform": uniform,
+    "samples": samples,
+    "inverse_loss": inverse_loss,
+    "softmax_loss": softmax_loss,
+}
+
+
+def worker_weights(
+    options: Aggregation, num_ratings: Sequence[int], losses: Sequence[float], workers: Sequence[int] | None = None
+) -> Weights:
+    """One weight per worker, summing to 1, from its number of training ratings and its published loss.
+
+    `workers`: which they are; None: all, counted from 0.
+    Raises AggregationError, naming the worker, for a weight that is zero, negative, infinite or NaN.
+    """
+    weights = WEIGHTINGS[options.name](num_ratings, losses, options)
+    names = range(len(weights)) if workers is None else workers
+    for worker, weight, loss, ratings in zip(names, weights, losses, num_ratings, strict=True):
+        if not (np.isfinite(weight) and weight > 0):
+            hint = "; its model has diverged: try a smaller trainer.lr"
+            if np.isfinite(loss):
+                hint = "; try a larger aggregation.temperature" if options.name == "softmax_loss" else ""
+            raise AggregationError(
+                f"worker {worker} has weight {weight} under aggregation={options.name} (loss {loss},"
+                f" {ratings} ratings); weights must be finite and above zero{hint}",
+                worker,
+            )
+    normalised: Weights = weights / weights.sum()
+    return normalised
+
+
+def row_weights(counts: Sequence[IndexArray], power: float) -> Weights:
+    """Each worker's weight in each row, float64 (rows, workers): counts ** power, normalised by row; 0 where it has no rating.
+
+    `counts`: per worker, its training ratings of each user (or item). power=1: as if all ratings of the row were averaged;
+    power=0: all workers that have any count the same (FedSubAvg; Ding et al., 2021). A row that nobody rated is all zeros.
+    """
+    matrix = np.ascontiguousarray(np.array(counts, np.float64).T)
+    matrix /= np.maximum(matrix.max(axis=1, keepdims=True), 1)  # so that no power overflows
+    return normalised(np.where(matrix > 0, matrix**power, 0.0))
+
+
+def normalised(weights: Weights) -> Weights:
+    """The same, with rows that sum to 1; those of zeros stay as they are."""
+    total = weights.sum(axis=1, keepdims=True)
+    out: Weights = np.zeros(weights.shape)
+    np.divide(weights, total, out=out, where=total > 0)
+    return out

@@ -1,0 +1,35 @@
+"""Messages and exit codes: 0 success, 1 a run failed, 2 a mistake in the input, 130 interrupted, 143 terminated."""
+
+import sys
+import traceback
+
+from ddp.errors import AggregationError, BackendError, UserError, WorkerError
+from ddp.launch.composed import composition_message
+from ddp.machine.files import FULL, describe
+
+FAILED, USER_ERROR, INTERRUPTED, TERMINATED = 1, 2, 130, 143
+
+
+def explain(error: Exception) -> int:
+    """Prints what went wrong, for the person who has to do something about it; the exit code for it."""
+    code = FAILED
+    if isinstance(error, UserError):
+        message, code = str(error), USER_ERROR
+    elif composition := composition_message(error):
+        message, code = composition, USER_ERROR
+    elif isinstance(error, WorkerError | AggregationError | BackendError):
+        message = str(error)
+    elif isinstance(error, MemoryError):
+        message = f"out of memory: {error}; a smaller model.dim, fewer workers or less data need less"
+    elif isinstance(error, OSError) and (error.filename is not None or error.errno in FULL):
+        message = describe(error)
+    else:
+        traceback.print_exception(error)
+        return code
+    return report_error(message, code, error)
+
+
+def report_error(message: str, code: int, error: BaseException | None = None) -> int:
+    """Prints the message, and what was noted on the error's way up."""
+    print("\n".join([f"error: {message}", *getattr(error, "__notes__", ())]), file=sys.stderr)
+    return code

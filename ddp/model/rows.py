@@ -1,0 +1,70 @@
+"""Rows of the model that one worker holds: views, and vectors of them one after another."""
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from ddp.model.parameters import Parameters, Rows, Vector
+from ddp.ratings.arrays import IntArray
+from ddp.ratings.strata import Numbering, Strata
+
+
+def pack(arrays: Iterable[Vector], out: Vector) -> None:
+    """Writes the arrays' floats one after another to the beginning of `out`."""
+    start = 0
+    for array in arrays:
+        out[start : start + array.size] = array.ravel()
+        start += array.size
+
+
+def unpack(vector: Vector, arrays: Iterable[Vector]) -> None:
+    """Reads back into the arrays what `pack` has written."""
+    start = 0
+    for array in arrays:
+        array[...] = vector[start : start + array.size].reshape(array.shape)
+        start += array.size
+
+
+def learned(rows: Rows) -> list[Vector]:
+    """All but the global mean, which nobody changes."""
+    return [view for name, view in rows.views.items() if name != "global_mean"]
+
+
+def item_rows(rows: Rows) -> list[Vector]:
+    """What goes from worker to worker."""
+    return [view for name, view in rows.views.items() if name.startswith("item_")]
+
+
+def held_rows(strata: Strata, parameters: Parameters, worker: int, turn: int) -> Rows:
+    """The rows of `parameters` that a worker holds in a turn: its users, and one group of items."""
+    return parameters.block(strata.users(worker), strata.items(strata.group(worker, turn)))
+
+
+def update_length(strata: Strata, parameters: Parameters, worker: int) -> int:
+    """Floats of the rows that a worker publishes: enough for the largest group of items."""
+    width = parameters.dim + parameters.biases
+    users, largest = strata.users(worker), int(np.diff(strata.item_bounds).max())
+    length: int = (users.stop - users.start + largest) * width
+    return length
+
+
+def renumbered(outside: Parameters, numbering: Numbering) -> Vector:
+    """The same state, with each row at its new number."""
+    inside = outside.like()
+    for name, view in outside.views.items():
+        inside.views[name][_numbers_of(name, numbering)] = view
+    return inside.vector
+
+
+def in_data_order(inside: Parameters, numbering: Numbering) -> Vector:
+    """The inverse of `renumbered`: the same state, with each row at its number in the data."""
+    outside = inside.like()
+    for name, view in inside.views.items():
+        outside.views[name][...] = view[_numbers_of(name, numbering)]
+    return outside.vector
+
+
+def _numbers_of(name: str, numbering: Numbering) -> IntArray | slice:
+    if name.startswith("user_"):
+        return numbering.users
+    return numbering.items if name.startswith("item_") else slice(None)
