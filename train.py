@@ -1,6 +1,8 @@
-"""Train collaborative filtering with N workers: `python train.py backend=process workers=5` (or --help).
+"""Train collaborative filtering with N workers: `python train.py backend=process workers=5` (or
+   --help).
 
-Everything is below the guard because a spawned worker imports this file, and must not pay for Hydra.
+Everything is below the guard because a spawned worker imports this file, and must not pay for
+Hydra.
 """
 
 if __name__ == "__main__":

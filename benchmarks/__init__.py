@@ -1,1 +1,3 @@
-"""What README's figures come from. Each module is a command that prints ratios measured side by side, and writes JSON."""
+"""What README's figures come from. Each module is a command that prints ratios measured side by
+side, and writes JSON.
+"""

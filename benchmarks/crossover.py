@@ -1,14 +1,18 @@
-"""Is the advice right? `python -m benchmarks.crossover [--repeats 3] [--simulation] [--quick] [-- OVERRIDE ...]`.
+"""Is the advice right? `python -m benchmarks.crossover [--repeats 3] [--simulation] [--quick] [--
+   OVERRIDE ...]`.
 
-A grid of jobs of the size of MovieLens 100K: both trainers, batches of 128 to 8192, embedding sizes 8 to 256, 1 to 4 workers.
-The machine is measured, and what `advise=true` predicts is computed first. Then each is run
-by the command itself, in a process of its own, all in turn. In brackets the error of the prediction against the measured median;
-`recommended`: the backend with the lowest prediction; `regret`: how many times as long it takes as the fastest.
+A grid of jobs of the size of MovieLens 100K: both trainers, batches of 128 to 8192, embedding sizes
+8 to 256, 1 to 4 workers. The machine is measured, and what `advise=true` predicts is computed
+first. Then each is run by the command itself, in a process of its own, all in turn. In brackets the
+error of the prediction against the measured median; `recommended`: the backend with the lowest
+prediction; `regret`: how many times as long it takes as the fastest.
 
-The wall is that of `advise`: imports + start + train + stop + save of result.json. `others`: how much of the machine other
-programs used before each run; with more than a tenth the figures are of another machine than the constants.
+The wall is that of `advise`: imports + start + train + stop + save of result.json. `others`: how
+much of the machine other programs used before each run; with more than a tenth the figures are of
+another machine than the constants.
 
-With --simulation also: more workers than cores, and one core only, which the simulation is told of and the constants are not.
+With --simulation also: more workers than cores, and one core only, which the simulation is told of
+and the constants are not.
 """
 
 import os
@@ -19,7 +23,18 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from benchmarks.harness import MISSING, Figures, Labels, Row, Table, Unavailable, command_line, compose_config, in_turn, report
+from benchmarks.harness import (
+    MISSING,
+    Figures,
+    Labels,
+    Row,
+    Table,
+    Unavailable,
+    command_line,
+    compose_config,
+    in_turn,
+    report,
+)
 from benchmarks.harness import run_train as run_command
 from ddp.advice.advise import backends
 from ddp.advice.measuring.calibration import busy_share, calibrate, read
@@ -53,15 +68,37 @@ class Cell:
 def autograd(batch: int, dim: int, workers: int, local_epochs: int) -> Cell:
     """Three rounds with Adam and averaged states."""
     job = f"autograd, batch {batch}, k {dim}, {workers} workers, {local_epochs} epochs"
-    options = ("trainer=autograd", f"trainer.batch_size={batch}", "split=iid", "aggregation=uniform", "rounds=3")
-    return Cell(job=job, overrides=(*options, f"model.dim={dim}", f"workers={workers}", f"local_epochs={local_epochs}"))
+    options = (
+        "trainer=autograd",
+        f"trainer.batch_size={batch}",
+        "split=iid",
+        "aggregation=uniform",
+        "rounds=3",
+    )
+    return Cell(
+        job=job,
+        overrides=(
+            *options,
+            f"model.dim={dim}",
+            f"workers={workers}",
+            f"local_epochs={local_epochs}",
+        ),
+    )
 
 
 def fused(split: str, dim: int, workers: int, local_epochs: int) -> Cell:
     """Five rounds of compiled SGD."""
     job = f"fused, {split}, k {dim}, {workers} workers, {local_epochs} epochs"
     options = ("trainer=fused", f"split={split}", "aggregation=uniform", "rounds=5")
-    return Cell(job=job, overrides=(*options, f"model.dim={dim}", f"workers={workers}", f"local_epochs={local_epochs}"))
+    return Cell(
+        job=job,
+        overrides=(
+            *options,
+            f"model.dim={dim}",
+            f"workers={workers}",
+            f"local_epochs={local_epochs}",
+        ),
+    )
 
 
 # Short and long jobs: start-up decides some of them, training the others.
@@ -88,7 +125,12 @@ QUICK = (fused("stratified", 8, 2, 2),)
 def simulated(cell: Cell, cores: int | None) -> Cell:
     """The same with two backends, and on so many cores."""
     where = "all cores" if cores is None else f"{cores} core"
-    return Cell(job=f"{cell.job}, {where}", overrides=cell.overrides, backends=("thread", "shm"), cores=cores)
+    return Cell(
+        job=f"{cell.job}, {where}",
+        overrides=cell.overrides,
+        backends=("thread", "shm"),
+        cores=cores,
+    )
 
 
 SIMULATION = (
@@ -104,12 +146,23 @@ def main() -> None:
     parser = command_line("crossover", __doc__)
     parser.set_defaults(repeats=3)
     parser.add_argument("--quick", action="store_true", help="a tiny job, to see that it works")
-    parser.add_argument("--simulation", action="store_true", help="also what the simulation says of more workers and fewer cores")
-    parser.add_argument("--constants", type=Path, metavar="FILE", help="instead of measuring the machine first")
-    parser.add_argument("overrides", nargs="*", default=[], help="further options of train.py, for all, after --")
+    parser.add_argument(
+        "--simulation",
+        action="store_true",
+        help="also what the simulation says of more workers and fewer cores",
+    )
+    parser.add_argument(
+        "--constants", type=Path, metavar="FILE", help="instead of measuring the machine first"
+    )
+    parser.add_argument(
+        "overrides", nargs="*", default=[], help="further options of train.py, for all, after --"
+    )
     arguments = parser.parse_intermixed_args()
     if arguments.constants is not None and not read(arguments.constants)["training"]:
-        parser.error(f"--constants {arguments.constants}: holds no constants of this machine and these versions")
+        parser.error(
+            f"--constants {arguments.constants}: holds no constants of this machine and these"
+            " versions"
+        )
     more = tuple(arguments.overrides)
     grid = QUICK if arguments.quick else GRID
     beyond = (
@@ -121,7 +174,9 @@ def main() -> None:
     )
     with tempfile.TemporaryDirectory() as directory:
         file = arguments.constants or Path(directory) / "calibration.json"
-        measured = [candidate for cell in (*grid, *beyond) for candidate in candidates(cell, more, file)]
+        measured = [
+            candidate for cell in (*grid, *beyond) for candidate in candidates(cell, more, file)
+        ]
     rows = in_turn(measured, arguments.repeats)
     runs = f"median (lowest - highest) of {arguments.repeats} runs"
     tables = [
@@ -129,12 +184,16 @@ def main() -> None:
         _summary([_of(rows, cell) for cell in grid], advised=True),
     ]
     if beyond:
-        tables.append(_table(f"Simulated / measured wall, s: {runs}", [_of(rows, cell) for cell in beyond]))
+        tables.append(
+            _table(f"Simulated / measured wall, s: {runs}", [_of(rows, cell) for cell in beyond])
+        )
         tables.append(_summary([_of(rows, cell) for cell in beyond], advised=False))
     report("crossover", arguments, rows, tables)
 
 
-def candidates(cell: Cell, more: Sequence[str], file: Path) -> list[tuple[Labels, Callable[[], Figures]]]:
+def candidates(
+    cell: Cell, more: Sequence[str], file: Path
+) -> list[tuple[Labels, Callable[[], Figures]]]:
     """The cell on each of its backends, with what is predicted before anything is run."""
     config = cell.config("serial", more)
     constants = calibrate(config.trainer, file=file)
@@ -144,7 +203,12 @@ def candidates(cell: Cell, more: Sequence[str], file: Path) -> list[tuple[Labels
     for backend in backends(config):
         if backend.name in cell.backends:
             wall_s = predict(cell.config(backend.name, more), sizes, constants, around).wall_s
-            found.append(({"job": cell.job, "backend": backend.name}, partial(measure, cell, backend.name, more, wall_s)))
+            found.append(
+                (
+                    {"job": cell.job, "backend": backend.name},
+                    partial(measure, cell, backend.name, more, wall_s),
+                )
+            )
     return found
 
 
@@ -162,7 +226,12 @@ def measure(cell: Cell, backend: str, more: Sequence[str], predicted_s: float) -
         if cores:
             os.sched_setaffinity(0, cores)
     wall_s = sum(result["seconds"].get(stage, 0.0) for stage in STAGES)
-    return {PREDICTED: predicted_s, MEASURED: wall_s, ERROR: (predicted_s / wall_s - 1.0) * 100.0, OTHERS: others * 100.0}
+    return {
+        PREDICTED: predicted_s,
+        MEASURED: wall_s,
+        ERROR: (predicted_s / wall_s - 1.0) * 100.0,
+        OTHERS: others * 100.0,
+    }
 
 
 def error(row: Row) -> float:
@@ -182,7 +251,9 @@ def fastest(rows: Sequence[Row]) -> Row:
 
 def regret(rows: Sequence[Row]) -> float:
     """How many times as long as the fastest the recommended one takes."""
-    chosen, best = (statistics.median(row.figures[MEASURED]) for row in (recommended(rows), fastest(rows)))
+    chosen, best = (
+        statistics.median(row.figures[MEASURED]) for row in (recommended(rows), fastest(rows))
+    )
     return chosen / best
 
 
@@ -191,17 +262,32 @@ def _of(rows: Sequence[Row], cell: Cell) -> list[Row]:
 
 
 def _table(title: str, cells: Sequence[Sequence[Row]]) -> Table:
-    names = [name for name in BACKENDS if any(row.labels["backend"] == name for rows in cells for row in rows)]
+    names = [
+        name
+        for name in BACKENDS
+        if any(row.labels["backend"] == name for rows in cells for row in rows)
+    ]
     body = []
     for rows in cells:
         if not rows:
             continue
         shown = {
-            str(row.labels["backend"]): f"{row.cell(PREDICTED)} / {row.cell(MEASURED)} [{error(row):+.0f} %]" for row in rows
+            str(
+                row.labels["backend"]
+            ): f"{row.cell(PREDICTED)} / {row.cell(MEASURED)} [{error(row):+.0f} %]"
+            for row in rows
         }
-        best = [str(recommended(rows).labels["backend"]), str(fastest(rows).labels["backend"]), f"{regret(rows):.2f}"]
-        body.append([str(rows[0].labels["job"]), *(shown.get(name, MISSING) for name in names), *best])
-    return Table(title=title, header=["job", *names, "recommended", "fastest", "regret"], cells=body)
+        best = [
+            str(recommended(rows).labels["backend"]),
+            str(fastest(rows).labels["backend"]),
+            f"{regret(rows):.2f}",
+        ]
+        body.append(
+            [str(rows[0].labels["job"]), *(shown.get(name, MISSING) for name in names), *best]
+        )
+    return Table(
+        title=title, header=["job", *names, "recommended", "fastest", "regret"], cells=body
+    )
 
 
 def _summary(cells: Sequence[Sequence[Row]], *, advised: bool) -> Table:
@@ -215,11 +301,22 @@ def _summary(cells: Sequence[Sequence[Row]], *, advised: bool) -> Table:
     body = [
         ["median error, %", f"{statistics.median(errors):.1f}", f"below {GOOD_ERROR:g}"],
         ["largest error, %", f"{max(errors):.1f}", ""],
-        ["used by others before a run, median (highest), %", f"{statistics.median(others):.0f} ({max(others):.0f})", "below 10"],
+        [
+            "used by others before a run, median (highest), %",
+            f"{statistics.median(others):.0f} ({max(others):.0f})",
+            "below 10",
+        ],
     ]
     if advised:
         asked = f"{GOOD_SHARE:.0%}"
-        body.insert(2, [f"recommended is within {GOOD_REGRET - 1:.0%} of the fastest", f"{good} of {len(regrets)}", asked])
+        body.insert(
+            2,
+            [
+                f"recommended is within {GOOD_REGRET - 1:.0%} of the fastest",
+                f"{good} of {len(regrets)}",
+                asked,
+            ],
+        )
     return Table(title="In short", header=["", "found", "wanted"], cells=body)
 
 

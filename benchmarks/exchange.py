@@ -1,14 +1,17 @@
-"""Milliseconds that a round of exchange takes: `python -m benchmarks.exchange [--repeats 5] [--sizes ...] [--workers ...]`.
+"""Milliseconds that a round of exchange takes: `python -m benchmarks.exchange [--repeats 5]
+   [--sizes ...] [--workers ...]`.
 
-The real loops of ddp on each backend, with a model of so many floats and one rating per worker, so that there is hardly
-anything to compute. A worker's round of exchange is what it spends in publishing, waiting and receiving; not its epoch, and
-not the copy by which it remembers its best state. Shown is the mean over the workers, and the median over the rounds; as workers
-never begin at quite the same moment, it holds some waiting for each other. `last to publish` is the round of the worker that
-waits least: it ends with everybody's, and begins when the others have published.
+The real loops of ddp on each backend, with a model of so many floats and one rating per worker, so
+that there is hardly anything to compute. A worker's round of exchange is what it spends in
+publishing, waiting and receiving; not its epoch, and not the copy by which it remembers its best
+state. Shown is the mean over the workers, and the median over the rounds; as workers never begin at
+quite the same moment, it holds some waiting for each other. `last to publish` is the round of the
+worker that waits least: it ends with everybody's, and begins when the others have published.
 
-Beside it: `copy`, one np.copyto of the same floats between warm buffers; and gloo, `torch.distributed`'s all_reduce (sum) of
-them after a barrier, the slowest rank. `copies` is the least that shared memory needs: publishing and receiving, as many at a
-time as there are cores, and averaging, which reads every worker's vector and writes one (half a copy each).
+Beside it: `copy`, one np.copyto of the same floats between warm buffers; and gloo,
+`torch.distributed`'s all_reduce (sum) of them after a barrier, the slowest rank. `copies` is the
+least that shared memory needs: publishing and receiving, as many at a time as there are cores, and
+averaging, which reads every worker's vector and writes one (half a copy each).
 """
 
 import math
@@ -26,7 +29,17 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmarks.harness import Figures, Row, Table, Unavailable, add_ratio, command_line, compose_config, in_turn, report
+from benchmarks.harness import (
+    Figures,
+    Row,
+    Table,
+    Unavailable,
+    add_ratio,
+    command_line,
+    compose_config,
+    in_turn,
+    report,
+)
 from ddp.aggregation.aggregator import Aggregator
 from ddp.aggregation.combine import make_combine
 from ddp.backends.make import make_backend
@@ -47,7 +60,14 @@ COPY, GLOO = "copy", "gloo"
 ROUND, TIMES_COPIES, TIMES_GLOO = "round, ms", "times the copies needed", "times gloo"
 PHASES = ("publish", "wait", "receive")  # of a worker's round: its exchange
 PARTS = (
-    *("last to publish, ms", "publish, ms", "gather, ms", "average, ms", "broadcast, ms", "receive, ms"),
+    *(
+        "last to publish, ms",
+        "publish, ms",
+        "gather, ms",
+        "average, ms",
+        "broadcast, ms",
+        "receive, ms",
+    ),
     *("lock held, ms", "lock held at most, ms", "pickled, kB"),
 )
 
@@ -57,8 +77,14 @@ def main() -> None:
     parser = command_line("exchange", __doc__)
     parser.add_argument("--sizes", nargs="+", type=int, default=SIZES, metavar="FLOATS")
     parser.add_argument("--workers", nargs="+", type=int, default=(1, 2, 5), metavar="N")
-    parser.add_argument("--backends", nargs="+", choices=BACKENDS, default=BACKENDS, help="some of them")
-    parser.add_argument("--rounds", type=int, help="per measurement (default: 100 of the smallest size, 5 of the largest)")
+    parser.add_argument(
+        "--backends", nargs="+", choices=BACKENDS, default=BACKENDS, help="some of them"
+    )
+    parser.add_argument(
+        "--rounds",
+        type=int,
+        help="per measurement (default: 100 of the smallest size, 5 of the largest)",
+    )
     arguments = parser.parse_args()
     rows: list[Row] = []
     for size in arguments.sizes:
@@ -68,14 +94,22 @@ def main() -> None:
     report("exchange", arguments, rows, [_table(rows, arguments.repeats)])
 
 
-def measured(size: int, workers: int, rounds: int, backends: Sequence[str], repeats: int) -> list[Row]:
+def measured(
+    size: int, workers: int, rounds: int, backends: Sequence[str], repeats: int
+) -> list[Row]:
     """One row per backend, after those of the copy and of gloo, with their ratios."""
     candidates: dict[str, Callable[[], Figures]] = {
         COPY: partial(copy, size, rounds, copies_needed(workers)),
         GLOO: partial(all_reduce, size, workers, rounds),
         **{backend: partial(exchange, backend, size, workers, rounds) for backend in backends},
     }
-    rows = in_turn([({"floats": size, "workers": workers, "by": name}, measure) for name, measure in candidates.items()], repeats)
+    rows = in_turn(
+        [
+            ({"floats": size, "workers": workers, "by": name}, measure)
+            for name, measure in candidates.items()
+        ],
+        repeats,
+    )
     add_ratio(rows, TIMES_COPIES, ROUND, rows[0], faster=False)
     add_ratio(rows, TIMES_GLOO, ROUND, rows[1], faster=False)
     return rows
@@ -100,9 +134,19 @@ def copy(size: int, rounds: int, times: float) -> Figures:
 
 def all_reduce(size: int, workers: int, rounds: int) -> Figures:
     """gloo, in spawned processes; the slowest rank of a round, the median over the rounds."""
-    with tempfile.TemporaryDirectory() as folder, ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool,
+    ):
         meeting_point = Path(folder, "ranks").as_uri()
-        ranks = pool.map(_rank, range(workers), repeat(workers), repeat(size), repeat(WARM_UP + rounds), repeat(meeting_point))
+        ranks = pool.map(
+            _rank,
+            range(workers),
+            repeat(workers),
+            repeat(size),
+            repeat(WARM_UP + rounds),
+            repeat(meeting_point),
+        )
         slowest_s = np.max(list(ranks), axis=0)
     return {ROUND: statistics.median(slowest_s[WARM_UP:]) * 1e3}
 
@@ -110,7 +154,9 @@ def all_reduce(size: int, workers: int, rounds: int) -> Figures:
 def _rank(rank: int, workers: int, size: int, rounds: int, meeting_point: str) -> list[float]:
     """Seconds of each all_reduce."""
     torch.set_num_threads(1)
-    torch.distributed.init_process_group("gloo", init_method=meeting_point, rank=rank, world_size=workers)
+    torch.distributed.init_process_group(
+        "gloo", init_method=meeting_point, rank=rank, world_size=workers
+    )
     vector, seconds = torch.ones(size), []
     for _ in range(rounds):
         torch.distributed.barrier()
@@ -133,7 +179,9 @@ def exchange(backend_name: str, size: int, workers: int, rounds: int, *more: str
     try:
         backend.load()
         backend.start()
-        aggregator = Aggregator(backend, combine, jobs[0].vector, lambda _: (SquaredError(), SquaredError()))
+        aggregator = Aggregator(
+            backend, combine, jobs[0].vector, lambda _: (SquaredError(), SquaredError())
+        )
         aggregate_rounds = [done.row for done in aggregator.rounds()]
     finally:
         backend.stop()
@@ -143,8 +191,19 @@ def exchange(backend_name: str, size: int, workers: int, rounds: int, *more: str
 
 def make_jobs(backend_name: str, size: int, workers: int, rounds: int, *more: str) -> list[Job]:
     """A job per worker with hardly anything to compute."""
-    options = [f"backend={backend_name}", f"workers={workers}", f"rounds={rounds}", f"model.dim={DIM}"]
-    options += ["data=synthetic", "split.valid_fraction=0", "aggregation=uniform", "select_on=last", "local_epochs=1"]
+    options = [
+        f"backend={backend_name}",
+        f"workers={workers}",
+        f"rounds={rounds}",
+        f"model.dim={DIM}",
+    ]
+    options += [
+        "data=synthetic",
+        "split.valid_fraction=0",
+        "aggregation=uniform",
+        "select_on=last",
+        "local_epochs=1",
+    ]
     options += ["trainer=fused"]  # which leaves alone what no rating refers to
     config = compose_config([*options, "model.biases=false", *more])
     return [_job(config, worker, size) for worker in range(workers)]
@@ -152,7 +211,11 @@ def make_jobs(backend_name: str, size: int, workers: int, rounds: int, *more: st
 
 def _job(config: Config, worker: int, size: int) -> Job:
     """One rating, and a model of `size` floats, or up to DIM less."""
-    one = Part(users=np.zeros(1, np.int32), items=np.zeros(1, np.int32), ratings=np.full(1, 3.0, np.float32))
+    one = Part(
+        users=np.zeros(1, np.int32),
+        items=np.zeros(1, np.int32),
+        ratings=np.full(1, 3.0, np.float32),
+    )
     none = Part(users=one.users[:0], items=one.items[:0], ratings=one.ratings[:0])
     rows = (size - 1) // DIM  # of both factor matrices; the last float is the mean
     return Job(
@@ -167,18 +230,32 @@ def _job(config: Config, worker: int, size: int) -> Job:
     )
 
 
-def figures(worker_rounds: Sequence[WorkerRound], aggregate_rounds: Sequence[AggregateRound]) -> Figures:
+def figures(
+    worker_rounds: Sequence[WorkerRound], aggregate_rounds: Sequence[AggregateRound]
+) -> Figures:
     """Means over the workers, medians over the rounds."""
     per_round: dict[str, list[float]] = {}
     for aggregate in aggregate_rounds[WARM_UP:]:
-        accounts = [row.account for row in worker_rounds if row.round_index == aggregate.round_index]
-        costs = {f"{phase}, ms": statistics.mean(account.phase_s(phase) for account in accounts) * 1e3 for phase in PHASES}
+        accounts = [
+            row.account for row in worker_rounds if row.round_index == aggregate.round_index
+        ]
+        costs = {
+            f"{phase}, ms": statistics.mean(account.phase_s(phase) for account in accounts) * 1e3
+            for phase in PHASES
+        }
         costs[ROUND] = sum(costs.values())
-        costs["last to publish, ms"] = min(sum(account.phase_s(phase) for phase in PHASES) for account in accounts) * 1e3
-        costs |= {f"{phase}, ms": aggregate.account.phase_s(phase) * 1e3 for phase in ("gather", "average", "broadcast")}
+        costs["last to publish, ms"] = (
+            min(sum(account.phase_s(phase) for phase in PHASES) for account in accounts) * 1e3
+        )
+        costs |= {
+            f"{phase}, ms": aggregate.account.phase_s(phase) * 1e3
+            for phase in ("gather", "average", "broadcast")
+        }
         everybody = (*accounts, aggregate.account)
         costs["lock held, ms"] = max(_longest_hold_s(account) for account in everybody) * 1e3
-        costs["pickled, kB"] = statistics.mean(sum(account.num_bytes.values()) for account in accounts) / 1e3
+        costs["pickled, kB"] = (
+            statistics.mean(sum(account.num_bytes.values()) for account in accounts) / 1e3
+        )
         for name, value in costs.items():
             per_round.setdefault(name, []).append(value)
     medians = {name: statistics.median(values) for name, values in per_round.items()}
@@ -187,7 +264,10 @@ def figures(worker_rounds: Sequence[WorkerRound], aggregate_rounds: Sequence[Agg
 
 def _longest_hold_s(account: Account) -> float:
     """Of the phases of a round, in which the lock is taken once each (in "broadcast" twice)."""
-    return max((seconds for path, seconds in account.seconds.items() if path.endswith("/lock_hold")), default=0.0)
+    return max(
+        (seconds for path, seconds in account.seconds.items() if path.endswith("/lock_hold")),
+        default=0.0,
+    )
 
 
 def _table(rows: Sequence[Row], repeats: int) -> Table:

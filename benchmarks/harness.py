@@ -1,4 +1,6 @@
-"""What the benchmarks share: candidates measured in turn, medians with their range, paired ratios, tables, and JSON."""
+"""What the benchmarks share: candidates measured in turn, medians with their range, paired ratios,
+tables, and JSON.
+"""
 
 import argparse
 import csv
@@ -41,7 +43,9 @@ class Unavailable(Exception):  # not an error: a table has a gap, and says why
 
 @dataclass(slots=True, kw_only=True)
 class Row:
-    """One candidate: `figures` holds a list with one value per repeat; empty if unavailable, which `note` explains."""
+    """One candidate: `figures` holds a list with one value per repeat; empty if unavailable, which
+    `note` explains.
+    """
 
     labels: Labels
     figures: dict[str, list[float]] = field(default_factory=dict)
@@ -52,7 +56,10 @@ class Row:
         values = self.figures.get(name)
         if not values:
             return MISSING
-        return shown(values if spread else [statistics.median(values)], 4 if "RMSE" in name or "gap" in name else None)
+        return shown(
+            values if spread else [statistics.median(values)],
+            4 if "RMSE" in name or "gap" in name else None,
+        )
 
 
 @dataclass(slots=True, kw_only=True)
@@ -65,7 +72,9 @@ class Table:
 
 
 def in_turn(candidates: Sequence[tuple[Labels, Callable[[], Figures]]], repeats: int) -> list[Row]:
-    """Measures every candidate `repeats` times; all of them in turn, so that a noisy minute hits each."""
+    """Measures every candidate `repeats` times; all of them in turn, so that a noisy minute hits
+    each.
+    """
     rows = [Row(labels=labels) for labels, _ in candidates]
     for repeat in range(repeats):
         for row, (labels, measure) in zip(rows, candidates, strict=True):
@@ -81,12 +90,15 @@ def in_turn(candidates: Sequence[tuple[Labels, Callable[[], Figures]]], repeats:
 
 
 def add_ratio(rows: Sequence[Row], name: str, figure: str, baseline: Row, *, faster: bool) -> None:
-    """Adds `name`: how many times the baseline's `figure` a row reaches; with `faster`, how many times less it takes.
+    """Adds `name`: how many times the baseline's `figure` a row reaches; with `faster`, how many
+       times less it takes.
 
     Of the two measurements of the same repeat, which are neighbours in time.
     """
     for row in rows:
-        pairs = list(zip(row.figures.get(figure, []), baseline.figures.get(figure, []), strict=False))
+        pairs = list(
+            zip(row.figures.get(figure, []), baseline.figures.get(figure, []), strict=False)
+        )
         if pairs:
             row.figures[name] = [base / own if faster else own / base for own, base in pairs]
 
@@ -100,7 +112,7 @@ def shown(values: Sequence[float], decimals: int | None = None) -> str:
     return middle if low == high else f"{middle} ({low} - {high})"
 
 
-# --- a whole run of train.py, as a candidate -------------------------------------------------------------
+# --- a whole run of train.py, as a candidate ---
 
 
 def compose_config(overrides: Sequence[str]) -> Config:
@@ -117,7 +129,8 @@ def timed_command(command: Sequence[str]) -> float:
 
 
 def run_train(overrides: Sequence[str]) -> dict[str, Any]:
-    """One `python train.py` in a process of its own: what `read_run` gives, and the wall of the command as `command_s`.
+    """One `python train.py` in a process of its own: what `read_run` gives, and the wall of the
+       command as `command_s`.
 
     Of two overrides of the same key the later one counts.
     """
@@ -136,7 +149,9 @@ def read_run(directory: Path) -> dict[str, Any]:
     """A run's result.json, and `elapsed_s`: when each round had ended, s."""
     result: dict[str, Any] = json.loads((directory / "result.json").read_text(encoding="utf-8"))
     with (directory / "rounds.csv").open(encoding="utf-8", newline="") as file:
-        elapsed_s = [float(row["elapsed_s"]) for row in csv.DictReader(file) if row["who"] == "aggregated"]
+        elapsed_s = [
+            float(row["elapsed_s"]) for row in csv.DictReader(file) if row["who"] == "aggregated"
+        ]
     return result | {"elapsed_s": elapsed_s}
 
 
@@ -153,12 +168,14 @@ def of_lanes(result: Mapping[str, Any], kind: str) -> float:
 
 
 def training_s(result: Mapping[str, Any]) -> float:
-    """From the moment when the last worker had started (serial: the first) to the end of the last round."""
+    """From the moment when the last worker had started (serial: the first) to the end of the last
+    round.
+    """
     walls: list[float] = [worker["wall_s"] for worker in result["workers"]]
     return max(walls) if result["config"]["backend"]["name"] == "serial" else min(walls)
 
 
-# --- what is left behind -----------------------------------------------------------------------------------
+# --- what is left behind ---
 
 
 def machine() -> dict[str, Any]:
@@ -177,7 +194,10 @@ def _cpu_model() -> str:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         return platform.processor()
-    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.processor())
+    return next(
+        (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")),
+        platform.processor(),
+    )
 
 
 def _version(package: str) -> str | None:
@@ -190,15 +210,25 @@ def _version(package: str) -> str | None:
 def command_line(name: str, doc: str | None) -> argparse.ArgumentParser:
     """The options that every benchmark has."""
     parser = argparse.ArgumentParser(
-        prog=f"python -m benchmarks.{name}", description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog=f"python -m benchmarks.{name}",
+        description=doc,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--repeats", type=int, default=5, help="measurements of each figure (default: 5)")
-    parser.add_argument("--output", type=Path, default=OUTPUTS / f"{name}.json", help="default: %(default)s")
-    parser.add_argument("--markdown", action="store_true", help="print the tables as README has them")
+    parser.add_argument(
+        "--repeats", type=int, default=5, help="measurements of each figure (default: 5)"
+    )
+    parser.add_argument(
+        "--output", type=Path, default=OUTPUTS / f"{name}.json", help="default: %(default)s"
+    )
+    parser.add_argument(
+        "--markdown", action="store_true", help="print the tables as README has them"
+    )
     return parser
 
 
-def report(name: str, arguments: argparse.Namespace, rows: Sequence[Row], tables: Sequence[Table]) -> None:
+def report(
+    name: str, arguments: argparse.Namespace, rows: Sequence[Row], tables: Sequence[Table]
+) -> None:
     """Prints the tables, and why there are gaps in them; writes all figures to `--output`."""
     for table in tables:
         _print_markdown(table) if arguments.markdown else _print_rich(table)
@@ -219,7 +249,12 @@ def report(name: str, arguments: argparse.Namespace, rows: Sequence[Row], tables
 
 def _as_json(row: Row) -> dict[str, Any]:
     figures = {
-        name: {"median": statistics.median(values), "low": min(values), "high": max(values), "values": values}
+        name: {
+            "median": statistics.median(values),
+            "low": min(values),
+            "high": max(values),
+            "values": values,
+        }
         for name, values in row.figures.items()
     }
     return {**row.labels, "note": row.note, "figures": figures}

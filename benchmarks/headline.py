@@ -1,10 +1,12 @@
-"""The document's job on every system: `python -m benchmarks.headline [--repeats 5] [--systems ...] [-- OVERRIDE ...]`.
+"""The document's job on every system: `python -m benchmarks.headline [--repeats 5] [--systems ...]
+   [-- OVERRIDE ...]`.
 
-MovieLens 100K, 5 workers, 5 rounds of 10 local epochs: `experiment=seed_thread` and `experiment=seed_process` as the document
-has them, with their polling, and the same job on each backend (nobody polls) with each trainer. Every run is a whole
-`python train.py` in a process of its own, all of them in turn. Figures per worker are means over the workers of a run.
-train.py starts the server that shm forks its workers from while it imports torch itself; in `run with all start-up` the run
-starts it, so that no part of it is hidden.
+MovieLens 100K, 5 workers, 5 rounds of 10 local epochs: `experiment=seed_thread` and
+`experiment=seed_process` as the document has them, with their polling, and the same job on each
+backend (nobody polls) with each trainer. Every run is a whole `python train.py` in a process of its
+own, all of them in turn. Figures per worker are means over the workers of a run. train.py starts
+the server that shm forks its workers from while it imports torch itself; in `run with all start-up`
+the run starts it, so that no part of it is hidden.
 
 Below them, what a user waits for: plain `python train.py`, against importing what it imports.
 """
@@ -39,7 +41,14 @@ from ddp.experiment import run
 
 # What the two experiments pin, but for the polling.
 JOB = (
-    *("data=ml100k", "split=iid", "split.holdout=random", "split.test_fraction=0.2", "split.valid_fraction=0", "model=small"),
+    *(
+        "data=ml100k",
+        "split=iid",
+        "split.holdout=random",
+        "split.test_fraction=0.2",
+        "split.valid_fraction=0",
+        "model=small",
+    ),
     *(
         "aggregation=inverse_loss",
         "model.init_std=0.05",
@@ -53,9 +62,20 @@ JOB = (
     *("reference=false", "checkpoint_every=0", "max_norm=null"),
 )
 TRAINERS = {
-    "autograd": ("trainer=autograd", "trainer.optimizer=adam", "trainer.lr=0.01", "trainer.weight_decay=1e-5"),
+    "autograd": (
+        "trainer=autograd",
+        "trainer.optimizer=adam",
+        "trainer.lr=0.01",
+        "trainer.weight_decay=1e-5",
+    ),
     # What was chosen on validation for this job: a mean of five needs larger steps than one worker.
-    "fused": ("trainer=fused", "trainer.lr=0.14", "trainer.lr_decay=0.98", "trainer.reg_factors=0.1", "trainer.reg_biases=0.02"),
+    "fused": (
+        "trainer=fused",
+        "trainer.lr=0.14",
+        "trainer.lr_decay=0.98",
+        "trainer.reg_factors=0.1",
+        "trainer.reg_biases=0.02",
+    ),
 }
 BACKENDS = ("serial", "thread", "process", "shm")
 SEEDS = {name: (f"experiment={name}",) for name in ("seed_thread", "seed_process")}
@@ -91,7 +111,9 @@ FIGURES: dict[str, Callable[[dict[str, Any]], float]] = {
     "lock wait, ms per round": _per_round_ms("lock_wait_s"),
     "pickle, ms per round": _per_round_ms("pickle_s"),
     "transfer, ms per round": _per_round_ms("transfer_s"),
-    "pickled, kB per round": lambda result: per_worker(result, "pickled_bytes") / 1e3 / result["rounds_completed"],
+    "pickled, kB per round": lambda result: (
+        per_worker(result, "pickled_bytes") / 1e3 / result["rounds_completed"]
+    ),
     "wait for the aggregate, ms per round": _per_round_ms("wait_s"),
 }
 JOB_FIGURES, EXCHANGE_FIGURES = tuple(FIGURES)[2:11], tuple(FIGURES)[11:]
@@ -109,13 +131,20 @@ def run_system(overrides: tuple[str, ...]) -> Figures:
     if result["config"]["backend"]["name"] != "shm":
         return figures | {WITH_START: figures[RUN]}
     # Not by multiprocessing, whose processes have their workers import this module as well.
-    command = [sys.executable, "-c", "from benchmarks.headline import print_run_s as run; run()", *overrides]
+    command = [
+        sys.executable,
+        "-c",
+        "from benchmarks.headline import print_run_s as run; run()",
+        *overrides,
+    ]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, cwd=REPOSITORY)
     return figures | {WITH_START: float(done.stdout)}
 
 
 def print_run_s() -> None:
-    """Prints the wall of a run without imports, s, in a process that has done nothing but import."""
+    """Prints the wall of a run without imports, s, in a process that has done nothing but
+    import.
+    """
     config = compose_config((*sys.argv[1:], "display=none"))
     with tempfile.TemporaryDirectory() as directory:
         print(run(config, Path(directory), []).seconds["total"])
@@ -131,16 +160,31 @@ def import_modules() -> Figures:
 def main() -> None:
     """The command."""
     parser = command_line("headline", __doc__)
-    parser.add_argument("--systems", nargs="+", metavar="SYSTEM", choices=SYSTEMS, default=list(SYSTEMS), help="some of them")
-    parser.add_argument("overrides", nargs="*", default=[], help="further options of train.py, for all, after --")
+    parser.add_argument(
+        "--systems",
+        nargs="+",
+        metavar="SYSTEM",
+        choices=SYSTEMS,
+        default=list(SYSTEMS),
+        help="some of them",
+    )
+    parser.add_argument(
+        "overrides", nargs="*", default=[], help="further options of train.py, for all, after --"
+    )
     arguments = parser.parse_intermixed_args()
     more = tuple(arguments.overrides)
     run_train((*JOB, *more, "rounds=1"))  # fetches the data, and fills the caches
     rows = in_turn(
         [
-            *(({"system": name}, partial(run_system, (*SYSTEMS[name], *more))) for name in arguments.systems),
+            *(
+                ({"system": name}, partial(run_system, (*SYSTEMS[name], *more)))
+                for name in arguments.systems
+            ),
             ({"system": IMPORTS}, import_modules),
-            ({"system": " ".join([DEFAULTS, *more])}, lambda: {COMMAND: run_train(more)["command_s"]}),
+            (
+                {"system": " ".join([DEFAULTS, *more])},
+                lambda: {COMMAND: run_train(more)["command_s"]},
+            ),
         ],
         arguments.repeats,
     )
@@ -163,7 +207,9 @@ def _table(title: str, rows: Sequence[Row], figures: Sequence[str]) -> Table:
     return Table(
         title=title,
         header=["", *figures],
-        cells=[[str(row.labels["system"]), *(row.cell(figure) for figure in figures)] for row in rows],
+        cells=[
+            [str(row.labels["system"]), *(row.cell(figure) for figure in figures)] for row in rows
+        ],
     )
 
 

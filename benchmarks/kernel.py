@@ -1,11 +1,14 @@
-"""Million ratings per second: `python -m benchmarks.kernel [--repeats 5] [--data ...] [--dims ...] [-- OVERRIDE ...]`.
+"""Million ratings per second: `python -m benchmarks.kernel [--repeats 5] [--data ...] [--dims ...]
+   [-- OVERRIDE ...]`.
 
-Each trainer, and LIBMF, Cornac and Surprise (`make benchmark-peers` installs them), on MovieLens 100K and on 5 million
-synthetic ratings of 50,000 users for 20,000 items drawn by a power law: same ratings, same embedding size, as many threads.
-Epochs only. Two workers of ours have a model and half of the ratings each; two threads of a peer share one model.
+Each trainer, and LIBMF, Cornac and Surprise (`make benchmark-peers` installs them), on MovieLens
+100K and on 5 million synthetic ratings of 50,000 users for 20,000 items drawn by a power law: same
+ratings, same embedding size, as many threads. Epochs only. Two workers of ours have a model and
+half of the ratings each; two threads of a peer share one model.
 
-Each contender has a process of its own, in which nothing else runs; all are measured in turn. (LIBMF's threads sometimes wait for
-each other for ever: what has not ended after `--deadline` seconds is killed, and measured again.)
+Each contender has a process of its own, in which nothing else runs; all are measured in turn.
+(LIBMF's threads sometimes wait for each other for ever: what has not ended after `--deadline`
+seconds is killed, and measured again.)
 """
 
 import multiprocessing
@@ -17,13 +20,29 @@ from functools import partial
 from multiprocessing.pool import Pool
 from pathlib import Path
 
-from benchmarks.harness import Figures, Labels, Row, Table, Unavailable, add_ratio, command_line, compose_config, in_turn, report
+from benchmarks.harness import (
+    Figures,
+    Labels,
+    Row,
+    Table,
+    Unavailable,
+    add_ratio,
+    command_line,
+    compose_config,
+    in_turn,
+    report,
+)
 from benchmarks.quality.contenders import CONTENDERS, Case, save
 from ddp.ratings.load import load_ratings
 
 DATA = {
     "ml100k": ("data=ml100k",),
-    "synthetic": ("data=synthetic", "data.num_users=50000", "data.num_items=20000", "data.num_ratings=5000000"),
+    "synthetic": (
+        "data=synthetic",
+        "data.num_users=50000",
+        "data.num_items=20000",
+        "data.num_ratings=5000000",
+    ),
 }
 RATE = "million ratings/s"
 OURS, BASELINES = "fused", ("LIBMF", "Cornac")
@@ -34,26 +53,55 @@ def main() -> None:
     """The command."""
     parser = command_line("kernel", __doc__)
     parser.add_argument("--data", nargs="+", choices=DATA, default=list(DATA), help="some of them")
-    parser.add_argument("--dims", nargs="+", type=int, default=[32, 64, 128], metavar="K", help="embedding sizes")
-    parser.add_argument("--workers", nargs="+", type=int, default=[1, 2], metavar="N", help="one thread each")
-    parser.add_argument("--contenders", nargs="+", choices=CONTENDERS, default=list(CONTENDERS), help="some of them")
-    parser.add_argument("--visits", type=int, default=20_000_000, help="ratings per measurement, about (slow contenders: a 20th)")
-    parser.add_argument("--deadline", type=float, default=120.0, metavar="S", help="per measurement, then it is begun anew")
-    parser.add_argument("overrides", nargs="*", default=[], help="further options of train.py, for all, after --")
+    parser.add_argument(
+        "--dims", nargs="+", type=int, default=[32, 64, 128], metavar="K", help="embedding sizes"
+    )
+    parser.add_argument(
+        "--workers", nargs="+", type=int, default=[1, 2], metavar="N", help="one thread each"
+    )
+    parser.add_argument(
+        "--contenders", nargs="+", choices=CONTENDERS, default=list(CONTENDERS), help="some of them"
+    )
+    parser.add_argument(
+        "--visits",
+        type=int,
+        default=20_000_000,
+        help="ratings per measurement, about (slow contenders: a 20th)",
+    )
+    parser.add_argument(
+        "--deadline",
+        type=float,
+        default=120.0,
+        metavar="S",
+        help="per measurement, then it is begun anew",
+    )
+    parser.add_argument(
+        "overrides", nargs="*", default=[], help="further options of train.py, for all, after --"
+    )
     arguments = parser.parse_intermixed_args()
     rows: list[Row] = []
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        children = [stack.enter_context(Child(name, arguments.deadline)) for name in arguments.contenders]
+        children = [
+            stack.enter_context(Child(name, arguments.deadline)) for name in arguments.contenders
+        ]
         for name in arguments.data:
             overrides = (*DATA[name], *arguments.overrides)
-            for case in _cases(overrides, folder / f"{name}.npz", arguments.dims, arguments.workers, arguments.visits):
+            for case in _cases(
+                overrides,
+                folder / f"{name}.npz",
+                arguments.dims,
+                arguments.workers,
+                arguments.visits,
+            ):
                 rows += _measured(name, case, children, arguments.repeats)
     title = f"{RATE}, median (lowest - highest) of {arguments.repeats}"
     report("kernel", arguments, rows, [_table(title, rows, arguments.contenders)])
 
 
-def _cases(overrides: Sequence[str], file: Path, dims: Sequence[int], workers: Sequence[int], visits: int) -> Iterator[Case]:
+def _cases(
+    overrides: Sequence[str], file: Path, dims: Sequence[int], workers: Sequence[int], visits: int
+) -> Iterator[Case]:
     config = compose_config(overrides)
     ratings = load_ratings(config.data, config.seed)
     save(ratings, file)
@@ -85,12 +133,22 @@ class Child(AbstractContextManager["Child"]):
         """Million ratings per second. Raises Unavailable if it hangs every time."""
         for _ in range(ATTEMPTS):
             try:
-                return {RATE: self._pool.apply_async(CONTENDERS[self.name], (case,)).get(self.deadline_s)}
+                return {
+                    RATE: self._pool.apply_async(CONTENDERS[self.name], (case,)).get(
+                        self.deadline_s
+                    )
+                }
             except multiprocessing.TimeoutError:
-                print(f"{self.name} has not ended within {self.deadline_s:g} s: killed, and begun anew", file=sys.stderr)
+                print(
+                    f"{self.name} has not ended within {self.deadline_s:g} s: killed, and begun"
+                    " anew",
+                    file=sys.stderr,
+                )
                 self._pool.terminate()
                 self._pool = self._start()
-        raise Unavailable(f"{self.name}: has not ended within {self.deadline_s:g} s, {ATTEMPTS} times")
+        raise Unavailable(
+            f"{self.name}: has not ended within {self.deadline_s:g} s, {ATTEMPTS} times"
+        )
 
     def __exit__(self, *_: object) -> None:
         self._pool.terminate()
@@ -100,7 +158,10 @@ class Child(AbstractContextManager["Child"]):
 def _measured(data: str, case: Case, children: Sequence[Child], repeats: int) -> list[Row]:
     """One row per contender, with its ratios."""
     labels: Labels = {"data": data, "k": case.dim, "workers": case.workers}
-    rows = in_turn([({**labels, "contender": child.name}, partial(child.measure, case)) for child in children], repeats)
+    rows = in_turn(
+        [({**labels, "contender": child.name}, partial(child.measure, case)) for child in children],
+        repeats,
+    )
     for baseline in [row for row in rows if row.labels["contender"] in BASELINES]:
         add_ratio(rows, f"times {baseline.labels['contender']}", RATE, baseline, faster=False)
     return rows
@@ -115,9 +176,13 @@ def _table(title: str, rows: Sequence[Row], contenders: Sequence[str]) -> Table:
         case = rows[start : start + len(contenders)]
         names = [str(case[0].labels[key]) for key in ("data", "k", "workers")]
         rates = [row.cell(RATE) for row in case]
-        cells.append([*names, *rates, *(case[ours].cell(ratio) for ratio in ratios if ours is not None)])
+        cells.append(
+            [*names, *rates, *(case[ours].cell(ratio) for ratio in ratios if ours is not None)]
+        )
     return Table(
-        title=title, header=["data", "k", "workers", *contenders, *(f"{OURS}, {ratio}" for ratio in ratios)], cells=cells
+        title=title,
+        header=["data", "k", "workers", *contenders, *(f"{OURS}, {ratio}" for ratio in ratios)],
+        cells=cells,
     )
 
 

@@ -1,8 +1,9 @@
 """How far it goes: `python -m benchmarks.limits [--only "1,000 rounds" ...]`.
 
-Many workers, many rounds, many runs one after another, and several at once, each as commands of their own on small synthetic
-data: whether that works, its seconds, the peak memory (proportional set sizes of all processes, sampled five times a second)
-and, where there is a course of time, what grew between an early and a late moment (see limits_inside.py). Linux only.
+Many workers, many rounds, many runs one after another, and several at once, each as commands of
+their own on small synthetic data: whether that works, its seconds, the peak memory (proportional
+set sizes of all processes, sampled five times a second) and, where there is a course of time, what
+grew between an early and a late moment (see limits_inside.py). Linux only.
 """
 
 import subprocess
@@ -13,19 +14,46 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from benchmarks.harness import REPOSITORY, Figures, Table, Unavailable, command_line, in_turn, report
+from benchmarks.harness import (
+    REPOSITORY,
+    Figures,
+    Table,
+    Unavailable,
+    command_line,
+    in_turn,
+    report,
+)
 from benchmarks.limits_inside import MANY_RUNS
 from benchmarks.memory import tree_bytes
 
 SAMPLE_S = 0.2
-DATA = ("data=synthetic", "data.num_users=1000", "data.num_items=1000", "data.num_ratings=20000", "model=medium")
-JOB = (*DATA, "trainer=fused", "local_epochs=1", "reference=false", "tensorboard=false", "display=none")
+DATA = (
+    "data=synthetic",
+    "data.num_users=1000",
+    "data.num_items=1000",
+    "data.num_ratings=20000",
+    "model=medium",
+)
+JOB = (
+    *DATA,
+    "trainer=fused",
+    "local_epochs=1",
+    "reference=false",
+    "tensorboard=false",
+    "display=none",
+)
 FORKED = ("backend=process", "backend.start_method=forkserver")
 NUM_ROUNDS = 1000
 ROUNDS = ("workers=2", f"rounds={NUM_ROUNDS}", "checkpoint_every=1")
 AT_ONCE = 8
 
-WALL, PEAK, RSS, FDS, THREADS = "wall, s", "peak, MB", "RSS grew, MB", "descriptors grew", "threads grew"
+WALL, PEAK, RSS, FDS, THREADS = (
+    "wall, s",
+    "peak, MB",
+    "RSS grew, MB",
+    "descriptors grew",
+    "threads grew",
+)
 FIGURES = (WALL, PEAK, RSS, FDS, THREADS)
 
 
@@ -33,35 +61,65 @@ def main() -> None:
     """The command."""
     parser = command_line("limits", __doc__)
     parser.set_defaults(repeats=1)
-    parser.add_argument("--only", nargs="+", default=[], metavar="WHAT", help="some of them, by the beginning of their names")
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        default=[],
+        metavar="WHAT",
+        help="some of them, by the beginning of their names",
+    )
     arguments = parser.parse_args()
     chosen = {
         name: measure
         for name, measure in candidates().items()
         if not arguments.only or any(name.startswith(beginning) for beginning in arguments.only)
     }
-    rows = in_turn([({"what": name}, measure) for name, measure in chosen.items()], arguments.repeats)
-    cells = [[str(row.labels["what"]), "no" if row.note else "yes", *(row.cell(name) for name in FIGURES)] for row in rows]
-    report("limits", arguments, rows, [Table(title="Limits", header=["what", "works", *FIGURES], cells=cells)])
+    rows = in_turn(
+        [({"what": name}, measure) for name, measure in chosen.items()], arguments.repeats
+    )
+    cells = [
+        [
+            str(row.labels["what"]),
+            "no" if row.note else "yes",
+            *(row.cell(name) for name in FIGURES),
+        ]
+        for row in rows
+    ]
+    report(
+        "limits",
+        arguments,
+        rows,
+        [Table(title="Limits", header=["what", "works", *FIGURES], cells=cells)],
+    )
 
 
 def candidates() -> dict[str, Callable[[], Figures]]:
     """What is tried: name -> measurement."""
     many = {
         "200 threads": ("workers=200", "backend=thread"),
-        "200 threads, iid": ("workers=200", "backend=thread", "split=iid", "select_on=last", "aggregation=uniform"),
+        "200 threads, iid": (
+            "workers=200",
+            "backend=thread",
+            "split=iid",
+            "select_on=last",
+            "aggregation=uniform",
+        ),
         "24 processes, shm": ("workers=24", "backend=shm"),
         "24 processes, forkserver": ("workers=24", *FORKED),
         "24 processes, spawn": ("workers=24", "backend=process"),
         "24 processes, spawn, autograd": ("workers=24", "backend=process", "trainer=autograd"),
     }
     backends = {"thread": ("backend=thread",), "shm": ("backend=shm",), "process": FORKED}
-    found: dict[str, Callable[[], Figures]] = {name: partial(commands, [overrides]) for name, overrides in many.items()}
+    found: dict[str, Callable[[], Figures]] = {
+        name: partial(commands, [overrides]) for name, overrides in many.items()
+    }
     for name, overrides in backends.items():
         found[f"{NUM_ROUNDS:,} rounds, {name}"] = partial(here, "rounds", [*ROUNDS, *overrides])
     for name, overrides in backends.items():
         found[f"{MANY_RUNS} runs, {name}"] = partial(here, "runs", ["workers=3", *overrides])
-    mixed = [("workers=2", *list(backends.values())[number % len(backends)]) for number in range(AT_ONCE)]
+    mixed = [
+        ("workers=2", *list(backends.values())[number % len(backends)]) for number in range(AT_ONCE)
+    ]
     found[f"{AT_ONCE} commands at once"] = partial(commands, mixed)
     return found
 
@@ -69,22 +127,38 @@ def candidates() -> dict[str, Callable[[], Figures]]:
 def commands(jobs: Sequence[Sequence[str]]) -> Figures:
     """So many `python train.py` at once, all started in one directory."""
     with tempfile.TemporaryDirectory() as directory:
-        return watched([[sys.executable, str(REPOSITORY / "train.py"), *JOB, *job] for job in jobs], Path(directory))
+        return watched(
+            [[sys.executable, str(REPOSITORY / "train.py"), *JOB, *job] for job in jobs],
+            Path(directory),
+        )
 
 
 def here(kind: str, overrides: Sequence[str]) -> Figures:
     """One process of this module, which looks at itself early and late; see limits_inside.py."""
     with tempfile.TemporaryDirectory() as directory:
-        command = [sys.executable, "-m", "benchmarks.limits_inside", kind, directory, *JOB, *overrides]
+        command = [
+            sys.executable,
+            "-m",
+            "benchmarks.limits_inside",
+            kind,
+            directory,
+            *JOB,
+            *overrides,
+        ]
         figures = watched([command], REPOSITORY)
         grown = (Path(directory) / "grown").read_text(encoding="ascii").split()
         return {**figures, **dict(zip((RSS, FDS, THREADS), map(float, grown), strict=True))}
 
 
 def watched(commands: Sequence[Sequence[str]], directory: Path) -> Figures:
-    """Runs them at once: the wall until the last one has ended, and the largest sum of their proportional set sizes."""
+    """Runs them at once: the wall until the last one has ended, and the largest sum of their
+    proportional set sizes.
+    """
     began, largest = time.perf_counter(), 0
-    processes = [subprocess.Popen(command, cwd=directory, stderr=subprocess.PIPE, text=True) for command in commands]
+    processes = [
+        subprocess.Popen(command, cwd=directory, stderr=subprocess.PIPE, text=True)
+        for command in commands
+    ]
     while any(process.poll() is None for process in processes):
         largest = max(largest, sum(tree_bytes(process.pid) for process in processes))
         time.sleep(SAMPLE_S)

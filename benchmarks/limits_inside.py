@@ -1,6 +1,8 @@
-"""What benchmarks/limits.py runs in a process of its own, which looks at itself early and late and writes down what grew.
+"""What benchmarks/limits.py runs in a process of its own, which looks at itself early and late and
+   writes down what grew.
 
-Arguments: `rounds` (one run) or `runs` (many one after another), a directory, and the options of the run.
+Arguments: `rounds` (one run) or `runs` (many one after another), a directory, and the options of
+the run.
 """
 
 import gc
@@ -50,7 +52,10 @@ class Looks(Tracker):
         gc.collect()  # what only a cycle holds is no leak
         process = psutil.Process()
         processes = [process, *process.children(recursive=True)]
-        sums = zip(*((each.memory_info().rss, each.num_fds(), each.num_threads()) for each in processes), strict=True)
+        sums = zip(
+            *((each.memory_info().rss, each.num_fds(), each.num_threads()) for each in processes),
+            strict=True,
+        )
         rss, fds, threads = map(sum, sums)
         self.seen.append((rss, fds, threads))
 

@@ -1,7 +1,9 @@
-"""The memory of a run: `python -m benchmarks.memory [--repeats 5] [--backends thread shm] [OVERRIDE ...]`.
+"""The memory of a run: `python -m benchmarks.memory [--repeats 5] [--backends thread shm] [OVERRIDE
+   ...]`.
 
-25 million synthetic ratings, two workers. Memory is the proportional set size, in which a page that several processes share
-counts once, summed over all processes of the run and sampled five times a second; shown is its peak. Linux only.
+25 million synthetic ratings, two workers. Memory is the proportional set size, in which a page that
+several processes share counts once, summed over all processes of the run and sampled five times a
+second; shown is its peak. Linux only.
 """
 
 import subprocess
@@ -12,12 +14,33 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
-from benchmarks.harness import REPOSITORY, Figures, Table, Unavailable, add_ratio, command_line, in_turn, report
+from benchmarks.harness import (
+    REPOSITORY,
+    Figures,
+    Table,
+    Unavailable,
+    add_ratio,
+    command_line,
+    in_turn,
+    report,
+)
 
 BACKENDS = ("thread", "shm", "process")
 JOB = (
-    *("data=synthetic", "data.num_users=160000", "data.num_items=60000", "data.num_ratings=25000000"),
-    *("workers=2", "rounds=2", "local_epochs=1", "split=iid", "aggregation=samples", "select_on=last"),
+    *(
+        "data=synthetic",
+        "data.num_users=160000",
+        "data.num_items=60000",
+        "data.num_ratings=25000000",
+    ),
+    *(
+        "workers=2",
+        "rounds=2",
+        "local_epochs=1",
+        "split=iid",
+        "aggregation=samples",
+        "select_on=last",
+    ),
     *("reference=false", "checkpoint_every=0"),
 )
 SAMPLE_S = 0.2
@@ -28,18 +51,32 @@ def main() -> None:
     """The command."""
     parser = command_line("memory", __doc__)
     parser.add_argument(
-        "--backends", nargs="+", choices=BACKENDS, default=BACKENDS[:2], help="some of them; the first is the baseline"
+        "--backends",
+        nargs="+",
+        choices=BACKENDS,
+        default=BACKENDS[:2],
+        help="some of them; the first is the baseline",
     )
-    parser.add_argument("overrides", nargs="*", default=[], help="further options of train.py, for all")
+    parser.add_argument(
+        "overrides", nargs="*", default=[], help="further options of train.py, for all"
+    )
     arguments = parser.parse_intermixed_args()
     rows = in_turn(
-        [({"backend": name}, partial(peak, (*JOB, f"backend={name}", *arguments.overrides))) for name in arguments.backends],
+        [
+            ({"backend": name}, partial(peak, (*JOB, f"backend={name}", *arguments.overrides)))
+            for name in arguments.backends
+        ],
         arguments.repeats,
     )
     add_ratio(rows, RATIO, PEAK, rows[0], faster=False)
     cells = [[str(row.labels["backend"]), row.cell(PEAK), row.cell(RATIO)] for row in rows]
     title = f"Memory of a run: median (lowest - highest) of {arguments.repeats}"
-    report("memory", arguments, rows, [Table(title=title, header=["backend", PEAK, RATIO], cells=cells)])
+    report(
+        "memory",
+        arguments,
+        rows,
+        [Table(title=title, header=["backend", PEAK, RATIO], cells=cells)],
+    )
 
 
 def peak(overrides: Sequence[str]) -> Figures:
@@ -49,7 +86,9 @@ def peak(overrides: Sequence[str]) -> Figures:
     with tempfile.TemporaryDirectory() as directory:
         settings = ["display=none", "tensorboard=false", f"hydra.run.dir={directory}"]
         overrides = list({override.split("=")[0]: override for override in overrides}.values())
-        process = subprocess.Popen([sys.executable, str(REPOSITORY / "train.py"), *overrides, *settings])
+        process = subprocess.Popen(
+            [sys.executable, str(REPOSITORY / "train.py"), *overrides, *settings]
+        )
         largest = 0
         while True:
             largest = max(largest, tree_bytes(process.pid))
@@ -60,14 +99,21 @@ def peak(overrides: Sequence[str]) -> Figures:
 
 
 def tree_bytes(pid: int) -> int:
-    """Proportional set sizes of a process and of all below it; one that ends meanwhile counts nothing."""
+    """Proportional set sizes of a process and of all below it; one that ends meanwhile counts
+    nothing.
+    """
     total = 0
     with suppress(OSError):
         rollup = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii")
-        total += next(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:")) * 1024
+        total += (
+            next(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:"))
+            * 1024
+        )
     for children in Path(f"/proc/{pid}/task").glob("*/children"):
         with suppress(OSError):
-            total += sum(tree_bytes(int(child)) for child in children.read_text(encoding="ascii").split())
+            total += sum(
+                tree_bytes(int(child)) for child in children.read_text(encoding="ascii").split()
+            )
     return total
 
 

@@ -1,10 +1,12 @@
 """What it costs to know where every second goes: `python -m benchmarks.overhead [--repeats 60]`.
 
-The same job with `account=true` and `account=false` in turn, in one process: seconds of training and of the whole run, which
-then reads the memory of its processes and writes trace.json as well; CPU seconds of the main process, which a busy machine
-disturbs less. Then whole commands, and what one span costs. Runs of a tenth of a second vary by more than what is looked for: in
-brackets beside the median of the ratios is the interval in which the true median lies with 95 % (by the sign test). What is paid
-once (a process that counts the pages it shares takes milliseconds) shows in short runs, what epochs pay in those of 100 rounds.
+The same job with `account=true` and `account=false` in turn, in one process: seconds of training
+and of the whole run, which then reads the memory of its processes and writes trace.json as well;
+CPU seconds of the main process, which a busy machine disturbs less. Then whole commands, and what
+one span costs. Runs of a tenth of a second vary by more than what is looked for: in brackets beside
+the median of the ratios is the interval in which the true median lies with 95 % (by the sign test).
+What is paid once (a process that counts the pages it shares takes milliseconds) shows in short
+runs, what epochs pay in those of 100 rounds.
 """
 
 import math
@@ -15,7 +17,17 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from benchmarks.harness import Figures, Row, Table, add_ratio, command_line, compose_config, in_turn, report, run_train
+from benchmarks.harness import (
+    Figures,
+    Row,
+    Table,
+    add_ratio,
+    command_line,
+    compose_config,
+    in_turn,
+    report,
+    run_train,
+)
 from ddp.experiment import run
 from ddp.timing.meter import Meter
 from ddp.timing.spans import Spans
@@ -36,7 +48,11 @@ JOBS = {
     "MovieLens 100K, 100 rounds, thread": ("rounds=100",),
     "MovieLens 100K, 100 rounds, shm": ("rounds=100", "backend=shm"),
     "MovieLens 100K, autograd, batch 256, thread": (*AUTOGRAD, "trainer.batch_size=256"),
-    "MovieLens 100K, autograd, process": (*AUTOGRAD, "backend=process", "backend.start_method=forkserver"),
+    "MovieLens 100K, autograd, process": (
+        *AUTOGRAD,
+        "backend=process",
+        "backend.start_method=forkserver",
+    ),
     "2 million synthetic, thread": LARGE,
 }
 COMMON = ("tensorboard=false", "display=none", "reference=false", "checkpoint_every=0")
@@ -52,23 +68,43 @@ def main() -> None:
     parser.set_defaults(repeats=60)
     arguments = parser.parse_args()
     title = f"Median (lowest - highest) of {arguments.repeats}; of ratios the median [95 % interval of it]"
-    inside = [pair_of(job, partial(measured, options), arguments.repeats, (TRAINING, RUN, CPU)) for job, options in JOBS.items()]
-    outside = [pair_of(job, partial(command, options), arguments.repeats, (COMMAND,)) for job, options in COMMANDS.items()]
+    inside = [
+        pair_of(job, partial(measured, options), arguments.repeats, (TRAINING, RUN, CPU))
+        for job, options in JOBS.items()
+    ]
+    outside = [
+        pair_of(job, partial(command, options), arguments.repeats, (COMMAND,))
+        for job, options in COMMANDS.items()
+    ]
     spans = in_turn(
-        [({"meter": name}, partial(of_a_span, metered=metered)) for name, metered in (("no", False), ("yes", True))],
+        [
+            ({"meter": name}, partial(of_a_span, metered=metered))
+            for name, metered in (("no", False), ("yes", True))
+        ],
         arguments.repeats,
     )
     tables = [
         table(title, inside, TRAINING, (TRAINING, RUN, CPU)),
         table(title, outside, COMMAND, (COMMAND,)),
-        Table(title=title, header=["meter", SPAN], cells=[[str(row.labels["meter"]), row.cell(SPAN)] for row in spans]),
+        Table(
+            title=title,
+            header=["meter", SPAN],
+            cells=[[str(row.labels["meter"]), row.cell(SPAN)] for row in spans],
+        ),
     ]
-    report("overhead", arguments, [row for pair in (*inside, *outside, spans) for row in pair], tables)
+    report(
+        "overhead", arguments, [row for pair in (*inside, *outside, spans) for row in pair], tables
+    )
 
 
-def pair_of(job: str, run_with: Callable[[str], Figures], repeats: int, figures: Sequence[str]) -> list[Row]:
+def pair_of(
+    job: str, run_with: Callable[[str], Figures], repeats: int, figures: Sequence[str]
+) -> list[Row]:
     """The job without an account, and with it."""
-    candidates = [({"job": job, "account": account}, partial(run_with, account)) for account in ("false", "true")]
+    candidates = [
+        ({"job": job, "account": account}, partial(run_with, account))
+        for account in ("false", "true")
+    ]
     candidates[0][1]()  # imports, compiles
     pair = in_turn(candidates, repeats)
     for figure in figures:
@@ -81,13 +117,21 @@ def times(figure: str) -> str:
     return f"{figure.removesuffix(', s')}, times without"
 
 
-def table(title: str, pairs: Sequence[Sequence[Row]], seconds: str, figures: Sequence[str]) -> Table:
+def table(
+    title: str, pairs: Sequence[Sequence[Row]], seconds: str, figures: Sequence[str]
+) -> Table:
     """A row per job."""
     cells = []
     for without, with_it in pairs:
         ratios = [with_interval(with_it.figures[times(figure)]) for figure in figures]
-        cells.append([str(without.labels["job"]), without.cell(seconds), with_it.cell(seconds), *ratios])
-    return Table(title=title, header=["job", f"{seconds}: without", "with", *map(times, figures)], cells=cells)
+        cells.append(
+            [str(without.labels["job"]), without.cell(seconds), with_it.cell(seconds), *ratios]
+        )
+    return Table(
+        title=title,
+        header=["job", f"{seconds}: without", "with", *map(times, figures)],
+        cells=cells,
+    )
 
 
 def command(overrides: Sequence[str], account: str) -> Figures:
@@ -115,8 +159,10 @@ def with_interval(ratios: Sequence[float]) -> str:
 
 
 def interval_of_median(values: Sequence[float]) -> tuple[float, float]:
-    """Of independent values, with at least 95 %: of the values in order the k-th from below and from above, where so many or more
-    below the true median are as unlikely as that many heads of a fair coin. (Of fewer than six: all of them.)"""
+    """Of independent values, with at least 95 %: of the values in order the k-th from below and
+    from above, where so many or more below the true median are as unlikely as that many heads of
+    a fair coin. (Of fewer than six: all of them.)
+    """
     number, ordered = len(values), sorted(values)
     tail, below = 0, 0
     while (tail := tail + math.comb(number, below)) <= 0.025 * 2**number:

@@ -1,9 +1,10 @@
-"""How soon a fault is noticed, an interrupted run is gone, and what checkpoints cost: `python -m benchmarks.recovery`.
+"""How soon a fault is noticed, an interrupted run is gone, and what checkpoints cost: `python -m
+   benchmarks.recovery`.
 
-noticed: from the SIGKILL of a worker to the moment when the aggregator knows it; again: to the next aggregate, with
-on_failure=restart. Ctrl-C and killed: from SIGINT (SIGKILL) to the main process until no worker, manager or server is there;
-exit: until the command has ended, with its files written. Checkpoints: seconds of training with one after every round, and
-without any, in turn.
+noticed: from the SIGKILL of a worker to the moment when the aggregator knows it; again: to the next
+aggregate, with on_failure=restart. Ctrl-C and killed: from SIGINT (SIGKILL) to the main process
+until no worker, manager or server is there; exit: until the command has ended, with its files
+written. Checkpoints: seconds of training with one after every round, and without any, in turn.
 """
 
 import multiprocessing
@@ -43,7 +44,14 @@ BACKENDS = {
     "process": ("backend=process",),
     "process, forkserver": ("backend=process", "backend.start_method=forkserver"),
 }
-ENDLESS = ("data=synthetic", "data.num_ratings=200000", "workers=2", "rounds=1000000", "local_epochs=2", "reference=false")
+ENDLESS = (
+    "data=synthetic",
+    "data.num_ratings=200000",
+    "workers=2",
+    "rounds=1000000",
+    "local_epochs=2",
+    "reference=false",
+)
 JOBS = {
     "MovieLens 100K, defaults": ("data=ml100k",),
     "MovieLens 100K, autograd, iid": ("data=ml100k", "trainer=autograd", "split=iid", "local_epochs=2"),
@@ -59,7 +67,9 @@ def main() -> None:
     """The command."""
     parser = command_line("recovery", __doc__)
     arguments = parser.parse_args()
-    faults = in_turn([({"backend": name}, partial(of_faults, name)) for name in BACKENDS], arguments.repeats)
+    faults = in_turn(
+        [({"backend": name}, partial(of_faults, name)) for name in BACKENDS], arguments.repeats
+    )
     names = (NOTICED, AGAIN, CTRL_C, EXIT, KILLED)
     cells = [[str(row.labels["backend"]), *(row.cell(name) for name in names)] for row in faults]
     title = f"Median (lowest - highest) of {arguments.repeats}"
@@ -67,21 +77,31 @@ def main() -> None:
     costs: list[Row] = []
     for job, options in JOBS.items():
         candidates: list[tuple[dict[str, str | int], Callable[[], Figures]]] = [
-            ({"job": job, "checkpoint_every": every}, partial(training, (*options, f"checkpoint_every={every}")))
+            (
+                {"job": job, "checkpoint_every": every},
+                partial(training, (*options, f"checkpoint_every={every}")),
+            )
             for every in (0, 1)
         ]
         pair = in_turn(candidates, arguments.repeats)
         add_ratio(pair, RATIO, TRAINING, pair[0], faster=False)
         costs += pair
-    cells = [[*map(str, row.labels.values()), *map(row.cell, (RECORD, TRAINING, RATIO))] for row in costs]
-    tables.append(Table(title=title, header=["job", "checkpoint_every", RECORD, TRAINING, RATIO], cells=cells))
+    cells = [
+        [*map(str, row.labels.values()), *map(row.cell, (RECORD, TRAINING, RATIO))] for row in costs
+    ]
+    tables.append(
+        Table(title=title, header=["job", "checkpoint_every", RECORD, TRAINING, RATIO], cells=cells)
+    )
     report("recovery", arguments, [*faults, *costs], tables)
 
 
 def training(overrides: Sequence[str]) -> Figures:
     """Seconds of training of a command, and what the aggregator does between two rounds."""
     result = run_train((*overrides, "reference=false", "tensorboard=false"))
-    return {TRAINING: result["seconds"]["train"], RECORD: result["aggregator"]["record_s"] / result["rounds_completed"] * 1e3}
+    return {
+        TRAINING: result["seconds"]["train"],
+        RECORD: result["aggregator"]["record_s"] / result["rounds_completed"] * 1e3,
+    }
 
 
 def of_faults(name: str) -> Figures:
@@ -97,7 +117,9 @@ def of_faults(name: str) -> Figures:
 
 
 class Kills(Tracker):
-    """Kills a worker after the second aggregate, and ends the run with the first one of the round that begins again."""
+    """Kills a worker after the second aggregate, and ends the run with the first one of the round
+    that begins again.
+    """
 
     def __init__(self) -> None:
         self.killed_at = self.again_at = 0.0
@@ -108,7 +130,9 @@ class Kills(Tracker):
 
     def aggregate_round(self, row: AggregateRound) -> None:
         if not self.killed_at and row.round_index == 1:
-            victim = next(child for child in multiprocessing.active_children() if child.name == "worker-1")
+            victim = next(
+                child for child in multiprocessing.active_children() if child.name == "worker-1"
+            )
             self.killed_at = time.perf_counter()
             victim.kill()
         elif self.failed:
@@ -126,7 +150,9 @@ def of_a_killed_worker(name: str) -> Figures:
         survive(failures, error)
 
     kills = Kills()
-    config = compose_config((*ENDLESS, *BACKENDS[name], "on_failure=restart", "tensorboard=false", "display=none"))
+    config = compose_config(
+        (*ENDLESS, *BACKENDS[name], "on_failure=restart", "tensorboard=false", "display=none")
+    )
     Failures.survive = noting  # type: ignore[method-assign, assignment]
     try:
         with tempfile.TemporaryDirectory() as directory:
@@ -135,21 +161,32 @@ def of_a_killed_worker(name: str) -> Figures:
         pass
     finally:
         Failures.survive = survive  # type: ignore[method-assign]
-    return {NOTICED: (noticed_at[0] - kills.killed_at) * 1e3, AGAIN: (kills.again_at - kills.killed_at) * 1e3}
+    return {
+        NOTICED: (noticed_at[0] - kills.killed_at) * 1e3,
+        AGAIN: (kills.again_at - kills.killed_at) * 1e3,
+    }
 
 
 def until_gone(name: str, number: int) -> tuple[float, float]:
-    """Seconds from a signal to the main process of a running command until its children are gone, and until it has ended."""
+    """Seconds from a signal to the main process of a running command until its children are gone,
+    and until it has ended.
+    """
     with tempfile.TemporaryDirectory() as directory:
         options = [*ENDLESS, *BACKENDS[name], "display=lines", f"hydra.run.dir={directory}/run"]
         command = [sys.executable, str(REPOSITORY / "train.py"), *options]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        )
         assert process.stdout is not None
         next(line for line in process.stdout if line.startswith("round 2/"))
         main, helpers = psutil.Process(process.pid), ("resource_tracker", "forkserver import main")
         children = main.children(recursive=True)
         if number == signal.SIGINT:  # the server of a whole program ends with it
-            children = [child for child in children if child.ppid() != main.pid or not _is_any(child, helpers)]
+            children = [
+                child
+                for child in children
+                if child.ppid() != main.pid or not _is_any(child, helpers)
+            ]
         began = time.perf_counter()
         os.kill(process.pid, number)
         gone_at = 0.0

@@ -1,12 +1,15 @@
-"""How a run gets faster with workers: `python -m benchmarks.scaling [--repeats 5] [--workers 1 2 4 8] [-- OVERRIDE ...]`.
+"""How a run gets faster with workers: `python -m benchmarks.scaling [--repeats 5] [--workers 1 2 4
+   8] [-- OVERRIDE ...]`.
 
-The same ratings and epochs, dealt to more and more workers. Training counts from the moment when all workers have started.
-`speed-up` is against one worker of the same system; `efficiency` divides it by the cores that so many workers can use, the
-lesser of both. Compute and waiting are seconds of wall, means over the workers. Workers keep their last state
-(`select_on=last`), and little is held out, so that it is training that is measured.
+The same ratings and epochs, dealt to more and more workers. Training counts from the moment when
+all workers have started. `speed-up` is against one worker of the same system; `efficiency` divides
+it by the cores that so many workers can use, the lesser of both. Compute and waiting are seconds of
+wall, means over the workers. Workers keep their last state (`select_on=last`), and little is held
+out, so that it is training that is measured.
 
-What the machine allows is measured beside each run: the speed-up of arithmetic in the cache, and of copying
-memory, with as many threads. Training lies between: a rating costs arithmetic, and the rows that it needs.
+What the machine allows is measured beside each run: the speed-up of arithmetic in the cache, and of
+copying memory, with as many threads. Training lies between: a rating costs arithmetic, and the rows
+that it needs.
 """
 
 import os
@@ -16,7 +19,18 @@ from functools import partial
 
 import numpy as np
 
-from benchmarks.harness import Figures, Row, Table, add_ratio, command_line, in_turn, per_worker, report, run_train, training_s
+from benchmarks.harness import (
+    Figures,
+    Row,
+    Table,
+    add_ratio,
+    command_line,
+    in_turn,
+    per_worker,
+    report,
+    run_train,
+    training_s,
+)
 from benchmarks.kernel import DATA
 
 SYSTEMS = {
@@ -27,13 +41,29 @@ SYSTEMS = {
     "thread + autograd": ("backend=thread", "trainer=autograd"),
 }
 JOB = (
-    *("model=medium", "split=iid", "aggregation=uniform", "select_on=last", "split.valid_fraction=0", "split.test_fraction=0.05"),
+    *(
+        "model=medium",
+        "split=iid",
+        "aggregation=uniform",
+        "select_on=last",
+        "split.valid_fraction=0",
+        "split.test_fraction=0.05",
+    ),
     *("reference=false", "checkpoint_every=0"),
 )
 EPOCHS = {"ml100k": ("rounds=5", "local_epochs=10"), "synthetic": ("rounds=2", "local_epochs=4")}
 TRAINING, SPEED_UP, EFFICIENCY = "training, s", "speed-up", "efficiency"
-LIMITS = {"arithmetic, s": "of arithmetic", "copying, s": "of copying"}  # what the machine takes, and its speed-up
-FIGURES = (TRAINING, "compute, s", "wait, s", "million ratings/s", SPEED_UP, EFFICIENCY, *LIMITS.values())
+# what the machine takes, and its speed-up
+LIMITS = {"arithmetic, s": "of arithmetic", "copying, s": "of copying"}
+FIGURES = (
+    TRAINING,
+    "compute, s",
+    "wait, s",
+    "million ratings/s",
+    SPEED_UP,
+    EFFICIENCY,
+    *LIMITS.values(),
+)
 POWERS, COPIES = 128, 64  # of the machine, by all threads together
 
 
@@ -41,9 +71,25 @@ def main() -> None:
     """The command."""
     parser = command_line("scaling", __doc__)
     parser.add_argument("--data", nargs="+", choices=DATA, default=list(DATA), help="some of them")
-    parser.add_argument("--systems", nargs="+", metavar="SYSTEM", choices=SYSTEMS, default=list(SYSTEMS), help="some of them")
-    parser.add_argument("--workers", nargs="+", type=int, default=[1, 2, 4, 8], metavar="N", help="the first is the baseline")
-    parser.add_argument("overrides", nargs="*", default=[], help="further options of train.py, for all, after --")
+    parser.add_argument(
+        "--systems",
+        nargs="+",
+        metavar="SYSTEM",
+        choices=SYSTEMS,
+        default=list(SYSTEMS),
+        help="some of them",
+    )
+    parser.add_argument(
+        "--workers",
+        nargs="+",
+        type=int,
+        default=[1, 2, 4, 8],
+        metavar="N",
+        help="the first is the baseline",
+    )
+    parser.add_argument(
+        "overrides", nargs="*", default=[], help="further options of train.py, for all, after --"
+    )
     arguments = parser.parse_intermixed_args()
     rows: list[Row] = []
     for data in arguments.data:
@@ -51,24 +97,40 @@ def main() -> None:
             overrides = (*JOB, *DATA[data], *EPOCHS[data], *SYSTEMS[system], *arguments.overrides)
             group = in_turn(
                 [
-                    ({"data": data, "system": system, "workers": workers}, partial(run, workers, overrides))
+                    (
+                        {"data": data, "system": system, "workers": workers},
+                        partial(run, workers, overrides),
+                    )
                     for workers in arguments.workers
                 ],
                 arguments.repeats,
             )
-            for ratio, figure in ((SPEED_UP, TRAINING), *((limit, figure) for figure, limit in LIMITS.items())):
+            for ratio, figure in (
+                (SPEED_UP, TRAINING),
+                *((limit, figure) for figure, limit in LIMITS.items()),
+            ):
                 add_ratio(group, ratio, figure, group[0], faster=True)
             for row, workers in zip(group, arguments.workers, strict=True):
                 if row.figures:
                     gain = _cores(workers) / _cores(arguments.workers[0])
-                    row.figures[EFFICIENCY] = [speed_up / gain for speed_up in row.figures[SPEED_UP]]
+                    row.figures[EFFICIENCY] = [
+                        speed_up / gain for speed_up in row.figures[SPEED_UP]
+                    ]
             rows += group
     title = f"On {os.cpu_count()} cores: median (lowest - highest) of {arguments.repeats} runs"
     cells = [
-        [*(str(row.labels[key]) for key in ("data", "system", "workers")), *(row.cell(figure) for figure in FIGURES)]
+        [
+            *(str(row.labels[key]) for key in ("data", "system", "workers")),
+            *(row.cell(figure) for figure in FIGURES),
+        ]
         for row in rows
     ]
-    report("scaling", arguments, rows, [Table(title=title, header=["data", "system", "workers", *FIGURES], cells=cells)])
+    report(
+        "scaling",
+        arguments,
+        rows,
+        [Table(title=title, header=["data", "system", "workers", *FIGURES], cells=cells)],
+    )
 
 
 def _cores(workers: int) -> int:

@@ -1,12 +1,15 @@
-"""Seconds of training to a given accuracy: `python -m benchmarks.time_to_accuracy [--repeats 5] [--data ...]`.
+"""Seconds of training to a given accuracy: `python -m benchmarks.time_to_accuracy [--repeats 5]
+   [--data ...]`.
 
-What is a faster epoch worth? On MovieLens 100K, to a test RMSE of 0.920 (chosen beforehand; the split is that of seed 0); on 5
-million synthetic ratings, to within 0.002 of the best validation RMSE that one worker reaches in so many epochs. Ours is
-stratified; beside it torch's ways: a plain loop with Adam in one process, and two processes that each train on half of the
-ratings and average every so many steps, with torch.distributed's PeriodicModelAverager over gloo.
+What is a faster epoch worth? On MovieLens 100K, to a test RMSE of 0.920 (chosen beforehand; the
+split is that of seed 0); on 5 million synthetic ratings, to within 0.002 of the best validation
+RMSE that one worker reaches in so many epochs. Ours is stratified; beside it torch's ways: a plain
+loop with Adam in one process, and two processes that each train on half of the ratings and average
+every so many steps, with torch.distributed's PeriodicModelAverager over gloo.
 
-Training only. torch's is judged after every epoch, and the time for that taken off; ours after every round, of five epochs on
-MovieLens 100K, while training goes on, and counts where training waits for it.
+Training only. torch's is judged after every epoch, and the time for that taken off; ours after
+every round, of five epochs on MovieLens 100K, while training goes on, and counts where training
+waits for it.
 """
 
 import math
@@ -24,7 +27,17 @@ import torch
 import torch.distributed as dist
 from torch.distributed.algorithms.model_averaging.averagers import PeriodicModelAverager
 
-from benchmarks.harness import Figures, Row, Table, Unavailable, add_ratio, command_line, compose_config, in_turn, report
+from benchmarks.harness import (
+    Figures,
+    Row,
+    Table,
+    Unavailable,
+    add_ratio,
+    command_line,
+    compose_config,
+    in_turn,
+    report,
+)
 from benchmarks.kernel import DATA
 from ddp.config.schema import Config
 from ddp.experiment import train
@@ -39,16 +52,30 @@ TIME, EPOCHS, RATIO = "time to accuracy, s", "epochs", "times one worker"
 TARGET = 0.920  # test RMSE on MovieLens 100K
 MARGIN = 0.002  # validation RMSE above the best of one worker, on synthetic ratings
 ROUNDS = {"ml100k": 12, "synthetic": 16}
-LOCAL_EPOCHS = {"ml100k": 5, "synthetic": 1}  # after so many an aggregate is judged: that should not take longer than they do
-BASE = ("split=stratified", "trainer=fused", "select_on=last", "reference=false", "tensorboard=false", "display=none")
-# Learning rates were chosen for the shortest time: larger and falling faster than what is best in the end.
+# after so many an aggregate is judged: that should not take longer than they do
+LOCAL_EPOCHS = {"ml100k": 5, "synthetic": 1}
+BASE = (
+    "split=stratified",
+    "trainer=fused",
+    "select_on=last",
+    "reference=false",
+    "tensorboard=false",
+    "display=none",
+)
+# Learning rates were chosen for the shortest time: larger and falling faster than what is best in
+# the end.
 OF = {
     "ml100k": (
         *("model=medium", "model.init_std=0.05"),
         *("trainer.lr=0.12", "trainer.lr_decay=0.6", "trainer.reg_factors=0.08"),
     ),
     "synthetic": (
-        *("model=medium", "model.init_std=0.01", "split.test_fraction=0.02", "split.valid_fraction=0.02"),
+        *(
+            "model=medium",
+            "model.init_std=0.01",
+            "split.test_fraction=0.02",
+            "split.valid_fraction=0.02",
+        ),
         *("trainer.lr=0.05", "trainer.lr_decay=0.9", "trainer.reg_factors=0.05"),
     ),
 }
@@ -70,23 +97,44 @@ def main() -> None:
     arguments = parser.parse_args()
     rows: list[Row] = []
     for data in arguments.data:
-        overrides = (*BASE, *DATA[data], *OF[data], f"rounds={ROUNDS[data]}", f"local_epochs={LOCAL_EPOCHS[data]}")
+        overrides = (
+            *BASE,
+            *DATA[data],
+            *OF[data],
+            f"rounds={ROUNDS[data]}",
+            f"local_epochs={LOCAL_EPOCHS[data]}",
+        )
         reached = _target(data, overrides)
         candidates: list[tuple[dict[str, str | int], Callable[[], Figures]]] = [
-            ({"data": data, "by": name}, partial(ours, (*overrides, *more), reached)) for name, more in OURS.items()
+            ({"data": data, "by": name}, partial(ours, (*overrides, *more), reached))
+            for name, more in OURS.items()
         ]
         if data == "ml100k":
             config = compose_config([*overrides, "workers=1"])
             candidates += [
                 ({"data": data, "by": name}, partial(torchs, config, ranks))
-                for name, ranks in (("torch, Adam", 1), ("torch, PeriodicModelAverager, 2 ranks", 2))
+                for name, ranks in (
+                    ("torch, Adam", 1),
+                    ("torch, PeriodicModelAverager, 2 ranks", 2),
+                )
             ]
         group = in_turn(candidates, arguments.repeats)
         add_ratio(group, RATIO, TIME, group[0], faster=False)
         rows += group
-    cells = [[*(str(row.labels[key]) for key in ("data", "by")), *(row.cell(f) for f in (TIME, EPOCHS, RATIO))] for row in rows]
+    cells = [
+        [
+            *(str(row.labels[key]) for key in ("data", "by")),
+            *(row.cell(f) for f in (TIME, EPOCHS, RATIO)),
+        ]
+        for row in rows
+    ]
     title = f"median (lowest - highest) of {arguments.repeats}"
-    report("time_to_accuracy", arguments, rows, [Table(title=title, header=["data", "by", TIME, EPOCHS, RATIO], cells=cells)])
+    report(
+        "time_to_accuracy",
+        arguments,
+        rows,
+        [Table(title=title, header=["data", "by", TIME, EPOCHS, RATIO], cells=cells)],
+    )
 
 
 def _target(data: str, overrides: Sequence[str]) -> Callable[[AggregateRound], bool]:
@@ -112,12 +160,15 @@ def ours(overrides: Sequence[str], reached: Callable[[AggregateRound], bool]) ->
     raise Unavailable("does not get there")
 
 
-# --- torch's ways ------------------------------------------------------------------------------------------
+# --- torch's ways ---
 
 
 def torchs(config: Config, ranks: int) -> Figures:
     """As many processes as ranks; the slowest one's time."""
-    with tempfile.TemporaryDirectory() as folder, ProcessPoolExecutor(ranks, multiprocessing.get_context("spawn")) as pool:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        ProcessPoolExecutor(ranks, multiprocessing.get_context("spawn")) as pool,
+    ):
         found = list(pool.map(partial(_rank, ranks, config, folder), range(ranks)))
     seconds = max(elapsed_s for elapsed_s, _ in found)
     if math.isnan(seconds):
@@ -126,18 +177,25 @@ def torchs(config: Config, ranks: int) -> Figures:
 
 
 def _rank(ranks: int, config: Config, folder: str, rank: int) -> tuple[float, int]:
-    """Trains on every `ranks`-th rating, and averages with the others; seconds of training and epochs, NaN if too few."""
+    """Trains on every `ranks`-th rating, and averages with the others; seconds of training and
+    epochs, NaN if too few.
+    """
     torch.set_num_threads(1)
-    dist.init_process_group("gloo", f"file://{folder}/store", timedelta(seconds=DEADLINE_S), rank=rank, world_size=ranks)
+    dist.init_process_group(
+        "gloo", f"file://{folder}/store", timedelta(seconds=DEADLINE_S), rank=rank, world_size=ranks
+    )
     prepared = prepare(config)
     job = prepared.jobs[0]
     model = CollabFiltering.over(job.make_parameters())
     part = job.shard.train
     length = len(part) // ranks  # the same for all, or one would wait for the others
     users, items, ratings = (
-        torch.from_numpy(column[rank::ranks][:length].copy()) for column in (part.users, part.items, part.ratings)
+        torch.from_numpy(column[rank::ranks][:length].copy())
+        for column in (part.users, part.items, part.ratings)
     )
-    optimizer = torch.optim.Adam(model.parameters(), lr=TORCH_LR[ranks], weight_decay=WEIGHT_DECAY, fused=True)
+    optimizer = torch.optim.Adam(
+        model.parameters(), lr=TORCH_LR[ranks], weight_decay=WEIGHT_DECAY, fused=True
+    )
     averager = PeriodicModelAverager(period=AVERAGE_EVERY)
     elapsed_s = 0.0
     for epoch in range(config.rounds * config.local_epochs):
@@ -147,7 +205,9 @@ def _rank(ranks: int, config: Config, folder: str, rank: int) -> tuple[float, in
         for start in range(0, length, BATCH):
             batch = order[start : start + BATCH]
             optimizer.zero_grad()
-            loss: Any = torch.nn.functional.mse_loss(model(users[batch], items[batch]), ratings[batch])
+            loss: Any = torch.nn.functional.mse_loss(
+                model(users[batch], items[batch]), ratings[batch]
+            )
             loss.backward()
             optimizer.step()
             if ranks > 1:
@@ -159,7 +219,9 @@ def _rank(ranks: int, config: Config, folder: str, rank: int) -> tuple[float, in
 
 
 def _rmse_of_the_mean(job: Job, model: CollabFiltering, test: Part, ranks: int) -> float:
-    """The test RMSE of the ranks' mean, which is what such a training gives: the same on every rank."""
+    """The test RMSE of the ranks' mean, which is what such a training gives: the same on every
+    rank.
+    """
     mean = job.make_parameters()
     for name, parameter in model.named_parameters():
         total = parameter.detach().clone()

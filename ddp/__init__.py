@@ -1,4 +1,6 @@
-"""Data-parallel training of collaborative filtering on CPUs: threads, processes, and what each costs."""
+"""Data-parallel training of collaborative filtering on CPUs: threads, processes, and what each
+costs.
+"""
 
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +12,8 @@ __all__ = ["load_model"]
 
 
 def __getattr__(name: str) -> Any:
-    # Late, because `import ddp.config.schema` must not import torch: `--help` and a refused config answer at once.
+    # Late, because `import ddp.config.schema` must not import torch: `--help` and a refused config
+    # answer at once.
     if name == "load_model":
         from ddp.results.saved_model import load_model
 

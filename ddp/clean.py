@@ -1,7 +1,9 @@
-"""`python -m ddp.clean [--dry-run] [DIR ...]`: removes the shared memory that killed runs have left.
+"""`python -m ddp.clean [--dry-run] [DIR ...]`: removes the shared memory that killed runs have
+   left.
 
-A run that is killed while it starts leaves a file; later it has no name any more, and the system frees it. (The next run with
-backend=shm removes it as well. So it is with the folders of sockets that killed runs leave: see ddp/machine/sockets.py.)
+A run that is killed while it starts leaves a file; later it has no name any more, and the system
+frees it. (The next run with backend=shm removes it as well. So it is with the folders of sockets
+that killed runs leave: see ddp/machine/sockets.py.)
 """
 
 import argparse
@@ -11,20 +13,37 @@ from ddp.machine.segment import default_directory, remove_orphans
 
 
 def main() -> None:
-    """Looks where segments lie by default, or in the directories that are given; runs that live are left alone."""
-    parser = argparse.ArgumentParser("python -m ddp.clean", description="Removes the shared memory that killed runs have left.")
+    """Looks where segments lie by default, or in the directories that are given; runs that live are
+    left alone.
+    """
+    parser = argparse.ArgumentParser(
+        "python -m ddp.clean", description="Removes the shared memory that killed runs have left."
+    )
     parser.add_argument("--dry-run", action="store_true", help="tell what would be removed")
-    parser.add_argument("directories", nargs="*", type=Path, metavar="DIR", help="what backend.directory was (default: /dev/shm)")
+    parser.add_argument(
+        "directories",
+        nargs="*",
+        type=Path,
+        metavar="DIR",
+        help="what backend.directory was (default: /dev/shm)",
+    )
     arguments = parser.parse_args()
     directories = arguments.directories or [default_directory()]
     for directory in directories:
         if not directory.is_dir():
             parser.error(f"{directory} is not a directory")
-    found = [item for directory in directories for item in remove_orphans(directory, dry_run=arguments.dry_run)]
+    found = [
+        item
+        for directory in directories
+        for item in remove_orphans(directory, dry_run=arguments.dry_run)
+    ]
     for path, size in found:
         print(f"{path}  {size / 2**20:,.1f} MiB")
     total = sum(size for _, size in found) / 2**20
-    print(f"{'would remove' if arguments.dry_run else 'removed'}: {len(found)} files, {total:,.1f} MiB")
+    print(
+        f"{'would remove' if arguments.dry_run else 'removed'}: {len(found)} files, {total:,.1f}"
+        " MiB"
+    )
 
 
 if __name__ == "__main__":

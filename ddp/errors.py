@@ -1,4 +1,6 @@
-"""The errors a user sees. A `UserError` is printed as one message, without a stack trace, and ends with exit code 2."""
+"""The errors a user sees. A `UserError` is printed as one message, without a stack trace, and ends
+with exit code 2.
+"""
 
 from typing import Any
 
@@ -10,11 +12,14 @@ class UserError(ValueError):
 
 
 class ConfigError(UserError):
-    """A configuration value is unknown, of the wrong type, out of range or in conflict with another."""
+    """A configuration value is unknown, of the wrong type, out of range or in conflict with
+    another.
+    """
 
     def __init__(self, key: str, value: object, allowed: str) -> None:
         text = f"{value:g}" if isinstance(value, float) else str(value)
-        typed = {"None": "null", "True": "true", "False": "false"}.get(text, text)  # the way it is typed
+        # the way it is typed
+        typed = {"None": "null", "True": "true", "False": "false"}.get(text, text)
         super().__init__(f"{key}: {allowed}" if value == MISSING else f"{key}={typed}: {allowed}")
 
 
@@ -27,7 +32,9 @@ class CheckpointError(UserError):
 
 
 class AggregationError(RuntimeError):
-    """States or weights that must not be averaged (NaN, zero total, wrong shape). `worker`: whose, if it is one worker's."""
+    """States or weights that must not be averaged (NaN, zero total, wrong shape). `worker`: whose,
+    if it is one worker's.
+    """
 
     def __init__(self, message: str, worker: int | None = None) -> None:
         super().__init__(message)
@@ -43,7 +50,9 @@ class Stopped(Exception):  # not an error: the run ended before the worker did
 
 
 class Diverged(ArithmeticError):
-    """A worker's loss is not finite, or its state is larger than `max_norm`. The message says where, and what to try."""
+    """A worker's loss is not finite, or its state is larger than `max_norm`. The message says
+    where, and what to try.
+    """
 
 
 class LateRows(TimeoutError):
@@ -53,8 +62,9 @@ class LateRows(TimeoutError):
 class WorkerError(RuntimeError):
     """A worker failed or was not heard of in time.
 
-    `phase`: of its round (ddp/timing/spans.py), or "start"; `exit_code`: of its process, a signal's number below zero, None if that
-    is not how it ended; `diverged`: it would do the same again; `waited`: it has waited in vain for another worker's rows.
+    `phase`: of its round (ddp/timing/spans.py), or "start"; `exit_code`: of its process, a signal's
+    number below zero, None if that is not how it ended; `diverged`: it would do the same again;
+    `waited`: it has waited in vain for another worker's rows.
     """
 
     def __init__(
@@ -70,7 +80,10 @@ class WorkerError(RuntimeError):
     ) -> None:
         where = "before its first round" if round_index is None else f"in round {round_index}"
         where += f" ({phase})" if phase and round_index is not None else ""
-        super().__init__(f"worker {worker} {where}: {reason}" + (f"\n{remote_traceback}" if remote_traceback else ""))
+        super().__init__(
+            f"worker {worker} {where}: {reason}"
+            + (f"\n{remote_traceback}" if remote_traceback else "")
+        )
         self.worker = worker
         self.round_index = round_index
         self.reason = reason

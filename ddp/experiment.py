@@ -41,14 +41,20 @@ from ddp.workers.state import RunState
 
 
 def run(
-    config: Config, output_dir: Path, trackers: list[Tracker], *, resume: bool = False, began: float | None = None
+    config: Config,
+    output_dir: Path,
+    trackers: list[Tracker],
+    *,
+    resume: bool = False,
+    began: float | None = None,
 ) -> RunResult:
     """One run from its config to its files in `output_dir`, which must not hold a run yet.
 
-    With `resume` it must, and the run goes on from its last checkpoint, to the same bits as if it had not been interrupted. The
-    account begins at `began`, when this process did so for the run alone (a reading of `time.perf_counter`; None: now).
-    Whatever happens, result.json says how it ended, and what was finished is kept: the last aggregate, and a checkpoint. Raises
-    UserError for bad input, WorkerError and AggregationError for what goes wrong under way.
+    With `resume` it must, and the run goes on from its last checkpoint, to the same bits as if it
+    had not been interrupted. The account begins at `began`, when this process did so for the run
+    alone (a reading of `time.perf_counter`; None: now). Whatever happens, result.json says how it
+    ended, and what was finished is kept: the last aggregate, and a checkpoint. Raises UserError for
+    bad input, WorkerError and AggregationError for what goes wrong under way.
     """
     with run_directory(config, output_dir, resume=resume):
         result = RunResult(config=config, output_dir=output_dir)
@@ -80,7 +86,12 @@ def run(
                 result.noise_floor = ratings.noise_floor
                 try:
                     with _noted(result):
-                        train(prepared, tracker, result, partial(_keep_state, result, checkpoints.save_if_due, ratings))
+                        train(
+                            prepared,
+                            tracker,
+                            result,
+                            partial(_keep_state, result, checkpoints.save_if_due, ratings),
+                        )
                 finally:
                     result.spans.unwind()
                     with _stage(result, "save"), result.spans("save"), result.spans("checkpoint"):
@@ -129,7 +140,12 @@ def _recorded(result: RunResult, tracker: Everyone) -> Iterator[None]:
             save(result, partial(write_result, result))
 
 
-def _keep_state(result: RunResult, write: Callable[[Path, RunState, Ratings], None], ratings: Ratings, state: RunState) -> None:
+def _keep_state(
+    result: RunResult,
+    write: Callable[[Path, RunState, Ratings], None],
+    ratings: Ratings,
+    state: RunState,
+) -> None:
     """A checkpoint. A run that cannot write it goes on: it still has its result to win."""
     try:
         write(result.output_dir, state, ratings)
@@ -140,17 +156,25 @@ def _keep_state(result: RunResult, write: Callable[[Path, RunState, Ratings], No
 
 
 def _keep(result: RunResult, dim: int, checkpoints: Checkpoints, ratings: Ratings) -> None:
-    """Saves the last aggregate, whether the run has come to its end or not, and a checkpoint if there is none of it yet."""
+    """Saves the last aggregate, whether the run has come to its end or not, and a checkpoint if
+    there is none of it yet.
+    """
     vector, model = result.state.vector, replace(result.config.model, dim=dim)
     if vector is not None:
         save(result, lambda directory: save_model(directory, model, vector, ratings))
         _keep_state(result, checkpoints.save_last, ratings, result.kept)
 
 
-def train(prepared: Prepared, tracker: Tracker, result: RunResult, keep: Callable[[RunState], None] = lambda state: None) -> None:
+def train(
+    prepared: Prepared,
+    tracker: Tracker,
+    result: RunResult,
+    keep: Callable[[RunState], None] = lambda state: None,
+) -> None:
     """Runs workers and aggregator to the end, from and to `result.state`.
 
-    `keep` is called with each state that a run can go on from. Stages of the wall go into `result.seconds`.
+    `keep` is called with each state that a run can go on from. Stages of the wall go into
+    `result.seconds`.
     """
     config = prepared.jobs[0].config
     failures = Failures(config, tracker.failure)
@@ -170,9 +194,15 @@ def train(prepared: Prepared, tracker: Tracker, result: RunResult, keep: Callabl
 
 
 def _train_rounds(
-    prepared: Prepared, tracker: Tracker, result: RunResult, failures: Failures, keep: Callable[[RunState], None]
+    prepared: Prepared,
+    tracker: Tracker,
+    result: RunResult,
+    failures: Failures,
+    keep: Callable[[RunState], None],
 ) -> None:
-    """From the state in `result` to the end, or to a failure that the workers there are do not survive."""
+    """From the state in `result` to the end, or to a failure that the workers there are do not
+    survive.
+    """
     job, config, spans = prepared.jobs[0], prepared.jobs[0].config, result.spans
     if job.first_round >= config.rounds:
         return
@@ -190,7 +220,15 @@ def _train_rounds(
         with _stage(result, "start"), spans("start"):
             backend.start()
         result.keep_account()
-        aggregator = Aggregator(backend, combine, prepared.before, evaluate, failures.survive, result.state.elapsed_s, spans)
+        aggregator = Aggregator(
+            backend,
+            combine,
+            prepared.before,
+            evaluate,
+            failures.survive,
+            result.state.elapsed_s,
+            spans,
+        )
         with _stage(result, "train"):
             for done in aggregator.rounds():
                 state = RunState(
@@ -202,7 +240,8 @@ def _train_rounds(
                     restarts=result.state.restarts,
                     elapsed_s=done.row.elapsed_s,
                 )
-                with interrupts_held_back():  # what is told, what is saved and what is counted are the same rounds
+                # what is told, what is saved and what is counted are the same rounds
+                with interrupts_held_back():
                     result.state = state
                     with spans("log"):
                         tracker.aggregate_round(done.row)
@@ -217,7 +256,8 @@ def _train_rounds(
         spans.unwind()
         with _stage(result, "stop"), spans("stop"):
             backend.stop()
-        for worker, ended in list(backend.ended.items()):  # a thread that was left behind may still end
+        # a thread that was left behind may still end
+        for worker, ended in list(backend.ended.items()):
             tracker.ended(worker, backend.began[worker], ended)
 
 
@@ -233,7 +273,10 @@ def make_spans(config: Config, began: float) -> Spans:
     """The main process's stopwatch, for the thread that calls this."""
     if not config.account:
         return Spans(began=began)
-    in_threads, in_turn = isinstance(config.backend, ThreadBackend), isinstance(config.backend, SerialBackend)
+    in_threads, in_turn = (
+        isinstance(config.backend, ThreadBackend),
+        isinstance(config.backend, SerialBackend),
+    )
     return Spans(began=began, meter=Meter(shares_gil=in_threads, shares_thread=in_turn))
 
 
@@ -249,7 +292,9 @@ def _stage(result: RunResult, name: str) -> Iterator[None]:
 
 @contextmanager
 def _torch_threads(number: int) -> Iterator[None]:
-    """Intra-op threads for this process, put back afterwards: a sweep runs its jobs in one process."""
+    """Intra-op threads for this process, put back afterwards: a sweep runs its jobs in one
+    process.
+    """
     before = torch.get_num_threads()
     torch.set_num_threads(number)
     try:

@@ -131,7 +131,7 @@ JOBS = {
     ),
 }
 
-# --- one run -------------------------------------------------------------------------------------
+# --- one run ---
 
 
 def write_ratings(folder: Path, number: int) -> list[Path]:
@@ -200,7 +200,7 @@ def options_known() -> Iterator[None]:
         yield
 
 
-# --- write and check -----------------------------------------------------------------------------
+# --- write and check ---
 
 
 def machine() -> dict[str, str]:
@@ -330,7 +330,7 @@ def tell(differences: list[str]) -> int:
     return 1 if differences else 0
 
 
-# --- smoke ---------------------------------------------------------------------------------------
+# --- smoke ---
 
 
 def smoke() -> int:

@@ -1,4 +1,6 @@
-"""What every test gets: small jobs, a way to run them step by step, a watchdog, and a check that nothing is left behind."""
+"""What every test gets: small jobs, a way to run them step by step, a watchdog, and a check that
+nothing is left behind.
+"""
 
 import faulthandler
 import fcntl
@@ -20,19 +22,26 @@ from programs import EVERYTHING, LIGHT, TRAIN, Programs, own_environment
 
 REPOSITORY = Path(__file__).parent.parent
 WATCHDOG_S = 120.0
-WORKER = os.environ.get("PYTEST_XDIST_WORKER")  # None without pytest-xdist, and in the process that the workers report to
+# None without pytest-xdist, and in the process that the workers report to
+WORKER = os.environ.get("PYTEST_XDIST_WORKER")
 STACKS = "stacks-of-{}"  # of a worker that hung
 
 _folder = own_folder()
 _shared = Path()  # the folder of all workers of pytest-xdist
-_stacks = -1  # the real stderr (pytest redirects descriptor 2 while a test runs), or a file of the worker's
+# the real stderr (pytest redirects descriptor 2 while a test runs), or a file of the worker's
+_stacks = -1
 
 
 def pytest_configure(config):
     global _shared, _stacks  # noqa: PLW0603
-    config.addinivalue_line("markers", f"watchdog(seconds): how long the test may take, instead of {WATCHDOG_S:g} s")
-    config.addinivalue_line("markers", "alone: no other worker of pytest-xdist runs a test meanwhile")
-    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())  # where tmp_path stays to be looked at
+    config.addinivalue_line(
+        "markers", f"watchdog(seconds): how long the test may take, instead of {WATCHDOG_S:g} s"
+    )
+    config.addinivalue_line(
+        "markers", "alone: no other worker of pytest-xdist runs a test meanwhile"
+    )
+    # where tmp_path stays to be looked at
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())
     if WORKER:
         _shared = Path(tempfile.gettempdir())
         _stacks = os.open(_shared / STACKS.format(WORKER), os.O_WRONLY | os.O_CREAT)
@@ -48,15 +57,19 @@ def pytest_unconfigure():
     os.close(_stacks)
 
 
-# --- a test that hangs ---------------------------------------------------------------------------------
+# --- a test that hangs ---
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item):
-    """Fixtures of a wider scope included: a test that takes too long ends its process, and all stacks are shown."""
+    """Fixtures of a wider scope included: a test that takes too long ends its process, and all
+    stacks are shown.
+    """
     with turn(alone=item.get_closest_marker("alone") is not None):
         marker = item.get_closest_marker("watchdog")
-        faulthandler.dump_traceback_later(marker.args[0] if marker else WATCHDOG_S, exit=True, file=_stacks)
+        faulthandler.dump_traceback_later(
+            marker.args[0] if marker else WATCHDOG_S, exit=True, file=_stacks
+        )
         try:
             return (yield)
         finally:
@@ -76,7 +89,9 @@ def pytest_runtest_protocol_once(item):
 
 @contextmanager
 def turn(*, alone: bool) -> Iterator[None]:
-    """Of the workers of pytest-xdist one has the block to itself, or all that do not ask for it are in it together."""
+    """Of the workers of pytest-xdist one has the block to itself, or all that do not ask for it are
+    in it together.
+    """
     if not WORKER:
         yield
         return
@@ -96,12 +111,14 @@ def pytest_handlecrashitem(report):
             file.write_text("")
 
 
-# --- a test that leaves something behind (leaks.py) ----------------------------------------------------
+# --- a test that leaves something behind (leaks.py) ---
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _warm_up():
-    """Starts what Python starts once and keeps: the tracker of shared resources, a process with a pipe to it."""
+    """Starts what Python starts once and keeps: the tracker of shared resources, a process with a
+    pipe to it.
+    """
     from ddp.machine.sockets import make_folder
 
     resource_tracker.ensure_running()
@@ -112,7 +129,9 @@ def _warm_up():
 
 @pytest.fixture(scope="module", autouse=True)
 def _module_leaves_nothing():
-    """Its fixtures included. (Descriptors are not counted: fixtures of the session may open some meanwhile.)"""
+    """Its fixtures included. (Descriptors are not counted: fixtures of the session may open some
+    meanwhile.)
+    """
     with check_leaks(descriptors=False):
         yield
 
@@ -141,12 +160,14 @@ def leaks() -> Callable[..., object]:
     return check_leaks
 
 
-# --- programs (programs.py) ----------------------------------------------------------------------------
+# --- programs (programs.py) ---
 
 
 @pytest.fixture(scope="session")
 def programs():
-    """A server that has imported everything: `programs.run(*arguments, cwd=...)`, `programs.start(...)`."""
+    """A server that has imported everything: `programs.run(*arguments, cwd=...)`,
+    `programs.start(...)`.
+    """
     with Programs(*EVERYTHING) as server:
         yield server
 
@@ -160,7 +181,9 @@ def light_programs():
 
 @pytest.fixture(scope="session")
 def start(programs):
-    """`start(directory, *arguments)`: `python train.py` there, as a `Program` that runs; it finds modules there too."""
+    """`start(directory, *arguments)`: `python train.py` there, as a `Program` that runs; it finds
+    modules there too.
+    """
 
     def start(directory, *arguments, environment=None, **options):
         environment = environment or own_environment(directory)
@@ -174,7 +197,9 @@ def train(programs):
     """`train(directory, *arguments)`: the same, to its end."""
 
     def train(directory, *arguments, **options):
-        return programs.run(TRAIN, *arguments, cwd=directory, environment=own_environment(directory), **options)
+        return programs.run(
+            TRAIN, *arguments, cwd=directory, environment=own_environment(directory), **options
+        )
 
     return train
 
@@ -193,9 +218,11 @@ def started(start):
 
 @pytest.fixture(scope="module")
 def server_of_programs():
-    """The server that workers are forked from has imported all that a main process needs too: then one takes milliseconds.
+    """The server that workers are forked from has imported all that a main process needs too: then
+       one takes milliseconds.
 
-    It is the same for both trainers, and need not begin anew where they take turns. What it forks knows nothing of this.
+    It is the same for both trainers, and need not begin anew where they take turns. What it forks
+    knows nothing of this.
     """
     from ddp.backends import forkserver as ours
 
@@ -207,7 +234,7 @@ def server_of_programs():
         yield
 
 
-# --- jobs ----------------------------------------------------------------------------------------------
+# --- jobs ---
 
 
 @pytest.fixture(autouse=True)
@@ -225,7 +252,9 @@ def _forget_hydra():
 
 @pytest.fixture(scope="session")
 def make_config():
-    """`make_config(*overrides)`: the checked config of a job that takes some milliseconds, from the files in conf/."""
+    """`make_config(*overrides)`: the checked config of a job that takes some milliseconds, from the
+    files in conf/.
+    """
     from hydra import compose, initialize_config_dir
 
     from ddp.launch.composed import load_config
@@ -233,15 +262,21 @@ def make_config():
     @cache
     def compose_once(*overrides):
         with initialize_config_dir(str(REPOSITORY / "conf"), version_base="1.3"):
-            trainer = () if any(override.startswith("trainer=") for override in overrides) else SMALL_TRAINER
+            trainer = (
+                ()
+                if any(override.startswith("trainer=") for override in overrides)
+                else SMALL_TRAINER
+            )
             return load_config(compose("config", [*SMALL, *trainer, *overrides]))
 
     return lambda *overrides: deepcopy(compose_once(*overrides))  # some tests change theirs
 
 
 class Driven:
-    """A run whose every step can be looked at. `look(moment, round_index, backend)` is called after gather, broadcast,
-    evaluate (in the middle of the round) and finish; `prepare(backend)` before the start."""
+    """A run whose every step can be looked at. `look(moment, round_index, backend)` is called after
+    gather, broadcast, evaluate (in the middle of the round) and finish; `prepare(backend)`
+    before the start.
+    """
 
     def __init__(self, config, *, look=None, evaluate=None, prepare=None, jobs=None):
         import ddp.workers.prepare
@@ -266,7 +301,10 @@ class Driven:
 
     def _evaluate(self, vector):
         self.aggregated.vector[:] = vector
-        return tuple(self.jobs[0].evaluate(self.aggregated, part) for part in (self.prepared.valid, self.prepared.test))
+        return tuple(
+            self.jobs[0].evaluate(self.aggregated, part)
+            for part in (self.prepared.valid, self.prepared.test)
+        )
 
     def run(self):
         from ddp.aggregation.aggregator import Aggregator
@@ -299,9 +337,22 @@ class Driven:
         setattr(backend, step, watched)
 
     def rows(self):
-        """All that must not depend on the backend: the workers' rows without their times, in order."""
+        """All that must not depend on the backend: the workers' rows without their times, in
+        order.
+        """
         rows = sorted(self.history.worker_rounds, key=lambda row: (row.round_index, row.worker))
-        return [(r.round_index, r.worker, r.train_loss, r.valid, r.test, r.best_epoch, r.aggregate_received) for r in rows]
+        return [
+            (
+                r.round_index,
+                r.worker,
+                r.train_loss,
+                r.valid,
+                r.test,
+                r.best_epoch,
+                r.aggregate_received,
+            )
+            for r in rows
+        ]
 
     def aggregates(self):
         """The same of the aggregator."""

@@ -1,4 +1,6 @@
-"""Workers that fail, in every way and at every moment, on every backend: the real loop over an exchange that misbehaves."""
+"""Workers that fail, in every way and at every moment, on every backend: the real loop over an
+exchange that misbehaves.
+"""
 
 import os
 import signal
@@ -47,7 +49,9 @@ MOMENTS = ("start", "first epoch", "publishing", "waiting", "last round")
 
 @dataclass
 class Fault:
-    """What worker 1 does, once: at that moment (publishing and waiting: in round 1). `marker`: a file that says it was done."""
+    """What worker 1 does, once: at that moment (publishing and waiting: in round 1). `marker`: a
+    file that says it was done.
+    """
 
     kind: str
     moment: str
@@ -55,7 +59,13 @@ class Fault:
     last_round: int
 
     def due(self, moment, round_index):
-        rounds = {"start": None, "first epoch": 0, "publishing": 1, "waiting": 1, "last round": self.last_round}
+        rounds = {
+            "start": None,
+            "first epoch": 0,
+            "publishing": 1,
+            "waiting": 1,
+            "last round": self.last_round,
+        }
         if (moment, round_index) != (self.moment, rounds[self.moment]):
             return False
         try:
@@ -88,14 +98,18 @@ class Faulty:
             self._may_fail("start", None)
         if isinstance(message, EpochDone) and message.round_index != self._heard_in:
             self._heard_in = message.round_index
-            moment = "last round" if message.round_index == self._fault.last_round else "first epoch"
+            moment = (
+                "last round" if message.round_index == self._fault.last_round else "first epoch"
+            )
             self._may_fail(moment, message.round_index)
         self._exchange.tell(message)
 
     def publish(self, update, spans):
         self._may_fail("publishing", update.round_index)
         if self._fault.kind in STATES and self._fault.due("publishing", update.round_index):
-            update.vector = np.full_like(update.vector, np.nan) if self._fault.kind == "NaN" else NotAState()
+            update.vector = (
+                np.full_like(update.vector, np.nan) if self._fault.kind == "NaN" else NotAState()
+            )
         self._exchange.publish(update, spans)
 
     def wait(self, round_index, timeout_s, spans):
@@ -132,17 +146,23 @@ def infect(monkeypatch, fault):
             ends = backend._open
             backend._open = lambda: [partial(connect, fault, end) for end in ends()]
         elif hasattr(backend, "exchanges"):
-            backend.exchanges = {worker: fault.wrap(worker, end) for worker, end in backend.exchanges.items()}
+            backend.exchanges = {
+                worker: fault.wrap(worker, end) for worker, end in backend.exchanges.items()
+            }
         return backend
 
     monkeypatch.setattr(ddp.experiment, "make_backend", make)
     monkeypatch.setattr(
-        serial, "worker_loop", lambda job, exchange, spans: worker_loop(job, fault.wrap(job.worker, exchange), spans)
+        serial,
+        "worker_loop",
+        lambda job, exchange, spans: worker_loop(job, fault.wrap(job.worker, exchange), spans),
     )
 
 
 def run_infected(fault, config, directory):
-    """A whole program, for deaths that its parent must survive: the main process of a run, whose worker 1 is this one."""
+    """A whole program, for deaths that its parent must survive: the main process of a run, whose
+    worker 1 is this one.
+    """
     import pytest
 
     from ddp.experiment import run

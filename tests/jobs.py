@@ -1,4 +1,6 @@
-"""Small jobs, and every backend that they can run on: overrides, as a person gives them to `python train.py`."""
+"""Small jobs, and every backend that they can run on: overrides, as a person gives them to `python
+train.py`.
+"""
 
 import multiprocessing
 
@@ -39,7 +41,9 @@ CHILD_S = 60.0
 
 
 def in_a_child(target, *arguments, timeout_s=CHILD_S):
-    """The exit code of a main process that calls `target`; None if it still ran after `timeout_s`."""
+    """The exit code of a main process that calls `target`; None if it still ran after
+    `timeout_s`.
+    """
     process = multiprocessing.get_context("forkserver").Process(target=target, args=arguments)
     process.start()
     try:

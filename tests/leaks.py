@@ -1,7 +1,9 @@
-"""A check that a block leaves nothing behind: processes, threads, descriptors, shared memory, sockets, halves of files.
+"""A check that a block leaves nothing behind: processes, threads, descriptors, shared memory,
+   sockets, halves of files.
 
-It looks only at what descends from this process; other programs of the same user do as they like. So this process, and all
-that it starts, has a folder for temporary files of its own (`own_folder`), and what it has in /dev/shm has its id in the name.
+It looks only at what descends from this process; other programs of the same user do as they like.
+So this process, and all that it starts, has a folder for temporary files of its own (`own_folder`),
+and what it has in /dev/shm has its id in the name.
 """
 
 import gc
@@ -24,17 +26,20 @@ SHARED_MEMORY = "/dev/shm"  # and semaphores
 
 Process = tuple[int, int]  # its id, and when it began: ids are given again
 
-servers: set[int] = set()  # processes that stay as long as the session: only what they fork is looked at
+# processes that stay as long as the session: only what they fork is looked at
+servers: set[int] = set()
 ignored: set[int] = set()  # the same, but nothing that they start is looked at
 strangers: set[int] = set()  # processes that were looked at and do not descend from this one
-owners: set[int] = set()  # all processes of ours that were ever seen: shared memory has their ids in its names
+# all processes of ours that were ever seen: shared memory has their ids in its names
+owners: set[int] = set()
 
 
 def make_own_folder() -> str:
     """The folder for temporary files of this process and of all that it starts from now on."""
     folder = tempfile.mkdtemp(prefix="ddp-tests-")
     os.environ["TMPDIR"] = tempfile.tempdir = folder
-    process.current_process()._config["semprefix"] = f"/mp-{os.getpid()}"  # children of multiprocessing inherit it
+    # children of multiprocessing inherit it
+    process.current_process()._config["semprefix"] = f"/mp-{os.getpid()}"
     return folder
 
 
@@ -62,8 +67,8 @@ def names(folder: str) -> list[str]:
 def descendants(*, thorough: bool) -> set[Process]:
     """The processes below this one, but for those that stay by design.
 
-    Without `thorough` it passes over the ids of all strangers: that takes a tenth of the time. (An id is given again only
-    after all others.)
+    Without `thorough` it passes over the ids of all strangers: that takes a tenth of the time. (An
+    id is given again only after all others.)
     """
     children: dict[int, list[Process]] = {}
     running = {int(name) for name in names("/proc") if name.isdigit()}
@@ -71,13 +76,18 @@ def descendants(*, thorough: bool) -> set[Process]:
         with suppress(FileNotFoundError, ProcessLookupError), open(f"/proc/{pid}/stat") as file:  # noqa: PTH123
             fields = file.read().rpartition(")")[2].split()
             children.setdefault(int(fields[1]), []).append((pid, int(fields[19])))
-    server, tracker = forkserver._forkserver._forkserver_pid, resource_tracker._resource_tracker._pid
+    server, tracker = (
+        forkserver._forkserver._forkserver_pid,
+        resource_tracker._resource_tracker._pid,
+    )
     found, parents = set(), [os.getpid()]
     for parent in parents:
         for child in children.get(parent, ()):
             if child[0] not in ignored:
                 parents.append(child[0])
-                if child[0] not in servers and (parent != os.getpid() or child[0] not in (server, tracker)):
+                if child[0] not in servers and (
+                    parent != os.getpid() or child[0] not in (server, tracker)
+                ):
                     found.add(child)
     owners.update(parents)
     strangers.clear()
@@ -106,7 +116,9 @@ class Held:
         memory = {name for name in names(SHARED_MEMORY) if owners.intersection(numbers(name))}
         folder = tempfile.gettempdir()
         made = {name for name in names(folder) if name.startswith(("pymp-", "ddp-"))}
-        files = {f"{SHARED_MEMORY}/{name}" for name in memory} | {f"{folder}/{name}" for name in made}
+        files = {f"{SHARED_MEMORY}/{name}" for name in memory} | {
+            f"{folder}/{name}" for name in made
+        }
         return cls(children, set(threading.enumerate()), fds, files)
 
     def left(self, before: "Held", *, descriptors: bool) -> list[str]:
@@ -117,7 +129,9 @@ class Held:
         if descriptors and more > 0:
             new = {fd: target for fd, target in self.fds.items() if before.fds.get(fd) != target}
             left.append(f"{more} descriptors, among {new}")
-        return left + [f"shared memory or sockets {name}" for name in sorted(self.files - before.files)]
+        return left + [
+            f"shared memory or sockets {name}" for name in sorted(self.files - before.files)
+        ]
 
 
 def numbers(name: str) -> set[int]:
@@ -140,7 +154,9 @@ def check_leaks(
     descriptors: bool = True,
     thorough: bool = True,
 ) -> Iterator[None]:
-    """Raises AssertionError if the block leaves something that is still there after `deadline_s`, or a *.part in `directory`."""
+    """Raises AssertionError if the block leaves something that is still there after `deadline_s`,
+    or a *.part in `directory`.
+    """
     before = Held.now(thorough=thorough)
     yield
     deadline = time.monotonic() + deadline_s

@@ -29,12 +29,19 @@ TRAINING = {"fused": FUSED, "adam": ADAM}
 
 def constants(trainer="fused", cores=2, **changed):
     """Those of the machine; `changed`: fields of `Training` with other values."""
-    return Constants(cores=cores, exchanges=EXCHANGES, training=dataclasses.replace(TRAINING[trainer], **changed))
+    return Constants(
+        cores=cores, exchanges=EXCHANGES, training=dataclasses.replace(TRAINING[trainer], **changed)
+    )
 
 
 def write_calibration(file):
     """A file as if these had been measured here."""
     file.parent.mkdir(parents=True, exist_ok=True)
     training = {name: dataclasses.asdict(one) for name, one in TRAINING.items()}
-    known = {"format": FORMAT, "machine": machine(), "training": training, "exchanges": dataclasses.asdict(EXCHANGES)}
+    known = {
+        "format": FORMAT,
+        "machine": machine(),
+        "training": training,
+        "exchanges": dataclasses.asdict(EXCHANGES),
+    }
     file.write_text(json.dumps(known), encoding="utf-8")

@@ -1,11 +1,12 @@
-"""Python programs without the seconds that their imports take: a server makes them once, and forks for every program.
+"""Python programs without the seconds that their imports take: a server makes them once, and forks
+   for every program.
 
-    test: Programs.start --- request and 4 descriptors ---> server --- fork ---> the program, in a session of its own
-          Program.wait <--------------- exit code -------- server <-- waits --
+    test: Programs.start --- request and 4 descriptors ---> server --- fork ---> the program, in a
+    session of its own Program.wait <--------------- exit code -------- server <-- waits --
 
-A program has its own arguments, directory, environment, input, output, exit code and process group, as one that a shell starts.
-It differs in three things: /proc shows the server's command line, its parent is the server, and an interpreter
-that ends this way does not take its modules down.
+A program has its own arguments, directory, environment, input, output, exit code and process group,
+as one that a shell starts. It differs in three things: /proc shows the server's command line, its
+parent is the server, and an interpreter that ends this way does not take its modules down.
 """
 
 import atexit
@@ -31,7 +32,13 @@ REPOSITORY = Path(__file__).parent.parent
 TRAIN = str(REPOSITORY / "train.py")
 TIMEOUT_S = 100
 EVERYTHING = (
-    *("pandas", "matplotlib.backends.backend_svg", "torch.utils.tensorboard", "rich.progress", "rich.table"),
+    *(
+        "pandas",
+        "matplotlib.backends.backend_svg",
+        "torch.utils.tensorboard",
+        "rich.progress",
+        "rich.table",
+    ),
     *(
         "ddp.backends.preload.autograd",
         "ddp.backends.preload.fused",
@@ -40,7 +47,13 @@ EVERYTHING = (
         "ddp.tracking.terminal",
         "ddp.tracking.tensorboard",
     ),
-    *("ddp.results.table", "ddp.report.page", "ddp.advice.advise", "hydra.main", "hydra._internal.hydra"),
+    *(
+        "ddp.results.table",
+        "ddp.report.page",
+        "ddp.advice.advise",
+        "hydra.main",
+        "hydra._internal.hydra",
+    ),
 )
 LIGHT = ("hydra.main", "hydra._internal.hydra", "ddp.launch.command")  # neither torch nor pandas
 
@@ -52,7 +65,7 @@ def own_environment(directory, **changes):
     return kept | {"PYTHONPATH": str(directory)} | changes
 
 
-# --- in the test -----------------------------------------------------------------------------------------
+# --- in the test ---
 
 
 class Program:
@@ -79,7 +92,9 @@ class Program:
         return self.returncode
 
     def communicate(self, timeout=TIMEOUT_S):
-        """Both outputs, to their ends, and waits for its own. What takes longer is killed, and its exit code tells."""
+        """Both outputs, to their ends, and waits for its own. What takes longer is killed, and its
+        exit code tells.
+        """
         timer = threading.Timer(timeout, self.kill)
         timer.start()
         try:
@@ -106,7 +121,9 @@ class Program:
 
 
 class Programs:
-    """A server of programs that has imported `modules`; it starts at once, and the first program waits for its imports."""
+    """A server of programs that has imported `modules`; it starts at once, and the first program
+    waits for its imports.
+    """
 
     def __init__(self, *modules):
         self._requests, theirs = socket.socketpair()
@@ -118,12 +135,22 @@ class Programs:
         servers.add(self._server.pid)
 
     def start(
-        self, *arguments, cwd, environment=None, stdin=None, stdout=None, stderr=None, forget=(), without=(), temporary=None
+        self,
+        *arguments,
+        cwd,
+        environment=None,
+        stdin=None,
+        stdout=None,
+        stderr=None,
+        forget=(),
+        without=(),
+        temporary=None,
     ):
-        """`python *arguments` as a `Program`; without `stdout` and `stderr` (descriptors) it has pipes to them.
+        """`python *arguments` as a `Program`; without `stdout` and `stderr` (descriptors) it has
+           pipes to them.
 
-        `forget`: packages that it imports anew; `without`: packages that it must not import; `temporary`: what
-        tempfile takes for its folder, whether one can write there or not.
+        `forget`: packages that it imports anew; `without`: packages that it must not import;
+        `temporary`: what tempfile takes for its folder, whether one can write there or not.
         """
         environment = environment or own_environment(REPOSITORY)
         case = {"arguments": list(map(str, arguments)), "cwd": str(cwd), "environment": environment}
@@ -139,7 +166,12 @@ class Programs:
         try:
             if stdin is None:
                 theirs.append(stdin := os.open(os.devnull, os.O_RDONLY))
-            given = [stdin, pipe() if stdout is None else stdout, pipe() if stderr is None else stderr, pipe()]
+            given = [
+                stdin,
+                pipe() if stdout is None else stdout,
+                pipe() if stderr is None else stderr,
+                pipe(),
+            ]
             told = json.dumps(case).encode()
             socket.send_fds(self._requests, [len(told).to_bytes(8, "little")], given)
             self._requests.sendall(told)
@@ -170,7 +202,7 @@ class Programs:
         self._server.wait(TIMEOUT_S)
 
 
-# --- in the server ---------------------------------------------------------------------------------------
+# --- in the server ---
 
 
 def serve(requests):
@@ -202,7 +234,9 @@ def serve(requests):
 
 
 def become(case, descriptors, library):
-    """Of the server there is nothing left but its modules. `library`: the part of sys.path that all programs have."""
+    """Of the server there is nothing left but its modules. `library`: the part of sys.path that all
+    programs have.
+    """
     os.setsid()
     signal.alarm(3 * TIMEOUT_S)  # the test may have died without ending it
     for number, descriptor in enumerate(descriptors[:3]):
@@ -255,7 +289,9 @@ def run_program(case):
 
 def main():
     descriptor, *modules = sys.argv[1:]
-    library = [path for path in sys.path if path not in (str(Path(__file__).parent), str(REPOSITORY))]
+    library = [
+        path for path in sys.path if path not in (str(Path(__file__).parent), str(REPOSITORY))
+    ]
     for module in modules:
         __import__(module)
     gc.freeze()  # so that a fork shares these pages

@@ -1,20 +1,57 @@
-"""Runs for reports, as their files would tell of them: written by hand, so that every figure is known."""
+"""Runs for reports, as their files would tell of them: written by hand, so that every figure is
+known.
+"""
 
 import csv
 import json
 
-KINDS = {"startup": 0.25, "compute": 1.0, "gil_wait": 0.125, "run_queue": 0.0625, "wait": 0.5, "other": 0.0625}
+KINDS = {
+    "startup": 0.25,
+    "compute": 1.0,
+    "gil_wait": 0.125,
+    "run_queue": 0.0625,
+    "wait": 0.5,
+    "other": 0.0625,
+}
 AGGREGATOR_KINDS = {"wait": 1.0, "average": 0.5, "evaluate": 0.25, "checkpoint": 0.25}
 VERSIONS = {"torch": "9.8.7", "numpy": "1.2.3"}
-COLUMNS = ("round", "who", "valid_rmse", "test_rmse", "elapsed_s", "wall_s", "pickled_bytes", "copied_bytes")
+COLUMNS = (
+    "round",
+    "who",
+    "valid_rmse",
+    "test_rmse",
+    "elapsed_s",
+    "wall_s",
+    "pickled_bytes",
+    "copied_bytes",
+)
 
 
 def write_run(directory, *, parts=("account", "memory", "rounds", "trace"), also=None, **changes):
-    """A run that ended well: a thread's, 2 workers, 2 rounds. `changes`: of its config, or of `values`; `also`: of its result."""
-    values = {"status": "ok", "error": None, "rmse": 0.95, "train_s": 2.0, "total_s": 4.0, "command": ["train.py", "workers=2"]}
+    """A run that ended well: a thread's, 2 workers, 2 rounds. `changes`: of its config, or of
+    `values`; `also`: of its result.
+    """
+    values = {
+        "status": "ok",
+        "error": None,
+        "rmse": 0.95,
+        "train_s": 2.0,
+        "total_s": 4.0,
+        "command": ["train.py", "workers=2"],
+    }
     values |= {name: changes.pop(name) for name in list(changes) if name in values}
-    config = {"workers": 2, "rounds": 2, "local_epochs": 1, "seed": 0, "backend": "thread", "lr": 0.02} | changes
-    config |= {"backend": {"name": config["backend"]}, "trainer": {"name": "fused", "lr": config.pop("lr")}}
+    config = {
+        "workers": 2,
+        "rounds": 2,
+        "local_epochs": 1,
+        "seed": 0,
+        "backend": "thread",
+        "lr": 0.02,
+    } | changes
+    config |= {
+        "backend": {"name": config["backend"]},
+        "trainer": {"name": "fused", "lr": config.pop("lr")},
+    }
     workers = [f"worker_{number}" for number in range(config["workers"])]
     result = {
         "format": 1, "status": values["status"], "error": values["error"], "warnings": [], "command": values["command"],
@@ -59,24 +96,45 @@ def write_rounds(path, workers, rounds, rmse):
 
 
 def trace(workers, rounds):
-    """Rounds of 100 ms, one after the other; the last is one of which only the aggregator has begun."""
+    """Rounds of 100 ms, one after the other; the last is one of which only the aggregator has
+    begun.
+    """
     lanes = ["aggregator", *workers]
-    events = [{"ph": "M", "name": "thread_name", "pid": 0, "tid": tid, "args": {"name": who}} for tid, who in enumerate(lanes)]
+    events = [
+        {"ph": "M", "name": "thread_name", "pid": 0, "tid": tid, "args": {"name": who}}
+        for tid, who in enumerate(lanes)
+    ]
     for index in range(rounds):
         for tid in range(len(lanes)):
-            for kind, offset_us, length_us in (("wait" if tid == 0 else "compute", 0, 75_000), ("evaluate", 75_000, 25_000)):
-                events.append(piece(kind, tid, index * 100_000 + offset_us, length_us, {"round": index}))
+            for kind, offset_us, length_us in (
+                ("wait" if tid == 0 else "compute", 0, 75_000),
+                ("evaluate", 75_000, 25_000),
+            ):
+                events.append(
+                    piece(kind, tid, index * 100_000 + offset_us, length_us, {"round": index})
+                )
     events.append(piece("wait", 0, rounds * 100_000, 50_000, {"round": rounds}))
     events.append(piece("exit", 1, rounds * 100_000, 50_000, {}))
     return {"traceEvents": events, "displayTimeUnit": "ms"}
 
 
 def piece(kind, tid, start_us, length_us, args):
-    return {"ph": "X", "name": kind, "cat": kind, "pid": 0, "tid": tid, "ts": start_us, "dur": length_us, "args": args}
+    return {
+        "ph": "X",
+        "name": kind,
+        "cat": kind,
+        "pid": 0,
+        "tid": tid,
+        "ts": start_us,
+        "dur": length_us,
+        "args": args,
+    }
 
 
 def write_sweep(directory):
-    """Two backends, 1, 2 and 4 workers, 1 and 5 local epochs; and runs that went wrong: every part has something to show."""
+    """Two backends, 1, 2 and 4 workers, 1 and 5 local epochs; and runs that went wrong: every part
+    has something to show.
+    """
     number = 0
     for backend in ("thread", "process"):
         for workers in (1, 2, 4):
@@ -87,7 +145,14 @@ def write_sweep(directory):
                     rmse=0.95 - 0.004 * local_epochs + 0.002 * workers,
                 )  # fmt: skip
                 number += 1
-    write_run(directory / str(number), parts=(), status="failed", error="WorkerError: worker 1 diverged", rmse=None, lr=1e30)
+    write_run(
+        directory / str(number),
+        parts=(),
+        status="failed",
+        error="WorkerError: worker 1 diverged",
+        rmse=None,
+        lr=1e30,
+    )
     (directory / str(number + 1)).mkdir()
     (directory / str(number + 1) / "result.json").write_text('{"status": "o')
     return directory

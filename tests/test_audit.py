@@ -1,4 +1,6 @@
-"""`make audit`: what pip-audit reports is judged; a database that did not answer is never taken for a clean bill."""
+"""`make audit`: what pip-audit reports is judged; a database that did not answer is never taken for
+a clean bill.
+"""
 
 import importlib.util
 import json
@@ -33,7 +35,8 @@ ABSENT = {"name": "torch", "skip_reason": "Dependency not found on PyPI"}
         (
             [CLEAN, BAD, ABSENT],
             1,
-            "2 known vulnerabilities\nrich 1.0: PYSEC-1, fixed in 1.1\nrich 1.0: PYSEC-2, fixed in no version",
+            "2 known vulnerabilities\nrich 1.0: PYSEC-1, fixed in 1.1\nrich 1.0: PYSEC-2, fixed in"
+            " no version",
         ),
         ([CLEAN, ABSENT], 3, "did not answer for 1 of 2: torch"),
         ([ABSENT, ABSENT], 3, "cannot be reached, nothing was audited"),

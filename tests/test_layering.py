@@ -1,4 +1,6 @@
-"""Rooms stand in layers: a room imports only rooms below it. `python tests/test_layering.py` prints the shape of the house."""
+"""Rooms stand in layers: a room imports only rooms below it. `python tests/test_layering.py` prints
+the shape of the house.
+"""
 
 import ast
 import subprocess
@@ -80,7 +82,9 @@ def floor(module):
 def loaded_by(code):
     """Modules that a fresh interpreter has loaded after `code`."""
     script = f"{code}\nimport sys; print(*sys.modules)"
-    done = subprocess.run([sys.executable, "-c", script], cwd=DDP.parent, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=DDP.parent, capture_output=True, text=True, check=True
+    )
     return set(done.stdout.split())
 
 
@@ -115,7 +119,11 @@ def test_only_the_launcher_knows_hydra():
 
 
 def test_a_room_says_what_it_is_for_and_nothing_else():
-    rooms = {module: path for module, path in MODULES.items() if path.name == "__init__.py" and module != "ddp"}
+    rooms = {
+        module: path
+        for module, path in MODULES.items()
+        if path.name == "__init__.py" and module != "ddp"
+    }
     assert rooms
     for module, path in rooms.items():
         body = ast.parse(path.read_text(encoding="utf-8")).body
@@ -136,7 +144,9 @@ def test_a_worker_of_torch_loads_no_pandas_and_no_hydra():
 
 
 def test_the_manager_process_loads_only_the_standard_library():
-    """It unpickles the server's function and then `end_with_parent`: neither may cost it an import of ours that is heavy."""
+    """It unpickles the server's function and then `end_with_parent`: neither may cost it an import
+    of ours that is heavy.
+    """
     loaded = loaded_by("import multiprocessing.managers, ddp.machine.child")
     assert packages(loaded) <= {*STANDARD, *packages(loaded_by("import multiprocessing.managers"))}
 
@@ -144,4 +154,7 @@ def test_the_manager_process_loads_only_the_standard_library():
 if __name__ == "__main__":
     arrows = sum(len(ours(module)) for module in MODULES)
     print(f"entries in ddp/: {len({path.name for path in DDP.iterdir()} - {'__pycache__'})}")
-    print(f"modules: {len(MODULES)}, arrows: {arrows}, floors: {max(map(floor, MODULES))}, cycles: {len(cycles())}")
+    print(
+        f"modules: {len(MODULES)}, arrows: {arrows}, floors: {max(map(floor, MODULES))}, cycles:"
+        f" {len(cycles())}"
+    )

@@ -1,4 +1,6 @@
-"""The checks that are made around every test: what is left behind is found, what others do is not; a test that hangs is ended."""
+"""The checks that are made around every test: what is left behind is found, what others do is not;
+a test that hangs is ended.
+"""
 
 import multiprocessing
 import os
@@ -192,14 +194,34 @@ def test_another():
 """
 
 
-@pytest.mark.parametrize("workers", [(), ("-n", "2", "--dist", "loadscope")], ids=["one process", "two workers"])
+@pytest.mark.parametrize(
+    "workers", [(), ("-n", "2", "--dist", "loadscope")], ids=["one process", "two workers"]
+)
 def test_a_test_that_hangs_is_ended_and_its_stacks_are_shown(tmp_path, workers):
     (tmp_path / "test_hang.py").write_text(HANGING)
-    command = [sys.executable, "-m", "pytest", "-p", "conftest", "-p", "no:cacheprovider", "test_hang.py", *workers]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-p",
+        "conftest",
+        "-p",
+        "no:cacheprovider",
+        "test_hang.py",
+        *workers,
+    ]
     # It ends at once, and leaves its folder for temporary files.
     own = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST_")}
     own |= {"TMPDIR": str(tmp_path), "PYTHONPATH": os.pathsep.join([str(TESTS), str(TESTS.parent)])}
-    ended = subprocess.run(command, cwd=tmp_path, env=own, capture_output=True, text=True, check=False, timeout=DEADLINE_S)
+    ended = subprocess.run(
+        command,
+        cwd=tmp_path,
+        env=own,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=DEADLINE_S,
+    )
     assert ended.returncode == 1
     shown = ended.stdout if workers else ended.stderr
     assert "Timeout (0:00:00.500000)!" in shown

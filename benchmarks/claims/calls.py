@@ -1,7 +1,9 @@
-"""For benchmarks.claims: what single calls take, a write and a round of exchange, for states of 8 kB to 64 MB.
+"""For benchmarks.claims: what single calls take, a write and a round of exchange, for states of 8
+   kB to 64 MB.
 
-Each figure is a mean over the calls of one measurement. All of it runs in a process that has no main module to import again
-(`measure_calls`): else each of its processes would import the benchmark first.
+Each figure is a mean over the calls of one measurement. All of it runs in a process that has no
+main module to import again (`measure_calls`): else each of its processes would import the benchmark
+first.
 """
 
 import json
@@ -31,14 +33,18 @@ from ddp.workers.exchange import Update
 JOB_FLOATS = 87_000  # MovieLens 100K with embedding size 32
 WRITE_FLOATS = (2_000, 20_000, JOB_FLOATS, 1_000_000, 4_000_000, 16_000_000)
 COPY_FLOATS = (2_000, 20_000, JOB_FLOATS, 1_000_000)
-ROUND_FLOATS = {"thread": (2_000, JOB_FLOATS, 1_000_000), "process": (JOB_FLOATS, 1_000_000, 16_000_000)}
+ROUND_FLOATS = {
+    "thread": (2_000, JOB_FLOATS, 1_000_000),
+    "process": (JOB_FLOATS, 1_000_000, 16_000_000),
+}
 OTHERS = (0, 1, 4)  # threads that train beside the one that writes
 WORKERS = 5  # in a round of exchange, as in the document
 FLOATS_TO_MOVE = 8_000_000  # by the writes of a measurement, about
 THREAD_WRITES = 60
 REFERENCES = 100  # at a time: one alone takes no longer than reading the clock
 PAUSE_S = 0.002  # before each write, so that those beside it train
-TRAINED_RATINGS, USERS, ITEMS = 16_000, 943, 1682  # of a thread beside it: a fifth of MovieLens 100K
+# of a thread beside it: a fifth of MovieLens 100K
+TRAINED_RATINGS, USERS, ITEMS = 16_000, 943, 1682
 POLLING = ("backend.poll_interval_s=0.2", "split=iid")
 SEND = "import sys; from benchmarks.claims.calls import send; send(*map(int, sys.argv[1:]))"
 
@@ -49,7 +55,9 @@ def size_mb(floats: int) -> float:
 
 
 def call_name(what: str, floats: int, others: int = 0) -> str:
-    """A figure's name. `what`: "reference", "copy", "manager", "thread round", "process, polling, round" ..."""
+    """A figure's name. `what`: "reference", "copy", "manager", "thread round", "process, polling,
+    round" ...
+    """
     beside = f" beside {others}" if others else ""
     return f"{what} of {size_mb(floats):g} MB{beside}, ms"
 
@@ -78,7 +86,10 @@ def manager_writes(sizes: Sequence[int] = WRITE_FLOATS) -> dict[str, float]:
     try:
         figures = {}
         for floats in sizes:
-            call, number = partial(write, np.ones(floats, np.float32)), min(50, max(2, FLOATS_TO_MOVE // floats))
+            call, number = (
+                partial(write, np.ones(floats, np.float32)),
+                min(50, max(2, FLOATS_TO_MOVE // floats)),
+            )
             call()
             figures[call_name("manager", floats)] = _mean_ms(call, number)
         return figures
@@ -86,15 +97,23 @@ def manager_writes(sizes: Sequence[int] = WRITE_FLOATS) -> dict[str, float]:
         manager.stop(stores.clear)
 
 
-def thread_writes(sizes: Sequence[int] = COPY_FLOATS, others: Sequence[int] = OTHERS) -> dict[str, float]:
-    """A reference put into a dict under a lock, as the document does; and what ddp's threads do, which train on in the state that
-    they publish: a copy of it, and all four entries. Alone, and for the document's state beside others that train."""
+def thread_writes(
+    sizes: Sequence[int] = COPY_FLOATS, others: Sequence[int] = OTHERS
+) -> dict[str, float]:
+    """A reference put into a dict under a lock, as the document does; and what ddp's threads do,
+    which train on in the state that they publish: a copy of it, and all four entries. Alone, and
+    for the document's state beside others that train.
+    """
     figures = {}
     for number in others:
         with training(number):
             for floats in sizes if number == 0 else (JOB_FLOATS,):
-                figures[call_name("copy", floats, number)] = _mean_ms(_publishing(floats), THREAD_WRITES)
-            figures[call_name("reference", JOB_FLOATS, number)] = _mean_ms(_references, THREAD_WRITES) / REFERENCES
+                figures[call_name("copy", floats, number)] = _mean_ms(
+                    _publishing(floats), THREAD_WRITES
+                )
+            figures[call_name("reference", JOB_FLOATS, number)] = (
+                _mean_ms(_references, THREAD_WRITES) / REFERENCES
+            )
     return figures
 
 
@@ -116,7 +135,8 @@ def _publishing(floats: int) -> Callable[[], None]:
 
     def publish() -> None:
         end.publish(update, spans)
-        end.slots.append(threads.shared[worker_key(0, 0, "best")])  # as it comes back with an aggregate
+        # as it comes back with an aggregate
+        end.slots.append(threads.shared[worker_key(0, 0, "best")])
 
     publish()  # the first one allocates
     return publish
@@ -142,12 +162,17 @@ def training(number: int) -> Iterator[None]:
             trainer.epoch(order)
 
     def make() -> Autograd:
-        users, items = (random.integers(0, count, TRAINED_RATINGS).astype(np.int32) for count in (USERS, ITEMS))
+        users, items = (
+            random.integers(0, count, TRAINED_RATINGS).astype(np.int32) for count in (USERS, ITEMS)
+        )
         ratings = random.integers(1, 6, TRAINED_RATINGS).astype(np.float32)
         parameters = Parameters(USERS, ITEMS, config.model.dim)
         return Autograd(options, parameters, Part(users=users, items=items, ratings=ratings))
 
-    threads = [threading.Thread(target=train, args=(make(), np.random.default_rng(worker))) for worker in range(number)]
+    threads = [
+        threading.Thread(target=train, args=(make(), np.random.default_rng(worker)))
+        for worker in range(number)
+    ]
     for thread in threads:
         thread.start()
     try:
@@ -160,10 +185,13 @@ def training(number: int) -> Iterator[None]:
 
 
 def exchanges(rounds: int) -> dict[str, float]:
-    """What a round of exchange takes a worker (benchmarks.exchange): notified for all sizes, and the document's polling."""
+    """What a round of exchange takes a worker (benchmarks.exchange): notified for all sizes, and
+    the document's polling.
+    """
     figures = {}
     for backend, sizes in ROUND_FLOATS.items():
-        more = ("backend.start_method=forkserver",) if backend == "process" else ()  # what is timed begins later
+        # what is timed begins later
+        more = ("backend.start_method=forkserver",) if backend == "process" else ()
         for floats in sizes:
             number = max(2, min(rounds, FLOATS_TO_MOVE // floats))
             measured = exchange.exchange(backend, floats, WORKERS, number, *more)

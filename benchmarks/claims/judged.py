@@ -1,13 +1,25 @@
-"""For benchmarks.claims: a claim and what was measured, in words. Every word of a verdict follows from the figures."""
+"""For benchmarks.claims: a claim and what was measured, in words. Every word of a verdict follows
+from the figures.
+"""
 
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from benchmarks.claims import calls, runs, verdicts
-from benchmarks.claims.verdicts import Series, crossings, passage, rounded, several, span, times_at_least, times_off
+from benchmarks.claims.verdicts import (
+    Series,
+    crossings,
+    passage,
+    rounded,
+    several,
+    span,
+    times_at_least,
+    times_off,
+)
 from benchmarks.harness import MISSING, Row
 
-Found = Mapping[str, Mapping[str, Sequence[float]]]  # what was measured -> figure -> repeat by repeat
+# what was measured -> figure -> repeat by repeat
+Found = Mapping[str, Mapping[str, Sequence[float]]]
 Cells = tuple[str, str, str]  # measured here, holds when, turns over at
 
 CALLS = "single calls"
@@ -23,12 +35,14 @@ def found_in(rows: Sequence[Row]) -> Found:
     return {str(row.labels["what"]): row.figures for row in rows}
 
 
-# --- what a write and a round cost ----------------------------------------------------------------------
+# --- what a write and a round cost ---
 
 
 def costs(holds: str, off: Mapping[str, float]) -> str:
     """What a cost holds for, and how many times as much as claimed all else is."""
-    fails = ", ".join(f"{name} {_times(times)}".strip() for name, times in off.items() if times != 1)
+    fails = ", ".join(
+        f"{name} {_times(times)}".strip() for name, times in off.items() if times != 1
+    )
     if not holds:
         return f"does not hold: {fails}"
     return f"{holds}; not {fails}" if fails else holds
@@ -51,16 +65,23 @@ def passes(series: Series, level: float) -> str:
 def thread_write(found: Found) -> Cells:
     """0.001 ms."""
     by = {
-        what: {1.0 + others: found[CALLS][calls.call_name(what, calls.JOB_FLOATS, others)] for others in calls.OTHERS}
+        what: {
+            1.0 + others: found[CALLS][calls.call_name(what, calls.JOB_FLOATS, others)]
+            for others in calls.OTHERS
+        }
         for what in ("reference", "copy")
     }
     last = calls.OTHERS[-1]
-    off = {f"a {what}": {n: times_off(values, 0, 1e-3) for n, values in series.items()} for what, series in by.items()}
+    off = {
+        f"a {what}": {n: times_off(values, 0, 1e-3) for n, values in series.items()}
+        for what, series in by.items()
+    }
     holds = [f"{what} ({_threads(times)})" for what, times in off.items() if 1 in times.values()]
     worst = {what: max(times.values()) for what, times in off.items()}
     copied = passes(sizes(found, "copy", calls.COPY_FLOATS), 1e-3)
     measured = (
-        f"a {what} {span(series[1])} ms, beside {last} that train {span(series[last + 1])}" for what, series in by.items()
+        f"a {what} {span(series[1])} ms, beside {last} that train {span(series[last + 1])}"
+        for what, series in by.items()
     )
     turns = f"a copy: {copied} MB; a reference: {passes(by['reference'], 1e-3)} threads"
     return "; ".join(measured), costs(several(holds), worst), turns
@@ -74,7 +95,9 @@ def _threads(off: Mapping[float, float]) -> str:
 def process_write(found: Found) -> Cells:
     """10 to 50 ms."""
     series = sizes(found, "manager", calls.WRITE_FLOATS)
-    measured = ", ".join(f"{mb:.2g} MB {span(series[mb])} ms" for mb in (min(series), JOB_MB, max(series)))
+    measured = ", ".join(
+        f"{mb:.2g} MB {span(series[mb])} ms" for mb in (min(series), JOB_MB, max(series))
+    )
     in_run = span(found["seed_process"][runs.PUBLISH])
     return (
         f"{measured}; all four of a round in seed_process {in_run} ms",
@@ -84,7 +107,9 @@ def process_write(found: Found) -> Cells:
 
 
 def by_size(series: Series, low: float, high: float, also: dict[str, Sequence[float]]) -> str:
-    """The sizes for which a cost holds; how far it is off for the document's state, and for what there is `also`."""
+    """The sizes for which a cost holds; how far it is off for the document's state, and for what
+    there is `also`.
+    """
     holds = [f"{mb:.2g}" for mb, values in series.items() if times_off(values, low, high) == 1]
     of_the_job = {f"{JOB_MB:.2g} MB (the document's job)": series[JOB_MB]} | also
     off = {name: times_off(values, low, high) for name, values in of_the_job.items()}
@@ -99,12 +124,16 @@ def round_of(backend: str, low: float, high: float) -> Callable[[Found], Cells]:
         polled = found[CALLS][calls.call_name(f"{backend} round, polling", calls.JOB_FLOATS)]
         in_run = span(found[f"seed_{backend}"][runs.EXCHANGE])
         measured = f"notified {span(series[JOB_MB])} ms, polling {span(polled)}; publish and receive in seed_{backend} {in_run}"
-        return measured, by_size(series, low, high, {"polling": polled}), f"{passes(series, high)} MB"
+        return (
+            measured,
+            by_size(series, low, high, {"polling": polled}),
+            f"{passes(series, high)} MB",
+        )
 
     return judge
 
 
-# --- how they train ---------------------------------------------------------------------------------------
+# --- how they train ---
 
 
 def speed_ups(found: Found, of: str, over: str, figure: str) -> list[float]:
@@ -115,13 +144,19 @@ def speed_ups(found: Found, of: str, over: str, figure: str) -> list[float]:
 def sequential(found: Found) -> Cells:
     """Threads."""
     rounds = {
-        workers: speed_ups(found, runs.run_name("thread", workers), runs.run_name("serial", workers), runs.ROUND)
+        workers: speed_ups(
+            found, runs.run_name("thread", workers), runs.run_name("serial", workers), runs.ROUND
+        )
         for workers in runs.WORKERS
         if workers > 1
     }
-    measured = ", ".join(f"{workers} threads {span(values)} x serial" for workers, values in rounds.items())
+    measured = ", ".join(
+        f"{workers} threads {span(values)} x serial" for workers, values in rounds.items()
+    )
     series = {
-        float(batch): speed_ups(found, runs.batch_name("thread", batch), runs.batch_name("serial", batch), runs.TRAINING)
+        float(batch): speed_ups(
+            found, runs.batch_name("thread", batch), runs.batch_name("serial", batch), runs.TRAINING
+        )
         for batch in runs.BATCHES
     }
     waits = span([100 * share for share in found["seed_thread"][runs.GIL_WAIT]])
@@ -138,20 +173,37 @@ def _paces(series: Series) -> Iterator[str]:
     for batch, values in series.items():
         batches.setdefault(verdicts.pace(values), []).append(f"{batch:g}")
     yield f"batch {several(batches['as fast'])}" if "as fast" in batches else "does not hold"
-    yield from (f"{word} with {several(batches[word])}" for word in ("slower", "faster") if word in batches)
+    yield from (
+        f"{word} with {several(batches[word])}" for word in ("slower", "faster") if word in batches
+    )
 
 
 def parallel(found: Found) -> Cells:
     """Processes."""
     series = {
-        float(workers): speed_ups(found, runs.run_name("process", workers), runs.run_name("serial", workers), runs.ROUND)
+        float(workers): speed_ups(
+            found, runs.run_name("process", workers), runs.run_name("serial", workers), runs.ROUND
+        )
         for workers in runs.WORKERS
     }
     several_workers = {workers: values for workers, values in series.items() if workers > 1}
-    measured = ", ".join(f"{workers:g} processes {span(values)} x serial" for workers, values in several_workers.items())
-    holds = [f"{workers:g}" for workers, values in several_workers.items() if times_at_least(values, SCALES * workers)]
-    shortfall = {workers: [workers / value for value in values] for workers, values in series.items()}
-    return measured, f"{several(holds)} workers" if holds else "does not hold", f"{passes(shortfall, 1 / SCALES)} workers"
+    measured = ", ".join(
+        f"{workers:g} processes {span(values)} x serial"
+        for workers, values in several_workers.items()
+    )
+    holds = [
+        f"{workers:g}"
+        for workers, values in several_workers.items()
+        if times_at_least(values, SCALES * workers)
+    ]
+    shortfall = {
+        workers: [workers / value for value in values] for workers, values in series.items()
+    }
+    return (
+        measured,
+        f"{several(holds)} workers" if holds else "does not hold",
+        f"{passes(shortfall, 1 / SCALES)} workers",
+    )
 
 
 def in_total(found: Found) -> Cells:
@@ -160,35 +212,49 @@ def in_total(found: Found) -> Cells:
     measured = ", ".join(f"{name} {span(seconds)} s" for name, seconds in took.items())
     ratios = speed_ups(found, "seed_process", "seed_thread", runs.COMMAND)
     word = verdicts.pace(ratios)
-    holds = "the document's job" if word == "faster" else f"does not hold: processes are {word} ({span(ratios)} x)"
+    holds = (
+        "the document's job"
+        if word == "faster"
+        else f"does not hold: processes are {word} ({span(ratios)} x)"
+    )
     paid = (
-        f"{runs.worker_count(workers)} {_paid_back(found, workers, 'thread')} ({_paid_back(found, workers, 'serial')})"
+        f"{runs.worker_count(workers)} {_paid_back(found, workers, 'thread')}"
+        f" ({_paid_back(found, workers, 'serial')})"
         for workers in runs.WORKERS
     )
     return measured, holds, f"rounds, against threads (serial): {', '.join(paid)}"
 
 
 def _paid_back(found: Found, workers: int, other: str) -> str:
-    """After how many rounds; where a round is not faster, a crossing of the two lines would be chance."""
+    """After how many rounds; where a round is not faster, a crossing of the two lines would be
+    chance.
+    """
     of, over = (runs.run_name(by, workers) for by in ("process", other))
     word = verdicts.pace(speed_ups(found, of, over, runs.ROUND))
     if word != "faster":
         return "never" if word == "slower" else "no gain"
     columns = [found[name][figure] for name in (of, over) for figure in (runs.BEGIN, runs.ROUND)]
-    return rounded(statistics.median([verdicts.paid_back(*values) for values in zip(*columns, strict=True)]))
+    return rounded(
+        statistics.median([verdicts.paid_back(*values) for values in zip(*columns, strict=True)])
+    )
 
 
 def memory(found: Found) -> Cells:
     """Of all processes."""
     needs: dict[str, dict[float, Sequence[float]]] = {}
     for by in ("thread", "process"):
-        names = {float(workers): runs.run_name(by, workers) for workers in runs.WORKERS} | {float(calls.WORKERS): f"seed_{by}"}
+        names = {float(workers): runs.run_name(by, workers) for workers in runs.WORKERS} | {
+            float(calls.WORKERS): f"seed_{by}"
+        }
         needs[by] = {workers: found[name].get(runs.MEMORY, ()) for workers, name in names.items()}
     if not all(values for series in needs.values() for values in series.values()):
         return MISSING, MISSING, MISSING
     first, last = min(needs["thread"]), max(needs["thread"])
     added = {
-        by: [(high - low) / (last - first) for low, high in zip(series[first], series[last], strict=True)]
+        by: [
+            (high - low) / (last - first)
+            for low, high in zip(series[first], series[last], strict=True)
+        ]
         for by, series in needs.items()
     }
     times = {
@@ -196,10 +262,19 @@ def memory(found: Found) -> Cells:
         for workers, values in needs["process"].items()
     }
     more = [f"{workers:g}" for workers, values in times.items() if times_at_least(values, MORE)]
-    for_copies = "; not for copies" if times_at_least(added["process"], TWICE * COPIES * JOB_MB) else ", for copies"
-    holds = f"{several(more)} workers{for_copies}: {rounded(COPIES * JOB_MB)} MB of what a worker adds"
+    for_copies = (
+        "; not for copies"
+        if times_at_least(added["process"], TWICE * COPIES * JOB_MB)
+        else ", for copies"
+    )
+    holds = (
+        f"{several(more)} workers{for_copies}: {rounded(COPIES * JOB_MB)} MB of what a worker adds"
+    )
     return (
-        "; ".join(f"{by} {span(series[last], 3)} MB, {span(added[by])} a worker" for by, series in needs.items()),
+        "; ".join(
+            f"{by} {span(series[last], 3)} MB, {span(added[by])} a worker"
+            for by, series in needs.items()
+        ),
         holds if more else "does not hold",
         f"twice as much: {passes(times, TWICE)} workers",
     )
@@ -227,7 +302,9 @@ def judged(found: Found) -> list[list[str]]:
 
 
 def in_a_word(holds: str) -> str:
-    """Whether a claim is so, from where it holds: what follows a semicolon is what speaks against it."""
+    """Whether a claim is so, from where it holds: what follows a semicolon is what speaks against
+    it.
+    """
     if holds.startswith("does not hold"):
         return "no"
     return MISSING if holds == MISSING else "in part" if ";" in holds else "yes"

@@ -1,4 +1,6 @@
-"""For benchmarks.claims: whole runs of the document's two systems and of small variations of them, and what is read from each."""
+"""For benchmarks.claims: whole runs of the document's two systems and of small variations of them,
+and what is read from each.
+"""
 
 import tempfile
 from collections.abc import Callable, Sequence
@@ -6,7 +8,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.harness import Figures, Labels, compose_config, last_of_each, per_worker, read_run, run_train, training_s
+from benchmarks.harness import (
+    Figures,
+    Labels,
+    compose_config,
+    last_of_each,
+    per_worker,
+    read_run,
+    run_train,
+    training_s,
+)
 from benchmarks.headline import SEEDS, SYSTEMS
 from ddp.experiment import run
 
@@ -48,16 +59,29 @@ def batch_name(by: str, batch: int) -> str:
 
 def candidates(more: Sequence[str] = ()) -> list[Candidate]:
     """All runs; `more`: further options for all."""
-    found: list[Candidate] = [({"what": name}, partial(command, (*seed, *more))) for name, seed in SEEDS.items()]
+    found: list[Candidate] = [
+        ({"what": name}, partial(command, (*seed, *more))) for name, seed in SEEDS.items()
+    ]
     for workers in WORKERS:
         for by, options in BY.items():
             overrides = (*options, f"workers={workers}", f"rounds={ROUNDS}", *more)
             found.append(({"what": run_name(by, workers)}, partial(command, overrides)))
     for batch in BATCHES:
         for by in ("serial", "thread"):
-            overrides = (*BY[by], f"workers={BATCH_WORKERS}", "rounds=2", f"trainer.batch_size={batch}", *more)
+            overrides = (
+                *BY[by],
+                f"workers={BATCH_WORKERS}",
+                "rounds=2",
+                f"trainer.batch_size={batch}",
+                *more,
+            )
             epochs = min(16, max(2, batch // 64))  # small batches take longer
-            found.append(({"what": batch_name(by, batch)}, partial(here, (*overrides, f"local_epochs={epochs}"))))
+            found.append(
+                (
+                    {"what": batch_name(by, batch)},
+                    partial(here, (*overrides, f"local_epochs={epochs}")),
+                )
+            )
     return found
 
 
@@ -70,28 +94,39 @@ def command(overrides: Sequence[str]) -> Figures:
 def here(overrides: Sequence[str]) -> Figures:
     """One run in this process: only how long it trains."""
     with tempfile.TemporaryDirectory() as directory:
-        run(compose_config((*last_of_each((*overrides, *QUIET)), "display=none")), Path(directory) / "run", [])
+        run(
+            compose_config((*last_of_each((*overrides, *QUIET)), "display=none")),
+            Path(directory) / "run",
+            [],
+        )
         return {TRAINING: training_s(read_run(Path(directory) / "run"))}
 
 
 def figures(result: dict[str, Any]) -> dict[str, float]:
     """What a run tells of its exchange, its waits for the GIL and its memory."""
     per_round_ms = 1e3 / result["rounds_completed"]
-    workers = [lane["seconds"] for lane in result["account"][:-1]]  # the last lane is the aggregator's
+    # the last lane is the aggregator's
+    workers = [lane["seconds"] for lane in result["account"][:-1]]
     found = {
         TRAINING: training_s(result),
         PUBLISH: per_worker(result, "publish_s") * per_round_ms,
-        EXCHANGE: (per_worker(result, "publish_s") + per_worker(result, "receive_s")) * per_round_ms,
-        GIL_WAIT: sum(lane.get("gil_wait", 0.0) for lane in workers) / sum(sum(lane.values()) for lane in workers),
+        EXCHANGE: (per_worker(result, "publish_s") + per_worker(result, "receive_s"))
+        * per_round_ms,
+        GIL_WAIT: sum(lane.get("gil_wait", 0.0) for lane in workers)
+        / sum(sum(lane.values()) for lane in workers),
     }
-    sizes = [part["pss_bytes"] for part in (*result["account"][:-1], *result["memory"]["processes"])]
+    sizes = [
+        part["pss_bytes"] for part in (*result["account"][:-1], *result["memory"]["processes"])
+    ]
     if result["config"]["backend"]["name"] != "process":
         sizes = sizes[-1:]  # workers have no processes of their own
     return found if None in sizes else found | {MEMORY: sum(sizes) / 1e6}
 
 
 def beginning(wall_s: float, elapsed_s: Sequence[float]) -> dict[str, float]:
-    """Two lengths of a run, up to its first round and up to its last: what a round costs, and what all else does."""
+    """Two lengths of a run, up to its first round and up to its last: what a round costs, and what
+    all else does.
+    """
     if len(elapsed_s) == 1:
         return {COMMAND: wall_s}
     round_s = (elapsed_s[-1] - elapsed_s[0]) / (len(elapsed_s) - 1)

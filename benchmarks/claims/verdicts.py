@@ -1,16 +1,20 @@
-"""How benchmarks.claims judges: where a measured curve passes a level, and what figures say of a claim. Nothing here measures.
+"""How benchmarks.claims judges: where a measured curve passes a level, and what figures say of a
+   claim. Nothing here measures.
 
 The rules, of medians over the repeats:
 
-- *about*: a cost that is claimed to be "about" so much is so within half an order of magnitude (a factor of 3.16) of the claimed
-  figure, or of the range that is claimed; a cost that is claimed to be small may be smaller still.
-- *faster*, *slower*: at least 1.1 times as fast, in the median of pairs of neighbours in time, and faster in every pair; slower
-  likewise. Anything else is *as fast*.
-- *turns over*: between the two measured points on both sides of a level, straight where both axes are logarithmic. It is the last
-  such passage: from there on the curve stays above, as far as it was measured. For each repeat by itself, then their median and
-  range; beyond what was measured it is only said to lie there ("> 64", "< 0.008").
-- *paid back*: two lengths of a run give what it costs to begin and what a round costs; where two such lines cross. For each
-  repeat by itself, then the median; only if a round is *faster*, else "no gain" (*as fast*) or "never" (*slower*).
+- *about*: a cost that is claimed to be "about" so much is so within half an order of magnitude (a
+  factor of 3.16) of the claimed figure, or of the range that is claimed; a cost that is claimed to
+  be small may be smaller still.
+- *faster*, *slower*: at least 1.1 times as fast, in the median of pairs of neighbours in time, and
+  faster in every pair; slower likewise. Anything else is *as fast*.
+- *turns over*: between the two measured points on both sides of a level, straight where both axes
+  are logarithmic. It is the last such passage: from there on the curve stays above, as far as it
+  was measured. For each repeat by itself, then their median and range; beyond what was measured it
+  is only said to lie there ("> 64", "< 0.008").
+- *paid back*: two lengths of a run give what it costs to begin and what a round costs; where two
+  such lines cross. For each repeat by itself, then the median; only if a round is *faster*, else
+  "no gain" (*as fast*) or "never" (*slower*).
 """
 
 import math
@@ -21,12 +25,15 @@ from typing import Literal
 ABOUT = math.sqrt(10)
 CLEARLY = 1.1
 
-Series = Mapping[float, Sequence[float]]  # where it was measured, ascending -> the figure, repeat by repeat
+# where it was measured, ascending -> the figure, repeat by repeat
+Series = Mapping[float, Sequence[float]]
 Pace = Literal["faster", "as fast", "slower"]
 
 
 def times_off(values: Sequence[float], low: float, high: float) -> float:
-    """How many times as much as claimed it is (below 1: as little); 1 if it is about in the range. `low` 0: may be smaller."""
+    """How many times as much as claimed it is (below 1: as little); 1 if it is about in the range.
+    `low` 0: may be smaller.
+    """
     median = statistics.median(values)
     if median > high * ABOUT:
         return median / high
@@ -47,7 +54,9 @@ def times_at_least(values: Sequence[float], level: float) -> bool:
 
 
 def crossing(points: Sequence[tuple[float, float]], level: float) -> float:
-    """The x from which on y is at least `level`, of points by ascending x, all positive: 0 if everywhere, infinity if not yet."""
+    """The x from which on y is at least `level`, of points by ascending x, all positive: 0 if
+    everywhere, infinity if not yet.
+    """
     below = [number for number, (_, y) in enumerate(points) if y < level]
     if not below:
         return 0.0
@@ -65,7 +74,9 @@ def crossings(series: Series, level: float) -> list[float]:
 
 
 def paid_back(begin: float, per_round: float, other_begin: float, other_per_round: float) -> float:
-    """The number of rounds from which on a run takes no longer than another: 0 if always, infinity if never."""
+    """The number of rounds from which on a run takes no longer than another: 0 if always, infinity
+    if never.
+    """
     if per_round >= other_per_round:
         return 0.0 if begin <= other_begin and per_round == other_per_round else math.inf
     return max(0.0, (begin - other_begin) / (other_per_round - per_round))
@@ -73,18 +84,24 @@ def paid_back(begin: float, per_round: float, other_begin: float, other_per_roun
 
 def span(values: Sequence[float], digits: int = 2) -> str:
     """The median and the range, to so many digits: "0.0034 (0.0031 - 0.004)"."""
-    return _with_range([rounded(value, digits) for value in (statistics.median(values), min(values), max(values))])
+    return _with_range(
+        [rounded(value, digits) for value in (statistics.median(values), min(values), max(values))]
+    )
 
 
 def passage(values: Sequence[float], measured: Sequence[float]) -> str:
-    """Crossings as they are shown: median and range. `measured`: where the curve was measured, ascending."""
+    """Crossings as they are shown: median and range. `measured`: where the curve was measured,
+    ascending.
+    """
 
     def text(value: float) -> str:
         if math.isinf(value):
             return f"> {measured[-1]:g}"
         return f"< {measured[0]:g}" if value == 0 else rounded(value)
 
-    return _with_range([text(value) for value in (statistics.median_low(values), min(values), max(values))])
+    return _with_range(
+        [text(value) for value in (statistics.median_low(values), min(values), max(values))]
+    )
 
 
 def several(names: Sequence[str]) -> str:

@@ -1,14 +1,17 @@
 """Accuracy: `python -m benchmarks.quality [--protocols ...] [--repeats 3] [--peers]`.
 
-What does averaging cost? Ours with one worker, and ways to train with several, on MovieLens 100K with the compiled trainer; with
-`--peers` other libraries beside it (`make benchmark-peers` installs them).
+What does averaging cost? Ours with one worker, and ways to train with several, on MovieLens 100K
+with the compiled trainer; with `--peers` other libraries beside it (`make benchmark-peers` installs
+them).
 
-Protocols, never to be mixed. `random`: a fifth of the ratings is the test part, drawn by `default_rng(seed)`, a seed per repeat.
-`folds`: the data's own u1 - u5 if they are there, else a seeded permutation cut in five. `time`: the latest fifth of each user's
-ratings, a seed of the model per repeat.
+Protocols, never to be mixed. `random`: a fifth of the ratings is the test part, drawn by
+`default_rng(seed)`, a seed per repeat. `folds`: the data's own u1 - u5 if they are there, else a
+seeded permutation cut in five. `time`: the latest fifth of each user's ratings, a seed of the model
+per repeat.
 
-Hyper-parameters and the number of epochs are chosen on validation, a twentieth of the training part of the first repeat. Then
-everything is trained again on the whole training part of each repeat, and its test part is read once.
+Hyper-parameters and the number of epochs are chosen on validation, a twentieth of the training part
+of the first repeat. Then everything is trained again on the whole training part of each repeat, and
+its test part is read once.
 """
 
 import argparse
@@ -39,7 +42,14 @@ PROTOCOLS = ("random", "folds", "time")
 TEST, GAP, SECONDS = "test RMSE", "gap to one worker", "fit, s"
 VALID_FRACTION = 0.05
 EPOCHS = 100
-BASE = ("data=ml100k", "trainer=fused", "select_on=last", "reference=false", "tensorboard=false", "display=none")
+BASE = (
+    "data=ml100k",
+    "trainer=fused",
+    "select_on=last",
+    "reference=false",
+    "tensorboard=false",
+    "display=none",
+)
 # One worker, and every row owned by one worker: the learning rate may be the same.
 LOSSLESS = {
     "trainer.lr": (0.01, 0.015),
@@ -75,31 +85,47 @@ WAYS = {
     "16 workers, stratified": Way(overrides=("workers=16", "split=stratified"), tried=LOSSLESS),
     "5 workers, ensemble": Way(
         overrides=("workers=5", "split=copies", "aggregation=ensemble"),
-        tried=LOSSLESS | {"trainer.lr": (0.015, 0.02), "trainer.reg_factors": (0.05, 0.06, 0.07), "model.init_std": (0.02, 0.03)},
+        tried=LOSSLESS
+        | {
+            "trainer.lr": (0.015, 0.02),
+            "trainer.reg_factors": (0.05, 0.06, 0.07),
+            "model.init_std": (0.02, 0.03),
+        },
     ),
     "5 workers, iid, 10 local epochs, uniform": Way(
-        overrides=("workers=5", "split=iid", "aggregation=uniform"), tried=AVERAGED, local_epochs=10, epochs=300
+        overrides=("workers=5", "split=iid", "aggregation=uniform"),
+        tried=AVERAGED,
+        local_epochs=10,
+        epochs=300,
     ),
     "5 workers, iid, 10 local epochs, rows": Way(
-        overrides=("workers=5", "split=iid", "aggregation=rows"), tried=AVERAGED, local_epochs=10, epochs=300
+        overrides=("workers=5", "split=iid", "aggregation=rows"),
+        tried=AVERAGED,
+        local_epochs=10,
+        epochs=300,
     ),
     "5 workers, iid, 10 local epochs, rows + momentum": Way(
         overrides=("workers=5", "split=iid", "aggregation=rows", *MOMENTUM),
-        tried=AVERAGED | {"trainer.lr": (0.01, 0.02, 0.05), "aggregation.outer_beta1": (0.3, 0.6, 0.8)},
+        tried=AVERAGED
+        | {"trainer.lr": (0.01, 0.02, 0.05), "aggregation.outer_beta1": (0.3, 0.6, 0.8)},
         local_epochs=10,
         epochs=300,
     ),
     "5 workers, by user, 1 local epoch, uniform": Way(
         overrides=("workers=5", "split=user", "aggregation=uniform"), tried=AVERAGED
     ),
-    "5 workers, by user, 1 local epoch, rows": Way(overrides=("workers=5", "split=user", "aggregation=rows"), tried=AVERAGED),
+    "5 workers, by user, 1 local epoch, rows": Way(
+        overrides=("workers=5", "split=user", "aggregation=rows"), tried=AVERAGED
+    ),
 }
 
 
-# --- protocols ---------------------------------------------------------------------------------------------
+# --- protocols ---
 
 
-def test_parts(protocol: str, data: MovieLensData, ratings: Ratings, repeats: int) -> Iterator[IndexArray]:
+def test_parts(
+    protocol: str, data: MovieLensData, ratings: Ratings, repeats: int
+) -> Iterator[IndexArray]:
     """The rows of the test part, of each repeat."""
     if protocol == "random":
         for seed in range(repeats):
@@ -114,7 +140,8 @@ def test_parts(protocol: str, data: MovieLensData, ratings: Ratings, repeats: in
         assert ratings.timestamps is not None
         order = np.lexsort((ratings.timestamps, ratings.users))
         counts = np.bincount(ratings.users, minlength=ratings.num_users)
-        place = np.arange(len(ratings)) - np.repeat(np.cumsum(counts) - counts, counts)  # of its user's, by time
+        # of its user's, by time
+        place = np.arange(len(ratings)) - np.repeat(np.cumsum(counts) - counts, counts)
         latest = order[place >= np.repeat(counts - counts // 5, counts)]
         for _ in range(repeats):
             yield latest
@@ -123,21 +150,37 @@ def test_parts(protocol: str, data: MovieLensData, ratings: Ratings, repeats: in
 def write_rows(ratings: Ratings, rows: IndexArray, file: Path) -> None:
     """As `split.test_file` wants it: the data's own ids, in the format of u.data."""
     columns = (ratings.user_ids[ratings.users[rows]], ratings.item_ids[ratings.items[rows]])
-    lines = (f"{user}\t{item}\t{rating:g}\t0\n" for user, item, rating in zip(*columns, ratings.ratings[rows], strict=True))
+    lines = (
+        f"{user}\t{item}\t{rating:g}\t0\n"
+        for user, item, rating in zip(*columns, ratings.ratings[rows], strict=True)
+    )
     file.write_text("".join(lines), encoding="utf-8")
 
 
-# --- ours --------------------------------------------------------------------------------------------------
+# --- ours ---
 
 
-def fit(way: Way, values: Values, test_file: Path, *, valid_fraction: float, epochs: int, seed: int) -> list[AggregateRound]:
+def fit(
+    way: Way, values: Values, test_file: Path, *, valid_fraction: float, epochs: int, seed: int
+) -> list[AggregateRound]:
     """The aggregates of one run."""
     chosen = [f"{key}={value:g}" for key, value in values.items()]
     rounds = max(1, epochs // way.local_epochs)
     config = compose_config(
         [
-            *(*BASE, *way.overrides, *chosen, f"rounds={rounds}", f"local_epochs={way.local_epochs}", f"seed={seed}"),
-            *("split.holdout=files", f"split.test_file={test_file}", f"split.valid_fraction={valid_fraction}"),
+            *(
+                *BASE,
+                *way.overrides,
+                *chosen,
+                f"rounds={rounds}",
+                f"local_epochs={way.local_epochs}",
+                f"seed={seed}",
+            ),
+            *(
+                "split.holdout=files",
+                f"split.test_file={test_file}",
+                f"split.valid_fraction={valid_fraction}",
+            ),
         ]
     )
     result = RunResult(config=config, output_dir=Path())
@@ -149,9 +192,13 @@ def choose(way: Way, test_file: Path) -> tuple[Values, int]:
     """The values and the number of epochs with the lowest validation RMSE."""
     best, epochs = math.inf, 0
     chosen: Values = {}
-    for values in (dict(zip(way.tried, tried, strict=True)) for tried in product(*way.tried.values())):
+    for values in (
+        dict(zip(way.tried, tried, strict=True)) for tried in product(*way.tried.values())
+    ):
         try:
-            rows = fit(way, values, test_file, valid_fraction=VALID_FRACTION, epochs=way.epochs, seed=0)
+            rows = fit(
+                way, values, test_file, valid_fraction=VALID_FRACTION, epochs=way.epochs, seed=0
+            )
         except AggregationError:  # it diverges
             continue
         except WorkerError as error:
@@ -164,7 +211,7 @@ def choose(way: Way, test_file: Path) -> tuple[Values, int]:
     return chosen, epochs
 
 
-# --- others ------------------------------------------------------------------------------------------------
+# --- others ---
 
 
 def choose_other(name: str, ratings: Ratings, sizes: Sizes, train_rows: IndexArray) -> Values:
@@ -177,11 +224,13 @@ def choose_other(name: str, ratings: Ratings, sizes: Sizes, train_rows: IndexArr
 
 def rmse(name: str, known: Part, pairs: Part, sizes: Sizes, values: Values, seed: int) -> float:
     """Of another library's predictions, clipped to the scale."""
-    predicted = np.clip(RECOMMENDERS[name](known, pairs, sizes, values, seed), sizes.rating_min, sizes.rating_max)
+    predicted = np.clip(
+        RECOMMENDERS[name](known, pairs, sizes, values, seed), sizes.rating_min, sizes.rating_max
+    )
     return float(np.sqrt(np.mean((predicted.astype(np.float64) - pairs.ratings) ** 2)))
 
 
-# --- the table ---------------------------------------------------------------------------------------------
+# --- the table ---
 
 
 def measure(protocol: str, arguments: argparse.Namespace, folder: Path) -> list[Row]:
@@ -190,7 +239,10 @@ def measure(protocol: str, arguments: argparse.Namespace, folder: Path) -> list[
     assert isinstance(config.data, MovieLensData)
     ratings = load_ratings(config.data, config.seed)
     sizes = Sizes(
-        num_users=ratings.num_users, num_items=ratings.num_items, rating_min=ratings.rating_min, rating_max=ratings.rating_max
+        num_users=ratings.num_users,
+        num_items=ratings.num_items,
+        rating_min=ratings.rating_min,
+        rating_max=ratings.rating_max,
     )
     parts = list(test_parts(protocol, config.data, ratings, arguments.repeats))
     files = []
@@ -208,7 +260,11 @@ def measure(protocol: str, arguments: argparse.Namespace, folder: Path) -> list[
         except Unavailable as reason:
             row.note = str(reason)
         rows.append(row)
-        print(f"{protocol}: {name}: {row.cell(TEST)} ({time.perf_counter() - began:.0f} s)", file=sys.stderr, flush=True)
+        print(
+            f"{protocol}: {name}: {row.cell(TEST)} ({time.perf_counter() - began:.0f} s)",
+            file=sys.stderr,
+            flush=True,
+        )
 
     for name in arguments.ways:
         add(name, partial(_ours, WAYS[name], files))
@@ -216,7 +272,9 @@ def measure(protocol: str, arguments: argparse.Namespace, folder: Path) -> list[
         add(name, partial(_other, name, ratings, sizes, parts))
     for row in rows:
         if rows[0].labels["way"] == ONE and TEST in row.figures:
-            row.figures[GAP] = [own - one for own, one in zip(row.figures[TEST], rows[0].figures[TEST], strict=True)]
+            row.figures[GAP] = [
+                own - one for own, one in zip(row.figures[TEST], rows[0].figures[TEST], strict=True)
+            ]
     return rows
 
 
@@ -230,7 +288,9 @@ def _ours(way: Way, files: Sequence[Path]) -> tuple[dict[str, list[float]], str]
     return figures, _told({**values, "epochs": epochs})
 
 
-def _other(name: str, ratings: Ratings, sizes: Sizes, parts: Sequence[IndexArray]) -> tuple[dict[str, list[float]], str]:
+def _other(
+    name: str, ratings: Ratings, sizes: Sizes, parts: Sequence[IndexArray]
+) -> tuple[dict[str, list[float]], str]:
     everything = np.arange(len(ratings))
     values = choose_other(name, ratings, sizes, np.setdiff1d(everything, parts[0]))
     figures: dict[str, list[float]] = {TEST: [], SECONDS: []}
@@ -250,9 +310,16 @@ def main() -> None:
     """The command."""
     parser = command_line("quality", __doc__)
     parser.set_defaults(repeats=3)
-    parser.add_argument("--protocols", nargs="+", choices=PROTOCOLS, default=list(PROTOCOLS), help="some of them")
     parser.add_argument(
-        "--ways", nargs="+", choices=WAYS, default=list(WAYS), metavar="WAY", help="some of them; one worker first"
+        "--protocols", nargs="+", choices=PROTOCOLS, default=list(PROTOCOLS), help="some of them"
+    )
+    parser.add_argument(
+        "--ways",
+        nargs="+",
+        choices=WAYS,
+        default=list(WAYS),
+        metavar="WAY",
+        help="some of them; one worker first",
     )
     parser.add_argument("--peers", action="store_true", help="also the other libraries")
     arguments = parser.parse_args()
@@ -263,7 +330,13 @@ def main() -> None:
             measured = measure(protocol, arguments, Path(folder))
             rows += measured
             cells = [
-                [str(row.labels["way"]), row.cell(TEST), row.cell(GAP), row.cell(SECONDS), str(row.labels["chosen"])]
+                [
+                    str(row.labels["way"]),
+                    row.cell(TEST),
+                    row.cell(GAP),
+                    row.cell(SECONDS),
+                    str(row.labels["chosen"]),
+                ]
                 for row in measured
             ]
             tables.append(

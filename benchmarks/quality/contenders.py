@@ -1,7 +1,9 @@
-"""What `benchmarks.kernel` compares: our trainers, and other libraries' matrix factorisation by SGD. Each runs in a child.
+"""What `benchmarks.kernel` compares: our trainers, and other libraries' matrix factorisation by
+   SGD. Each runs in a child.
 
-A contender is a function from a `Case` to million ratings per second of training: epochs only, neither reading nor
-converting the data, nor what is arranged once at the start. All are given the same ratings in the same random order.
+A contender is a function from a `Case` to million ratings per second of training: epochs only,
+neither reading nor converting the data, nor what is arranged once at the start. All are given the
+same ratings in the same random order.
 """
 
 import ctypes
@@ -27,13 +29,18 @@ from ddp.trainers.trainer import make_trainer
 from ddp.trainers.visits import arrange
 
 INSTALL = "not installed; `make benchmark-peers` does"
-LIBMF = Path(sys.prefix) / "libmf-avx"  # where the Makefile puts what it built with AVX; without, it runs at half its speed
-SLOWER = 20  # autograd and Surprise take at least so many times as long as the others: they visit so many times fewer ratings
+# where the Makefile puts what it built with AVX; without, it runs at half its speed
+LIBMF = Path(sys.prefix) / "libmf-avx"
+# autograd and Surprise take at least so many times as long as the others: they visit so many times
+# fewer ratings
+SLOWER = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """`ratings_file`: written by `save`; `num_visits`: ratings to visit, about; `overrides`: options of train.py."""
+    """`ratings_file`: written by `save`; `num_visits`: ratings to visit, about; `overrides`:
+    options of train.py.
+    """
 
     ratings_file: Path
     num_users: int
@@ -60,7 +67,8 @@ def save(ratings: Ratings, file: Path) -> None:
 
 
 def trainer(name: str, case: Case) -> float:
-    """One of ours: a thread per worker, each with its own model and its own share of the ratings; all ratings / wall.
+    """One of ours: a thread per worker, each with its own model and its own share of the ratings;
+       all ratings / wall.
 
     Of a large set autograd gets a part: its steps all take the same time, however many there are.
     """
@@ -86,23 +94,42 @@ def trainer(name: str, case: Case) -> float:
 def _epoch_function(case: Case, config: Config, worker: int, ratings: Part) -> Callable[[], float]:
     rows = np.arange(worker, len(ratings), case.workers)
     if config.trainer.name == "fused":  # as ddp.experiment has the ratings lie
-        users, items, random = ratings.users[rows], ratings.items[rows], stream(config.seed, "layout", worker)
+        users, items, random = (
+            ratings.users[rows],
+            ratings.items[rows],
+            stream(config.seed, "layout", worker),
+        )
         rows = rows[arrange(users, items, case.num_users, case.num_items, case.dim, random)]
-    share = Part(users=ratings.users[rows], items=ratings.items[rows], ratings=ratings.ratings[rows])
+    share = Part(
+        users=ratings.users[rows], items=ratings.items[rows], ratings=ratings.ratings[rows]
+    )
     mean = float(share.ratings.mean(dtype="float64"))
     vector = initial_vector(config.model, case.num_users, case.num_items, mean, config.seed)
-    parameters = Parameters(case.num_users, case.num_items, case.dim, biases=config.model.biases, vector=vector)
-    return partial(make_trainer(config.trainer, parameters, share).epoch, stream(config.seed, "order", worker, 0))
+    parameters = Parameters(
+        case.num_users, case.num_items, case.dim, biases=config.model.biases, vector=vector
+    )
+    return partial(
+        make_trainer(config.trainer, parameters, share).epoch,
+        stream(config.seed, "order", worker, 0),
+    )
 
 
 class _LibmfProblem(ctypes.Structure):
-    _fields_ = (("m", ctypes.c_int), ("n", ctypes.c_int), ("nnz", ctypes.c_longlong), ("R", ctypes.c_void_p))
+    _fields_ = (
+        ("m", ctypes.c_int),
+        ("n", ctypes.c_int),
+        ("nnz", ctypes.c_longlong),
+        ("R", ctypes.c_void_p),
+    )
 
 
 class _LibmfParameter(ctypes.Structure):
     _fields_ = (
         *((name, ctypes.c_int) for name in ("fun", "k", "nr_threads", "nr_bins", "nr_iters")),
-        *((name, ctypes.c_float) for name in ("lambda_p1", "lambda_p2", "lambda_q1", "lambda_q2", "eta")),
+        *(
+            (name, ctypes.c_float)
+            for name in ("lambda_p1", "lambda_p2", "lambda_q1", "lambda_q2", "eta")
+        ),
         *((name, ctypes.c_bool) for name in ("do_nmf", "quiet", "copy_data")),
     )
 
@@ -129,7 +156,9 @@ def train_libmf(
     lr: float,
     reg: float,
 ) -> ctypes.c_void_p:
-    """A model, for its `mf_predict` and `mf_destroy_model`. L2 regularisation: the L1 of its binding's defaults is slower."""
+    """A model, for its `mf_predict` and `mf_destroy_model`. L2 regularisation: the L1 of its
+    binding's defaults is slower.
+    """
     nodes = np.empty(len(ratings), np.dtype([("u", np.int32), ("v", np.int32), ("r", np.float32)]))
     nodes["u"], nodes["v"], nodes["r"] = ratings.users, ratings.items, ratings.ratings
     problem = _LibmfProblem(m=num_users, n=num_items, nnz=len(nodes), R=nodes.ctypes.data)
@@ -153,14 +182,27 @@ def libmf(case: Case) -> float:
     ratings = case.load()
 
     def fit(num_epochs: int) -> None:
-        model = train_libmf(library, ratings, case.num_users, case.num_items, case.dim, case.workers, num_epochs, 0.02, 0.05)
+        model = train_libmf(
+            library,
+            ratings,
+            case.num_users,
+            case.num_items,
+            case.dim,
+            case.workers,
+            num_epochs,
+            0.02,
+            0.05,
+        )
         library.mf_destroy_model(ctypes.byref(model))
 
-    return _rate_of_fit(fit, len(ratings), 2 * case.num_epochs(len(ratings)))  # more, as arranging the data is taken off
+    # more, as arranging the data is taken off
+    return _rate_of_fit(fit, len(ratings), 2 * case.num_epochs(len(ratings)))
 
 
 def cornac(case: Case) -> float:
-    """Cornac MF: Cython and OpenMP, whose threads update one model without locks. It visits the ratings as they lie."""
+    """Cornac MF: Cython and OpenMP, whose threads update one model without locks. It visits the
+    ratings as they lie.
+    """
     try:
         from cornac.models.mf import backend_cpu
     except ImportError as error:
@@ -169,14 +211,30 @@ def cornac(case: Case) -> float:
     users, items = ratings.users.astype(np.int64), ratings.items.astype(np.int64)
     random = np.random.default_rng(0)
     state = [
-        *((0.05 * random.standard_normal((number, case.dim))).astype(np.float32) for number in (case.num_users, case.num_items)),
+        *(
+            (0.05 * random.standard_normal((number, case.dim))).astype(np.float32)
+            for number in (case.num_users, case.num_items)
+        ),
         *(np.zeros(number, np.float32) for number in (case.num_users, case.num_items)),
     ]
     mean = float(ratings.ratings.mean(dtype="float64"))
 
     def fit(num_epochs: int) -> None:
         # learning rate, regularisation, mean, epochs, threads, biases, early stop, verbose
-        backend_cpu.fit_sgd(users, items, ratings.ratings, *state, 0.01, 0.02, mean, num_epochs, case.workers, True, False, False)
+        backend_cpu.fit_sgd(
+            users,
+            items,
+            ratings.ratings,
+            *state,
+            0.01,
+            0.02,
+            mean,
+            num_epochs,
+            case.workers,
+            True,
+            False,
+            False,
+        )
 
     fit(1)
     return _rate_of_fit(fit, len(ratings), case.num_epochs(len(ratings)))
@@ -191,14 +249,22 @@ def surprise(case: Case) -> float:
         raise Unavailable(f"Surprise: {INSTALL}") from error
     ratings = case.load()
     if case.workers > 1 or len(ratings) > 1_000_000:
-        raise Unavailable("Surprise: one thread only; keeps ratings as Python tuples, too many for more than a million")
+        raise Unavailable(
+            "Surprise: one thread only; keeps ratings as Python tuples, too many for more than a"
+            " million"
+        )
     by_user: dict[int, list[tuple[int, float]]] = defaultdict(list)
     by_item: dict[int, list[tuple[int, float]]] = defaultdict(list)
-    for user, item, rating in zip(*(column.tolist() for column in (ratings.users, ratings.items, ratings.ratings)), strict=True):
+    for user, item, rating in zip(
+        *(column.tolist() for column in (ratings.users, ratings.items, ratings.ratings)),
+        strict=True,
+    ):
         by_user[user].append((item, rating))
         by_item[item].append((user, rating))
     scale = (float(ratings.ratings.min()), float(ratings.ratings.max()))
-    known: Any = Trainset(by_user, by_item, case.num_users, case.num_items, len(ratings), scale, None, None)
+    known: Any = Trainset(
+        by_user, by_item, case.num_users, case.num_items, len(ratings), scale, None, None
+    )
 
     def fit(num_epochs: int) -> None:
         SVD(n_factors=case.dim, n_epochs=num_epochs).fit(known)
@@ -207,7 +273,9 @@ def surprise(case: Case) -> float:
 
 
 def _rate_of_fit(fit: Callable[[int], None], num_ratings: int, num_epochs: int) -> float:
-    """Of the epochs alone: what one epoch takes, with all that is done once, is taken off what some more take."""
+    """Of the epochs alone: what one epoch takes, with all that is done once, is taken off what some
+    more take.
+    """
     marks = [time.perf_counter()]
     for epochs in (1, 1 + num_epochs):
         fit(epochs)

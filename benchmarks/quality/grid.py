@@ -1,12 +1,15 @@
-"""Every way of averaging: `python -m benchmarks.quality.grid [--repeats 3] [--workers ...] [--local-epochs ...]`.
+"""Every way of averaging: `python -m benchmarks.quality.grid [--repeats 3] [--workers ...]
+   [--local-epochs ...]`.
 
-local_epochs x workers x aggregation x split on MovieLens 100K (a fifth is the test part, `default_rng(seed)` draws it), with the
-compiled trainer, and stratified beside it. All visit each rating 60 times. The learning rate of each is chosen on validation, a
-twentieth of the training part; the test part is read once, after the last round.
+local_epochs x workers x aggregation x split on MovieLens 100K (a fifth is the test part,
+`default_rng(seed)` draws it), with the compiled trainer, and stratified beside it. All visit each
+rating 60 times. The learning rate of each is chosen on validation, a twentieth of the training
+part; the test part is read once, after the last round.
 
-`rounds` and `seconds` are those until the validation RMSE is within 0.005 of the best that one worker reaches with the same test
-part; "-" if it never is in one of them. Two plots beside the JSON show validation RMSE against seconds and against bytes that are
-exchanged: with an average each worker's state goes both ways once a round; stratified, items go to the next worker in each turn,
+`rounds` and `seconds` are those until the validation RMSE is within 0.005 of the best that one
+worker reaches with the same test part; "-" if it never is in one of them. Two plots beside the JSON
+show validation RMSE against seconds and against bytes that are exchanged: with an average each
+worker's state goes both ways once a round; stratified, items go to the next worker in each turn,
 and every row once a round.
 """
 
@@ -20,7 +23,15 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from benchmarks.harness import Labels, Row, Table, command_line, compose_config, report
-from benchmarks.quality.__main__ import BASE, MOMENTUM, VALID_FRACTION, Way, fit, test_parts, write_rows
+from benchmarks.quality.__main__ import (
+    BASE,
+    MOMENTUM,
+    VALID_FRACTION,
+    Way,
+    fit,
+    test_parts,
+    write_rows,
+)
 from benchmarks.quality.contenders import INSTALL
 from ddp.config.options import MovieLensData
 from ddp.errors import AggregationError, WorkerError
@@ -54,7 +65,12 @@ class Cell:
         """How it is run."""
         how = () if self.averaged is None else AGGREGATIONS[self.averaged]
         overrides = (f"workers={self.workers}", f"split={self.split}", *how)
-        return Way(overrides=overrides, tried={"trainer.lr": LEARNING_RATES}, local_epochs=self.local_epochs, epochs=EPOCHS)
+        return Way(
+            overrides=overrides,
+            tried={"trainer.lr": LEARNING_RATES},
+            local_epochs=self.local_epochs,
+            epochs=EPOCHS,
+        )
 
     def bytes_per_round(self, num_users: int, num_items: int, width: int) -> int:
         """Of all workers together; `width`: floats of a row."""
@@ -73,7 +89,9 @@ def cells(workers: Sequence[int], local_epochs: Sequence[int]) -> list[Cell]:
     found = []
     for number in workers:
         for epochs in local_epochs:
-            found.append(Cell(workers=number, local_epochs=epochs, split="stratified", averaged=None))
+            found.append(
+                Cell(workers=number, local_epochs=epochs, split="stratified", averaged=None)
+            )
             if number > 1:
                 found += [
                     Cell(workers=number, local_epochs=epochs, split=split, averaged=averaged)
@@ -83,12 +101,23 @@ def cells(workers: Sequence[int], local_epochs: Sequence[int]) -> list[Cell]:
     return found
 
 
-def measure(cell: Cell, files: Sequence[Path], targets: Sequence[float]) -> tuple[Row, list[list[AggregateRound]]]:
-    """The figures of a cell, and the rounds of its runs. `targets`: validation RMSE to reach, of each."""
+def measure(
+    cell: Cell, files: Sequence[Path], targets: Sequence[float]
+) -> tuple[Row, list[list[AggregateRound]]]:
+    """The figures of a cell, and the rounds of its runs. `targets`: validation RMSE to reach, of
+    each.
+    """
     way, runs = cell.way(), {}
     for lr in LEARNING_RATES:
         try:
-            runs[lr] = fit(way, {"trainer.lr": lr}, files[0], valid_fraction=VALID_FRACTION, epochs=EPOCHS, seed=0)
+            runs[lr] = fit(
+                way,
+                {"trainer.lr": lr},
+                files[0],
+                valid_fraction=VALID_FRACTION,
+                epochs=EPOCHS,
+                seed=0,
+            )
         except AggregationError:  # it diverges
             continue
         except WorkerError as error:
@@ -104,10 +133,14 @@ def measure(cell: Cell, files: Sequence[Path], targets: Sequence[float]) -> tupl
     near = [
         row
         for rows, target in zip(fits, targets, strict=True)
-        if (row := next((row for row in rows if row.valid.rmse <= target + MARGIN), None)) is not None
+        if (row := next((row for row in rows if row.valid.rmse <= target + MARGIN), None))
+        is not None
     ]
     if len(near) == len(fits):
-        figures |= {ROUNDS: [row.round_index + 1 for row in near], SECONDS: [row.elapsed_s for row in near]}
+        figures |= {
+            ROUNDS: [row.round_index + 1 for row in near],
+            SECONDS: [row.elapsed_s for row in near],
+        }
     labels: Labels = {
         **{"workers": cell.workers, "local_epochs": cell.local_epochs},
         **{"split": cell.split, "by": cell.averaged or "-", "lr": f"{lr:g}"},
@@ -116,7 +149,9 @@ def measure(cell: Cell, files: Sequence[Path], targets: Sequence[float]) -> tupl
 
 
 def plot(curves: Sequence[Curve], sizes: tuple[int, int, int], folder: Path) -> list[Path]:
-    """Validation RMSE against seconds, and against bytes, a panel per number of workers, iid; most local epochs."""
+    """Validation RMSE against seconds, and against bytes, a panel per number of workers, iid; most
+    local epochs.
+    """
     from matplotlib.figure import Figure
 
     written = []
@@ -127,10 +162,17 @@ def plot(curves: Sequence[Curve], sizes: tuple[int, int, int], folder: Path) -> 
         for panel, number in enumerate(numbers):
             axes = figure.add_subplot(1, len(numbers), panel + 1)
             for cell, rows in curves:
-                if cell.workers not in (1, number) or cell.split not in ("stratified", "iid") or cell.local_epochs != most:
+                if (
+                    cell.workers not in (1, number)
+                    or cell.split not in ("stratified", "iid")
+                    or cell.local_epochs != most
+                ):
                     continue
                 per_round = cell.bytes_per_round(*sizes) / 1e6
-                x = [row.elapsed_s if what == "seconds" else per_round * (row.round_index + 1) for row in rows]
+                x = [
+                    row.elapsed_s if what == "seconds" else per_round * (row.round_index + 1)
+                    for row in rows
+                ]
                 label = "one worker" if cell.workers == 1 else cell.averaged or "stratified"
                 axes.plot(x, [row.valid.rmse for row in rows], label=label, marker=".")
             axes.set(title=f"{number} workers", xlabel=what, xscale="log")
@@ -168,14 +210,30 @@ def main() -> None:
             row, fits = measure(cell, files, targets)
             table.append(row)
             curves.append((cell, fits[0]))
-            print(*row.labels.values(), row.cell(TEST), f"({time.perf_counter() - began:.0f} s)", file=sys.stderr, flush=True)
+            print(
+                *row.labels.values(),
+                row.cell(TEST),
+                f"({time.perf_counter() - began:.0f} s)",
+                file=sys.stderr,
+                flush=True,
+            )
     one = next((row for row in table if row.labels["workers"] == 1), table[0])
     for row in table:
-        row.figures[GAP] = [own - best for own, best in zip(row.figures[TEST], one.figures[TEST], strict=True)]
+        row.figures[GAP] = [
+            own - best for own, best in zip(row.figures[TEST], one.figures[TEST], strict=True)
+        ]
     header = ["workers", "local_epochs", "split", "by", "lr", TEST, GAP, ROUNDS, SECONDS]
     figures = (TEST, GAP, ROUNDS, SECONDS)
-    body = [[*(str(row.labels[key]) for key in header[:5]), *(row.cell(figure) for figure in figures)] for row in table]
-    report("quality_grid", arguments, table, [Table(title="median (lowest - highest)", header=header, cells=body)])
+    body = [
+        [*(str(row.labels[key]) for key in header[:5]), *(row.cell(figure) for figure in figures)]
+        for row in table
+    ]
+    report(
+        "quality_grid",
+        arguments,
+        table,
+        [Table(title="median (lowest - highest)", header=header, cells=body)],
+    )
     sizes = (ratings.num_users, ratings.num_items, config.model.dim + config.model.biases)
     for file in plot(curves, sizes, arguments.output.parent):
         print(f"written: {file}")

@@ -1,7 +1,9 @@
-"""Other libraries' rating predictors, for `benchmarks.quality`: each fits training ratings, and predicts pairs.
+"""Other libraries' rating predictors, for `benchmarks.quality`: each fits training ratings, and
+   predicts pairs.
 
-A recommender is a function (training ratings, pairs, sizes, candidate, seed) -> predictions; `CANDIDATES` holds what is tried
-on validation ratings. Predictions are clipped to the scale by the caller, for all alike.
+A recommender is a function (training ratings, pairs, sizes, candidate, seed) -> predictions;
+`CANDIDATES` holds what is tried on validation ratings. Predictions are clipped to the scale by the
+caller, for all alike.
 """
 
 import ctypes
@@ -43,11 +45,15 @@ def _surprise_trainset(train: Part, sizes: Sizes) -> Any:
 
     by_user: dict[int, list[tuple[int, float]]] = defaultdict(list)
     by_item: dict[int, list[tuple[int, float]]] = defaultdict(list)
-    for user, item, rating in zip(train.users.tolist(), train.items.tolist(), train.ratings.tolist(), strict=True):
+    for user, item, rating in zip(
+        train.users.tolist(), train.items.tolist(), train.ratings.tolist(), strict=True
+    ):
         by_user[user].append((item, rating))
         by_item[item].append((user, rating))
     scale = (sizes.rating_min, sizes.rating_max)
-    return Trainset(by_user, by_item, sizes.num_users, sizes.num_items, len(train), scale, None, None)
+    return Trainset(
+        by_user, by_item, sizes.num_users, sizes.num_items, len(train), scale, None, None
+    )
 
 
 def surprise(name: str) -> Callable[[Part, Part, Sizes, Values, int], Predictions]:
@@ -66,14 +72,19 @@ def surprise(name: str) -> Callable[[Part, Part, Sizes, Values, int], Prediction
             random_state=seed,
         )
         model.fit(_surprise_trainset(train, sizes))
-        predicted = [model.estimate(user, item) for user, item in zip(pairs.users.tolist(), pairs.items.tolist(), strict=True)]
+        predicted = [
+            model.estimate(user, item)
+            for user, item in zip(pairs.users.tolist(), pairs.items.tolist(), strict=True)
+        ]
         return np.array(predicted, np.float32)
 
     return fit
 
 
 def libmf(train: Part, pairs: Part, sizes: Sizes, values: Values, seed: int) -> Predictions:
-    """LIBMF, which has no biases. Its random numbers have no seed: the order of the ratings gives another start."""
+    """LIBMF, which has no biases. Its random numbers have no seed: the order of the ratings gives
+    another start.
+    """
     library = load_libmf()
     library.mf_predict.restype = ctypes.c_float
     library.mf_predict.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_int]
@@ -91,7 +102,8 @@ def libmf(train: Part, pairs: Part, sizes: Sizes, values: Values, seed: int) -> 
     )
     try:
         predicted = [
-            library.mf_predict(model, user, item) for user, item in zip(pairs.users.tolist(), pairs.items.tolist(), strict=True)
+            library.mf_predict(model, user, item)
+            for user, item in zip(pairs.users.tolist(), pairs.items.tolist(), strict=True)
         ]
     finally:
         library.mf_destroy_model(ctypes.byref(model))
@@ -108,17 +120,32 @@ def cornac(train: Part, pairs: Part, sizes: Sizes, values: Values, seed: int) ->
     shuffled = train.take(random.permutation(len(train)))
     k = int(values["k"])
     user_factors, item_factors = (
-        (0.01 * random.standard_normal((number, k))).astype(np.float32) for number in (sizes.num_users, sizes.num_items)
+        (0.01 * random.standard_normal((number, k))).astype(np.float32)
+        for number in (sizes.num_users, sizes.num_items)
     )
-    user_bias, item_bias = (np.zeros(number, np.float32) for number in (sizes.num_users, sizes.num_items))
+    user_bias, item_bias = (
+        np.zeros(number, np.float32) for number in (sizes.num_users, sizes.num_items)
+    )
     mean = float(train.ratings.mean(dtype="float64"))
     users, items = shuffled.users.astype(np.int64), shuffled.items.astype(np.int64)
     backend_cpu.fit_sgd(
-        *(users, items, shuffled.ratings, user_factors, item_factors, user_bias, item_bias, values["lr"], values["reg"]),
+        *(
+            users,
+            items,
+            shuffled.ratings,
+            user_factors,
+            item_factors,
+            user_bias,
+            item_bias,
+            values["lr"],
+            values["reg"],
+        ),
         *(mean, int(values["epochs"]), 1, True, False, False),
     )
     dots = np.einsum("nk,nk->n", user_factors[pairs.users], item_factors[pairs.items])
-    predicted: Predictions = dots + np.float32(mean) + user_bias[pairs.users] + item_bias[pairs.items]
+    predicted: Predictions = (
+        dots + np.float32(mean) + user_bias[pairs.users] + item_bias[pairs.items]
+    )
     return predicted
 
 
@@ -132,7 +159,9 @@ def lenskit(train: Part, pairs: Part, sizes: Sizes, values: Values, seed: int) -
     except ImportError as error:
         raise Unavailable(f"LensKit: {INSTALL}") from error
     frame = pd.DataFrame({"user_id": train.users, "item_id": train.items, "rating": train.ratings})
-    model = BiasedMFScorer(embedding_size=int(values["k"]), epochs=int(values["epochs"]), regularization=values["reg"])
+    model = BiasedMFScorer(
+        embedding_size=int(values["k"]), epochs=int(values["epochs"]), regularization=values["reg"]
+    )
     model.train(from_interactions_df(frame), TrainingOptions(rng=seed))
     mean = float(train.ratings.mean(dtype="float64"))
     predicted = np.full(len(pairs), mean, np.float32)
@@ -146,7 +175,9 @@ def lenskit(train: Part, pairs: Part, sizes: Sizes, values: Values, seed: int) -
 
 
 def myfm(train: Part, pairs: Part, sizes: Sizes, values: Values, seed: int) -> Predictions:
-    """myFM: a Bayesian factorization machine over the two ids, by Gibbs sampling; the mean of all samples' predictions."""
+    """myFM: a Bayesian factorization machine over the two ids, by Gibbs sampling; the mean of all
+    samples' predictions.
+    """
     try:
         with redirect_stderr(io.StringIO()):  # what it says of setuptools
             from myfm import MyFMRegressor
@@ -157,12 +188,19 @@ def myfm(train: Part, pairs: Part, sizes: Sizes, values: Values, seed: int) -> P
     def one_hot(part: Part) -> Any:
         rows = np.repeat(np.arange(len(part)), 2)
         columns = np.stack([part.users, part.items + sizes.num_users], axis=1).ravel()
-        return sparse.csr_matrix((np.ones(len(rows)), (rows, columns)), (len(part), sizes.num_users + sizes.num_items))
+        return sparse.csr_matrix(
+            (np.ones(len(rows)), (rows, columns)), (len(part), sizes.num_users + sizes.num_items)
+        )
 
     groups = [sizes.num_users, sizes.num_items]
     model = MyFMRegressor(rank=int(values["k"]), random_seed=seed)
     with redirect_stderr(io.StringIO()):  # its progress
-        model.fit(one_hot(train), train.ratings.astype(np.float64), n_iter=int(values["epochs"]), group_shapes=groups)
+        model.fit(
+            one_hot(train),
+            train.ratings.astype(np.float64),
+            n_iter=int(values["epochs"]),
+            group_shapes=groups,
+        )
     return np.asarray(model.predict(one_hot(pairs)), np.float32)
 
 
@@ -176,10 +214,16 @@ RECOMMENDERS: dict[str, Callable[[Part, Part, Sizes, Values, int], Predictions]]
 }
 # Ranges around what their documentation and others recommend; what takes long has few.
 CANDIDATES: dict[str, list[Values]] = {
-    "Surprise SVD": _grid(k=(50, 100, 200), lr=(0.005, 0.01), reg=(0.05, 0.08, 0.1), epochs=(30, 60)),
+    "Surprise SVD": _grid(
+        k=(50, 100, 200), lr=(0.005, 0.01), reg=(0.05, 0.08, 0.1), epochs=(30, 60)
+    ),
     "Surprise SVD++": _grid(k=(20,), lr=(0.007,), reg=(0.02, 0.1), epochs=(20,)),
-    "LIBMF": _grid(k=(16, 32, 64, 128), lr=(0.02, 0.05), reg=(0.05, 0.08, 0.1), epochs=(30, 60, 100)),
-    "Cornac MF": _grid(k=(16, 64, 128), lr=(0.005, 0.01, 0.02), reg=(0.05, 0.08, 0.1), epochs=(30, 60, 100)),
+    "LIBMF": _grid(
+        k=(16, 32, 64, 128), lr=(0.02, 0.05), reg=(0.05, 0.08, 0.1), epochs=(30, 60, 100)
+    ),
+    "Cornac MF": _grid(
+        k=(16, 64, 128), lr=(0.005, 0.01, 0.02), reg=(0.05, 0.08, 0.1), epochs=(30, 60, 100)
+    ),
     "LensKit ALS": _grid(k=(10, 20, 50), reg=(0.05, 0.1, 0.2, 0.4), epochs=(10, 20)),
     "myFM": _grid(k=(10, 20), epochs=(300,)),
 }

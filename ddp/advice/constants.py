@@ -1,9 +1,14 @@
-"""What the cost model knows of a machine: few numbers, each measured. `calibration` gets them, `measure` measures them."""
+"""What the cost model knows of a machine: few numbers, each measured. `calibration` gets them,
+`measure` measures them.
+"""
 
 from dataclasses import dataclass
 
-SPILLING = 1 << 19  # floats: a batch's temporaries of more than these 2 MB are new pages each time, and leave the caches ...
-PASSES = 12  # ... about so often: gathered, multiplied, summed, and back (ddp/model/torch_module.py)
+# floats: a batch's temporaries of more than these 2 MB are new pages each time, and leave the
+# caches ...
+SPILLING = 1 << 19
+# ... about so often: gathered, multiplied, summed, and back (ddp/model/torch_module.py)
+PASSES = 12
 
 
 def spilled_bytes(num_floats: int) -> int:
@@ -13,11 +18,12 @@ def spilled_bytes(num_floats: int) -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exchange:
-    """Of one backend, of a vector on its way in one direction. Measured: the medians of rounds of runs with two sizes of model.
+    """Of one backend, of a vector on its way in one direction. Measured: the medians of rounds of
+       runs with two sizes of model.
 
-    `message_s`: to say something to the aggregator; `vector_s`: a vector, however short; `float_s`: each of its floats.
-    `epoch_s`: an epoch of the fused trainer with split=stratified, two workers and hardly any ratings: all that a worker does to
-    get rows, to train and to hand them on.
+    `message_s`: to say something to the aggregator; `vector_s`: a vector, however short; `float_s`:
+    each of its floats. `epoch_s`: an epoch of the fused trainer with split=stratified, two workers
+    and hardly any ratings: all that a worker does to get rows, to train and to hand them on.
     """
 
     message_s: float
@@ -28,7 +34,9 @@ class Exchange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exchanges:
-    """What does not depend on the trainer: seconds, measured in small runs of the command's own `run` with `fused`."""
+    """What does not depend on the trainer: seconds, measured in small runs of the command's own
+    `run` with `fused`.
+    """
 
     serial: Exchange
     thread: Exchange
@@ -41,29 +49,37 @@ class Exchanges:
     checkpoint_float_s: float  # the same, per float
     save_s: float  # after the last round: the model
     save_float_s: float  # the same, per float
-    jitter: float  # no seconds: standard deviation of the logarithm of one worker's rounds: how unequal equal work is
+    # no seconds: standard deviation of the logarithm of one worker's rounds: how unequal equal work
+    # is
+    jitter: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Training:
-    """Of one trainer (and optimizer), on one core, seconds. Training is measured with the trainer alone, for several sizes of
-    batch and model: `batch_s` + `parameter_s` per learned parameter in each batch, `rating_s` + `element_s` per dimension for
-    each rating. A batch of the fused trainer is an epoch.
+    """Of one trainer (and optimizer), on one core, seconds. Training is measured with the trainer
+    alone, for several sizes of batch and model: `batch_s` + `parameter_s` per learned parameter
+    in each batch, `rating_s` + `element_s` per dimension for each rating. A batch of the fused
+    trainer is an epoch.
     """
 
     batch_s: float  # of torch all is taken to be Python's, holding the GIL
     parameter_s: float
     rating_s: float
     element_s: float
-    spilled_element_s: float  # what each rating and dimension of a batch costs more beyond SPILLING of them
+    # what each rating and dimension of a batch costs more beyond SPILLING of them
+    spilled_element_s: float
     evaluation_s: float  # to evaluate a part, however small
     evaluated_rating_s: float  # per rating of it
     evaluated_element_s: float  # per rating and dimension
-    bandwidth: float  # of memory, bytes/s, that such batches of two threads get together; 0: as much as they want
+    # of memory, bytes/s, that such batches of two threads get together; 0: as much as they want
+    bandwidth: float
     handoff_s: float  # what a batch takes longer beside a second thread, on a core of its own
     handoff_growth: float  # with n threads (n / 2) ** this times as much: from two threads and four
-    imports_s: float  # what the main process imports or compiles first if it trains itself (serial, thread)
-    server_s: float  # by how much the imports of the server that workers are forked from take longer than the command's own
+    # what the main process imports or compiles first if it trains itself (serial, thread)
+    imports_s: float
+    # by how much the imports of the server that workers are forked from take longer than the
+    # command's own
+    server_s: float
     fork_s: float  # from a fork to the worker's first epoch
     forked_s: float  # what its first round takes longer than its others
     spawn_s: float  # a new interpreter with all its imports, to the worker's first epoch

@@ -1,4 +1,6 @@
-"""What each step of a run costs on a core of its own: a config, sizes of shards and measured constants in, seconds out."""
+"""What each step of a run costs on a core of its own: a config, sizes of shards and measured
+constants in, seconds out.
+"""
 
 from math import ceil, log
 
@@ -18,9 +20,13 @@ NATURES = 1.04  # how much one nature of training differs from the next
 class Costs:
     """The steps of one configuration, as `Work` that a simulated worker or aggregator does."""
 
-    def __init__(self, config: Config, sizes: Sizes, constants: Constants, *, copies_count: bool = False) -> None:
-        """`copies_count`: whether copies of states go through memory that all share, too: `num_bytes` of them is then what they
-        move. (What batches move is a nominal figure, and so is the bandwidth that was measured with them.)"""
+    def __init__(
+        self, config: Config, sizes: Sizes, constants: Constants, *, copies_count: bool = False
+    ) -> None:
+        """`copies_count`: whether copies of states go through memory that all share, too:
+        `num_bytes` of them is then what they move. (What batches move is a nominal figure, and
+        so is the bandwidth that was measured with them.)
+        """
         self.config = config
         self.copied_bytes = 2 * FLOAT_BYTES if copies_count else 0  # a float is read and written
         self.sizes = sizes
@@ -35,7 +41,9 @@ class Costs:
         self.times_as_wide = config.workers if self.in_ensemble else 1  # the aggregate is
         shares_memory = self.backend in ("thread", "shm")
         self.passes_rows = self.stratified and self.backend == "process" and config.workers > 1
-        self.in_one_loop = self.stratified and shares_memory and isinstance(config.trainer, FusedTrainer)
+        self.in_one_loop = (
+            self.stratified and shares_memory and isinstance(config.trainer, FusedTrainer)
+        )
 
     @property
     def exchange(self) -> Exchange:
@@ -43,7 +51,7 @@ class Costs:
         found: Exchange = getattr(self.exchanges, self.backend)
         return found
 
-    # --- a worker's steps -------------------------------------------------------------------------------
+    # --- a worker's steps ---
 
     def hand_over(self, worker: int) -> Work:
         """A worker's ratings, to its process: three numbers each."""
@@ -54,7 +62,12 @@ class Costs:
 
     def train(self, worker: int) -> Work:
         """The local epochs of a round, of a worker that has the whole model."""
-        return self._trained(self.sizes.train[worker], self.num_floats, self.config.local_epochs, self._told_s(worker))
+        return self._trained(
+            self.sizes.train[worker],
+            self.num_floats,
+            self.config.local_epochs,
+            self._told_s(worker),
+        )
 
     def _told_s(self, worker: int) -> float:
         """To tell of the epochs of a round."""
@@ -86,22 +99,36 @@ class Costs:
         return self._trained(sizes.blocks[worker][group], num_floats, epochs, epochs * around_s)
 
     def _trained(self, num_ratings: int, num_floats: int, epochs: float, around_s: float) -> Work:
-        """`around_s`: what else is to be done for so many epochs; of the fused trainer's turns that is all but the ratings."""
+        """`around_s`: what else is to be done for so many epochs; of the fused trainer's turns that
+        is all but the ratings.
+        """
         costs, trainer = self.training, self.config.trainer
         steps, batch_s = epochs, 0.0 if self.stratified else costs.batch_s
         if isinstance(trainer, AutogradTrainer):
             steps, batch_s = epochs * ceil(num_ratings / trainer.batch_size), costs.batch_s
         python_s = steps * batch_s + around_s
-        held_s = 0.0 if isinstance(trainer, FusedTrainer) else python_s  # compiled epochs need no GIL, and a word 10 ms later
-        seconds = python_s + steps * costs.parameter_s * num_floats + epochs * num_ratings * self._rating_s
+        # compiled epochs need no GIL, and a word 10 ms later
+        held_s = 0.0 if isinstance(trainer, FusedTrainer) else python_s
+        seconds = (
+            python_s
+            + steps * costs.parameter_s * num_floats
+            + epochs * num_ratings * self._rating_s
+        )
         batches = self._large_batches(num_ratings)
         seconds += epochs * sum(floats - SPILLING for floats in batches) * costs.spilled_element_s
         num_bytes = epochs * sum(map(spilled_bytes, batches))
         if not self.in_threads:
             return Work(seconds=seconds, kind=COMPUTE, num_bytes=num_bytes)
-        if self.stratified:  # to 2 %: then most turns are of the same nature, and simulated together
+        # to 2 %: then most turns are of the same nature, and simulated together
+        if self.stratified:
             steps, held_s = (_like_others(part, seconds) for part in (steps, held_s))
-        return Work(seconds=seconds, kind=COMPUTE, steps=steps, held_s=min(held_s, seconds), num_bytes=num_bytes)
+        return Work(
+            seconds=seconds,
+            kind=COMPUTE,
+            steps=steps,
+            held_s=min(held_s, seconds),
+            num_bytes=num_bytes,
+        )
 
     def _large_batches(self, num_ratings: int) -> list[int]:
         """Ratings x dimensions of those of an epoch's batches that have more than SPILLING."""
@@ -109,24 +136,37 @@ class Costs:
         if not isinstance(trainer, AutogradTrainer):
             return []
         full, rest = divmod(num_ratings, trainer.batch_size)
-        return [floats for floats in (*[trainer.batch_size * dim] * full, rest * dim) if floats > SPILLING]
+        return [
+            floats
+            for floats in (*[trainer.batch_size * dim] * full, rest * dim)
+            if floats > SPILLING
+        ]
 
     def evaluate(self, worker: int) -> Work:
-        """All evaluations of a worker's round: after each epoch on the part that it selects on, then of the best state."""
+        """All evaluations of a worker's round: after each epoch on the part that it selects on,
+        then of the best state.
+        """
         valid, test = self.sizes.valid[worker], self.sizes.test[worker]
         seconds = self._evaluation_s(valid) + self._evaluation_s(test)
         if not self.stratified:
             selects = {"valid": valid, "test": test}.get(self.config.select_on)
             epochs = self.config.local_epochs if selects is not None else 1
-            seconds += epochs * self.num_floats * self.exchanges.thread.float_s  # the best state is kept
+            # the best state is kept
+            seconds += epochs * self.num_floats * self.exchanges.thread.float_s
             if selects is not None:
-                in_a_loop = isinstance(self.config.trainer, FusedTrainer)  # there only ratings cost anything
-                seconds += epochs * (self._evaluation_s(selects) - self.training.evaluation_s * in_a_loop)
+                # there only ratings cost anything
+                in_a_loop = isinstance(self.config.trainer, FusedTrainer)
+                seconds += epochs * (
+                    self._evaluation_s(selects) - self.training.evaluation_s * in_a_loop
+                )
         return Work(seconds=seconds, kind=EVALUATE)
 
     def _evaluation_s(self, num_ratings: int, times_as_wide: int = 1) -> float:
         costs = self.training
-        per_rating = costs.evaluated_rating_s + costs.evaluated_element_s * self.config.model.dim * times_as_wide
+        per_rating = (
+            costs.evaluated_rating_s
+            + costs.evaluated_element_s * self.config.model.dim * times_as_wide
+        )
         return costs.evaluation_s + num_ratings * per_rating
 
     def publish(self, worker: int) -> Work:
@@ -135,17 +175,29 @@ class Costs:
 
     def receive(self) -> Work:
         """The aggregate, by a worker; in an ensemble nobody needs it."""
-        return self._copied(self.num_floats) if not self.in_ensemble else Work(seconds=0.0, kind=EXCHANGE)
+        return (
+            self._copied(self.num_floats)
+            if not self.in_ensemble
+            else Work(seconds=0.0, kind=EXCHANGE)
+        )
 
     def pass_on(self, group: int) -> Work:
-        """The floats of a group's items, from a worker to the next: one half of it. Who shares memory passes a number only."""
+        """The floats of a group's items, from a worker to the next: one half of it. Who shares
+        memory passes a number only.
+        """
         num_floats = self.sizes.items[group] * self.width if self.passes_rows else 0
-        return Work(seconds=num_floats * self.exchange.float_s, kind=EXCHANGE, num_bytes=self.copied_bytes * num_floats)
+        return Work(
+            seconds=num_floats * self.exchange.float_s,
+            kind=EXCHANGE,
+            num_bytes=self.copied_bytes * num_floats,
+        )
 
     def _copied(self, num_floats: float) -> Work:
         costs = self.exchange
         num_bytes = self.copied_bytes * num_floats
-        return Work(seconds=costs.vector_s + num_floats * costs.float_s, kind=EXCHANGE, num_bytes=num_bytes)
+        return Work(
+            seconds=costs.vector_s + num_floats * costs.float_s, kind=EXCHANGE, num_bytes=num_bytes
+        )
 
     def _update_floats(self, worker: int) -> int:
         if not self.stratified:
@@ -166,14 +218,18 @@ class Costs:
         if not self.stratified:
             return own + 2 * self.num_floats
         blocks = zip(self.sizes.blocks[worker], self.sizes.items, strict=True)
-        return sum(2 * (self.sizes.users[worker] + items) * self.width for ratings, items in blocks if ratings)
+        return sum(
+            2 * (self.sizes.users[worker] + items) * self.width
+            for ratings, items in blocks
+            if ratings
+        )
 
     def _checkpoints(self) -> float:
         """In a round."""
         every = self.config.checkpoint_every
         return 1.0 / every if every else 0.0
 
-    # --- the aggregator's steps -----------------------------------------------------------------------
+    # --- the aggregator's steps ---
 
     def average(self) -> Work:
         """From the last worker's update to the aggregate."""
@@ -184,9 +240,14 @@ class Costs:
         return Work(seconds=seconds, kind=AVERAGE, num_bytes=self.copied_bytes // 2 * sum(updates))
 
     def hear(self) -> Work:
-        """What all workers say in a round: of each epoch, of rows that they have handed on, and in the end."""
+        """What all workers say in a round: of each epoch, of rows that they have handed on, and in
+        the end.
+        """
         turns = len(self.sizes.items) if self.stratified and self.backend == "process" else 0
-        messages = sum(self._messages(worker) + self.config.local_epochs * turns + 1 for worker in range(self.config.workers))
+        messages = sum(
+            self._messages(worker) + self.config.local_epochs * turns + 1
+            for worker in range(self.config.workers)
+        )
         return Work(seconds=messages * self.exchanges.heard_s, kind=AVERAGE)
 
     def broadcast(self) -> Work:
@@ -194,24 +255,33 @@ class Costs:
         costs = self.exchange
         seconds = costs.message_s * self.config.workers
         reads = not self.stratified and not self.in_ensemble
-        seconds += self._copied(self.num_floats).seconds if self.backend == "process" and reads else 0.0
+        seconds += (
+            self._copied(self.num_floats).seconds if self.backend == "process" and reads else 0.0
+        )
         return Work(seconds=seconds, kind=AVERAGE)
 
     def judge(self) -> Work:
         """The aggregate's errors."""
         parts = (self.sizes.whole_valid, self.sizes.whole_test)
-        return Work(seconds=sum(self._evaluation_s(part, self.times_as_wide) for part in parts), kind=RECORD)
+        return Work(
+            seconds=sum(self._evaluation_s(part, self.times_as_wide) for part in parts), kind=RECORD
+        )
 
     def record_s(self) -> float:
         """Trackers and checkpoint, mostly waiting for the disk."""
         costs = self.exchanges
         remembered = sum(self._remembered_floats(worker) for worker in range(self.config.workers))
         floats = self.num_floats * self.times_as_wide + remembered
-        return costs.log_s + self._checkpoints() * (costs.checkpoint_s + costs.checkpoint_float_s * floats)
+        return costs.log_s + self._checkpoints() * (
+            costs.checkpoint_s + costs.checkpoint_float_s * floats
+        )
 
     def save_s(self) -> float:
         """The model, after the last round."""
-        return self.exchanges.save_s + self.exchanges.save_float_s * self.num_floats * self.times_as_wide
+        return (
+            self.exchanges.save_s
+            + self.exchanges.save_float_s * self.num_floats * self.times_as_wide
+        )
 
 
 def _like_others(part: float, whole: float) -> float:

@@ -1,4 +1,6 @@
-"""Where another backend becomes the fastest: found by bisection with the model, as one value of the config grows."""
+"""Where another backend becomes the fastest: found by bisection with the model, as one value of the
+config grows.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -29,24 +31,40 @@ class Crossovers:
 
 
 def find_crossovers(config: Config, fastest: Callable[[Config], str]) -> list[Crossovers]:
-    """Along the size of a batch, of the model, and the number of local epochs. `fastest`: the name of a config's best backend."""
+    """Along the size of a batch, of the model, and the number of local epochs. `fastest`: the name
+    of a config's best backend.
+    """
     found = []
     trainer = config.trainer
     if isinstance(trainer, AutogradTrainer):
         size = trainer.batch_size
         batch = along(
-            min(16, size), max(1 << 16, size), lambda size: fastest(replace(config, trainer=replace(trainer, batch_size=size)))
+            min(16, size),
+            max(1 << 16, size),
+            lambda size: fastest(replace(config, trainer=replace(trainer, batch_size=size))),
         )
-        found.append(Crossovers(key="trainer.batch_size", asked=trainer.batch_size, stretches=batch))
+        found.append(
+            Crossovers(key="trainer.batch_size", asked=trainer.batch_size, stretches=batch)
+        )
     asked = config.model.dim
-    dim = along(min(4, asked), max(1024, asked), lambda dim: fastest(replace(config, model=replace(config.model, dim=dim))))
+    dim = along(
+        min(4, asked),
+        max(1024, asked),
+        lambda dim: fastest(replace(config, model=replace(config.model, dim=dim))),
+    )
     found.append(Crossovers(key="model.dim", asked=asked, stretches=dim))
-    epochs = along(1, max(10_000, config.local_epochs), lambda epochs: fastest(replace(config, local_epochs=epochs)))
+    epochs = along(
+        1,
+        max(10_000, config.local_epochs),
+        lambda epochs: fastest(replace(config, local_epochs=epochs)),
+    )
     return [*found, Crossovers(key="local_epochs", asked=config.local_epochs, stretches=epochs)]
 
 
 def along(first: int, last: int, fastest: Callable[[int], str]) -> list[Stretch]:
-    """Who is fastest from `first` to `last`. (A stretch that lies between two of the points looked at first is not seen.)"""
+    """Who is fastest from `first` to `last`. (A stretch that lies between two of the points looked
+    at first is not seen.)
+    """
     points = sorted({round(first * (last / first) ** (n / (POINTS - 1))) for n in range(POINTS)})
     names = [fastest(point) for point in points]
     stretches = [Stretch(fastest=names[0], first=first, last=last)]
@@ -75,7 +93,10 @@ def in_words(crossovers: Sequence[Crossovers]) -> list[str]:
     """A line on each."""
     lines = []
     for crossover in crossovers:
-        parts = [f"{stretch.fastest} from {stretch.first:,} to {stretch.last:,}" for stretch in crossover.stretches]
+        parts = [
+            f"{stretch.fastest} from {stretch.first:,} to {stretch.last:,}"
+            for stretch in crossover.stretches
+        ]
         first, last = crossover.stretches[0], crossover.stretches[-1]
         parts[0] = f"{first.fastest} up to {first.last:,}"
         if first is not last:

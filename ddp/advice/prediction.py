@@ -1,8 +1,9 @@
 """The wall of a run before it is run: its workers and its aggregator as scripts for the simulation.
 
-The wall is what the backend decides: from when the ratings are dealt to when the model is saved, with what the main process has
-to import for it; in result.json `imports + start + train + stop + save`. (Reading the ratings, and the one worker that the run is
-compared with, cost the same with every backend.)
+The wall is what the backend decides: from when the ratings are dealt to when the model is saved,
+with what the main process has to import for it; in result.json `imports + start + train + stop +
+save`. (Reading the ratings, and the one worker that the run is compared with, cost the same with
+every backend.)
 """
 
 import random
@@ -16,14 +17,17 @@ from ddp.advice.sizes import Sizes
 from ddp.config.schema import Config
 
 ROUNDS = 4  # that are simulated; of more, each takes as long as the later ones of these
-EPOCHS = 2  # the same of the epochs of a round with split=stratified, each then standing for several
+# the same of the epochs of a round with split=stratified, each then standing for several
+EPOCHS = 2
 MOST_TURNS = 5_000  # of all workers; where there would be more, two rounds of one epoch are all
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
-    """What is not in the constants. `cores`, `bandwidth` (bytes/s): of another machine, None: of this one; `straggler`: how many
-    times as long the slowest worker takes; `data_s`: how long the ratings take to read, beside which a server starts."""
+    """What is not in the constants. `cores`, `bandwidth` (bytes/s): of another machine, None: of
+    this one; `straggler`: how many times as long the slowest worker takes; `data_s`: how long
+    the ratings take to read, beside which a server starts.
+    """
 
     cores: int | None = None
     bandwidth: float | None = None
@@ -44,7 +48,9 @@ class Prediction:
         return sum(self.seconds.values())
 
 
-def predict(config: Config, sizes: Sizes, constants: Constants, around: Surroundings | None = None) -> Prediction:
+def predict(
+    config: Config, sizes: Sizes, constants: Constants, around: Surroundings | None = None
+) -> Prediction:
     """The wall of a run with this config."""
     around = around or Surroundings()
     few = config.split.name == "stratified" and config.workers**2 * ROUNDS > MOST_TURNS
@@ -53,19 +59,30 @@ def predict(config: Config, sizes: Sizes, constants: Constants, around: Surround
     if config.rounds > most:
         half = _simulated(config, sizes, constants, around, most // 2)
         more = (config.rounds - most) / (most - most // 2)
-        seconds = {kind: s + more * max(s - half.get(kind, 0.0), 0.0) for kind, s in seconds.items()}
+        seconds = {
+            kind: s + more * max(s - half.get(kind, 0.0), 0.0) for kind, s in seconds.items()
+        }
     return Prediction(backend=config.backend.name, workers=config.workers, seconds=seconds)
 
 
 def _epochs(config: Config) -> int:
-    """Local epochs that are simulated apart; where nobody waits in the middle of a round, all are one."""
+    """Local epochs that are simulated apart; where nobody waits in the middle of a round, all are
+    one.
+    """
     if config.split.name != "stratified" or config.workers**2 * EPOCHS * ROUNDS > MOST_TURNS:
         return 1
     return min(config.local_epochs, EPOCHS)
 
 
-def _simulated(config: Config, sizes: Sizes, constants: Constants, around: Surroundings, rounds: int) -> dict[str, float]:
-    run = _Run(Costs(config, sizes, constants, copies_count=around.bandwidth is not None), constants, around, rounds)
+def _simulated(
+    config: Config, sizes: Sizes, constants: Constants, around: Surroundings, rounds: int
+) -> dict[str, float]:
+    run = _Run(
+        Costs(config, sizes, constants, copies_count=around.bandwidth is not None),
+        constants,
+        around,
+        rounds,
+    )
     machine = Machine(
         cores=around.cores or constants.cores,
         bandwidth=around.bandwidth or constants.training.bandwidth or float("inf"),
@@ -87,13 +104,17 @@ def _simulated(config: Config, sizes: Sizes, constants: Constants, around: Surro
 class _Run:
     """The scripts of one run, and the gates between them."""
 
-    def __init__(self, costs: Costs, constants: Constants, around: Surroundings, rounds: int) -> None:
+    def __init__(
+        self, costs: Costs, constants: Constants, around: Surroundings, rounds: int
+    ) -> None:
         self.costs, self.config, self.sizes = costs, costs.config, costs.sizes
         self.training, self.exchanges = constants.training, constants.exchanges
         self.around = around
         self.rounds = rounds
         self.workers = self.config.workers
-        self.started, self.training_now, self.published, self.averaged, self.ended = (Gate() for _ in range(5))
+        self.started, self.training_now, self.published, self.averaged, self.ended = (
+            Gate() for _ in range(5)
+        )
         self.groups = [Gate() for _ in self.sizes.items]  # which turn may begin with each
         self.random = random.Random(self.config.seed)
         self.poll_s = getattr(self.config.backend, "poll_interval_s", None) or 0.0
@@ -101,15 +122,23 @@ class _Run:
         self.spawns, self.forks = method == "spawn", method == "forkserver"
         self.epochs = _epochs(self.config)
 
-    # --- who works ----------------------------------------------------------------------------------------
+    # --- who works ---
 
     def worker(self, worker: int) -> Script:
         """One that runs beside the others."""
         costs, training = self.costs, self.training
         yield Wait(self.started, 1, START)
-        yield Work(seconds=training.spawn_s * self.spawns + training.fork_s * self.forks, kind=START, divided=False)
+        yield Work(
+            seconds=training.spawn_s * self.spawns + training.fork_s * self.forks,
+            kind=START,
+            divided=False,
+        )
         yield costs.hand_over(worker)
-        yield Work(seconds=training.spawned_s * self.spawns + training.forked_s * self.forks, kind=START, divided=False)
+        yield Work(
+            seconds=training.spawned_s * self.spawns + training.forked_s * self.forks,
+            kind=START,
+            divided=False,
+        )
         for round_index in range(self.rounds):
             self.training_now.raise_to(round_index + 1)
             yield from self._train(worker, round_index)
@@ -147,7 +176,9 @@ class _Run:
         yield Delay(costs.save_s(), RECORD)
 
     def listener(self) -> Script:
-        """The main process beside itself: it listens to the workers while they train, on a core that one of them may want."""
+        """The main process beside itself: it listens to the workers while they train, on a core
+        that one of them may want.
+        """
         for round_index in range(self.rounds):
             yield Wait(self.training_now, round_index + 1, WAIT)
             yield self.costs.hear()
@@ -160,7 +191,9 @@ class _Run:
             for worker in range(self.workers):
                 if costs.stratified:
                     for group in range(self.workers):
-                        yield self._uneven(costs.turn(worker, group, self.config.local_epochs), worker)
+                        yield self._uneven(
+                            costs.turn(worker, group, self.config.local_epochs), worker
+                        )
                 else:
                     yield self._uneven(costs.train(worker), worker)
                 yield costs.evaluate(worker)
@@ -172,7 +205,7 @@ class _Run:
             yield Delay(costs.record_s(), RECORD)
         yield Delay(costs.save_s(), RECORD)
 
-    # --- parts of their scripts -------------------------------------------------------------------------------
+    # --- parts of their scripts ---
 
     def _train(self, worker: int, round_index: int) -> Iterator[Work | Delay | Wait]:
         costs, strata = self.costs, self.sizes.strata
@@ -186,7 +219,9 @@ class _Run:
             yield Wait(self.groups[group], turn, WAIT)
             if turn > 0:
                 yield self._often(costs.pass_on(group))
-            yield self._uneven(costs.turn(worker, group, self.config.local_epochs / self.epochs), worker)
+            yield self._uneven(
+                costs.turn(worker, group, self.config.local_epochs / self.epochs), worker
+            )
             if turn == first + self.epochs * self.workers - 1:
                 yield costs.evaluate(worker)
             yield self._often(costs.pass_on(group))
@@ -200,7 +235,12 @@ class _Run:
         turns = self.epochs * self.workers if self.costs.stratified else 1
         chance = self.random.lognormvariate(0.0, self.exchanges.jitter * turns**0.5)
         factor = chance * (self.around.straggler if worker == 0 else 1.0)
-        return replace(work, seconds=work.seconds * factor, held_s=work.held_s * factor, steps=work.steps * chance)
+        return replace(
+            work,
+            seconds=work.seconds * factor,
+            held_s=work.held_s * factor,
+            steps=work.steps * chance,
+        )
 
     def _polled(self) -> Iterator[Delay]:
         """Who looks at intervals sees a thing some time after it is there."""

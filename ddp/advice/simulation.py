@@ -1,10 +1,12 @@
-"""A discrete-event simulation of a machine: cores that everybody shares, one GIL, memory that all copy through.
+"""A discrete-event simulation of a machine: cores that everybody shares, one GIL, memory that all
+   copy through.
 
-Who is simulated is a generator that yields what it does next: `Work`, `Delay` or `Wait`. Between two events everything that
-works goes on at a constant rate, so the next event is found by division, and a run of minutes costs milliseconds. (Who does work
-of the same nature forms a crowd, in which all are equally fast: 64 workers cost hardly more than one.) (The GIL could
-be a mutex that is held in slices; with two of them a batch and 30,000 batches a run that would take a thousand times as long,
-and its hand-over, which is what costs, would still be a constant that had to be measured.)
+Who is simulated is a generator that yields what it does next: `Work`, `Delay` or `Wait`. Between
+two events everything that works goes on at a constant rate, so the next event is found by division,
+and a run of minutes costs milliseconds. (Who does work of the same nature forms a crowd, in which
+all are equally fast: 64 workers cost hardly more than one.) (The GIL could be a mutex that is held
+in slices; with two of them a batch and 30,000 batches a run that would take a thousand times as
+long, and its hand-over, which is what costs, would still be a constant that had to be measured.)
 """
 
 import heapq
@@ -12,7 +14,8 @@ from collections import defaultdict, deque
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 
-QUEUE, GIL, MEMORY = "run queue", "GIL wait", "memory"  # kinds of seconds that work loses; the others are named by the work
+# kinds of seconds that work loses; the others are named by the work
+QUEUE, GIL, MEMORY = "run queue", "GIL wait", "memory"
 ROUNDING = 1e-12  # with so small a part left, work is done
 
 Nature = tuple[float, float, float]
@@ -23,9 +26,9 @@ Progress = tuple[float, float, float, float]  # seconds: done, and lost to QUEUE
 class Machine:
     """What workers share. `bandwidth`: of memory, bytes/s.
 
-    `handoff_s`: what a step (a batch) costs more when two threads go for the GIL, since each kernel gives it up and takes it
-    again; with n threads `(n / 2) ** handoff_growth` times that. On one core nobody wakes up while the other still runs, so it
-    costs nothing there.
+    `handoff_s`: what a step (a batch) costs more when two threads go for the GIL, since each kernel
+    gives it up and takes it again; with n threads `(n / 2) ** handoff_growth` times that. On one
+    core nobody wakes up while the other still runs, so it costs nothing there.
     """
 
     cores: int
@@ -35,15 +38,20 @@ class Machine:
 
     def handoff(self, threads: int) -> float:
         """Seconds a step, with so many threads that take steps."""
-        return self.handoff_s * (threads / 2) ** self.handoff_growth if threads > 1 and self.cores > 1 else 0.0
+        return (
+            self.handoff_s * (threads / 2) ** self.handoff_growth
+            if threads > 1 and self.cores > 1
+            else 0.0
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
     """What takes `seconds` on a core when nobody else is there; they are counted as `kind`.
 
-    `steps`: how often it goes for the GIL among other threads, and `held_s`: how long it holds it, of these seconds (both 0 in a
-    process of its own); `num_bytes`: that go through memory. `divided`: whether what it loses by others counts apart.
+    `steps`: how often it goes for the GIL among other threads, and `held_s`: how long it holds it,
+    of these seconds (both 0 in a process of its own); `num_bytes`: that go through memory.
+    `divided`: whether what it loses by others counts apart.
     """
 
     seconds: float
@@ -55,7 +63,9 @@ class Work:
 
     @property
     def nature(self) -> Nature:
-        """What decides how fast it goes beside others, each per second of it: steps, seconds of the GIL, bytes."""
+        """What decides how fast it goes beside others, each per second of it: steps, seconds of the
+        GIL, bytes.
+        """
         return self.steps / self.seconds, self.held_s / self.seconds, self.num_bytes / self.seconds
 
 
@@ -73,7 +83,8 @@ class Gate:
     def __init__(self) -> None:
         self.value = 0
         self.waiting: list[tuple[int, Actor]] = []
-        self.opened: list[Actor] = []  # who may go on: the simulation's own list, once somebody has waited
+        # who may go on: the simulation's own list, once somebody has waited
+        self.opened: list[Actor] = []
 
     def raise_to(self, value: int) -> None:
         """Lets everybody pass who has waited for this or less."""
@@ -113,9 +124,11 @@ class Actor:
 
 @dataclass(slots=True, eq=False)
 class Crowd:
-    """All whose work is of the same nature, and so goes on equally fast: who has least left is who has done first.
+    """All whose work is of the same nature, and so goes on equally fast: who has least left is who
+       has done first.
 
-    `progress`: what each of them would have done since the crowd began, and lost. `actors`: with the `done` that each waits for.
+    `progress`: what each of them would have done since the crowd began, and lost. `actors`: with
+    the `done` that each waits for.
     """
 
     nature: Nature
@@ -136,7 +149,9 @@ class Crowd:
         while self.actors and self.left_s() <= ROUNDING * (1.0 + self.progress[0]):
             actor = heapq.heappop(self.actors)[2]
             assert actor.work is not None
-            done_s, *lost = (now - then for now, then in zip(self.progress, actor.before, strict=True))
+            done_s, *lost = (
+                now - then for now, then in zip(self.progress, actor.before, strict=True)
+            )
             actor.seconds[actor.work.kind] += done_s if actor.work.divided else done_s + sum(lost)
             for kind, lost_s in zip((QUEUE, GIL, MEMORY), lost, strict=True):
                 if lost_s > 0 and actor.work.divided:
@@ -145,7 +160,9 @@ class Crowd:
 
 
 def simulate(machine: Machine, scripts: Sequence[Script]) -> list[Actor]:
-    """Runs all scripts to their ends; the actors, in this order. Raises RuntimeError if they wait for each other for ever."""
+    """Runs all scripts to their ends; the actors, in this order. Raises RuntimeError if they wait
+    for each other for ever.
+    """
     actors = [Actor(script) for script in scripts]
     crowds: dict[Nature, Crowd] = {}
     delayed: list[tuple[float, int, Actor]] = []
@@ -190,9 +207,14 @@ def _to_the_next_event(
     delayed: list[tuple[float, int, Actor]],
     ready: deque[Actor],
 ) -> float:
-    """Lets everybody work until the first has done or a delay is over; moves those to `ready`, and gives the time then."""
+    """Lets everybody work until the first has done or a delay is over; moves those to `ready`, and
+    gives the time then.
+    """
     rates = _rates(machine, list(crowds.values()))
-    step_s = min((crowd.left_s() / rate[-1] for crowd, rate in zip(crowds.values(), rates, strict=True)), default=float("inf"))
+    step_s = min(
+        (crowd.left_s() / rate[-1] for crowd, rate in zip(crowds.values(), rates, strict=True)),
+        default=float("inf"),
+    )
     if delayed:
         step_s = min(step_s, max(delayed[0][0] - now, 0.0))
     if step_s == float("inf"):
@@ -215,16 +237,32 @@ def _to_the_next_event(
 
 
 def _rates(machine: Machine, crowds: Sequence[Crowd]) -> list[tuple[float, float, float]]:
-    """Of each crowd's works: their share of a core, how fast they go with the GIL as it is, and with the memory as it is."""
+    """Of each crowd's works: their share of a core, how fast they go with the GIL as it is, and
+    with the memory as it is.
+    """
     sizes = [len(crowd.actors) for crowd in crowds]
     share = min(1.0, machine.cores / max(sum(sizes), 1))
     natures = [crowd.nature for crowd in crowds]
-    handoff_s = machine.handoff(sum(size for size, (steps, _, _) in zip(sizes, natures, strict=True) if steps > 0))
+    handoff_s = machine.handoff(
+        sum(size for size, (steps, _, _) in zip(sizes, natures, strict=True) if steps > 0)
+    )
     with_gil = [share / (1.0 + handoff_s * steps) for steps, _, _ in natures]
-    held = sum(size * rate * held for size, rate, (_, held, _) in zip(sizes, with_gil, natures, strict=True))
+    held = sum(
+        size * rate * held
+        for size, rate, (_, held, _) in zip(sizes, with_gil, natures, strict=True)
+    )
     if held > 1.0:  # nobody can hold it for more than a second in a second
-        with_gil = [rate / held if own > 0 else rate for rate, (_, own, _) in zip(with_gil, natures, strict=True)]
-    traffic = sum(size * rate * num_bytes for size, rate, (_, _, num_bytes) in zip(sizes, with_gil, natures, strict=True))
+        with_gil = [
+            rate / held if own > 0 else rate
+            for rate, (_, own, _) in zip(with_gil, natures, strict=True)
+        ]
+    traffic = sum(
+        size * rate * num_bytes
+        for size, rate, (_, _, num_bytes) in zip(sizes, with_gil, natures, strict=True)
+    )
     crowded = max(1.0, traffic / machine.bandwidth)
-    rates = [rate / crowded if num_bytes > 0 else rate for rate, (_, _, num_bytes) in zip(with_gil, natures, strict=True)]
+    rates = [
+        rate / crowded if num_bytes > 0 else rate
+        for rate, (_, _, num_bytes) in zip(with_gil, natures, strict=True)
+    ]
     return list(zip([share] * len(crowds), with_gil, rates, strict=True))

@@ -16,10 +16,11 @@ from ddp.workers.prepare import check_parts
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sizes:
-    """Numbers of ratings, users and items. `train`, `valid`, `test`: of each worker; `whole_valid`, `whole_test`: of all.
+    """Numbers of ratings, users and items. `train`, `valid`, `test`: of each worker; `whole_valid`,
+       `whole_test`: of all.
 
-    With split=stratified `blocks[w][g]` are a worker's training ratings in a group of items, `users[w]` its users, `items[g]` a
-    group's items, and `strata` say who has which group when.
+    With split=stratified `blocks[w][g]` are a worker's training ratings in a group of items,
+    `users[w]` its users, `items[g]` a group's items, and `strata` say who has which group when.
     """
 
     num_users: int
@@ -36,18 +37,26 @@ class Sizes:
 
 
 def sizes_of(config: Config, ratings: Ratings) -> Sizes:
-    """Those of the deal that a run with this config would make. Raises ConfigError or DataError where it could not."""
+    """Those of the deal that a run with this config would make. Raises ConfigError or DataError
+    where it could not.
+    """
     test_file = config.split.test_file
     test_rows = read_pairs(Path(test_file), config.data, ratings) if test_file is not None else None
     deal = make_split(ratings, config.split, config.workers, config.seed, test_rows)
-    train, valid, test = ([len(getattr(shard, part)) for shard in deal.shards] for part in ("train", "valid", "test"))
+    train, valid, test = (
+        [len(getattr(shard, part)) for shard in deal.shards] for part in ("train", "valid", "test")
+    )
     blocks: list[tuple[int, ...]] = []
     users: Sequence[int] = ()
     items: Sequence[int] = ()
     strata = None
     if config.split.name == "stratified":
-        strata, numbering = stratify(ratings, deal, config.split, config.seed, range(config.workers))
-        blocks = [_by_group(numbering.items[ratings.items[shard.train]], strata) for shard in deal.shards]
+        strata, numbering = stratify(
+            ratings, deal, config.split, config.seed, range(config.workers)
+        )
+        blocks = [
+            _by_group(numbering.items[ratings.items[shard.train]], strata) for shard in deal.shards
+        ]
         users, items = np.diff(strata.user_bounds).tolist(), np.diff(strata.item_bounds).tolist()
     else:
         for worker, shard in enumerate(deal.shards):

@@ -1,4 +1,6 @@
-"""The aggregator's loop, written once: gather, combine, hand back; evaluate when nobody waits for it any more."""
+"""The aggregator's loop, written once: gather, combine, hand back; evaluate when nobody waits for
+it any more.
+"""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -22,7 +24,9 @@ Survive = Callable[[WorkerError], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Aggregated:
-    """A round's outcome. `vector`: the aggregate, overwritten by that of the round after the next; `memories`: see `Update`."""
+    """A round's outcome. `vector`: the aggregate, overwritten by that of the round after the next;
+    `memories`: see `Update`.
+    """
 
     row: AggregateRound
     vector: Vector
@@ -37,8 +41,9 @@ def refuse(error: WorkerError) -> None:
 class Aggregator:
     """The document's `aggregator`. `before`: the state that the workers begin with.
 
-    `evaluate`: a vector's errors on the global validation and test parts; `began_s`: seconds of training before this; `spans`:
-    its stopwatch, from which what was before the first round has been taken.
+    `evaluate`: a vector's errors on the global validation and test parts; `began_s`: seconds of
+    training before this; `spans`: its stopwatch, from which what was before the first round has
+    been taken.
     """
 
     def __init__(
@@ -71,7 +76,9 @@ class Aggregator:
 
     def _round(self, round_index: int) -> Aggregated:
         backend, spans = self.backend, self.spans
-        updates = self._without_the_dead(lambda: backend.gather(round_index, self.config.round_timeout, spans))
+        updates = self._without_the_dead(
+            lambda: backend.gather(round_index, self.config.round_timeout, spans)
+        )
         with spans("average"):
             vector = backend.room(round_index)
             weights = self._combined(round_index, updates, vector)
@@ -106,8 +113,12 @@ class Aggregator:
                 self.survive(error)
                 self.backend.drop(error.worker)
 
-    def _combined(self, round_index: int, updates: Sequence[Update], vector: Vector) -> tuple[float, ...]:
-        """Combines the updates into `vector`, without that of a worker that cannot be averaged; a weight for each worker."""
+    def _combined(
+        self, round_index: int, updates: Sequence[Update], vector: Vector
+    ) -> tuple[float, ...]:
+        """Combines the updates into `vector`, without that of a worker that cannot be averaged; a
+        weight for each worker.
+        """
         updates = list(updates)
         while True:
             try:
@@ -116,7 +127,9 @@ class Aggregator:
                 if error.worker is None:
                     raise AggregationError(f"round {round_index}: {error}") from error
                 reason = str(error).removeprefix(f"worker {error.worker} ")
-                self.survive(WorkerError(error.worker, round_index, reason, phase="publish", diverged=True))
+                self.survive(
+                    WorkerError(error.worker, round_index, reason, phase="publish", diverged=True)
+                )
                 self.backend.drop(error.worker)
                 updates = [update for update in updates if update.worker != error.worker]
             else:

@@ -1,5 +1,6 @@
-"""How the updates of a round become the next state: a mean by worker or by row, and an outer step; every row from its owner;
-or all of them side by side."""
+"""How the updates of a round become the next state: a mean by worker or by row, and an outer step;
+every row from its owner; or all of them side by side.
+"""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -18,20 +19,24 @@ from ddp.workers.job import Job
 
 
 class Combine(ABC):
-    """What becomes of a round's updates. `memory`: what it remembers from round to round, new arrays after each."""
+    """What becomes of a round's updates. `memory`: what it remembers from round to round, new
+    arrays after each.
+    """
 
     memory: tuple[Vector, ...] = ()
 
     @abstractmethod
     def __call__(self, updates: Sequence[Update], before: Vector, out: Vector) -> tuple[float, ...]:
-        """Writes the next state into `out`, and gives what each of the updates counts. `before`: the state before the round.
+        """Writes the next state into `out`, and gives what each of the updates counts. `before`:
+           the state before the round.
 
         Workers may be missing. Raises AggregationError, naming the worker.
         """
 
 
 def make_combine(jobs: Sequence[Job], memory: tuple[Vector, ...] = ()) -> Combine:
-    """What the config of the jobs asks for. To be called before a backend starts, which may move their ratings away.
+    """What the config of the jobs asks for. To be called before a backend starts, which may move
+       their ratings away.
 
     `memory`: that of the combine which is to be gone on with.
     """
@@ -45,7 +50,9 @@ def make_combine(jobs: Sequence[Job], memory: tuple[Vector, ...] = ()) -> Combin
         mean = MeanByRow(options, jobs)
     else:
         mean = MeanByWorker(options, {job.worker: len(job.shard.train) for job in jobs})
-    return mean if options.outer == "none" else OuterStep(options, mean, len(jobs[0].vector), memory)
+    return (
+        mean if options.outer == "none" else OuterStep(options, mean, len(jobs[0].vector), memory)
+    )
 
 
 class MeanByWorker(Combine):
@@ -58,21 +65,29 @@ class MeanByWorker(Combine):
     def __call__(self, updates: Sequence[Update], before: Vector, out: Vector) -> tuple[float, ...]:
         workers = [update.worker for update in updates]
         losses = [update.loss for update in updates]
-        weights = worker_weights(self.options, [self.num_ratings[worker] for worker in workers], losses, workers)
+        weights = worker_weights(
+            self.options, [self.num_ratings[worker] for worker in workers], losses, workers
+        )
         weighted_mean([update.vector for update in updates], weights, out, workers)
         return tuple(weights.tolist())
 
 
 class MeanByRow(Combine):
-    """Each worker counts in a row by its training ratings of that user or item; a row that nobody rated stays as it was."""
+    """Each worker counts in a row by its training ratings of that user or item; a row that nobody
+    rated stays as it was.
+    """
 
     def __init__(self, options: RowsAggregation, jobs: Sequence[Job]) -> None:
         parts = [job.shard.train for job in jobs]
         self.job = jobs[0]
         self.workers = [job.worker for job in jobs]
         users, items = self.job.num_users, self.job.num_items
-        self.users = row_weights([np.bincount(p.users, minlength=users) for p in parts], options.power)
-        self.items = row_weights([np.bincount(p.items, minlength=items) for p in parts], options.power)
+        self.users = row_weights(
+            [np.bincount(p.users, minlength=users) for p in parts], options.power
+        )
+        self.items = row_weights(
+            [np.bincount(p.items, minlength=items) for p in parts], options.power
+        )
         self.shares = _shares(self.users, self.items)
 
     def __call__(self, updates: Sequence[Update], before: Vector, out: Vector) -> tuple[float, ...]:
@@ -82,7 +97,14 @@ class MeanByRow(Combine):
             there = [self.workers.index(worker) for worker in workers]
             users, items = normalised(users[:, there]), normalised(items[:, there])
             shares = _shares(users, items)
-        mean_by_row([update.vector for update in updates], users, items, self.job.parameters(before), out, workers)
+        mean_by_row(
+            [update.vector for update in updates],
+            users,
+            items,
+            self.job.parameters(before),
+            out,
+            workers,
+        )
         return shares
 
 
@@ -93,9 +115,13 @@ def _shares(users: Weights, items: Weights) -> tuple[float, ...]:
 
 
 class OuterStep(Combine):
-    """The state before the round, and an optimizer's step from there along the change that the mean makes."""
+    """The state before the round, and an optimizer's step from there along the change that the mean
+    makes.
+    """
 
-    def __init__(self, options: Aggregation, mean: Combine, length: int, memory: tuple[Vector, ...]) -> None:
+    def __init__(
+        self, options: Aggregation, mean: Combine, length: int, memory: tuple[Vector, ...]
+    ) -> None:
         self.mean = mean
         self.optimizer = OuterOptimizer(options, length, memory)
 
@@ -109,14 +135,17 @@ class OuterStep(Combine):
         np.subtract(out, before, out=out)
         np.add(before, self.optimizer.step(out), out=out)
         if not np.isfinite(out).all():
-            raise AggregationError("the outer step overflows float32; try a smaller aggregation.outer_lr")
+            raise AggregationError(
+                "the outer step overflows float32; try a smaller aggregation.outer_lr"
+            )
         return weights
 
 
 class Widen(Combine):
     """The model whose prediction is the mean of the workers' predictions (before they are clipped).
 
-    sum_w <p_w, q_w> / N = <(p_1, ..., p_N), (q_1, ..., q_N)> / N: the factors side by side, over sqrt(N); the biases' means.
+    sum_w <p_w, q_w> / N = <(p_1, ..., p_N), (q_1, ..., q_N)> / N: the factors side by side, over
+    sqrt(N); the biases' means.
     """
 
     def __init__(self, job: Job) -> None:
@@ -135,7 +164,9 @@ class Widen(Combine):
         state = self.job.parameters(update.vector)
         columns = slice(update.worker * state.dim, (update.worker + 1) * state.dim)
         for name in ("user_factors", "item_factors"):
-            np.multiply(state.views[name], np.float32(share**0.5), out=aggregate.views[name][:, columns])
+            np.multiply(
+                state.views[name], np.float32(share**0.5), out=aggregate.views[name][:, columns]
+            )
         for name in aggregate.views:
             if not name.endswith("factors"):
                 aggregate.views[name] += state.views[name] * np.float32(share)
@@ -152,7 +183,9 @@ class Assemble(Combine):
         assert strata is not None
         np.copyto(out, before)  # the mean, and rows of users whose worker was dropped
         for update in updates:
-            last_turn = (update.round_index + 1) * self.job.config.local_epochs * strata.num_workers - 1
+            last_turn = (
+                update.round_index + 1
+            ) * self.job.config.local_epochs * strata.num_workers - 1
             held = learned(held_rows(strata, state, update.worker, last_turn))
             unpack(update.vector, held)
             if not all(np.isfinite(array).all() for array in held):

@@ -1,4 +1,6 @@
-"""The outer optimizer: what the aggregator does with the change that a round's mean makes to the state."""
+"""The outer optimizer: what the aggregator does with the change that a round's mean makes to the
+state.
+"""
 
 from collections.abc import Callable
 
@@ -9,19 +11,22 @@ from ddp.model.parameters import Vector
 
 
 class OuterOptimizer:
-    """A step per round, from `delta`, the mean of the workers' states minus the state that they started from.
+    """A step per round, from `delta`, the mean of the workers' states minus the state that they
+       started from.
 
-    momentum: v = beta1 v + delta, step = lr v (SlowMo; Wang et al., ICLR 2020, with its alpha as lr).
-    nesterov: v = beta1 v + delta, step = lr (delta + beta1 v) (DiLoCo; Douillard et al., 2023).
-    adam: m = beta1 m + (1 - beta1) delta, u = beta2 u + (1 - beta2) delta^2, step = lr m / (sqrt(u) + tau), u = tau^2 at first
-    (FedAdam; Reddi et al., Adaptive federated optimization, ICLR 2021, algorithm 2).
+    momentum: v = beta1 v + delta, step = lr v (SlowMo; Wang et al., ICLR 2020, with its alpha as
+    lr). nesterov: v = beta1 v + delta, step = lr (delta + beta1 v) (DiLoCo; Douillard et al.,
+    2023). adam: m = beta1 m + (1 - beta1) delta, u = beta2 u + (1 - beta2) delta^2, step = lr m /
+    (sqrt(u) + tau), u = tau^2 at first (FedAdam; Reddi et al., Adaptive federated optimization,
+    ICLR 2021, algorithm 2).
     """
 
     def __init__(self, options: Aggregation, length: int, memory: tuple[Vector, ...] = ()) -> None:
         self.name, self.lr = options.outer, np.float32(options.outer_lr)
         self.beta1, self.beta2 = np.float32(options.outer_beta1), np.float32(options.outer_beta2)
         self.tau = np.float32(options.outer_tau)
-        # v or m, and u. New arrays after each step: whoever goes back to a round still has those of then.
+        # v or m, and u. New arrays after each step: whoever goes back to a round still has those of
+        # then.
         self.first: Vector = np.zeros(length, np.float32)
         self.second: Vector = np.full(length if self.name == "adam" else 0, self.tau**2, np.float32)
         if memory:

@@ -22,13 +22,17 @@ def samples(num_ratings: Sequence[int], losses: Sequence[float], options: Aggreg
     return np.asarray(num_ratings, np.float64)
 
 
-def inverse_loss(num_ratings: Sequence[int], losses: Sequence[float], options: Aggregation) -> Weights:
+def inverse_loss(
+    num_ratings: Sequence[int], losses: Sequence[float], options: Aggregation
+) -> Weights:
     """By 1 / loss, as the design document does."""
     with np.errstate(divide="ignore"):
         return 1.0 / np.asarray(losses, np.float64)
 
 
-def softmax_loss(num_ratings: Sequence[int], losses: Sequence[float], options: Aggregation) -> Weights:
+def softmax_loss(
+    num_ratings: Sequence[int], losses: Sequence[float], options: Aggregation
+) -> Weights:
     """By softmax(-loss / temperature)."""
     assert isinstance(options, SoftmaxAggregation)
     scaled = -np.asarray(losses, np.float64) / options.temperature
@@ -45,12 +49,16 @@ WEIGHTINGS: dict[str, Callable[[Sequence[int], Sequence[float], Aggregation], We
 
 
 def worker_weights(
-    options: Aggregation, num_ratings: Sequence[int], losses: Sequence[float], workers: Sequence[int] | None = None
+    options: Aggregation,
+    num_ratings: Sequence[int],
+    losses: Sequence[float],
+    workers: Sequence[int] | None = None,
 ) -> Weights:
-    """One weight per worker, summing to 1, from its number of training ratings and its published loss.
+    """One weight per worker, summing to 1, from its number of training ratings and its published
+       loss.
 
-    `workers`: which they are; None: all, counted from 0.
-    Raises AggregationError, naming the worker, for a weight that is zero, negative, infinite or NaN.
+    `workers`: which they are; None: all, counted from 0. Raises AggregationError, naming the
+    worker, for a weight that is zero, negative, infinite or NaN.
     """
     weights = WEIGHTINGS[options.name](num_ratings, losses, options)
     names = range(len(weights)) if workers is None else workers
@@ -58,9 +66,14 @@ def worker_weights(
         if not (np.isfinite(weight) and weight > 0):
             hint = "; its model has diverged: try a smaller trainer.lr"
             if np.isfinite(loss):
-                hint = "; try a larger aggregation.temperature" if options.name == "softmax_loss" else ""
+                hint = (
+                    "; try a larger aggregation.temperature"
+                    if options.name == "softmax_loss"
+                    else ""
+                )
             raise AggregationError(
-                f"worker {worker} has weight {weight} under aggregation={options.name} (loss {loss},"
+                f"worker {worker} has weight {weight} under aggregation={options.name} (loss"
+                f" {loss},"
                 f" {ratings} ratings); weights must be finite and above zero{hint}",
                 worker,
             )
@@ -69,10 +82,12 @@ def worker_weights(
 
 
 def row_weights(counts: Sequence[IndexArray], power: float) -> Weights:
-    """Each worker's weight in each row, float64 (rows, workers): counts ** power, normalised by row; 0 where it has no rating.
+    """Each worker's weight in each row, float64 (rows, workers): counts ** power, normalised by
+       row; 0 where it has no rating.
 
-    `counts`: per worker, its training ratings of each user (or item). power=1: as if all ratings of the row were averaged;
-    power=0: all workers that have any count the same (FedSubAvg; Ding et al., 2021). A row that nobody rated is all zeros.
+    `counts`: per worker, its training ratings of each user (or item). power=1: as if all ratings of
+    the row were averaged; power=0: all workers that have any count the same (FedSubAvg; Ding et
+    al., 2021). A row that nobody rated is all zeros.
     """
     matrix = np.ascontiguousarray(np.array(counts, np.float64).T)
     matrix /= np.maximum(matrix.max(axis=1, keepdims=True), 1)  # so that no power overflows

@@ -1,7 +1,9 @@
-"""What a backend is: how workers are started, and what carries a vector between them and the aggregator.
+"""What a backend is: how workers are started, and what carries a vector between them and the
+   aggregator.
 
-Two ends. A worker holds an `Exchange` (ddp/workers/exchange.py) and knows nothing else; the aggregator holds the `Backend`. A
-published vector never aliases live weights, a received one never aliases the store, and no wait is without a deadline.
+Two ends. A worker holds an `Exchange` (ddp/workers/exchange.py) and knows nothing else; the
+aggregator holds the `Backend`. A published vector never aliases live weights, a received one never
+aliases the store, and no wait is without a deadline.
 """
 
 import math
@@ -14,7 +16,16 @@ from ddp.errors import WorkerError
 from ddp.ratings.arrays import IndexArray
 from ddp.timing.paths import START
 from ddp.timing.spans import Spans
-from ddp.tracking.messages import EpochDone, Failed, Finished, HandedOn, Message, Published, Started, WorkerRound
+from ddp.tracking.messages import (
+    EpochDone,
+    Failed,
+    Finished,
+    HandedOn,
+    Message,
+    Published,
+    Started,
+    WorkerRound,
+)
 from ddp.workers.backend import Backend
 from ddp.workers.exchange import Update
 from ddp.workers.job import Job
@@ -23,28 +34,39 @@ from ddp.workers.job import Job
 class ConcurrentBackend(Backend):
     """Workers that run at the same time and send messages: how to wait for them with a deadline.
 
-    `poll_interval_s`: look for the workers' ready flags this often, as the document does; None: be notified.
+    `poll_interval_s`: look for the workers' ready flags this often, as the document does; None: be
+    notified.
     """
 
-    def __init__(self, jobs: Sequence[Job], listen: Callable[[Message], None], poll_interval_s: float | None) -> None:
+    def __init__(
+        self, jobs: Sequence[Job], listen: Callable[[Message], None], poll_interval_s: float | None
+    ) -> None:
         super().__init__(jobs, listen)
         self.poll_interval_s = poll_interval_s
         before = jobs[0].first_round - 1
-        self._published = dict.fromkeys(self.workers, before)  # the last round that each worker has announced ...
+        # the last round that each worker has announced ...
+        self._published = dict.fromkeys(self.workers, before)
         self._taken = dict.fromkeys(self.workers, before)  # ... and the last that was gathered
         self._late: set[int] = set()  # who was missing when updates were gathered last
         self._left: dict[int, int] = {}  # updates of dropped workers: of which round
         self._finished: set[int] = set()
-        self._whereabouts = {worker: Whereabouts(before + 1, self.config.local_epochs) for worker in self.workers}
+        self._whereabouts = {
+            worker: Whereabouts(before + 1, self.config.local_epochs) for worker in self.workers
+        }
         self._inbox: deque[Message] = deque()
-        self._counters: IndexArray | None = None  # of groups of items: who is waited for is seen from them
+        # of groups of items: who is waited for is seen from them
+        self._counters: IndexArray | None = None
 
     @abstractmethod
     def _messages(self, timeout_s: float) -> list[Message]:
-        """What workers have said; waits up to `timeout_s` for a first message. Raises WorkerError for a dead worker."""
+        """What workers have said; waits up to `timeout_s` for a first message. Raises WorkerError
+        for a dead worker.
+        """
 
     def _is_ready(self, worker: int, round_index: int, spans: Spans) -> bool:
-        """Looks into the store whether the worker has published the round (for backends that can poll)."""
+        """Looks into the store whether the worker has published the round (for backends that can
+        poll).
+        """
         raise NotImplementedError
 
     @abstractmethod
@@ -58,7 +80,9 @@ class ConcurrentBackend(Backend):
             return [w for w in self.workers if not self._is_ready(w, round_index, spans)]
 
         with spans("wait"):
-            self._await(missing, timeout_s, round_index, self.poll_interval_s, self.config.straggler_timeout)
+            self._await(
+                missing, timeout_s, round_index, self.poll_interval_s, self.config.straggler_timeout
+            )
         # Whoever polls sees the store before it hears the messages.
         rounds = dict.fromkeys(self.workers, round_index)
         if self.config.straggler_timeout is not None:
@@ -71,7 +95,9 @@ class ConcurrentBackend(Backend):
             return self._read_updates(rounds, spans)
 
     def _newest(self, worker: int, round_index: int) -> int:
-        """The round of the update that a worker can be counted with. (One that gave up waiting for an aggregate is ahead.)"""
+        """The round of the update that a worker can be counted with. (One that gave up waiting for
+        an aggregate is ahead.)
+        """
         return min(self._published[worker], round_index)
 
     def _counted(self, round_index: int) -> dict[int, int]:
@@ -90,7 +116,9 @@ class ConcurrentBackend(Backend):
             self._inbox.appendleft(Failed(error=error))
 
     def _listen(self, timeout_s: float) -> None:
-        """Takes note of what was said; of the rest another time, if one of the messages is a failure."""
+        """Takes note of what was said; of the rest another time, if one of the messages is a
+        failure.
+        """
         if not self._inbox:
             self._inbox.extend(self._messages(timeout_s))
         while self._inbox:
@@ -101,7 +129,9 @@ class ConcurrentBackend(Backend):
 
     @abstractmethod
     def _send_news(self, worker: int, round_index: int) -> None:
-        """Lets a worker know that the aggregate of the round is out. One that has died need not hear it."""
+        """Lets a worker know that the aggregate of the round is out. One that has died need not
+        hear it.
+        """
 
     def finish(self, timeout_s: float) -> None:
         last_round = self.config.rounds - 1
@@ -154,12 +184,15 @@ class ConcurrentBackend(Backend):
                 raise self._late_error(absent, timeout_s) from error
 
     def _late_error(self, absent: Sequence[int], timeout_s: float) -> WorkerError:
-        """Blames the one that has not come; of workers that wait for each other the one that all wait for."""
+        """Blames the one that has not come; of workers that wait for each other the one that all
+        wait for.
+        """
         worker = absent[0]
         if self.strata is not None and self._counters is not None:
             turns = self._counters[: self.strata.num_workers].tolist()
             holders = {self.strata.holder(group, turn): turn for group, turn in enumerate(turns)}
-            worker = min(absent, key=lambda worker: holders.get(worker, math.inf))  # who waits holds nothing
+            # who waits holds nothing
+            worker = min(absent, key=lambda worker: holders.get(worker, math.inf))
         where = self._whereabouts[worker]
         reason = f"nothing was heard of it within round_timeout={timeout_s:g} s"
         return WorkerError(worker, where.round_index, reason, phase=where.phase)

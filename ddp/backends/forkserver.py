@@ -1,7 +1,9 @@
-"""The server that workers are forked from: it has imported what they need, once, and never runs any of it.
+"""The server that workers are forked from: it has imported what they need, once, and never runs any
+   of it.
 
-(That is what makes its forks safe. A fork of the main process would hold copies of locks whose threads it has not.)
-The server is one for the whole program: it serves run after run of a sweep, and ends when the program does, however it ends.
+(That is what makes its forks safe. A fork of the main process would hold copies of locks whose
+threads it has not.) The server is one for the whole program: it serves run after run of a sweep,
+and ends when the program does, however it ends.
 """
 
 import os
@@ -14,18 +16,26 @@ from typing import Any
 
 from ddp.machine.sockets import make_folder
 
-PRELOAD = {"autograd": ["ddp.backends.preload.autograd"], "fused": ["ddp.backends.preload.fused"]}  # trainer -> modules
+# trainer -> modules
+PRELOAD = {"autograd": ["ddp.backends.preload.autograd"], "fused": ["ddp.backends.preload.fused"]}
 
 
 def ensure_server(trainer: str) -> None:
-    """Starts the server for workers with that trainer, unless it runs already; does not wait for its imports."""
+    """Starts the server for workers with that trainer, unless it runs already; does not wait for
+    its imports.
+    """
     make_folder()
-    server: Any = forkserver._forkserver  # the public functions can neither tell what it has imported nor stop it
+    # the public functions can neither tell what it has imported nor stop it
+    server: Any = forkserver._forkserver
     if server._forkserver_pid is not None and server._preload_modules != PRELOAD[trainer]:
         server._stop()
     forkserver.set_forkserver_preload(PRELOAD[trainer])
-    # Before Python 3.12 the server does not get our sys.path, and passes over what it cannot import without a word.
-    with _environment(PYTHONPATH=os.pathsep.join(sys.path), PYTHONSAFEPATH="1"), interrupts_blocked():
+    # Before Python 3.12 the server does not get our sys.path, and passes over what it cannot import
+    # without a word.
+    with (
+        _environment(PYTHONPATH=os.pathsep.join(sys.path), PYTHONSAFEPATH="1"),
+        interrupts_blocked(),
+    ):
         forkserver.ensure_running()
 
 
@@ -38,9 +48,11 @@ def server_id() -> int | None:
 
 @contextmanager
 def interrupts_blocked() -> Iterator[None]:
-    """Processes that are started in the block never see Ctrl-C, which reaches the whole group: the parent decides what happens.
+    """Processes that are started in the block never see Ctrl-C, which reaches the whole group: the
+       parent decides what happens.
 
-    (A handler of their own would come too late for one that still imports torch: it would print a stack trace.)
+    (A handler of their own would come too late for one that still imports torch: it would print a
+    stack trace.)
     """
     if not hasattr(signal, "pthread_sigmask"):
         yield

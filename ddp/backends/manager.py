@@ -1,4 +1,6 @@
-"""The process behind a `Manager().dict()`, so that it can neither be waited for without end nor be left behind."""
+"""The process behind a `Manager().dict()`, so that it can neither be waited for without end nor be
+left behind.
+"""
 
 import secrets
 import threading
@@ -19,8 +21,9 @@ KEY_BYTES = 32
 
 
 class ManagerProcess:
-    """It listens on a socket in a folder that only its user can enter (ddp/machine/sockets.py), and asks for a random key, of this run
-    only."""
+    """It listens on a socket in a folder that only its user can enter (ddp/machine/sockets.py), and
+    asks for a random key, of this run only.
+    """
 
     def __init__(self, context: BaseContext) -> None:
         self._manager = SyncManager(ctx=context, authkey=secrets.token_bytes(KEY_BYTES))
@@ -44,15 +47,21 @@ class ManagerProcess:
 
     @contextmanager
     def answers(self, round_index: int, timeout_s: float | None = None) -> Iterator[None]:
-        """Says so when the manager is dead. (Pipes to workers that break are dealt with where they are used.)
+        """Says so when the manager is dead. (Pipes to workers that break are dealt with where they
+           are used.)
 
-        One that does not answer within `timeout_s` is killed: a call to it has no deadline of its own, and ends so.
+        One that does not answer within `timeout_s` is killed: a call to it has no deadline of its
+        own, and ends so.
         """
         timer = self._kill_after(timeout_s) if timeout_s is not None else None
         try:
             yield
         except (EOFError, ConnectionError) as error:
-            how = f"did not answer for {timeout_s:g} s" if self._gave_up else f"died ({type(error).__name__})"
+            how = (
+                f"did not answer for {timeout_s:g} s"
+                if self._gave_up
+                else f"died ({type(error).__name__})"
+            )
             raise BackendError(f"round {round_index}: the manager's process {how}") from error
         finally:
             if timer is not None:
@@ -60,7 +69,9 @@ class ManagerProcess:
                 timer.join()
 
     def stop(self, forget: Callable[[], None]) -> None:
-        """Asks it to end; makes it. `forget`: drops the last proxy, which then says goodbye to it."""
+        """Asks it to end; makes it. `forget`: drops the last proxy, which then says goodbye to
+        it.
+        """
         timer = self._kill_after(STOP_GRACE_S)
         try:
             forget()

@@ -1,8 +1,9 @@
 """Processes over a `Manager().dict()`: the document's second system.
 
-A vector is pickled and unpickled here, by hand, instead of inside the proxy: so serialising, the way through the manager
-process, and deserialising are timed apart, and what travels are the bytes of a numpy array. (A torch tensor would travel
-as a handle to shared memory.) With `poll_interval_s: null` a pipe per worker carries the notifications.
+A vector is pickled and unpickled here, by hand, instead of inside the proxy: so serialising, the
+way through the manager process, and deserialising are timed apart, and what travels are the bytes
+of a numpy array. (A torch tensor would travel as a handle to shared memory.) With `poll_interval_s:
+null` a pipe per worker carries the notifications.
 """
 
 import pickle
@@ -43,7 +44,8 @@ def _fetch(store: Store, key: str, spans: Spans) -> Vector:
         pickled = store[key]
     spans.count_bytes(len(pickled))
     with spans("deserialise"):
-        vector: Vector = pickle.loads(pickled)  # what our own worker or aggregator pickled a moment ago
+        # what our own worker or aggregator pickled a moment ago
+        vector: Vector = pickle.loads(pickled)
     return vector
 
 
@@ -53,7 +55,12 @@ class ProcessExchange(Exchange):
     own_process = True
 
     def __init__(
-        self, worker: int, shared: Store, pipe: Connection, turn_pipes: TurnPipes, poll_interval_s: float | None
+        self,
+        worker: int,
+        shared: Store,
+        pipe: Connection,
+        turn_pipes: TurnPipes,
+        poll_interval_s: float | None,
     ) -> None:
         self.worker = worker
         self.shared = shared
@@ -79,7 +86,8 @@ class ProcessExchange(Exchange):
         if self.poll_interval_s is None:
             return self._wait_for_news(round_index, deadline)
         while time.monotonic() < deadline:
-            with spans("transfer"):  # fetches the whole state to see whether it is there, as the document does
+            # fetches the whole state to see whether it is there, as the document does
+            with spans("transfer"):
                 state = self.shared.get(aggregate_key(round_index))
             if state:
                 return True
@@ -89,7 +97,8 @@ class ProcessExchange(Exchange):
     def _wait_for_news(self, round_index: int, deadline: float) -> bool:
         while self.pipe.poll(max(0.0, deadline - time.monotonic())):
             self._heard = self.pipe.recv()
-            if self._heard >= round_index:  # an older one belongs to a round that this worker gave up
+            # an older one belongs to a round that this worker gave up
+            if self._heard >= round_index:
                 return True
         return False
 
@@ -112,7 +121,15 @@ class ProcessExchange(Exchange):
         self.turns.tell(to, turn)
         self.tell(HandedOn(worker=self.worker, group=group, turn=turn))
 
-    def take(self, group: int, turn: int, before: int, rows: Sequence[Vector], timeout_s: float, spans: Spans) -> bool:
+    def take(
+        self,
+        group: int,
+        turn: int,
+        before: int,
+        rows: Sequence[Vector],
+        timeout_s: float,
+        spans: Spans,
+    ) -> bool:
         if before == self.worker:
             return True
         if not self.turns.wait(turn, timeout_s):
@@ -136,7 +153,9 @@ class ProcessExchange(Exchange):
 class Processes(WorkerProcesses):
     """The workers' processes, and the manager's."""
 
-    def __init__(self, options: ProcessBackend, jobs: Sequence[Job], listen: Callable[[Message], None]) -> None:
+    def __init__(
+        self, options: ProcessBackend, jobs: Sequence[Job], listen: Callable[[Message], None]
+    ) -> None:
         super().__init__(options.chosen_start_method, jobs, listen, options.poll_interval_s)
         self.shared: Store = {}  # the manager's, once it runs
         self._manager = ManagerProcess(self.context)
@@ -147,9 +166,14 @@ class Processes(WorkerProcesses):
         self.shared = self._manager.start()
         turn_pipes = [TurnPipes() for _ in self.jobs]
         if self.strata is not None:
-            readers, writers = zip(*(self.context.Pipe(duplex=False) for _ in self.jobs), strict=True)
+            readers, writers = zip(
+                *(self.context.Pipe(duplex=False) for _ in self.jobs), strict=True
+            )
             self._given = [*readers, *writers]
-            turn_pipes = [TurnPipes(reader, dict(zip(self.workers, writers, strict=True))) for reader in readers]
+            turn_pipes = [
+                TurnPipes(reader, dict(zip(self.workers, writers, strict=True)))
+                for reader in readers
+            ]
         poll_interval_s = self.poll_interval_s if self.reads_aggregate else None
         return [partial(_connect, self.shared, poll_interval_s, turns) for turns in turn_pipes]
 
@@ -182,7 +206,8 @@ class Processes(WorkerProcesses):
         poll_interval_s: float | None,
         patience_s: float | None = None,
     ) -> None:
-        with self._manager.answers(round_index or 0, timeout_s + MANAGER_GRACE_S):  # whoever polls asks it
+        # whoever polls asks it
+        with self._manager.answers(round_index or 0, timeout_s + MANAGER_GRACE_S):
             super()._await(missing, timeout_s, round_index, poll_interval_s, patience_s)
 
     def broadcast(self, round_index: int, vector: Vector, spans: Spans) -> None:
@@ -199,7 +224,8 @@ class Processes(WorkerProcesses):
         with spans("transfer"):
             for key in self._readers.done(counted | self._left, round_index):
                 with suppress(KeyError):
-                    del self.shared[key]  # not pop, which would bring the state back through the manager
+                    # not pop, which would bring the state back through the manager
+                    del self.shared[key]
         self._left.clear()
 
     def _send_news(self, worker: int, round_index: int) -> None:
@@ -233,19 +259,33 @@ class Processes(WorkerProcesses):
 
     def _read_updates(self, rounds: Mapping[int, int], spans: Spans) -> list[Update]:
         with self._manager.answers(max(rounds.values()), self.config.round_timeout):
-            return [self._read(worker, round_index, spans) for worker, round_index in rounds.items()]
+            return [
+                self._read(worker, round_index, spans) for worker, round_index in rounds.items()
+            ]
 
     def _read(self, worker: int, round_index: int, spans: Spans) -> Update:
-        vector, memory = _fetch(self.shared, worker_key(worker, round_index, "best"), spans), EMPTY_VECTOR
+        vector, memory = (
+            _fetch(self.shared, worker_key(worker, round_index, "best"), spans),
+            EMPTY_VECTOR,
+        )
         with spans("transfer"):
             rmse = self.shared[worker_key(worker, round_index, "rmse")]
             loss = self.shared[worker_key(worker, round_index, "test_loss")]
         if self.remembers and self.jobs[0].hands_over(round_index):
             memory = _fetch(self.shared, worker_key(worker, round_index, MEMORY), spans)
-        return Update(worker=worker, round_index=round_index, vector=vector, rmse=rmse, loss=loss, memory=memory)
+        return Update(
+            worker=worker,
+            round_index=round_index,
+            vector=vector,
+            rmse=rmse,
+            loss=loss,
+            memory=memory,
+        )
 
 
-def _connect(shared: Store, poll_interval_s: float | None, turns: TurnPipes, pipe: Connection) -> tuple[Job, Exchange]:
+def _connect(
+    shared: Store, poll_interval_s: float | None, turns: TurnPipes, pipe: Connection
+) -> tuple[Job, Exchange]:
     """In the worker: its job, and its end of the exchange."""
     job: Job = pipe.recv()
     return job, ProcessExchange(job.worker, shared, pipe, turns, poll_interval_s)

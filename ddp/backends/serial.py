@@ -1,4 +1,6 @@
-"""One worker after another in one thread: the reference that every other backend must equal bit for bit."""
+"""One worker after another in one thread: the reference that every other backend must equal bit for
+bit.
+"""
 
 import signal
 import threading
@@ -47,7 +49,15 @@ class SerialExchange(Exchange):
     def hand_on(self, group: int, turn: int, to: int, rows: Sequence[Vector], spans: Spans) -> None:
         """Nothing to do: everybody has had its turn before anybody has the next."""
 
-    def take(self, group: int, turn: int, before: int, rows: Sequence[Vector], timeout_s: float, spans: Spans) -> bool:
+    def take(
+        self,
+        group: int,
+        turn: int,
+        before: int,
+        rows: Sequence[Vector],
+        timeout_s: float,
+        spans: Spans,
+    ) -> bool:
         return True
 
     def tell(self, message: Message) -> None:
@@ -73,7 +83,9 @@ class Serial(Backend):
     def gather(self, round_index: int, timeout_s: float, spans: Spans) -> list[Update]:
         with spans("wait"):
             while len(self.updates) < len(self.workers):
-                self._give_turns([worker for worker in self.workers if worker not in self.updates], timeout_s)
+                self._give_turns(
+                    [worker for worker in self.workers if worker not in self.updates], timeout_s
+                )
         with spans("gather"):
             return [self.updates.pop(worker) for worker in self.workers]
 
@@ -114,11 +126,15 @@ class Serial(Backend):
 
 @contextmanager
 def _deadline(timeout_s: float) -> Iterator[None]:
-    """Raises TimeoutError in the block after so many seconds: nobody else is there to notice a worker that hangs.
+    """Raises TimeoutError in the block after so many seconds: nobody else is there to notice a
+       worker that hangs.
 
     Where there is no alarm (Windows, another thread than the main one) nobody does.
     """
-    if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
+    if (
+        not hasattr(signal, "setitimer")
+        or threading.current_thread() is not threading.main_thread()
+    ):
         yield
         return
 

@@ -1,12 +1,14 @@
-"""Processes that exchange through one segment of shared memory: a copy each way, and nothing is pickled from round to round.
+"""Processes that exchange through one segment of shared memory: a copy each way, and nothing is
+   pickled from round to round.
 
-A worker publishes by copying its state into a slot that only it writes, and receives by copying the aggregate out; the
-aggregator averages the slots where they lie. There is no lock that a worker could die with. Who may read or write what is
-said by bells, a few raw bytes through the worker's pipe: "published", "the aggregate is out". A slot is written again only
-when the aggregate of what was in it is out, and an aggregate when every worker has published since, so past reading it.
+A worker publishes by copying its state into a slot that only it writes, and receives by copying the
+aggregate out; the aggregator averages the slots where they lie. There is no lock that a worker
+could die with. Who may read or write what is said by bells, a few raw bytes through the worker's
+pipe: "published", "the aggregate is out". A slot is written again only when the aggregate of what
+was in it is out, and an aggregate when every worker has published since, so past reading it.
 
-With split=stratified all workers train in one vector of the segment, each in the rows that it holds, and hand those on through
-gates, counters in the segment (see gates.py).
+With split=stratified all workers train in one vector of the segment, each in the rows that it
+holds, and hand those on through gates, counters in the segment (see gates.py).
 """
 
 import struct
@@ -37,7 +39,9 @@ NEWS = struct.Struct("=q")  # to a worker: the round whose aggregate is out
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slot:
-    """Where a worker writes, and nobody else. `memory`: empty unless the run may go back to a round."""
+    """Where a worker writes, and nobody else. `memory`: empty unless the run may go back to a
+    round.
+    """
 
     vector: Place
     memory: Place
@@ -46,9 +50,11 @@ class Slot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """Where things lie in the segment. `aggregates`: the last two by turns, so that one stays whole while the next is written;
-    with `straggler_timeout` one for each worker, who may still be reading when the next is there. `num_rounds`: of each, its
-    round + 1. With split=stratified `common` is what all workers train in, and `counters` are those of the gates."""
+    """Where things lie in the segment. `aggregates`: the last two by turns, so that one stays whole
+    while the next is written; with `straggler_timeout` one for each worker, who may still be
+    reading when the next is there. `num_rounds`: of each, its round + 1. With split=stratified
+    `common` is what all workers train in, and `counters` are those of the gates.
+    """
 
     path: Path
     size: int
@@ -69,14 +75,19 @@ class ShmExchange(Exchange):
 
     own_process = True
 
-    def __init__(self, pipe: Connection, segment: Segment, plan: Plan, worker: int, round_timeout_s: float) -> None:
+    def __init__(
+        self, pipe: Connection, segment: Segment, plan: Plan, worker: int, round_timeout_s: float
+    ) -> None:
         slot = plan.slots[worker]
         self.pipe = pipe
         self.plan = plan
         self.worker = worker
         self.vector, self.memory = segment.view(slot.vector), segment.view(slot.memory)
         self.record = segment.view(slot.record)
-        self.aggregates, self.num_rounds = [segment.view(place) for place in plan.aggregates], segment.view(plan.num_rounds)
+        self.aggregates, self.num_rounds = (
+            [segment.view(place) for place in plan.aggregates],
+            segment.view(plan.num_rounds),
+        )
         self._common = None if plan.common is None else segment.view(plan.common)
         self.gates = None if plan.counters is None else make_gates(segment.view(plan.counters))
         self.round_timeout_s = round_timeout_s
@@ -84,13 +95,16 @@ class ShmExchange(Exchange):
         self._heard = -1  # ... and the last whose aggregate we know to be out
 
     def publish(self, update: Update, spans: Spans) -> None:
-        # One that gave up waiting for its aggregate gets ahead: its last state may not have been averaged yet.
+        # One that gave up waiting for its aggregate gets ahead: its last state may not have been
+        # averaged yet.
         if self._heard < self._published:
             with spans("wait"):
                 is_averaged = self._hear(self._published, self.round_timeout_s)
             if not is_averaged:
                 waited = f"within round_timeout={self.round_timeout_s:g} s"
-                raise TimeoutError(f"what it published in round {self._published} was not averaged {waited}")
+                raise TimeoutError(
+                    f"what it published in round {self._published} was not averaged {waited}"
+                )
         with spans("copy"):
             np.copyto(self.vector, update.vector)
             self.memory[: len(update.memory)] = update.memory
@@ -140,11 +154,17 @@ class ShmExchange(Exchange):
 
 
 class SharedMemory(WorkerProcesses):
-    """The workers' processes, and the segment: created by us, nameless as soon as every worker has it."""
+    """The workers' processes, and the segment: created by us, nameless as soon as every worker has
+    it.
+    """
 
-    def __init__(self, options: ShmBackend, jobs: Sequence[Job], listen: Callable[[Message], None]) -> None:
+    def __init__(
+        self, options: ShmBackend, jobs: Sequence[Job], listen: Callable[[Message], None]
+    ) -> None:
         super().__init__(options.chosen_start_method, jobs, listen, None)
-        self.directory = default_directory() if options.directory is None else Path(options.directory)
+        self.directory = (
+            default_directory() if options.directory is None else Path(options.directory)
+        )
         self.segment: Segment | None = None
         self._plan: Plan
         self._pickled: dict[int, bytes] = {}  # the jobs
@@ -157,7 +177,9 @@ class SharedMemory(WorkerProcesses):
             import ddp.machine.compiled.gates  # noqa: F401  # compiled here, whatever trains: workers find it on disk
 
     def _open(self) -> list[Connect]:
-        """Makes the segment and moves the ratings into it, shard by shard, so that they are there once."""
+        """Makes the segment and moves the ratings into it, shard by shard, so that they are there
+        once.
+        """
         layout = Layout()
         places: dict[int, Place] = {}
         movers = [Mover(job, layout, places) for job in self.jobs]
@@ -230,7 +252,9 @@ class SharedMemory(WorkerProcesses):
         return [self._read(worker, round_index) for worker, round_index in rounds.items()]
 
     def _read(self, worker: int, round_index: int) -> Update:
-        """By reference: the worker writes there again when the aggregate is out. (Its memory is needed for longer.)"""
+        """By reference: the worker writes there again when the aggregate is out. (Its memory is
+        needed for longer.)
+        """
         segment, slot = self._live_segment(), self._plan.slots[worker]
         record = segment.view(slot.record)
         _check_round(f"the slot of worker {worker}", record["num_rounds"][0], round_index)
@@ -238,7 +262,14 @@ class SharedMemory(WorkerProcesses):
         handed_over = self.remembers and self.jobs[0].hands_over(round_index)
         memory = segment.view(slot.memory).copy() if handed_over else EMPTY_VECTOR
         vector = segment.view(slot.vector)
-        return Update(worker=worker, round_index=round_index, vector=vector, rmse=rmse, loss=loss, memory=memory)
+        return Update(
+            worker=worker,
+            round_index=round_index,
+            vector=vector,
+            rmse=rmse,
+            loss=loss,
+            memory=memory,
+        )
 
     def room(self, round_index: int) -> Vector:
         """The aggregate's place in the segment: the aggregator averages into it."""
@@ -287,7 +318,8 @@ class SharedMemory(WorkerProcesses):
 def _connect(pipe: Connection) -> tuple[Job, Exchange]:
     """In the worker: its job, whose arrays lie in the segment, and its end of the exchange.
 
-    The arrays can be written to, though nobody does: torch warns of one that cannot, and numba compiles another kernel for it.
+    The arrays can be written to, though nobody does: torch warns of one that cannot, and numba
+    compiles another kernel for it.
     """
     plan, pickled = pipe.recv()
     segment = Segment.attach(plan.path, plan.size)

@@ -1,4 +1,6 @@
-"""How a job comes to a worker that shares memory: its arrays lie in the segment, and only what is left of it is pickled."""
+"""How a job comes to a worker that shares memory: its arrays lie in the segment, and only what is
+left of it is pickled.
+"""
 
 import io
 import pickle

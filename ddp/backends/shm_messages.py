@@ -1,4 +1,6 @@
-"""What a worker says through its pipe in every round, as raw bytes: where nothing is pickled from round to round."""
+"""What a worker says through its pipe in every round, as raw bytes: where nothing is pickled from
+round to round.
+"""
 
 import struct
 from array import array
@@ -13,8 +15,8 @@ EPOCH, PUBLISHED, ROW = b"e", b"p", b"r"
 PICKLED = b"\x80"  # how every pickle begins: Asking, Started, Finished and Failed, once a run
 
 BELL = struct.Struct("=cqq")  # what it is, the round, the epoch
-# A `WorkerRound`. Its account follows: of each of four tables the length, then of each entry the path's number (or the worker)
-# and the value; and its slices.
+# A `WorkerRound`. Its account follows: of each of four tables the length, then of each entry the
+# path's number (or the worker) and the value; and its slices.
 ROUND = struct.Struct("=dqdqdq")
 
 
@@ -62,7 +64,9 @@ def _extend(numbers: "array[float]", table: Mapping[int, float]) -> None:
 def _row_from_bytes(worker: int, round_index: int, best_epoch: int, content: bytes) -> WorkerRound:
     train_loss, received, *errors = ROUND.unpack_from(content)
     numbers = iter(array("d", content[ROUND.size :]))
-    tables = ({int(next(numbers)): next(numbers) for _ in range(int(next(numbers)))} for _ in range(4))
+    tables = (
+        {int(next(numbers)): next(numbers) for _ in range(int(next(numbers)))} for _ in range(4)
+    )
     seconds, num_bytes, num_copied, waited_for = tables
     return WorkerRound(
         worker=worker,

@@ -1,8 +1,10 @@
-"""The document's shared dict: its keys, and the access to it that threads and processes have in common.
+"""The document's shared dict: its keys, and the access to it that threads and processes have in
+   common.
 
-Under keys `w{w}_r{r}_best`, `_rmse`, `_test_loss` and `_ready` a worker leaves its update, under `agg_r{r}_state` the
-aggregator leaves the aggregate. (`_test_loss` holds the loss on whatever part `select_on` names; `_memory`, which the document
-does not know, is there only in rounds that may be gone back to.)
+Under keys `w{w}_r{r}_best`, `_rmse`, `_test_loss` and `_ready` a worker leaves its update, under
+`agg_r{r}_state` the aggregator leaves the aggregate. (`_test_loss` holds the loss on whatever part
+`select_on` names; `_memory`, which the document does not know, is there only in rounds that may be
+gone back to.)
 """
 
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
@@ -28,7 +30,9 @@ def aggregate_key(round_index: int) -> str:
 
 
 def turn_key(worker: int, turn: int) -> str:
-    """The key of the rows that a worker needs for a turn (split=stratified, which the document does not know)."""
+    """The key of the rows that a worker needs for a turn (split=stratified, which the document does
+    not know).
+    """
     return f"w{worker}_t{turn}_items"
 
 
@@ -39,11 +43,16 @@ class Readers:
         self._readers: dict[int, set[int]] = {}
 
     def done(self, counted: Mapping[int, int], round_index: int) -> list[str]:
-        """What nobody will read again once the workers that count in the aggregate of the round were told that it is out.
+        """What nobody will read again once the workers that count in the aggregate of the round
+           were told that it is out.
 
         `counted`: these, and of which round their updates were.
         """
-        keys = [worker_key(worker, updated, field) for worker, updated in counted.items() for field in (*FIELDS, MEMORY)]
+        keys = [
+            worker_key(worker, updated, field)
+            for worker, updated in counted.items()
+            for field in (*FIELDS, MEMORY)
+        ]
         for readers in self._readers.values():
             readers.difference_update(counted)
         old = [index for index, readers in self._readers.items() if not readers]
@@ -60,7 +69,11 @@ class Readers:
 
 def left_by(keys: Iterable[str], worker: int, but_of: int | None) -> list[str]:
     """What a worker has left in the store, but for the update of that round."""
-    return [key for key in keys if key.startswith(f"w{worker}_") and not key.startswith(f"w{worker}_r{but_of}_")]
+    return [
+        key
+        for key in keys
+        if key.startswith(f"w{worker}_") and not key.startswith(f"w{worker}_r{but_of}_")
+    ]
 
 
 @contextmanager

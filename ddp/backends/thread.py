@@ -1,7 +1,8 @@
 """Threads over a plain dict and a lock: the document's first system.
 
-With `poll_interval_s: null` a worker's queue replaces the polling. The lock is held for swapping references only: a vector
-is copied before into a slot of its worker, which comes back when the aggregate is out, and after.
+With `poll_interval_s: null` a worker's queue replaces the polling. The lock is held for swapping
+references only: a vector is copied before into a slot of its worker, which comes back when the
+aggregate is out, and after.
 """
 
 import queue
@@ -27,13 +28,17 @@ from ddp.workers.job import Job
 from ddp.workers.worker import run_worker
 
 STOP_GRACE_S = (
-    1.0  # how long a thread may take to notice that the run is over (it looks after every epoch), before it is left behind
+    # how long a thread may take to notice that the run is over (it looks after every epoch), before
+    # it is left behind
+    1.0
 )
 STOP = -1  # in a worker's queue: nothing will come
 
 
 class ThreadExchange(Exchange):
-    """A worker's end: the shared dict and its lock, a queue to everybody's mailbox and one of its own for news."""
+    """A worker's end: the shared dict and its lock, a queue to everybody's mailbox and one of its
+    own for news.
+    """
 
     def __init__(self, threads: "Threads") -> None:
         self.threads = threads
@@ -84,7 +89,8 @@ class ThreadExchange(Exchange):
     def _wait_for_news(self, round_index: int, deadline: float) -> bool:
         while (remaining_s := deadline - time.monotonic()) > 0:
             news = _get(self.news, remaining_s)
-            if news is not None and news >= round_index:  # an older one belongs to a round that this worker gave up
+            # an older one belongs to a round that this worker gave up
+            if news is not None and news >= round_index:
                 self._heard = news
                 return True
         return False
@@ -111,7 +117,9 @@ class ThreadExchange(Exchange):
 class Threads(ConcurrentBackend):
     """One thread per worker; the aggregator runs in the caller's thread."""
 
-    def __init__(self, options: ThreadBackend, jobs: Sequence[Job], listen: Callable[[Message], None]) -> None:
+    def __init__(
+        self, options: ThreadBackend, jobs: Sequence[Job], listen: Callable[[Message], None]
+    ) -> None:
         super().__init__(jobs, listen, options.poll_interval_s)
         self.shared: Store = {}
         self.lock = threading.Lock()
@@ -127,9 +135,13 @@ class Threads(ConcurrentBackend):
     def start(self) -> None:
         for job, exchange in zip(self.jobs, self.exchanges.values(), strict=True):
             self.began[job.worker] = time.perf_counter()
-            # A daemon, so that a worker stuck in an endless batch cannot keep a finished program alive.
+            # A daemon, so that a worker stuck in an endless batch cannot keep a finished program
+            # alive.
             thread = threading.Thread(
-                target=_run, args=(job, exchange, self.began[job.worker]), name=f"{WORKER_THREAD}{job.worker}", daemon=True
+                target=_run,
+                args=(job, exchange, self.began[job.worker]),
+                name=f"{WORKER_THREAD}{job.worker}",
+                daemon=True,
             )
             thread.start()
             self.threads.append(thread)
@@ -137,7 +149,8 @@ class Threads(ConcurrentBackend):
     def room(self, round_index: int) -> Vector:
         if self.config.straggler_timeout is None:
             return super().room(round_index)
-        return np.empty(self.aggregate_length, np.float32)  # a late worker may still read any of those before
+        # a late worker may still read any of those before
+        return np.empty(self.aggregate_length, np.float32)
 
     def broadcast(self, round_index: int, vector: Vector, spans: Spans) -> None:
         with held(self.lock, spans):
@@ -218,7 +231,9 @@ class Threads(ConcurrentBackend):
 
 
 def _get(numbers: "queue.SimpleQueue[int]", timeout_s: float) -> int | None:
-    """The next number in the queue; None if none comes in time. Raises Stopped at the end of the run."""
+    """The next number in the queue; None if none comes in time. Raises Stopped at the end of the
+    run.
+    """
     try:
         number = numbers.get(timeout=timeout_s)
     except queue.Empty:

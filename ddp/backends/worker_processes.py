@@ -1,6 +1,8 @@
-"""What the backends with a process per worker have in common: how workers are started, listened to, mourned and stopped.
+"""What the backends with a process per worker have in common: how workers are started, listened to,
+   mourned and stopped.
 
-A worker holds one end of a pipe, and we the other. If it dies, its sentinel tells us; if we die, it ends itself.
+A worker holds one end of a pipe, and we the other. If it dies, its sentinel tells us; if we die, it
+ends itself.
 """
 
 import multiprocessing
@@ -27,7 +29,8 @@ from ddp.workers.job import Job
 from ddp.workers.worker import run_worker
 
 STOP_GRACE_S = 1.0  # after SIGTERM, before SIGKILL
-KILL_GRACE_S = 60.0  # after SIGKILL: on a busy machine it takes a while to give back the memory of many processes
+# after SIGKILL: on a busy machine it takes a while to give back the memory of many processes
+KILL_GRACE_S = 60.0
 FINISH_GRACE_S = 5.0  # for a process that has done all its work to end
 
 # In the worker: takes its job and its end of the exchange from the pipe.
@@ -35,10 +38,16 @@ Connect = Callable[[Connection], tuple[Job, Exchange]]
 
 
 class WorkerProcesses(ConcurrentBackend):
-    """One process per worker; the aggregator runs in the parent. `start_method`: spawn or forkserver."""
+    """One process per worker; the aggregator runs in the parent. `start_method`: spawn or
+    forkserver.
+    """
 
     def __init__(
-        self, start_method: str, jobs: Sequence[Job], listen: Callable[[Message], None], poll_interval_s: float | None
+        self,
+        start_method: str,
+        jobs: Sequence[Job],
+        listen: Callable[[Message], None],
+        poll_interval_s: float | None,
     ) -> None:
         super().__init__(jobs, listen, poll_interval_s)
         self.start_method = start_method
@@ -49,7 +58,9 @@ class WorkerProcesses(ConcurrentBackend):
 
     @abstractmethod
     def _open(self) -> list[Connect]:
-        """Makes what is exchanged through; gives a picklable function for each worker with which it enters."""
+        """Makes what is exchanged through; gives a picklable function for each worker with which it
+        enters.
+        """
 
     @abstractmethod
     def _admit(self, worker: int) -> None:
@@ -66,7 +77,14 @@ class WorkerProcesses(ConcurrentBackend):
             ours, theirs = self.context.Pipe()
             self.pipes[job.worker] = ours
             self.began[job.worker] = time.perf_counter()
-            arguments = (Arrival(), run_process, self.began[job.worker], job.worker, theirs, connect)
+            arguments = (
+                Arrival(),
+                run_process,
+                self.began[job.worker],
+                job.worker,
+                theirs,
+                connect,
+            )
             process = self.context.Process(  # type: ignore[attr-defined]  # every context that can be named has one
                 target=enter, args=arguments, name=f"worker-{job.worker}", daemon=True
             )
@@ -74,10 +92,17 @@ class WorkerProcesses(ConcurrentBackend):
             with interrupts_blocked() if self.start_method == "spawn" else nullcontext():
                 process.start()
             self.processes[job.worker] = process
-            theirs.close()  # the worker holds the only other end: if it dies, ours reads end-of-file
-        # A job is handed over when its worker asks for it. As an argument of `Process` the ratings would fill the pipe to a
-        # child that is still importing torch, and the parent could start the next one only when that is done.
-        self._await(lambda: [w for w in self.workers if w not in self._asked], self.config.round_timeout, None, None)
+            # the worker holds the only other end: if it dies, ours reads end-of-file
+            theirs.close()
+        # A job is handed over when its worker asks for it. As an argument of `Process` the ratings
+        # would fill the pipe to a child that is still importing torch, and the parent could start
+        # the next one only when that is done.
+        self._await(
+            lambda: [w for w in self.workers if w not in self._asked],
+            self.config.round_timeout,
+            None,
+            None,
+        )
 
     def servers(self) -> dict[str, int]:
         server = server_id() if self.start_method == "forkserver" else None
@@ -95,7 +120,10 @@ class WorkerProcesses(ConcurrentBackend):
     def stop(self) -> None:
         if self._finished.issuperset(self.workers):
             self._join(FINISH_GRACE_S)
-        for end, grace_s in ((BaseProcess.terminate, STOP_GRACE_S), (BaseProcess.kill, KILL_GRACE_S)):
+        for end, grace_s in (
+            (BaseProcess.terminate, STOP_GRACE_S),
+            (BaseProcess.kill, KILL_GRACE_S),
+        ):
             for process in self.processes.values():
                 if process.is_alive():
                     end(process)
@@ -110,8 +138,14 @@ class WorkerProcesses(ConcurrentBackend):
     def _join(self, timeout_s: float) -> None:
         """Waits until all processes have ended, or for so long; notes when each did."""
         deadline = time.monotonic() + timeout_s
-        running = {process.sentinel: worker for worker, process in self.processes.items() if worker not in self.ended}
-        while running and (ready := connection.wait(list(running), max(0.0, deadline - time.monotonic()))):
+        running = {
+            process.sentinel: worker
+            for worker, process in self.processes.items()
+            if worker not in self.ended
+        }
+        while running and (
+            ready := connection.wait(list(running), max(0.0, deadline - time.monotonic()))
+        ):
             for sentinel in ready:
                 assert isinstance(sentinel, int)
                 self.ended[running.pop(sentinel)] = time.perf_counter()
@@ -128,10 +162,24 @@ class WorkerProcesses(ConcurrentBackend):
     def _messages(self, timeout_s: float) -> list[Message]:
         running = [worker for worker in self.workers if worker not in self._finished]
         sentinels = {self.processes[worker].sentinel: worker for worker in running}
-        ending = {self.processes[w].sentinel: w for w in self._finished if w in self.processes and w not in self.ended}
-        ready = connection.wait([*(self.pipes[worker] for worker in running), *sentinels, *ending], timeout_s)
-        self.ended |= {ending[end]: time.perf_counter() for end in ready if isinstance(end, int) and end in ending}
-        messages = [self._decode(worker, content) for worker in running for content in drain(self.pipes[worker])]
+        ending = {
+            self.processes[w].sentinel: w
+            for w in self._finished
+            if w in self.processes and w not in self.ended
+        }
+        ready = connection.wait(
+            [*(self.pipes[worker] for worker in running), *sentinels, *ending], timeout_s
+        )
+        self.ended |= {
+            ending[end]: time.perf_counter()
+            for end in ready
+            if isinstance(end, int) and end in ending
+        }
+        messages = [
+            self._decode(worker, content)
+            for worker in running
+            for content in drain(self.pipes[worker])
+        ]
         if not messages:  # what a dead worker said before it died is heard first
             for sentinel, worker in sentinels.items():
                 if sentinel in ready:
@@ -143,12 +191,18 @@ class WorkerProcesses(ConcurrentBackend):
         try:
             message: Message = pickle.loads(content)  # what our own worker pickled a moment ago
         except Exception as error:
-            return Failed(error=self._error_of(worker, f"what it sent cannot be read: {type(error).__name__}: {error}"))
+            return Failed(
+                error=self._error_of(
+                    worker, f"what it sent cannot be read: {type(error).__name__}: {error}"
+                )
+            )
         return message
 
     @contextmanager
     def _pipe_to(self, worker: int) -> Iterator[Connection]:
-        """The pipe, for sending. To a worker that is dead nothing is said: its sentinel will tell us, when we listen next."""
+        """The pipe, for sending. To a worker that is dead nothing is said: its sentinel will tell
+        us, when we listen next.
+        """
         with suppress(BrokenPipeError, ConnectionResetError):
             yield self.pipes[worker]
 
@@ -156,19 +210,28 @@ class WorkerProcesses(ConcurrentBackend):
         process = self.processes[worker]
         process.join(STOP_GRACE_S)
         code = process.exitcode
-        how = f"exit code {code}" if code is None or code >= 0 else f"signal {signal.Signals(-code).name}"
+        how = (
+            f"exit code {code}"
+            if code is None or code >= 0
+            else f"signal {signal.Signals(-code).name}"
+        )
         return self._error_of(worker, f"the process died ({how})", code)
 
     def _error_of(self, worker: int, reason: str, exit_code: int | None = None) -> WorkerError:
         where = self._whereabouts[worker]
-        return WorkerError(worker, where.round_index, reason, phase=where.phase, exit_code=exit_code)
+        return WorkerError(
+            worker, where.round_index, reason, phase=where.phase, exit_code=exit_code
+        )
 
 
-def run_process(arrived_at: float, began: float, worker: int, pipe: Connection, connect: Connect) -> None:
+def run_process(
+    arrived_at: float, began: float, worker: int, pipe: Connection, connect: Connect
+) -> None:
     """The whole life of a worker process, that its parent began to start at `began`."""
     imported_at = time.perf_counter()
     end_with_parent()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides what happens
+    # Ctrl-C reaches the whole group; the parent decides what happens
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         pipe.send(Asking(worker=worker))
         job, exchange = connect(pipe)
@@ -184,7 +247,9 @@ def run_process(arrived_at: float, began: float, worker: int, pipe: Connection, 
 
 
 def drain(pipe: Connection) -> list[bytes]:
-    """All whole messages that lie in the pipe. A closed one, or half a message, is none: the worker's sentinel tells why."""
+    """All whole messages that lie in the pipe. A closed one, or half a message, is none: the
+    worker's sentinel tells why.
+    """
     contents: list[bytes] = []
     try:
         while pipe.poll():
@@ -194,8 +259,9 @@ def drain(pipe: Connection) -> list[bytes]:
     return contents
 
 
-# Proportional set size of a worker's process, its ratings and its model not counted: the interpreter, and torch where the
-# trainer needs it. The server that workers are forked from takes as much; they then share all but what they write to.
+# Proportional set size of a worker's process, its ratings and its model not counted: the
+# interpreter, and torch where the trainer needs it. The server that workers are forked from takes
+# as much; they then share all but what they write to.
 SPAWNED_BYTES = {"autograd": 230 * 2**20, "fused": 70 * 2**20}
 FORKED_BYTES = {"autograd": 25 * 2**20, "fused": 15 * 2**20}
 
@@ -209,12 +275,15 @@ def needed_bytes(config: Config, start_method: str) -> int:
 
 
 def check_memory(config: Config, start_method: str, available: int | None) -> None:
-    """Raises ConfigError if the processes of the workers would not fit into what is available (None: not known)."""
+    """Raises ConfigError if the processes of the workers would not fit into what is available
+    (None: not known).
+    """
     needed = needed_bytes(config, start_method)
     if available is not None and needed > available:
         raise ConfigError(
             "workers",
             config.workers,
-            f"so many processes need about {needed / 2**30:,.1f} GiB, and {max(0, available) / 2**30:,.1f} GiB are free;"
+            f"so many processes need about {needed / 2**30:,.1f} GiB, and"
+            f" {max(0, available) / 2**30:,.1f} GiB are free;"
             " use fewer workers, or backend=thread, whose workers share one process",
         )

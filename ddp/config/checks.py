@@ -1,4 +1,6 @@
-"""Checks of single values: each raises a ConfigError that names the key and says what is allowed."""
+"""Checks of single values: each raises a ConfigError that names the key and says what is
+allowed.
+"""
 
 import math
 import multiprocessing
@@ -21,10 +23,21 @@ def at_least(key: str, value: int, least: int) -> None:
         raise ConfigError(key, value, f"must be a whole number of at least {least}")
 
 
-def number(key: str, value: float, *, above: float = -math.inf, least: float = -math.inf, below: float = math.inf) -> None:
-    """Raises ConfigError for NaN, infinity, and a value outside the bounds; `above` and `below` are excluded."""
+def number(
+    key: str,
+    value: float,
+    *,
+    above: float = -math.inf,
+    least: float = -math.inf,
+    below: float = math.inf,
+) -> None:
+    """Raises ConfigError for NaN, infinity, and a value outside the bounds; `above` and `below` are
+    excluded.
+    """
     if not (math.isfinite(value) and above < value < below and value >= least):
-        bounds = [f"above {above:g}"] * (above > -math.inf) + [f"of at least {least:g}"] * (least > -math.inf)
+        bounds = [f"above {above:g}"] * (above > -math.inf) + [f"of at least {least:g}"] * (
+            least > -math.inf
+        )
         bounds += [f"below {below:g}"] * (below < math.inf)
         raise ConfigError(key, value, "must be a finite number " + " and ".join(bounds))
 
@@ -41,11 +54,17 @@ def start_methods() -> list[str]:
 
 
 def check_start_method(value: str) -> None:
-    """Raises ConfigError for a way to start processes that is not safe, or that there is not here."""
+    """Raises ConfigError for a way to start processes that is not safe, or that there is not
+    here.
+    """
     reason = ""
     if value == "fork":
-        reason = "a fork of a process in which threads of torch, numba or TensorBoard run may hang; "
+        reason = (
+            "a fork of a process in which threads of torch, numba or TensorBoard run may hang; "
+        )
     elif value in START_METHODS:
         reason = "this platform has no such thing; "
     if value not in start_methods():
-        raise ConfigError("backend.start_method", value, f"{reason}choose one of {', '.join(start_methods())}")
+        raise ConfigError(
+            "backend.start_method", value, f"{reason}choose one of {', '.join(start_methods())}"
+        )

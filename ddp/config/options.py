@@ -1,6 +1,7 @@
 """The options of the config groups: one dataclass each, and the rules that its values keep.
 
-The YAML files in conf/<group>/ choose values, these dataclasses own the shape: there are no defaults here.
+The YAML files in conf/<group>/ choose values, these dataclasses own the shape: there are no
+defaults here.
 """
 
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ OUTER = ("none", "momentum", "nesterov", "adam")
 DUPLICATES = ("error", "last", "mean")
 
 
-# --- backend: how workers are started and what carries a vector between them -------------------------
+# --- backend: how workers are started and what carries a vector between them ---
 
 
 @dataclass(slots=True, kw_only=True)
@@ -24,7 +25,9 @@ class SerialBackend:
 
 @dataclass(slots=True, kw_only=True)
 class PollingBackend:
-    """`poll_interval_s`: look into the shared dict this often, as the document does; null = be notified."""
+    """`poll_interval_s`: look into the shared dict this often, as the document does; null = be
+    notified.
+    """
 
     name: str
     poll_interval_s: float | None
@@ -56,7 +59,9 @@ class ProcessBackend(PollingBackend):
 
 @dataclass(slots=True, kw_only=True)
 class ShmBackend:
-    """`directory`: where the shared memory lies, null = /dev/shm; `start_method`: null = forkserver where there is one."""
+    """`directory`: where the shared memory lies, null = /dev/shm; `start_method`: null = forkserver
+    where there is one.
+    """
 
     name: str
     directory: str | None
@@ -72,7 +77,7 @@ class ShmBackend:
         return self.start_method or start_methods()[-1]
 
 
-# --- data: where the ratings come from ------------------------------------------------------------------
+# --- data: where the ratings come from ---
 
 
 @dataclass(slots=True, kw_only=True)
@@ -109,35 +114,69 @@ class CsvData:
 
     def __post_init__(self) -> None:
         if (self.path is None) == (self.paths is None):
-            raise ConfigError("data.path", self.path, "data=csv needs either data.path=FILE or data.paths=[FILE,...]")
+            raise ConfigError(
+                "data.path",
+                self.path,
+                "data=csv needs either data.path=FILE or data.paths=[FILE,...]",
+            )
         if self.paths is not None and not self.paths:
             raise ConfigError("data.paths", self.paths, "must name at least one file")
-        for key, name in (("path", self.path), ("cache", self.cache), *(("paths", name) for name in self.paths or [])):
+        for key, name in (
+            ("path", self.path),
+            ("cache", self.cache),
+            *(("paths", name) for name in self.paths or []),
+        ):
             file_name(f"data.{key}", name)
         self.separator = {"\\t": "\t", "tab": "\t"}.get(self.separator, self.separator)
         if len(self.separator) != 1 and self.separator != "::":
             allowed = "must be one character, tab, or '::' (on the command line quote others: \"data.separator=';'\")"
             raise ConfigError("data.separator", repr(self.separator), allowed)
         one_of("data.duplicates", self.duplicates, DUPLICATES)
-        columns = {"user": self.user, "item": self.item, "rating": self.rating, "timestamp": self.timestamp}
+        columns = {
+            "user": self.user,
+            "item": self.item,
+            "rating": self.rating,
+            "timestamp": self.timestamp,
+        }
         for role, column in columns.items():
             if isinstance(column, str) and not self.header:
-                raise ConfigError(f"data.{role}", column, "a column name needs data.header=true; without one use a position")
+                raise ConfigError(
+                    f"data.{role}",
+                    column,
+                    "a column name needs data.header=true; without one use a position",
+                )
             if isinstance(column, int) and column < 0:
                 raise ConfigError(f"data.{role}", column, "positions count from 0")
         named = [column for column in columns.values() if column is not None]
         if len(set(named)) < len(named):
-            raise ConfigError("data.user", self.user, f"user, item, rating and timestamp must be different columns, not {named}")
-        for key, bound in (("data.rating_min", self.rating_min), ("data.rating_max", self.rating_max)):
+            raise ConfigError(
+                "data.user",
+                self.user,
+                f"user, item, rating and timestamp must be different columns, not {named}",
+            )
+        for key, bound in (
+            ("data.rating_min", self.rating_min),
+            ("data.rating_max", self.rating_max),
+        ):
             if bound is not None:
                 number(key, bound)
-        if self.rating_min is not None and self.rating_max is not None and self.rating_min >= self.rating_max:
-            raise ConfigError("data.rating_min", self.rating_min, f"must be below data.rating_max={self.rating_max:g}")
+        if (
+            self.rating_min is not None
+            and self.rating_max is not None
+            and self.rating_min >= self.rating_max
+        ):
+            raise ConfigError(
+                "data.rating_min",
+                self.rating_min,
+                f"must be below data.rating_max={self.rating_max:g}",
+            )
 
 
 @dataclass(slots=True, kw_only=True)
 class SyntheticData:
-    """Low-rank factors + biases + Gaussian noise; `popularity`: exponent of the power law over items and users."""
+    """Low-rank factors + biases + Gaussian noise; `popularity`: exponent of the power law over
+    items and users.
+    """
 
     name: str
     num_users: int
@@ -156,16 +195,19 @@ class SyntheticData:
             raise ConfigError(
                 "data.num_ratings",
                 self.num_ratings,
-                f"at most half of num_users x num_items = {self.num_users * self.num_items:,} pairs can be rated",
+                f"at most half of num_users x num_items = {self.num_users * self.num_items:,}"
+                " pairs can be rated",
             )
 
 
-# --- split: what is held out, and how the rest is dealt to workers --------------------------------------
+# --- split: what is held out, and how the rest is dealt to workers ---
 
 
 @dataclass(slots=True, kw_only=True)
 class Split:
-    """`holdout` chooses the test part (validation is cut from what remains); the option's name, how shards are dealt."""
+    """`holdout` chooses the test part (validation is cut from what remains); the option's name, how
+    shards are dealt.
+    """
 
     name: str
     holdout: str
@@ -179,12 +221,18 @@ class Split:
         number("split.valid_fraction", self.valid_fraction, least=0, below=1)
         file_name("split.test_file", self.test_file)
         if (self.holdout == "files") != (self.test_file is not None):
-            raise ConfigError("split.test_file", self.test_file, "split.holdout=files and split.test_file=FILE go together")
+            raise ConfigError(
+                "split.test_file",
+                self.test_file,
+                "split.holdout=files and split.test_file=FILE go together",
+            )
 
 
 @dataclass(slots=True, kw_only=True)
 class DirichletSplit(Split):
-    """`alpha`: concentration over the rating values; small = each worker sees few of them, large = iid."""
+    """`alpha`: concentration over the rating values; small = each worker sees few of them, large =
+    iid.
+    """
 
     alpha: float
 
@@ -193,12 +241,14 @@ class DirichletSplit(Split):
         number("split.alpha", self.alpha, above=0)
 
 
-# --- model, trainer, aggregation --------------------------------------------------------------------------
+# --- model, trainer, aggregation ---
 
 
 @dataclass(slots=True, kw_only=True)
 class Model:
-    """`dim`: embedding size; `init_std`: of the factors' normal initial values (biases start at 0)."""
+    """`dim`: embedding size; `init_std`: of the factors' normal initial values (biases start at
+    0).
+    """
 
     name: str
     dim: int
@@ -227,7 +277,9 @@ class AutogradTrainer:
 
 @dataclass(slots=True, kw_only=True)
 class FusedTrainer:
-    """`lr` is multiplied by `lr_decay` after each epoch; `reg_*`: L2 on the rows of each rating that is visited."""
+    """`lr` is multiplied by `lr_decay` after each epoch; `reg_*`: L2 on the rows of each rating
+    that is visited.
+    """
 
     name: str
     lr: float
@@ -244,7 +296,9 @@ class FusedTrainer:
 
 @dataclass(slots=True, kw_only=True)
 class Aggregation:
-    """`outer`: what is done with the change that the mean makes; `outer_*`: see ddp/aggregation/outer.py, which of them it reads."""
+    """`outer`: what is done with the change that the mean makes; `outer_*`: see
+    ddp/aggregation/outer.py, which of them it reads.
+    """
 
     name: str
     outer: str
@@ -260,13 +314,16 @@ class Aggregation:
         number("aggregation.outer_beta2", self.outer_beta2, least=0, below=1)
         number("aggregation.outer_tau", self.outer_tau, above=0)
         if self.name == "ensemble" and self.outer != "none":
-            raise ConfigError("aggregation.outer", self.outer, "aggregation=ensemble averages no states: use none")
+            raise ConfigError(
+                "aggregation.outer", self.outer, "aggregation=ensemble averages no states: use none"
+            )
 
 
 @dataclass(slots=True, kw_only=True)
 class SoftmaxAggregation(Aggregation):
-    """`temperature`: of softmax(-loss / temperature); large = uniform; so small that a weight underflows to 0
-    is refused when it happens."""
+    """`temperature`: of softmax(-loss / temperature); large = uniform; so small that a weight
+    underflows to 0 is refused when it happens.
+    """
 
     temperature: float
 
@@ -286,13 +343,14 @@ class RowsAggregation(Aggregation):
         number("aggregation.power", self.power, least=0)
 
 
-# --- with advise=true ---------------------------------------------------------------------------------------
+# --- with advise=true ---
 
 
 @dataclass(slots=True, kw_only=True)
 class Simulate:
-    """Another machine than this one. `cores`, `bandwidth` (of memory, GB/s): null = as here; `straggler`: how many times as long
-    the slowest worker computes."""
+    """Another machine than this one. `cores`, `bandwidth` (of memory, GB/s): null = as here;
+    `straggler`: how many times as long the slowest worker computes.
+    """
 
     cores: int | None
     bandwidth: float | None
@@ -312,7 +370,12 @@ Trainer = AutogradTrainer | FusedTrainer
 
 # Closed sets: group -> option -> its dataclass. conf/<group>/<option>.yaml holds the values.
 OPTIONS: dict[str, dict[str, type]] = {
-    "backend": {"serial": SerialBackend, "thread": ThreadBackend, "process": ProcessBackend, "shm": ShmBackend},
+    "backend": {
+        "serial": SerialBackend,
+        "thread": ThreadBackend,
+        "process": ProcessBackend,
+        "shm": ShmBackend,
+    },
     "data": {
         **dict.fromkeys(("ml100k", "ml1m", "ml_latest_small", "ml25m", "ml32m"), MovieLensData),
         "csv": CsvData,

@@ -1,4 +1,6 @@
-"""From what Hydra has composed to the checked dataclasses, and to a message where it could not compose."""
+"""From what Hydra has composed to the checked dataclasses, and to a message where it could not
+compose.
+"""
 
 import dataclasses
 import difflib
@@ -14,14 +16,24 @@ from ddp.config.options import OPTIONS, Simulate
 from ddp.config.schema import Config, Scalars
 from ddp.errors import MISSING, ConfigError
 
-OF_THE_LAUNCH = ("resume", "sweep_resume", "advise", "simulate")  # in conf/config.yaml, but no values of a run
+# in conf/config.yaml, but no values of a run
+OF_THE_LAUNCH = ("resume", "sweep_resume", "advise", "simulate")
 
 
 def load_config(composed: DictConfig) -> Config:
-    """The checked dataclasses for what Hydra composed. Raises ConfigError, which names the key, the value and what is allowed."""
+    """The checked dataclasses for what Hydra composed. Raises ConfigError, which names the key, the
+    value and what is allowed.
+    """
     values = _resolved(composed)
-    groups = {group: _typed(_schema(group, values.get(group)), values[group], f"{group}.") for group in OPTIONS}
-    rest = {key: value for key, value in values.items() if key not in {*OPTIONS, *OF_THE_LAUNCH, "hydra"}}
+    groups = {
+        group: _typed(_schema(group, values.get(group)), values[group], f"{group}.")
+        for group in OPTIONS
+    }
+    rest = {
+        key: value
+        for key, value in values.items()
+        if key not in {*OPTIONS, *OF_THE_LAUNCH, "hydra"}
+    }
     scalars = _typed(Scalars, rest, "")
     return Config(**{name: getattr(scalars, name) for name in _fields(Scalars)}, **groups)
 
@@ -36,7 +48,9 @@ def load_simulate(composed: DictConfig) -> Simulate | None:
         raise ConfigError("simulate", values.get("simulate"), f"set {' or '.join(_simulated())}")
     simulate: Simulate = _typed(Simulate, values["simulate"], "simulate.")
     if not advise and simulate != Simulate(cores=None, bandwidth=None, straggler=1.0):
-        raise ConfigError("simulate", values["simulate"], "nothing is simulated without advise=true")
+        raise ConfigError(
+            "simulate", values["simulate"], "nothing is simulated without advise=true"
+        )
     return simulate if advise else None
 
 
@@ -53,7 +67,11 @@ def _resolved(composed: DictConfig) -> dict[Any, Any]:
 
 
 def _unresolved(prefix: str, error: OmegaConfBaseException) -> ConfigError:
-    return ConfigError(f"{prefix}{error.full_key or 'config'}", MISSING, f"cannot be resolved: {str(error).splitlines()[0]}")
+    return ConfigError(
+        f"{prefix}{error.full_key or 'config'}",
+        MISSING,
+        f"cannot be resolved: {str(error).splitlines()[0]}",
+    )
 
 
 def _schema(group: str, chosen: Any) -> type:
@@ -64,7 +82,9 @@ def _schema(group: str, chosen: Any) -> type:
 
 
 def _typed(schema: type, values: dict[Any, Any], prefix: str) -> Any:
-    """An instance of the dataclass `schema`; OmegaConf checks the types, its `__post_init__` the values."""
+    """An instance of the dataclass `schema`; OmegaConf checks the types, its `__post_init__` the
+    values.
+    """
     wanted = {field.name: field.type for field in dataclasses.fields(schema)}
     for key, value in values.items():
         if key not in wanted:
@@ -76,7 +96,8 @@ def _typed(schema: type, values: dict[Any, Any], prefix: str) -> Any:
             raise ConfigError(f"{prefix}{key}", MISSING, f"is not set; expected {described}")
         try:
             typed[key] = values[key]
-        except (OmegaConfBaseException, OverflowError):  # the latter: a whole number that no float can hold
+        # the latter: a whole number that no float can hold
+        except (OmegaConfBaseException, OverflowError):
             raise ConfigError(f"{prefix}{key}", values[key], f"expected {described}") from None
     try:
         return OmegaConf.to_object(typed)
@@ -87,12 +108,29 @@ def _typed(schema: type, values: dict[Any, Any], prefix: str) -> Any:
 def _unknown(key: str) -> str:
     """What to say of a key that nothing reads."""
     group, _, name = key.partition(".")
-    owners = [option for option, schema in OPTIONS.get(group, {}).items() if name in _fields(schema)]
+    owners = [
+        option for option, schema in OPTIONS.get(group, {}).items() if name in _fields(schema)
+    ]
     if owners:
         return f"the chosen {group} has no such setting; {group}={','.join(owners)} does"
-    inner = [f"{group}.{name}" for group, options in OPTIONS.items() for schema in options.values() for name in _fields(schema)]
+    inner = [
+        f"{group}.{name}"
+        for group, options in OPTIONS.items()
+        for schema in options.values()
+        for name in _fields(schema)
+    ]
     close = difflib.get_close_matches(
-        key, [*_fields(Scalars), *OPTIONS, *OF_THE_LAUNCH, *_simulated(), "experiment", "sweep", *dict.fromkeys(inner)], n=3
+        key,
+        [
+            *_fields(Scalars),
+            *OPTIONS,
+            *OF_THE_LAUNCH,
+            *_simulated(),
+            "experiment",
+            "sweep",
+            *dict.fromkeys(inner),
+        ],
+        n=3,
     )
     known = f"known here: {', '.join(_fields(Scalars))}, and the groups {', '.join(OPTIONS)}"
     hint = f"did you mean {' or '.join(close)}?" if close else known
@@ -105,7 +143,8 @@ def _fields(schema: type) -> list[str]:
 
 def composition_message(error: Exception) -> str | None:
     """What to say of what Hydra could not compose; None if `error` is of another kind."""
-    if isinstance(error, ValueError) and "Config group override must be" in str(error):  # Hydra's word for group=null
+    # Hydra's word for group=null
+    if isinstance(error, ValueError) and "Config group override must be" in str(error):
         groups = [argument for argument in sys.argv[1:] if argument.partition("=")[0] in OPTIONS]
         return f"a group cannot be null, it needs one of its options: look at {' '.join(groups)}"
     if not isinstance(error, HydraException | OmegaConfBaseException):
@@ -117,5 +156,8 @@ def composition_message(error: Exception) -> str | None:
     if isinstance(error.__cause__, OmegaConfBaseException):
         parts.append(str(error.__cause__))
     if "LexerNoViableAlt" in str(error):
-        parts.append("put such a value in quotes within the quotes of your shell, as in \"data.path='~/x.csv'\"")
+        parts.append(
+            "put such a value in quotes within the quotes of your shell, as in"
+            " \"data.path='~/x.csv'\""
+        )
     return re.sub(r"\n\s*\n", "\n", "\n".join(parts).strip())

@@ -1,4 +1,6 @@
-"""Messages and exit codes: 0 success, 1 a run failed, 2 a mistake in the input, 130 interrupted, 143 terminated."""
+"""Messages and exit codes: 0 success, 1 a run failed, 2 a mistake in the input, 130 interrupted,
+143 terminated.
+"""
 
 import sys
 import traceback
@@ -11,7 +13,9 @@ FAILED, USER_ERROR, INTERRUPTED, TERMINATED = 1, 2, 130, 143
 
 
 def explain(error: Exception) -> int:
-    """Prints what went wrong, for the person who has to do something about it; the exit code for it."""
+    """Prints what went wrong, for the person who has to do something about it; the exit code for
+    it.
+    """
     code = FAILED
     if isinstance(error, UserError):
         message, code = str(error), USER_ERROR
@@ -20,7 +24,9 @@ def explain(error: Exception) -> int:
     elif isinstance(error, WorkerError | AggregationError | BackendError):
         message = str(error)
     elif isinstance(error, MemoryError):
-        message = f"out of memory: {error}; a smaller model.dim, fewer workers or less data need less"
+        message = (
+            f"out of memory: {error}; a smaller model.dim, fewer workers or less data need less"
+        )
     elif isinstance(error, OSError) and (error.filename is not None or error.errno in FULL):
         message = describe(error)
     else:

@@ -26,7 +26,9 @@ def help_text(conf: Path = CONF) -> str:
         lines.append(f"{group.name}=")
         for option in sorted(group.glob("*.yaml")):
             lines.append(f"  {option.stem:<{COLUMN}}{_first_comment(option)}")
-            settings = "" if group.name in ("experiment", "sweep") else _settings(group.name, option)
+            settings = (
+                "" if group.name in ("experiment", "sweep") else _settings(group.name, option)
+            )
             if settings:
                 lines.append(f"  {'':<{COLUMN}}  {settings}")
         lines.append("")
@@ -34,7 +36,9 @@ def help_text(conf: Path = CONF) -> str:
 
 
 def _scalars(path: Path) -> list[str]:
-    """The `key: value  # comment` lines of config.yaml, below its defaults list; those within another key with its name."""
+    """The `key: value  # comment` lines of config.yaml, below its defaults list; those within
+    another key with its name.
+    """
     lines = []
     outer = ""
     for line in path.read_text(encoding="utf-8").splitlines():
@@ -49,13 +53,19 @@ def _scalars(path: Path) -> list[str]:
 
 
 def _first_comment(path: Path) -> str:
-    comments = [line.lstrip("# ") for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("#")]
+    comments = [
+        line.lstrip("# ")
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if line.startswith("#")
+    ]
     return next((comment for comment in comments if not comment.startswith("@package")), "")
 
 
 def _settings(group: str, path: Path) -> str:
     values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    return "  ".join(f"{group}.{key}={_shown(value)}" for key, value in values.items() if key != "name")
+    return "  ".join(
+        f"{group}.{key}={_shown(value)}" for key, value in values.items() if key != "name"
+    )
 
 
 def _shown(value: object) -> str:

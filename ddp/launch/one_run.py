@@ -28,8 +28,9 @@ failures: dict[str, tuple[int, str]] = {}  # of this process's sweep: directory 
 def run_job(composed: DictConfig) -> float:
     """One job: check, run, show; the final aggregated test RMSE, for Hydra's sweepers.
 
-    In a sweep a job that fails says so at once and gives NaN, and the next one starts; alone it ends the program. (An
-    option that does not exist is found by Hydra before the first job, and ends the sweep.)
+    In a sweep a job that fails says so at once and gives NaN, and the next one starts; alone it
+    ends the program. (An option that does not exist is found by Hydra before the first job, and
+    ends the sweep.)
     """
     hydra = HydraConfig.get()
     output_dir = Path(hydra.runtime.output_dir)
@@ -49,9 +50,12 @@ def run_job(composed: DictConfig) -> float:
             resume = make_room(output_dir)
         if isinstance(config.backend, ProcessBackend | ShmBackend):
             with naming(Path("TMPDIR")):
-                tempfile.gettempdir()  # multiprocessing has its sockets there; where there is no such place it would just die
+                # multiprocessing has its sockets there; where there is no such place it would just
+                # die
+                tempfile.gettempdir()
             if config.backend.chosen_start_method == "forkserver":
-                ensure_server(config.trainer.name)  # its imports run beside ours, and beside the loading of the ratings
+                # its imports run beside ours, and beside the loading of the ratings
+                ensure_server(config.trainer.name)
         # Late: torch is imported only once the config is known to be good.
         from rich.console import Console
 
@@ -107,7 +111,9 @@ def _note_how_to_go_on(error: BaseException, output_dir: Path) -> None:
 
 
 def _keep_composed(composed: DictConfig, hydra: HydraConf) -> None:
-    """What Hydra would write as .hydra/*.yaml; it would leave half of a file on a full disk, and not say which."""
+    """What Hydra would write as .hydra/*.yaml; it would leave half of a file on a full disk, and
+    not say which.
+    """
     parts = {"config": composed, "hydra": {"hydra": hydra}, "overrides": hydra.overrides.task}
     for name, part in parts.items():
         with atomic_file(Path(hydra.runtime.output_dir) / COMPOSED.format(name)) as file:

@@ -18,16 +18,22 @@ ARGUMENT = re.compile(r"resume=(.*)")
 
 
 def resumed_arguments(arguments: list[str]) -> list[str]:
-    """The command line of a run that is to be gone on with: every value that its config.yaml holds, then what was typed.
+    """The command line of a run that is to be gone on with: every value that its config.yaml holds,
+       then what was typed.
 
-    Without `resume=RUN_DIR` among them, the arguments as they are. Raises ConfigError for a directory without a run.
+    Without `resume=RUN_DIR` among them, the arguments as they are. Raises ConfigError for a
+    directory without a run.
     """
     given = [match[1] for argument in arguments if (match := ARGUMENT.fullmatch(argument))]
     if not given or given[-1] in ("null", ""):
         return arguments
     directory = given[-1].strip("'\"")
     if {"-m", "--multirun"} & set(arguments):
-        raise ConfigError("resume", directory, "goes on with one run; a sweep with hydra.sweep.dir=DIR sweep_resume=true")
+        raise ConfigError(
+            "resume",
+            directory,
+            "goes on with one run; a sweep with hydra.sweep.dir=DIR sweep_resume=true",
+        )
     config = _read_config(Path(directory))
     typed = [argument for argument in arguments if not ARGUMENT.fullmatch(argument)]
     exchanged = {argument.partition("=")[0] for argument in typed}
@@ -37,7 +43,11 @@ def resumed_arguments(arguments: list[str]) -> list[str]:
             values.append(f"{key}={_quoted(value)}")
         elif key not in exchanged:
             values.append(f"{key}={value['name']}")
-            values += [f"{key}.{inner}={_quoted(setting)}" for inner, setting in value.items() if inner != "name"]
+            values += [
+                f"{key}.{inner}={_quoted(setting)}"
+                for inner, setting in value.items()
+                if inner != "name"
+            ]
     folder = _quoted(directory)
     return [*values, *typed, f"resume={folder}", f"hydra.run.dir={folder}"]
 
@@ -48,11 +58,19 @@ def _read_config(directory: Path) -> dict[str, Any]:
         config = yaml.safe_load(path.read_text(encoding="utf-8"))
         complete = all(config[group]["name"] in options for group, options in OPTIONS.items())
     except FileNotFoundError:
-        raise ConfigError("resume", directory, f"is not the directory of a run: it has no {CONFIG_FILE}") from None
+        raise ConfigError(
+            "resume", directory, f"is not the directory of a run: it has no {CONFIG_FILE}"
+        ) from None
     except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError) as error:
-        raise ConfigError("resume", directory, f"its {CONFIG_FILE} cannot be read ({type(error).__name__}: {error})") from None
+        raise ConfigError(
+            "resume",
+            directory,
+            f"its {CONFIG_FILE} cannot be read ({type(error).__name__}: {error})",
+        ) from None
     if not complete:
-        raise ConfigError("resume", directory, f"its {CONFIG_FILE} is not that of a run of this version")
+        raise ConfigError(
+            "resume", directory, f"its {CONFIG_FILE} is not that of a run of this version"
+        )
     return dict(config)
 
 
@@ -77,7 +95,11 @@ def finished_rmse(directory: Path, config: Config) -> float | None:
         return None
     now = json.loads(json.dumps(dataclasses.asdict(config)))
     if was != now:
-        raise ConfigError("run directory", directory, f"holds a run with other settings: {', '.join(differences(was, now))}")
+        raise ConfigError(
+            "run directory",
+            directory,
+            f"holds a run with other settings: {', '.join(differences(was, now))}",
+        )
     try:
         result = json.loads((directory / RESULT_FILE).read_text(encoding="utf-8"))
         if result["status"] != "ok":
@@ -89,7 +111,9 @@ def finished_rmse(directory: Path, config: Config) -> float | None:
 
 
 def make_room(directory: Path) -> bool:
-    """For a job of a sweep that has not ended well: whether it can go on from a checkpoint; else it may begin anew."""
+    """For a job of a sweep that has not ended well: whether it can go on from a checkpoint; else it
+    may begin anew.
+    """
     if find_checkpoints(directory):
         return (directory / CONFIG_FILE).is_file()
     (directory / CONFIG_FILE).unlink(missing_ok=True)

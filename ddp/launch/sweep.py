@@ -22,16 +22,19 @@ sweep_dirs: list[Path] = []  # of this process, if it ends with a summary
 
 
 class Directories(Callback):
-    """Configured in conf/config.yaml: refuses directories that hold runs before Hydra writes into them.
+    """Configured in conf/config.yaml: refuses directories that hold runs before Hydra writes into
+       them.
 
-    (`claim_run_directory` refuses as well, at the last moment; but by then Hydra has overwritten what it wrote before.)
+    (`claim_run_directory` refuses as well, at the last moment; but by then Hydra has overwritten
+    what it wrote before.)
     """
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Called by Hydra before a single run has its directory."""
         if wants_advice(config):
             with read_write(config):
-                config.hydra.run.dir = os.curdir  # advice needs none: what is there already is not made
+                # advice needs none: what is there already is not made
+                config.hydra.run.dir = os.curdir
             return
         if config.get("resume") is None and (Path(config.hydra.run.dir) / CONFIG_FILE).exists():
             raise SystemExit(explain(directory_taken(Path(config.hydra.run.dir))))
@@ -39,11 +42,19 @@ class Directories(Callback):
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Called by Hydra before the first job of a sweep."""
         if wants_advice(config):
-            raise SystemExit(explain(ConfigError("advise", True, "advises on one configuration: leave out -m and sweep=")))
+            raise SystemExit(
+                explain(
+                    ConfigError(
+                        "advise", True, "advises on one configuration: leave out -m and sweep="
+                    )
+                )
+            )
         sweep_dir = Path(config.hydra.sweep.dir)
         if not config.get("sweep_resume") and (sweep_dir / SWEEP_MARK).exists():
             raise SystemExit(explain(directory_taken(sweep_dir)))
-        try:  # the same as Hydra is about to write: if there is no room for it, this leaves nothing, and says so
+        # the same as Hydra is about to write: if there is no room for it, this leaves nothing, and
+        # says so
+        try:
             with atomic_file(sweep_dir / SWEEP_MARK) as file:
                 file.write(OmegaConf.to_yaml(config).encode())
         except OSError as error:
@@ -51,10 +62,12 @@ class Directories(Callback):
 
 
 class Summary(Callback):
-    """Configured in conf/config.yaml: a sweep leaves `sweep.csv` and `report.html`, also when jobs failed or it was interrupted.
+    """Configured in conf/config.yaml: a sweep leaves `sweep.csv` and `report.html`, also when jobs
+       failed or it was interrupted.
 
-    Hydra calls `on_multirun_end` only when nothing was raised, and Ctrl-C is raised. So this only says that there is a sweep;
-    `launch` writes both when it has ended, whichever way. Without this callback there is no table, no report.
+    Hydra calls `on_multirun_end` only when nothing was raised, and Ctrl-C is raised. So this only
+    says that there is a sweep; `launch` writes both when it has ended, whichever way. Without this
+    callback there is no table, no report.
     """
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
@@ -63,11 +76,16 @@ class Summary(Callback):
 
 
 def end_sweep(sweep_dir: Path, code: int) -> int:
-    """Prints the table of the sweep's jobs, writes it as sweep.csv, and the report; gives the sweep's exit code."""
+    """Prints the table of the sweep's jobs, writes it as sweep.csv, and the report; gives the
+    sweep's exit code.
+    """
     try:
         runs = _sweep_runs(sweep_dir)
         if runs.empty:
-            return code or report_error("the sweep composed to no job at all: check the values given to -m or sweep=", USER_ERROR)
+            return code or report_error(
+                "the sweep composed to no job at all: check the values given to -m or sweep=",
+                USER_ERROR,
+            )
         for write in (_write_table, _write_report):
             try:
                 write(runs, sweep_dir)
@@ -80,7 +98,9 @@ def end_sweep(sweep_dir: Path, code: int) -> int:
     failed = int((runs["status"] != "ok").sum())
     if failed:
         report_error(f"{failed} of {len(runs)} jobs did not succeed", FAILED)
-    only_user_errors = len(failures) == failed and {code for code, _ in failures.values()} == {USER_ERROR}
+    only_user_errors = len(failures) == failed and {code for code, _ in failures.values()} == {
+        USER_ERROR
+    }
     return code or (0 if not failed else USER_ERROR if only_user_errors else FAILED)
 
 
@@ -89,13 +109,16 @@ def _sweep_runs(sweep_dir: Path) -> "pd.DataFrame":
     from ddp.results.table import in_order, read_runs
 
     found = [mark.parent.parent for mark in sweep_dir.rglob(JOB_MARK)]
-    jobs = {directory: Path(directory) for directory in failures}  # also those whose directory could not be written to
+    # also those whose directory could not be written to
+    jobs = {directory: Path(directory) for directory in failures}
     jobs |= zip(map(os.path.abspath, found), found, strict=True)
     runs = read_runs(sorted(jobs.values(), key=in_order))
-    for directory, (_, reason) in failures.items():  # one that was refused has no result that says why
+    # one that was refused has no result that says why
+    for directory, (_, reason) in failures.items():
         own = runs["directory"].map(os.path.abspath) == directory
         runs.loc[own, "error"] = reason
-        runs.loc[own & (runs["status"] == "ok"), "status"] = "refused"  # what is there is another run's
+        # what is there is another run's
+        runs.loc[own & (runs["status"] == "ok"), "status"] = "refused"
     return runs
 
 

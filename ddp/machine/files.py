@@ -24,7 +24,9 @@ def remove_unfinished() -> None:
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[BinaryIO]:
-    """A file to write to. It becomes `path` when the block ends well; otherwise `path` stays as it was. Raises OSError."""
+    """A file to write to. It becomes `path` when the block ends well; otherwise `path` stays as it
+    was. Raises OSError.
+    """
     # In the same folder, because a rename is atomic only within one file system.
     temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}{UNFINISHED}")
     with naming(path):
@@ -45,7 +47,9 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
 
 @contextmanager
 def new_file(path: Path) -> Iterator[BinaryIO]:
-    """A file that only one can have: FileExistsError if it is there. It goes again when the block fails. Raises OSError."""
+    """A file that only one can have: FileExistsError if it is there. It goes again when the block
+    fails. Raises OSError.
+    """
     with naming(path):
         file = path.open("xb")
         try:
@@ -71,12 +75,16 @@ UNFINISHED = ".part"  # how the name of a file ends that is being written
 
 _ELSEWHERE = "put the run elsewhere: hydra.run.dir=DIR, for a sweep hydra.sweep.dir=DIR"
 _ADVICE = dict.fromkeys(FULL, f"make room there, or {_ELSEWHERE}")
-_ADVICE |= dict.fromkeys((errno.EROFS, errno.EACCES, errno.EPERM), f"if this is a file of the run, {_ELSEWHERE}")
+_ADVICE |= dict.fromkeys(
+    (errno.EROFS, errno.EACCES, errno.EPERM), f"if this is a file of the run, {_ELSEWHERE}"
+)
 
 
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Gives an OSError of the block the name of `path` where it has none: a write on a full disk does not say which file."""
+    """Gives an OSError of the block the name of `path` where it has none: a write on a full disk
+    does not say which file.
+    """
     try:
         yield
     except OSError as error:
@@ -93,18 +101,25 @@ def describe(error: OSError) -> str:
 
 
 def read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
-    """The arrays by their names. Raises OSError if the file cannot be read, and ValueError for damage of any kind."""
+    """The arrays by their names. Raises OSError if the file cannot be read, and ValueError for
+    damage of any kind.
+    """
     try:
         with zipfile.ZipFile(path) as archive:
-            return {member.filename.removesuffix(".npy"): _array(archive, member) for member in archive.infolist()}
+            return {
+                member.filename.removesuffix(".npy"): _array(archive, member)
+                for member in archive.infolist()
+            }
     except OSError:
         raise
-    except Exception as error:  # zipfile and numpy raise a dozen kinds, and what they have in common is the answer
+    # zipfile and numpy raise a dozen kinds, and what they have in common is the answer
+    except Exception as error:
         raise ValueError(f"{path.name} is damaged: {error or type(error).__name__}") from None
 
 
 def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> npt.NDArray[Any]:
-    if member.compress_type != zipfile.ZIP_STORED:  # ours are not, and so none can be larger than the file
+    # ours are not, and so none can be larger than the file
+    if member.compress_type != zipfile.ZIP_STORED:
         raise ValueError(f"{member.filename} is compressed")
     # Read in one piece: only at a member's end does zipfile compare its checksum.
     array: npt.NDArray[Any] = np.load(io.BytesIO(archive.read(member)), allow_pickle=False)

@@ -1,8 +1,12 @@
-"""A lock on a file or folder that the system takes away when its holder dies: so the living and the dead are told apart."""
+"""A lock on a file or folder that the system takes away when its holder dies: so the living and the
+dead are told apart.
+"""
 
 
 def lock(fd: int, *, wait: bool) -> bool:
-    """Locks it until the descriptor is closed, at the latest by the death of this process; False if it cannot be had."""
+    """Locks it until the descriptor is closed, at the latest by the death of this process; False if
+    it cannot be had.
+    """
     try:
         import fcntl
     except ImportError:  # Windows, which does not let anybody remove a file that is mapped

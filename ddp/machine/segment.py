@@ -1,11 +1,14 @@
-"""One segment of memory that processes share: a file that all of them map, and arrays that lie in it.
+"""One segment of memory that processes share: a file that all of them map, and arrays that lie in
+   it.
 
-The file lies where files are memory (/dev/shm), and is found by its path, so attaching registers nothing with anybody.
-(`multiprocessing.shared_memory` unlinks a live segment when a process that only attached ends, and cannot be closed while
-an array lies in it.) An array keeps the mapping alive; when the last one is gone in every process, so is the memory.
+The file lies where files are memory (/dev/shm), and is found by its path, so attaching registers
+nothing with anybody. (`multiprocessing.shared_memory` unlinks a live segment when a process that
+only attached ends, and cannot be closed while an array lies in it.) An array keeps the mapping
+alive; when the last one is gone in every process, so is the memory.
 
-As long as the name is there, its owner holds a lock on the file, and the system takes the lock away when the owner is
-killed: so the living and the dead are told apart without believing in process ids.
+As long as the name is there, its owner holds a lock on the file, and the system takes the lock away
+when the owner is killed: so the living and the dead are told apart without believing in process
+ids.
 """
 
 import errno
@@ -29,7 +32,8 @@ from ddp.machine.lock import lock
 
 MEMORY = Path("/dev/shm")
 NAME = re.compile(r"ddp-\d+-[0-9a-f]{12}")  # of the owner's process, and a random number
-ALIGNMENT = 64  # bytes: a cache line, so that what one process writes never shares one with what another reads
+# bytes: a cache line, so that what one process writes never shares one with what another reads
+ALIGNMENT = 64
 
 Array = npt.NDArray[Any]
 
@@ -48,7 +52,9 @@ class Place:
 
 
 class Layout:
-    """Gives out places one behind the other; `size` is what a segment for all of them needs, in bytes."""
+    """Gives out places one behind the other; `size` is what a segment for all of them needs, in
+    bytes.
+    """
 
     def __init__(self) -> None:
         self.size = 0
@@ -61,13 +67,17 @@ class Layout:
 
 
 class Segment:
-    """A segment that was created by us (`create`) or by another process (`attach`). New ones are full of zeros."""
+    """A segment that was created by us (`create`) or by another process (`attach`). New ones are
+    full of zeros.
+    """
 
     def __init__(self, path: Path, fd: int, size: int, lock: int | None) -> None:
         self.path = path
         self.size = size
         self._map = mmap.mmap(fd, size)
-        self._lock = lock  # a descriptor of its own: the mapping keeps the other one for as long as an array lies in it
+        # a descriptor of its own: the mapping keeps the other one for as long as an array lies in
+        # it
+        self._lock = lock
 
     @classmethod
     def create(cls, size: int, directory: Path) -> "Segment":
@@ -102,7 +112,9 @@ class Segment:
         return np.ndarray(place.shape, place.dtype, buffer=self._map, offset=place.offset)
 
     def unlink(self) -> None:
-        """Takes the name away, if we own it: who has attached keeps the memory, nobody can attach any more."""
+        """Takes the name away, if we own it: who has attached keeps the memory, nobody can attach
+        any more.
+        """
         if self._lock is not None:
             self.path.unlink(missing_ok=True)
             os.close(self._lock)
@@ -115,7 +127,9 @@ def default_directory() -> Path:
 
 
 def remove_orphans(directory: Path, *, dry_run: bool = False) -> list[tuple[Path, int]]:
-    """Removes the segments whose owners are dead: which, and their sizes in bytes. Nobody else's files are touched."""
+    """Removes the segments whose owners are dead: which, and their sizes in bytes. Nobody else's
+    files are touched.
+    """
     found = []
     for path in sorted(directory.iterdir()):
         if not NAME.fullmatch(path.name):
@@ -126,9 +140,14 @@ def remove_orphans(directory: Path, *, dry_run: bool = False) -> list[tuple[Path
             continue
         try:
             status = os.fstat(fd)
-            if stat.S_ISREG(status.st_mode) and status.st_uid == os.getuid() and lock(fd, wait=False):
+            if (
+                stat.S_ISREG(status.st_mode)
+                and status.st_uid == os.getuid()
+                and lock(fd, wait=False)
+            ):
                 if not dry_run:
-                    path.unlink(missing_ok=True)  # under the lock: a run that is just being born notices, and takes a new name
+                    # under the lock: a run that is just being born notices, and takes a new name
+                    path.unlink(missing_ok=True)
                 found.append((path, status.st_size))
         finally:
             os.close(fd)
@@ -144,7 +163,9 @@ def _new_file(directory: Path) -> tuple[Path, int]:
         except FileExistsError:
             continue
         except OSError as error:
-            raise ConfigError("backend.directory", directory, f"cannot hold a file ({error.strerror})") from error
+            raise ConfigError(
+                "backend.directory", directory, f"cannot hold a file ({error.strerror})"
+            ) from error
         lock(held, wait=True)
         if os.fstat(held).st_nlink:  # else somebody cleaned up before the lock was ours
             return path, held
@@ -152,7 +173,9 @@ def _new_file(directory: Path) -> tuple[Path, int]:
 
 
 def _reserve(fd: int, size: int, directory: Path) -> None:
-    """Makes the file `size` bytes long, all of them there. Raises UserError when they are not to be had."""
+    """Makes the file `size` bytes long, all of them there. Raises UserError when they are not to be
+    had.
+    """
     free = shutil.disk_usage(directory).free
     try:
         if size > free:
@@ -166,7 +189,9 @@ def _reserve(fd: int, size: int, directory: Path) -> None:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise
         raise UserError(
-            f"{directory}: this run needs {size / 2**20:,.0f} MiB of shared memory there, and {free / 2**20:,.0f} MiB are free;"
-            " set backend.directory=DIR to a folder with more room, give a container more (docker run --shm-size=...), or"
+            f"{directory}: this run needs {size / 2**20:,.0f} MiB of shared memory there, and"
+            f" {free / 2**20:,.0f} MiB are free;"
+            " set backend.directory=DIR to a folder with more room, give a container more (docker"
+            " run --shm-size=...), or"
             " remove what killed runs have left (python -m ddp.clean)"
         ) from error

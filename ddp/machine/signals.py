@@ -25,7 +25,9 @@ _held: list[int] = []  # the signal that came meanwhile
 
 
 def end_in_good_order() -> None:
-    """From now on the first of the signals raises KeyboardInterrupt or Terminated in the main thread."""
+    """From now on the first of the signals raises KeyboardInterrupt or Terminated in the main
+    thread.
+    """
     signal.signal(signal.SIGINT, _interrupt)
     signal.signal(signal.SIGTERM, _interrupt)
 

@@ -1,6 +1,8 @@
-"""The folder in which multiprocessing has its sockets: one of our own, so that what a killed process leaves of it can be found.
+"""The folder in which multiprocessing has its sockets: one of our own, so that what a killed
+   process leaves of it can be found.
 
-As long as its process lives it holds a lock on the folder, and the next one to start removes those that nobody holds.
+As long as its process lives it holds a lock on the folder, and the next one to start removes those
+that nobody holds.
 """
 
 import os
@@ -14,7 +16,8 @@ from ddp.machine.lock import lock
 
 NAME = re.compile(r"ddp-sockets-\w+")
 
-_ours: tuple[int, Path] | None = None  # the process that it belongs to (a child inherits this), and where it is
+# the process that it belongs to (a child inherits this), and where it is
+_ours: tuple[int, Path] | None = None
 
 
 def make_folder() -> None:
@@ -30,7 +33,9 @@ def make_folder() -> None:
 
 
 def _new_folder() -> Path:
-    """One that we hold the lock on, until we end, however that is: the descriptor is never closed."""
+    """One that we hold the lock on, until we end, however that is: the descriptor is never
+    closed.
+    """
     while True:
         folder = Path(tempfile.mkdtemp(prefix="ddp-sockets-"))
         fd = os.open(folder, os.O_RDONLY)

@@ -1,8 +1,9 @@
 """The state of a model: named parameters that are views of one flat float32 vector. Needs no torch.
 
 rating(u, i) = global_mean + user_bias[u] + item_bias[i] + <user_factors[u], item_factors[i]>
-(Koren, Bell, Volinsky: Matrix factorization techniques for recommender systems, IEEE Computer 2009, eq. 4). As there, the
-mean is that of the training ratings and is not learned: a step per rating would make it follow the last few of them.
+(Koren, Bell, Volinsky: Matrix factorization techniques for recommender systems, IEEE Computer 2009,
+eq. 4). As there, the mean is that of the training ratings and is not learned: a step per rating
+would make it follow the last few of them.
 """
 
 from math import prod
@@ -16,16 +17,23 @@ Vector = npt.NDArray[np.float32]
 EMPTY_VECTOR: Vector = np.empty(0, np.float32)
 
 
-def parameter_shapes(num_users: int, num_items: int, dim: int, biases: bool) -> dict[str, tuple[int, ...]]:
+def parameter_shapes(
+    num_users: int, num_items: int, dim: int, biases: bool
+) -> dict[str, tuple[int, ...]]:
     """Name and shape of each parameter, in the order in which they lie in the vector."""
-    shapes: dict[str, tuple[int, ...]] = {"user_factors": (num_users, dim), "item_factors": (num_items, dim)}
+    shapes: dict[str, tuple[int, ...]] = {
+        "user_factors": (num_users, dim),
+        "item_factors": (num_items, dim),
+    }
     if biases:
         shapes |= {"user_bias": (num_users,), "item_bias": (num_items,)}
     return shapes | {"global_mean": (1,)}
 
 
 class Rows:
-    """The parameters of some users and items: `views` (name -> array), each a view of a `Parameters`' vector."""
+    """The parameters of some users and items: `views` (name -> array), each a view of a
+    `Parameters`' vector.
+    """
 
     def __init__(self, views: dict[str, Vector]) -> None:
         self.views = views
@@ -34,9 +42,18 @@ class Rows:
         self.biases = "user_bias" in views
 
     def block(self, users: slice, items: slice) -> "Rows":
-        """Those of a range of the users and a range of the items, in which they are counted from 0."""
-        ranges = {"user_factors": users, "user_bias": users, "item_factors": items, "item_bias": items}
-        return Rows({name: view[ranges.get(name, slice(None))] for name, view in self.views.items()})
+        """Those of a range of the users and a range of the items, in which they are counted from
+        0.
+        """
+        ranges = {
+            "user_factors": users,
+            "user_bias": users,
+            "item_factors": items,
+            "item_bias": items,
+        }
+        return Rows(
+            {name: view[ranges.get(name, slice(None))] for name, view in self.views.items()}
+        )
 
 
 class Parameters(Rows):
@@ -45,12 +62,23 @@ class Parameters(Rows):
     A given `vector` is used as it is, not copied; without one the parameters start at zero.
     """
 
-    def __init__(self, num_users: int, num_items: int, dim: int, *, biases: bool = True, vector: Vector | None = None) -> None:
+    def __init__(
+        self,
+        num_users: int,
+        num_items: int,
+        dim: int,
+        *,
+        biases: bool = True,
+        vector: Vector | None = None,
+    ) -> None:
         shapes = parameter_shapes(num_users, num_items, dim, biases)
         length = sum(prod(shape) for shape in shapes.values())
         self.vector: Vector = np.zeros(length, np.float32) if vector is None else vector
         if self.vector.shape != (length,) or self.vector.dtype != np.float32:
-            raise ValueError(f"expected a float32 vector of length {length}, got {self.vector.dtype} {self.vector.shape}")
+            raise ValueError(
+                f"expected a float32 vector of length {length}, got {self.vector.dtype}"
+                f" {self.vector.shape}"
+            )
         views: dict[str, Vector] = {}
         start = 0
         for name, shape in shapes.items():
@@ -63,13 +91,22 @@ class Parameters(Rows):
         return Parameters(self.num_users, self.num_items, self.dim, biases=self.biases)
 
 
-def initial_vector(model: options.Model, num_users: int, num_items: int, global_mean: float, seed: int, *member: int) -> Vector:
-    """The state that every worker starts from: normal factors, zero biases, the training mean. Depends on the seed only.
+def initial_vector(
+    model: options.Model,
+    num_users: int,
+    num_items: int,
+    global_mean: float,
+    seed: int,
+    *member: int,
+) -> Vector:
+    """The state that every worker starts from: normal factors, zero biases, the training mean.
+       Depends on the seed only.
 
     `member`: of an ensemble, if each worker has a state of its own.
     """
     start = Parameters(num_users, num_items, model.dim, biases=model.biases)
-    num_factors = (num_users + num_items) * model.dim  # both factor matrices come first in the vector
+    # both factor matrices come first in the vector
+    num_factors = (num_users + num_items) * model.dim
     random = seeding.stream(seed, "init", *member).standard_normal(num_factors, dtype=np.float32)
     start.vector[:num_factors] = random * np.float32(model.init_std)
     start.vector[-1] = global_mean

@@ -6,13 +6,16 @@ from torch.nn import functional
 
 from ddp.model.parameters import Parameters, Rows, Vector
 
-EVALUATION_CHUNK = 1 << 18  # ratings predicted at a time: bounds the temporaries at dim 256 to 2 x 256 MiB
+# ratings predicted at a time: bounds the temporaries at dim 256 to 2 x 256 MiB
+EVALUATION_CHUNK = 1 << 18
 
 
 class CollabFiltering(nn.Module):
-    """Matrix factorisation with biases. `vector` is all of its state: whoever writes into it changes the parameters in place.
+    """Matrix factorisation with biases. `vector` is all of its state: whoever writes into it
+       changes the parameters in place.
 
-    A given `vector` is used as it is, not copied; without one the parameters start at zero. The mean is not learned.
+    A given `vector` is used as it is, not copied; without one the parameters start at zero. The
+    mean is not learned.
     """
 
     user_factors: Tensor
@@ -21,7 +24,15 @@ class CollabFiltering(nn.Module):
     item_bias: Tensor
     global_mean: Tensor
 
-    def __init__(self, num_users: int, num_items: int, dim: int, *, biases: bool = True, vector: Vector | None = None) -> None:
+    def __init__(
+        self,
+        num_users: int,
+        num_items: int,
+        dim: int,
+        *,
+        biases: bool = True,
+        vector: Vector | None = None,
+    ) -> None:
         parameters = Parameters(num_users, num_items, dim, biases=biases, vector=vector)
         self._read(parameters)
         self.vector = parameters.vector
@@ -38,22 +49,30 @@ class CollabFiltering(nn.Module):
         *learned, (_, mean) = rows.views.items()
         self.register_buffer("global_mean", torch.from_numpy(mean))
         for name, view in learned:
-            # A Parameter made from a view shares its storage and is still a leaf, so any torch optimiser writes
-            # straight into the vector.
+            # A Parameter made from a view shares its storage and is still a leaf, so any torch
+            # optimiser writes straight into the vector.
             self.register_parameter(name, nn.Parameter(torch.from_numpy(view)))
         self.biases = rows.biases
 
     def forward(self, users: Tensor, items: Tensor) -> Tensor:
         """Predictions, float32 (n,), not clipped, for int32 or int64 `users` and `items` (n,)."""
-        factors = functional.embedding(users, self.user_factors) * functional.embedding(items, self.item_factors)
+        factors = functional.embedding(users, self.user_factors) * functional.embedding(
+            items, self.item_factors
+        )
         predictions = factors.sum(-1) + self.global_mean
         if self.biases:
-            predictions = predictions + self.user_bias.index_select(0, users) + self.item_bias.index_select(0, items)
+            predictions = (
+                predictions
+                + self.user_bias.index_select(0, users)
+                + self.item_bias.index_select(0, items)
+            )
         return predictions
 
     @torch.no_grad()
     def predict(self, users: Tensor, items: Tensor, rating_min: float, rating_max: float) -> Vector:
-        """Predictions (n,) clipped to the rating scale, computed in chunks and without gradients."""
+        """Predictions (n,) clipped to the rating scale, computed in chunks and without
+        gradients.
+        """
         chunks = [
             self(users[start : start + EVALUATION_CHUNK], items[start : start + EVALUATION_CHUNK])
             for start in range(0, len(users), EVALUATION_CHUNK)

@@ -16,11 +16,11 @@ class Ratings:
     """n ratings of `num_users` users for `num_items` items, in the order of their source.
 
     `users`, `items`: int32 (n,), positions in `user_ids` and `item_ids`; `ratings`: float32 (n,).
-    `timestamps`: int64 (n,), seconds, or None. `files`: int16 (n,), which of `data.paths` a row came from, or None.
-    `user_ids`, `item_ids`: int64 or str, sorted, each id once: the data's own ids.
-    `titles`: str (num_items,), "" where unknown, or None.
-    `rating_min`, `rating_max`: the scale that predictions are clipped to.
-    `noise_floor`: RMSE of the true model, where it is known (synthetic data), else None.
+    `timestamps`: int64 (n,), seconds, or None. `files`: int16 (n,), which of `data.paths` a row
+    came from, or None. `user_ids`, `item_ids`: int64 or str, sorted, each id once: the data's own
+    ids. `titles`: str (num_items,), "" where unknown, or None. `rating_min`, `rating_max`: the
+    scale that predictions are clipped to. `noise_floor`: RMSE of the true model, where it is known
+    (synthetic data), else None.
     """
 
     name: str
@@ -54,7 +54,9 @@ class Ratings:
 
 @dataclass(slots=True, kw_only=True)
 class Part:
-    """Some of the ratings, as a worker gets them: int32 `users` and `items`, float32 `ratings`, all (n,)."""
+    """Some of the ratings, as a worker gets them: int32 `users` and `items`, float32 `ratings`, all
+    (n,).
+    """
 
     users: IntArray
     items: IntArray
@@ -82,12 +84,18 @@ class Part:
 
     def counted_from(self, first_user: int, first_item: int) -> "Part":
         """The same ratings, with users and items counted from these."""
-        return Part(users=self.users - np.int32(first_user), items=self.items - np.int32(first_item), ratings=self.ratings)
+        return Part(
+            users=self.users - np.int32(first_user),
+            items=self.items - np.int32(first_item),
+            ratings=self.ratings,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Block:
-    """The ratings of a range of users for a range of items: which rows of a worker's `train`, `valid` and `test` they are."""
+    """The ratings of a range of users for a range of items: which rows of a worker's `train`,
+    `valid` and `test` they are.
+    """
 
     users: slice
     items: slice

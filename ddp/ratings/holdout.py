@@ -20,13 +20,20 @@ class Parts:
     test: IndexArray
 
 
-def hold_out(ratings: Ratings, split: Split, seed: int, test_rows: IndexArray | None = None) -> Parts:
-    """The three parts; at least one row is for training and one for test. Draws from the stream "holdout" only.
+def hold_out(
+    ratings: Ratings, split: Split, seed: int, test_rows: IndexArray | None = None
+) -> Parts:
+    """The three parts; at least one row is for training and one for test. Draws from the stream
+       "holdout" only.
 
-    `test_rows`: the test part of `split.holdout=files`. Raises ConfigError or DataError where the ratings cannot be cut so.
+    `test_rows`: the test part of `split.holdout=files`. Raises ConfigError or DataError where the
+    ratings cannot be cut so.
     """
     if len(ratings) < 2:
-        raise DataError(f"{ratings.name} holds {len(ratings)} ratings: a training and a test part need at least 2")
+        raise DataError(
+            f"{ratings.name} holds {len(ratings)} ratings: a training and a test part need at"
+            " least 2"
+        )
     rng = stream(seed, "holdout")
     rows = np.arange(len(ratings), dtype=np.int64)
     if split.holdout == "files":
@@ -37,10 +44,16 @@ def hold_out(ratings: Ratings, split: Split, seed: int, test_rows: IndexArray | 
         rule = HOLDOUT_RULES[split.holdout]
         rest, test = _cut(rows, rule(ratings, rows, split.test_fraction, rng))
     if not len(test) and split.holdout == "user":
-        raise ConfigError("split.holdout", "user", "every user has one rating, which stays in training: use split.holdout=random")
+        raise ConfigError(
+            "split.holdout",
+            "user",
+            "every user has one rating, which stays in training: use split.holdout=random",
+        )
     if not len(test) or not len(rest):
         holds = "every rating, which leaves none for training" if len(test) else "no rating"
-        raise DataError(f"split.test_file={split.test_file} holds {holds}: name a file with some of the ratings")
+        raise DataError(
+            f"split.test_file={split.test_file} holds {holds}: name a file with some of the ratings"
+        )
     train, valid = rest, rest[:0]
     if split.valid_fraction > 0:
         train, valid = _cut(rest, rule(ratings, rest, split.valid_fraction, rng))
@@ -61,21 +74,31 @@ def _share(num_rows: int, fraction: float) -> int:
 # A rule chooses about `fraction` of `rows`, as positions in `rows`, and leaves at least one.
 
 
-def _choose_random(ratings: Ratings, rows: IndexArray, fraction: float, rng: np.random.Generator) -> IndexArray:
+def _choose_random(
+    ratings: Ratings, rows: IndexArray, fraction: float, rng: np.random.Generator
+) -> IndexArray:
     return rng.choice(len(rows), size=_share(len(rows), fraction), replace=False, shuffle=False)
 
 
-def _choose_latest(ratings: Ratings, rows: IndexArray, fraction: float, rng: np.random.Generator) -> IndexArray:
+def _choose_latest(
+    ratings: Ratings, rows: IndexArray, fraction: float, rng: np.random.Generator
+) -> IndexArray:
     return time_order(ratings, rows, "split.holdout")[len(rows) - _share(len(rows), fraction) :]
 
 
-def _choose_per_user(ratings: Ratings, rows: IndexArray, fraction: float, rng: np.random.Generator) -> IndexArray:
+def _choose_per_user(
+    ratings: Ratings, rows: IndexArray, fraction: float, rng: np.random.Generator
+) -> IndexArray:
     """A share of each user's rows, never all of them; none if every user has one row."""
     users = ratings.users[rows]
-    # User by user, in random order within each. Three times as fast as a shuffle and a sort when the source is sorted by user.
-    order = np.argsort((users.astype(np.int64) << 32) | rng.integers(2**32, size=len(rows)), kind="stable")
+    # User by user, in random order within each. Three times as fast as a shuffle and a sort when
+    # the source is sorted by user.
+    order = np.argsort(
+        (users.astype(np.int64) << 32) | rng.integers(2**32, size=len(rows)), kind="stable"
+    )
     counts = np.bincount(users, minlength=ratings.num_users)
-    # Rounded up as often as the fraction says: rounding to the nearest would spare every user with few ratings.
+    # Rounded up as often as the fraction says: rounding to the nearest would spare every user with
+    # few ratings.
     shares = np.floor(fraction * counts + rng.random(len(counts))).astype(np.int64)
     shares = np.minimum(shares, np.maximum(counts - 1, 0))
     if not shares.any() and counts.max() > 1:
@@ -87,11 +110,15 @@ def _choose_per_user(ratings: Ratings, rows: IndexArray, fraction: float, rng: n
 def time_order(ratings: Ratings, rows: IndexArray, key: str) -> IndexArray:
     """Positions in `rows`, earliest first; equal times stay in the order of `rows`."""
     if ratings.timestamps is None:
-        raise ConfigError(key, "time", f"needs timestamps, and {ratings.name} has none: choose another {key}")
+        raise ConfigError(
+            key, "time", f"needs timestamps, and {ratings.name} has none: choose another {key}"
+        )
     return np.argsort(ratings.timestamps[rows], kind="stable")
 
 
-HOLDOUT_RULES: dict[str, Callable[[Ratings, IndexArray, float, np.random.Generator], IndexArray]] = {
+HOLDOUT_RULES: dict[
+    str, Callable[[Ratings, IndexArray, float, np.random.Generator], IndexArray]
+] = {
     "random": _choose_random,
     "user": _choose_per_user,
     "time": _choose_latest,

@@ -1,4 +1,6 @@
-"""Ratings from files, from MovieLens or from a known model: `load_ratings` gives them all in one shape."""
+"""Ratings from files, from MovieLens or from a known model: `load_ratings` gives them all in one
+shape.
+"""
 
 from ddp.config.options import CsvData, Data, MovieLensData
 from ddp.ratings.arrays import Ratings
@@ -9,7 +11,9 @@ __all__ = ["Ratings", "load_ratings", "read_pairs"]
 
 
 def load_ratings(data: Data, seed: int) -> Ratings:
-    """The ratings that `data` describes; `seed` matters for synthetic ones only. Raises DataError."""
+    """The ratings that `data` describes; `seed` matters for synthetic ones only. Raises
+    DataError.
+    """
     if isinstance(data, MovieLensData):
         return movielens.load(data)
     if isinstance(data, CsvData):

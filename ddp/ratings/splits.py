@@ -1,7 +1,9 @@
-"""Who sees which rating: `make_split` holds out validation and test rows, then deals every part to the workers.
+"""Who sees which rating: `make_split` holds out validation and test rows, then deals every part to
+   the workers.
 
-A rating is named by its row, its position in `Ratings`. The holdout draws from the stream "holdout" and the
-dealing from "shards", so the same seed tests on the same rows whatever the number of workers and the option.
+A rating is named by its row, its position in `Ratings`. The holdout draws from the stream "holdout"
+and the dealing from "shards", so the same seed tests on the same rows whatever the number of
+workers and the option.
 """
 
 import heapq
@@ -17,13 +19,15 @@ from ddp.errors import ConfigError, DataError
 from ddp.ratings.arrays import FloatArray, IndexArray, IntArray, Ratings
 from ddp.ratings.holdout import Parts, hold_out, time_order
 
-MAX_VALUES = 20  # more distinct ratings than this are a continuous scale (MovieLens has 5 or 10) ...
+# more distinct ratings than this are a continuous scale (MovieLens has 5 or 10) ...
+MAX_VALUES = 20
 NUM_BINS = 10  # ... and are grouped into this many quantile bins
 
 
 @dataclass(slots=True, kw_only=True)
 class Deal:
-    """`whole`: the parts of all ratings. `shards`: each worker's share of them, disjoint, together `whole`.
+    """`whole`: the parts of all ratings. `shards`: each worker's share of them, disjoint, together
+       `whole`.
 
     With split=copies every worker has all of it.
     """
@@ -32,30 +36,43 @@ class Deal:
     shards: list[Parts]
 
 
-def make_split(ratings: Ratings, split: Split, workers: int, seed: int, test_rows: IndexArray | None = None) -> Deal:
-    """Hold out, then deal. No worker is without training rows; its validation or test rows may be none.
+def make_split(
+    ratings: Ratings, split: Split, workers: int, seed: int, test_rows: IndexArray | None = None
+) -> Deal:
+    """Hold out, then deal. No worker is without training rows; its validation or test rows may be
+       none.
 
-    `test_rows`: the test part of `split.holdout=files`. Raises ConfigError or DataError where the ratings
-    cannot be split as asked.
+    `test_rows`: the test part of `split.holdout=files`. Raises ConfigError or DataError where the
+    ratings cannot be split as asked.
     """
     whole = hold_out(ratings, split, seed, test_rows)
     num_train = len(whole.train)
     if workers > num_train:
-        raise ConfigError("workers", workers, f"must be at most {num_train}: there are {num_train} training ratings")
+        raise ConfigError(
+            "workers",
+            workers,
+            f"must be at most {num_train}: there are {num_train} training ratings",
+        )
     if split.name == "copies":
         return Deal(whole=whole, shards=[whole] * workers)
     owners = DEALERS[split.name](ratings, whole, split, workers, stream(seed, "shards"))
     parts = [_by_owner(part, owners, workers) for part in (whole.train, whole.valid, whole.test)]
     return Deal(
-        whole=whole, shards=[Parts(train=train, valid=valid, test=test) for train, valid, test in zip(*parts, strict=True)]
+        whole=whole,
+        shards=[
+            Parts(train=train, valid=valid, test=test)
+            for train, valid, test in zip(*parts, strict=True)
+        ],
     )
 
 
 def shard_summary(ratings: Ratings, deal: Deal) -> list[dict[str, int | float]]:
-    """For each shard its sizes, the users, items and mean rating of its training rows, and their `skew`.
+    """For each shard its sizes, the users, items and mean rating of its training rows, and their
+       `skew`.
 
-    `skew`: total variation distance, 0 (alike) to 1 (nothing in common), between the shard's histogram
-    of training ratings and that of all training rows; a continuous scale is binned as in split=dirichlet.
+    `skew`: total variation distance, 0 (alike) to 1 (nothing in common), between the shard's
+    histogram of training ratings and that of all training rows; a continuous scale is binned as in
+    split=dirichlet.
     """
     levels, num_levels = _levels(ratings.ratings, deal.whole.train)
 
@@ -78,40 +95,53 @@ def shard_summary(ratings: Ratings, deal: Deal) -> list[dict[str, int | float]]:
     ]
 
 
-# --- the dealing: a dealer gives int32 (num_ratings,), the worker that owns each row --------------------------------
+# --- the dealing: a dealer gives int32 (num_ratings,), the worker that owns each row ---
 
 
 def _by_owner(part: IndexArray, owners: IntArray, workers: int) -> list[IndexArray]:
     """The part's rows of each worker, ascending."""
     owner = owners[part]
-    order = np.argsort(owner.astype(np.min_scalar_type(workers)), kind="stable")  # narrow integers: a radix sort
+    # narrow integers: a radix sort
+    order = np.argsort(owner.astype(np.min_scalar_type(workers)), kind="stable")
     ends = np.cumsum(np.bincount(owner, minlength=workers))
     return np.split(part[order], ends[:-1])
 
 
-def _deal_iid(ratings: Ratings, whole: Parts, split: Split, workers: int, rng: np.random.Generator) -> IntArray:
+def _deal_iid(
+    ratings: Ratings, whole: Parts, split: Split, workers: int, rng: np.random.Generator
+) -> IntArray:
     owners = np.zeros(len(ratings), dtype=np.int32)
     for part in (whole.train, whole.valid, whole.test):
         owners[rng.permutation(part)] = np.arange(len(part)) % workers
     return owners
 
 
-def _deal_users(ratings: Ratings, whole: Parts, split: Split, workers: int, rng: np.random.Generator) -> IntArray:
+def _deal_users(
+    ratings: Ratings, whole: Parts, split: Split, workers: int, rng: np.random.Generator
+) -> IntArray:
     loads = np.bincount(ratings.users[whole.train], minlength=ratings.num_users)
     return balance(loads, "user", split, workers, rng)[ratings.users]
 
 
-def _deal_items(ratings: Ratings, whole: Parts, split: Split, workers: int, rng: np.random.Generator) -> IntArray:
+def _deal_items(
+    ratings: Ratings, whole: Parts, split: Split, workers: int, rng: np.random.Generator
+) -> IntArray:
     loads = np.bincount(ratings.items[whole.train], minlength=ratings.num_items)
     return balance(loads, "item", split, workers, rng)[ratings.items]
 
 
-def balance(loads: IndexArray, kind: str, split: Split, workers: int, rng: np.random.Generator) -> IntArray:
-    """The worker of each user (item): largest load first, to the worker with the least so far; no load, in turn."""
+def balance(
+    loads: IndexArray, kind: str, split: Split, workers: int, rng: np.random.Generator
+) -> IntArray:
+    """The worker of each user (item): largest load first, to the worker with the least so far; no
+    load, in turn.
+    """
     num_loaded = int(np.count_nonzero(loads))
     if num_loaded < workers:
         reason = f"split={split.name} deals whole {kind}s, and only {num_loaded} {kind}s have training ratings"
-        raise ConfigError("workers", workers, f"{reason}: use at most {num_loaded} workers, or split=iid")
+        raise ConfigError(
+            "workers", workers, f"{reason}: use at most {num_loaded} workers, or split=iid"
+        )
     shuffled = rng.permutation(len(loads))
     order = shuffled[np.argsort(-loads[shuffled], kind="stable")]
     owners = np.zeros(len(loads), dtype=np.int32)
@@ -126,32 +156,45 @@ def balance(loads: IndexArray, kind: str, split: Split, workers: int, rng: np.ra
     return owners
 
 
-def _deal_time(ratings: Ratings, whole: Parts, split: Split, workers: int, rng: np.random.Generator) -> IntArray:
+def _deal_time(
+    ratings: Ratings, whole: Parts, split: Split, workers: int, rng: np.random.Generator
+) -> IntArray:
     owners = np.zeros(len(ratings), dtype=np.int32)
     for part in (whole.train, whole.valid, whole.test):
-        owners[part[time_order(ratings, part, "split")]] = np.arange(len(part)) * workers // max(len(part), 1)
+        owners[part[time_order(ratings, part, "split")]] = (
+            np.arange(len(part)) * workers // max(len(part), 1)
+        )
     return owners
 
 
-def _deal_dirichlet(ratings: Ratings, whole: Parts, split: Split, workers: int, rng: np.random.Generator) -> IntArray:
-    """Each rating value has its own Dirichlet(alpha) proportions over workers, the same in every part.
+def _deal_dirichlet(
+    ratings: Ratings, whole: Parts, split: Split, workers: int, rng: np.random.Generator
+) -> IntArray:
+    """Each rating value has its own Dirichlet(alpha) proportions over workers, the same in every
+       part.
 
     Source: Yurochkin et al. 2019, arXiv:1905.12022, with rating values for classes.
     """
     assert isinstance(split, DirichletSplit)
     levels, num_levels = _levels(ratings.ratings, whole.train)
-    bounds = np.cumsum(rng.dirichlet(np.full(workers, split.alpha), size=num_levels), axis=1)[:, :-1]
+    bounds = np.cumsum(rng.dirichlet(np.full(workers, split.alpha), size=num_levels), axis=1)[
+        :, :-1
+    ]
     owners = np.zeros(len(ratings), dtype=np.int32)
     for part in (whole.train, whole.valid, whole.test):
         for level in range(num_levels):
             rows = rng.permutation(part[levels[part] == level])
-            owners[rows] = np.searchsorted(bounds[level], (np.arange(len(rows)) + 0.5) / len(rows), side="right")
+            owners[rows] = np.searchsorted(
+                bounds[level], (np.arange(len(rows)) + 0.5) / len(rows), side="right"
+            )
     _fill_empty(owners, whole.train, workers)
     return owners
 
 
 def _levels(values: FloatArray, train: IndexArray) -> tuple[npt.NDArray[np.int64], int]:
-    """Each rating's level, and how many there are: the values seen in training, or quantile bins of a continuous scale."""
+    """Each rating's level, and how many there are: the values seen in training, or quantile bins of
+    a continuous scale.
+    """
     seen = np.sort(values[train])
     edges = seen[1:][np.diff(seen) > 0]
     if len(edges) >= MAX_VALUES:
@@ -171,13 +214,18 @@ def _fill_empty(owners: IntArray, train: IndexArray, workers: int) -> None:
     owners[train] = owner
 
 
-def _deal_files(ratings: Ratings, whole: Parts, split: Split, workers: int, rng: np.random.Generator) -> IntArray:
+def _deal_files(
+    ratings: Ratings, whole: Parts, split: Split, workers: int, rng: np.random.Generator
+) -> IntArray:
     """The worker of the file that the row came from."""
     assert ratings.files is not None, "split=files needs Ratings.files"
     owners = ratings.files.astype(np.int32)
     empty = np.flatnonzero(np.bincount(owners[whole.train], minlength=workers) == 0)
     if len(empty):
-        raise DataError(f"data.paths: file {empty[0]} (counted from 0) has no training rating, and its worker would have no work")
+        raise DataError(
+            f"data.paths: file {empty[0]} (counted from 0) has no training rating, and its worker"
+            " would have no work"
+        )
     return owners
 
 

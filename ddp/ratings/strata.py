@@ -1,11 +1,14 @@
-"""split=stratified: who trains on which block of users x items, and when. Nothing is averaged, so nothing is lost.
+"""split=stratified: who trains on which block of users x items, and when. Nothing is averaged, so
+   nothing is lost.
 
-Users and items are cut into as many groups as there are workers, with about as many training ratings in each. A worker keeps
-its group of users, and the groups of items go round: an epoch is as many turns as there are workers, and in a turn every
-worker holds another group of items. So no two ever touch the same row, and what they do in a turn at the same time could as
-well have been done one after another: with plain SGD (trainer=fused) the result is that of one serial SGD. (An optimizer with a
-memory, as Adam, keeps one for each block, which stays with its worker.) (DSGD: Gemulla, Nijkamp, Haas, Sismanis,
-Large-scale matrix factorization with distributed stochastic gradient descent, KDD 2011; a turn is its stratum.)
+Users and items are cut into as many groups as there are workers, with about as many training
+ratings in each. A worker keeps its group of users, and the groups of items go round: an epoch is as
+many turns as there are workers, and in a turn every worker holds another group of items. So no two
+ever touch the same row, and what they do in a turn at the same time could as well have been done
+one after another: with plain SGD (trainer=fused) the result is that of one serial SGD. (An
+optimizer with a memory, as Adam, keeps one for each block, which stays with its worker.) (DSGD:
+Gemulla, Nijkamp, Haas, Sismanis, Large-scale matrix factorization with distributed stochastic
+gradient descent, KDD 2011; a turn is its stratum.)
 """
 
 from collections.abc import Sequence
@@ -22,9 +25,11 @@ from ddp.ratings.splits import Deal, balance
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Strata:
-    """The groups and the schedule. Group g has the numbers bounds[g] .. bounds[g + 1]; turns count on from round to round.
+    """The groups and the schedule. Group g has the numbers bounds[g] .. bounds[g + 1]; turns count
+       on from round to round.
 
-    `workers`: which they are, one for each group of users. Users of a worker that was dropped have the last numbers.
+    `workers`: which they are, one for each group of users. Users of a worker that was dropped have
+    the last numbers.
     """
 
     workers: tuple[int, ...]
@@ -55,30 +60,41 @@ class Strata:
         return self.workers[(group - self._shift(turn)) % self.num_workers]
 
     def _shift(self, turn: int) -> int:
-        return _shifts(self.seed, self.num_workers, turn // self.num_workers)[turn % self.num_workers]
+        return _shifts(self.seed, self.num_workers, turn // self.num_workers)[
+            turn % self.num_workers
+        ]
 
 
 @lru_cache(maxsize=8)
 def _shifts(seed: int, num_workers: int, epoch: int) -> tuple[int, ...]:
-    """By how much the groups have gone round in each turn of an epoch: each shift once, in random order."""
+    """By how much the groups have gone round in each turn of an epoch: each shift once, in random
+    order.
+    """
     return tuple(stream(seed, "turns", epoch).permutation(num_workers).tolist())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Numbering:
-    """New numbers for users and items, so that the rows of a group lie together: int32 (num_users,) and (num_items,)."""
+    """New numbers for users and items, so that the rows of a group lie together: int32 (num_users,)
+    and (num_items,).
+    """
 
     users: IntArray
     items: IntArray
 
     def part(self, part: Part) -> Part:
         """The same ratings, with the new numbers."""
-        return Part(users=self.users[part.users], items=self.items[part.items], ratings=part.ratings)
+        return Part(
+            users=self.users[part.users], items=self.items[part.items], ratings=part.ratings
+        )
 
 
-def stratify(ratings: Ratings, deal: Deal, split: Split, seed: int, workers: Sequence[int]) -> tuple[Strata, Numbering]:
-    """Groups of users as they were dealt to these workers, and of items with about as many of their training ratings each;
-    numbered group by group."""
+def stratify(
+    ratings: Ratings, deal: Deal, split: Split, seed: int, workers: Sequence[int]
+) -> tuple[Strata, Numbering]:
+    """Groups of users as they were dealt to these workers, and of items with about as many of their
+    training ratings each; numbered group by group.
+    """
     count = len(workers)
     user_group = np.zeros(ratings.num_users, np.int32)
     for worker, rows in enumerate(deal.shards):
@@ -89,13 +105,16 @@ def stratify(ratings: Ratings, deal: Deal, split: Split, seed: int, workers: Seq
     item_group = balance(loads, "item", split, count, stream(seed, "items"))
     users, user_bounds = _number(user_group, count)
     items, item_bounds = _number(item_group, count)
-    strata = Strata(workers=tuple(workers), user_bounds=user_bounds, item_bounds=item_bounds, seed=seed)
+    strata = Strata(
+        workers=tuple(workers), user_bounds=user_bounds, item_bounds=item_bounds, seed=seed
+    )
     return strata, Numbering(users=users, items=items)
 
 
 def _number(group: IntArray, num_groups: int) -> tuple[IntArray, tuple[int, ...]]:
-    """New numbers that keep each group's members together, in their order; and the groups' bounds. Group `num_groups` comes
-    last, and has none."""
+    """New numbers that keep each group's members together, in their order; and the groups' bounds.
+    Group `num_groups` comes last, and has none.
+    """
     numbers = np.empty(len(group), np.int32)
     numbers[np.argsort(group, kind="stable")] = np.arange(len(group), dtype=np.int32)
     bounds = np.append(0, np.cumsum(np.bincount(group, minlength=num_groups)))

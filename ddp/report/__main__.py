@@ -1,4 +1,6 @@
-"""One HTML file about runs: where the time went, what averaging did to the error, how it scales. It needs no other file."""
+"""One HTML file about runs: where the time went, what averaging did to the error, how it scales. It
+needs no other file.
+"""
 
 import argparse
 import sys
@@ -13,13 +15,28 @@ from ddp.results.table import find_runs, read_runs
 def main() -> int:
     """The command."""
     parser = argparse.ArgumentParser(prog="python -m ddp.report", description=__doc__)
-    parser.add_argument("roots", nargs="+", type=Path, metavar="DIR", help="directories that hold runs, at any depth")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="what to write (default: report.html in the first DIR)")
+    parser.add_argument(
+        "roots",
+        nargs="+",
+        type=Path,
+        metavar="DIR",
+        help="directories that hold runs, at any depth",
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help="what to write (default: report.html in the first DIR)",
+    )
     arguments = parser.parse_args()
     missing = [root for root in arguments.roots if not root.is_dir()]
     runs = find_runs(arguments.roots)
     if missing or not runs:
-        why = f"{missing[0]} is not a directory" if missing else f"no {RESULT_FILE} below {', '.join(map(str, arguments.roots))}"
+        why = (
+            f"{missing[0]} is not a directory"
+            if missing
+            else f"no {RESULT_FILE} below {', '.join(map(str, arguments.roots))}"
+        )
         print(f"error: {why}", file=sys.stderr)
         return 2
     path = arguments.out or arguments.roots[0] / "report.html"

@@ -19,12 +19,16 @@ def time(runs: Sequence[Run]) -> str | None:
     content = ""
     if backends := per_backend(shown):
         content += "<h3>Backend by backend</h3>" + lead(
-            "A backend's bars are the mean over its runs that ended well, each run's mean worker (thick) and aggregator (thin) "
+            "A backend's bars are the mean over its runs that ended well, each run's mean worker"
+            " (thick) and aggregator (thin) "
             "counting once, whatever else the runs differ in."
         )
         content += _pictures(backends) + "<h3>Run by run</h3>"
     if len(shown) == 1:
-        rows = [Stack(label=_who(lane), bars=[Bar(who=lane.who, seconds=lane.seconds)]) for lane in shown[0].lanes]
+        rows = [
+            Stack(label=_who(lane), bars=[Bar(who=lane.who, seconds=lane.seconds)])
+            for lane in shown[0].lanes
+        ]
         text = "One bar per worker, and the aggregator's: what does each spend its seconds on, and who waits for whom?"
     else:
         rows = [Stack(label=_closing(run), bars=_bars(run)) for run in shown[:MAX_STACKS]]
@@ -33,7 +37,11 @@ def time(runs: Sequence[Run]) -> str | None:
             text += f" These are the first {MAX_STACKS} of {len(shown)} runs; the figures below are of all."
     content += lead(text) + _pictures(rows)
     kinds = {kind for row in (*rows, *backends) for bar in row.bars for kind in bar.seconds}
-    return content + legend_of_kinds(kinds, explained=True) + details("The same in figures", _table(shown))
+    return (
+        content
+        + legend_of_kinds(kinds, explained=True)
+        + details("The same in figures", _table(shown))
+    )
 
 
 def per_backend(runs: Sequence[Run]) -> list[Stack]:
@@ -50,20 +58,34 @@ def per_backend(runs: Sequence[Run]) -> list[Stack]:
         for run in own:
             for bar in _bars(run):
                 bars[bar.who].append(bar)
-        means = [Bar(who=who, seconds=_mean([bar.seconds for bar in same]), thin=same[0].thin) for who, same in bars.items()]
+        means = [
+            Bar(who=who, seconds=_mean([bar.seconds for bar in same]), thin=same[0].thin)
+            for who, same in bars.items()
+        ]
         rows.append(Stack(label=f"{backend}: {len(own)} run{'s' * (len(own) > 1)}", bars=means))
     return rows
 
 
 def _pictures(rows: Sequence[Stack]) -> str:
-    return figures([figure(stacks(rows, shares=False), "In seconds"), figure(stacks(rows, shares=True), "In parts of the wall")])
+    return figures(
+        [
+            figure(stacks(rows, shares=False), "In seconds"),
+            figure(stacks(rows, shares=True), "In parts of the wall"),
+        ]
+    )
 
 
 def _bars(run: Run) -> list[Bar]:
     """The mean of the workers, and the aggregator."""
     workers, aggregator = run.workers(), run.aggregator()
-    bars = [Bar(who="mean worker", seconds=_mean([lane.seconds for lane in workers]))] if workers else []
-    return bars + ([Bar(who="aggregator", seconds=aggregator.seconds, thin=True)] if aggregator else [])
+    bars = (
+        [Bar(who="mean worker", seconds=_mean([lane.seconds for lane in workers]))]
+        if workers
+        else []
+    )
+    return bars + (
+        [Bar(who="aggregator", seconds=aggregator.seconds, thin=True)] if aggregator else []
+    )
 
 
 def _mean(parts: Sequence[Mapping[str, float]]) -> dict[str, float]:
@@ -77,7 +99,11 @@ def _who(lane: Lane) -> str:
     least_s = 0.1 * sum(lane.waits_for.values())
     longest = sorted(lane.waits_for.items(), key=lambda each: -each[1])[:2]
     waits = ", ".join(f"{who} {seconds:.2g} s" for who, seconds in longest if seconds > least_s)
-    return ("" if lane.closed else "ended early: ") + lane.who + (f", waits for {waits}" if waits else "")
+    return (
+        ("" if lane.closed else "ended early: ")
+        + lane.who
+        + (f", waits for {waits}" if waits else "")
+    )
 
 
 def _closing(run: Run) -> str:
@@ -85,7 +111,11 @@ def _closing(run: Run) -> str:
 
 
 def _table(runs: Sequence[Run]) -> str:
-    kinds = [kind for kind in ACCOUNT_KINDS if any(kind in lane.seconds for run in runs for lane in run.lanes)]
+    kinds = [
+        kind
+        for kind in ACCOUNT_KINDS
+        if any(kind in lane.seconds for run in runs for lane in run.lanes)
+    ]
     rows = []
     for run in runs:
         for lane in run.lanes:
@@ -94,7 +124,10 @@ def _table(runs: Sequence[Run]) -> str:
             rows.append(
                 [
                     *(Value(text=text, key=text) for text in (run.label, lane.who)),
-                    *(Value(text=f"{amount:.3g}" if amount else "", key=amount) for amount in seconds),
+                    *(
+                        Value(text=f"{amount:.3g}" if amount else "", key=amount)
+                        for amount in seconds
+                    ),
                     Value(text=waits, key=waits),
                 ]
             )

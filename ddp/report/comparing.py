@@ -1,4 +1,6 @@
-"""How runs differ: what each is called, what it looks like in a picture, and which belong together."""
+"""How runs differ: what each is called, what it looks like in a picture, and which belong
+together.
+"""
 
 import math
 from collections import Counter, defaultdict
@@ -15,17 +17,27 @@ MARKERS = ("o", "s", "^", "D", "v", "P")
 
 
 def differing(runs: Iterable[Run]) -> list[str]:
-    """The settings that are not the same in all runs, the most important first; the seed, a mere repetition, last."""
+    """The settings that are not the same in all runs, the most important first; the seed, a mere
+    repetition, last.
+    """
     told = [run.told for run in runs if run.told]
-    names = sorted(told[0], key=lambda name: (*(name != first for first in FIRST), name == "seed")) if told else []
+    names = (
+        sorted(told[0], key=lambda name: (*(name != first for first in FIRST), name == "seed"))
+        if told
+        else []
+    )
     return [name for name in names if name not in NEVER and len({each[name] for each in told}) > 1]
 
 
 def telling(runs: Sequence[Run], without: Sequence[str] = ()) -> list[str]:
-    """As few of these as tell the same runs apart: a setting that follows from those before it says nothing new."""
+    """As few of these as tell the same runs apart: a setting that follows from those before it says
+    nothing new.
+    """
     chosen: list[str] = []
     for name in differing(runs):
-        if name not in without and len(set(_keys(runs, [*chosen, name]))) > len(set(_keys(runs, chosen))):
+        if name not in without and len(set(_keys(runs, [*chosen, name]))) > len(
+            set(_keys(runs, chosen))
+        ):
             chosen.append(name)
     return chosen
 
@@ -35,14 +47,20 @@ def _keys(runs: Iterable[Run], names: Sequence[str]) -> list[tuple[str, ...]]:
 
 
 def call(runs: Sequence[Run]) -> list[str]:
-    """Each run in words: what it differs by from the others. Of rarer settings what most runs have is not said."""
+    """Each run in words: what it differs by from the others. Of rarer settings what most runs have
+    is not said.
+    """
     names = telling(runs)
     usual = {}
     for name in set(names) - set(FIRST):
         [(value, times)] = Counter(run.told[name] for run in runs if run.told).most_common(1)
         usual[name] = value if 2 * times > len(runs) else None
     return [
-        ", ".join(_in_words(name, run.told[name]) for name in names if run.told and run.told[name] != usual.get(name))
+        ", ".join(
+            _in_words(name, run.told[name])
+            for name in names
+            if run.told and run.told[name] != usual.get(name)
+        )
         for run in runs
     ]
 
@@ -58,14 +76,21 @@ def _in_words(name: str, value: str) -> str:
 
 
 def give_labels(runs: Sequence[Run]) -> None:
-    """Sets the label of every run: what it differs by; its directory where others differ by nothing, or nothing is known."""
+    """Sets the label of every run: what it differs by; its directory where others differ by
+    nothing, or nothing is known.
+    """
     labels = call(runs)
     if not any(labels):
-        labels = [", ".join(_in_words(name, run.told[name]) for name in FIRST[:2] if run.told) for run in runs]
+        labels = [
+            ", ".join(_in_words(name, run.told[name]) for name in FIRST[:2] if run.told)
+            for run in runs
+        ]
     times = Counter(labels)
     for run, label in zip(runs, labels, strict=True):
         place = str(harmless("/".join(run.directory.parts[-2:])))
-        run.label = label if label and times[label] == 1 else f"{label} ({place})" if label else place
+        run.label = (
+            label if label and times[label] == 1 else f"{label} ({place})" if label else place
+        )
 
 
 @dataclass(slots=True, kw_only=True)
@@ -79,7 +104,9 @@ class Look:
 
 @dataclass(slots=True, kw_only=True)
 class Looks:
-    """The look of every run, and what it means: setting -> its channel (a field of Look) -> value by value."""
+    """The look of every run, and what it means: setting -> its channel (a field of Look) -> value
+    by value.
+    """
 
     of: dict[str, Look] = field(default_factory=dict)  # by label
     legend: dict[str, tuple[str, dict[str, Look]]] = field(default_factory=dict)
@@ -87,7 +114,9 @@ class Looks:
 
 
 def looks_of(runs: Sequence[Run], shown: Sequence[Run], without: Sequence[str] = ()) -> Looks:
-    """A value looks the same in every picture; three settings can be seen. The legend is of the runs `shown`, `without` some."""
+    """A value looks the same in every picture; three settings can be seen. The legend is of the
+    runs `shown`, `without` some.
+    """
     looks = Looks(of={run.label: Look() for run in runs})
     room = {"colour": NUM_SERIES, "dash": len(DASHES), "marker": len(MARKERS)}
     for name in telling(runs):
@@ -103,26 +132,37 @@ def looks_of(runs: Sequence[Run], shown: Sequence[Run], without: Sequence[str] =
             if channel is None:
                 looks.unseen.append(name)
             else:
-                meant = {value: Look(**{channel: place}) for place, value in enumerate(values) if value in present}
+                meant = {
+                    value: Look(**{channel: place})
+                    for place, value in enumerate(values)
+                    if value in present
+                }
                 looks.legend[name] = (channel, meant)
     return looks
 
 
 def _ordered(values: Iterable[str]) -> list[str]:
     """Each once: numbers by size, anything else as it came."""
-    return sorted(dict.fromkeys(values), key=lambda value: math.inf if (known := number(value)) is None else known)
+    return sorted(
+        dict.fromkeys(values),
+        key=lambda value: math.inf if (known := number(value)) is None else known,
+    )
 
 
 @dataclass(slots=True, kw_only=True)
 class Group:
-    """Runs that differ in nothing but the axes and the seed: `points` by what they have on the axes."""
+    """Runs that differ in nothing but the axes and the seed: `points` by what they have on the
+    axes.
+    """
 
     label: str = ""
     points: dict[tuple[float, ...], list[Run]] = field(default_factory=lambda: defaultdict(list))
 
 
 def groups_over(runs: Sequence[Run], axes: Sequence[str]) -> list[Group]:
-    """The runs that ended well, by all other settings in which runs differ. Another seed is the same thing once more."""
+    """The runs that ended well, by all other settings in which runs differ. Another seed is the
+    same thing once more.
+    """
     free = (*axes, "seed")
     others = [name for name in differing(runs) if name not in free]
     groups: dict[tuple[str, ...], Group] = defaultdict(Group)
@@ -135,7 +175,9 @@ def groups_over(runs: Sequence[Run], axes: Sequence[str]) -> list[Group]:
             first.setdefault(key, run)
     names = telling(list(first.values()), without=free)
     for key, run in first.items():
-        groups[key].label = ", ".join(_in_words(name, run.told[name]) for name in names) or run.backend
+        groups[key].label = (
+            ", ".join(_in_words(name, run.told[name]) for name in names) or run.backend
+        )
     return list(groups.values())
 
 

@@ -34,7 +34,11 @@ def escape(text: object) -> str:
 
 def figure(svg: str, caption: str, *, wide: bool = False) -> str:
     """A picture and its line of text; a `wide` one scrolls in its own box on a phone."""
-    box = f'<div class="scroll" tabindex="0" role="group" aria-label="{escape(caption)}">{svg}</div>' if wide else svg
+    box = (
+        f'<div class="scroll" tabindex="0" role="group" aria-label="{escape(caption)}">{svg}</div>'
+        if wide
+        else svg
+    )
     return f"<figure{' class=wide' * wide}><figcaption>{escape(caption)}</figcaption>{box}</figure>"
 
 
@@ -58,10 +62,13 @@ def legend_of_looks(looks: Looks) -> str:
             shape = _MARKER_SHAPES[MARKERS[look.marker]] if channel == "marker" else ""
             line = f'<path d="M1 6h32" fill="none" stroke="{colour}" stroke-width="2" stroke-dasharray="{DASHES[look.dash]}"/>'
             entries.append(
-                f'<li><svg class="swatch" viewBox="0 0 34 12" aria-hidden="true" fill="{colour}">{line}{shape}</svg>'
+                '<li><svg class="swatch" viewBox="0 0 34 12" aria-hidden="true"'
+                f' fill="{colour}">{line}{shape}</svg>'
                 f"{escape(value)}</li>"
             )
-        lines.append(f'<ul class="legend"><li class="name">{escape(name)}</li>{"".join(entries)}</ul>')
+        lines.append(
+            f'<ul class="legend"><li class="name">{escape(name)}</li>{"".join(entries)}</ul>'
+        )
     return "".join(lines)
 
 
@@ -72,15 +79,26 @@ def legend_of_kinds(shown: Iterable[str], *, explained: bool = False) -> str:
     for kind in ACCOUNT_KINDS:
         if kind in present:
             meaning = f' <span class="muted">{escape(MEANING[kind])}</span>' if explained else ""
-            entries.append(f'<li><i style="background: var(--kind-{kind})"></i><b>{kind}</b>{meaning}</li>')
+            entries.append(
+                f'<li><i style="background: var(--kind-{kind})"></i><b>{kind}</b>{meaning}</li>'
+            )
     return f'<ul class="legend{" explained" * explained}">{"".join(entries)}</ul>'
 
 
-def table(caption: str, columns: Sequence[str], rows: Sequence[Sequence[Value]], failed: Collection[int] = ()) -> str:
+def table(
+    caption: str,
+    columns: Sequence[str],
+    rows: Sequence[Sequence[Value]],
+    failed: Collection[int] = (),
+) -> str:
     """A table that is sorted by its headers (page.js); `failed`: the rows to be marked as such."""
-    numeric = [all(isinstance(row[place].key, float | int | None) for row in rows) for place in range(len(columns))]
+    numeric = [
+        all(isinstance(row[place].key, float | int | None) for row in rows)
+        for place in range(len(columns))
+    ]
     heads = "".join(
-        f'<th scope="col"{" class=number" * is_number}><button type="button">{escape(name)}</button></th>'
+        f'<th scope="col"{" class=number" * is_number}><button'
+        f' type="button">{escape(name)}</button></th>'
         for name, is_number in zip(columns, numeric, strict=True)
     )
     lines = []
@@ -88,11 +106,18 @@ def table(caption: str, columns: Sequence[str], rows: Sequence[Sequence[Value]],
         cells = []
         for value, is_number in zip(row, numeric, strict=True):
             key = "" if value.key is None else f' data-key="{escape(value.key)}"'
-            kind = " class=number" if is_number else " class=long" if len(value.text) > LONG_TEXT else ""
+            kind = (
+                " class=number"
+                if is_number
+                else " class=long"
+                if len(value.text) > LONG_TEXT
+                else ""
+            )
             cells.append(f"<td{kind}{key}>{escape(value.text)}</td>")
         lines.append(f"<tr{' class=failed' * (number in failed)}>{''.join(cells)}</tr>")
     return (
-        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(caption)}"><table class="sortable">'
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(caption)}"><table'
+        ' class="sortable">'
         f"<thead><tr>{heads}</tr></thead><tbody>{''.join(lines)}</tbody></table></div>"
     )
 

@@ -1,4 +1,6 @@
-"""The page: its parts in order, what they could not show, and everything that it needs inside of it."""
+"""The page: its parts in order, what they could not show, and everything that it needs inside of
+it.
+"""
 
 import base64
 import hashlib
@@ -25,16 +27,30 @@ MAX_TOLD = 5  # failures above the table, warnings below it
 # id -> title, how it is made, and what to say where its data is not there.
 PARTS: dict[str, tuple[str, Callable[[Sequence[Run]], str | None], str]] = {
     "accuracy": ("Accuracy", parts.accuracy, "no run has finished a round"),
-    "time": ("Where the time went", bars.time, "no run has an account (older runs, or account=false)"),
+    "time": (
+        "Where the time went",
+        bars.time,
+        "no run has an account (older runs, or account=false)",
+    ),
     "rounds": ("One round", parts.rounds, f"no run has a {TRACE_FILE} with a round in it"),
-    "scaling": ("Speed-up", scaling.scaling, "no runs differ only in their number of workers, with one worker among them"),
-    "grids": ("Workers and local epochs", scaling.grids, "no runs form a grid of at least two numbers of each"),
+    "scaling": (
+        "Speed-up",
+        scaling.scaling,
+        "no runs differ only in their number of workers, with one worker among them",
+    ),
+    "grids": (
+        "Workers and local epochs",
+        scaling.grids,
+        "no runs form a grid of at least two numbers of each",
+    ),
     "memory": ("Memory", parts.memory, "no run says what it took"),
 }
 
 
 def write_report(runs: pd.DataFrame, path: Path) -> None:
-    """Writes the page about these runs (of `ddp.results.table.read_runs`), whole or not at all. Raises OSError."""
+    """Writes the page about these runs (of `ddp.results.table.read_runs`), whole or not at all.
+    Raises OSError.
+    """
     page = make_page(runs)
     with atomic_file(path) as file:
         file.write(page.encode())
@@ -42,7 +58,10 @@ def write_report(runs: pd.DataFrame, path: Path) -> None:
 
 def make_page(runs: pd.DataFrame) -> str:
     """The page about these runs."""
-    read = [read_run({str(name): value for name, value in row.items()}) for row in runs.to_dict("records")]
+    read = [
+        read_run({str(name): value for name, value in row.items()})
+        for row in runs.to_dict("records")
+    ]
     runs = runs.map(harmless)
     give_labels(read)
     sections = {}
@@ -55,7 +74,8 @@ def make_page(runs: pd.DataFrame) -> str:
                     absent.append((title, why_not))
                 else:
                     sections[name] = (title, content)
-            except Exception as error:  # whatever the files made of it: the other parts are worth their reader's time
+            # whatever the files made of it: the other parts are worth their reader's time
+            except Exception as error:
                 absent.append((title, f"could not be drawn ({type(error).__name__}: {error})"))
     place = os.path.commonpath([run.directory.absolute() for run in read])
     sections["runs"] = ("All runs", _runs_table(runs, read, place))
@@ -71,11 +91,17 @@ def _document(runs: Sequence[Run], place: str, sections: dict[str, tuple[str, st
     title = f"{len(runs)} run{'s' * (len(runs) != 1)}"
     near = os.path.relpath(place) if Path(place).is_relative_to(Path.cwd()) else place
     written = f"{near}, reported on {datetime.now():%Y-%m-%d at %H:%M}. All figures are measured, none is simulated."
-    style, script = (Path(__file__).with_name(name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
+    style, script = (
+        Path(__file__).with_name(name).read_text(encoding="utf-8")
+        for name in ("page.css", "page.js")
+    )
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    links = "".join(f'<a href="#{name}">{escape(heading)}</a>' for name, (heading, _) in sections.items())
+    links = "".join(
+        f'<a href="#{name}">{escape(heading)}</a>' for name, (heading, _) in sections.items()
+    )
     body = "".join(
-        f'<section id="{name}"><h2>{escape(heading)}</h2>{content}</section>' for name, (heading, content) in sections.items()
+        f'<section id="{name}"><h2>{escape(heading)}</h2>{content}</section>'
+        for name, (heading, content) in sections.items()
     )
     # The policy: nothing is loaded from anywhere, and no script runs but this one.
     return f"""<!DOCTYPE html>
@@ -103,23 +129,36 @@ def _headline(runs: Sequence[Run]) -> str:
     statuses = Counter(run.status for run in runs if run.status != "ok")
     tiles = [
         ("ended well", f"{len(ok)}", f"of {len(runs)}"),
-        ("did not", f"{len(runs) - len(ok)}", ", ".join(f"{number} {status}" for status, number in statuses.items()) or "none"),
+        (
+            "did not",
+            f"{len(runs) - len(ok)}",
+            ", ".join(f"{number} {status}" for status, number in statuses.items()) or "none",
+        ),
     ]
     if timed := [(run.total_s, run.label) for run in ok if run.total_s is not None]:
         seconds, label = min(timed)
-        tiles.append(("fastest, the whole run" if len(ok) > 1 else "the whole run", f"{seconds:.3g} s", label))
+        tiles.append(
+            (
+                "fastest, the whole run" if len(ok) > 1 else "the whole run",
+                f"{seconds:.3g} s",
+                label,
+            )
+        )
     if best := _best(ok):
         tiles.append(best)
     return '<div class="tiles">{}</div>'.format(
         "".join(
-            f'<div><span class="muted">{escape(name)}</span><b>{escape(figure)}</b><span>{escape(more)}</span></div>'
+            "<div><span"
+            f' class="muted">{escape(name)}</span><b>{escape(figure)}</b><span>{escape(more)}</span></div>'
             for name, figure, more in tiles
         )
     )
 
 
 def _best(ok: Sequence[Run]) -> tuple[str, str, str] | None:
-    """The run that the validation part chose, with its RMSE on the test part: chosen by that, it would look too good."""
+    """The run that the validation part chose, with its RMSE on the test part: chosen by that, it
+    would look too good.
+    """
     judged = [run for run in ok if run.rmse is not None and run.valid_rmse is not None]
     by = "validation" if judged else "test"  # there may be no validation part
     scores = [
@@ -138,22 +177,34 @@ def _best(ok: Sequence[Run]) -> tuple[str, str, str] | None:
 def _runs_table(runs: pd.DataFrame, read: Sequence[Run], place: str) -> str:
     told = next((run.told for run in read if run.told), {})
     agreed = [(name, told[name]) for name in agreed_settings(runs) if name in told]
-    summary = f"{len(agreed)} settings that are the same in all runs" if len(read) > 1 else "Its settings"
+    summary = (
+        f"{len(agreed)} settings that are the same in all runs" if len(read) > 1 else "Its settings"
+    )
     content = details(summary, pairs(agreed)) if agreed else ""
-    shown = comparison(runs.assign(directory=[os.path.relpath(run.directory, place) for run in read]))
+    shown = comparison(
+        runs.assign(directory=[os.path.relpath(run.directory, place) for run in read])
+    )
     machines = [run.told.get("machine", "-") for run in read]
     if len({*machines} - {"-"}) > 1:
         shown.insert(len(shown.columns) - 1, "machine", machines)
-    rows = [[_value(str(name), row[name]) for name in shown.columns] for row in shown.to_dict("records")]
+    rows = [
+        [_value(str(name), row[name]) for name in shown.columns] for row in shown.to_dict("records")
+    ]
     names = [str(name).replace("_", " ").replace(".", " ") for name in shown.columns]
     failed = {number for number, run in enumerate(read) if run.status != "ok"}
-    content = _failures(runs, read) + f'<p class="lead">Press on a header to sort by it.</p>{content}'
+    content = (
+        _failures(runs, read) + f'<p class="lead">Press on a header to sort by it.</p>{content}'
+    )
     return content + table("All runs", names, rows, failed)
 
 
 def _failures(runs: pd.DataFrame, read: Sequence[Run]) -> str:
     """Why runs did not end well, where nobody has to look for it; the table has all of them."""
-    errors = [(run.label, error) for run, error in zip(read, runs["error"], strict=True) if isinstance(error, str)]
+    errors = [
+        (run.label, error)
+        for run, error in zip(read, runs["error"], strict=True)
+        if isinstance(error, str)
+    ]
     more = [("and", f"{len(errors) - MAX_TOLD} more")] if len(errors) > MAX_TOLD else []
     return listing(errors[:MAX_TOLD] + more) if errors else ""
 
@@ -173,13 +224,18 @@ def _origin(read: Sequence[Run], place: str) -> str:
         for run in read:
             if name in run.environment:
                 where[run.environment[name]].append(os.path.relpath(run.directory, place))
-        known = [value if len(where) == 1 else f"{value} (in {_some(own)})" for value, own in where.items()]
+        known = [
+            value if len(where) == 1 else f"{value} (in {_some(own)})"
+            for value, own in where.items()
+        ]
         machine.append((name, ", ".join(known)))
     if machine:
         content += f"<h3>Versions and machine</h3>{pairs(machine)}"
     commands = dict.fromkeys(shlex.join(run.command) for run in read if run.command)
     if commands:
-        content += f"<h3>Command{'s' * (len(commands) > 1)}</h3>" + "".join(f"<pre>{escape(each)}</pre>" for each in commands)
+        content += f"<h3>Command{'s' * (len(commands) > 1)}</h3>" + "".join(
+            f"<pre>{escape(each)}</pre>" for each in commands
+        )
     return content or "<p>No run says so.</p>"
 
 
@@ -196,7 +252,11 @@ def _warnings(runs: Sequence[Run]) -> str:
             whose[warning].append(run.label)
     lines = [(own[0] if len(own) == 1 else f"{len(own)} runs", text) for text, own in whose.items()]
     lines.sort(key=lambda line: -len(whose[line[1]]))
-    more = [("and", f"{len(lines) - MAX_TOLD} more, see warnings in result.json")] if len(lines) > MAX_TOLD else []
+    more = (
+        [("and", f"{len(lines) - MAX_TOLD} more, see warnings in result.json")]
+        if len(lines) > MAX_TOLD
+        else []
+    )
     return listing(lines[:MAX_TOLD] + more) if lines else ""
 
 
@@ -208,6 +268,12 @@ def _missing(runs: Sequence[Run], absent: Sequence[tuple[str, str]]) -> str:
         lines.append((PARTS["time"][0], f"{without} runs have no account"))
     again = [run.label for run in runs if run.resumed]
     if again:
-        lines.append(("Resumed", f"{_some(again)}: their seconds and accounts are of the last process only, and are left out"))
+        lines.append(
+            (
+                "Resumed",
+                f"{_some(again)}: their seconds and accounts are of the last process only, and are"
+                " left out",
+            )
+        )
     lines += [(run.label, trouble) for run in runs for trouble in run.troubles]
     return listing(lines) if lines else ""

@@ -1,9 +1,20 @@
-"""The parts of the page that are pictures: which there are, and what one looks at. Each is None where its data is not there."""
+"""The parts of the page that are pictures: which there are, and what one looks at. Each is None
+where its data is not there.
+"""
 
 from collections.abc import Callable, Sequence
 
 from ddp.report.comparing import looks_of
-from ddp.report.markup import Value, details, figure, figures, lead, legend_of_kinds, legend_of_looks, table
+from ddp.report.markup import (
+    Value,
+    details,
+    figure,
+    figures,
+    lead,
+    legend_of_kinds,
+    legend_of_looks,
+    table,
+)
 from ddp.report.pictures import Curve, amounts, curves, timeline
 from ddp.report.reading import Round, Run
 from ddp.report.tracing import TracedRound, read_traced_round
@@ -32,23 +43,36 @@ def accuracy(runs: Sequence[Run]) -> str | None:
     for name, (x_label, x) in AXES.items():
         points = {run.label: points_of(run, x) for run in shown}
         lines = [
-            Curve(label=label, x=[at for at, _ in line], y=[rmse for _, rmse in line], look=looks.of[label])
+            Curve(
+                label=label,
+                x=[at for at, _ in line],
+                y=[rmse for _, rmse in line],
+                look=looks.of[label],
+            )
             for label, line in points.items()
             if line
         ]
         if lines:
             pieces.append(figure(curves(lines, x_label, "test RMSE"), f"Against {name}"))
-    together = " Equal lines lie on top of each other, as those of backends that were told the same do." if len(shown) > 1 else ""
-    unseen = f" Not told apart: {', '.join(looks.unseen)}." if looks.unseen else ""
-    text = (
-        f"The aggregate after each round: which line is lowest, and which gets there first and with the fewest bytes?{together}"
+    together = (
+        " Equal lines lie on top of each other, as those of backends that were told the same do."
+        if len(shown) > 1
+        else ""
     )
+    unseen = f" Not told apart: {', '.join(looks.unseen)}." if looks.unseen else ""
+    text = f"The aggregate after each round: which line is lowest, and which gets there first and with the fewest bytes?{together}"
     return lead(text + unseen) + legend_of_looks(looks) + figures(pieces)
 
 
 def points_of(run: Run, x: Callable[[Round], float | None]) -> list[tuple[float, float]]:
-    """Where the test RMSE of each round stands; without rounds of which one of both is not known."""
-    return [(at, done.rmse) for done in run.rounds if (at := x(done)) is not None and done.rmse is not None]
+    """Where the test RMSE of each round stands; without rounds of which one of both is not
+    known.
+    """
+    return [
+        (at, done.rmse)
+        for done in run.rounds
+        if (at := x(done)) is not None and done.rmse is not None
+    ]
 
 
 def rounds(runs: Sequence[Run]) -> str | None:
@@ -66,10 +90,16 @@ def rounds(runs: Sequence[Run]) -> str | None:
     for run, found in traced.values():
         caption = f"{run.label}: round {found.index + 1}"
         pieces.append(figure(timeline(found, caption), caption, wide=True))
-    kinds = {piece.kind for _, found in traced.values() for lane in found.lanes.values() for piece in lane}
+    kinds = {
+        piece.kind
+        for _, found in traced.values()
+        for lane in found.lanes.values()
+        for piece in lane
+    }
     text = (
         "Who does what at the same time, in one round: long greys are waits. "
-        "Where gil_wait and run_queue stand within their span is not known; they are drawn at its end."
+        "Where gil_wait and run_queue stand within their span is not known; they are drawn at its"
+        " end."
     )
     return lead(text) + legend_of_kinds(kinds) + "".join(pieces)
 
@@ -79,7 +109,9 @@ def memory(runs: Sequence[Run]) -> str | None:
     most: dict[str, Run] = {}
     for run in runs:
         taken = run.memory.peak_rss_bytes or run.memory.pss_bytes
-        if taken and (run.backend not in most or taken > (most[run.backend].memory.peak_rss_bytes or 0)):
+        if taken and (
+            run.backend not in most or taken > (most[run.backend].memory.peak_rss_bytes or 0)
+        ):
             most[run.backend] = run
     if not most:
         return None
@@ -87,11 +119,20 @@ def memory(runs: Sequence[Run]) -> str | None:
     for run in most.values():
         known = {name: getattr(run.memory, key) for name, key in MEMORY.items()}
         groups[run.label] = {name: amount / MB for name, amount in known.items() if amount}
-        cells = [Value(text=f"{amount / MB:,.0f}" if amount else "-", key=amount or None) for amount in known.values()]
+        cells = [
+            Value(text=f"{amount / MB:,.0f}" if amount else "-", key=amount or None)
+            for amount in known.values()
+        ]
         rows.append([Value(text=run.label, key=run.label), *cells])
     text = (
-        "All processes of a run together; of each backend the run that took the most. Peak RSS counts a page once for every "
-        "process that has it, PSS shares it out among them; shared is what the run has in memory for all of its processes."
+        "All processes of a run together; of each backend the run that took the most. Peak RSS"
+        " counts a page once for every "
+        "process that has it, PSS shares it out among them; shared is what the run has in memory"
+        " for all of its processes."
     )
-    in_figures = details("The same in figures", table("Memory", ["run", *(f"{name} MB" for name in MEMORY)], rows))
-    return lead(text) + figures([figure(amounts(groups, "memory by backend"), "Memory")]) + in_figures
+    in_figures = details(
+        "The same in figures", table("Memory", ["run", *(f"{name} MB" for name in MEMORY)], rows)
+    )
+    return (
+        lead(text) + figures([figure(amounts(groups, "memory by backend"), "Memory")]) + in_figures
+    )

@@ -1,4 +1,6 @@
-"""The pictures. Each function gives an SVG element; what is drawn is chosen in ddp/report/parts.py."""
+"""The pictures. Each function gives an SVG element; what is drawn is chosen in
+ddp/report/parts.py.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +20,8 @@ WIDE = 760.0  # scrolls on a phone
 LOG_FROM = 20.0  # times: an axis whose lines end this far apart is logarithmic
 SMALLEST = 0.3  # of a pixel: what is narrower is not drawn
 ROW, TEXT_ROW = 13.0, 15.0
-CHARACTERS, LANE_CHARACTERS = 52, 12  # that fit on a line of text over a bar, and before a lane, in a wide font
+# that fit on a line of text over a bar, and before a lane, in a wide font
+CHARACTERS, LANE_CHARACTERS = 52, 12
 
 
 @dataclass(slots=True, kw_only=True)
@@ -31,12 +34,20 @@ class Curve:
     look: Look
 
 
-def curves(lines: Sequence[Curve], x_label: str, y_label: str, *, ideal: Sequence[tuple[float, float]] = ()) -> str:
+def curves(
+    lines: Sequence[Curve], x_label: str, y_label: str, *, ideal: Sequence[tuple[float, float]] = ()
+) -> str:
     """Lines over one axis; `ideal`: what could be reached at best, dashed."""
     figure = new_figure(WIDTH, 260, layout="constrained")
     axes = figure.subplots()
     if ideal:
-        axes.plot(*zip(*ideal, strict=True), color=ink("muted"), dashes=(2, 3), linewidth=1, gid=f"{TIP}ideal")
+        axes.plot(
+            *zip(*ideal, strict=True),
+            color=ink("muted"),
+            dashes=(2, 3),
+            linewidth=1,
+            gid=f"{TIP}ideal",
+        )
     for line in lines:
         on_off = [float(length) for length in DASHES[line.look.dash].split()]
         axes.plot(
@@ -46,7 +57,12 @@ def curves(lines: Sequence[Curve], x_label: str, y_label: str, *, ideal: Sequenc
         )  # fmt: skip
     ends = [line.x[-1] for line in lines if line.x]
     # What could be reached is a straight line on plain axes only.
-    if not ideal and min(ends) > 0 and max(ends) / min(ends) > LOG_FROM and all(min(line.x) > 0 for line in lines):
+    if (
+        not ideal
+        and min(ends) > 0
+        and max(ends) / min(ends) > LOG_FROM
+        and all(min(line.x) > 0 for line in lines)
+    ):
         axes.set_xscale("log")
         axes.xaxis.set_major_formatter("{x:g}")
     else:
@@ -102,7 +118,12 @@ def stacks(rows: Sequence[Stack], *, shares: bool) -> str:
                     _piece(axes, x, below, width, thickness, kind, tip)
                 x += width
             if not shares and not bar.thin:
-                axes.text(x + end * 0.01, below + thickness - 2, f"{bar.total_s:.3g} s", color=ink("muted"))
+                axes.text(
+                    x + end * 0.01,
+                    below + thickness - 2,
+                    f"{bar.total_s:.3g} s",
+                    color=ink("muted"),
+                )
             below += 6 if bar.thin else ROW
         y += height
     axes.set_xlim(0, end)
@@ -121,7 +142,12 @@ def timeline(traced: TracedRound, what: str) -> str:
     for number, (who, lane) in enumerate(traced.lanes.items()):
         y = number * lane_height
         axes.annotate(
-            _fit(who, LANE_CHARACTERS), (0, y + 14), (-8, 0), textcoords="offset points", ha="right", annotation_clip=False
+            _fit(who, LANE_CHARACTERS),
+            (0, y + 14),
+            (-8, 0),
+            textcoords="offset points",
+            ha="right",
+            annotation_clip=False,
         )
         for kind, start_s, stop_s in _joined(lane):
             width_ms = (stop_s - start_s) * 1e3
@@ -145,18 +171,31 @@ def _joined(lane: Sequence[Slice]) -> list[tuple[str, float, float]]:
     return joined
 
 
-def grid(cells: Mapping[tuple[float, float], float], form: str, lowest: float, highest: float, what: str) -> str:
-    """A heat map: (workers, local epochs) -> a figure, in a colour that is the stronger the higher it is between the two ends."""
+def grid(
+    cells: Mapping[tuple[float, float], float], form: str, lowest: float, highest: float, what: str
+) -> str:
+    """A heat map: (workers, local epochs) -> a figure, in a colour that is the stronger the higher
+    it is between the two ends.
+    """
     columns, rows = (sorted({place[axis] for place in cells}) for axis in (0, 1))
     figure, axes = _canvas(46 + 52 * len(columns), 30 * len(rows), bottom=34, left=44)
     for (column, row), value in cells.items():
         x, y = columns.index(column), rows.index(row) * 30
         strength = (value - lowest) / (highest - lowest) if highest > lowest else 0.0
-        box = Rectangle((x + 0.02, y + 1), 0.96, 28, facecolor=ink("accent"), alpha=0.06 + 0.4 * strength, linewidth=0)
+        box = Rectangle(
+            (x + 0.02, y + 1),
+            0.96,
+            28,
+            facecolor=ink("accent"),
+            alpha=0.06 + 0.4 * strength,
+            linewidth=0,
+        )
         axes.add_patch(box)
         axes.text(x + 0.5, y + 18.5, form.format(value), ha="center")
     axes.set_xlim(0, len(columns))
-    axes.set_xticks([place + 0.5 for place in range(len(columns))], [f"{column:g}" for column in columns])
+    axes.set_xticks(
+        [place + 0.5 for place in range(len(columns))], [f"{column:g}" for column in columns]
+    )
     axes.set_yticks([place * 30 + 15 for place in range(len(rows))], [f"{row:g}" for row in rows])
     axes.set(xlabel="workers", ylabel="local epochs")
     axes.tick_params(length=0)
@@ -166,19 +205,30 @@ def grid(cells: Mapping[tuple[float, float], float], form: str, lowest: float, h
 
 
 def amounts(groups: Mapping[str, Mapping[str, float]], what: str) -> str:
-    """Bars that are named by a text behind them, one colour per name: group -> name -> megabytes."""
+    """Bars that are named by a text behind them, one colour per name: group -> name ->
+    megabytes.
+    """
     names = list(dict.fromkeys(name for group in groups.values() for name in group))
     height = sum(TEXT_ROW + ROW * len(group) + 8 for group in groups.values())
-    longest = max((amount for group in groups.values() for amount in group.values()), default=1.0) or 1.0
+    longest = (
+        max((amount for group in groups.values() for amount in group.values()), default=1.0) or 1.0
+    )
     figure, axes = _canvas(WIDTH, height, bottom=34)
     y = 0.0
     for label, group in groups.items():
         axes.text(0, y + TEXT_ROW - 4, _fit(label))
         y += TEXT_ROW
         for name, amount in group.items():
-            bar = Rectangle((0, y), amount, ROW - 2, facecolor=ink(f"series-{names.index(name)}"), linewidth=0)
+            bar = Rectangle(
+                (0, y), amount, ROW - 2, facecolor=ink(f"series-{names.index(name)}"), linewidth=0
+            )
             axes.add_patch(bar)
-            axes.text(amount + longest * 0.015, y + ROW - 4, f"{amount:,.0f} MB {name}", color=ink("muted"))
+            axes.text(
+                amount + longest * 0.015,
+                y + ROW - 4,
+                f"{amount:,.0f} MB {name}",
+                color=ink("muted"),
+            )
             y += ROW
         y += 8
     axes.set_xlim(0, longest * 1.6)
@@ -187,12 +237,18 @@ def amounts(groups: Mapping[str, Mapping[str, float]], what: str) -> str:
     return to_svg(figure, what)
 
 
-def _canvas(width: float, height: float, *, bottom: float, left: float = 10.0) -> tuple[Figure, Axes]:
-    """Axes whose vertical unit is a pixel, counted downwards; labels have the room below and on the left."""
+def _canvas(
+    width: float, height: float, *, bottom: float, left: float = 10.0
+) -> tuple[Figure, Axes]:
+    """Axes whose vertical unit is a pixel, counted downwards; labels have the room below and on the
+    left.
+    """
     right, top = 18.0, 4.0
     figure = new_figure(width, height + bottom + top)
     full = height + bottom + top
-    axes = figure.add_axes((left / width, bottom / full, (width - left - right) / width, height / full))
+    axes = figure.add_axes(
+        (left / width, bottom / full, (width - left - right) / width, height / full)
+    )
     axes.set_ylim(height, 0)
     axes.xaxis.set_major_formatter("{x:g}")
     axes.set_yticks([])
@@ -200,8 +256,12 @@ def _canvas(width: float, height: float, *, bottom: float, left: float = 10.0) -
     return figure, axes
 
 
-def _piece(axes: Axes, x: float, y: float, width: float, height: float, kind: str, tip: str) -> None:
-    piece = Rectangle((x, y), width, height, facecolor=ink(f"kind-{kind}"), linewidth=0, clip_on=False)
+def _piece(
+    axes: Axes, x: float, y: float, width: float, height: float, kind: str, tip: str
+) -> None:
+    piece = Rectangle(
+        (x, y), width, height, facecolor=ink(f"kind-{kind}"), linewidth=0, clip_on=False
+    )
     piece.set_gid(TIP + tip)
     axes.add_patch(piece)
 

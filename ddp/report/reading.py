@@ -1,4 +1,6 @@
-"""What the files of a run tell a report. They may hold anything: what cannot be read costs its own part, and is noted."""
+"""What the files of a run tell a report. They may hold anything: what cannot be read costs its own
+part, and is noted.
+"""
 
 import csv
 import json
@@ -25,7 +27,9 @@ MAX_NUMBER = 1e15  # no second, byte or error is larger
 
 @dataclass(slots=True, kw_only=True)
 class Round:
-    """After an aggregate: its test RMSE, seconds of training, bytes pickled and copied since the start; None where not known."""
+    """After an aggregate: its test RMSE, seconds of training, bytes pickled and copied since the
+    start; None where not known.
+    """
 
     index: int
     rmse: float | None
@@ -35,7 +39,9 @@ class Round:
 
 @dataclass(slots=True, kw_only=True)
 class Lane:
-    """Where the seconds of one worker, or of the aggregator, went. Not `closed`: it ended early, its kinds are not all."""
+    """Where the seconds of one worker, or of the aggregator, went. Not `closed`: it ended early,
+    its kinds are not all.
+    """
 
     who: str
     wall_s: float
@@ -57,8 +63,8 @@ class Memory:
 class Run:
     """A run, as far as its files could be read. `troubles`: what could not be.
 
-    `told`: its settings as text, if known, and the machine that it was on. A run that was `resumed` tells seconds of its last
-    process only: they are left out.
+    `told`: its settings as text, if known, and the machine that it was on. A run that was `resumed`
+    tells seconds of its last process only: they are left out.
     """
 
     directory: Path
@@ -96,7 +102,11 @@ class Run:
         try:
             yield
         except Exception as error:  # a file may hold anything, and none of it may cost the rest
-            reason = error.strerror if isinstance(error, OSError) and error.strerror else f"{type(error).__name__}: {error}"
+            reason = (
+                error.strerror
+                if isinstance(error, OSError) and error.strerror
+                else f"{type(error).__name__}: {error}"
+            )
             self.troubles.append(harmless(f"{what}: {reason}"))
 
 
@@ -176,16 +186,26 @@ def _read_account(run: Run, result: dict[str, Any]) -> None:
 
 
 def _read_memory(run: Run, result: dict[str, Any]) -> None:
-    """The processes that are no workers are told of here, workers that are processes in their lanes."""
+    """The processes that are no workers are told of here, workers that are processes in their
+    lanes.
+    """
     memory = _mapping(result.get("memory"))
-    processes = {str(process["who"]): process for process in map(_mapping, memory.get("processes") or [])}
+    processes = {
+        str(process["who"]): process for process in map(_mapping, memory.get("processes") or [])
+    }
     whole = bool(processes)
     if run.backend in ("process", "shm"):
-        workers = {str(entry["who"]): entry for entry in map(_mapping, result.get("account") or []) if entry["who"] != AGGREGATOR}
+        workers = {
+            str(entry["who"]): entry
+            for entry in map(_mapping, result.get("account") or [])
+            if entry["who"] != AGGREGATOR
+        }
         processes = workers | processes
         whole = whole and bool(workers)
     run.memory = Memory(
-        peak_rss_bytes=_total(processes.values(), "peak_rss_bytes") if whole else number(result.get("peak_rss_bytes")),
+        peak_rss_bytes=_total(processes.values(), "peak_rss_bytes")
+        if whole
+        else number(result.get("peak_rss_bytes")),
         pss_bytes=_total(processes.values(), "pss_bytes") if whole else None,
         shared_bytes=number(memory.get("shared_bytes")),
     )
@@ -203,7 +223,10 @@ def _read_origin(run: Run, result: dict[str, Any]) -> None:
     run.warnings = [harmless(str(warning)) for warning in result.get("warnings") or []]
     environment = _mapping(result.get("environment"))
     versions = _mapping(environment.pop("versions", None))
-    run.environment = {harmless(str(name)): harmless(str(value)) for name, value in (environment | versions).items()}
+    run.environment = {
+        harmless(str(name)): harmless(str(value))
+        for name, value in (environment | versions).items()
+    }
 
 
 def _machine(environment: Mapping[str, str]) -> str:
@@ -230,10 +253,14 @@ def _read_rounds(path: Path) -> Iterator[Round]:
             raise ValueError("is no table of rounds")
         for row in reader:
             index = int(row["round"])
-            moved[index] += sum(number(row.get(name)) or 0.0 for name in ("pickled_bytes", "copied_bytes"))
+            moved[index] += sum(
+                number(row.get(name)) or 0.0 for name in ("pickled_bytes", "copied_bytes")
+            )
             if row["who"] == AGGREGATED:
                 aggregates[index] = row
-    totals = dict(zip(sorted(moved), accumulate(moved[index] for index in sorted(moved)), strict=True))
+    totals = dict(
+        zip(sorted(moved), accumulate(moved[index] for index in sorted(moved)), strict=True)
+    )
     for index, row in sorted(aggregates.items()):
         yield Round(
             index=index, rmse=number(row["test_rmse"]), elapsed_s=number(row.get("elapsed_s")), num_bytes=totals[index]

@@ -32,7 +32,10 @@ class Point:
 
 def speedups(group: Group) -> list[Point]:
     """By the seconds of training; none where one worker or more than one is not among them."""
-    train_s = {workers: _median(run.train_s for run in own) for (workers,), own in sorted(group.points.items())}
+    train_s = {
+        workers: _median(run.train_s for run in own)
+        for (workers,), own in sorted(group.points.items())
+    }
     known = {workers: seconds for workers, seconds in train_s.items() if seconds}
     if 1.0 not in known or len(known) == 1:
         return []
@@ -50,16 +53,25 @@ def scaling(runs: Sequence[Run]) -> str | None:
     for group in groups:
         points = speedups(group)
         workers, look = [point.workers for point in points], looks.of[group.points[1.0,][0].label]
-        lines.append(Curve(label=group.label, x=workers, y=[point.speedup for point in points], look=look))
-        lean.append(Curve(label=group.label, x=workers, y=[point.efficiency for point in points], look=look))
+        lines.append(
+            Curve(label=group.label, x=workers, y=[point.speedup for point in points], look=look)
+        )
+        lean.append(
+            Curve(label=group.label, x=workers, y=[point.efficiency for point in points], look=look)
+        )
     most = max(line.x[-1] for line in lines)
     more = repetitions(groups)
     pieces = [
-        figure(curves(lines, "workers", "speed-up", ideal=[(1, 1), (most, most)]), f"Speed-up{more}"),
-        figure(curves(lean, "workers", "efficiency", ideal=[(1, 1), (most, 1)]), f"Efficiency{more}"),
+        figure(
+            curves(lines, "workers", "speed-up", ideal=[(1, 1), (most, most)]), f"Speed-up{more}"
+        ),
+        figure(
+            curves(lean, "workers", "efficiency", ideal=[(1, 1), (most, 1)]), f"Efficiency{more}"
+        ),
     ]
     text = (
-        "Seconds of training with one worker over those with more, everything else equal; efficiency is that per worker. "
+        "Seconds of training with one worker over those with more, everything else equal;"
+        " efficiency is that per worker. "
         "The dotted line is what could be reached at best."
     )
     return lead(text) + legend_of_looks(looks) + figures(pieces)
@@ -94,24 +106,36 @@ def grids(runs: Sequence[Run]) -> str | None:
     return lead(text) + figures(pieces) + details("The same in figures", _table(groups))
 
 
-def heat_maps(groups: Sequence[Group], of: Callable[[Run], float | None]) -> list[tuple[str, dict[tuple[float, float], float]]]:
-    """A figure at every place (workers, local epochs), by group; groups with the same figures are one."""
+def heat_maps(
+    groups: Sequence[Group], of: Callable[[Run], float | None]
+) -> list[tuple[str, dict[tuple[float, float], float]]]:
+    """A figure at every place (workers, local epochs), by group; groups with the same figures are
+    one.
+    """
     merged: dict[tuple[tuple[tuple[float, ...], float], ...], list[str]] = defaultdict(list)
     for group in groups:
         cells = {place: _median(of(run) for run in own) for place, own in group.points.items()}
         known = tuple((place, value) for place, value in sorted(cells.items()) if value is not None)
         if known:
             merged[known].append(group.label)
-    return [(", ".join(labels), {(place[0], place[1]): value for place, value in cells}) for cells, labels in merged.items()]
+    return [
+        (", ".join(labels), {(place[0], place[1]): value for place, value in cells})
+        for cells, labels in merged.items()
+    ]
 
 
 def _table(groups: Sequence[Group]) -> str:
     rows = []
     for group in groups:
         for place, own in sorted(group.points.items()):
-            row = [Value(text=group.label, key=group.label), *(Value(text=f"{at:g}", key=at) for at in place)]
+            row = [
+                Value(text=group.label, key=group.label),
+                *(Value(text=f"{at:g}", key=at) for at in place),
+            ]
             for form, of in GRIDS.values():
                 value = _median(of(run) for run in own)
                 row.append(Value(text="-" if value is None else form.format(value), key=value))
             rows.append([*row, Value(text=f"{len(own)}", key=len(own))])
-    return table("Workers and local epochs", ["group", "workers", "local epochs", *GRIDS, "runs"], rows)
+    return table(
+        "Workers and local epochs", ["group", "workers", "local epochs", *GRIDS, "runs"], rows
+    )

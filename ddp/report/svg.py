@@ -1,4 +1,6 @@
-"""Pictures as SVG inside a page: colours and fonts are the page's, so that they follow its light and dark modes."""
+"""Pictures as SVG inside a page: colours and fonts are the page's, so that they follow its light
+and dark modes.
+"""
 
 import io
 import re
@@ -24,7 +26,8 @@ INKS = (
     *(f"series-{n}" for n in range(NUM_SERIES)),
     *(f"kind-{k}" for k in ACCOUNT_KINDS),
 )
-_PLACEHOLDERS = {name: f"#0101{number:02x}" for number, name in enumerate(INKS)}  # colours that nobody would choose
+# colours that nobody would choose
+_PLACEHOLDERS = {name: f"#0101{number:02x}" for number, name in enumerate(INKS)}
 _NAMES = {placeholder: name for name, placeholder in _PLACEHOLDERS.items()}
 TIP = "tip:"  # how the id of what has a tooltip begins
 FONT_SIZE = 10.5  # in units of the picture, of which a phone shows about one per pixel
@@ -66,7 +69,9 @@ STYLE: Any = {
 
 @contextmanager
 def page_style() -> Iterator[None]:
-    """Figures are made and saved within; what matplotlib was told before does not matter, and comes back."""
+    """Figures are made and saved within; what matplotlib was told before does not matter, and comes
+    back.
+    """
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(STYLE)
@@ -79,7 +84,9 @@ def new_figure(width: float, height: float, layout: Literal["constrained"] | Non
 
 
 def to_svg(figure: Figure, description: str) -> str:
-    """The element for the page, with ids that no other picture has. An artist's `set_gid(TIP + text)` is its tooltip."""
+    """The element for the page, with ids that no other picture has. An artist's `set_gid(TIP +
+    text)` is its tooltip.
+    """
     buffer = io.BytesIO()
     nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
     figure.savefig(buffer, format="svg", transparent=True, metadata=nothing)
@@ -96,7 +103,9 @@ def to_svg(figure: Figure, description: str) -> str:
 
 
 def _clean(parent: ElementTree.Element, prefix: str) -> None:
-    """Plain names, the page's colours, two decimals; no groups, ids and metadata that nothing needs."""
+    """Plain names, the page's colours, two decimals; no groups, ids and metadata that nothing
+    needs.
+    """
     _, _, parent.tag = parent.tag.rpartition("}")
     for name, value in list(parent.attrib.items()):
         _, _, plain = name.rpartition("}")
@@ -132,5 +141,7 @@ def _clean_attribute(name: str, value: str, prefix: str) -> str:
         value = re.sub(r"font: [^;]*?([\d.]+px)[^;]*", r"font-size: \1", value)
         return re.sub(r"#0101[0-9a-f]{2}", lambda match: f"var(--{_NAMES[match[0]]})", value)
     if name in ("d", "x", "y", "points", "transform", "width", "height"):
-        return re.sub(r"-?\d+\.\d+", lambda match: f"{float(match[0]):.2f}".rstrip("0").rstrip("."), value)
+        return re.sub(
+            r"-?\d+\.\d+", lambda match: f"{float(match[0]):.2f}".rstrip("0").rstrip("."), value
+        )
     return value

@@ -31,7 +31,9 @@ class TracedRound:
 
 
 def read_traced_round(path: Path) -> TracedRound | None:
-    """The last round of which every lane has slices, or else the last of all; None if there is none. Raises what goes wrong."""
+    """The last round of which every lane has slices, or else the last of all; None if there is
+    none. Raises what goes wrong.
+    """
     if path.stat().st_size > MAX_TRACE_BYTES:
         raise ValueError(f"has more than {MAX_TRACE_BYTES >> 20} MB, and is not read")
     names: dict[int, str] = {}
@@ -44,10 +46,15 @@ def read_traced_round(path: Path) -> TracedRound | None:
             start_us, duration_us = number(event["ts"]), number(event["dur"])
             if start_us is not None and duration_us is not None and duration_us > 0:
                 kind = event["name"] if event["name"] in ACCOUNT_KINDS else OTHER
-                piece = Slice(kind=kind, start_s=start_us / 1e6, end_s=(start_us + duration_us) / 1e6)
+                piece = Slice(
+                    kind=kind, start_s=start_us / 1e6, end_s=(start_us + duration_us) / 1e6
+                )
                 rounds[arguments["round"]][event["tid"]].append(piece)
     if not rounds:
         return None
     whole = [index for index, lanes in rounds.items() if len(lanes) >= len(names)]
     index = max(whole or rounds)
-    return TracedRound(index=index, lanes={names.get(tid, str(tid)): rounds[index][tid] for tid in sorted(rounds[index])})
+    return TracedRound(
+        index=index,
+        lanes={names.get(tid, str(tid)): rounds[index][tid] for tid in sorted(rounds[index])},
+    )

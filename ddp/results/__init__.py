@@ -1,1 +1,3 @@
-"""What a run leaves behind: its directory, checkpoints, model and result, and the table over many runs."""
+"""What a run leaves behind: its directory, checkpoints, model and result, and the table over many
+runs.
+"""

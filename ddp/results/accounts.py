@@ -1,4 +1,6 @@
-"""An account that closes: every second of each worker and of the aggregator, from its start to its end, in exactly one kind."""
+"""An account that closes: every second of each worker and of the aggregator, from its start to its
+end, in exactly one kind.
+"""
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
@@ -14,10 +16,12 @@ from ddp.tracking.tracker import AGGREGATOR, worker_name
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lane:
-    """One worker, or the aggregator. `wall_s`: from when its start was begun until it was seen to have ended, by a clock of its
-    own; NaN if that is not known. A worker that was started again, after a failure or by another process, is told of from then
-    on. `closed`: it ended in good order, and its seconds add up to its wall.
-    `waits_for`: whom its waits were for. `bytes`: pickled and copied."""
+    """One worker, or the aggregator. `wall_s`: from when its start was begun until it was seen to
+    have ended, by a clock of its own; NaN if that is not known. A worker that was started again,
+    after a failure or by another process, is told of from then on. `closed`: it ended in good
+    order, and its seconds add up to its wall. `waits_for`: whom its waits were for. `bytes`:
+    pickled and copied.
+    """
 
     who: str
     wall_s: float
@@ -48,7 +52,11 @@ def worker_lane(history: History, worker: int, backend: str) -> Lane:
     if worker in history.finished_with:
         seconds["exit"] = ended - history.finished_with[worker].at_s
     has_process = backend in ("process", "shm")
-    memory = history.finished_with[worker].memory if worker in history.finished_with and has_process else NO_MEMORY
+    memory = (
+        history.finished_with[worker].memory
+        if worker in history.finished_with and has_process
+        else NO_MEMORY
+    )
     waits_for = _waits_of_worker(history, worker, account)
     if backend == "serial":  # it has waited for its turn, whoever had his
         waits_for = {"others": sum(waits_for.values())}
@@ -63,7 +71,9 @@ def worker_lane(history: History, worker: int, backend: str) -> Lane:
     )
 
 
-def aggregator_lane(history: History, outside: Account, wall_s: float, memory: Memory, *, closed: bool) -> Lane:
+def aggregator_lane(
+    history: History, outside: Account, wall_s: float, memory: Memory, *, closed: bool
+) -> Lane:
     """`outside`: the account of what the main process did before and after the rounds."""
     account = total_account([outside, *(row.account for row in history.aggregated_here)])
     waits_for: dict[str, float] = {}
@@ -86,11 +96,15 @@ NO_MEMORY = Memory(peak_rss_bytes=None, pss_bytes=None)
 
 
 def _waits_of_worker(history: History, worker: int, account: Account) -> dict[str, float]:
-    """Of its seconds of "wait": for the workers whose rows it needed; else for the last one of each round; the rest for the
-    aggregator."""
+    """Of its seconds of "wait": for the workers whose rows it needed; else for the last one of each
+    round; the rest for the aggregator.
+    """
     waits_for = {worker_name(other): seconds for other, seconds in account.waited_for.items()}
     if not waits_for:
-        waited = {row.round_index: row.account.seconds.get("wait", 0.0) for row in history.this_life(worker)}
+        waited = {
+            row.round_index: row.account.seconds.get("wait", 0.0)
+            for row in history.this_life(worker)
+        }
         for row in history.aggregated_here:
             last = _last_one(row)
             ready_s = row.ready_s[worker] if row.ready_s else None

@@ -1,8 +1,10 @@
-"""Checkpoints: what a run needs to go on to the same bits, and what it has told so far. Data only: no pickle is involved.
+"""Checkpoints: what a run needs to go on to the same bits, and what it has told so far. Data only:
+   no pickle is involved.
 
-A checkpoint is one safetensors file of the aggregate and what workers and the outer optimizer remember, with the rest as JSON
-in its metadata, and a checksum over all of it. It is complete or not there (ddp/machine/files.py), and the one before it is kept. What
-the run has told so far lies beside them, see ddp/results/history_file.py.
+A checkpoint is one safetensors file of the aggregate and what workers and the outer optimizer
+remember, with the rest as JSON in its metadata, and a checksum over all of it. It is complete or
+not there (ddp/machine/files.py), and the one before it is kept. What the run has told so far lies
+beside them, see ddp/results/history_file.py.
 """
 
 import dataclasses
@@ -31,19 +33,41 @@ from ddp.workers.state import RunState
 FORMAT = 1  # of the file; to be raised when what it holds, or what a round makes of it, changes
 KEPT = 2  # the last one, and the one before
 
-# What may be different when a run goes on: how it is run and shown. Everything else decides its numbers.
+# What may be different when a run goes on: how it is run and shown. Everything else decides its
+# numbers.
 FREE = {
-    *("backend", "rounds", "reference", "display", "tensorboard", "agg_timeout", "round_timeout", "straggler_timeout"),
+    *(
+        "backend",
+        "rounds",
+        "reference",
+        "display",
+        "tensorboard",
+        "agg_timeout",
+        "round_timeout",
+        "straggler_timeout",
+    ),
     *("account", "on_failure", "min_workers", "max_restarts", "max_norm", "checkpoint_every"),
 }
 # What reading a truncated or altered file raises, in safetensors, json and here.
-DAMAGE = (OSError, EOFError, KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError, SafetensorError)
+DAMAGE = (
+    OSError,
+    EOFError,
+    KeyError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    OverflowError,
+    RecursionError,
+    SafetensorError,
+)
 
 Tensors = dict[str, np.ndarray[Any, np.dtype[Any]]]
 
 
 class Checkpoints:
-    """Those of one run, in `checkpoints/` of its directory. `history` is saved with the state, and brought back with it."""
+    """Those of one run, in `checkpoints/` of its directory. `history` is saved with the state, and
+    brought back with it.
+    """
 
     def __init__(self, config: Config, history: History) -> None:
         self.config = config
@@ -59,9 +83,13 @@ class Checkpoints:
             self._save(run_dir, state, ratings)
 
     def save_last(self, run_dir: Path, state: RunState, ratings: Ratings) -> None:
-        """Saves the state at the end of a run, however it ends, unless it is there with all its rows, or is not wanted."""
+        """Saves the state at the end of a run, however it ends, unless it is there with all its
+        rows, or is not wanted.
+        """
         wanted = self.config.checkpoint_every > 0 and state.vector is not None
-        if wanted and (state.next_round != self._saved_round or self.rounds.has_news(state.next_round)):
+        if wanted and (
+            state.next_round != self._saved_round or self.rounds.has_news(state.next_round)
+        ):
             self._save(run_dir, state, ratings)
 
     def _save(self, run_dir: Path, state: RunState, ratings: Ratings) -> None:
@@ -72,7 +100,8 @@ class Checkpoints:
         about = {
             "format": FORMAT,
             "next_round": state.next_round,
-            "seed": self.config.seed,  # random streams have no other state, see ddp/config/seeding.py
+            # random streams have no other state, see ddp/config/seeding.py
+            "seed": self.config.seed,
             "dropped": state.dropped,
             "restarts": state.restarts,
             "elapsed_s": state.elapsed_s,
@@ -84,16 +113,20 @@ class Checkpoints:
         }
         metadata = {"about": json.dumps(about)}
         metadata["sha256"] = _digest(tensors, metadata["about"])
-        with atomic_file(run_dir / CHECKPOINTS / f"round-{state.next_round:06}.safetensors") as file:
+        with atomic_file(
+            run_dir / CHECKPOINTS / f"round-{state.next_round:06}.safetensors"
+        ) as file:
             file.write(save(tensors, metadata))
         self._saved_round = state.next_round
         for old in find_checkpoints(run_dir)[:-KEPT]:
             old.unlink(missing_ok=True)
 
     def load(self, run_dir: Path, ratings: Ratings) -> RunState:
-        """The state in the last checkpoint that is whole; brings back the history that goes with it.
+        """The state in the last checkpoint that is whole; brings back the history that goes with
+           it.
 
-        Raises CheckpointError where there is none, and for one of another version, config or ratings.
+        Raises CheckpointError where there is none, and for one of another version, config or
+        ratings.
         """
         damaged: list[str] = []
         for path in reversed(find_checkpoints(run_dir)):
@@ -113,9 +146,12 @@ class Checkpoints:
             self._saved_round = state.next_round
             return state
         if damaged:
-            raise CheckpointError("; ".join(damaged) + "; there is no whole one to go on from: start the run anew")
+            raise CheckpointError(
+                "; ".join(damaged) + "; there is no whole one to go on from: start the run anew"
+            )
         raise CheckpointError(
-            f"{run_dir}: there is no checkpoint to go on from (the run ended before its first, or had checkpoint_every=0)"
+            f"{run_dir}: there is no checkpoint to go on from (the run ended before its first, or"
+            " had checkpoint_every=0)"
         )
 
     def _bring_back(self, run_dir: Path, about: dict[str, Any]) -> None:
@@ -129,33 +165,48 @@ class Checkpoints:
         if about.get("format") != FORMAT:
             found = about.get("format")
             raise CheckpointError(
-                f"{path}: is of format {found}, and this version reads format {FORMAT}: use the one that wrote it"
+                f"{path}: is of format {found}, and this version reads format {FORMAT}: use the"
+                " one that wrote it"
             )
         was, now = about.get("config"), deciding(self.config)
         if was != now:
             keys = differences(was, now)
             raise CheckpointError(
-                f"{path}: is of a run with other settings: {', '.join(keys)}; a run can go on only with its own"
+                f"{path}: is of a run with other settings: {', '.join(keys)}; a run can go on only"
+                " with its own"
             )
         if about.get("ratings") != self._checksum(ratings):
             raise CheckpointError(f"{path}: the ratings are not those that the run began with")
         if not isinstance(about.get("next_round"), int) or about["next_round"] > self.config.rounds:
-            raise CheckpointError(f"{path}: has {about.get('next_round')} rounds, more than rounds={self.config.rounds}")
+            raise CheckpointError(
+                f"{path}: has {about.get('next_round')} rounds, more than"
+                f" rounds={self.config.rounds}"
+            )
 
     def _check_state(self, state: RunState, ratings: Ratings) -> None:
         """Raises ValueError for one that no run of this config can be in."""
         config, numbers = self.config, (state.next_round, state.restarts, *state.dropped)
-        if not all(type(number) is int for number in numbers) or state.next_round < 1 or state.restarts < 0:
+        if (
+            not all(type(number) is int for number in numbers)
+            or state.next_round < 1
+            or state.restarts < 0
+        ):
             raise ValueError("its numbers are not those of a run")
-        if len({*state.dropped}) != len(state.dropped) or not {*state.dropped} < {*range(config.workers)}:
+        if len({*state.dropped}) != len(state.dropped) or not {*state.dropped} < {
+            *range(config.workers)
+        }:
             raise ValueError("other workers were dropped than there are")
         ensemble = config.aggregation.name == "ensemble" and config.split.name != "stratified"
         dim = config.model.dim * (config.workers if ensemble else 1)
         shapes = parameter_shapes(ratings.num_users, ratings.num_items, dim, config.model.biases)
         vectors = (state.vector, *state.memories.values(), *state.outer)
-        if any(vector is None or vector.dtype != np.float32 or vector.ndim != 1 for vector in vectors):
+        if any(
+            vector is None or vector.dtype != np.float32 or vector.ndim != 1 for vector in vectors
+        ):
             raise ValueError("its vectors are none")
-        if state.vector is None or len(state.vector) != sum(math.prod(shape) for shape in shapes.values()):
+        if state.vector is None or len(state.vector) != sum(
+            math.prod(shape) for shape in shapes.values()
+        ):
             raise ValueError("the aggregate is of another model")
         if not math.isfinite(state.elapsed_s):
             raise ValueError("its time is none")
@@ -164,12 +215,16 @@ class Checkpoints:
         if self._ratings_checksum is None:
             self._ratings_checksum = 0
             for column in (ratings.users, ratings.items, ratings.ratings):
-                self._ratings_checksum = zlib.crc32(np.ascontiguousarray(column).data, self._ratings_checksum)
+                self._ratings_checksum = zlib.crc32(
+                    np.ascontiguousarray(column).data, self._ratings_checksum
+                )
         return self._ratings_checksum
 
 
 def read_checkpoint(path: Path) -> tuple[Tensors, dict[str, Any]]:
-    """What a file holds, and says about itself. Raises CheckpointError if it cannot be read, or is not what was written."""
+    """What a file holds, and says about itself. Raises CheckpointError if it cannot be read, or is
+    not what was written.
+    """
     try:
         with safe_open(path, framework="numpy") as file:
             tensors: Tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a dict
@@ -201,7 +256,11 @@ def _digest(tensors: Tensors, about: str) -> str:
 
 def _state(tensors: Tensors, about: dict[str, Any]) -> RunState:
     def vectors(kind: str) -> dict[int, Vector]:
-        return {int(name.partition("/")[2]): tensors[name] for name in tensors if name.startswith(f"{kind}/")}
+        return {
+            int(name.partition("/")[2]): tensors[name]
+            for name in tensors
+            if name.startswith(f"{kind}/")
+        }
 
     outer = vectors("outer")
     return RunState(

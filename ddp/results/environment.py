@@ -13,7 +13,9 @@ PACKAGES = ("torch", "numba", "numpy", "pandas", "hydra-core", "omegaconf", "ten
 
 
 def environment() -> dict[str, Any]:
-    """Versions and machine. `gil_enabled` is read now, after the imports: importing triton can turn the GIL on again."""
+    """Versions and machine. `gil_enabled` is read now, after the imports: importing triton can turn
+    the GIL on again.
+    """
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
@@ -31,7 +33,9 @@ def _cpu_model() -> str | None:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         lines = []
-    found = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
+    found = next(
+        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")), ""
+    )
     return found or platform.processor() or None
 
 

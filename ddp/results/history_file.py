@@ -1,4 +1,6 @@
-"""The rows that a run has been told so far, lines of JSON that are only appended. A checkpoint brings them back."""
+"""The rows that a run has been told so far, lines of JSON that are only appended. A checkpoint
+brings them back.
+"""
 
 import hashlib
 import json
@@ -18,7 +20,9 @@ NAME = "rounds.jsonl"
 
 
 class HistoryFile(Tracker):
-    """Keeps what it is told until a checkpoint is written, which says how much of the file is its."""
+    """Keeps what it is told until a checkpoint is written, which says how much of the file is
+    its.
+    """
 
     def __init__(self) -> None:
         self._new: list[WorkerRound | AggregateRound] = []
@@ -35,17 +39,22 @@ class HistoryFile(Tracker):
         self._new = [row for row in self._new if row.round_index < next_round]
 
     def has_news(self, next_round: int) -> bool:
-        """Whether rows of rounds before `next_round` are not in the file yet: workers tell theirs after the aggregate."""
+        """Whether rows of rounds before `next_round` are not in the file yet: workers tell theirs
+        after the aggregate.
+        """
         return any(row.round_index < next_round for row in self._new)
 
     def append(self, directory: Path, next_round: int) -> tuple[int, str]:
-        """Adds the new rows of rounds before `next_round`; length and SHA-256 of the file. Raises OSError, which names it."""
+        """Adds the new rows of rounds before `next_round`; length and SHA-256 of the file. Raises
+        OSError, which names it.
+        """
         told = [row for row in self._new if row.round_index < next_round]
         text = "".join(f"{json.dumps(_untyped(row))}\n" for row in told).encode()
         path = directory / NAME
         directory.mkdir(parents=True, exist_ok=True)
         with naming(path), path.open("r+b" if path.exists() else "x+b") as file:
-            file.truncate(self._num_bytes)  # whatever a failed or a killed writer has left behind that
+            # whatever a failed or a killed writer has left behind that
+            file.truncate(self._num_bytes)
             file.seek(self._num_bytes)
             file.write(text)
             file.flush()
@@ -56,7 +65,9 @@ class HistoryFile(Tracker):
         return self._num_bytes, self._digest.hexdigest()
 
     def restore(self, directory: Path, num_bytes: int, sha256: str, history: History) -> None:
-        """Makes the first `num_bytes` of the file the rows of the history. Raises ValueError unless they have this checksum."""
+        """Makes the first `num_bytes` of the file the rows of the history. Raises ValueError unless
+        they have this checksum.
+        """
         with (directory / NAME).open("rb") as file:
             text = file.read(num_bytes)
         digest = hashlib.sha256(text)
@@ -65,7 +76,9 @@ class HistoryFile(Tracker):
         rows = [json.loads(line) for line in text.splitlines()]
         worker_rounds = [WorkerRound(**_typed(row)) for row in rows if "worker" in row]
         aggregate_rounds = [
-            AggregateRound(**_typed(row) | {key: tuple(row.get(key, ())) for key in ("weights", "ready_s")})
+            AggregateRound(
+                **_typed(row) | {key: tuple(row.get(key, ())) for key in ("weights", "ready_s")}
+            )
             for row in rows
             if "weights" in row
         ]
@@ -75,12 +88,14 @@ class HistoryFile(Tracker):
 
 def _untyped(row: WorkerRound | AggregateRound) -> dict[str, Any]:
     values = asdict(row)
-    del values["account"]["slices"]  # what was when is told in trace.json, of each process in its own
+    # what was when is told in trace.json, of each process in its own
+    del values["account"]["slices"]
     return values
 
 
 def _typed(row: dict[str, Any]) -> dict[str, Any]:
     errors = {part: SquaredError(**row[part]) for part in ("valid", "test")}
     account = Account(**row["account"])
-    account.waited_for = {int(worker): seconds for worker, seconds in account.waited_for.items()}  # JSON's keys are text
+    # JSON's keys are text
+    account.waited_for = {int(worker): seconds for worker, seconds in account.waited_for.items()}
     return row | errors | {"account": account}

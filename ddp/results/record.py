@@ -23,13 +23,16 @@ FORMAT = 1  # of result.json
 
 def config_hash(config: Config) -> str:
     """SHA-256 over all values: equal for runs that were told the same."""
-    return hashlib.sha256(json.dumps(dataclasses.asdict(config), sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(
+        json.dumps(dataclasses.asdict(config), sort_keys=True).encode()
+    ).hexdigest()
 
 
 def write_result(result: RunResult, directory: Path) -> None:
     """rounds.csv, the document's pickle and result.json, each atomically.
 
-    result.json comes last, also when the others cannot be written, and then says so. Raises the first OSError.
+    result.json comes last, also when the others cannot be written, and then says so. Raises the
+    first OSError.
     """
     failure: OSError | None = None
     for name, content in _files(result):
@@ -63,7 +66,8 @@ def _as_json(result: RunResult) -> dict[str, Any]:
         "format": FORMAT,
         "status": result.status,
         "error": result.error,
-        "resumed": result.resumed,  # `seconds` and `account` are then of the last process, rounds.csv is of all
+        # `seconds` and `account` are then of the last process, rounds.csv is of all
+        "resumed": result.resumed,
         "warnings": result.warnings,
         "command": sys.argv,
         "config": dataclasses.asdict(result.config),
@@ -85,7 +89,10 @@ def _as_json(result: RunResult) -> dict[str, Any]:
         "account": [lane.as_json() for lane in result.lanes()] if result.config.account else [],
         "memory": {
             "shared_bytes": result.shared_bytes,
-            "processes": [{"who": who, **dataclasses.asdict(memory)} for who, memory in result.memories.items()],
+            "processes": [
+                {"who": who, **dataclasses.asdict(memory)}
+                for who, memory in result.memories.items()
+            ],
         },
         "peak_rss_bytes": _peak_rss_bytes(result),
         "environment": environment() | {"torch_threads": result.torch_threads},
@@ -93,10 +100,14 @@ def _as_json(result: RunResult) -> dict[str, Any]:
 
 
 def _peak_rss_bytes(result: RunResult) -> int | None:
-    """The parent's peak, and those of the worker processes if there are any; pages that they share count in each."""
+    """The parent's peak, and those of the worker processes if there are any; pages that they share
+    count in each.
+    """
     parts = [peak_rss_bytes()]
     if result.config.backend.name in ("process", "shm"):
-        parts += [message.memory.peak_rss_bytes for message in result.history.finished_with.values()]
+        parts += [
+            message.memory.peak_rss_bytes for message in result.history.finished_with.values()
+        ]
     return None if None in parts else sum(part for part in parts if part is not None)
 
 
@@ -115,6 +126,11 @@ def _document_results(result: RunResult) -> dict[str, Any]:
     history = result.history
     return {
         "config": dataclasses.asdict(result.config),
-        "workers": [[worker_columns(row) for row in history.worker(worker)] for worker in range(result.config.workers)],
-        "aggregated": [aggregate_columns(row) | {"weights": row.weights} for row in history.aggregate_rounds],
+        "workers": [
+            [worker_columns(row) for row in history.worker(worker)]
+            for worker in range(result.config.workers)
+        ],
+        "aggregated": [
+            aggregate_columns(row) | {"weights": row.weights} for row in history.aggregate_rounds
+        ],
     }

@@ -1,4 +1,6 @@
-"""What a run is compared with: one worker that trains on all shards' ratings, visiting each as often. Once per config."""
+"""What a run is compared with: one worker that trains on all shards' ratings, visiting each as
+often. Once per config.
+"""
 
 import dataclasses
 import hashlib
@@ -19,12 +21,16 @@ from ddp.ratings.splits import Deal
 from ddp.tracking.messages import Reference
 
 DIRECTORY = Path("outputs/references")  # one small file each
-VERSION = 2  # to be raised when a change to a trainer, the model or the order of visits changes what one worker reaches
+# to be raised when a change to a trainer, the model or the order of visits changes what one worker
+# reaches
+VERSION = 2
 CHEAP_VISITS = 20_000_000  # ratings: about a second with the compiled trainer
 
 
 def reference_config(config: Config) -> Config:
-    """The same job for one worker: same holdout, model, trainer, first state and number of epochs."""
+    """The same job for one worker: same holdout, model, trainer, first state and number of
+    epochs.
+    """
     split = {field.name: getattr(config.split, field.name) for field in dataclasses.fields(Split)}
     return dataclasses.replace(
         config,
@@ -32,7 +38,14 @@ def reference_config(config: Config) -> Config:
         select_on="last" if config.split.name == "stratified" else config.select_on,
         split=Split(**split | {"name": "iid"}),
         backend=SerialBackend(name="serial"),
-        aggregation=Aggregation(name="uniform", outer="none", outer_lr=1.0, outer_beta1=0.0, outer_beta2=0.0, outer_tau=1.0),
+        aggregation=Aggregation(
+            name="uniform",
+            outer="none",
+            outer_lr=1.0,
+            outer_beta1=0.0,
+            outer_beta2=0.0,
+            outer_tau=1.0,
+        ),
         # What changes no number must not change the name of the file either.
         agg_timeout=1.0,
         round_timeout=1e6,
@@ -50,8 +63,12 @@ def reference_config(config: Config) -> Config:
     )
 
 
-def find_reference(config: Config, ratings: Ratings, deal: Deal, train: Callable[[Config], Reference]) -> Reference | None:
-    """From its file; else, if `reference` in the config wants it, by training it. None if it does not, or if it diverges."""
+def find_reference(
+    config: Config, ratings: Ratings, deal: Deal, train: Callable[[Config], Reference]
+) -> Reference | None:
+    """From its file; else, if `reference` in the config wants it, by training it. None if it does
+    not, or if it diverges.
+    """
     if config.reference == "false":
         return None
     alone = reference_config(config)
@@ -59,7 +76,9 @@ def find_reference(config: Config, ratings: Ratings, deal: Deal, train: Callable
     with suppress(OSError, ValueError, TypeError):  # not there, or damaged
         return Reference(**json.loads(file.read_text(encoding="utf-8")))
     visits = len(deal.whole.train) * config.rounds * config.local_epochs
-    if config.reference == "auto" and not (isinstance(config.trainer, FusedTrainer) and visits <= CHEAP_VISITS):
+    if config.reference == "auto" and not (
+        isinstance(config.trainer, FusedTrainer) and visits <= CHEAP_VISITS
+    ):
         return None
     try:
         reference = train(alone)
@@ -69,15 +88,25 @@ def find_reference(config: Config, ratings: Ratings, deal: Deal, train: Callable
         if not error.diverged:
             raise
         return None
-    with suppress(OSError), atomic_file(file) as out:  # the run is over and saved: it does not fail for a cache
+    # the run is over and saved: it does not fail for a cache
+    with suppress(OSError), atomic_file(file) as out:
         out.write(json.dumps(dataclasses.asdict(reference)).encode())
     return reference
 
 
 def _fingerprint(config: Config, ratings: Ratings, deal: Deal) -> str:
-    """Of everything that decides the result: the config, the ratings, who is held out, and what we are."""
+    """Of everything that decides the result: the config, the ratings, who is held out, and what we
+    are.
+    """
     checksum = 0
-    for column in (ratings.users, ratings.items, ratings.ratings, deal.whole.train, deal.whole.valid, deal.whole.test):
+    for column in (
+        ratings.users,
+        ratings.items,
+        ratings.ratings,
+        deal.whole.train,
+        deal.whole.valid,
+        deal.whole.test,
+    ):
         checksum = zlib.crc32(np.ascontiguousarray(column).data, checksum)
     told = json.dumps([VERSION, dataclasses.asdict(config), checksum], sort_keys=True)
     return hashlib.sha256(told.encode()).hexdigest()[:24]

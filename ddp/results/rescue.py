@@ -1,4 +1,6 @@
-"""What a run has found out is not lost to a full disk: what its directory does not take goes into a temporary one."""
+"""What a run has found out is not lost to a full disk: what its directory does not take goes into a
+temporary one.
+"""
 
 import sys
 import tempfile
@@ -10,11 +12,13 @@ from ddp.results.run_result import RunResult
 
 
 def save(result: RunResult, write: Callable[[Path], None]) -> None:
-    """`write(result.output_dir)`; where that fails, the same elsewhere. Raises the OSError also then: its note says where.
+    """`write(result.output_dir)`; where that fails, the same elsewhere. Raises the OSError also
+       then: its note says where.
 
     If another error has ended the run and is under way, that one is given the note, and goes on.
     """
-    cause = sys.exc_info()[1] if result.status in ("failed", "interrupted") else None  # else it is one of the caller's
+    # else it is one of the caller's
+    cause = sys.exc_info()[1] if result.status in ("failed", "interrupted") else None
     try:
         write(result.output_dir)
     except OSError as error:

@@ -1,4 +1,6 @@
-"""rounds.csv: a row for each worker and each aggregate of each round, with what it reached and what it cost."""
+"""rounds.csv: a row for each worker and each aggregate of each round, with what it reached and what
+it cost.
+"""
 
 import csv
 import io
@@ -13,7 +15,16 @@ from ddp.tracking.tracker import AGGREGATED, pickle_s, worker_name
 
 PHASES = tuple(dict.fromkeys([*WORKER_PHASES, *AGGREGATOR_PHASES]))
 ROUND_COLUMNS = (
-    *("round", "who", "train_loss", "valid_rmse", "test_rmse", "best_epoch", "aggregate_received", "elapsed_s"),
+    *(
+        "round",
+        "who",
+        "train_loss",
+        "valid_rmse",
+        "test_rmse",
+        "best_epoch",
+        "aggregate_received",
+        "elapsed_s",
+    ),
     *(f"{name}_s" for name in (*PHASES, *KINDS)),
     *("wall_s", "pickled_bytes", "copied_bytes"),
 )

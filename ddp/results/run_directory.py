@@ -15,7 +15,12 @@ from ddp.errors import ConfigError
 from ddp.machine.files import atomic_file, new_file
 from ddp.machine.lock import lock
 
-CONFIG_FILE, RESULT_FILE, ROUNDS_FILE, TRACE_FILE = "config.yaml", "result.json", "rounds.csv", "trace.json"
+CONFIG_FILE, RESULT_FILE, ROUNDS_FILE, TRACE_FILE = (
+    "config.yaml",
+    "result.json",
+    "rounds.csv",
+    "trace.json",
+)
 CHECKPOINTS = "checkpoints"
 CHECKPOINT = re.compile(r"round-(\d{6,})\.safetensors")
 
@@ -24,12 +29,15 @@ CHECKPOINT = re.compile(r"round-(\d{6,})\.safetensors")
 def run_directory(config: Config, output_dir: Path, *, resume: bool) -> Iterator[None]:
     """Takes the directory for a run: as long as the block lasts nobody else can.
 
-    A new run writes config.yaml; a second one that is given the directory is refused with ConfigError, and so is one that wants
-    to go on where there is no run, or one that still lives. Raises OSError if it cannot be written; nothing is taken then.
+    A new run writes config.yaml; a second one that is given the directory is refused with
+    ConfigError, and so is one that wants to go on where there is no run, or one that still lives.
+    Raises OSError if it cannot be written; nothing is taken then.
     """
     if resume:
         if not (output_dir / CONFIG_FILE).is_file():
-            raise ConfigError("resume", output_dir, f"is not the directory of a run: it has no {CONFIG_FILE}")
+            raise ConfigError(
+                "resume", output_dir, f"is not the directory of a run: it has no {CONFIG_FILE}"
+            )
     else:
         output_dir.mkdir(parents=True, exist_ok=True)
     with _held(output_dir):
@@ -64,7 +72,11 @@ def _held(output_dir: Path) -> Iterator[None]:
     fd = os.open(output_dir, os.O_RDONLY)
     try:
         if not lock(fd, wait=False):
-            raise ConfigError("run directory", output_dir, "a run is going on in there; wait for its end, or stop it")
+            raise ConfigError(
+                "run directory",
+                output_dir,
+                "a run is going on in there; wait for its end, or stop it",
+            )
         yield
     finally:
         os.close(fd)
@@ -81,7 +93,11 @@ def find_checkpoints(run_dir: Path) -> list[Path]:
     directory = run_dir / CHECKPOINTS
     if not directory.is_dir():
         return []
-    found = {int(match[1]): path for path in directory.iterdir() if (match := CHECKPOINT.fullmatch(path.name))}
+    found = {
+        int(match[1]): path
+        for path in directory.iterdir()
+        if (match := CHECKPOINT.fullmatch(path.name))
+    }
     return [found[next_round] for next_round in sorted(found)]
 
 
@@ -92,9 +108,15 @@ def differences(was: Any, now: dict[str, Any]) -> list[str]:
     found = []
     for key in sorted({*was, *now}, key=str):
         before, after = was.get(key), now.get(key)
-        if isinstance(before, dict) and isinstance(after, dict) and before.get("name") == after.get("name"):
+        if (
+            isinstance(before, dict)
+            and isinstance(after, dict)
+            and before.get("name") == after.get("name")
+        ):
             found += [f"{key}.{difference}" for difference in differences(before, after)]
         elif before != after:
-            names = [value.get("name") if isinstance(value, dict) else value for value in (before, after)]
+            names = [
+                value.get("name") if isinstance(value, dict) else value for value in (before, after)
+            ]
             found.append(f"{key} was {names[0]}, not {names[1]}")
     return found

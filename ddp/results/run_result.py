@@ -21,11 +21,12 @@ from ddp.workers.state import RunState
 
 @dataclass(slots=True, kw_only=True)
 class RunResult:
-    """One run. `seconds`: its wall by stage; `shards`: sizes and skew; `status`: ok, failed or interrupted.
+    """One run. `seconds`: its wall by stage; `shards`: sizes and skew; `status`: ok, failed or
+       interrupted.
 
-    `state`: where it stands; `kept`: the last state that it can be gone on from, in which all workers have handed over what they
-    remember; `torch_threads`: the intra-op threads that training had, None if it never began; `reference`: one worker's RMSEs, if
-    known.
+    `state`: where it stands; `kept`: the last state that it can be gone on from, in which all
+    workers have handed over what they remember; `torch_threads`: the intra-op threads that training
+    had, None if it never began; `reference`: one worker's RMSEs, if known.
     """
 
     config: Config
@@ -41,15 +42,18 @@ class RunResult:
     kept: RunState = field(default_factory=RunState)
     history: History = field(default_factory=History)
     spans: Spans = field(default_factory=Spans)  # of the main process
-    accounts: list[Account] = field(default_factory=list)  # of what it did before, after and between rounds
+    # of what it did before, after and between rounds
+    accounts: list[Account] = field(default_factory=list)
     began: float = field(default_factory=time.perf_counter)
     wall_s: float = math.nan  # since then, when the account was ended
     resumed: bool = False
-    memories: dict[str, Memory] = field(default_factory=dict)  # of the processes that are no worker's
+    # of the processes that are no worker's
+    memories: dict[str, Memory] = field(default_factory=dict)
     shared_bytes: int = 0
     trace: Trace | None = None
     warnings: list[str] = field(default_factory=list)  # what the run had to do without
-    elsewhere: Path | None = None  # where ddp.results.rescue has saved what could not be saved in output_dir
+    # where ddp.results.rescue has saved what could not be saved in output_dir
+    elsewhere: Path | None = None
 
     def keep_account(self) -> None:
         """What the spans have gathered belongs to no round."""
@@ -58,9 +62,14 @@ class RunResult:
             self.trace.add(None, None, self.accounts[-1].slices)
 
     def note_memory(self, processes: Mapping[str, int], shared_bytes: int) -> None:
-        """What the run holds while its workers are there: this process, and those (name -> id) that serve it."""
+        """What the run holds while its workers are there: this process, and those (name -> id) that
+        serve it.
+        """
         alone = self.config.backend.name in ("serial", "thread")
-        self.memories = {"main": memory_of(alone=alone), **{name: memory_of(pid) for name, pid in processes.items()}}
+        self.memories = {
+            "main": memory_of(alone=alone),
+            **{name: memory_of(pid) for name, pid in processes.items()},
+        }
         self.shared_bytes = shared_bytes
 
     def end_account(self) -> None:
@@ -72,9 +81,17 @@ class RunResult:
     def lanes(self) -> list[Lane]:
         """The account of each worker and of the aggregator."""
         whole = self.status == "ok"
-        workers = [worker_lane(self.history, worker, self.config.backend.name) for worker in range(self.config.workers)]
+        workers = [
+            worker_lane(self.history, worker, self.config.backend.name)
+            for worker in range(self.config.workers)
+        ]
         memory = self.memories.get("main", NO_MEMORY)
-        return [*workers, aggregator_lane(self.history, total_account(self.accounts), self.wall_s, memory, closed=whole)]
+        return [
+            *workers,
+            aggregator_lane(
+                self.history, total_account(self.accounts), self.wall_s, memory, closed=whole
+            ),
+        ]
 
     @property
     def last(self) -> AggregateRound | None:
@@ -83,7 +100,9 @@ class RunResult:
 
     @property
     def gap(self) -> float:
-        """By how much the aggregated test RMSE is above that of one worker; NaN where there is no reference."""
+        """By how much the aggregated test RMSE is above that of one worker; NaN where there is no
+        reference.
+        """
         return self.test_rmse - self.reference.test if self.reference else math.nan
 
     @property
@@ -96,22 +115,38 @@ class RunResult:
         rows = []
         for shard in self.shards:
             rounds = self.history.worker(shard["worker"])
-            rmse = {"valid_rmse": rounds[-1].valid.rmse, "test_rmse": rounds[-1].test.rmse} if rounds else {}
+            rmse = (
+                {"valid_rmse": rounds[-1].valid.rmse, "test_rmse": rounds[-1].test.rmse}
+                if rounds
+                else {}
+            )
             startup_s = self.history.startup_s.get(shard["worker"], math.nan)
             account = costs(total_account(row.account for row in rounds), WORKER_PHASES)
             timeouts = sum(not row.aggregate_received for row in rounds)
-            others = {"startup_s": startup_s, "timeouts": timeouts, "absent": self._rounds_without(shard["worker"])}
+            others = {
+                "startup_s": startup_s,
+                "timeouts": timeouts,
+                "absent": self._rounds_without(shard["worker"]),
+            }
             rows.append({**shard, **others, **_RMSE_UNKNOWN, **rmse, **account})
         return rows
 
     def _rounds_without(self, worker: int) -> int:
-        """Rounds whose aggregate does not have the worker in it, which was late or had been dropped."""
+        """Rounds whose aggregate does not have the worker in it, which was late or had been
+        dropped.
+        """
         return sum(row.weights[worker] == 0 for row in self.history.aggregate_rounds)
 
     def aggregator_row(self) -> dict[str, Any]:
         """The same for the aggregator."""
-        account = costs(total_account(row.account for row in self.history.aggregate_rounds), AGGREGATOR_PHASES)
-        rmse = {"valid_rmse": self.last.valid.rmse, "test_rmse": self.last.test.rmse} if self.last else _RMSE_UNKNOWN
+        account = costs(
+            total_account(row.account for row in self.history.aggregate_rounds), AGGREGATOR_PHASES
+        )
+        rmse = (
+            {"valid_rmse": self.last.valid.rmse, "test_rmse": self.last.test.rmse}
+            if self.last
+            else _RMSE_UNKNOWN
+        )
         return {"num_train": sum(shard["num_train"] for shard in self.shards), **rmse, **account}
 
 

@@ -22,12 +22,19 @@ MODEL_FILE, CATALOGUE_FILE = "model.safetensors", "catalogue.npz"
 
 
 def save_model(directory: Path, options: Model, vector: Vector, ratings: Ratings) -> None:
-    """model.safetensors: the named parameters. catalogue.npz: ids, titles, and which items each user has rated."""
-    model = CollabFiltering(ratings.num_users, ratings.num_items, options.dim, biases=options.biases, vector=vector)
+    """model.safetensors: the named parameters. catalogue.npz: ids, titles, and which items each
+    user has rated.
+    """
+    model = CollabFiltering(
+        ratings.num_users, ratings.num_items, options.dim, biases=options.biases, vector=vector
+    )
     metadata = {"rating_min": repr(ratings.rating_min), "rating_max": repr(ratings.rating_max)}
     with atomic_file(directory / MODEL_FILE) as file:
-        file.write(save({name: tensor.clone() for name, tensor in model.state_dict().items()}, metadata))
-    pairs = np.sort(ratings.users.astype(np.int64) * ratings.num_items + ratings.items)  # by user, then by item
+        file.write(
+            save({name: tensor.clone() for name, tensor in model.state_dict().items()}, metadata)
+        )
+    # by user, then by item
+    pairs = np.sort(ratings.users.astype(np.int64) * ratings.num_items + ratings.items)
     starts = np.zeros(ratings.num_users + 1, np.int64)
     np.cumsum(np.bincount(ratings.users, minlength=ratings.num_users), out=starts[1:])
     arrays: dict[str, npt.NDArray[Any]] = {
@@ -45,7 +52,12 @@ def save_model(directory: Path, options: Model, vector: Vector, ratings: Ratings
 class SavedModel:
     """What `ddp.load_model` gives back."""
 
-    def __init__(self, model: CollabFiltering, scale: tuple[float, float], catalogue: dict[str, npt.NDArray[Any]]) -> None:
+    def __init__(
+        self,
+        model: CollabFiltering,
+        scale: tuple[float, float],
+        catalogue: dict[str, npt.NDArray[Any]],
+    ) -> None:
         self.model = model
         self.rating_min, self.rating_max = scale
         self.user_ids, self.item_ids = catalogue["user_ids"], catalogue["item_ids"]
@@ -54,9 +66,14 @@ class SavedModel:
 
     @classmethod
     def from_parts(
-        cls, tensors: dict[str, npt.NDArray[Any]], metadata: dict[str, str], catalogue: dict[str, npt.NDArray[Any]]
+        cls,
+        tensors: dict[str, npt.NDArray[Any]],
+        metadata: dict[str, str],
+        catalogue: dict[str, npt.NDArray[Any]],
     ) -> "SavedModel":
-        """Puts together what the two files hold. Raises KeyError, TypeError or ValueError if they do not fit."""
+        """Puts together what the two files hold. Raises KeyError, TypeError or ValueError if they
+        do not fit.
+        """
         num_users, dim = tensors["user_factors"].shape
         num_items = len(catalogue["item_ids"])
         if (len(catalogue["user_ids"]), num_items) != (num_users, len(tensors["item_factors"])):
@@ -64,7 +81,11 @@ class SavedModel:
         _check_catalogue(catalogue)
         biases = "user_bias" in tensors
         for name, shape in parameter_shapes(num_users, num_items, dim, biases).items():
-            if tensors[name].shape != shape or tensors[name].dtype != np.float32 or not np.isfinite(tensors[name]).all():
+            if (
+                tensors[name].shape != shape
+                or tensors[name].dtype != np.float32
+                or not np.isfinite(tensors[name]).all()
+            ):
                 raise ValueError(f"{name} is not made of finite 32-bit numbers in shape {shape}")
         scale = float(metadata["rating_min"]), float(metadata["rating_max"])
         if not -math.inf < scale[0] <= scale[1] < math.inf:
@@ -74,8 +95,12 @@ class SavedModel:
             tensor.copy_(torch.from_numpy(tensors[name]))
         return cls(model, scale, catalogue)
 
-    def predict(self, users: Sequence[int | str], items: Sequence[int | str]) -> npt.NDArray[np.float32]:
-        """The predicted rating of each pair of the data's own ids, clipped to its scale. Raises KeyError for an unknown id."""
+    def predict(
+        self, users: Sequence[int | str], items: Sequence[int | str]
+    ) -> npt.NDArray[np.float32]:
+        """The predicted rating of each pair of the data's own ids, clipped to its scale. Raises
+        KeyError for an unknown id.
+        """
         if len(users) != len(items):
             raise ValueError(f"{len(users)} users but {len(items)} items: they are taken in pairs")
         user_rows = _positions(self.user_ids, users, "user")
@@ -83,7 +108,8 @@ class SavedModel:
         return self._predict_rows(user_rows, item_rows)
 
     def top_items(self, user: int | str, n: int = 10) -> list[tuple[int | str, str, float]]:
-        """The `n` items with the highest predictions among those that the user has not rated: id, title, prediction.
+        """The `n` items with the highest predictions among those that the user has not rated: id,
+           title, prediction.
 
         The title is "" where the data has none; equal predictions come in the order of the ids.
         """
@@ -95,16 +121,26 @@ class SavedModel:
         predictions = self._predict_rows(np.full(len(unseen), row), unseen)
         best = np.argsort(-predictions, kind="stable")[:n]
         return [
-            (self.item_ids[item].item(), "" if self.titles is None else str(self.titles[item]), float(prediction))
+            (
+                self.item_ids[item].item(),
+                "" if self.titles is None else str(self.titles[item]),
+                float(prediction),
+            )
             for item, prediction in zip(unseen[best], predictions[best], strict=True)
         ]
 
-    def _predict_rows(self, users: npt.NDArray[np.int64], items: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
-        return self.model.predict(torch.from_numpy(users), torch.from_numpy(items), self.rating_min, self.rating_max)
+    def _predict_rows(
+        self, users: npt.NDArray[np.int64], items: npt.NDArray[np.int64]
+    ) -> npt.NDArray[np.float32]:
+        return self.model.predict(
+            torch.from_numpy(users), torch.from_numpy(items), self.rating_min, self.rating_max
+        )
 
 
 def load_model(run_dir: str | Path) -> SavedModel:
-    """The final model of a run. Raises DataError if the directory holds none, or one that is damaged."""
+    """The final model of a run. Raises DataError if the directory holds none, or one that is
+    damaged.
+    """
     directory = Path(run_dir)
     try:
         with safe_open(directory / MODEL_FILE, framework="numpy") as file:
@@ -113,29 +149,45 @@ def load_model(run_dir: str | Path) -> SavedModel:
         saved = SavedModel.from_parts(tensors, metadata, read_arrays(directory / CATALOGUE_FILE))
     except (OSError, KeyError, TypeError, ValueError, SafetensorError) as error:
         raise DataError(
-            f"{directory} holds no complete model ({error}); a finished run has {MODEL_FILE} and {CATALOGUE_FILE}"
+            f"{directory} holds no complete model ({error}); a finished run has {MODEL_FILE} and"
+            f" {CATALOGUE_FILE}"
         ) from None
     return saved
 
 
 def _check_catalogue(catalogue: dict[str, npt.NDArray[Any]]) -> None:
-    """Raises KeyError or ValueError unless these are sorted ids, a title per item, and each user's range of known items."""
-    users, items, starts, seen = (catalogue[name] for name in ("user_ids", "item_ids", "seen_starts", "seen_items"))
+    """Raises KeyError or ValueError unless these are sorted ids, a title per item, and each user's
+    range of known items.
+    """
+    users, items, starts, seen = (
+        catalogue[name] for name in ("user_ids", "item_ids", "seen_starts", "seen_items")
+    )
     titles = catalogue.get("titles")
     for ids in (users, items):
-        if ids.ndim != 1 or not ids.size or ids.dtype.kind not in "iU" or not (ids[1:] > ids[:-1]).all():
+        if (
+            ids.ndim != 1
+            or not ids.size
+            or ids.dtype.kind not in "iU"
+            or not (ids[1:] > ids[:-1]).all()
+        ):
             raise ValueError("the ids are not in order")
     if titles is not None and (titles.shape != items.shape or titles.dtype.kind != "U"):
         raise ValueError("there is not one title per item")
     for positions, highest in ((starts, len(seen) if seen.ndim else 0), (seen, len(items) - 1)):
-        inside = positions.ndim == 1 and positions.dtype.kind == "i" and ((positions >= 0) & (positions <= highest)).all()
+        inside = (
+            positions.ndim == 1
+            and positions.dtype.kind == "i"
+            and ((positions >= 0) & (positions <= highest)).all()
+        )
         if not inside:
             raise ValueError("what users have rated is not among the items")
     if starts.shape != (len(users) + 1,) or (starts[1:] < starts[:-1]).any():
         raise ValueError("what users have rated is not listed user by user")
 
 
-def _positions(known: npt.NDArray[Any], ids: Sequence[int | str], kind: str) -> npt.NDArray[np.int64]:
+def _positions(
+    known: npt.NDArray[Any], ids: Sequence[int | str], kind: str
+) -> npt.NDArray[np.int64]:
     """Where each id stands in the sorted array `known`."""
     wanted = np.asarray(ids)
     if known.dtype.kind == "U":
@@ -146,5 +198,7 @@ def _positions(known: npt.NDArray[Any], ids: Sequence[int | str], kind: str) -> 
     rows = np.minimum(rows, len(known) - 1)
     unknown = known[rows] != wanted
     if unknown.any():
-        raise KeyError(f"{kind} {wanted[unknown][0]} is not in the data that the model was trained on")
+        raise KeyError(
+            f"{kind} {wanted[unknown][0]} is not in the data that the model was trained on"
+        )
     return rows

@@ -16,23 +16,30 @@ from ddp.tracking.tracker import AGGREGATED, worker_name
 
 # Column of the final table -> (key of the rows of RunResult, decimals, factor to the unit shown).
 RMSES = {"RMSE\nvalid": ("valid_rmse", 4, 1.0), "RMSE\ntest": ("test_rmse", 4, 1.0)}
-PHASES = {"start\ns": ("startup_s", 2, 1.0), "compute\ns": ("compute_s", 2, 1.0), "wait\ns": ("wait_s", 2, 1.0)}
+PHASES = {
+    "start\ns": ("startup_s", 2, 1.0),
+    "compute\ns": ("compute_s", 2, 1.0),
+    "wait\ns": ("wait_s", 2, 1.0),
+}
 EXCHANGE = {"publish\nms": ("publish_s", 2, 1e3), "receive\nms": ("receive_s", 2, 1e3)}
 LOCK = {"lock wait\nms": ("lock_wait_s", 2, 1e3)}
 PICKLE = {"pickle\nms": ("pickle_s", 2, 1e3), "transfer\nms": ("transfer_s", 2, 1e3)}
 BACKEND_COLUMNS = {"thread": LOCK, "process": PICKLE}
 
 
-NOTHING_AVERAGED = (
-    "note: with split=stratified every row has one owner and nothing is averaged: aggregation={} was not used; try split={}"
-)
+NOTHING_AVERAGED = "note: with split=stratified every row has one owner and nothing is averaged: aggregation={} was not used; try split={}"
 
 
 def print_result(result: RunResult, console: Console) -> None:
-    """The table at the end of a run: RMSE per worker and aggregated, seconds by kind, and where the files are."""
+    """The table at the end of a run: RMSE per worker and aggregated, seconds by kind, and where the
+    files are.
+    """
     config = result.config
     title = f"{config.backend.name}: {config.workers} workers, {config.rounds} rounds of {config.local_epochs} local epochs"
-    table = Table(title=title, box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="underline")  # fits 80 columns
+    # fits 80 columns
+    table = Table(
+        title=title, box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="underline"
+    )
     columns = RMSES | PHASES | EXCHANGE | BACKEND_COLUMNS.get(config.backend.name, {})
     table.add_column("", no_wrap=True)
     for name in columns:
@@ -51,10 +58,18 @@ def print_result(result: RunResult, console: Console) -> None:
     console.print()
     console.print(table)
     if result.reference is None:
-        console.print("gap to one worker: not measured (reference=true trains it, once)", style="dim", highlight=False)
+        console.print(
+            "gap to one worker: not measured (reference=true trains it, once)",
+            style="dim",
+            highlight=False,
+        )
     if config.split.name == "stratified" and not _plain_rows(config.aggregation):
         instead = "copies" if config.aggregation.name == "ensemble" else "iid"
-        console.print(NOTHING_AVERAGED.format(config.aggregation.name, instead), highlight=False, soft_wrap=True)
+        console.print(
+            NOTHING_AVERAGED.format(config.aggregation.name, instead),
+            highlight=False,
+            soft_wrap=True,
+        )
     for failure in result.history.failures:
         console.print(told_as_text(failure), highlight=False, soft_wrap=True)
     console.print()
@@ -63,7 +78,9 @@ def print_result(result: RunResult, console: Console) -> None:
         for who, lanes in lanes_of.items():
             console.print(f"{who + ':':11} {summary(total_seconds(lanes))}", highlight=False)
     seconds = "  ".join(f"{stage} {value:.2f}" for stage, value in result.seconds.items())
-    console.print(f"seconds:    {seconds}\nfiles:      {result.output_dir}", highlight=False, soft_wrap=True)
+    console.print(
+        f"seconds:    {seconds}\nfiles:      {result.output_dir}", highlight=False, soft_wrap=True
+    )
 
 
 def _plain_rows(options: Aggregation) -> bool:
@@ -71,4 +88,7 @@ def _plain_rows(options: Aggregation) -> bool:
 
 
 def _cells(row: dict[str, Any], columns: Mapping[str, tuple[str, int, float]]) -> list[str]:
-    return [number(row[key] * factor, digits) if key in row else "" for key, digits, factor in columns.values()]
+    return [
+        number(row[key] * factor, digits) if key in row else ""
+        for key, digits, factor in columns.values()
+    ]

@@ -9,9 +9,22 @@ from ddp.timing.spans import Account
 # In the order in which they are shown.
 ACCOUNT_KINDS = (
     *("startup", "data", "compute", "gil_wait", "run_queue", "off_cpu", "lock_wait", "lock_hold"),
-    *("serialise", "transfer", "deserialise", "copy", "wait", "average", "evaluate", "checkpoint", "log", "exit", "other"),
+    *(
+        "serialise",
+        "transfer",
+        "deserialise",
+        "copy",
+        "wait",
+        "average",
+        "evaluate",
+        "checkpoint",
+        "log",
+        "exit",
+        "other",
+    ),
 )
-# What is left of a phase beside the kinds that are named inside it; of all others it is their own name.
+# What is left of a phase beside the kinds that are named inside it; of all others it is their own
+# name.
 PHASE_KINDS = {
     **dict.fromkeys(("start", "imports"), "startup"),
     **dict.fromkeys(("publish", "receive", "gather", "broadcast"), "transfer"),

@@ -1,8 +1,9 @@
 """Where the time goes: spans that never overlap, so that they add up to the wall.
 
-A span opened inside another pauses it. Its seconds are kept under its path ("publish/lock_wait": the outermost span and the
-innermost), so that one table gives both the phase (everything below "publish") and the kind ("lock_wait" wherever it happened).
-With a meter (ddp/timing/meter.py) what a thread did not compute in a span is told apart: "compute/gil_wait", "wait/run_queue".
+A span opened inside another pauses it. Its seconds are kept under its path ("publish/lock_wait":
+the outermost span and the innermost), so that one table gives both the phase (everything below
+"publish") and the kind ("lock_wait" wherever it happened). With a meter (ddp/timing/meter.py) what
+a thread did not compute in a span is told apart: "compute/gil_wait", "wait/run_queue".
 """
 
 import time
@@ -15,19 +16,23 @@ from functools import cache
 from ddp.timing.meter import ASLEEP_S, Meter
 from ddp.timing.paths import BUSY, OTHER, PATH_NUMBERS, START, TELL
 
-# The meter is read again after so many seconds, for it takes microseconds: no longer wait is overlooked. And after so many of a
-# span in which one may sleep, or the next one would be told of it.
+# The meter is read again after so many seconds, for it takes microseconds: no longer wait is
+# overlooked. And after so many of a span in which one may sleep, or the next one would be told of
+# it.
 READ_S, READ_ASLEEP_S = 250e-6, 20e-6
-GAP_S = 5e-6  # between one outermost span and the next: the time of the second, for it is none of anything else
+# between one outermost span and the next: the time of the second, for it is none of anything else
+GAP_S = 5e-6
 
 Parts = Mapping[str, float]  # path -> seconds
 
 
 @dataclass(slots=True, kw_only=True)
 class Account:
-    """What some time cost: `seconds` by path of the span, disjoint, summing to `wall_s`; bytes by phase: `num_bytes` pickled, and
-    `num_copied`; `waited_for`: of the seconds of "wait", those that were for a certain worker, where that is known at once;
-    `slices`: what was when (see `read_slices`), with the same sums; none without a meter, nor in a total."""
+    """What some time cost: `seconds` by path of the span, disjoint, summing to `wall_s`; bytes by
+    phase: `num_bytes` pickled, and `num_copied`; `waited_for`: of the seconds of "wait", those
+    that were for a certain worker, where that is known at once; `slices`: what was when (see
+    `read_slices`), with the same sums; none without a meter, nor in a total.
+    """
 
     seconds: dict[str, float] = field(default_factory=dict)
     num_bytes: dict[str, int] = field(default_factory=dict)
@@ -83,18 +88,28 @@ def total_account(accounts: Iterable[Account]) -> Account:
         num_bytes.update(account.num_bytes)
         num_copied.update(account.num_copied)
         waited_for.update(account.waited_for)
-    return Account(seconds=dict(seconds), num_bytes=dict(num_bytes), num_copied=dict(num_copied), waited_for=dict(waited_for))
+    return Account(
+        seconds=dict(seconds),
+        num_bytes=dict(num_bytes),
+        num_copied=dict(num_copied),
+        waited_for=dict(waited_for),
+    )
 
 
 class Spans:
     """A stopwatch for one thread of execution. `clock` gives seconds; tests pass a fake one.
 
-    It begins at `began`, a reading of the clock: now, unless a parent has begun to start us before. With a `meter` waits for the
-    GIL and for a core are kept apart from what they interrupt, and slices are kept: what was when, in the order of time.
+    It begins at `began`, a reading of the clock: now, unless a parent has begun to start us before.
+    With a `meter` waits for the GIL and for a core are kept apart from what they interrupt, and
+    slices are kept: what was when, in the order of time.
     """
 
     def __init__(
-        self, clock: Callable[[], float] = time.perf_counter, *, began: float | None = None, meter: Meter | None = None
+        self,
+        clock: Callable[[], float] = time.perf_counter,
+        *,
+        began: float | None = None,
+        meter: Meter | None = None,
     ) -> None:
         self._clock = clock
         self._meter = meter
@@ -108,10 +123,13 @@ class Spans:
         self._number = PATH_NUMBERS[OTHER]
         self._unread_s = 0.0  # since the meter was read
         self._since = clock() if began is None else began
-        self.phase = START  # the outermost span that is open, or was last; to tell of a phase is part of it
+        # the outermost span that is open, or was last; to tell of a phase is part of it
+        self.phase = START
 
     def __call__(self, name: str) -> "Spans":
-        """`with spans(name):` times the block as `name`, inside whatever span is open; closes it on an exception too."""
+        """`with spans(name):` times the block as `name`, inside whatever span is open; closes it on
+        an exception too.
+        """
         self._opening = name
         return self
 
@@ -132,18 +150,24 @@ class Spans:
         self._settle()
         path = self._path
         path.pop()
-        self._current = OTHER if not path else path[0] if len(path) == 1 else f"{path[0]}/{path[-1]}"
+        self._current = (
+            OTHER if not path else path[0] if len(path) == 1 else f"{path[0]}/{path[-1]}"
+        )
         if self._meter is not None:
             self._number = PATH_NUMBERS[self._current]
 
     def unwind(self) -> None:
-        """Closes all that is open. (Ctrl-C may come between the opening of a span and its block, which then never closes it.)"""
+        """Closes all that is open. (Ctrl-C may come between the opening of a span and its block,
+        which then never closes it.)
+        """
         self._settle()
         self._path.clear()
         self._current, self._number = OTHER, PATH_NUMBERS[OTHER]
 
     def book(self, path: str, until: float | None = None) -> None:
-        """Credits the seconds since the last switch, up to `until` (a reading of the clock; None: now), to `path`."""
+        """Credits the seconds since the last switch, up to `until` (a reading of the clock; None:
+        now), to `path`.
+        """
         now = self._clock() if until is None else until
         self._credit({path: now - self._since})
         self._since = now
@@ -153,7 +177,9 @@ class Spans:
             self._unread_s = 0.0
 
     def divide(self, parts: Callable[[float, Meter | None], Parts]) -> None:
-        """Credits the seconds since the last switch to what `parts` makes of them, and of what the meter says of them."""
+        """Credits the seconds since the last switch to what `parts` makes of them, and of what the
+        meter says of them.
+        """
         now = self._clock()
         self._unread_s = 0.0
         self._credit(parts(now - self._since, self._meter))
@@ -174,7 +200,11 @@ class Spans:
     @property
     def tells_off_core(self) -> str:
         """The kind of a span's seconds in which the thread slept without a reason of its own."""
-        return "gil_wait" if self._meter is not None and self._meter.shares_gil and self._meter.knows_queue else "off_cpu"
+        return (
+            "gil_wait"
+            if self._meter is not None and self._meter.shares_gil and self._meter.knows_queue
+            else "off_cpu"
+        )
 
     def so_far(self, path: str) -> float:
         """Seconds of a path since the last `take`, up to the last switch."""

@@ -1,7 +1,7 @@
 """TensorBoard's event file, appended to by whoever calls.
 
-TensorBoard's own writer has a thread for that. On a full disk the thread dies with a stack trace and half a record, and who
-closes the writer is told nothing.
+TensorBoard's own writer has a thread for that. On a full disk the thread dies with a stack trace
+and half a record, and who closes the writer is told nothing.
 """
 
 import io
@@ -25,15 +25,20 @@ class EventFile:
 
     def __init__(self, directory: Path) -> None:
         self.path = (
-            directory / f"events.out.tfevents.{int(time.time()):010d}.{socket.gethostname()}.{os.getpid()}.{secrets.token_hex(2)}"
+            directory
+            / f"events.out.tfevents.{int(time.time()):010d}.{socket.gethostname()}.{os.getpid()}.{secrets.token_hex(2)}"
         )
         self._num_bytes = 0
 
     def append(self, events: Iterable[Event]) -> None:
-        """Adds all of `events`; where that fails, the file ends as it did before. Raises OSError, which names the file."""
+        """Adds all of `events`; where that fails, the file ends as it did before. Raises OSError,
+        which names the file.
+        """
         records = io.BytesIO()
         writer = RecordWriter(records)
-        first = [] if self._num_bytes else [Event(wall_time=time.time(), file_version="brain.Event:2")]
+        first = (
+            [] if self._num_bytes else [Event(wall_time=time.time(), file_version="brain.Event:2")]
+        )
         for event in (*first, *events):
             writer.write(event.SerializeToString())
         try:
@@ -60,4 +65,6 @@ def forget(step: int) -> Event:
 
 def event(summary: Summary, step: int = 0, walltime: float | None = None) -> Event:
     """One record."""
-    return Event(wall_time=time.time() if walltime is None else walltime, step=step, summary=summary)
+    return Event(
+        wall_time=time.time() if walltime is None else walltime, step=step, summary=summary
+    )

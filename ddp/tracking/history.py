@@ -52,10 +52,14 @@ class History(Tracker):
 
     def rewind(self, next_round: int, last: AggregateRound | None) -> None:
         self.worker_rounds = [row for row in self.worker_rounds if row.round_index < next_round]
-        self.aggregate_rounds = [row for row in self.aggregate_rounds if row.round_index < next_round]
+        self.aggregate_rounds = [
+            row for row in self.aggregate_rounds if row.round_index < next_round
+        ]
         self._before_aggregates = min(self._before_aggregates, len(self.aggregate_rounds))
 
-    def resume(self, worker_rounds: list[WorkerRound], aggregate_rounds: list[AggregateRound]) -> None:
+    def resume(
+        self, worker_rounds: list[WorkerRound], aggregate_rounds: list[AggregateRound]
+    ) -> None:
         """Begins with the rows of a process before."""
         self.worker_rounds, self.aggregate_rounds = worker_rounds, aggregate_rounds
         self._before_aggregates = len(aggregate_rounds)
@@ -65,8 +69,12 @@ class History(Tracker):
         return [row.account for row in self.aggregated_here if row.round_index >= round_index]
 
     def this_life(self, worker: int) -> list[WorkerRound]:
-        """A worker's rounds since it was started last: by this process, and after the last failure."""
-        return [row for row in self.worker_rounds[self._before.get(worker, 0) :] if row.worker == worker]
+        """A worker's rounds since it was started last: by this process, and after the last
+        failure.
+        """
+        return [
+            row for row in self.worker_rounds[self._before.get(worker, 0) :] if row.worker == worker
+        ]
 
     @property
     def aggregated_here(self) -> list[AggregateRound]:

@@ -20,7 +20,9 @@ class Asking:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Started:
-    """A worker is about to train. `startup_s`: from the moment the parent began to start it, with its account."""
+    """A worker is about to train. `startup_s`: from the moment the parent began to start it, with
+    its account.
+    """
 
     worker: int
     startup_s: float
@@ -29,7 +31,9 @@ class Started:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EpochDone:
-    """A worker is done with the epochs of a round up to this one. Of short ones only every so many-th is told, and the last."""
+    """A worker is done with the epochs of a round up to this one. Of short ones only every so
+    many-th is told, and the last.
+    """
 
     worker: int
     round_index: int
@@ -44,7 +48,9 @@ class Published:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HandedOn:
-    """A worker is done with a group of items, whose turn `turn` may begin (split=stratified, where there are no gates)."""
+    """A worker is done with a group of items, whose turn `turn` may begin (split=stratified, where
+    there are no gates).
+    """
 
     worker: int
     group: int
@@ -53,8 +59,10 @@ class HandedOn:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerRound:
-    """A worker's round. `valid` and `test`: the best state's errors on the worker's own parts; `best_epoch`: which it was;
-    `train_loss`: mean squared error of the last epoch; `aggregate_received`: False = it went on with its own model."""
+    """A worker's round. `valid` and `test`: the best state's errors on the worker's own parts;
+    `best_epoch`: which it was; `train_loss`: mean squared error of the last epoch;
+    `aggregate_received`: False = it went on with its own model.
+    """
 
     worker: int
     round_index: int
@@ -68,8 +76,10 @@ class WorkerRound:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AggregateRound:
-    """The aggregate of a round: its errors on the global parts, and the weight of each worker (stratified: all equal), 0
-    for one that was dropped or late. `ready_s`: how long each had been ready when the last one was, None for the same."""
+    """The aggregate of a round: its errors on the global parts, and the weight of each worker
+    (stratified: all equal), 0 for one that was dropped or late. `ready_s`: how long each had
+    been ready when the last one was, None for the same.
+    """
 
     round_index: int
     valid: SquaredError
@@ -82,8 +92,10 @@ class AggregateRound:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finished:
-    """A worker has done its last round. `memory`: of the process that it ran in; `account`: of what came after the round; `at_s`:
-    when that ends, on the clock of `time.perf_counter`, which all processes of a machine share."""
+    """A worker has done its last round. `memory`: of the process that it ran in; `account`: of what
+    came after the round; `at_s`: when that ends, on the clock of `time.perf_counter`, which all
+    processes of a machine share.
+    """
 
     worker: int
     memory: Memory

@@ -31,7 +31,9 @@ class SquaredError:
         return math.sqrt(self.mse)
 
 
-def squared_error(predictions: npt.NDArray[np.float32], ratings: npt.NDArray[np.float32]) -> SquaredError:
+def squared_error(
+    predictions: npt.NDArray[np.float32], ratings: npt.NDArray[np.float32]
+) -> SquaredError:
     """The squared error of `predictions` against `ratings`, both (n,), accumulated in float64."""
     difference = predictions.astype(np.float64) - ratings
     return SquaredError(float(difference @ difference), len(difference))

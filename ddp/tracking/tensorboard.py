@@ -1,6 +1,7 @@
 """TensorBoard: what it is told of a run, written by the parent into one event file.
 
-RMSE, weights, times and bytes of every round; where each worker's round went, kind by kind; a picture of the last round; HParams.
+RMSE, weights, times and bytes of every round; where each worker's round went, kind by kind; a
+picture of the last round; HParams.
 """
 
 import math
@@ -16,7 +17,16 @@ from ddp.timing.paths import AGGREGATOR_PHASES, EXCHANGE_KINDS, WORKER_PHASES, r
 from ddp.timing.spans import Account
 from ddp.tracking.history import without_slices
 from ddp.tracking.messages import AggregateRound, Failure, Reference, WorkerRound
-from ddp.tracking.tracker import AGGREGATED, AGGREGATOR, ONE_WORKER, PARTS, POOLED, Tracker, pickle_s, worker_name
+from ddp.tracking.tracker import (
+    AGGREGATED,
+    AGGREGATOR,
+    ONE_WORKER,
+    PARTS,
+    POOLED,
+    Tracker,
+    pickle_s,
+    worker_name,
+)
 
 if TYPE_CHECKING:
     from tensorboard.compat.proto.summary_pb2 import Summary
@@ -26,7 +36,8 @@ if TYPE_CHECKING:
 
 FLUSH_EVERY_S = 5.0  # scalars are kept, and written in one go between rounds
 
-# The one table of tags. `part`: valid or test; `kind`: a phase or kind of timing.py, or "pickle" (serialise + deserialise).
+# The one table of tags. `part`: valid or test; `kind`: a phase or kind of timing.py, or "pickle"
+# (serialise + deserialise).
 RMSE_TAG = "rmse/{part}/{who}"
 GAP_TAG = "rmse_gap/{part}"  # the aggregate's minus one worker's, after the last round
 LOSS_TAG = "loss/train/{who}"
@@ -42,20 +53,25 @@ WEIGHT_TAG = "weight/{who}"
 class TensorBoard(Tracker):
     """One event file in the run directory, written by the parent only.
 
-    Where it cannot be written, a warning says so, and the run goes on without: its own files have all the figures.
+    Where it cannot be written, a warning says so, and the run goes on without: its own files have
+    all the figures.
     """
 
     def __init__(self, directory: Path, hparams: Mapping[str, Any]) -> None:
         self._directory = directory
         self._hparams = {
-            key: value if isinstance(value, bool | int | float | str) else str(value) for key, value in hparams.items()
+            key: value if isinstance(value, bool | int | float | str) else str(value)
+            for key, value in hparams.items()
         }
-        self._scalars: list[tuple[str, float, int, float]] = []  # tag, value, step, when it was told
-        self._slices: dict[int | None, bytes] = {}  # of each worker's last round, and of the aggregator's
+        # tag, value, step, when it was told
+        self._scalars: list[tuple[str, float, int, float]] = []
+        # of each worker's last round, and of the aggregator's
+        self._slices: dict[int | None, bytes] = {}
         self._rounds: dict[int, list[WorkerRound]] = {}
         self._last: AggregateRound | None = None
         self._gap: float | None = None
-        self._purge_step: int | None = None  # TensorBoard is to forget what it was told of this and later steps before
+        # TensorBoard is to forget what it was told of this and later steps before
+        self._purge_step: int | None = None
         self._flushed_s = time.monotonic()
         self._file: EventFile | None = None
 
@@ -85,11 +101,17 @@ class TensorBoard(Tracker):
             self._flush()
 
     def failure(self, failure: Failure) -> None:
-        self._add(FAILURE_TAG.format(who=worker_name(failure.worker)), 1.0, failure.round_index or 0)
+        self._add(
+            FAILURE_TAG.format(who=worker_name(failure.worker)), 1.0, failure.round_index or 0
+        )
 
     def rewind(self, next_round: int, last: AggregateRound | None) -> None:
         failures = FAILURE_TAG.format(who="")
-        self._scalars = [scalar for scalar in self._scalars if scalar[2] < next_round or scalar[0].startswith(failures)]
+        self._scalars = [
+            scalar
+            for scalar in self._scalars
+            if scalar[2] < next_round or scalar[0].startswith(failures)
+        ]
         self._rounds.clear()
         self._last = last
         self._purge_step = next_round
@@ -132,13 +154,19 @@ class TensorBoard(Tracker):
         self._add(BYTES_TAG.format(who=who), sum(account.num_bytes.values()), step)
 
     def _add_pooled(self, rows: list[WorkerRound]) -> None:
-        """All workers' errors on their own parts together: the same rows that the aggregate is judged on."""
-        for part, errors in (("valid", [row.valid for row in rows]), ("test", [row.test for row in rows])):
+        """All workers' errors on their own parts together: the same rows that the aggregate is
+        judged on.
+        """
+        for part, errors in (
+            ("valid", [row.valid for row in rows]),
+            ("test", [row.test for row in rows]),
+        ):
             pooled = sum(errors[1:], errors[0])
             self._add(RMSE_TAG.format(part=part, who=POOLED), pooled.rmse, rows[0].round_index)
 
     def _flush(self, summaries: Sequence["Summary"] = ()) -> None:
-        from tensorboard.compat.proto.summary_pb2 import Summary  # 0.2 s: only where TensorBoard is on
+        # 0.2 s: only where TensorBoard is on
+        from tensorboard.compat.proto.summary_pb2 import Summary
 
         from ddp.tracking.event_file import EventFile, event, forget
 
@@ -156,11 +184,15 @@ class TensorBoard(Tracker):
             try:
                 self._file.append(events)
             except OSError as error:
-                self.trouble = f"{error.filename}: {error.strerror}; the run goes on without TensorBoard"
+                self.trouble = (
+                    f"{error.filename}: {error.strerror}; the run goes on without TensorBoard"
+                )
                 print(f"warning: {self.trouble}", file=sys.stderr)
 
     def _hparams_summaries(self, last: AggregateRound) -> tuple["Summary", ...]:
-        """The three of `add_hparams`, for the run's own file: `add_hparams` itself would open a second directory."""
+        """The three of `add_hparams`, for the run's own file: `add_hparams` itself would open a
+        second directory.
+        """
         from torch.utils.tensorboard.summary import hparams
 
         metrics = {
@@ -174,7 +206,9 @@ class TensorBoard(Tracker):
 
 
 def _layout(num_workers: int) -> dict[str, dict[str, list[Any]]]:
-    """Custom scalars: workers and the aggregate on one chart, each kind of time on one, and all kinds of each worker on one."""
+    """Custom scalars: workers and the aggregate on one chart, each kind of time on one, and all
+    kinds of each worker on one.
+    """
 
     def chart(pattern: str) -> list[Any]:
         return ["Multiline", [pattern]]
@@ -183,8 +217,12 @@ def _layout(num_workers: int) -> dict[str, dict[str, list[Any]]]:
     whos = [*(worker_name(worker) for worker in range(num_workers)), AGGREGATOR]
     return {
         "RMSE": {part: chart(RMSE_TAG.format(part=part, who=".*")) for part in PARTS},
-        "Where each one's time goes (ms per round)": {who: chart(ACCOUNT_TAG.format(kind=".*", who=f"{who}$")) for who in whos},
-        "Time (ms per round)": {kind: chart(TIME_TAG.format(kind=kind, who=".*")) for kind in kinds},
+        "Where each one's time goes (ms per round)": {
+            who: chart(ACCOUNT_TAG.format(kind=".*", who=f"{who}$")) for who in whos
+        },
+        "Time (ms per round)": {
+            kind: chart(TIME_TAG.format(kind=kind, who=".*")) for kind in kinds
+        },
     }
 
 
@@ -199,5 +237,7 @@ def _picture(slices: Mapping[int | None, bytes], round_index: int) -> "Summary":
     lanes |= {worker_name(worker): read_slices(slices[worker]) for worker in workers}
     own = lanes[AGGREGATOR]
     image = timeline(f"round {round_index}", lanes, own[0][1], own[-1][1] + own[-1][2])
-    value = Summary.Image(height=image.height, width=image.width, colorspace=3, encoded_image_string=png(image))
+    value = Summary.Image(
+        height=image.height, width=image.width, colorspace=3, encoded_image_string=png(image)
+    )
     return Summary(value=[Summary.Value(tag=PICTURE_TAG, image=value)])

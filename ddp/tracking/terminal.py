@@ -3,7 +3,14 @@
 import math
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
 
 from ddp.config.schema import Config
 from ddp.tracking.messages import AggregateRound, EpochDone, Failure, Started
@@ -13,7 +20,9 @@ BUSY, WAITING = "training", "waiting for the aggregate"
 
 
 def make_display(config: Config, console: Console) -> Tracker:
-    """The tracker that `display` names; `auto`: bars on a terminal, one line a round where the output is piped."""
+    """The tracker that `display` names; `auto`: bars on a terminal, one line a round where the
+    output is piped.
+    """
     kind = config.display
     if kind == "auto":
         kind = "bars" if console.is_terminal else "lines"
@@ -30,7 +39,8 @@ class Lines(Tracker):
     def aggregate_round(self, row: AggregateRound) -> None:
         self.console.print(
             f"round {row.round_index + 1}/{self.config.rounds}  aggregated RMSE:"
-            f" validation {number(row.valid.rmse, 4)}  test {number(row.test.rmse, 4)}  after {row.elapsed_s:.2f} s",
+            f" validation {number(row.valid.rmse, 4)}  test {number(row.test.rmse, 4)}  after"
+            f" {row.elapsed_s:.2f} s",
             highlight=False,
             soft_wrap=True,
         )
@@ -41,15 +51,26 @@ class Lines(Tracker):
 
 
 class Bars(Tracker):
-    """One live bar per worker, counting local epochs, and one for the aggregate, counting rounds."""
+    """One live bar per worker, counting local epochs, and one for the aggregate, counting
+    rounds.
+    """
 
     def __init__(self, config: Config, console: Console) -> None:
         self.config = config
-        columns = (TextColumn("{task.description:>10}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[note]}"))
-        self.progress = Progress(*columns, TimeElapsedColumn(), console=console, refresh_per_second=5)
+        columns = (
+            TextColumn("{task.description:>10}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[note]}"),
+        )
+        self.progress = Progress(
+            *columns, TimeElapsedColumn(), console=console, refresh_per_second=5
+        )
         num_epochs = config.rounds * config.local_epochs
         self.workers: list[TaskID] = [
-            self.progress.add_task(worker_name(worker), total=num_epochs, start=False, note="starting")
+            self.progress.add_task(
+                worker_name(worker), total=num_epochs, start=False, note="starting"
+            )
             for worker in range(config.workers)
         ]
         self.dropped: set[TaskID] = set()
@@ -63,9 +84,13 @@ class Bars(Tracker):
         self.progress.update(self.workers[message.worker], note=BUSY)
 
     def epoch(self, message: EpochDone) -> None:
-        last = message.epoch == self.config.local_epochs - 1 and self.config.split.name != "stratified"
+        last = (
+            message.epoch == self.config.local_epochs - 1 and self.config.split.name != "stratified"
+        )
         done = message.round_index * self.config.local_epochs + message.epoch + 1
-        self.progress.update(self.workers[message.worker], completed=done, note=WAITING if last else BUSY)
+        self.progress.update(
+            self.workers[message.worker], completed=done, note=WAITING if last else BUSY
+        )
 
     def aggregate_round(self, row: AggregateRound) -> None:
         note = f"RMSE validation {number(row.valid.rmse, 4)}  test {number(row.test.rmse, 4)}"
@@ -90,8 +115,14 @@ class Bars(Tracker):
 
 def told_as_text(failure: Failure) -> str:
     """One sentence: which worker failed, where, and what was done about it."""
-    done = {"drop": "was dropped", "restart": "failed, and the round began again"}.get(failure.action, "failed")
-    where = "before its first round" if failure.round_index is None else f"in round {failure.round_index}"
+    done = {"drop": "was dropped", "restart": "failed, and the round began again"}.get(
+        failure.action, "failed"
+    )
+    where = (
+        "before its first round"
+        if failure.round_index is None
+        else f"in round {failure.round_index}"
+    )
     return f"worker {failure.worker} {done} {where} ({failure.phase}): {failure.reason}"
 
 

@@ -1,4 +1,6 @@
-"""A picture of a round: a lane for each worker and one for the aggregator, what each did when. (TensorBoard wants a PNG.)"""
+"""A picture of a round: a lane for each worker and one for the aggregator, what each did when.
+(TensorBoard wants a PNG.)
+"""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -9,21 +11,44 @@ from ddp.timing.kinds import ACCOUNT_KINDS, kind_of
 
 # The colours of a report's light mode.
 COLOURS = {
-    **{"startup": "#8c6d46", "data": "#c9ad7f", "compute": "#0072b2", "gil_wait": "#ef6f18", "run_queue": "#f2a36b"},
-    **{"off_cpu": "#ab3102", "lock_wait": "#aa3377", "lock_hold": "#e09cc4", "serialise": "#a6812b", "transfer": "#e3b505"},
-    **{"deserialise": "#f3dc72", "copy": "#4d6013", "wait": "#a4a9b0", "average": "#008a64", "evaluate": "#63c5a5"},
+    **{
+        "startup": "#8c6d46",
+        "data": "#c9ad7f",
+        "compute": "#0072b2",
+        "gil_wait": "#ef6f18",
+        "run_queue": "#f2a36b",
+    },
+    **{
+        "off_cpu": "#ab3102",
+        "lock_wait": "#aa3377",
+        "lock_hold": "#e09cc4",
+        "serialise": "#a6812b",
+        "transfer": "#e3b505",
+    },
+    **{
+        "deserialise": "#f3dc72",
+        "copy": "#4d6013",
+        "wait": "#a4a9b0",
+        "average": "#008a64",
+        "evaluate": "#63c5a5",
+    },
     **{"checkpoint": "#3d2e80", "log": "#a79fdb", "exit": "#5c452a", "other": "#d5d8dc"},
 }
 WIDTH, LEFT, RIGHT, TOP, LANE, GAP, LEGEND = 1200, 120, 16, 44, 30, 8, 28
 FONT_SIZE = 15
 INK, MUTED, LINE = "#1d2126", "#59616b", "#d8dce1"
 
-Lane = Sequence[tuple[str, float, float]]  # (path, start, seconds), as `timing.read_slices` gives them
+# (path, start, seconds), as `timing.read_slices` gives them
+Lane = Sequence[tuple[str, float, float]]
 
 
 def timeline(title: str, lanes: Mapping[str, Lane], begin: float, end: float) -> Image.Image:
     """The slices of each lane from `begin` to `end`, in seconds."""
-    kinds = [kind for kind in ACCOUNT_KINDS if any(kind_of(path) == kind for lane in lanes.values() for path, _, _ in lane)]
+    kinds = [
+        kind
+        for kind in ACCOUNT_KINDS
+        if any(kind_of(path) == kind for lane in lanes.values() for path, _, _ in lane)
+    ]
     per_row = 8
     bottom = TOP + len(lanes) * (LANE + GAP)
     height = bottom + 30 + LEGEND * -(-len(kinds) // per_row)
@@ -35,7 +60,13 @@ def timeline(title: str, lanes: Mapping[str, Lane], begin: float, end: float) ->
     for tick in range(6):
         x = LEFT + (WIDTH - LEFT - RIGHT) * tick / 5
         draw.line((x, TOP, x, bottom), LINE)
-        draw.text((x, bottom + 2), f"{(end - begin) * 1e3 * tick / 5:.3g} ms", MUTED, font, anchor="ra" if tick == 5 else "ma")
+        draw.text(
+            (x, bottom + 2),
+            f"{(end - begin) * 1e3 * tick / 5:.3g} ms",
+            MUTED,
+            font,
+            anchor="ra" if tick == 5 else "ma",
+        )
     for row, (name, lane) in enumerate(lanes.items()):
         y = TOP + row * (LANE + GAP)
         draw.text((LEFT - 10, y + LANE / 2), name, INK, font, anchor="rm")
@@ -45,7 +76,10 @@ def timeline(title: str, lanes: Mapping[str, Lane], begin: float, end: float) ->
                 box = (LEFT + (first - begin) * scale, y, LEFT + (last - begin) * scale, y + LANE)
                 draw.rectangle(box, COLOURS[kind_of(path)])
     for number, kind in enumerate(kinds):
-        x, y = LEFT + number % per_row * ((WIDTH - LEFT) // per_row), bottom + 30 + number // per_row * LEGEND
+        x, y = (
+            LEFT + number % per_row * ((WIDTH - LEFT) // per_row),
+            bottom + 30 + number // per_row * LEGEND,
+        )
         draw.rectangle((x, y + 2, x + 13, y + 15), COLOURS[kind])
         draw.text((x + 19, y), kind.replace("_", " "), INK, font)
     return image

@@ -1,4 +1,6 @@
-"""What was when: a lane per worker and one for the aggregator, as Perfetto and chrome://tracing read it (Chrome trace format)."""
+"""What was when: a lane per worker and one for the aggregator, as Perfetto and chrome://tracing
+read it (Chrome trace format).
+"""
 
 import json
 from array import array
@@ -10,7 +12,8 @@ from ddp.timing.paths import PATH_NUMBERS, PATHS, read_slices
 from ddp.tracking.messages import AggregateRound, Finished, Started, WorkerRound
 from ddp.tracking.tracker import AGGREGATOR, Tracker, worker_name
 
-MOST_SLICES = 50_000  # of a run: afterwards all but the last two rounds of each lane are kept as a slice per kind
+# of a run: afterwards all but the last two rounds of each lane are kept as a slice per kind
+MOST_SLICES = 50_000
 NUMBERS = 3 * 8  # bytes of a slice
 KINDS = {path: kind_of(path) for path in PATHS}
 
@@ -24,12 +27,14 @@ class Trace(Tracker):
         self._finished: dict[int, Finished] = {}
 
     def add(self, worker: int | None, round_index: int | None, slices: bytes) -> None:
-        """What a worker (None: the aggregator) did in a round (None: before its first or after its last)."""
+        """What a worker (None: the aggregator) did in a round (None: before its first or after its
+        last).
+        """
         if not slices:
             return
         rounds = self._rounds.setdefault(worker, [])
-        # What belongs to no round comes after the last one, which is to stay whole; so is the one before it: in a run that is
-        # interrupted it is the last that all lanes have.
+        # What belongs to no round comes after the last one, which is to stay whole; so is the one
+        # before it: in a run that is interrupted it is the last that all lanes have.
         if self._num_slices > MOST_SLICES and len(rounds) > 1 and round_index is not None:
             rounds[-2] = (rounds[-2][0], condensed(rounds[-2][1]))
         rounds.append((round_index, slices))
@@ -58,15 +63,22 @@ class Trace(Tracker):
         """The file, piece by piece; microseconds from its first slice on."""
         yield '{"displayTimeUnit":"ms","traceEvents":[\n'
         yield _named("process_name", 0, title)
-        began_ns = min((_ns(read_slices(rounds[0][1])[0][1]) for rounds in self._rounds.values()), default=0)
+        began_ns = min(
+            (_ns(read_slices(rounds[0][1])[0][1]) for rounds in self._rounds.values()), default=0
+        )
         for worker in sorted(self._rounds, key=lambda worker: -1 if worker is None else worker):
             lane = 0 if worker is None else worker + 1
-            yield ",\n" + _named("thread_name", lane, AGGREGATOR if worker is None else worker_name(worker))
+            yield ",\n" + _named(
+                "thread_name", lane, AGGREGATOR if worker is None else worker_name(worker)
+            )
             last_ns = 0
             for round_index, content in self._rounds[worker]:
                 about = "" if round_index is None else f'"round":{round_index}'
                 for path, start_s, seconds in read_slices(content):
-                    start, end = max(_ns(start_s) - began_ns, last_ns), _ns(start_s + seconds) - began_ns
+                    start, end = (
+                        max(_ns(start_s) - began_ns, last_ns),
+                        _ns(start_s + seconds) - began_ns,
+                    )
                     if end > start:
                         last_ns = end  # sums of floats may reach a nanosecond into the next slice
                         kind = KINDS[path]
@@ -91,7 +103,10 @@ def condensed(content: bytes) -> bytes:
 
 
 def _named(what: str, lane: int, name: str) -> str:
-    return json.dumps({"ph": "M", "name": what, "pid": 0, "tid": lane, "args": {"name": name}}, separators=(",", ":"))
+    return json.dumps(
+        {"ph": "M", "name": what, "pid": 0, "tid": lane, "args": {"name": name}},
+        separators=(",", ":"),
+    )
 
 
 def _ns(seconds: float) -> int:

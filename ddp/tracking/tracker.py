@@ -1,12 +1,28 @@
-"""Who is told what happens: nobody, the history, TensorBoard (ddp/tracking/tensorboard.py). The loop never asks which."""
+"""Who is told what happens: nobody, the history, TensorBoard (ddp/tracking/tensorboard.py). The
+loop never asks which.
+"""
 
 from collections.abc import Sequence
 from contextlib import ExitStack
 
 from ddp.timing.spans import Account
-from ddp.tracking.messages import AggregateRound, EpochDone, Failure, Finished, Message, Reference, Started, WorkerRound
+from ddp.tracking.messages import (
+    AggregateRound,
+    EpochDone,
+    Failure,
+    Finished,
+    Message,
+    Reference,
+    Started,
+    WorkerRound,
+)
 
-AGGREGATED, AGGREGATOR, POOLED, ONE_WORKER = "aggregated", "aggregator", "workers_pooled", "one_worker"
+AGGREGATED, AGGREGATOR, POOLED, ONE_WORKER = (
+    "aggregated",
+    "aggregator",
+    "workers_pooled",
+    "one_worker",
+)
 PARTS = ("valid", "test")
 
 
@@ -21,7 +37,9 @@ def pickle_s(account: Account) -> float:
 
 
 class Tracker:
-    """Is told everything, and does nothing with it. `trouble`: why it could not write down what it was told."""
+    """Is told everything, and does nothing with it. `trouble`: why it could not write down what it
+    was told.
+    """
 
     trouble: str | None = None
 
@@ -41,7 +59,9 @@ class Tracker:
         """A worker has finished its last round."""
 
     def ended(self, worker: int, began: float, ended: float) -> None:
-        """A worker's thread or process is no more: when its start was begun, and when it was seen to have ended."""
+        """A worker's thread or process is no more: when its start was begun, and when it was seen
+        to have ended.
+        """
 
     def aggregate_round(self, row: AggregateRound) -> None:
         """The aggregate of a round has been evaluated."""
@@ -50,7 +70,9 @@ class Tracker:
         """A worker has failed, and what is done about it is decided."""
 
     def rewind(self, next_round: int, last: AggregateRound | None) -> None:
-        """The run goes on with this round: what was told of it and of later ones does not count. `last`: the aggregate before."""
+        """The run goes on with this round: what was told of it and of later ones does not count.
+        `last`: the aggregate before.
+        """
 
     def reference(self, reference: Reference) -> None:
         """What one worker reaches is known. Comes after the last round."""

@@ -1,4 +1,6 @@
-"""One local epoch through torch autograd and torch.optim: the ordinary way, and the one that shows the GIL."""
+"""One local epoch through torch autograd and torch.optim: the ordinary way, and the one that shows
+the GIL.
+"""
 
 from collections.abc import Iterator, Sequence
 
@@ -15,24 +17,38 @@ from ddp.tracking.metrics import SquaredError, squared_error
 
 
 class Autograd:
-    """Mini-batches in a fresh random order each epoch; the optimiser keeps its state from round to round."""
+    """Mini-batches in a fresh random order each epoch; the optimiser keeps its state from round to
+    round.
+    """
 
     def __init__(self, options: AutogradTrainer, parameters: Rows, train: Part) -> None:
         self.model = CollabFiltering.over(parameters)
         self.batch_size = options.batch_size
-        self.users, self.items, self.ratings = (torch.from_numpy(column) for column in (train.users, train.items, train.ratings))
+        self.users, self.items, self.ratings = (
+            torch.from_numpy(column) for column in (train.users, train.items, train.ratings)
+        )
         tensors = list(self.model.parameters())
         self.optimizer: torch.optim.Optimizer
         if options.optimizer == "adam":
-            self.optimizer = torch.optim.Adam(tensors, lr=options.lr, weight_decay=options.weight_decay, fused=True)
+            self.optimizer = torch.optim.Adam(
+                tensors, lr=options.lr, weight_decay=options.weight_decay, fused=True
+            )
         else:
-            self.optimizer = torch.optim.SGD(tensors, lr=options.lr, weight_decay=options.weight_decay, fused=True)
+            self.optimizer = torch.optim.SGD(
+                tensors, lr=options.lr, weight_decay=options.weight_decay, fused=True
+            )
 
     def epoch(self, order: np.random.Generator) -> float:
-        """Visits every rating once, in an order drawn from `order`; the mean squared error seen on the way."""
+        """Visits every rating once, in an order drawn from `order`; the mean squared error seen on
+        the way.
+        """
         permutation = torch.from_numpy(order.permutation(len(self.ratings)))
         # Gathered once, so that a batch is a slice.
-        users, items, ratings = self.users[permutation], self.items[permutation], self.ratings[permutation]
+        users, items, ratings = (
+            self.users[permutation],
+            self.items[permutation],
+            self.ratings[permutation],
+        )
         total = torch.zeros((), dtype=torch.float64)
         for start in range(0, len(ratings), self.batch_size):
             batch = slice(start, start + self.batch_size)
@@ -78,7 +94,9 @@ class Autograd:
 class AutogradInBlocks:
     """A model and an optimizer for each block, so that its rows are all that a step changes."""
 
-    def __init__(self, options: AutogradTrainer, parameters: Rows, train: Part, blocks: Sequence[Block]) -> None:
+    def __init__(
+        self, options: AutogradTrainer, parameters: Rows, train: Part, blocks: Sequence[Block]
+    ) -> None:
         self.sizes = [block.train.stop - block.train.start for block in blocks]
         self.blocks = [
             Autograd(
@@ -106,7 +124,9 @@ class AutogradInBlocks:
                 start += length
 
     def turn(self, block: int, order: np.random.Generator) -> float:
-        """Visits every rating of a block once, in an order drawn from `order`; the sum of the squared errors seen on the way."""
+        """Visits every rating of a block once, in an order drawn from `order`; the sum of the
+        squared errors seen on the way.
+        """
         trainer = self.blocks[block]
         return 0.0 if trainer is None else trainer.epoch(order) * self.sizes[block]
 

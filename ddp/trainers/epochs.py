@@ -1,4 +1,6 @@
-"""The turns of some epochs as one compiled loop: for workers that share memory, who then wait for each other without the GIL."""
+"""The turns of some epochs as one compiled loop: for workers that share memory, who then wait for
+each other without the GIL.
+"""
 
 import math
 from collections.abc import Sequence
@@ -16,8 +18,8 @@ from ddp.trainers.pace import Pace
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Turned:
-    """What became of the epochs: whether they were stopped, or for which turn they have waited in vain; sums of squared errors,
-    `train` of each epoch.
+    """What became of the epochs: whether they were stopped, or for which turn they have waited in
+       vain; sums of squared errors, `train` of each epoch.
 
     `waited_ns`: for each turn; `spent_ns`: see spent.py.
     """
@@ -34,7 +36,9 @@ class Turned:
 class InTurns:
     """What `trainer` does with one block, with one block after another, as their turns come."""
 
-    def __init__(self, trainer: Fused, gates: Gates, valid: Part, test: Part, scale: tuple[float, float]) -> None:
+    def __init__(
+        self, trainer: Fused, gates: Gates, valid: Part, test: Part, scale: tuple[float, float]
+    ) -> None:
         for part in (valid, test):
             check_indices(trainer.parameters, part)
         self.trainer = trainer
@@ -57,8 +61,9 @@ class InTurns:
         *,
         ends_round: bool,
     ) -> Turned:
-        """So many epochs, turn by turn on these blocks. The last one of a round is not passed on yet, and only in its last epoch
-        there are errors on validation and test ratings."""
+        """So many epochs, turn by turn on these blocks. The last one of a round is not passed on
+        yet, and only in its last epoch there are errors on validation and test ratings.
+        """
         trainer = self.trainer
         train_errors, held_out_errors = np.zeros(number), np.zeros(2)
         waited_ns, spent_ns = np.zeros(len(blocks), np.int64), np.zeros((4, 2), np.int64)
@@ -95,8 +100,10 @@ class InTurns:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selected:
-    """What became of the epochs. `train`: mean squared error of each; `best_epoch`: the last of them that was better than all
-    before, None if none was, with its `rmse`; `spent_ns`: see spent.py."""
+    """What became of the epochs. `train`: mean squared error of each; `best_epoch`: the last of
+    them that was better than all before, None if none was, with its `rmse`; `spent_ns`: see
+    spent.py.
+    """
 
     train: list[float]
     best_epoch: int | None
@@ -105,18 +112,26 @@ class Selected:
 
 
 class Selecting:
-    """What `trainer` does in an epoch, several times, judged on the `held_out` ratings (none: no state is remembered)."""
+    """What `trainer` does in an epoch, several times, judged on the `held_out` ratings (none: no
+    state is remembered).
+    """
 
-    def __init__(self, trainer: Fused, vector: Vector, held_out: Part, scale: tuple[float, float]) -> None:
+    def __init__(
+        self, trainer: Fused, vector: Vector, held_out: Part, scale: tuple[float, float]
+    ) -> None:
         """`vector`: of the trainer's parameters."""
         check_indices(trainer.parameters, held_out)
         self.trainer = trainer
         self.vector = vector
-        self.train, self.held_out = (columns_of(part, [slice(0, len(part))]) for part in (trainer.train, held_out))
+        self.train, self.held_out = (
+            columns_of(part, [slice(0, len(part))]) for part in (trainer.train, held_out)
+        )
         self.scale = np.float32(scale[0]), np.float32(scale[1])
         self.pace = Pace()
 
-    def epochs(self, number: int, order: np.random.Generator, best: Vector, rmse: float = math.inf) -> Selected:
+    def epochs(
+        self, number: int, order: np.random.Generator, best: Vector, rmse: float = math.inf
+    ) -> Selected:
         """So many. `best`: the vector of the best state so far, which has this RMSE."""
         trainer = self.trainer
         errors, spent_ns = np.zeros(number), np.zeros((4, 2), np.int64)

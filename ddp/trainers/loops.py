@@ -1,4 +1,6 @@
-"""Several epochs in one compiled call: the loops around `sgd` that wait, evaluate and keep the best state."""
+"""Several epochs in one compiled call: the loops around `sgd` that wait, evaluate and keep the best
+state.
+"""
 
 import math
 
@@ -33,7 +35,8 @@ TimeArray = npt.NDArray[np.int64]
 
 
 VALID, TEST = 0, 1  # in `held_out_errors`
-ALL, WAITING, EVALUATING, COPYING = 0, 1, 2, 3  # rows of `spent_ns` (a copy is part of evaluating), ...
+# rows of `spent_ns` (a copy is part of evaluating), ...
+ALL, WAITING, EVALUATING, COPYING = 0, 1, 2, 3
 WALL, ON_CORE = 0, 1  # ... and its columns
 
 
@@ -82,13 +85,14 @@ def sgd_in_turns(
     waited_ns: IndexArray,
     spent_ns: TimeArray,
 ) -> tuple[int, int]:
-    """`sgd` on one block after another, each when its turn comes (see gates.py), in as many epochs as there are `lrs`.
+    """`sgd` on one block after another, each when its turn comes (see gates.py), in as many epochs
+       as there are `lrs`.
 
     Gives the OPEN, LATE or CLOSED of the last wait, and the turn that it was for.
 
-    Passes each block on when it is done, but not the last one of a round. In the last epoch of a round it also takes the squared
-    errors on the blocks of validation and test ratings. Adds to the errors, those of training by epoch, and to `spent_ns`, and
-    writes the wait for each turn.
+    Passes each block on when it is done, but not the last one of a round. In the last epoch of a
+    round it also takes the squared errors on the blocks of validation and test ratings. Adds to the
+    errors, those of training by epoch, and to `spent_ns`, and writes the wait for each turn.
     """
     outcome, turn = OPEN, first_turn
     wall, on_core = now_ns(), thread_ns()
@@ -106,7 +110,9 @@ def sgd_in_turns(
         count = shuffle(chunks, block, seeds[n], starts, stops)
         model = (user_factors, item_factors, user_bias, item_bias, global_mean)
         ratings = (train.users, train.items, train.ratings)
-        train_errors[epoch] += sgd(*model, *ratings, starts[:count], stops[:count], lrs[epoch], reg_factors, reg_biases)
+        train_errors[epoch] += sgd(
+            *model, *ratings, starts[:count], stops[:count], lrs[epoch], reg_factors, reg_biases
+        )
         if ends_round and epoch == num_epochs - 1:
             began, began_on_core = now_ns(), thread_ns()
             for kind, part in ((VALID, valid), (TEST, test)):
@@ -124,7 +130,17 @@ def sgd_in_turns(
     types.Tuple((types.int64, types.float64))(
         *_MODEL,
         *(_VECTOR, _VECTOR, _COLUMNS, _COLUMNS, _CHUNKS, _PLACES, _PLACES),
-        *(_SEEDS, _VECTOR, _FLOAT, _FLOAT, _FLOAT, _FLOAT, types.float64, _SUMS, types.Array(types.int64, 2, "C")),
+        *(
+            _SEEDS,
+            _VECTOR,
+            _FLOAT,
+            _FLOAT,
+            _FLOAT,
+            _FLOAT,
+            types.float64,
+            _SUMS,
+            types.Array(types.int64, 2, "C"),
+        ),
     ),
     calls=(sgd, squared_error, shuffle),
 )
@@ -151,11 +167,12 @@ def sgd_selecting(
     train_errors: Sums,
     spent_ns: TimeArray,
 ) -> tuple[int, float]:
-    """`sgd` in as many epochs as there are `lrs`; copies the parameters to `best` after each whose RMSE on the held-out ratings
-    is below all before, and below `best_rmse`. Gives the last one of these, or -1, and the lowest RMSE.
+    """`sgd` in as many epochs as there are `lrs`; copies the parameters to `best` after each whose
+       RMSE on the held-out ratings is below all before, and below `best_rmse`. Gives the last one
+       of these, or -1, and the lowest RMSE.
 
-    `parameters`: the vector that the model's arrays are views of. Writes the squared errors of each epoch to `train_errors`, and
-    adds to `spent_ns`.
+    `parameters`: the vector that the model's arrays are views of. Writes the squared errors of each
+    epoch to `train_errors`, and adds to `spent_ns`.
     """
     best_epoch = -1
     num_held_out = held_out.ratings.shape[0]
@@ -164,7 +181,9 @@ def sgd_selecting(
     for epoch in range(lrs.shape[0]):
         count = shuffle(chunks, 0, seeds[epoch], starts, stops)
         ratings = (train.users, train.items, train.ratings)
-        train_errors[epoch] = sgd(*model, *ratings, starts[:count], stops[:count], lrs[epoch], reg_factors, reg_biases)
+        train_errors[epoch] = sgd(
+            *model, *ratings, starts[:count], stops[:count], lrs[epoch], reg_factors, reg_biases
+        )
         if num_held_out > 0:
             began, began_on_core = now_ns(), thread_ns()
             columns = (held_out.users, held_out.items, held_out.ratings)

@@ -6,8 +6,10 @@ TOGETHER_S = 0.01  # what Python does around a loop takes a tenth of a milliseco
 
 
 class Pace:
-    """As many epochs as take about a hundredth of a second, by those before: so that Python, with its messages and its account,
-    costs little also where an epoch takes 0.3 ms. A longer epoch comes alone."""
+    """As many epochs as take about a hundredth of a second, by those before: so that Python, with
+    its messages and its account, costs little also where an epoch takes 0.3 ms. A longer epoch
+    comes alone.
+    """
 
     def __init__(self) -> None:
         self._epoch_s = math.inf

@@ -1,4 +1,6 @@
-"""The compiled loops of the fused trainer. They hold no GIL, and trust their indices: fused.py checks those."""
+"""The compiled loops of the fused trainer. They hold no GIL, and trust their indices: fused.py
+checks those.
+"""
 
 from typing import NamedTuple
 
@@ -27,7 +29,9 @@ SeedArray = npt.NDArray[np.uint64]
 
 
 class Columns(NamedTuple):
-    """Ratings of a worker, block by block: those of block b are the rows bounds[b] .. bounds[b + 1]."""
+    """Ratings of a worker, block by block: those of block b are the rows bounds[b] .. bounds[b +
+    1].
+    """
 
     users: IntArray
     items: IntArray
@@ -38,7 +42,8 @@ class Columns(NamedTuple):
 class Chunks(NamedTuple):
     """The chunks of ratings of each block (see visits.py): starts[c] .. stops[c].
 
-    Block b is cut into grids[b] x grids[b] cells; the chunks of its n-th are edges[first[b] + n] .. edges[first[b] + n + 1].
+    Block b is cut into grids[b] x grids[b] cells; the chunks of its n-th are edges[first[b] + n] ..
+    edges[first[b] + n + 1].
     """
 
     starts: IndexArray
@@ -70,13 +75,13 @@ def sgd(
     reg_factors: np.float32,
     reg_biases: np.float32,
 ) -> float:
-    """One epoch of stochastic gradient descent on the parameters, in place; the sum of the squared errors seen on the way.
+    """One epoch of stochastic gradient descent on the parameters, in place; the sum of the squared
+       errors seen on the way.
 
-    Visits the chunks starts[c] .. stops[c] of the ratings one after another. Per rating, with error e (Koren, Bell,
-    Volinsky 2009, p. 45; Paterek 2007 for the biases):
-        p += lr * (e * q - reg_factors * p), q += lr * (e * p - reg_factors * q)     both from the values before
-        b += lr * (e - reg_biases * b)
-    The global mean stays, and empty biases are left out.
+    Visits the chunks starts[c] .. stops[c] of the ratings one after another. Per rating, with error
+    e (Koren, Bell, Volinsky 2009, p. 45; Paterek 2007 for the biases): p += lr * (e * q -
+    reg_factors * p), q += lr * (e * p - reg_factors * q)     both from the values before b += lr *
+    (e - reg_biases * b) The global mean stays, and empty biases are left out.
     """
     dim = user_factors.shape[1]
     row_bytes = dim * FLOAT_BYTES
@@ -129,7 +134,9 @@ def squared_error(
     rating_min: np.float32,
     rating_max: np.float32,
 ) -> float:
-    """The sum of squared errors of the model's predictions, clipped to the rating scale; a NaN stays one."""
+    """The sum of squared errors of the model's predictions, clipped to the rating scale; a NaN
+    stays one.
+    """
     dim = user_factors.shape[1]
     row_bytes = dim * FLOAT_BYTES
     first_user, first_item = user_factors.ctypes.data, item_factors.ctypes.data
@@ -144,7 +151,9 @@ def squared_error(
             prefetch(later_user + offset)
             prefetch(later_item + offset)
         user, item = np.int64(users[n]), np.int64(items[n])
-        prediction = dot(first_user + user * row_bytes, first_item + item * row_bytes, dim) + global_mean[0]
+        prediction = (
+            dot(first_user + user * row_bytes, first_item + item * row_bytes, dim) + global_mean[0]
+        )
         if biased:
             prediction += user_bias[user] + item_bias[item]
         if prediction < rating_min:
@@ -158,7 +167,9 @@ def squared_error(
 
 @compiled(types.UniTuple(types.uint64, 2)(types.uint64, types.int64))
 def draw(state: np.uint64, below: int) -> tuple[np.uint64, np.uint64]:
-    """A number from 0 to below - 1 (below < 2^32), and the next state. (splitmix64: Steele, Lea, Flood, OOPSLA 2014, fig. 17)"""
+    """A number from 0 to below - 1 (below < 2^32), and the next state. (splitmix64: Steele, Lea,
+    Flood, OOPSLA 2014, fig. 17)
+    """
     state += np.uint64(0x9E3779B97F4A7C15)
     z = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
@@ -167,10 +178,13 @@ def draw(state: np.uint64, below: int) -> tuple[np.uint64, np.uint64]:
 
 
 @compiled(types.int64(_CHUNKS, types.int64, types.uint64, _PLACES, _PLACES))
-def shuffle(chunks: Chunks, block: int, seed: np.uint64, starts: IndexArray, stops: IndexArray) -> int:
+def shuffle(
+    chunks: Chunks, block: int, seed: np.uint64, starts: IndexArray, stops: IndexArray
+) -> int:
     """Writes the chunks of a block in random order to `starts` and `stops`; how many there are.
 
-    Rows of cells in random order, in each its cells in random order, in each its chunks (Fisher-Yates each time).
+    Rows of cells in random order, in each its cells in random order, in each its chunks
+    (Fisher-Yates each time).
     """
     grid = chunks.grids[block]
     edges = chunks.edges[chunks.first[block] :]
@@ -187,7 +201,8 @@ def shuffle(chunks: Chunks, block: int, seed: np.uint64, starts: IndexArray, sto
             inner[k], inner[j] = inner[j], inner[k]
             cell = outer[i] * grid + inner[k]
             first, end = edges[cell], edges[cell + 1]
-            for c in range(first, end):  # inside out: each takes a random place among those that are there
+            # inside out: each takes a random place among those that are there
+            for c in range(first, end):
                 other, state = draw(state, c - first + 1)
                 j = length + np.int64(other)
                 here = length + c - first

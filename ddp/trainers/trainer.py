@@ -1,5 +1,6 @@
-"""Local epochs: in torch (autograd), or compiled (fused; several at once: in_turns, selecting). Each is loaded only where it is
-used: fused needs no torch."""
+"""Local epochs: in torch (autograd), or compiled (fused; several at once: in_turns, selecting).
+Each is loaded only where it is used: fused needs no torch.
+"""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -21,24 +22,32 @@ class Trains(Protocol):
     """What trainers of both kinds do so that a run can go on from where it was."""
 
     def memory(self) -> Vector:
-        """What the trainer remembers from epoch to epoch, besides their number; float32 (`memory_length`,)."""
+        """What the trainer remembers from epoch to epoch, besides their number; float32
+        (`memory_length`,).
+        """
 
     def recall(self, memory: Vector, num_epochs: int) -> None:
-        """Goes on as one that has trained so many epochs, and had this memory then; an empty one is that of a new trainer."""
+        """Goes on as one that has trained so many epochs, and had this memory then; an empty one is
+        that of a new trainer.
+        """
 
 
 class Epochs(Trains, Protocol):
     """What a trainer does."""
 
     def epoch(self, order: np.random.Generator) -> float:
-        """Visits every rating once, in an order drawn from `order`; the mean squared error seen on the way."""
+        """Visits every rating once, in an order drawn from `order`; the mean squared error seen on
+        the way.
+        """
 
 
 class Turns(Trains, Protocol):
     """What a trainer of blocks does."""
 
     def turn(self, block: int, order: np.random.Generator) -> float:
-        """Visits every rating of a block once, in an order drawn from `order`; the sum of the squared errors seen on the way."""
+        """Visits every rating of a block once, in an order drawn from `order`; the sum of the
+        squared errors seen on the way.
+        """
 
 
 def make_trainer(options: Trainer, parameters: Rows, train: Part) -> Epochs:
@@ -52,7 +61,9 @@ def make_trainer(options: Trainer, parameters: Rows, train: Part) -> Epochs:
     return Autograd(options, parameters, train)
 
 
-def make_block_trainer(options: Trainer, parameters: Rows, train: Part, blocks: Sequence[Block]) -> Turns:
+def make_block_trainer(
+    options: Trainer, parameters: Rows, train: Part, blocks: Sequence[Block]
+) -> Turns:
     """The same, for one block of `train` at a time."""
     if isinstance(options, FusedTrainer):
         from ddp.trainers.fused import Fused
@@ -64,11 +75,16 @@ def make_block_trainer(options: Trainer, parameters: Rows, train: Part, blocks: 
 
 
 def memory_length(options: Trainer, sizes: Sequence[int]) -> int:
-    """Floats of a trainer's memory. `sizes`: of the parameters of each block, of the only one if there are none.
+    """Floats of a trainer's memory. `sizes`: of the parameters of each block, of the only one if
+       there are none.
 
     Adam keeps two moments of each parameter, and how many steps it has made.
     """
-    return 0 if isinstance(options, FusedTrainer) or options.optimizer == "sgd" else sum(2 * size + 1 for size in sizes)
+    return (
+        0
+        if isinstance(options, FusedTrainer) or options.optimizer == "sgd"
+        else sum(2 * size + 1 for size in sizes)
+    )
 
 
 def learning_rate(options: Trainer, epoch: int) -> float:
@@ -77,18 +93,27 @@ def learning_rate(options: Trainer, epoch: int) -> float:
 
 
 def for_blocks(options: AutogradTrainer, num_blocks: int) -> AutogradTrainer:
-    """The options for training on one of `num_blocks` blocks after another, instead of on all items at once.
+    """The options for training on one of `num_blocks` blocks after another, instead of on all items
+       at once.
 
-    A batch of a block has `num_blocks` times as many ratings of each of its rows, and a row is in so many times fewer batches:
-    weight decay, which a row has once a batch, has to be so many times larger to weigh the same. (SGD per rating needs nothing.)
+    A batch of a block has `num_blocks` times as many ratings of each of its rows, and a row is in
+    so many times fewer batches: weight decay, which a row has once a batch, has to be so many times
+    larger to weigh the same. (SGD per rating needs nothing.)
     """
     return replace(options, weight_decay=options.weight_decay * num_blocks)
 
 
 def make_turns(
-    options: Trainer, trainer: Turns, gates: "Gates | None", valid: Part, test: Part, scale: tuple[float, float]
+    options: Trainer,
+    trainer: Turns,
+    gates: "Gates | None",
+    valid: Part,
+    test: Part,
+    scale: tuple[float, float],
 ) -> "InTurns | None":
-    """The turns of an epoch as one compiled loop, if the trainer is compiled and the workers have gates between them."""
+    """The turns of an epoch as one compiled loop, if the trainer is compiled and the workers have
+    gates between them.
+    """
     if gates is None or not isinstance(options, FusedTrainer):
         return None
     from ddp.trainers.epochs import InTurns
@@ -101,7 +126,9 @@ def make_turns(
 def make_selecting(
     options: Trainer, trainer: Epochs, vector: Vector, held_out: Part, scale: tuple[float, float]
 ) -> "Selecting | None":
-    """The epochs of a round as one compiled loop, if the trainer is compiled. `vector`: of the parameters that it trains."""
+    """The epochs of a round as one compiled loop, if the trainer is compiled. `vector`: of the
+    parameters that it trains.
+    """
     if not isinstance(options, FusedTrainer):
         return None
     from ddp.trainers.epochs import Selecting
@@ -111,8 +138,12 @@ def make_selecting(
     return Selecting(trainer, vector, held_out, scale)
 
 
-def evaluate(options: Trainer, parameters: Rows, part: Part, rating_min: float, rating_max: float) -> SquaredError:
-    """The squared error on a part, predictions clipped to the scale, computed the way that the trainer computes."""
+def evaluate(
+    options: Trainer, parameters: Rows, part: Part, rating_min: float, rating_max: float
+) -> SquaredError:
+    """The squared error on a part, predictions clipped to the scale, computed the way that the
+    trainer computes.
+    """
     if isinstance(options, FusedTrainer):
         from ddp.trainers.fused import evaluate as evaluate_compiled
 
@@ -122,19 +153,27 @@ def evaluate(options: Trainer, parameters: Rows, part: Part, rating_min: float, 
     return evaluate_in_torch(parameters, part, rating_min, rating_max)
 
 
-def arrange(options: Trainer, dim: int, part: Part, users: slice, items: slice, random: np.random.Generator) -> Part:
-    """Training ratings of a range of users and of items, in the order in which the trainer wants them to lie in memory."""
+def arrange(
+    options: Trainer, dim: int, part: Part, users: slice, items: slice, random: np.random.Generator
+) -> Part:
+    """Training ratings of a range of users and of items, in the order in which the trainer wants
+    them to lie in memory.
+    """
     if not isinstance(options, FusedTrainer):
         return part
     from ddp.trainers.visits import arrange as arrange_in_cells
 
     near = part.counted_from(users.start, items.start)
-    order = arrange_in_cells(near.users, near.items, users.stop - users.start, items.stop - items.start, dim, random)
+    order = arrange_in_cells(
+        near.users, near.items, users.stop - users.start, items.stop - items.start, dim, random
+    )
     return part.take(order)
 
 
 def set_threads(options: Trainer, number: int) -> None:
-    """For a worker's process: how many threads one operation of torch may take. (A compiled kernel takes one.)"""
+    """For a worker's process: how many threads one operation of torch may take. (A compiled kernel
+    takes one.)
+    """
     if not isinstance(options, FusedTrainer):
         import torch
 
@@ -148,7 +187,9 @@ def compile_kernels(options: Trainer) -> None:
 
 
 def warm_up(options: Trainer) -> None:
-    """Loads what the first trainer of a process loads late: compiled kernels, or torch.optim's torch._dynamo (1 to 2 s)."""
+    """Loads what the first trainer of a process loads late: compiled kernels, or torch.optim's
+    torch._dynamo (1 to 2 s).
+    """
     if isinstance(options, FusedTrainer):
         from ddp.trainers import fused
 

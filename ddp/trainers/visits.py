@@ -1,11 +1,13 @@
 """In what order an epoch of the fused trainer visits the ratings: random, and kind to the caches.
 
-Users and items are cut into ranges, so that the rows of one cell (users x items) fit into the second-level cache. The
-ratings lie in memory cell by cell, shuffled once inside each. An epoch takes the user ranges in random order (the item
-ranges, if there are more items); the cells of a range one after another in random order, so that its rows are read into the
-cache once; and the chunks of a cell in random order. So memory is read in runs, nothing is gathered through a permutation,
-and drawing an order costs one random number a chunk. (As in Zhuang et al., A fast parallel SGD for matrix
-factorization in shared memory systems, RecSys 2013, where blocks keep threads apart.)
+Users and items are cut into ranges, so that the rows of one cell (users x items) fit into the
+second-level cache. The ratings lie in memory cell by cell, shuffled once inside each. An epoch
+takes the user ranges in random order (the item ranges, if there are more items); the cells of a
+range one after another in random order, so that its rows are read into the cache once; and the
+chunks of a cell in random order. So memory is read in runs, nothing is gathered through a
+permutation, and drawing an order costs one random number a chunk. (As in Zhuang et al., A fast
+parallel SGD for matrix factorization in shared memory systems, RecSys 2013, where blocks keep
+threads apart.)
 """
 
 from collections.abc import Sequence
@@ -30,8 +32,12 @@ def grid_size(num_users: int, num_items: int, dim: int, num_ratings: int) -> int
     return max(1, min(by_cache, by_ratings))
 
 
-def cell_of(users: IntArray, items: IntArray, num_users: int, num_items: int, grid: int) -> IntArray:
-    """The cell of each rating, int32 (n,): range * grid + range of the other kind, of which there are fewer rows."""
+def cell_of(
+    users: IntArray, items: IntArray, num_users: int, num_items: int, grid: int
+) -> IntArray:
+    """The cell of each rating, int32 (n,): range * grid + range of the other kind, of which there
+    are fewer rows.
+    """
     user_range = (np.arange(num_users, dtype=np.int64) * grid // num_users).astype(np.int32)[users]
     item_range = (np.arange(num_items, dtype=np.int64) * grid // num_items).astype(np.int32)[items]
     outer, inner = (user_range, item_range) if num_users >= num_items else (item_range, user_range)
@@ -40,7 +46,12 @@ def cell_of(users: IntArray, items: IntArray, num_users: int, num_items: int, gr
 
 
 def arrange(
-    users: IntArray, items: IntArray, num_users: int, num_items: int, dim: int, random: np.random.Generator
+    users: IntArray,
+    items: IntArray,
+    num_users: int,
+    num_items: int,
+    dim: int,
+    random: np.random.Generator,
 ) -> IndexArray:
     """The permutation (n,) that lays the ratings out cell by cell, in random order inside each."""
     grid = grid_size(num_users, num_items, dim, len(users))
@@ -48,11 +59,14 @@ def arrange(
     if grid == 1:
         return shuffled
     cell = cell_of(users, items, num_users, num_items, grid)[shuffled]
-    return shuffled[np.argsort(cell.astype(np.min_scalar_type(grid * grid)), kind="stable")]  # 16 bits: a radix sort
+    # 16 bits: a radix sort
+    return shuffled[np.argsort(cell.astype(np.min_scalar_type(grid * grid)), kind="stable")]
 
 
 def chunks_of(users: IntArray, items: IntArray, num_users: int, num_items: int, dim: int) -> Chunks:
-    """The chunks of ratings that were laid out by `arrange` (of others too, but those may have only short runs)."""
+    """The chunks of ratings that were laid out by `arrange` (of others too, but those may have only
+    short runs).
+    """
     num_ratings = len(users)
     grid = grid_size(num_users, num_items, dim, num_ratings)
     cell = cell_of(users, items, num_users, num_items, grid)
@@ -79,9 +93,15 @@ def joined(blocks: Sequence[Chunks], first_rows: Sequence[int]) -> Chunks:
     """Those of several blocks, whose ratings begin at these rows of all."""
     num_chunks = np.cumsum([0, *(len(block.starts) for block in blocks)])
     return Chunks(
-        starts=np.concatenate([block.starts + row for block, row in zip(blocks, first_rows, strict=True)]),
-        stops=np.concatenate([block.stops + row for block, row in zip(blocks, first_rows, strict=True)]),
-        edges=np.concatenate([block.edges + before for block, before in zip(blocks, num_chunks[:-1], strict=True)]),
+        starts=np.concatenate(
+            [block.starts + row for block, row in zip(blocks, first_rows, strict=True)]
+        ),
+        stops=np.concatenate(
+            [block.stops + row for block, row in zip(blocks, first_rows, strict=True)]
+        ),
+        edges=np.concatenate(
+            [block.edges + before for block, before in zip(blocks, num_chunks[:-1], strict=True)]
+        ),
         first=np.cumsum([0, *(len(block.edges) for block in blocks)])[:-1],
         grids=np.concatenate([block.grids for block in blocks]),
     )

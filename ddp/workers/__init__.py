@@ -1,1 +1,3 @@
-"""A worker's job and its rounds, and the two interfaces, Exchange and Backend, that they are written against."""
+"""A worker's job and its rounds, and the two interfaces, Exchange and Backend, that they are
+written against.
+"""

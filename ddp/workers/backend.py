@@ -28,18 +28,28 @@ class Backend(ABC):
         self.listen = listen
         self.workers = [job.worker for job in jobs]  # who is still there
         self.strata = first.strata
-        self.reads_aggregate = first.reads_aggregate  # workers do; else they need to hear of it only
-        self.remembers = first.memory_length > 0  # workers do, and hand their memories over in some rounds
+        # workers do; else they need to hear of it only
+        self.reads_aggregate = first.reads_aggregate
+        # workers do, and hand their memories over in some rounds
+        self.remembers = first.memory_length > 0
         self.aggregate_length = len(first.make_aggregate().vector)
-        self.first_turn = 0 if self.strata is None else first.first_round * self.config.local_epochs * self.strata.num_workers
+        self.first_turn = (
+            0
+            if self.strata is None
+            else first.first_round * self.config.local_epochs * self.strata.num_workers
+        )
         self._rooms: list[Vector] = []
-        self._ready_at: dict[int, tuple[int, float]] = {}  # each worker's last round, and when its update was ready
-        # When each worker was begun to be started, and when it had ended: readings of `time.perf_counter`.
+        # each worker's last round, and when its update was ready
+        self._ready_at: dict[int, tuple[int, float]] = {}
+        # When each worker was begun to be started, and when it had ended: readings of
+        # `time.perf_counter`.
         self.began: dict[int, float] = {}
         self.ended: dict[int, float] = {}
 
     def load(self) -> None:
-        """Imports and compiles what is needed before `start`, here: by several workers at once it would take longer."""
+        """Imports and compiles what is needed before `start`, here: by several workers at once it
+        would take longer.
+        """
         warm_up(self.config.trainer)
 
     @abstractmethod
@@ -48,22 +58,31 @@ class Backend(ABC):
 
     @abstractmethod
     def gather(self, round_index: int, timeout_s: float, spans: Spans) -> list[Update]:
-        """Waits for every worker's update of the round; in worker order. Raises WorkerError for a late or failed worker.
+        """Waits for every worker's update of the round; in worker order. Raises WorkerError for a
+           late or failed worker.
 
-        With `straggler_timeout` a late one may be missing; what it publishes then counts in the next round.
+        With `straggler_timeout` a late one may be missing; what it publishes then counts in the
+        next round.
         """
 
     def ready_s(self, updates: Sequence[Update]) -> tuple[float | None, ...]:
-        """How long each worker had been ready when the last of these updates was; None for a worker without one."""
+        """How long each worker had been ready when the last of these updates was; None for a worker
+        without one.
+        """
         if not self._ready_at:
             return (None,) * self.config.workers
         ready = {}
         for update in updates:
             round_index, at_s = self._ready_at.get(update.worker, (-1, 0.0))
             # Who polls may see that a worker is ready before it hears of it.
-            ready[update.worker] = at_s if round_index >= update.round_index else time.perf_counter()
+            ready[update.worker] = (
+                at_s if round_index >= update.round_index else time.perf_counter()
+            )
         last = max(ready.values(), default=0.0)
-        return tuple(last - ready[worker] if worker in ready else None for worker in range(self.config.workers))
+        return tuple(
+            last - ready[worker] if worker in ready else None
+            for worker in range(self.config.workers)
+        )
 
     def servers(self) -> dict[str, int]:
         """Processes that serve all workers, by name: their ids."""
@@ -75,22 +94,30 @@ class Backend(ABC):
         return 0
 
     def room(self, round_index: int) -> Vector:
-        """Where the aggregate of the round may be written. That of the round before lies elsewhere, and stays as it is."""
+        """Where the aggregate of the round may be written. That of the round before lies elsewhere,
+        and stays as it is.
+        """
         if not self._rooms:
             self._rooms = [np.empty(self.aggregate_length, np.float32) for _ in range(2)]
         return self._rooms[round_index % 2]
 
     @abstractmethod
     def broadcast(self, round_index: int, vector: Vector, spans: Spans) -> None:
-        """Hands the aggregate of the round to the workers, then drops what nobody will read again."""
+        """Hands the aggregate of the round to the workers, then drops what nobody will read
+        again.
+        """
 
     @abstractmethod
     def hear(self) -> None:
-        """Listens to what workers have said meanwhile, without waiting for more. Of a failure one hears when one waits next."""
+        """Listens to what workers have said meanwhile, without waiting for more. Of a failure one
+        hears when one waits next.
+        """
 
     @abstractmethod
     def finish(self, timeout_s: float) -> None:
-        """Waits until every worker has handed over its last row. Raises WorkerError for a late or failed worker."""
+        """Waits until every worker has handed over its last row. Raises WorkerError for a late or
+        failed worker.
+        """
 
     def drop(self, worker: int) -> None:
         """Goes on without a worker, which ends if it still can."""
@@ -98,10 +125,14 @@ class Backend(ABC):
 
     @abstractmethod
     def stop(self) -> None:
-        """Ends what still runs and gives back what was taken; also after a failure, in the middle of a round."""
+        """Ends what still runs and gives back what was taken; also after a failure, in the middle
+        of a round.
+        """
 
     def _first_turns(self) -> IndexArray:
-        """Counters for gates, one for each group of items and the last one of them all, as they are before the first turn."""
+        """Counters for gates, one for each group of items and the last one of them all, as they are
+        before the first turn.
+        """
         assert self.strata is not None
         counters: IndexArray = np.full(self.strata.num_workers + 1, self.first_turn, np.int64)
         counters[-1] = 0

@@ -1,4 +1,6 @@
-"""A worker's view of the others: the one interface that the rounds in worker.py and stratified.py are written against."""
+"""A worker's view of the others: the one interface that the rounds in worker.py and stratified.py
+are written against.
+"""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -16,10 +18,12 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True, kw_only=True)
 class Update:
-    """What a worker publishes at the end of a round: its best state, that state's RMSE, and the loss that may weigh it.
+    """What a worker publishes at the end of a round: its best state, that state's RMSE, and the
+       loss that may weigh it.
 
-    With split=stratified the rows that it holds, one after another. `memory`: what else the worker would need to begin the next
-    round again, in rounds that may be gone back to (`Job.hands_over`); else empty.
+    With split=stratified the rows that it holds, one after another. `memory`: what else the worker
+    would need to begin the next round again, in rounds that may be gone back to (`Job.hands_over`);
+    else empty.
     """
 
     worker: int
@@ -31,44 +35,65 @@ class Update:
 
 
 class Exchange(ABC):
-    """A worker's end of a backend. `spans` is the worker's stopwatch: an implementation opens the finer spans in it."""
+    """A worker's end of a backend. `spans` is the worker's stopwatch: an implementation opens the
+    finer spans in it.
+    """
 
     own_process = False  # whether the worker has a process of its own
 
     @abstractmethod
     def publish(self, update: Update, spans: Spans) -> None:
-        """Makes the update visible to the aggregator; `update.vector` may be changed as soon as this returns."""
+        """Makes the update visible to the aggregator; `update.vector` may be changed as soon as
+        this returns.
+        """
 
     @abstractmethod
     def wait(self, round_index: int, timeout_s: float, spans: Spans) -> bool:
-        """Waits until the aggregate of the round, or a later one, is there; False after `timeout_s`."""
+        """Waits until the aggregate of the round, or a later one, is there; False after
+        `timeout_s`.
+        """
 
     @abstractmethod
     def receive_into(self, out: Vector, round_index: int, spans: Spans) -> int:
-        """Copies the aggregate that `wait` has seen into `out`. Gives its round: a later one if the worker was late."""
+        """Copies the aggregate that `wait` has seen into `out`. Gives its round: a later one if the
+        worker was late.
+        """
 
     @abstractmethod
     def tell(self, message: Message) -> None:
-        """Hands a message to the aggregator's side. Raises Stopped when the run is being stopped."""
+        """Hands a message to the aggregator's side. Raises Stopped when the run is being
+        stopped.
+        """
 
     # --- split=stratified: no vector is averaged, rows go from worker to worker ---
 
-    gates: "Gates | None" = None  # where workers share memory: they pass groups of items on through these
+    # where workers share memory: they pass groups of items on through these
+    gates: "Gates | None" = None
 
     def common(self, vector: Vector) -> Vector:
         """A copy of `vector` to train in: the same for all workers where they share memory."""
         return vector.copy()
 
     def hand_on(self, group: int, turn: int, to: int, rows: Sequence[Vector], spans: Spans) -> None:
-        """Lets worker `to` have a group of items in turn `turn`: `rows`, views of the common vector. They are not ours any more.
+        """Lets worker `to` have a group of items in turn `turn`: `rows`, views of the common
+           vector. They are not ours any more.
 
         `to` may be ourselves.
         """
         assert self.gates is not None
         self.gates.open(group, turn)
 
-    def take(self, group: int, turn: int, before: int, rows: Sequence[Vector], timeout_s: float, spans: Spans) -> bool:
-        """Waits until a group of items, which worker `before` had, is ours in turn `turn`; False after `timeout_s`.
+    def take(
+        self,
+        group: int,
+        turn: int,
+        before: int,
+        rows: Sequence[Vector],
+        timeout_s: float,
+        spans: Spans,
+    ) -> bool:
+        """Waits until a group of items, which worker `before` had, is ours in turn `turn`; False
+           after `timeout_s`.
 
         It may write to `rows`, views of the common vector.
         """
@@ -77,7 +102,9 @@ class Exchange(ABC):
 
 
 def make_gates(counters: IndexArray) -> "Gates":
-    """Gates over counters that all workers share, as ddp/machine/compiled/gates.py wants them. (That needs numba, which not every worker does.)"""
+    """Gates over counters that all workers share, as ddp/machine/compiled/gates.py wants them.
+    (That needs numba, which not every worker does.)
+    """
     from ddp.machine.compiled.gates import Gates
 
     return Gates(counters)

@@ -12,8 +12,9 @@ from ddp.workers.state import RunState
 class Failures:
     """Decides, and tells what it has decided. `dropped`: workers that the run goes on without.
 
-    A worker whose updates are averaged is dropped where the run stands. One that holds rows which the others need cannot be:
-    then the round begins again without it, as it does with on_failure=restart, from the state that a checkpoint would hold.
+    A worker whose updates are averaged is dropped where the run stands. One that holds rows which
+    the others need cannot be: then the round begins again without it, as it does with
+    on_failure=restart, from the state that a checkpoint would hold.
     """
 
     def __init__(self, config: Config, tell: Callable[[Failure], None]) -> None:
@@ -22,19 +23,27 @@ class Failures:
         self.dropped: list[int] = []
 
     def survive(self, error: WorkerError) -> None:
-        """In the middle of a round: raises the error unless the run goes on from where it stands."""
+        """In the middle of a round: raises the error unless the run goes on from where it
+        stands.
+        """
         if self.config.split.name == "stratified" or not self._may_drop(error):
             raise error
         self._drop(error)
 
     def go_back(self, error: WorkerError, state: RunState) -> RunState:
-        """The state to begin again from after what `survive` has not survived. Raises the error if the run must end."""
+        """The state to begin again from after what `survive` has not survived. Raises the error if
+        the run must end.
+        """
         if self._may_drop(error):
             self._drop(error)
             # With split=stratified the memories were of other blocks.
             memories = {} if self.config.split.name == "stratified" else state.memories
             return replace(state, dropped=tuple(self.dropped), memories=memories)
-        if self.config.on_failure == "restart" and not error.diverged and state.restarts < self.config.max_restarts:
+        if (
+            self.config.on_failure == "restart"
+            and not error.diverged
+            and state.restarts < self.config.max_restarts
+        ):
             self.tell(Failure.of(error, "restart"))
             return replace(state, restarts=state.restarts + 1)
         self.tell(Failure.of(error, "abort"))

@@ -21,7 +21,9 @@ from ddp.workers.exchange import Update
 
 @dataclass(slots=True, kw_only=True)
 class Shard:
-    """A worker's own ratings; with split=stratified they lie block by block, one of `blocks` for each group of items."""
+    """A worker's own ratings; with split=stratified they lie block by block, one of `blocks` for
+    each group of items.
+    """
 
     train: Part
     valid: Part
@@ -29,16 +31,19 @@ class Shard:
     blocks: tuple[Block, ...] = ()
 
 
-NOTHING = Part(users=np.empty(0, np.int32), items=np.empty(0, np.int32), ratings=np.empty(0, np.float32))
+NOTHING = Part(
+    users=np.empty(0, np.int32), items=np.empty(0, np.int32), ratings=np.empty(0, np.float32)
+)
 EMPTY = Shard(train=NOTHING, valid=NOTHING, test=NOTHING)
 
 
 @dataclass(slots=True, kw_only=True)
 class Job:
-    """All that a worker is given. `vector`: the state to start from, not to be changed; the scale clips predictions.
+    """All that a worker is given. `vector`: the state to start from, not to be changed; the scale
+       clips predictions.
 
-    With split=stratified there are `strata`, and the shard has blocks. A run that goes on begins with round `first_round`, and
-    the worker with the `memory` that it had then.
+    With split=stratified there are `strata`, and the shard has blocks. A run that goes on begins
+    with round `first_round`, and the worker with the `memory` that it had then.
     """
 
     worker: int
@@ -56,11 +61,15 @@ class Job:
     @property
     def selects_on(self) -> Part:
         """The ratings by which the states of a round are compared; none for `select_on: last`."""
-        return {"valid": self.shard.valid, "test": self.shard.test}.get(self.config.select_on, NOTHING)
+        return {"valid": self.shard.valid, "test": self.shard.test}.get(
+            self.config.select_on, NOTHING
+        )
 
     @property
     def in_ensemble(self) -> bool:
-        """Whether each worker keeps its own state, and the aggregate is a wider model that averages their predictions."""
+        """Whether each worker keeps its own state, and the aggregate is a wider model that averages
+        their predictions.
+        """
         return self.strata is None and self.config.aggregation.name == "ensemble"
 
     @property
@@ -75,29 +84,51 @@ class Job:
 
     def make_aggregate(self, vector: Vector | None = None) -> Parameters:
         """`vector` read as an aggregate; without one at zero."""
-        return Parameters(self.num_users, self.num_items, self.aggregate_dim, biases=self.config.model.biases, vector=vector)
+        return Parameters(
+            self.num_users,
+            self.num_items,
+            self.aggregate_dim,
+            biases=self.config.model.biases,
+            vector=vector,
+        )
 
     @property
     def update_length(self) -> int:
         """Floats that the worker publishes in a round."""
-        return len(self.vector) if self.strata is None else update_length(self.strata, self.parameters(self.vector), self.worker)
+        return (
+            len(self.vector)
+            if self.strata is None
+            else update_length(self.strata, self.parameters(self.vector), self.worker)
+        )
 
-    def make_spans(self, began: float, *, shares_gil: bool = False, shares_thread: bool = False) -> Spans:
+    def make_spans(
+        self, began: float, *, shares_gil: bool = False, shares_thread: bool = False
+    ) -> Spans:
         """The worker's stopwatch, for the thread that calls this; see `Spans` and `Meter`."""
-        meter = Meter(shares_gil=shares_gil, shares_thread=shares_thread) if self.config.account else None
+        meter = (
+            Meter(shares_gil=shares_gil, shares_thread=shares_thread)
+            if self.config.account
+            else None
+        )
         return Spans(began=began, meter=meter)
 
     def hands_over(self, round_index: int) -> bool:
-        """Whether the run may go back to the end of this round, so that the worker has to hand over its memory with it."""
+        """Whether the run may go back to the end of this round, so that the worker has to hand over
+        its memory with it.
+        """
         every = self.config.checkpoint_every
         return self.config.on_failure == "restart" or (every > 0 and (round_index + 1) % every == 0)
 
     @property
     def memory_length(self) -> int:
-        """Floats of the worker's memory: its own state if it never takes over the aggregate, and what its trainer remembers."""
+        """Floats of the worker's memory: its own state if it never takes over the aggregate, and
+        what its trainer remembers.
+        """
         blocks = [self.parameters(self.vector)] if self.strata is None else self._block_rows()
         own = len(self.vector) if self.in_ensemble else 0
-        return own + memory_length(self.config.trainer, [sum(array.size for array in learned(rows)) for rows in blocks])
+        return own + memory_length(
+            self.config.trainer, [sum(array.size for array in learned(rows)) for rows in blocks]
+        )
 
     def _block_rows(self) -> list[Rows]:
         parameters = self.parameters(self.vector)
@@ -107,17 +138,26 @@ class Job:
     def parameters(self, vector: Vector) -> Parameters:
         """`vector` read as a state of this run's model."""
         options = self.config.model
-        return Parameters(self.num_users, self.num_items, options.dim, biases=options.biases, vector=vector)
+        return Parameters(
+            self.num_users, self.num_items, options.dim, biases=options.biases, vector=vector
+        )
 
     def make_parameters(self) -> Parameters:
         """A copy of the state to start from."""
         return self.parameters(self.vector.copy())
 
     def update(self, row: WorkerRound, vector: Vector, memory: Vector = EMPTY_VECTOR) -> Update:
-        """What is published of a round: `vector`, judged on the part that `select_on` names (last: validation)."""
+        """What is published of a round: `vector`, judged on the part that `select_on` names (last:
+        validation).
+        """
         judged = row.test if self.config.select_on == "test" else row.valid
         return Update(
-            worker=row.worker, round_index=row.round_index, vector=vector, rmse=judged.rmse, loss=judged.mse, memory=memory
+            worker=row.worker,
+            round_index=row.round_index,
+            vector=vector,
+            rmse=judged.rmse,
+            loss=judged.mse,
+            memory=memory,
         )
 
     def check_loss(self, loss: float, round_index: int, epoch: int) -> None:
@@ -129,7 +169,8 @@ class Job:
         """Raises Diverged for a state that is longer than `max_norm`."""
         if self.config.max_norm is None:
             return
-        norm = math.sqrt(np.einsum("i,i->", vector, vector))  # (np.dot would wake up BLAS and its threads)
+        # (np.dot would wake up BLAS and its threads)
+        norm = math.sqrt(np.einsum("i,i->", vector, vector))
         if not norm <= self.config.max_norm:
             what = f"its state has norm {norm:.4g}, above max_norm={self.config.max_norm:g} (which can be set)"
             raise self._diverged(what, row.round_index, row.best_epoch)
@@ -137,7 +178,10 @@ class Job:
     def _diverged(self, what: str, round_index: int, epoch: int) -> Diverged:
         rate = learning_rate(self.config.trainer, round_index * self.config.local_epochs + epoch)
         outer = "" if self.config.aggregation.outer == "none" else " or aggregation.outer_lr"
-        return Diverged(f"diverged in epoch {epoch} at learning rate {rate:.3g}: {what}; try a smaller trainer.lr{outer}")
+        return Diverged(
+            f"diverged in epoch {epoch} at learning rate {rate:.3g}: {what}; try a smaller"
+            f" trainer.lr{outer}"
+        )
 
     def evaluate(self, parameters: Rows, part: Part) -> SquaredError:
         """The squared error on a part, predictions clipped to the scale."""

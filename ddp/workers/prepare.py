@@ -23,7 +23,8 @@ from ddp.workers.state import RunState
 
 @dataclass(slots=True, kw_only=True)
 class Prepared:
-    """All that is there before a worker starts. `valid`, `test`: the global parts; `before`: the aggregate to go on from.
+    """All that is there before a worker starts. `valid`, `test`: the global parts; `before`: the
+       aggregate to go on from.
 
     `numbering`: that of the jobs' and parts' users and items, if it is not that of the ratings.
     """
@@ -38,11 +39,19 @@ class Prepared:
 
     def in_data_order(self, vector: Vector) -> Vector:
         """A copy of an aggregate, with its rows in the order of the ratings' users and items."""
-        return vector.copy() if self.numbering is None else in_data_order(self.jobs[0].parameters(vector), self.numbering)
+        return (
+            vector.copy()
+            if self.numbering is None
+            else in_data_order(self.jobs[0].parameters(vector), self.numbering)
+        )
 
 
-def prepare(config: Config, loaded: Ratings | None = None, state: RunState | None = None) -> Prepared:
-    """Loads (if they are not) and splits the ratings, and makes every worker's job. `state`: what the run goes on from."""
+def prepare(
+    config: Config, loaded: Ratings | None = None, state: RunState | None = None
+) -> Prepared:
+    """Loads (if they are not) and splits the ratings, and makes every worker's job. `state`: what
+    the run goes on from.
+    """
     state = state or RunState()
     ratings = load_ratings(config.data, config.seed) if loaded is None else loaded
     test_file = config.split.test_file
@@ -51,7 +60,9 @@ def prepare(config: Config, loaded: Ratings | None = None, state: RunState | Non
     valid, test = ratings.part(deal.whole.valid), ratings.part(deal.whole.test)
     workers = [worker for worker in range(config.workers) if worker not in state.dropped]
     mean = float(ratings.ratings[deal.whole.train].mean(dtype="float64"))
-    first = partial(initial_vector, config.model, ratings.num_users, ratings.num_items, mean, config.seed)
+    first = partial(
+        initial_vector, config.model, ratings.num_users, ratings.num_items, mean, config.seed
+    )
     job = partial(
         Job,
         config=config,
@@ -82,7 +93,15 @@ def prepare(config: Config, loaded: Ratings | None = None, state: RunState | Non
         before = jobs[0].vector if state.vector is None else state.vector
         for worker in workers:
             check_parts(config, worker, deal.shards[worker])
-    return Prepared(ratings=ratings, deal=deal, jobs=jobs, before=before, valid=valid, test=test, numbering=numbering)
+    return Prepared(
+        ratings=ratings,
+        deal=deal,
+        jobs=jobs,
+        before=before,
+        valid=valid,
+        test=test,
+        numbering=numbering,
+    )
 
 
 def _whole_jobs(
@@ -94,7 +113,9 @@ def _whole_jobs(
     job: Callable[..., Job],
     first: Callable[..., Vector],
 ) -> list[Job]:
-    """The jobs of workers that train on whole shards, and whose states are averaged (or, in an ensemble, their predictions)."""
+    """The jobs of workers that train on whole shards, and whose states are averaged (or, in an
+    ensemble, their predictions).
+    """
     jobs: list[Job] = []
     everybody = slice(0, ratings.num_users), slice(0, ratings.num_items)
     start = first() if state.vector is None else state.vector
@@ -104,28 +125,45 @@ def _whole_jobs(
             shard = jobs[0].shard
         else:
             layout = stream(config.seed, "layout", 0 if config.split.name == "copies" else worker)
-            train = arrange(config.trainer, config.model.dim, ratings.part(rows.train), *everybody, layout)
+            train = arrange(
+                config.trainer, config.model.dim, ratings.part(rows.train), *everybody, layout
+            )
             shard = Shard(train=train, valid=ratings.part(rows.valid), test=ratings.part(rows.test))
         if config.aggregation.name == "ensemble":  # each goes on from its own state
             own = first(worker)
-            start, memory = (own, memory) if len(memory) == 0 else (memory[: len(own)], memory[len(own) :])
+            start, memory = (
+                (own, memory) if len(memory) == 0 else (memory[: len(own)], memory[len(own) :])
+            )
         jobs.append(job(worker=worker, shard=shard, vector=start, memory=memory))
     return jobs
 
 
-def _in_blocks(config: Config, ratings: Ratings, strata: Strata, numbering: Numbering, worker: int, rows: Parts) -> Shard:
+def _in_blocks(
+    config: Config, ratings: Ratings, strata: Strata, numbering: Numbering, worker: int, rows: Parts
+) -> Shard:
     """A worker's ratings, block by block (split=stratified)."""
     layout = stream(config.seed, "layout", worker)
-    train, valid, test = (cut(numbering.part(ratings.part(part)), strata) for part in (rows.train, rows.valid, rows.test))
+    train, valid, test = (
+        cut(numbering.part(ratings.part(part)), strata)
+        for part in (rows.train, rows.valid, rows.test)
+    )
     users = strata.users(worker)
     items = [strata.items(group) for group in range(strata.num_workers)]
-    train = [arrange(config.trainer, config.model.dim, part, users, own, layout) for part, own in zip(train, items, strict=True)]
+    train = [
+        arrange(config.trainer, config.model.dim, part, users, own, layout)
+        for part, own in zip(train, items, strict=True)
+    ]
     rows_of = [_ranges(parts) for parts in (train, valid, test)]
     blocks = (
         Block(users=users, items=own, train=in_train, valid=in_valid, test=in_test)
         for own, in_train, in_valid, in_test in zip(items, *rows_of, strict=True)
     )
-    return Shard(train=Part.joined(train), valid=Part.joined(valid), test=Part.joined(test), blocks=tuple(blocks))
+    return Shard(
+        train=Part.joined(train),
+        valid=Part.joined(valid),
+        test=Part.joined(test),
+        blocks=tuple(blocks),
+    )
 
 
 def _ranges(parts: Sequence[Part]) -> list[slice]:
@@ -135,8 +173,9 @@ def _ranges(parts: Sequence[Part]) -> list[slice]:
 
 
 def check_parts(config: Config, worker: int, shard: Parts) -> None:
-    """A worker must have something to select its best state on, and to be weighted by: ConfigError if its shard has not.
-    (With split=stratified nothing is selected.)"""
+    """A worker must have something to select its best state on, and to be weighted by: ConfigError
+    if its shard has not. (With split=stratified nothing is selected.)
+    """
     part = config.select_on
     if part == "last":
         if config.aggregation.name not in ("inverse_loss", "softmax_loss"):
@@ -146,6 +185,8 @@ def check_parts(config: Config, worker: int, shard: Parts) -> None:
         raise ConfigError(
             "workers",
             config.workers,
-            f"worker {worker}'s shard has {len(shard.train):,} training ratings but none in its {part} part;"
-            f" use fewer workers, a larger split.{part}_fraction, or select_on=last with aggregation=uniform",
+            f"worker {worker}'s shard has {len(shard.train):,} training ratings but none in its"
+            f" {part} part;"
+            f" use fewer workers, a larger split.{part}_fraction, or select_on=last with"
+            " aggregation=uniform",
         )

@@ -7,11 +7,13 @@ from ddp.model.parameters import Vector
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunState:
-    """Where a run stands between two rounds. (Random streams have no state: they are addressed by seed, worker and round.)
+    """Where a run stands between two rounds. (Random streams have no state: they are addressed by
+       seed, worker and round.)
 
-    `next_round`: the round that comes; `vector`: the last aggregate, rows in the data's order, None before the first;
-    `memories`: of workers that have one, see `Job.memory_length`; `outer`: what the outer optimizer remembers;
-    `dropped`: workers that are no longer there; `restarts`: how often a round was begun again; `elapsed_s`: training so far.
+    `next_round`: the round that comes; `vector`: the last aggregate, rows in the data's order, None
+    before the first; `memories`: of workers that have one, see `Job.memory_length`; `outer`: what
+    the outer optimizer remembers; `dropped`: workers that are no longer there; `restarts`: how
+    often a round was begun again; `elapsed_s`: training so far.
     """
 
     next_round: int = 0

@@ -1,4 +1,6 @@
-"""The worker's round with split=stratified: turn by turn on the rows that it holds, which then go to whoever needs them next."""
+"""The worker's round with split=stratified: turn by turn on the rows that it holds, which then go
+to whoever needs them next.
+"""
 
 from collections.abc import Generator
 from dataclasses import dataclass
@@ -34,7 +36,9 @@ class Errors:
 
 
 class StratifiedWorker:
-    """Trains on one block of its ratings after another. It reads no aggregate: it has its rows, and gets the others'."""
+    """Trains on one block of its ratings after another. It reads no aggregate: it has its rows, and
+    gets the others'.
+    """
 
     def __init__(self, job: Job, strata: Strata, exchange: Exchange, spans: Spans) -> None:
         self.job = job
@@ -43,9 +47,16 @@ class StratifiedWorker:
         self.spans = spans
         self.parameters = job.parameters(exchange.common(job.vector))
         self.blocks = job.shard.blocks
-        self.trainer = make_block_trainer(job.config.trainer, self.parameters, job.shard.train, self.blocks)
+        self.trainer = make_block_trainer(
+            job.config.trainer, self.parameters, job.shard.train, self.blocks
+        )
         self.loop = make_turns(
-            job.config.trainer, self.trainer, exchange.gates, job.shard.valid, job.shard.test, (job.rating_min, job.rating_max)
+            job.config.trainer,
+            self.trainer,
+            exchange.gates,
+            job.shard.valid,
+            job.shard.test,
+            (job.rating_min, job.rating_max),
         )
         self.trainer.recall(job.memory, job.first_round * job.config.local_epochs)
         self.published: Vector = np.zeros(job.update_length, np.float32)
@@ -54,7 +65,9 @@ class StratifiedWorker:
         self.first_turn = job.first_round * job.config.local_epochs * strata.num_workers
 
     def round(self, round_index: int) -> Generator[None, None, WorkerRound]:
-        """`local_epochs` epochs; then publishes the rows that it holds. Yields before it waits for the others."""
+        """`local_epochs` epochs; then publishes the rows that it holds. Yields before it waits for
+        the others.
+        """
         config, num_turns = self.job.config, self.strata.num_workers
         self.next_round = round_index + 1
         order = seeding.stream(config.seed, "order", self.job.worker, round_index)
@@ -73,7 +86,9 @@ class StratifiedWorker:
                 self._keep(turns[-1], round_index)  # before somebody else has them
                 self._hand_on(turns[-1])
             with self.spans("tell"):
-                self.exchange.tell(EpochDone(worker=self.job.worker, round_index=round_index, epoch=done - 1))
+                self.exchange.tell(
+                    EpochDone(worker=self.job.worker, round_index=round_index, epoch=done - 1)
+                )
         row = WorkerRound(
             worker=self.job.worker,
             round_index=round_index,
@@ -91,7 +106,9 @@ class StratifiedWorker:
             self.exchange.publish(self.job.update(row, self.published, self.memory), self.spans)
         return row
 
-    def _turn_by_turn(self, turns: range, order: np.random.Generator, *, ends_round: bool) -> Generator[None, None, Errors]:
+    def _turn_by_turn(
+        self, turns: range, order: np.random.Generator, *, ends_round: bool
+    ) -> Generator[None, None, Errors]:
         """An epoch on any backend; the last turn of a round is not handed on yet."""
         errors = Errors(*[SquaredError(0.0, 0)] * 3)
         shard = self.job.shard
@@ -109,18 +126,33 @@ class StratifiedWorker:
                     self._check_loss(errors.train.total, turn)
             if ends_round:
                 with self.spans("evaluate"):
-                    errors.valid += self.job.evaluate(self.parameters, shard.valid.between(block.valid))
-                    errors.test += self.job.evaluate(self.parameters, shard.test.between(block.test))
+                    errors.valid += self.job.evaluate(
+                        self.parameters, shard.valid.between(block.valid)
+                    )
+                    errors.test += self.job.evaluate(
+                        self.parameters, shard.test.between(block.test)
+                    )
             if not (ends_round and turn == turns[-1]):
                 self._hand_on(turn)
         return errors
 
-    def _turns_in_a_loop(self, loop: "InTurns", turns: range, order: np.random.Generator, *, ends_round: bool) -> Errors:
-        """The same of one or several epochs, where workers share memory, and a compiled loop waits, trains and hands on."""
+    def _turns_in_a_loop(
+        self, loop: "InTurns", turns: range, order: np.random.Generator, *, ends_round: bool
+    ) -> Errors:
+        """The same of one or several epochs, where workers share memory, and a compiled loop waits,
+        trains and hands on.
+        """
         shard, number = self.job.shard, len(turns) // self.strata.num_workers
         with self.spans("compute"):
             groups = [self._group(turn) for turn in turns]
-            done = loop.epochs(turns[0], groups, number, order, self.job.config.round_timeout, ends_round=ends_round)
+            done = loop.epochs(
+                turns[0],
+                groups,
+                number,
+                order,
+                self.job.config.round_timeout,
+                ends_round=ends_round,
+            )
             self.spans.divide(partial(spent_parts, done.spent_ns, self.spans.tells_off_core))
             for turn, total in zip(turns[:: self.strata.num_workers], done.train, strict=True):
                 self._check_loss(total, turn)
@@ -140,13 +172,20 @@ class StratifiedWorker:
 
     def _check_loss(self, total: float, turn: int) -> None:
         """Raises Diverged if the squared errors of the epoch of this turn are no number."""
-        self.job.check_loss(total, *divmod(turn // self.strata.num_workers, self.job.config.local_epochs))
+        self.job.check_loss(
+            total, *divmod(turn // self.strata.num_workers, self.job.config.local_epochs)
+        )
 
     def _keep(self, turn: int, round_index: int) -> None:
         """Copies what is to be published: the rows that the worker holds."""
         with self.spans("publish"), self.spans("copy"):
-            self.memory = self.trainer.memory() if self.job.hands_over(round_index) else EMPTY_VECTOR
-            pack(learned(held_rows(self.strata, self.parameters, self.job.worker, turn)), self.published)
+            self.memory = (
+                self.trainer.memory() if self.job.hands_over(round_index) else EMPTY_VECTOR
+            )
+            pack(
+                learned(held_rows(self.strata, self.parameters, self.job.worker, turn)),
+                self.published,
+            )
             self.spans.count_copied(self.published.nbytes + self.memory.nbytes)
 
     def _blame(self, turn: int, seconds: float) -> None:
@@ -155,10 +194,17 @@ class StratifiedWorker:
             self.spans.waited_for(self.strata.holder(self._group(turn), turn - 1), seconds)
 
     def _wait_for_the_aggregate(self, round_index: int) -> None:
-        """Only so that nobody is more than a round ahead: what is published and not averaged yet takes memory."""
+        """Only so that nobody is more than a round ahead: what is published and not averaged yet
+        takes memory.
+        """
         timeout_s = self.job.config.round_timeout
-        if round_index >= self.job.first_round and not self.exchange.wait(round_index, timeout_s, self.spans):
-            raise TimeoutError(f"what it published in round {round_index} was not taken within round_timeout={timeout_s:g} s")
+        if round_index >= self.job.first_round and not self.exchange.wait(
+            round_index, timeout_s, self.spans
+        ):
+            raise TimeoutError(
+                f"what it published in round {round_index} was not taken within"
+                f" round_timeout={timeout_s:g} s"
+            )
 
     def _group(self, turn: int) -> int:
         return self.strata.group(self.job.worker, turn)
@@ -175,17 +221,27 @@ class StratifiedWorker:
             return
         group = self._group(turn)
         before = self.strata.holder(group, turn - 1)
-        if not self.exchange.take(group, turn, before, self._items(turn), self.job.config.round_timeout, self.spans):
+        if not self.exchange.take(
+            group, turn, before, self._items(turn), self.job.config.round_timeout, self.spans
+        ):
             raise self._late(turn)
 
     def _late(self, turn: int) -> LateRows:
         before = self.strata.holder(self._group(turn), turn - 1)
-        return LateRows(f"no items came from worker {before} within round_timeout={self.job.config.round_timeout:g} s")
+        return LateRows(
+            f"no items came from worker {before} within"
+            f" round_timeout={self.job.config.round_timeout:g} s"
+        )
 
     def _hand_on(self, turn: int) -> None:
         """Passes the rows of a turn to whoever holds them next."""
-        if turn + 1 == self.job.config.rounds * self.job.config.local_epochs * self.strata.num_workers:
+        if (
+            turn + 1
+            == self.job.config.rounds * self.job.config.local_epochs * self.strata.num_workers
+        ):
             return
         group = self._group(turn)
         with self.spans("publish"):
-            self.exchange.hand_on(group, turn + 1, self.strata.holder(group, turn + 1), self._items(turn), self.spans)
+            self.exchange.hand_on(
+                group, turn + 1, self.strata.holder(group, turn + 1), self._items(turn), self.spans
+            )

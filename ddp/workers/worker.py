@@ -27,24 +27,31 @@ if TYPE_CHECKING:
 
 
 class Worker:
-    """Trains on its shard, and remembers the best state of the round. In an ensemble it goes on from its own."""
+    """Trains on its shard, and remembers the best state of the round. In an ensemble it goes on
+    from its own.
+    """
 
     def __init__(self, job: Job, exchange: Exchange, spans: Spans) -> None:
         self.job = job
         self.exchange = exchange
         self.spans = spans
-        self.next_round = job.first_round  # one after the aggregate that we have: a worker that is late leaves rounds out
+        # one after the aggregate that we have: a worker that is late leaves rounds out
+        self.next_round = job.first_round
         self.live = job.make_parameters()
         self.best = job.make_parameters()
         self.trainer = make_trainer(job.config.trainer, self.live, job.shard.train)
         scale = (job.rating_min, job.rating_max)
-        self.loop = make_selecting(job.config.trainer, self.trainer, self.live.vector, job.selects_on, scale)
+        self.loop = make_selecting(
+            job.config.trainer, self.trainer, self.live.vector, job.selects_on, scale
+        )
         self.trainer.recall(job.memory, job.first_round * job.config.local_epochs)
         self.best_rmse = math.inf  # of the round
         self.best_epoch: int | None = None
 
     def round(self, round_index: int) -> Generator[None, None, WorkerRound]:
-        """Trains, publishes, and takes over the aggregate if it comes in time. Yields before it waits for the others."""
+        """Trains, publishes, and takes over the aggregate if it comes in time. Yields before it
+        waits for the others.
+        """
         self.next_round = round_index + 1
         row = self.train_round(round_index)
         with self.spans("evaluate"):
@@ -57,7 +64,9 @@ class Worker:
             received = self.exchange.wait(round_index, self.job.config.agg_timeout, self.spans)
         if received and self.job.reads_aggregate:
             with self.spans("receive"):
-                self.next_round = self.exchange.receive_into(self.live.vector, round_index, self.spans) + 1
+                self.next_round = (
+                    self.exchange.receive_into(self.live.vector, round_index, self.spans) + 1
+                )
         return replace(row, aggregate_received=received)
 
     def _memory(self) -> Vector:
@@ -65,7 +74,9 @@ class Worker:
         return np.concatenate([*own, self.trainer.memory()])
 
     def train_round(self, round_index: int) -> WorkerRound:
-        """`local_epochs` epochs; afterwards `self.best` holds the state with the lowest RMSE on the `select_on` part."""
+        """`local_epochs` epochs; afterwards `self.best` holds the state with the lowest RMSE on the
+        `select_on` part.
+        """
         num_epochs = self.job.config.local_epochs
         order = seeding.stream(self.job.config.seed, "order", self.job.worker, round_index)
         self.best_rmse, self.best_epoch = math.inf, None
@@ -78,10 +89,15 @@ class Worker:
                 number, train_loss = 1, self._epoch(order, round_index, done)
             done += number
             with self.spans("tell"):
-                self.exchange.tell(EpochDone(worker=self.job.worker, round_index=round_index, epoch=done - 1))
+                self.exchange.tell(
+                    EpochDone(worker=self.job.worker, round_index=round_index, epoch=done - 1)
+                )
         with self.spans("evaluate"):
-            # The last state also stands in when no epoch had a finite RMSE: the aggregator then refuses it by name.
-            best_epoch = self.best_epoch if self.best_epoch is not None else self._keep(num_epochs - 1)
+            # The last state also stands in when no epoch had a finite RMSE: the aggregator then
+            # refuses it by name.
+            best_epoch = (
+                self.best_epoch if self.best_epoch is not None else self._keep(num_epochs - 1)
+            )
             valid = self.job.evaluate(self.best, self.job.shard.valid)
             test = self.job.evaluate(self.best, self.job.shard.test)
         return WorkerRound(
@@ -107,7 +123,12 @@ class Worker:
         return train_loss
 
     def _epochs_in_a_loop(
-        self, loop: "Selecting", number: int, order: np.random.Generator, round_index: int, epoch: int
+        self,
+        loop: "Selecting",
+        number: int,
+        order: np.random.Generator,
+        round_index: int,
+        epoch: int,
     ) -> float:
         """So many from this one on, and the training loss of the last."""
         with self.spans("compute"):
@@ -128,7 +149,8 @@ class Worker:
 
 
 def worker_loop(job: Job, exchange: Exchange, spans: Spans) -> Iterator[None]:
-    """The document's `worker_proc`. Yields where a worker waits for others, and after a round: `serial` then runs those.
+    """The document's `worker_proc`. Yields where a worker waits for others, and after a round:
+       `serial` then runs those.
 
     `spans` began when the parent began to start this worker; it is closed at the end.
     """
@@ -152,24 +174,34 @@ def worker_loop(job: Job, exchange: Exchange, spans: Spans) -> Iterator[None]:
                 yield
         with spans("tell"):
             wanted = exchange.own_process and job.config.account
-            memory = memory_of() if wanted else Memory(peak_rss_bytes=peak_rss_bytes(), pss_bytes=None)
+            memory = (
+                memory_of() if wanted else Memory(peak_rss_bytes=peak_rss_bytes(), pss_bytes=None)
+            )
         account = spans.take()
         tell(Finished(worker=job.worker, memory=memory, account=account, at_s=spans.at))
     except (Stopped, KeyboardInterrupt, GeneratorExit):
         raise
-    except BaseException as error:  # a thread that ended by SystemExit without a word would be waited for
+    # a thread that ended by SystemExit without a word would be waited for
+    except BaseException as error:
         phase = START if worker is None else worker.spans.phase
-        if isinstance(error, Diverged):  # no fault of the code: a traceback would only hide what to do
-            raise WorkerError(job.worker, round_index, str(error), phase=phase, diverged=True) from error
+        # no fault of the code: a traceback would only hide what to do
+        if isinstance(error, Diverged):
+            raise WorkerError(
+                job.worker, round_index, str(error), phase=phase, diverged=True
+            ) from error
         reason = f"{type(error).__name__}: {error}"
         waited = isinstance(error, LateRows)
-        raise WorkerError(job.worker, round_index, reason, traceback.format_exc(), phase, waited=waited) from error
+        raise WorkerError(
+            job.worker, round_index, reason, traceback.format_exc(), phase, waited=waited
+        ) from error
     finally:
         spans.close()
 
 
 def run_worker(job: Job, exchange: Exchange, spans: Spans) -> None:
-    """Runs the loop to its end in a thread or process of its own; a failure is handed to the aggregator's side."""
+    """Runs the loop to its end in a thread or process of its own; a failure is handed to the
+    aggregator's side.
+    """
     try:
         for _ in worker_loop(job, exchange, spans):
             pass

@@ -1,4 +1,6 @@
-"""The constants: measured for real, once; kept, and read again only by the machine that they are of."""
+"""The constants: measured for real, once; kept, and read again only by the machine that they are
+of.
+"""
 
 import copy
 import dataclasses
@@ -40,7 +42,8 @@ def test_all_constants_are_measured_and_those_that_cannot_be_nothing_are_not(mea
     assert made.training.spawn_s > made.training.fork_s  # a new interpreter, and a copy of one
     for exchange in (made.exchanges.thread, made.exchanges.shm, made.exchanges.process):
         assert exchange.float_s > 0
-    assert made.exchanges.process.float_s > made.exchanges.shm.float_s  # three times through sockets
+    # three times through sockets
+    assert made.exchanges.process.float_s > made.exchanges.shm.float_s
 
 
 @pytest.mark.slow
@@ -79,7 +82,11 @@ def test_another_machines_or_a_damaged_file_holds_nothing(tmp_path, damage):
     known = json.loads(file.read_text())
     damage(known)
     file.write_text(json.dumps(known))
-    assert read(file) == {"format": calibration.FORMAT, "machine": calibration.machine(), "training": {}}
+    assert read(file) == {
+        "format": calibration.FORMAT,
+        "machine": calibration.machine(),
+        "training": {},
+    }
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"null", b"\xff", b"[" * 100_000])
@@ -107,7 +114,7 @@ def test_a_share_is_a_share():
     assert 0 <= busy_share(0.02) <= 1
 
 
-# --- how constants come from measurements ----------------------------------------------------------------------------
+# --- how constants come from measurements ---
 
 
 def test_a_fit_finds_the_factors_that_there_are():
@@ -126,11 +133,17 @@ def test_a_line_through_two_pairs_of_points():
 
 
 def slower(pilot):
-    """The same run in a moment in which the machine is four times as slow. (A power of two: no digit is rounded.)"""
+    """The same run in a moment in which the machine is four times as slow. (A power of two: no
+    digit is rounded.)
+    """
     run, history = copy.copy(pilot.run), copy.deepcopy(pilot.run.history)
     run.history, run.seconds = history, dict(run.seconds)
     accounts = [row.account for row in (*history.worker_rounds, *history.aggregate_rounds)]
-    for seconds in (run.seconds, history.startup_s, *(a.seconds for a in (*accounts, *history.started_with.values()))):
+    for seconds in (
+        run.seconds,
+        history.startup_s,
+        *(a.seconds for a in (*accounts, *history.started_with.values())),
+    ):
         seconds.update({key: 4 * value for key, value in seconds.items()})
     return Pilot(run, 4 * pilot.main_s)
 
@@ -142,12 +155,19 @@ def test_a_slow_moment_is_no_constant():
     quiet = {name: [run_pilot(config)] for name, config in (starting | exchange_configs()).items()}
     quiet["spawned"] = quiet["forked"]  # takes no seconds here, and has the same of everything
     disturbed = {
-        name: [slower(pilot), pilot] if n % 2 else [pilot, slower(pilot)] for n, (name, [pilot]) in enumerate(quiet.items())
+        name: [slower(pilot), pilot] if n % 2 else [pilot, slower(pilot)]
+        for n, (name, [pilot]) in enumerate(quiet.items())
     }
     assert exchange_constants(disturbed) == exchange_constants(quiet)
     firsts = {"forked": quiet["forked"][0], "in threads": quiet["forked"][0]}
     assert start_constants(firsts, disturbed) == start_constants(firsts, quiet)
-    assert all(value > 0 for value in (start_constants(firsts, quiet)["fork_s"], exchange_constants(quiet)["shm"]["float_s"]))
+    assert all(
+        value > 0
+        for value in (
+            start_constants(firsts, quiet)["fork_s"],
+            exchange_constants(quiet)["shm"]["float_s"],
+        )
+    )
 
 
 def test_nor_is_a_slow_sample():
@@ -161,6 +181,10 @@ def test_nor_is_a_slow_sample():
 
 def test_a_pilot_that_fails_is_one_message(monkeypatch, tmp_path):
     (tmp_path / "numpy.py").write_text("raise ImportError('a broken numpy')")
-    monkeypatch.syspath_prepend(tmp_path)  # which the pilot's process searches as well; here numpy is imported already
-    with pytest.raises(BackendError, match=r"(?s)^this machine could not be measured: .*ended with 1:\n.*a broken numpy"):
+    # which the pilot's process searches as well; here numpy is imported already
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(
+        BackendError,
+        match=r"(?s)^this machine could not be measured: .*ended with 1:\n.*a broken numpy",
+    ):
         calibrate(TRAINERS["adam"], tell=lambda _: None, file=tmp_path / "calibration.json")

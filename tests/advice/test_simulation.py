@@ -1,4 +1,6 @@
-"""The simulated machine: small cases that can be worked out by hand, and laws that any case keeps."""
+"""The simulated machine: small cases that can be worked out by hand, and laws that any case
+keeps.
+"""
 
 from collections import defaultdict
 
@@ -21,12 +23,17 @@ def compute(seconds, **more):
     return Work(seconds=seconds, kind="compute", **more)
 
 
-# --- by hand ----------------------------------------------------------------------------------------------
+# --- by hand ---
 
 
-@pytest.mark.parametrize(("workers", "cores", "wall"), [(1, 1, 3), (2, 2, 3), (2, 1, 6), (3, 2, 4.5), (4, 2, 6), (2, 8, 3)])
+@pytest.mark.parametrize(
+    ("workers", "cores", "wall"),
+    [(1, 1, 3), (2, 2, 3), (2, 1, 6), (3, 2, 4.5), (4, 2, 6), (2, 8, 3)],
+)
 def test_cores_are_shared_by_all(workers, cores, wall):
-    assert end(Machine(cores=cores), *(script(compute(3.0)) for _ in range(workers))) == pytest.approx(wall)
+    assert end(
+        Machine(cores=cores), *(script(compute(3.0)) for _ in range(workers))
+    ) == pytest.approx(wall)
 
 
 @pytest.mark.parametrize(("held_s", "wall"), [(1.0, 2.0), (0.75, 1.5), (0.5, 1.0), (0.0, 1.0)])
@@ -40,15 +47,22 @@ def test_two_threads_that_hold_the_gil_for_so_long(held_s, wall):
 
 def test_a_thread_that_needs_no_gil_is_not_held_up_by_those_that_do():
     actors = simulate(
-        Machine(cores=3), [script(compute(1.0, held_s=1.0)), script(compute(1.0, held_s=1.0)), script(compute(1.0))]
+        Machine(cores=3),
+        [script(compute(1.0, held_s=1.0)), script(compute(1.0, held_s=1.0)), script(compute(1.0))],
     )
-    assert [actor.end for actor in actors] == [pytest.approx(2.0), pytest.approx(2.0), pytest.approx(1.0)]
+    assert [actor.end for actor in actors] == [
+        pytest.approx(2.0),
+        pytest.approx(2.0),
+        pytest.approx(1.0),
+    ]
 
 
 @pytest.mark.parametrize(("threads", "each_s"), [(1, 0.0), (2, 0.01), (8, 0.04)])
 def test_a_step_costs_a_handoff_more_beside_others(threads, each_s):
     machine = Machine(cores=8, handoff_s=0.01, handoff_growth=1.0)
-    assert end(machine, *(script(compute(1.0, steps=100)) for _ in range(threads))) == pytest.approx(1.0 + 100 * each_s)
+    assert end(
+        machine, *(script(compute(1.0, steps=100)) for _ in range(threads))
+    ) == pytest.approx(1.0 + 100 * each_s)
 
 
 def test_on_one_core_nothing_is_handed_over():
@@ -65,11 +79,15 @@ def test_memory_is_shared_by_those_who_use_it():
 
 
 def test_a_delay_needs_no_core():
-    assert end(Machine(cores=1), script(Delay(2.0, "disk")), script(compute(2.0))) == pytest.approx(2.0)
+    assert end(Machine(cores=1), script(Delay(2.0, "disk")), script(compute(2.0))) == pytest.approx(
+        2.0
+    )
 
 
 def test_who_comes_back_from_a_delay_shares_the_core_from_then_on():
-    actors = simulate(Machine(cores=1), [script(Delay(1.0, "disk"), compute(2.0)), script(compute(3.0))])
+    actors = simulate(
+        Machine(cores=1), [script(Delay(1.0, "disk"), compute(2.0)), script(compute(3.0))]
+    )
     assert [actor.end for actor in actors] == [pytest.approx(5.0)] * 2
 
 
@@ -80,7 +98,9 @@ def test_one_that_waits_goes_on_when_all_have_come():
         yield compute(after_s)
         gate.add_one()
 
-    waiting, *_ = simulate(Machine(cores=2), [script(Wait(gate, 2, "wait"), compute(1.0)), comes(1.0), comes(3.0)])
+    waiting, *_ = simulate(
+        Machine(cores=2), [script(Wait(gate, 2, "wait"), compute(1.0)), comes(1.0), comes(3.0)]
+    )
     assert waiting.end == pytest.approx(4.0)
     assert waiting.seconds == {"wait": pytest.approx(3.0), "compute": pytest.approx(1.0)}
 
@@ -98,11 +118,13 @@ def test_waiting_for_ever_is_an_error_and_no_hang():
 
 
 def test_work_that_is_not_divided_counts_as_one_kind():
-    actors = simulate(Machine(cores=1), [script(Work(seconds=1.0, kind="start", divided=False)) for _ in range(2)])
+    actors = simulate(
+        Machine(cores=1), [script(Work(seconds=1.0, kind="start", divided=False)) for _ in range(2)]
+    )
     assert [dict(actor.seconds) for actor in actors] == [{"start": pytest.approx(2.0)}] * 2
 
 
-# --- laws ---------------------------------------------------------------------------------------------------
+# --- laws ---
 
 seconds = st.floats(0.001, 10.0)
 works = st.builds(
@@ -122,7 +144,9 @@ def jobs(kind):
 
 @given(machines, jobs(works))
 def test_every_second_of_a_life_has_one_kind_and_work_is_neither_lost_nor_made(machine, lists):
-    for steps, actor in zip(lists, simulate(machine, [script(*steps) for steps in lists]), strict=True):
+    for steps, actor in zip(
+        lists, simulate(machine, [script(*steps) for steps in lists]), strict=True
+    ):
         assert sum(actor.seconds.values()) == pytest.approx(actor.end)
         assert actor.seconds["compute"] == pytest.approx(sum(work.seconds for work in steps))
 
@@ -145,7 +169,10 @@ def test_one_alone_waits_for_no_gil_and_no_core(machine, steps):
 
 @given(jobs(free), st.integers(1, 8), st.integers(1, 8))
 def test_for_processes_more_cores_are_never_slower(lists, cores, more):
-    few, many = (end(Machine(cores=number), *(script(*steps) for steps in lists)) for number in (cores, cores + more))
+    few, many = (
+        end(Machine(cores=number), *(script(*steps) for steps in lists))
+        for number in (cores, cores + more)
+    )
     assert many <= few * (1 + 1e-9)
 
 

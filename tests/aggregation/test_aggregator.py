@@ -1,4 +1,6 @@
-"""The aggregator's loop: gather, average, hand back, and evaluate when nobody waits for it any more."""
+"""The aggregator's loop: gather, average, hand back, and evaluate when nobody waits for it any
+more.
+"""
 
 import math
 import threading
@@ -23,14 +25,24 @@ IN_PROCESS = ("backend=serial", "backend=thread")
 
 def updates_of(*vectors, losses=(1.0, 1.0, 1.0), round_index=4):
     return [
-        Update(worker=w, round_index=round_index, vector=np.array(vector, np.float32), rmse=math.nan, loss=losses[w])
+        Update(
+            worker=w,
+            round_index=round_index,
+            vector=np.array(vector, np.float32),
+            rmse=math.nan,
+            loss=losses[w],
+        )
         for w, vector in enumerate(vectors)
     ]
 
 
 @pytest.mark.parametrize(
     ("name", "expected"),
-    [("uniform", (1 / 3, 1 / 3, 1 / 3)), ("samples", (0.1, 0.3, 0.6)), ("inverse_loss", (4 / 7, 2 / 7, 1 / 7))],
+    [
+        ("uniform", (1 / 3, 1 / 3, 1 / 3)),
+        ("samples", (0.1, 0.3, 0.6)),
+        ("inverse_loss", (4 / 7, 2 / 7, 1 / 7)),
+    ],
 )
 def test_workers_count_as_configured(make_config, name, expected):
     vectors = [[1, 0], [0, 1], [2, 2]]
@@ -69,7 +81,9 @@ def test_what_cannot_be_averaged_is_refused_by_worker_and_round(make_config):
     assert str(error).startswith("worker 1 in round 0 (publish): published a state with NaN")
     assert (error.worker, error.round_index, error.diverged) == (1, 0, True)
     error = refused(WorkerError, ["aggregation=inverse_loss"], [1, 2], [2, 1], losses=(1, math.inf))
-    assert str(error).startswith("worker 1 in round 0 (publish): has weight 0.0 under aggregation=inverse_loss")
+    assert str(error).startswith(
+        "worker 1 in round 0 (publish): has weight 0.0 under aggregation=inverse_loss"
+    )
     assert (error.worker, error.round_index, error.diverged) == (1, 0, True)
     error = refused(AggregationError, ["aggregation=uniform"], [1, 2], [2, 1, 3])
     assert str(error).startswith("round 0: cannot average vectors of shapes")
@@ -77,7 +91,9 @@ def test_what_cannot_be_averaged_is_refused_by_worker_and_round(make_config):
 
 @pytest.mark.parametrize("backend", IN_PROCESS)
 def test_each_aggregate_is_the_weighted_mean_of_what_was_published(make_config, driven, backend):
-    config = make_config("rounds=3", "aggregation=samples", "split=dirichlet", "split.alpha=0.5", backend)
+    config = make_config(
+        "rounds=3", "aggregation=samples", "split=dirichlet", "split.alpha=0.5", backend
+    )
     run = driven(config)
     gather, published = run.backend.gather, []
 
@@ -90,10 +106,14 @@ def test_each_aggregate_is_the_weighted_mean_of_what_was_published(make_config, 
     run.run()
     sizes = np.array([len(job.shard.train) for job in run.jobs], float)
     assert len(set(sizes)) > 1
-    for updates, vector, row in zip(published, run.vectors, run.history.aggregate_rounds, strict=True):
+    for updates, vector, row in zip(
+        published, run.vectors, run.history.aggregate_rounds, strict=True
+    ):
         assert [worker for worker, _ in updates] == [0, 1, 2]
         assert row.weights == pytest.approx(sizes / sizes.sum())
-        assert vector == pytest.approx(np.average([v for _, v in updates], axis=0, weights=sizes), abs=1e-6)
+        assert vector == pytest.approx(
+            np.average([v for _, v in updates], axis=0, weights=sizes), abs=1e-6
+        )
 
 
 @pytest.mark.parametrize("backend", IN_PROCESS)
@@ -105,7 +125,9 @@ def test_rows_carry_the_errors_on_the_global_parts(make_config, drive, backend):
         return SquaredError(float(len(seen)), 1), SquaredError(2.0 * len(seen), 1)
 
     run = drive(make_config("rounds=3", backend), evaluate=evaluate)
-    assert [(row.round_index, row.valid.total, row.test.total) for row in run.history.aggregate_rounds] == [
+    assert [
+        (row.round_index, row.valid.total, row.test.total) for row in run.history.aggregate_rounds
+    ] == [
         (0, 1, 2),
         (1, 2, 4),
         (2, 3, 6),
@@ -114,7 +136,9 @@ def test_rows_carry_the_errors_on_the_global_parts(make_config, drive, backend):
 
 
 def test_evaluation_keeps_nobody_waiting(make_config, driven):
-    """Every worker has received the aggregate, and told so, while the aggregator is still evaluating it."""
+    """Every worker has received the aggregate, and told so, while the aggregator is still
+    evaluating it.
+    """
     received, changed = [], threading.Condition()
 
     def evaluate(vector):
@@ -146,7 +170,9 @@ def test_seconds_belong_to_the_phases(make_config, drive, backend):
     rows = run.history.aggregate_rounds
     for row in rows:
         assert {path.split("/")[0] for path in row.account.seconds} <= set(AGGREGATOR_PHASES)
-        assert math.isclose(sum(row.account.phase_s(phase) for phase in AGGREGATOR_PHASES), row.account.wall_s)
+        assert math.isclose(
+            sum(row.account.phase_s(phase) for phase in AGGREGATOR_PHASES), row.account.wall_s
+        )
     # What the caller does with a row is timed with the next one.
     assert rows[0].account.phase_s("record") == 0
     assert all(row.account.phase_s("record") > 0 for row in rows[1:])
@@ -157,16 +183,26 @@ def test_seconds_belong_to_the_phases(make_config, drive, backend):
 
 
 def test_finish_waits_for_rows_that_are_still_on_their_way(make_config):
-    """The last aggregate's row comes before the workers' last rows; the loop ends when they are in."""
+    """The last aggregate's row comes before the workers' last rows; the loop ends when they are
+    in.
+    """
     config = make_config("rounds=1", "backend=thread")
     prepared, rows, release = prepare(config), [], threading.Event()
-    backend = make_backend(prepared.jobs, lambda message: rows.append(message) if isinstance(message, WorkerRound) else None)
+    backend = make_backend(
+        prepared.jobs,
+        lambda message: rows.append(message) if isinstance(message, WorkerRound) else None,
+    )
     for exchange in backend.exchanges.values():
         exchange.receive_into = after(release, exchange.receive_into)
     try:
         backend.start()
         combine = make_combine(prepared.jobs)
-        aggregator = Aggregator(backend, combine, prepared.before, lambda vector: (SquaredError(1, 1), SquaredError(1, 1)))
+        aggregator = Aggregator(
+            backend,
+            combine,
+            prepared.before,
+            lambda vector: (SquaredError(1, 1), SquaredError(1, 1)),
+        )
         loop = aggregator.rounds()
         next(loop)
         assert rows == []

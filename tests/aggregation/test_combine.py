@@ -18,7 +18,10 @@ LENGTH = 50
 
 
 def updates_of(vectors):
-    return [SimpleNamespace(worker=w, round_index=0, vector=v, rmse=1.0, loss=1.0) for w, v in enumerate(vectors)]
+    return [
+        SimpleNamespace(worker=w, round_index=0, vector=v, rmse=1.0, loss=1.0)
+        for w, v in enumerate(vectors)
+    ]
 
 
 def deltas(rounds=6, seed=0):
@@ -38,13 +41,17 @@ def walked(options, rounds):
 def test_momentum_is_torchs(make_config, nesterov):
     """torch.optim.SGD goes against a gradient; the change is a step along its negative."""
     name = "nesterov" if nesterov else "momentum"
-    options = make_config(f"aggregation.outer={name}", "aggregation.outer_lr=0.7", "aggregation.outer_beta1=0.9").aggregation
+    options = make_config(
+        f"aggregation.outer={name}", "aggregation.outer_lr=0.7", "aggregation.outer_beta1=0.9"
+    ).aggregation
     parameter = torch.nn.Parameter(torch.zeros(LENGTH))
     optimizer = torch.optim.SGD([parameter], lr=0.7, momentum=0.9, nesterov=nesterov)
     for delta in deltas():
         parameter.grad = -torch.from_numpy(delta)
         optimizer.step()
-    np.testing.assert_allclose(walked(options, deltas()), parameter.detach().numpy(), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(
+        walked(options, deltas()), parameter.detach().numpy(), rtol=1e-5, atol=1e-6
+    )
 
 
 def test_adam_is_fedadams(make_config):
@@ -64,19 +71,27 @@ def test_adam_is_fedadams(make_config):
 def test_a_step_of_one_without_momentum_is_the_mean(make_config, aggregation):
     options = (f"aggregation={aggregation}", "workers=3")
     plain = make_combine(prepare(make_config(*options)).jobs)
-    jobs = prepare(make_config(*options, "aggregation.outer=momentum", "aggregation.outer_beta1=0")).jobs
+    jobs = prepare(
+        make_config(*options, "aggregation.outer=momentum", "aggregation.outer_beta1=0")
+    ).jobs
     stepped = make_combine(jobs)
     for seed in range(3):
         random = np.random.default_rng(seed)
         vectors = [random.normal(size=len(jobs[0].vector)).astype(np.float32) for _ in jobs]
         means = [np.empty_like(vectors[0]) for _ in range(2)]
         before = jobs[0].vector
-        assert plain(updates_of(vectors), before, means[0]) == stepped(updates_of(vectors), before, means[1])
+        assert plain(updates_of(vectors), before, means[0]) == stepped(
+            updates_of(vectors), before, means[1]
+        )
         np.testing.assert_allclose(means[1], means[0], rtol=1e-5, atol=1e-5)
 
 
 def test_momentum_goes_on_along_the_change_before(make_config):
-    jobs = prepare(make_config("aggregation=uniform", "aggregation.outer=momentum", "aggregation.outer_beta1=0.5")).jobs
+    jobs = prepare(
+        make_config(
+            "aggregation=uniform", "aggregation.outer=momentum", "aggregation.outer_beta1=0.5"
+        )
+    ).jobs
     combine, start = make_combine(jobs), jobs[0].vector.copy()
     first, second = np.empty_like(start), np.empty_like(start)
     combine(updates_of([start + 1] * 3), start, first)
@@ -85,8 +100,12 @@ def test_momentum_goes_on_along_the_change_before(make_config):
     np.testing.assert_allclose(second, start + 1.5, rtol=1e-5)
 
 
-def test_by_row_a_row_is_that_of_the_workers_who_have_rated_it_and_an_unrated_one_is_the_last_rounds(make_config):
-    jobs = prepare(make_config("split=user", "aggregation=rows", "workers=3", "data.num_items=300")).jobs
+def test_by_row_a_row_is_that_of_the_workers_who_have_rated_it_and_an_unrated_one_is_the_last_rounds(
+    make_config,
+):
+    jobs = prepare(
+        make_config("split=user", "aggregation=rows", "workers=3", "data.num_items=300")
+    ).jobs
     combine, before = make_combine(jobs), jobs[0].vector
     owner = np.empty(jobs[0].num_users, int)
     for job in jobs:
@@ -96,18 +115,21 @@ def test_by_row_a_row_is_that_of_the_workers_who_have_rated_it_and_an_unrated_on
     assert len(unrated)
     for shift in (1.0, 2.0):
         out = np.empty_like(before)
-        weights = combine(updates_of([np.full_like(out, shift + 10 * job.worker) for job in jobs]), before, out)
+        weights = combine(
+            updates_of([np.full_like(out, shift + 10 * job.worker) for job in jobs]), before, out
+        )
         state = jobs[0].parameters(out)
         users = np.unique(np.concatenate([job.shard.train.users for job in jobs]))
         assert state.views["user_bias"][users].tolist() == (shift + 10 * owner[users]).tolist()
         assert (
-            state.views["item_factors"][unrated].tobytes() == jobs[0].make_parameters().views["item_factors"][unrated].tobytes()
+            state.views["item_factors"][unrated].tobytes()
+            == jobs[0].make_parameters().views["item_factors"][unrated].tobytes()
         )
         assert sum(weights) == pytest.approx(1)
         before = out
 
 
-# --- an ensemble ---------------------------------------------------------------------------------------
+# --- an ensemble ---
 
 ENSEMBLE = ("split=copies", "aggregation=ensemble", "workers=3", "backend=serial")
 
@@ -115,13 +137,21 @@ ENSEMBLE = ("split=copies", "aggregation=ensemble", "workers=3", "backend=serial
 @pytest.mark.parametrize("biases", [True, False])
 def test_an_ensemble_predicts_the_mean_of_its_members_predictions(make_config, biases):
     jobs = prepare(make_config(*ENSEMBLE, f"model.biases={biases}")).jobs
-    vectors = [np.random.default_rng(worker).normal(size=len(jobs[0].vector)).astype(np.float32) for worker in range(3)]
+    vectors = [
+        np.random.default_rng(worker).normal(size=len(jobs[0].vector)).astype(np.float32)
+        for worker in range(3)
+    ]
     out = np.full(len(jobs[0].make_aggregate().vector), np.nan, np.float32)
     before = jobs[0].make_aggregate().vector
     assert make_combine(jobs)(updates_of(vectors), before, out) == pytest.approx([1 / 3] * 3)
-    users, items = (torch.from_numpy(column) for column in (jobs[0].shard.test.users, jobs[0].shard.test.items))
+    users, items = (
+        torch.from_numpy(column) for column in (jobs[0].shard.test.users, jobs[0].shard.test.items)
+    )
     with torch.no_grad():
-        members = [CollabFiltering.over(jobs[0].parameters(vector))(users, items).numpy() for vector in vectors]
+        members = [
+            CollabFiltering.over(jobs[0].parameters(vector))(users, items).numpy()
+            for vector in vectors
+        ]
         mean = CollabFiltering.over(jobs[0].make_aggregate(out))(users, items).numpy()
     np.testing.assert_allclose(mean, np.mean(members, axis=0), rtol=1e-4, atol=1e-5)
 
@@ -141,8 +171,13 @@ def test_an_ensemble_is_saved_as_one_model(make_config, tmp_path):
     prepared = prepare(result.config)
     ratings, rows = prepared.ratings, prepared.deal.whole.test
     saved = load_model(tmp_path / "run")
-    predicted = saved.predict(ratings.user_ids[ratings.users[rows]].tolist(), ratings.item_ids[ratings.items[rows]].tolist())
-    assert np.sqrt(np.mean((predicted - ratings.ratings[rows]) ** 2)) == pytest.approx(result.test_rmse, abs=1e-6)
+    predicted = saved.predict(
+        ratings.user_ids[ratings.users[rows]].tolist(),
+        ratings.item_ids[ratings.items[rows]].tolist(),
+    )
+    assert np.sqrt(np.mean((predicted - ratings.ratings[rows]) ** 2)) == pytest.approx(
+        result.test_rmse, abs=1e-6
+    )
 
 
 def test_a_member_that_diverged_is_named(make_config):
@@ -154,5 +189,7 @@ def test_a_member_that_diverged_is_named(make_config):
 
 
 def test_an_ensemble_has_no_outer_optimizer(make_config):
-    with pytest.raises(ConfigError, match=r"aggregation\.outer=momentum: aggregation=ensemble averages no states"):
+    with pytest.raises(
+        ConfigError, match=r"aggregation\.outer=momentum: aggregation=ensemble averages no states"
+    ):
         make_config(*ENSEMBLE, "aggregation.outer=momentum")

@@ -12,13 +12,20 @@ from ddp.config.options import OPTIONS
 from ddp.errors import AggregationError
 from ddp.model.parameters import Parameters
 
-LENGTHS = (1, 7, 8, 13, 31, 32, 33, 40, 47, 64, 1000, 100_003)  # the loops take 32, 8 and 1 at a time
+# the loops take 32, 8 and 1 at a time
+LENGTHS = (1, 7, 8, 13, 31, 32, 33, 40, 47, 64, 1000, 100_003)
 
 
 def aggregation(name, **values):
     """Its options, without an outer step."""
     return OPTIONS["aggregation"][name](
-        name=name, outer="none", outer_lr=1.0, outer_beta1=0.0, outer_beta2=0.0, outer_tau=1.0, **values
+        name=name,
+        outer="none",
+        outer_lr=1.0,
+        outer_beta1=0.0,
+        outer_beta2=0.0,
+        outer_tau=1.0,
+        **values,
     )
 
 
@@ -77,7 +84,9 @@ def test_any_number_of_threads_gives_the_same_bits(monkeypatch, cores):
 
 def test_equal_vectors_average_to_themselves_bit_for_bit():
     vector = random_vectors(1, 1000)[0]
-    np.testing.assert_array_equal(weighted_mean([vector, vector, vector, vector], np.ones(4)), vector)
+    np.testing.assert_array_equal(
+        weighted_mean([vector, vector, vector, vector], np.ones(4)), vector
+    )
 
 
 def test_accumulates_in_float64():
@@ -153,7 +162,7 @@ def test_softmax_of_large_losses_does_not_overflow():
     np.testing.assert_allclose(worker_weights(options, [1, 1], [1e6, 1e6]), [0.5, 0.5])
 
 
-# --- row by row ----------------------------------------------------------------------------------------
+# --- row by row ---
 
 
 def test_row_weights_by_hand():
@@ -161,12 +170,17 @@ def test_row_weights_by_hand():
     assert row_weights(counts, 1.0).tolist() == [[0.75, 0.25], [0, 1], [0, 0], [1, 0]]
     assert row_weights(counts, 0.0).tolist() == [[0.5, 0.5], [0, 1], [0, 0], [1, 0]]
     root = 3**0.5
-    assert row_weights(counts, 0.5)[0].tolist() == pytest.approx([root / (root + 1), 1 / (root + 1)])
+    assert row_weights(counts, 0.5)[0].tolist() == pytest.approx(
+        [root / (root + 1), 1 / (root + 1)]
+    )
 
 
 def test_a_mean_by_row_by_hand():
     """Two users, two items; nobody has rated item 1."""
-    users, items = row_weights([np.array([3, 0]), np.array([1, 2])], 1), row_weights([np.array([1, 0]), np.array([1, 0])], 1)
+    users, items = (
+        row_weights([np.array([3, 0]), np.array([1, 2])], 1),
+        row_weights([np.array([1, 0]), np.array([1, 0])], 1),
+    )
     before, out = Parameters(2, 2, 1), np.zeros(9, np.float32)
     before.vector[:] = 50
     first, second = np.full(9, 4, np.float32), np.full(9, 8, np.float32)
@@ -188,17 +202,27 @@ def test_a_mean_by_row_by_hand():
     biases=st.booleans(),
     seed=st.integers(0, 1000),
 )
-def test_every_row_is_numpys_average_of_it_and_an_unrated_one_keeps_its_bits(workers, sizes, power, biases, seed):
+def test_every_row_is_numpys_average_of_it_and_an_unrated_one_keeps_its_bits(
+    workers, sizes, power, biases, seed
+):
     random = np.random.default_rng(seed)
     num_users, num_items, dim = sizes
     before = Parameters(num_users, num_items, dim, biases=biases)
     before.vector[:] = random.normal(size=len(before.vector))
     vectors = [random.normal(size=len(before.vector)).astype(np.float32) for _ in range(workers)]
-    counts = {"user": random.integers(0, 3, (workers, num_users)), "item": random.integers(0, 3, (workers, num_items))}
+    counts = {
+        "user": random.integers(0, 3, (workers, num_users)),
+        "item": random.integers(0, 3, (workers, num_items)),
+    }
     out = np.empty_like(before.vector)
-    mean_by_row(vectors, row_weights(counts["user"], power), row_weights(counts["item"], power), before, out)
+    mean_by_row(
+        vectors, row_weights(counts["user"], power), row_weights(counts["item"], power), before, out
+    )
     mean = Parameters(num_users, num_items, dim, biases=biases, vector=out).views
-    states = [Parameters(num_users, num_items, dim, biases=biases, vector=vector).views for vector in vectors]
+    states = [
+        Parameters(num_users, num_items, dim, biases=biases, vector=vector).views
+        for vector in vectors
+    ]
     for name, view in mean.items():
         for row in range(len(view)):
             rated = counts[name[:4]][:, row] if name != "global_mean" else np.zeros(workers)
@@ -206,7 +230,9 @@ def test_every_row_is_numpys_average_of_it_and_an_unrated_one_keeps_its_bits(wor
                 assert view[row].tobytes() == before.views[name][row].tobytes()
                 continue
             weights = np.where(rated > 0, rated.astype(float) ** power, 0)
-            expected = np.average([state[name][row].astype(np.float64) for state in states], axis=0, weights=weights)
+            expected = np.average(
+                [state[name][row].astype(np.float64) for state in states], axis=0, weights=weights
+            )
             np.testing.assert_allclose(view[row], expected, rtol=1e-6, atol=1e-7)
 
 

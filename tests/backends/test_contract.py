@@ -1,4 +1,6 @@
-"""One suite for all backends: what a run computes, keeps and leaves does not depend on how its workers are run."""
+"""One suite for all backends: what a run computes, keeps and leaves does not depend on how its
+workers are run.
+"""
 
 import dataclasses
 import math
@@ -39,17 +41,37 @@ CONCURRENT = (*WITH_STORE, "shm")
 VARIANTS = {
     "defaults": ("rounds=3",),
     "another choice of everything": (
-        *("split=user", "select_on=test", "aggregation=softmax_loss", "trainer.optimizer=sgd", "trainer.lr=0.1"),
+        *(
+            "split=user",
+            "select_on=test",
+            "aggregation=softmax_loss",
+            "trainer.optimizer=sgd",
+            "trainer.lr=0.1",
+        ),
         *("rounds=4", "local_epochs=3", "workers=4", "seed=7", "model.biases=false"),
     ),
-    "last": ("select_on=last", "aggregation=samples", "split=dirichlet", "split.alpha=1", "workers=2", "seed=1"),
+    "last": (
+        "select_on=last",
+        "aggregation=samples",
+        "split=dirichlet",
+        "split.alpha=1",
+        "workers=2",
+        "seed=1",
+    ),
 }
 # One run of each kind serves many tests. 40 rounds: enough to see a store grow.
 LONG = {
     "process": ("workers=2", "rounds=40", "select_on=test", "split=user", "aggregation=samples"),
     "process polling": ("workers=2", "rounds=40", "local_epochs=3"),
     "process spawned": ("workers=2", "rounds=40", "local_epochs=3"),
-    "shm": ("workers=2", "rounds=40", "split=dirichlet", "split.alpha=1", "aggregation=softmax_loss", "local_epochs=3"),
+    "shm": (
+        "workers=2",
+        "rounds=40",
+        "split=dirichlet",
+        "split.alpha=1",
+        "aggregation=softmax_loss",
+        "local_epochs=3",
+    ),
     "thread": ("workers=2", "rounds=40"),
     "thread polling": ("workers=2", "rounds=40"),
 }
@@ -69,7 +91,7 @@ def same(run, reference):
     assert run.aggregates() == reference.aggregates()
 
 
-# --- same seed, same bits ------------------------------------------------------------------------------
+# --- same seed, same bits ---
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +123,10 @@ class Long:
         store = store_of(backend)
         self.keys.append((moment, round_index, set(store.keys())))
         if moment == "gather":
-            self.types = {key.partition("_")[2].partition("_")[2]: type(store[key]) for key in store.keys()}  # noqa: SIM118
+            self.types = {
+                key.partition("_")[2].partition("_")[2]: type(store[key])
+                for key in store.keys()  # noqa: SIM118
+            }
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +154,9 @@ def test_long_runs_compute_the_bits_of_serial(long, reference, name):
     same(long(name).run, reference(*LONG[name]))
 
 
-@pytest.mark.parametrize("name", ["process spawned", pytest.param("shm spawned", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "name", ["process spawned", pytest.param("shm spawned", marks=pytest.mark.slow)]
+)
 def test_workers_that_begin_anew_compute_the_bits_of_serial(make_config, drive, reference, name):
     same(drive(make_config("workers=2", *BACKENDS[name])), reference("workers=2"))
 
@@ -141,7 +168,13 @@ def test_the_compiled_trainer_computes_the_bits_of_serial_too(make_config, drive
 
 
 STRATIFIED = {
-    "compiled": ("trainer=fused", "trainer.lr_decay=0.9", "workers=3", "rounds=20", "local_epochs=3"),
+    "compiled": (
+        "trainer=fused",
+        "trainer.lr_decay=0.9",
+        "workers=3",
+        "rounds=20",
+        "local_epochs=3",
+    ),
     "autograd, no biases": (
         "trainer=autograd",
         "workers=4",
@@ -155,14 +188,20 @@ STRATIFIED = {
 
 @pytest.mark.parametrize("variant", STRATIFIED)
 @pytest.mark.parametrize("name", CONCURRENT)
-def test_rows_that_go_from_worker_to_worker_compute_the_bits_of_serial(make_config, drive, reference, name, variant):
-    """Without an average, and without waiting for an aggregate: the workers are up to a round ahead of it."""
+def test_rows_that_go_from_worker_to_worker_compute_the_bits_of_serial(
+    make_config, drive, reference, name, variant
+):
+    """Without an average, and without waiting for an aggregate: the workers are up to a round ahead
+    of it.
+    """
     options = ("split=stratified", "aggregation=rows", *STRATIFIED[variant])
     same(drive(make_config(*options, *BACKENDS[name])), reference(*options))
 
 
 @pytest.mark.parametrize("name", ["thread", "process", "shm", SPAWNED])
-def test_a_mean_by_row_and_an_outer_step_are_the_same_everywhere(make_config, drive, reference, name):
+def test_a_mean_by_row_and_an_outer_step_are_the_same_everywhere(
+    make_config, drive, reference, name
+):
     options = (
         "trainer=fused",
         "aggregation=rows",
@@ -198,10 +237,17 @@ def test_run_saves_the_last_aggregate(make_config, reference, tmp_path, name):
 def plain_training(config):
     """What one worker must equal: torch, one loop, nothing exchanged."""
     job = prepare(config).jobs[0]
-    model = CollabFiltering(job.num_users, job.num_items, config.model.dim, vector=job.vector.copy())
+    model = CollabFiltering(
+        job.num_users, job.num_items, config.model.dim, vector=job.vector.copy()
+    )
     options = config.trainer
-    optimizer = torch.optim.Adam(list(model.parameters()), lr=options.lr, weight_decay=options.weight_decay, fused=True)
-    users, items, ratings = (torch.from_numpy(x) for x in (job.shard.train.users, job.shard.train.items, job.shard.train.ratings))
+    optimizer = torch.optim.Adam(
+        list(model.parameters()), lr=options.lr, weight_decay=options.weight_decay, fused=True
+    )
+    users, items, ratings = (
+        torch.from_numpy(x)
+        for x in (job.shard.train.users, job.shard.train.items, job.shard.train.ratings)
+    )
     for round_index in range(config.rounds):
         order = seeding.stream(config.seed, "order", 0, round_index)
         for _ in range(config.local_epochs):
@@ -217,11 +263,13 @@ def plain_training(config):
 
 @pytest.mark.parametrize("name", IN_PROCESS)
 def test_one_worker_equals_plain_training(make_config, drive, name):
-    config = make_config("workers=1", "rounds=4", "select_on=last", "aggregation=uniform", *BACKENDS[name])
+    config = make_config(
+        "workers=1", "rounds=4", "select_on=last", "aggregation=uniform", *BACKENDS[name]
+    )
     assert drive(config).vectors[-1].tobytes() == plain_training(config).tobytes()
 
 
-# --- copies --------------------------------------------------------------------------------------------
+# --- copies ---
 
 
 @contextmanager
@@ -229,7 +277,10 @@ def unstarted(config):
     """A backend without its workers, and worker 0's end of it."""
     backend = make_unstarted(config)
     if not isinstance(backend, WorkerProcesses):
-        yield backend, backend.exchanges[0] if hasattr(backend, "exchanges") else SerialExchange(backend)
+        yield (
+            backend,
+            backend.exchanges[0] if hasattr(backend, "exchanges") else SerialExchange(backend),
+        )
         backend.stop()
         return
     connect = backend._open()[0]
@@ -295,7 +346,10 @@ def test_an_aggregate_that_came_too_late_is_not_taken_for_the_next(ends):
     backend.broadcast(0, np.full(length, 5, np.float32), Spans())
     assert not exchange.wait(1, 0.01, Spans())
     if hasattr(backend, "shared"):
-        assert set(store_of(backend).keys()) == {aggregate_key(0), *(worker_key(0, 1, name) for name in FIELDS)}
+        assert set(store_of(backend).keys()) == {
+            aggregate_key(0),
+            *(worker_key(0, 1, name) for name in FIELDS),
+        }
     backend.broadcast(1, np.full(length, 6, np.float32), Spans())
     backend.broadcast(2, np.full(length, 7, np.float32), Spans())
     assert exchange.wait(2, 60, Spans())
@@ -304,11 +358,13 @@ def test_an_aggregate_that_came_too_late_is_not_taken_for_the_next(ends):
     assert out.tolist() == [7] * length
 
 
-# --- the store -----------------------------------------------------------------------------------------
+# --- the store ---
 
 
 def round_keys(num_workers, round_index):
-    return {worker_key(worker, round_index, name) for worker in range(num_workers) for name in FIELDS}
+    return {
+        worker_key(worker, round_index, name) for worker in range(num_workers) for name in FIELDS
+    }
 
 
 @pytest.mark.parametrize("name", WITH_STORE)
@@ -326,13 +382,22 @@ def test_store_holds_the_documents_keys_at_every_moment(long, name):
             assert held <= {aggregate_key(round_index)} | round_keys(workers, round_index + 1)
         elif moment == "finish":
             assert held == {aggregate_key(rounds - 1)}
-    assert [moment for moment, _, _ in keys if moment != "stop"] == ["gather", "broadcast"] * rounds + ["finish"]
+    assert [moment for moment, _, _ in keys if moment != "stop"] == [
+        "gather",
+        "broadcast",
+    ] * rounds + ["finish"]
 
 
 @pytest.mark.parametrize("name", WITH_STORE)
 def test_store_holds_arrays_for_threads_and_pickles_for_processes(long, name):
     vector = bytes if name.startswith("process") else np.ndarray
-    assert long(name).types == {"best": vector, "state": vector, "rmse": float, "test_loss": float, "ready": bool}
+    assert long(name).types == {
+        "best": vector,
+        "state": vector,
+        "rmse": float,
+        "test_loss": float,
+        "ready": bool,
+    }
 
 
 @pytest.mark.parametrize("name", ["thread", "thread polling"])
@@ -342,21 +407,41 @@ def test_store_does_not_grow_in_1000_rounds(make_config, drive, name):
     def look(moment, round_index, backend):
         sizes.append(len(backend.shared))
         if moment == "finish":
-            last.append((backend.mailbox.qsize(), [exchange.news.qsize() for exchange in backend.exchanges.values()]))
+            last.append(
+                (
+                    backend.mailbox.qsize(),
+                    [exchange.news.qsize() for exchange in backend.exchanges.values()],
+                )
+            )
         if moment == "stop":
             last.append(len(backend.shared))
 
     quick = (
-        *("data.num_users=10", "data.num_items=10", "data.num_ratings=50", "split.valid_fraction=0", "select_on=last"),
-        *("aggregation=uniform", "trainer.optimizer=sgd", "trainer.batch_size=99", "model.biases=false", "model.dim=1"),
+        *(
+            "data.num_users=10",
+            "data.num_items=10",
+            "data.num_ratings=50",
+            "split.valid_fraction=0",
+            "select_on=last",
+        ),
+        *(
+            "aggregation=uniform",
+            "trainer.optimizer=sgd",
+            "trainer.batch_size=99",
+            "model.biases=false",
+            "model.dim=1",
+        ),
     )
-    run = drive(make_config("rounds=1000", "local_epochs=1", "workers=2", *quick, *BACKENDS[name]), look=look)
+    run = drive(
+        make_config("rounds=1000", "local_epochs=1", "workers=2", *quick, *BACKENDS[name]),
+        look=look,
+    )
     assert len(run.vectors) == 1000
     assert max(sizes) <= 2 * len(FIELDS) + 2
     assert last == [(0, [0, 0]), 0]
 
 
-# --- rows ----------------------------------------------------------------------------------------------
+# --- rows ---
 
 
 @pytest.mark.parametrize("name", CONCURRENT)
@@ -369,7 +454,9 @@ def test_every_worker_reports_every_round_once_and_in_order(long, name):
         assert [row.round_index for row in rows] == list(range(run.config.rounds))
         assert all(row.aggregate_received for row in rows)
         epochs = [(m.round_index, m.epoch) for m in told if isinstance(m, EpochDone)]
-        assert epochs == [(r, e) for r in range(run.config.rounds) for e in range(run.config.local_epochs)]
+        assert epochs == [
+            (r, e) for r in range(run.config.rounds) for e in range(run.config.local_epochs)
+        ]
         assert run.history.startup_s[worker] > 0
         assert [message for message in told if isinstance(message, Finished)] == [told[-1]]
     elapsed = [row.elapsed_s for row in run.history.aggregate_rounds]
@@ -396,9 +483,14 @@ def test_kinds_of_cost_appear_where_they_arise(long, name):
     polling = name.endswith("polling")
     copied = {"evaluate/copy", "publish/copy", "receive/copy"}
     for row in run.history.worker_rounds:
-        kinds = {path for path in row.account.seconds if "/" in path and path.split("/")[1] not in OFF_CORE_KINDS}
+        kinds = {
+            path
+            for path in row.account.seconds
+            if "/" in path and path.split("/")[1] not in OFF_CORE_KINDS
+        }
         assert row.account.num_copied["receive"] == num_bytes
-        assert "evaluate" not in row.account.num_copied  # the best state of a round is kept, not exchanged
+        # the best state of a round is kept, not exchanged
+        assert "evaluate" not in row.account.num_copied
         if name == "shm":
             assert (row.account.num_bytes, kinds) == ({}, copied)
             assert row.account.num_copied["publish"] == num_bytes
@@ -407,13 +499,21 @@ def test_kinds_of_cost_appear_where_they_arise(long, name):
             assert row.account.num_bytes == {}
             assert row.account.num_copied["publish"] == num_bytes
             locked = {"publish", "receive", "wait"} if polling else {"publish", "receive"}
-            assert kinds == copied | {f"{phase}/{kind}" for phase in locked for kind in ("lock_wait", "lock_hold")}
+            assert kinds == copied | {
+                f"{phase}/{kind}" for phase in locked for kind in ("lock_wait", "lock_hold")
+            }
             continue
         kinds -= copied
         assert row.account.num_bytes.keys() == {"publish", "receive"}
-        assert all(num_bytes <= pickled < num_bytes + 1000 for pickled in row.account.num_bytes.values())
+        assert all(
+            num_bytes <= pickled < num_bytes + 1000 for pickled in row.account.num_bytes.values()
+        )
         waited = {"wait/transfer"} if polling else set()
-        assert kinds == {"publish/serialise", "publish/transfer", "receive/transfer", "receive/deserialise"} | waited
+        assert (
+            kinds
+            == {"publish/serialise", "publish/transfer", "receive/transfer", "receive/deserialise"}
+            | waited
+        )
     for row in aggregator:
         if name == "shm":
             assert row.account.num_bytes == {}
@@ -437,7 +537,7 @@ def test_serial_pickles_and_locks_nothing(reference):
         assert kinds <= {"copy", *OFF_CORE_KINDS} - {"gil_wait"}
 
 
-# --- failures ------------------------------------------------------------------------------------------
+# --- failures ---
 
 
 def with_bad_item(jobs):
@@ -466,7 +566,8 @@ def test_a_worker_that_raises_is_named_with_its_traceback(make_config, driven, l
 
 
 DIVERGED = (
-    r"^worker \d in round 0 \(compute\): diverged in epoch \d at learning rate 1e\+30: its training loss is (nan|inf);"
+    r"^worker \d in round 0 \(compute\): diverged in epoch \d at learning rate 1e\+30: its"
+    r" training loss is (nan|inf);"
     r" try a smaller trainer.lr$"
 )
 
@@ -482,39 +583,62 @@ def test_a_worker_that_diverges_is_named_with_its_round(make_config, drive, name
 @pytest.mark.parametrize("name", [*USUAL, SPAWNED])
 def test_a_worker_that_diverges_on_its_rows_is_named_too(make_config, drive, name):
     with pytest.raises(WorkerError, match=DIVERGED) as caught:
-        drive(make_config("split=stratified", "aggregation=rows", "trainer.lr=1e30", *BACKENDS[name]))
+        drive(
+            make_config("split=stratified", "aggregation=rows", "trainer.lr=1e30", *BACKENDS[name])
+        )
     assert caught.value.diverged
 
 
 def with_nan_in_an_item(jobs):
-    """Of the first job, in a row that nobody trains, and no loss shows. (With split=stratified all jobs have one state.)"""
+    """Of the first job, in a row that nobody trains, and no loss shows. (With split=stratified all
+    jobs have one state.)
+    """
     rated = [part.items for job in jobs for part in (job.shard.train, job.shard.valid)]
     unrated = np.setdiff1d(np.arange(jobs[0].num_items), np.concatenate(rated))[0]
     vector = jobs[0].vector.copy()
     jobs[0].parameters(vector).views["item_factors"][unrated] = np.nan
     same = jobs[0].vector if jobs[0].strata else None
-    return [dataclasses.replace(job, vector=vector) if job.vector is same or job is jobs[0] else job for job in jobs]
+    return [
+        dataclasses.replace(job, vector=vector) if job.vector is same or job is jobs[0] else job
+        for job in jobs
+    ]
 
 
 @pytest.mark.parametrize("aggregation", ["uniform", "inverse_loss"])
 @pytest.mark.parametrize("name", IN_PROCESS)
 def test_a_state_with_nan_is_refused_by_worker_and_round(make_config, drive, name, aggregation):
-    config = make_config("max_norm=null", f"aggregation={aggregation}", "data.num_items=300", *BACKENDS[name])
-    with pytest.raises(WorkerError, match=r"^worker 0 in round 0 \(publish\): published a state with NaN or infinity") as caught:
+    config = make_config(
+        "max_norm=null", f"aggregation={aggregation}", "data.num_items=300", *BACKENDS[name]
+    )
+    with pytest.raises(
+        WorkerError,
+        match=r"^worker 0 in round 0 \(publish\): published a state with NaN or infinity",
+    ) as caught:
         drive(config, jobs=with_nan_in_an_item)
     assert caught.value.diverged
 
 
 @pytest.mark.parametrize("name", [*USUAL, SPAWNED])
 def test_rows_with_nan_are_refused_by_worker_and_round_too(make_config, drive, name):
-    config = make_config("split=stratified", "aggregation=rows", "max_norm=null", "data.num_items=300", *BACKENDS[name])
-    with pytest.raises(WorkerError, match=r"^worker \d in round 0 \(publish\): published a state with NaN or infinity") as caught:
+    config = make_config(
+        "split=stratified",
+        "aggregation=rows",
+        "max_norm=null",
+        "data.num_items=300",
+        *BACKENDS[name],
+    )
+    with pytest.raises(
+        WorkerError,
+        match=r"^worker \d in round 0 \(publish\): published a state with NaN or infinity",
+    ) as caught:
         drive(config, jobs=with_nan_in_an_item)
     assert caught.value.diverged
 
 
 @pytest.mark.parametrize("name", ["thread", "thread polling", "shm"])
-def test_a_worker_that_hands_rows_on_is_at_most_a_round_ahead_of_the_aggregate(make_config, drive, name):
+def test_a_worker_that_hands_rows_on_is_at_most_a_round_ahead_of_the_aggregate(
+    make_config, drive, name
+):
     """What is published and not averaged yet takes memory."""
     published, ahead = {}, []
 
@@ -531,7 +655,14 @@ def test_a_worker_that_hands_rows_on_is_at_most_a_round_ahead_of_the_aggregate(m
             pass
         return SquaredError(1.0, 1), SquaredError(1.0, 1)
 
-    options = ("split=stratified", "aggregation=rows", "trainer=fused", "workers=2", "rounds=20", "local_epochs=1")
+    options = (
+        "split=stratified",
+        "aggregation=rows",
+        "trainer=fused",
+        "workers=2",
+        "rounds=20",
+        "local_epochs=1",
+    )
     drive(make_config(*options, *BACKENDS[name]), look=look, evaluate=evaluate)
     assert len(ahead) == 20
     assert max(ahead) <= 1
@@ -550,7 +681,7 @@ def test_an_interrupted_run_leaves_nothing(make_config, tmp_path, name):
     assert '"status": "interrupted"' in (tmp_path / "run" / "result.json").read_text()
 
 
-# --- torch's threads -----------------------------------------------------------------------------------
+# --- torch's threads ---
 
 
 @pytest.mark.parametrize("name", IN_PROCESS)

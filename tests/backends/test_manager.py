@@ -12,7 +12,14 @@ from ddp.errors import BackendError, WorkerError
 from ddp.experiment import run
 from ddp.tracking.tracker import Tracker
 
-OPTIONS = ("backend=process", "backend.start_method=forkserver", "trainer=fused", "workers=2", "rounds=1000", "agg_timeout=3600")
+OPTIONS = (
+    "backend=process",
+    "backend.start_method=forkserver",
+    "trainer=fused",
+    "workers=2",
+    "rounds=1000",
+    "agg_timeout=3600",
+)
 
 
 class Does(Tracker):
@@ -23,20 +30,35 @@ class Does(Tracker):
 
     def aggregate_round(self, row):
         if row.round_index == 1:
-            (manager,) = (child for child in multiprocessing.active_children() if not child.name.startswith("worker-"))
+            (manager,) = (
+                child
+                for child in multiprocessing.active_children()
+                if not child.name.startswith("worker-")
+            )
             os.kill(manager.pid, self.number)
 
 
 @pytest.mark.parametrize("polling", ["null", "0.001"])
 @pytest.mark.parametrize("split", ["split=iid", "split=stratified"])
-@pytest.mark.parametrize(("number", "reason"), [(signal.SIGKILL, ""), (signal.SIGSTOP, "did not answer for ")])
-def test_a_run_ends_with_its_manager(make_config, monkeypatch, tmp_path, number, reason, split, polling):
+@pytest.mark.parametrize(
+    ("number", "reason"), [(signal.SIGKILL, ""), (signal.SIGSTOP, "did not answer for ")]
+)
+def test_a_run_ends_with_its_manager(
+    make_config, monkeypatch, tmp_path, number, reason, split, polling
+):
     aggregation = "rows" if split == "split=stratified" else "uniform"
     timeout = "round_timeout=3600"
-    if number == signal.SIGSTOP:  # it is waited for so long; one that is well answers within milliseconds
+    # it is waited for so long; one that is well answers within milliseconds
+    if number == signal.SIGSTOP:
         timeout = "round_timeout=1"
         monkeypatch.setattr("ddp.backends.process.MANAGER_GRACE_S", 1.0)
-    options = (*OPTIONS, split, f"aggregation={aggregation}", timeout, f"backend.poll_interval_s={polling}")
+    options = (
+        *OPTIONS,
+        split,
+        f"aggregation={aggregation}",
+        timeout,
+        f"backend.poll_interval_s={polling}",
+    )
     with pytest.raises((BackendError, WorkerError)) as caught:
         run(make_config(*options), tmp_path / "run", [Does(number)])
     # Of a manager that dies the worker that asks it first may be the one to tell.
@@ -45,7 +67,8 @@ def test_a_run_ends_with_its_manager(make_config, monkeypatch, tmp_path, number,
         assert reason in str(caught.value)
     else:
         assert any(
-            word in str(caught.value) for word in ("manager's process died", "EOFError", "ConnectionResetError", "BrokenPipe")
+            word in str(caught.value)
+            for word in ("manager's process died", "EOFError", "ConnectionResetError", "BrokenPipe")
         )
 
 

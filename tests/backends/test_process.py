@@ -28,7 +28,8 @@ DEADLINE_S = 60.0
 REPOSITORY = Path(__file__).parent.parent.parent
 PUBLISHED = Published(worker=0, round_index=0)
 FINISHED = Finished(worker=0, memory=Memory(peak_rss_bytes=None, pss_bytes=None))
-# An epoch of minutes: a worker in the middle of one has nothing to say, so it does not notice that nobody listens.
+# An epoch of minutes: a worker in the middle of one has nothing to say, so it does not notice that
+# nobody listens.
 ENDLESS = (
     *("data.num_users=2000", "data.num_items=2000", "data.num_ratings=1000000"),
     *("trainer=autograd", "trainer.batch_size=1", "local_epochs=1"),
@@ -40,7 +41,7 @@ def kill_and_wait(process):
     process.join(DEADLINE_S)
 
 
-# --- workers that die ----------------------------------------------------------------------------------
+# --- workers that die ---
 
 
 SPAWNED = pytest.param("process spawned", marks=pytest.mark.slow)
@@ -49,16 +50,23 @@ SPAWNED = pytest.param("process spawned", marks=pytest.mark.slow)
 @pytest.mark.usefixtures("server_of_programs")
 @pytest.mark.parametrize("name", ["process", SPAWNED])
 def test_a_killed_worker_is_named_with_round_and_signal(make_config, driven, leaks, name):
-    """Worker 0 trains on meanwhile, with an hour's round_timeout: only the death itself can end the run."""
+    """Worker 0 trains on meanwhile, with an hour's round_timeout: only the death itself can end the
+    run.
+    """
     killed = []
 
     def look(moment, round_index, backend):
         message = attempt.messages[-1] if moment == "message" else None
-        if isinstance(message, EpochDone) and (message.worker, message.round_index) == (1, 1) and not killed:
+        if (
+            isinstance(message, EpochDone)
+            and (message.worker, message.round_index) == (1, 1)
+            and not killed
+        ):
             killed.append(backend.processes[1].pid)
             os.kill(killed[0], signal.SIGKILL)
 
-    # So many epochs that worker 1 is in the middle of round 1 when its first epoch there is heard of.
+    # So many epochs that worker 1 is in the middle of round 1 when its first epoch there is heard
+    # of.
     options = ("workers=2", "rounds=2", "local_epochs=300", "round_timeout=3600")
     config = make_config(*BACKENDS[name], *options)
     told = r"^worker 1 in round 1 \(compute\): the process died \(signal SIGKILL\)$"
@@ -67,7 +75,11 @@ def test_a_killed_worker_is_named_with_round_and_signal(make_config, driven, lea
         with pytest.raises(WorkerError, match=told) as caught:
             attempt.run()
     assert killed
-    assert (caught.value.worker, caught.value.round_index, caught.value.exit_code) == (1, 1, -signal.SIGKILL)
+    assert (caught.value.worker, caught.value.round_index, caught.value.exit_code) == (
+        1,
+        1,
+        -signal.SIGKILL,
+    )
     assert len(attempt.vectors) == 1
     assert not psutil.pid_exists(killed[0])
 
@@ -82,7 +94,13 @@ class Leaves:
 def test_a_worker_process_that_exits_is_named_with_its_code(make_config, driven, leaks):
     attempt = driven(make_config("backend=process", "workers=1", "round_timeout=3600"))
     attempt.jobs[0].vector = Leaves()
-    with leaks(), pytest.raises(WorkerError, match=r"^worker 0 before its first round: the process died \(exit code 3\)$"):
+    with (
+        leaks(),
+        pytest.raises(
+            WorkerError,
+            match=r"^worker 0 before its first round: the process died \(exit code 3\)$",
+        ),
+    ):
         attempt.run()
 
 
@@ -105,13 +123,19 @@ def test_a_worker_killed_while_it_waits_for_its_job_is_named(make_config):
         failure = f"{type(error).__name__}: {error}"
     finally:
         backend.stop()
-    assert failure == "WorkerError: worker 0 before its first round: the process died (signal SIGKILL)"
+    assert (
+        failure == "WorkerError: worker 0 before its first round: the process died (signal SIGKILL)"
+    )
 
 
 @pytest.fixture
 def dead(make_config):
-    """A backend whose worker 0 has published round 0 and exited with code 7; and the worker's end of the pipe."""
-    backend = make_backend(prepare(make_config("backend=process", "workers=1")).jobs, lambda message: None)
+    """A backend whose worker 0 has published round 0 and exited with code 7; and the worker's end
+    of the pipe.
+    """
+    backend = make_backend(
+        prepare(make_config("backend=process", "workers=1")).jobs, lambda message: None
+    )
     ours, theirs = backend.context.Pipe()
     backend.pipes[0] = ours
     backend.processes[0] = backend.context.Process(target=sys.exit, args=(7,))
@@ -132,7 +156,9 @@ def test_a_worker_that_is_dead_at_the_broadcast_is_named_when_we_wait_next(dead)
     theirs.close()
     backend.broadcast(0, np.zeros(3, np.float32), Spans())
     backend.hear()
-    with pytest.raises(WorkerError, match=r"^worker 0 in round 0 \(wait\): the process died \(exit code 7\)$") as caught:
+    with pytest.raises(
+        WorkerError, match=r"^worker 0 in round 0 \(wait\): the process died \(exit code 7\)$"
+    ) as caught:
         backend.gather(1, DEADLINE_S, Spans())
     assert (caught.value.worker, caught.value.round_index, caught.value.exit_code) == (0, 0, 7)
 
@@ -143,8 +169,13 @@ def test_a_worker_that_is_dead_at_the_broadcast_with_unread_news_is_named(dead, 
     backend.pipes[0].send(0)  # of a round that the worker gave up: it read no news any more
     theirs.close()
     backend.broadcast(0, np.zeros(3, np.float32), Spans())
-    steps = {"gather": lambda: backend.gather(1, DEADLINE_S, Spans()), "finish": lambda: backend.finish(DEADLINE_S)}
-    with pytest.raises(WorkerError, match=r"^worker 0 in round 0 \(wait\): the process died \(exit code 7\)$"):
+    steps = {
+        "gather": lambda: backend.gather(1, DEADLINE_S, Spans()),
+        "finish": lambda: backend.finish(DEADLINE_S),
+    }
+    with pytest.raises(
+        WorkerError, match=r"^worker 0 in round 0 \(wait\): the process died \(exit code 7\)$"
+    ):
         steps[step]()
 
 
@@ -211,7 +242,7 @@ def test_a_manager_that_dies_is_named(make_config):
         backend.stop()
 
 
-# --- a process of its own ------------------------------------------------------------------------------
+# --- a process of its own ---
 
 
 SCRIPT = """
@@ -245,10 +276,17 @@ def start_script(config, folder, poisoned=()):
     (folder / "config.pickle").write_bytes(pickle.dumps(config))
     for package in poisoned:
         (folder / "poison" / package).mkdir(parents=True)
-        (folder / "poison" / package / "__init__.py").write_text(f"raise ImportError('{package} must not be imported')")
+        (folder / "poison" / package / "__init__.py").write_text(
+            f"raise ImportError('{package} must not be imported')"
+        )
     path = os.pathsep.join([str(folder / "poison"), str(REPOSITORY)])
     return subprocess.Popen(
-        [sys.executable, str(folder / "script.py"), str(folder / "config.pickle"), str(folder / "run")],
+        [
+            sys.executable,
+            str(folder / "script.py"),
+            str(folder / "config.pickle"),
+            str(folder / "run"),
+        ],
         env=os.environ | {"PYTHONPATH": path},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -273,13 +311,25 @@ def test_poison_works(tmp_path):
 
 def test_a_worker_process_imports_only_what_it_needs():
     """Each import is paid by every worker, at its start."""
-    unwanted = {"hydra", "omegaconf", "pandas", "rich", "yaml", "tensorboard", "ddp.launch.command", "ddp.experiment"}
+    unwanted = {
+        "hydra",
+        "omegaconf",
+        "pandas",
+        "rich",
+        "yaml",
+        "tensorboard",
+        "ddp.launch.command",
+        "ddp.experiment",
+    }
     code = f"import sys, ddp.backends.process, ddp.workers.worker; print(sorted({unwanted} & set(sys.modules)))"
-    output = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    output = subprocess.run(
+        [sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True
+    )
     assert output.stdout.strip() == "[]"
 
 
-# Who there is besides the tracker of shared resources: a manager, a server that forks workers, and the worker.
+# Who there is besides the tracker of shared resources: a manager, a server that forks workers, and
+# the worker.
 FAMILIES = {
     "process": (("backend=process",), 2),
     "process forkserver": (("backend=process", "backend.start_method=forkserver"), 3),
@@ -304,7 +354,16 @@ def test_everybody_ends_when_the_main_process_is_killed(make_config, tmp_path, n
         assert script.stdout.readline() == "training\n", script.stderr.read()
         family = psutil.Process(script.pid).children(recursive=True)
         try:
-            assert len([process for process in family if "resource_tracker" not in " ".join(process.cmdline())]) == size
+            assert (
+                len(
+                    [
+                        process
+                        for process in family
+                        if "resource_tracker" not in " ".join(process.cmdline())
+                    ]
+                )
+                == size
+            )
             script.kill()
             _, alive = psutil.wait_procs(family, timeout=DEADLINE_S)
             assert alive == []
@@ -317,7 +376,7 @@ def test_everybody_ends_when_the_main_process_is_killed(make_config, tmp_path, n
     remove_orphans()  # as the next run does: the folder of its sockets is there still
 
 
-# --- workers that are forked from a server -------------------------------------------------------------
+# --- workers that are forked from a server ---
 
 
 @pytest.mark.usefixtures("server_of_programs")
@@ -326,10 +385,14 @@ def test_forked_workers_and_a_forked_manager_compute_the_bits_of_serial(make_con
 
     def look(moment, round_index, backend):
         if moment == "gather":
-            parents.update(psutil.Process(process.pid).ppid() for process in backend.processes.values())
+            parents.update(
+                psutil.Process(process.pid).ppid() for process in backend.processes.values()
+            )
 
     forked = drive(make_config("backend=process", "backend.start_method=forkserver"), look=look)
     assert parents == {forkserver._forkserver._forkserver_pid}
     serial = drive(make_config("backend=serial"))
-    assert [vector.tobytes() for vector in forked.vectors] == [vector.tobytes() for vector in serial.vectors]
+    assert [vector.tobytes() for vector in forked.vectors] == [
+        vector.tobytes() for vector in serial.vectors
+    ]
     assert (forked.rows(), forked.aggregates()) == (serial.rows(), serial.aggregates())

@@ -1,4 +1,6 @@
-"""What only shared memory does: slots that are not overwritten too early, nothing pickled, ratings that are there once."""
+"""What only shared memory does: slots that are not overwritten too early, nothing pickled, ratings
+that are there once.
+"""
 
 import importlib.util
 import multiprocessing
@@ -47,7 +49,9 @@ class Runs:
 
 
 def in_workers(code):
-    """For `Driven(jobs=...)`: the workers run the code when they get their jobs. (They do not read `display`.)"""
+    """For `Driven(jobs=...)`: the workers run the code when they get their jobs. (They do not read
+    `display`.)
+    """
 
     def hide(jobs):
         jobs[0].config.display = Runs(code)
@@ -56,7 +60,7 @@ def in_workers(code):
     return hide
 
 
-# --- one run, looked at from all sides -----------------------------------------------------------------
+# --- one run, looked at from all sides ---
 
 
 class Seen:
@@ -94,7 +98,9 @@ class Seen:
             self.files["gathered"] = [file.name for file in self.directory.iterdir()]
             self.jobs = [job.shard for job in backend.jobs]
             server = psutil.Process(forkserver._forkserver._forkserver_pid)
-            self.blocked = {process.pid: blocks_ctrl_c(process) for process in (server, *server.children())}
+            self.blocked = {
+                process.pid: blocks_ctrl_c(process) for process in (server, *server.children())
+            }
             self.maps = Path(f"/proc/{server.pid}/maps").read_text()
 
     @staticmethod
@@ -140,7 +146,8 @@ def test_nothing_is_pickled_from_round_to_round(seen):
     """A worker that pickles, or unpickles, anything but its own start and end has failed by now."""
     assert len(seen.run.vectors) == 5
     jobs = [kind for kind in seen.pickled if kind is tuple]
-    assert seen.pickled == jobs  # what the parent has pickled: what each worker is sent when it asks
+    # what the parent has pickled: what each worker is sent when it asks
+    assert seen.pickled == jobs
     assert len(jobs) == 2
 
 
@@ -149,7 +156,8 @@ def test_the_segment_loses_its_name_when_every_worker_has_it(seen):
     assert len(seen.files[1]) == 1
     assert NAME.fullmatch(seen.files[1][0])
     assert seen.files[1][0].startswith(f"ddp-{os.getpid()}-")
-    assert seen.files[2] == seen.files["gathered"] == []  # before anybody hears of the last one's start
+    # before anybody hears of the last one's start
+    assert seen.files[2] == seen.files["gathered"] == []
     assert seen.modes == {0o600}
 
 
@@ -158,7 +166,9 @@ def test_cleaning_up_leaves_a_live_run_alone(seen):
 
 
 def test_the_parent_keeps_no_ratings(seen):
-    assert all(part is NOTHING for shard in seen.jobs for part in (shard.train, shard.valid, shard.test))
+    assert all(
+        part is NOTHING for shard in seen.jobs for part in (shard.train, shard.valid, shard.test)
+    )
 
 
 def test_the_server_has_imported_torch(seen):
@@ -172,7 +182,7 @@ def test_ctrl_c_does_not_reach_the_server_and_its_workers(seen):
     assert not blocks_ctrl_c(psutil.Process())
 
 
-# --- slots ---------------------------------------------------------------------------------------------
+# --- slots ---
 
 
 class Ends:
@@ -214,7 +224,9 @@ class Ends:
 def parts(job):
     shard = job.shard
     return [
-        getattr(part, column) for part in (shard.train, shard.valid, shard.test) for column in ("users", "items", "ratings")
+        getattr(part, column)
+        for part in (shard.train, shard.valid, shard.test)
+        for column in ("users", "items", "ratings")
     ] + [job.vector]
 
 
@@ -232,21 +244,29 @@ def test_ratings_and_the_first_state_lie_in_the_segment_once(ends):
             assert array.dtype == original.dtype
             assert array.tolist() == original.tolist()
     size = sum(array.nbytes for originals in ends.originals for array in originals[:-1])
-    vectors = 5 * ends.originals[0][-1].nbytes  # the first state, the last two aggregates, and two slots
+    # the first state, the last two aggregates, and two slots
+    vectors = 5 * ends.originals[0][-1].nbytes
     assert size + vectors <= ends.backend.segment.size <= size + vectors + 4096
-    # What one worker trains on does not reach the other, but the first state is the same memory for both.
+    # What one worker trains on does not reach the other, but the first state is the same memory for
+    # both.
     first, second = (parts(job)[0] for job in ends.jobs)
     first[:] = -1
     assert (second >= 0).all()
     ends.jobs[0].vector[:] = 7
-    assert ends.backend.segment.view(place_of(ends.jobs[1].vector, ends)).tolist() == [7] * ends.length
+    assert (
+        ends.backend.segment.view(place_of(ends.jobs[1].vector, ends)).tolist() == [7] * ends.length
+    )
 
 
 def place_of(array, ends):
     from ddp.machine.segment import Place
 
     base = ends.exchanges[1].aggregates[0]
-    return Place(array.ctypes.data - base.ctypes.data + ends.backend._plan.aggregates[0].offset, array.shape, array.dtype)
+    return Place(
+        array.ctypes.data - base.ctypes.data + ends.backend._plan.aggregates[0].offset,
+        array.shape,
+        array.dtype,
+    )
 
 
 def test_the_aggregator_reads_slots_where_they_lie(ends):
@@ -264,8 +284,12 @@ def test_a_slot_that_was_not_averaged_yet_is_not_overwritten(ends):
     for worker, exchange in enumerate(ends.exchanges):
         exchange.publish(ends.update(worker, 0, 1.0 + worker), Spans())
     early = ends.exchanges[0]
-    assert not early.wait(0, 0.01, Spans())  # it gives up, and is the first to be through with the next round
-    with pytest.raises(TimeoutError, match=r"^what it published in round 0 was not averaged within round_timeout=0.05 s$"):
+    # it gives up, and is the first to be through with the next round
+    assert not early.wait(0, 0.01, Spans())
+    with pytest.raises(
+        TimeoutError,
+        match=r"^what it published in round 0 was not averaged within round_timeout=0.05 s$",
+    ):
         early.publish(ends.update(0, 1, 5.0), Spans())
     assert ends.gathered(0) == [(1.0, 1.0), (2.0, 2.0)]
     ends.backend.broadcast(0, np.full(ends.length, 8, np.float32), Spans())
@@ -322,7 +346,9 @@ def test_what_lies_in_the_segment_says_of_which_round_it_is(ends):
 
 
 def test_two_rows_can_wait_to_be_read(ends):
-    """A worker that gave up waiting for an aggregate may be a round ahead of what the aggregator has heard."""
+    """A worker that gave up waiting for an aggregate may be a round ahead of what the aggregator
+    has heard.
+    """
     exchange = ends.exchanges[0]
     for round_index in (0, 1):
         exchange.publish(ends.update(0, round_index, 1.0), Spans())
@@ -337,14 +363,20 @@ def test_two_rows_can_wait_to_be_read(ends):
 
 def a_row(**values):
     errors = {"valid": SquaredError(0.5, 2), "test": SquaredError(0.5, 2)}
-    return WorkerRound(**{"train_loss": 0.5, "best_epoch": 1, "aggregate_received": False, **errors, **values})
+    return WorkerRound(
+        **{"train_loss": 0.5, "best_epoch": 1, "aggregate_received": False, **errors, **values}
+    )
 
 
-# --- late aggregates -----------------------------------------------------------------------------------
+# --- late aggregates ---
 
 
-def test_workers_whose_aggregates_are_late_go_on_with_their_own_models(make_config, drive, train_alone, leaks):
-    config = make_config("backend=shm", "agg_timeout=0.02", "workers=2", "rounds=4", "select_on=last")
+def test_workers_whose_aggregates_are_late_go_on_with_their_own_models(
+    make_config, drive, train_alone, leaks
+):
+    config = make_config(
+        "backend=shm", "agg_timeout=0.02", "workers=2", "rounds=4", "select_on=last"
+    )
     attempts = []
 
     def hold_back(backend):
@@ -353,7 +385,12 @@ def test_workers_whose_aggregates_are_late_go_on_with_their_own_models(make_conf
 
         def late(round_index, vector, spans):
             rows = backend.listen.__self__.history.worker_rounds
-            backend._await(lambda: [] if len(rows) == 2 * (round_index + 1) else [0], DEADLINE_S, round_index, None)
+            backend._await(
+                lambda: [] if len(rows) == 2 * (round_index + 1) else [0],
+                DEADLINE_S,
+                round_index,
+                None,
+            )
             broadcast(round_index, vector, spans)
 
         backend.broadcast = late
@@ -365,11 +402,13 @@ def test_workers_whose_aggregates_are_late_go_on_with_their_own_models(make_conf
     for round_index, vector in enumerate(run_.vectors):
         trained = [train_alone(job, round_index + 1) for job in alone]
         losses = [run_.history.worker(worker)[round_index].valid.mse for worker in range(2)]
-        weights = worker_weights(config.aggregation, [len(job.shard.train) for job in alone], losses)
+        weights = worker_weights(
+            config.aggregation, [len(job.shard.train) for job in alone], losses
+        )
         assert vector.tobytes() == weighted_mean(trained, weights).tobytes()
 
 
-# --- failures ------------------------------------------------------------------------------------------
+# --- failures ---
 
 
 DIES_IN_MID_COPY = """
@@ -404,7 +443,9 @@ def test_a_worker_killed_in_the_middle_of_a_copy_is_named_and_the_last_aggregate
         *("workers=2", "rounds=3", "round_timeout=3600", "agg_timeout=3600"),
     )
     attempt = driven(config, jobs=in_workers(DIES_IN_MID_COPY))
-    with pytest.raises(WorkerError, match=r"^worker 1 in round 1 \(publish\): the process died \(signal SIGKILL\)$"):
+    with pytest.raises(
+        WorkerError, match=r"^worker 1 in round 1 \(publish\): the process died \(signal SIGKILL\)$"
+    ):
         attempt.run()
     assert [vector.tobytes() for vector in attempt.vectors] == [reference_vector]
     assert list(tmp_path.iterdir()) == []
@@ -426,18 +467,33 @@ StratifiedWorker._keep = dying
 
 
 @pytest.mark.parametrize("trainer", ["fused", "autograd"])
-@pytest.mark.parametrize("backend", ["shm", "process", pytest.param("process spawned", marks=pytest.mark.slow)])
-def test_a_worker_killed_with_rows_that_others_wait_for_is_named(make_config, driven, backend, trainer):
+@pytest.mark.parametrize(
+    "backend", ["shm", "process", pytest.param("process spawned", marks=pytest.mark.slow)]
+)
+def test_a_worker_killed_with_rows_that_others_wait_for_is_named(
+    make_config, driven, backend, trainer
+):
     config = make_config(
-        *(*BACKENDS[backend], "split=stratified", "aggregation=rows", "workers=3", "rounds=3", "local_epochs=2"),
+        *(
+            *BACKENDS[backend],
+            "split=stratified",
+            "aggregation=rows",
+            "workers=3",
+            "rounds=3",
+            "local_epochs=2",
+        ),
         *(f"trainer={trainer}", "round_timeout=3600", "agg_timeout=3600"),
     )
-    with pytest.raises(WorkerError, match=r"^worker 1 in round 1 \(compute\): the process died \(signal SIGKILL\)$"):
+    with pytest.raises(
+        WorkerError, match=r"^worker 1 in round 1 \(compute\): the process died \(signal SIGKILL\)$"
+    ):
         driven(config, jobs=in_workers(DIES_WITH_ROWS)).run()
 
 
 @pytest.mark.parametrize("trainer", ["fused", "autograd"])
-def test_a_thread_that_fails_with_rows_that_others_wait_for_is_named(make_config, drive, monkeypatch, trainer):
+def test_a_thread_that_fails_with_rows_that_others_wait_for_is_named(
+    make_config, drive, monkeypatch, trainer
+):
     keep = StratifiedWorker._keep
 
     def failing(worker, turn, round_index):
@@ -446,8 +502,17 @@ def test_a_thread_that_fails_with_rows_that_others_wait_for_is_named(make_config
         keep(worker, turn, round_index)
 
     monkeypatch.setattr(StratifiedWorker, "_keep", failing)
-    options = ("backend=thread", "split=stratified", "aggregation=rows", "workers=3", "rounds=3", "local_epochs=2")
-    with pytest.raises(WorkerError, match=r"^worker 1 in round 1 \((compute|evaluate)\): RuntimeError: made up"):
+    options = (
+        "backend=thread",
+        "split=stratified",
+        "aggregation=rows",
+        "workers=3",
+        "rounds=3",
+        "local_epochs=2",
+    )
+    with pytest.raises(
+        WorkerError, match=r"^worker 1 in round 1 \((compute|evaluate)\): RuntimeError: made up"
+    ):
         drive(make_config(*options, f"trainer={trainer}", "round_timeout=3600"))
 
 
@@ -481,7 +546,7 @@ def test_no_room_ends_the_run_before_a_worker_starts(make_config, tmp_path, monk
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
 
-# --- the server that workers are forked from -----------------------------------------------------------
+# --- the server that workers are forked from ---
 
 
 def exit_code(code):
@@ -496,7 +561,8 @@ def test_the_server_is_exchanged_when_it_should_have_imported_something_else(mon
     (tmp_path / "ours").mkdir()
     (tmp_path / "ours" / "only_on_our_path.py").touch()
     monkeypatch.setitem(PRELOAD, "two", ["only_on_our_path"])
-    monkeypatch.delenv("PYTHONPATH", raising=False)  # the server finds our modules where we have found them
+    # the server finds our modules where we have found them
+    monkeypatch.delenv("PYTHONPATH", raising=False)
     monkeypatch.syspath_prepend(tmp_path / "ours")
     (tmp_path / "ddp").mkdir()
     (tmp_path / "ddp" / "__init__.py").write_text("raise SystemExit('not this one')")
@@ -520,11 +586,14 @@ def test_a_server_that_was_killed_is_started_again(monkeypatch):
     killed = forkserver._forkserver._forkserver_pid
     os.kill(killed, signal.SIGKILL)
     os.waitid(os.P_PID, killed, os.WEXITED | os.WNOWAIT)
-    ensure_server("one")  # and not only the first worker's start, which would give it neither our path nor its silence
+    # and not only the first worker's start, which would give it neither our path nor its silence
+    ensure_server("one")
     assert forkserver._forkserver._forkserver_pid != killed
     assert exit_code("import sys; sys.exit(3)") == 3
 
 
 def test_every_trainer_says_what_the_server_is_to_import():
     assert PRELOAD.keys() == OPTIONS["trainer"].keys()
-    assert all(importlib.util.find_spec(module) for modules in PRELOAD.values() for module in modules)
+    assert all(
+        importlib.util.find_spec(module) for modules in PRELOAD.values() for module in modules
+    )

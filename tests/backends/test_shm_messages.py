@@ -51,7 +51,13 @@ def test_a_message_is_handed_over_whole(message):
 def test_an_error_over_no_ratings_stays_one():
     nothing = SquaredError(math.nan, 0)
     row = WorkerRound(
-        worker=0, round_index=0, train_loss=math.nan, valid=nothing, test=nothing, best_epoch=-1, aggregate_received=True
+        worker=0,
+        round_index=0,
+        train_loss=math.nan,
+        valid=nothing,
+        test=nothing,
+        best_epoch=-1,
+        aggregate_received=True,
     )
     read = understand(0, ring(row))
     assert math.isnan(read.valid.total)
@@ -61,5 +67,9 @@ def test_an_error_over_no_ratings_stays_one():
 
 def test_what_is_said_once_a_run_is_not_rung():
     memory = Memory(peak_rss_bytes=None, pss_bytes=None)
-    for message in (Asking(worker=0), Started(worker=0, startup_s=1.0), Finished(worker=0, memory=memory)):
+    for message in (
+        Asking(worker=0),
+        Started(worker=0, startup_s=1.0),
+        Finished(worker=0, memory=memory),
+    ):
         assert ring(message) is None

@@ -1,4 +1,6 @@
-"""straggler_timeout: an aggregate is not held back for late workers; what they publish counts in the next one."""
+"""straggler_timeout: an aggregate is not held back for late workers; what they publish counts in
+the next one.
+"""
 
 import threading
 from functools import partial
@@ -18,7 +20,15 @@ from ddp.workers.prepare import prepare
 DEADLINE_S = 60.0
 LATE = 1
 OPTIONS = (
-    *("trainer=fused", "trainer.lr_decay=1", "split=iid", "aggregation=uniform", "select_on=last", "workers=3", "rounds=3"),
+    *(
+        "trainer=fused",
+        "trainer.lr_decay=1",
+        "split=iid",
+        "aggregation=uniform",
+        "select_on=last",
+        "workers=3",
+        "rounds=3",
+    ),
     *("local_epochs=2", "straggler_timeout=0.3", "agg_timeout=3600"),
 )
 CONCURRENT = ("thread", "process", "shm")
@@ -75,7 +85,9 @@ def hold_back(backend, *, in_order):
         backend._open = lambda: [partial(connect, end, events, in_order) for end in ends()]
     else:
         events = {step: threading.Event() for step in STEPS}
-        backend.exchanges = {worker: Late(end, events, worker, in_order) for worker, end in backend.exchanges.items()}
+        backend.exchanges = {
+            worker: Late(end, events, worker, in_order) for worker, end in backend.exchanges.items()
+        }
     return events["let go"]
 
 
@@ -89,7 +101,9 @@ def trained(job, start, round_index):
 
 
 @pytest.mark.parametrize("name", CONCURRENT)
-def test_a_late_update_counts_in_the_next_round_and_its_worker_then_goes_on_with_the_others(make_config, driven, name):
+def test_a_late_update_counts_in_the_next_round_and_its_worker_then_goes_on_with_the_others(
+    make_config, driven, name
+):
     config = make_config(*OPTIONS, *BACKENDS[name])
     events = []
 
@@ -97,10 +111,13 @@ def test_a_late_update_counts_in_the_next_round_and_its_worker_then_goes_on_with
         if (moment, round_index) == ("broadcast", 0):
             events[0].set()
 
-    run = driven(config, look=look, prepare=lambda backend: events.append(hold_back(backend, in_order=True))).run()
+    run = driven(
+        config, look=look, prepare=lambda backend: events.append(hold_back(backend, in_order=True))
+    ).run()
     weights = [row.weights for row in run.history.aggregate_rounds]
     assert weights == [(0.5, 0.0, 0.5), pytest.approx((1 / 3,) * 3), pytest.approx((1 / 3,) * 3)]
-    assert [row.round_index for row in run.history.worker(LATE)] == [0, 2]  # it leaves out what it missed
+    # it leaves out what it missed
+    assert [row.round_index for row in run.history.worker(LATE)] == [0, 2]
     jobs = prepare(config).jobs
     start = jobs[0].vector
     late = trained(jobs[LATE], start, 0)
@@ -125,7 +142,8 @@ def test_a_worker_that_never_comes_does_not_keep_the_run_from_its_end(make_confi
         assert [row.weights for row in run.history.aggregate_rounds] == [(0.5, 0.0, 0.5)] * 3
         assert run.history.worker(LATE) == []
     finally:
-        if name == "thread":  # (a process was killed while it waited, and the event would not be set any more)
+        # (a process was killed while it waited, and the event would not be set any more)
+        if name == "thread":
             events[0].set()
         for thread in threading.enumerate():
             if thread.name.startswith("worker-"):
@@ -136,14 +154,19 @@ def test_who_is_on_time_gives_the_numbers_of_a_run_without_a_timeout(make_config
     expected = drive(make_config(*OPTIONS, "straggler_timeout=null", "backend=serial")).vectors
     for name in ("serial", "thread", "shm"):
         run = drive(make_config(*OPTIONS, "straggler_timeout=100", f"backend={name}"))
-        assert [vector.tobytes() for vector in run.vectors] == [vector.tobytes() for vector in expected]
+        assert [vector.tobytes() for vector in run.vectors] == [
+            vector.tobytes() for vector in expected
+        ]
 
 
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
         (("split=stratified",), "split=stratified cannot go on without a worker's rows"),
-        (("backend=thread", "backend.poll_interval_s=0.1"), "whoever polls cannot tell a late worker"),
+        (
+            ("backend=thread", "backend.poll_interval_s=0.1"),
+            "whoever polls cannot tell a late worker",
+        ),
     ],
 )
 def test_where_nobody_can_be_left_behind_it_is_refused(make_config, options, reason):

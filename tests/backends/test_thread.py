@@ -54,11 +54,15 @@ class Rounds:
 
     def wait(self, workers, round_index):
         with self.changed:
-            assert self.changed.wait_for(lambda: {(w, round_index) for w in workers} <= self.told, DEADLINE_S)
+            assert self.changed.wait_for(
+                lambda: {(w, round_index) for w in workers} <= self.told, DEADLINE_S
+            )
 
 
 def patch_epoch(monkeypatch, jobs, worker, before_epoch):
-    """Calls `before_epoch(number)` in that worker before its epochs, counted over all rounds; the trainer is the real one."""
+    """Calls `before_epoch(number)` in that worker before its epochs, counted over all rounds; the
+    trainer is the real one.
+    """
 
     def making(options, model, train):
         trainer = make_trainer(options, model, train)
@@ -75,10 +79,12 @@ def patch_epoch(monkeypatch, jobs, worker, before_epoch):
     monkeypatch.setattr("ddp.workers.worker.make_trainer", making)
 
 
-# --- a late aggregate ----------------------------------------------------------------------------------
+# --- a late aggregate ---
 
 
-def test_a_worker_whose_aggregate_is_late_goes_on_with_its_own_model(make_config, drive, train_alone, mode):
+def test_a_worker_whose_aggregate_is_late_goes_on_with_its_own_model(
+    make_config, drive, train_alone, mode
+):
     config = make_config("agg_timeout=0.02", "workers=2", "rounds=3", "select_on=last", *mode)
     rounds, sizes = [], []
 
@@ -99,7 +105,10 @@ def test_a_worker_whose_aggregate_is_late_goes_on_with_its_own_model(make_config
     run = drive(config, prepare=hold_back, look=look)
     assert [row.aggregate_received for row in run.history.worker_rounds] == [False] * 6
     assert [row.round_index for row in run.history.worker(1)] == [0, 1, 2]
-    assert all(not any(path.startswith("receive") for path in row.account.seconds) for row in run.history.worker_rounds)
+    assert all(
+        not any(path.startswith("receive") for path in row.account.seconds)
+        for row in run.history.worker_rounds
+    )
     assert sizes == [{aggregate_key(round_index)} for round_index in rounds]
 
     # The reference: workers that have never heard of each other.
@@ -107,24 +116,31 @@ def test_a_worker_whose_aggregate_is_late_goes_on_with_its_own_model(make_config
     for round_index, vector in enumerate(run.vectors):
         trained = [train_alone(job, round_index + 1) for job in alone]
         losses = [run.history.worker(worker)[round_index].valid.mse for worker in range(2)]
-        weights = worker_weights(config.aggregation, [len(job.shard.train) for job in alone], losses)
+        weights = worker_weights(
+            config.aggregation, [len(job.shard.train) for job in alone], losses
+        )
         assert vector.tobytes() == weighted_mean(trained, weights).tobytes()
 
 
-# --- a late worker -------------------------------------------------------------------------------------
+# --- a late worker ---
 
 
 @pytest.mark.parametrize("late", [0, 1, 2])
 def test_a_late_worker_is_named_with_its_round(make_config, monkeypatch, mode, late):
     config = make_config("rounds=3", "local_epochs=2", *mode)
     jobs, release = prepare(config).jobs, threading.Event()
-    patch_epoch(monkeypatch, jobs, late, lambda number: number < 3 or release.wait(DEADLINE_S))  # the second epoch of round 1
+    # the second epoch of round 1
+    patch_epoch(monkeypatch, jobs, late, lambda number: number < 3 or release.wait(DEADLINE_S))
     backend = make_backend(jobs, lambda message: None)
     published, trained = Rounds(backend, Published), Rounds(backend, EpochDone)
     try:
         backend.start()
         updates = backend.gather(0, DEADLINE_S, Spans())
-        assert [(update.worker, update.round_index) for update in updates] == [(0, 0), (1, 0), (2, 0)]
+        assert [(update.worker, update.round_index) for update in updates] == [
+            (0, 0),
+            (1, 0),
+            (2, 0),
+        ]
         backend.broadcast(0, updates[0].vector, Spans())
         published.wait({0, 1, 2} - {late}, 1)
         trained.wait({late}, 1)
@@ -138,7 +154,9 @@ def test_a_late_worker_is_named_with_its_round(make_config, monkeypatch, mode, l
     assert backend.shared == {}
 
 
-def test_round_timeout_of_the_config_is_what_the_aggregator_waits(make_config, driven, monkeypatch, mode):
+def test_round_timeout_of_the_config_is_what_the_aggregator_waits(
+    make_config, driven, monkeypatch, mode
+):
     release = threading.Event()
     attempt = driven(make_config("round_timeout=0.25", *mode))
     patch_epoch(monkeypatch, attempt.jobs, 0, lambda number: release.wait(DEADLINE_S))
@@ -150,7 +168,9 @@ def test_round_timeout_of_the_config_is_what_the_aggregator_waits(make_config, d
 
     attempt.backend.stop = release_and_stop
     with pytest.raises(
-        WorkerError, match=r"^worker 0 in round 0 \(compute\): nothing was heard of it within round_timeout=0.25 s\n"
+        WorkerError,
+        match=r"^worker 0 in round 0 \(compute\): nothing was heard of it within"
+        r" round_timeout=0.25 s\n",
     ):
         attempt.run()
 
@@ -160,14 +180,20 @@ def test_finish_waits_for_the_last_rows(make_config, monkeypatch, mode):
     backend = make_backend(prepare(config).jobs, lambda message: None)
     release = threading.Event()
     receive = backend.exchanges[2].receive_into
-    monkeypatch.setattr(backend.exchanges[2], "receive_into", lambda *args: release.wait(DEADLINE_S) and receive(*args))
+    monkeypatch.setattr(
+        backend.exchanges[2],
+        "receive_into",
+        lambda *args: release.wait(DEADLINE_S) and receive(*args),
+    )
     try:
         backend.start()
         backend.broadcast(0, backend.gather(0, DEADLINE_S, Spans())[0].vector, Spans())
         while any(backend.threads[worker].is_alive() for worker in (0, 1)):
             backend.threads[0].join(DEADLINE_S)
             backend.threads[1].join(DEADLINE_S)
-        with pytest.raises(WorkerError, match=r"^worker 2 in round 0 \(wait\): nothing was heard of it"):
+        with pytest.raises(
+            WorkerError, match=r"^worker 2 in round 0 \(wait\): nothing was heard of it"
+        ):
             backend.finish(0.01)
         release.set()
         backend.finish(DEADLINE_S)
@@ -176,7 +202,7 @@ def test_finish_waits_for_the_last_rows(make_config, monkeypatch, mode):
         backend.stop()
 
 
-# --- failures and the end ------------------------------------------------------------------------------
+# --- failures and the end ---
 
 
 def test_a_failure_in_a_later_round_names_that_round(make_config, driven, monkeypatch, mode):
@@ -186,7 +212,9 @@ def test_a_failure_in_a_later_round_names_that_round(make_config, driven, monkey
 
     attempt = driven(make_config("rounds=4", "local_epochs=2", *mode))
     patch_epoch(monkeypatch, attempt.jobs, 1, fail)
-    with pytest.raises(WorkerError, match=r"^worker 1 in round 2 \(compute\): ZeroDivisionError: in epoch 5") as caught:
+    with pytest.raises(
+        WorkerError, match=r"^worker 1 in round 2 \(compute\): ZeroDivisionError: in epoch 5"
+    ) as caught:
         attempt.run()
     assert len(attempt.vectors) == 2
     assert caught.value.remote_traceback.rstrip().endswith("ZeroDivisionError: in epoch 5")
@@ -199,12 +227,16 @@ def test_a_thread_that_ends_without_a_word_is_noticed(make_config, driven, monke
 
     attempt = driven(make_config("backend=thread", "round_timeout=2"))
     patch_epoch(monkeypatch, attempt.jobs, 1, leave)
-    with pytest.raises(WorkerError, match=r"^worker 1 in round 0 \(compute\): (?!nothing was heard)"):
+    with pytest.raises(
+        WorkerError, match=r"^worker 1 in round 0 \(compute\): (?!nothing was heard)"
+    ):
         attempt.run()
 
 
 def test_stop_ends_workers_that_wait(make_config, mode):
-    backend = make_backend(prepare(make_config("agg_timeout=3600", *mode)).jobs, lambda message: None)
+    backend = make_backend(
+        prepare(make_config("agg_timeout=3600", *mode)).jobs, lambda message: None
+    )
     backend.start()
     try:
         backend.gather(0, DEADLINE_S, Spans())
@@ -217,7 +249,9 @@ def test_stop_ends_workers_that_wait(make_config, mode):
 
 def test_stop_ends_workers_that_train(make_config, mode):
     first = threading.Event()
-    backend = make_backend(prepare(make_config("local_epochs=1000000", *mode)).jobs, lambda message: None)
+    backend = make_backend(
+        prepare(make_config("local_epochs=1000000", *mode)).jobs, lambda message: None
+    )
     on_tell(backend.exchanges[0], lambda message: first.set())
     backend.start()
     try:
@@ -243,7 +277,10 @@ def test_workers_compute_with_the_torch_threads_of_the_config(make_config, monke
 
 def test_all_workers_start_from_the_same_state_and_leave_it_alone(make_config, drive):
     starts = []
-    run = drive(make_config("backend=thread"), jobs=lambda jobs: starts.append(jobs[0].vector.copy()) or jobs)
+    run = drive(
+        make_config("backend=thread"),
+        jobs=lambda jobs: starts.append(jobs[0].vector.copy()) or jobs,
+    )
     assert all(np.array_equal(job.vector, starts[0]) for job in run.jobs)
 
 

@@ -1,4 +1,6 @@
-"""Every benchmark, at a tiny size: what it prints and writes is consistent. Nothing here says how fast anything is."""
+"""Every benchmark, at a tiny size: what it prints and writes is consistent. Nothing here says how
+fast anything is.
+"""
 
 import dataclasses
 import json
@@ -43,14 +45,24 @@ def benchmark(tmp_path):
         for row in document["rows"]:
             for figure in row["figures"].values():
                 assert len(figure["values"]) == document["repeats"]
-                assert min(figure["values"]) == figure["low"] <= figure["median"] <= figure["high"] == max(figure["values"])
+                assert (
+                    min(figure["values"])
+                    == figure["low"]
+                    <= figure["median"]
+                    <= figure["high"]
+                    == max(figure["values"])
+                )
         return document["rows"], done.stdout
 
     return run
 
 
-@pytest.mark.parametrize(("number", "low", "high"), [(3, 1, 3), (5, 1, 5), (6, 1, 6), (10, 2, 9), (20, 6, 15), (60, 22, 39)])
-def test_the_interval_of_a_median_is_that_of_the_sign_test(number, low, high):  # the ranks of any book's table
+@pytest.mark.parametrize(
+    ("number", "low", "high"),
+    [(3, 1, 3), (5, 1, 5), (6, 1, 6), (10, 2, 9), (20, 6, 15), (60, 22, 39)],
+)
+# the ranks of any book's table
+def test_the_interval_of_a_median_is_that_of_the_sign_test(number, low, high):
     assert overhead.interval_of_median(list(range(number, 0, -1))) == (low, high)
 
 
@@ -64,7 +76,7 @@ def median(row, figure):
     return row["figures"][figure]["median"]
 
 
-# --- what they share ---------------------------------------------------------------------------------------
+# --- what they share ---
 
 
 def test_candidates_take_turns_and_one_that_cannot_leaves_a_gap():
@@ -86,7 +98,11 @@ def test_candidates_take_turns_and_one_that_cannot_leaves_a_gap():
 
 
 def test_ratios_are_of_neighbours():
-    fast, slow, gap = Row(labels={}, figures={"s": [1.0, 2.0]}), Row(labels={}, figures={"s": [10.0, 40.0]}), Row(labels={})
+    fast, slow, gap = (
+        Row(labels={}, figures={"s": [1.0, 2.0]}),
+        Row(labels={}, figures={"s": [10.0, 40.0]}),
+        Row(labels={}),
+    )
     add_ratio([fast, slow, gap], "times as fast", "s", slow, faster=True)
     add_ratio([fast, slow, gap], "times as long", "s", fast, faster=False)
     assert fast.figures["times as fast"] == [10.0, 20.0]
@@ -108,7 +124,7 @@ def test_figures_are_shown_with_three_digits(values, text):
     assert shown(values) == text
 
 
-# --- what is measured --------------------------------------------------------------------------------------
+# --- what is measured ---
 
 
 def test_a_round_of_exchange_is_publishing_waiting_and_receiving():
@@ -122,18 +138,35 @@ def test_a_round_of_exchange_is_publishing_waiting_and_receiving():
             "other": 9.0,
         }
         account = Account(seconds=seconds, num_bytes={"publish": 1000 * (worker + 1)})
-        row = {"train_loss": 0.0, "valid": SquaredError(), "test": SquaredError(), "best_epoch": 0, "aggregate_received": True}
+        row = {
+            "train_loss": 0.0,
+            "valid": SquaredError(),
+            "test": SquaredError(),
+            "best_epoch": 0,
+            "aggregate_received": True,
+        }
         return WorkerRound(worker=worker, round_index=round_index, account=account, **row)
 
     workers, aggregates = [], []
     for number, factor in enumerate((100.0, 100.0, 1.0, 2.0, 6.0)):  # the first two rounds warm up
-        workers += [worker_round(0, number, 1.0 * factor, 2.0, 0.5), worker_round(1, number, 3.0 * factor, 1.0, 0.125 * factor)]
-        account = Account(seconds={"average": 4.0 * factor, "broadcast/lock_hold": 0.25, "evaluate": 9.0})
-        none = {"valid": SquaredError(), "test": SquaredError(), "weights": (0.5, 0.5), "elapsed_s": 0.0}
+        workers += [
+            worker_round(0, number, 1.0 * factor, 2.0, 0.5),
+            worker_round(1, number, 3.0 * factor, 1.0, 0.125 * factor),
+        ]
+        account = Account(
+            seconds={"average": 4.0 * factor, "broadcast/lock_hold": 0.25, "evaluate": 9.0}
+        )
+        none = {
+            "valid": SquaredError(),
+            "test": SquaredError(),
+            "weights": (0.5, 0.5),
+            "elapsed_s": 0.0,
+        }
         aggregates.append(AggregateRound(round_index=number, account=account, **none))
     figures = exchange.figures(workers, aggregates)
     assert figures == {
-        "publish, ms": pytest.approx(((1 + 3) / 2 * 2 + (0.5 + 0.25) / 2) * 1e3),  # means over workers, of the middle round
+        # means over workers, of the middle round
+        "publish, ms": pytest.approx(((1 + 3) / 2 * 2 + (0.5 + 0.25) / 2) * 1e3),
         "wait, ms": 1500.0,
         "receive, ms": 250.0,
         "round, ms": pytest.approx((4 + 0.375 + 1.5 + 0.25) * 1e3),
@@ -154,7 +187,9 @@ def test_exchange_measures_the_real_loops():
     assert figures["pickled, kB"] == 0
 
 
-@pytest.mark.parametrize(("workers", "cores", "copies"), [(1, 2, 2 + 1), (2, 2, 2 + 1.5), (5, 2, 6 + 3), (5, 8, 2 + 3)])
+@pytest.mark.parametrize(
+    ("workers", "cores", "copies"), [(1, 2, 2 + 1), (2, 2, 2 + 1.5), (5, 2, 6 + 3), (5, 8, 2 + 3)]
+)
 def test_copies_needed_go_as_many_at_a_time_as_there_are_cores(workers, cores, copies, monkeypatch):
     monkeypatch.setattr("os.cpu_count", lambda: cores)
     assert exchange.copies_needed(workers) == copies
@@ -166,7 +201,15 @@ def case(tmp_path):
     overrides = ("data=synthetic", *DATA)
     save(load_ratings(compose_config(overrides).data, 0), tmp_path / "ratings.npz")
     file = tmp_path / "ratings.npz"
-    return Case(ratings_file=file, num_users=60, num_items=40, dim=8, workers=1, num_visits=50_000, overrides=overrides)
+    return Case(
+        ratings_file=file,
+        num_users=60,
+        num_items=40,
+        dim=8,
+        workers=1,
+        num_visits=50_000,
+        overrides=overrides,
+    )
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -185,7 +228,11 @@ def test_each_worker_of_a_trainer_visits_its_share_of_the_ratings(case, workers,
     finally:
         torch.set_num_threads(threads)
     whole = case.load()
-    pairs = [pair for share in seen for pair in zip(share.users.tolist(), share.items.tolist(), strict=True)]
+    pairs = [
+        pair
+        for share in seen
+        for pair in zip(share.users.tolist(), share.items.tolist(), strict=True)
+    ]
     assert len(seen) == workers
     assert sorted(pairs) == sorted(zip(whole.users.tolist(), whole.items.tolist(), strict=True))
 
@@ -199,23 +246,43 @@ def test_a_peer_that_is_missing_says_how_to_get_it(case, peer, monkeypatch, tmp_
         peer(case)
 
 
-# --- the commands --------------------------------------------------------------------------------------------
+# --- the commands ---
 
 
 @pytest.mark.slow
 def test_exchange(benchmark):
-    arguments = ("--sizes", "2000", "--workers", "2", "--rounds", "3", "--backends", "thread", "process")
+    arguments = (
+        "--sizes",
+        "2000",
+        "--workers",
+        "2",
+        "--rounds",
+        "3",
+        "--backends",
+        "thread",
+        "process",
+    )
     rows, _ = benchmark("exchange", "--repeats", "2", *arguments)
     by = {row["by"]: row for row in rows}
     assert [*by] == ["copy", "gloo", "thread", "process"]
     for ratio, baseline in (("times the copies needed", by["copy"]), ("times gloo", by["gloo"])):
-        both = zip(by["thread"]["figures"]["round, ms"]["values"], baseline["figures"]["round, ms"]["values"], strict=True)
-        assert by["thread"]["figures"][ratio]["values"] == pytest.approx([own / base for own, base in both])
-    assert median(by["process"], "pickled, kB") > 2 * 4 * 1.9  # published and received, four bytes each
+        both = zip(
+            by["thread"]["figures"]["round, ms"]["values"],
+            baseline["figures"]["round, ms"]["values"],
+            strict=True,
+        )
+        assert by["thread"]["figures"][ratio]["values"] == pytest.approx(
+            [own / base for own, base in both]
+        )
+    # published and received, four bytes each
+    assert median(by["process"], "pickled, kB") > 2 * 4 * 1.9
 
 
 def test_a_contender_that_hangs_is_killed_and_given_up_after_a_few_attempts(capsys):
-    with kernel.Child("fused", deadline_s=1e-3) as child, pytest.raises(Unavailable, match=r"fused: has not ended .* 3 times"):
+    with (
+        kernel.Child("fused", deadline_s=1e-3) as child,
+        pytest.raises(Unavailable, match=r"fused: has not ended .* 3 times"),
+    ):
         child.measure(None)
     assert capsys.readouterr().err.count("killed, and begun anew") == 3
 
@@ -239,14 +306,18 @@ def test_the_protocols_hold_out_what_they_say():
     drawn = list(quality.test_parts("random", data, ratings, 2))
     assert [len(set(part.tolist())) for part in drawn] == [60, 60]
     assert set(drawn[0].tolist()) != set(drawn[1].tolist())
-    assert sorted(np.concatenate(list(quality.test_parts("folds", data, ratings, 9)))) == list(range(300))
+    assert sorted(np.concatenate(list(quality.test_parts("folds", data, ratings, 9)))) == list(
+        range(300)
+    )
     (latest,) = quality.test_parts("time", data, ratings, 1)
     for user in range(30):
         own = np.flatnonzero(ratings.users == user)
         held = np.intersect1d(own, latest)
         assert len(held) == len(own) // 5
         if len(held):
-            assert ratings.timestamps[held].min() >= ratings.timestamps[np.setdiff1d(own, held)].max()
+            assert (
+                ratings.timestamps[held].min() >= ratings.timestamps[np.setdiff1d(own, held)].max()
+            )
 
 
 def test_the_grid_has_every_way_once_and_counts_what_travels():
@@ -255,13 +326,16 @@ def test_the_grid_has_every_way_once_and_counts_what_travels():
     averaged = quality_grid.Cell(workers=5, local_epochs=10, split="iid", averaged="rows")
     assert averaged.bytes_per_round(100, 50, 3) == 2 * 5 * 150 * 3 * 4  # there and back
     stratified = quality_grid.Cell(workers=5, local_epochs=10, split="stratified", averaged=None)
-    assert stratified.bytes_per_round(100, 50, 3) == (10 * 5 * 50 + 150) * 3 * 4  # all items in every turn, all rows at the end
+    # all items in every turn, all rows at the end
+    assert stratified.bytes_per_round(100, 50, 3) == (10 * 5 * 50 + 150) * 3 * 4
 
 
 @pytest.mark.slow
 def test_quality(benchmark):
     ways = ("one worker", "5 workers, by user, 1 local epoch, uniform")
-    rows, printed = benchmark("quality", "--repeats", "2", "--protocols", "time", "--ways", *ways, "--markdown")
+    rows, printed = benchmark(
+        "quality", "--repeats", "2", "--protocols", "time", "--ways", *ways, "--markdown"
+    )
     assert [row["way"] for row in rows] == list(ways)
     for row in rows:
         assert 0.85 < median(row, quality.TEST) < 1.05
@@ -276,13 +350,17 @@ def test_quality(benchmark):
 @pytest.mark.slow
 def test_quality_grid(benchmark, tmp_path):
     pytest.importorskip("matplotlib", reason="for the plots; `make benchmark-peers` installs it")
-    rows, _ = benchmark("quality_grid", "--repeats", "1", "--workers", "1", "2", "--local-epochs", "20")
+    rows, _ = benchmark(
+        "quality_grid", "--repeats", "1", "--workers", "1", "2", "--local-epochs", "20"
+    )
     assert len(rows) == 1 + 1 + 3 * len(quality_grid.AGGREGATIONS)
     one, stratified, *averaged = rows
     assert median(one, quality_grid.GAP) == 0
     assert abs(median(stratified, quality_grid.GAP)) < 0.01
     for row in averaged:
-        assert median(row, quality_grid.GAP) == pytest.approx(median(row, quality_grid.TEST) - median(one, quality_grid.TEST))
+        assert median(row, quality_grid.GAP) == pytest.approx(
+            median(row, quality_grid.TEST) - median(one, quality_grid.TEST)
+        )
     for plot in ("quality_seconds.png", "quality_mb.png"):
         assert (tmp_path / "deeper" / plot).read_bytes().startswith(b"\x89PNG")
 
@@ -301,8 +379,22 @@ def test_time_to_accuracy(benchmark):
 
 @pytest.mark.slow
 def test_kernel(benchmark):
-    arguments = ("--data", "synthetic", "--dims", "8", "--visits", "50000", "--contenders", "autograd", "Surprise", "--", *DATA)
-    (autograd, surprise), printed = benchmark("kernel", "--markdown", "--repeats", "2", "--workers", "2", *arguments)
+    arguments = (
+        "--data",
+        "synthetic",
+        "--dims",
+        "8",
+        "--visits",
+        "50000",
+        "--contenders",
+        "autograd",
+        "Surprise",
+        "--",
+        *DATA,
+    )
+    (autograd, surprise), printed = benchmark(
+        "kernel", "--markdown", "--repeats", "2", "--workers", "2", *arguments
+    )
     assert (autograd["k"], autograd["workers"], autograd["contender"]) == (8, 2, "autograd")
     assert median(autograd, "million ratings/s") > 0
     assert surprise["figures"] == {}  # it has no threads, wherever it is installed
@@ -313,9 +405,25 @@ def test_kernel(benchmark):
 
 @pytest.mark.slow
 def test_headline(benchmark):
-    small = ("data=synthetic", *DATA, "workers=2", "rounds=2", "local_epochs=2", "tensorboard=false", "select_on=test")
+    small = (
+        "data=synthetic",
+        *DATA,
+        "workers=2",
+        "rounds=2",
+        "local_epochs=2",
+        "tensorboard=false",
+        "select_on=test",
+    )
     rows, printed = benchmark(
-        "headline", "--repeats", "1", "--markdown", "--systems", "seed_thread", "serial + autograd", "--", *small
+        "headline",
+        "--repeats",
+        "1",
+        "--markdown",
+        "--systems",
+        "seed_thread",
+        "serial + autograd",
+        "--",
+        *small,
     )
     seed, serial, _, defaults = rows
     assert seed["figures"]["times as fast as seed_thread"]["values"] == [1.0]
@@ -329,7 +437,17 @@ def test_headline(benchmark):
 @pytest.mark.slow
 def test_scaling(benchmark):
     small = (*DATA, "rounds=2", "local_epochs=2", "tensorboard=false", "model=tiny")
-    arguments = ("--data", "synthetic", "--systems", "thread + autograd", "--workers", "1", "2", "--", *small)
+    arguments = (
+        "--data",
+        "synthetic",
+        "--systems",
+        "thread + autograd",
+        "--workers",
+        "1",
+        "2",
+        "--",
+        *small,
+    )
     rows, _ = benchmark("scaling", "--repeats", "1", *arguments)
     for row in rows:
         assert median(row, "training, s") * median(row, "million ratings/s") == pytest.approx(
@@ -337,8 +455,12 @@ def test_scaling(benchmark):
         )  # 5 % are held out
     one, two = rows
     assert median(one, "speed-up") == median(one, "efficiency") == 1.0
-    assert median(two, "speed-up") == pytest.approx(median(one, "training, s") / median(two, "training, s"))
-    assert median(two, "efficiency") == pytest.approx(median(two, "speed-up") / min(2, os.cpu_count()))
+    assert median(two, "speed-up") == pytest.approx(
+        median(one, "training, s") / median(two, "training, s")
+    )
+    assert median(two, "efficiency") == pytest.approx(
+        median(two, "speed-up") / min(2, os.cpu_count())
+    )
 
 
 @pytest.mark.slow
@@ -346,12 +468,18 @@ def test_claims(benchmark):
     small = ("data=synthetic", *DATA, "local_epochs=1")
     rows, printed = benchmark("claims", "--repeats", "1", "--markdown", "--", *small)
     by = {row["what"]: row for row in rows}
-    assert median(by["single calls"], "manager of 64 MB, ms") > median(by["single calls"], "manager of 0.008 MB, ms")
+    assert median(by["single calls"], "manager of 64 MB, ms") > median(
+        by["single calls"], "manager of 0.008 MB, ms"
+    )
     for row in (by["thread, 2 workers"], by["process, 2 workers"]):
         whole = median(row, "to begin and to end, s") + 6 * median(row, "a round, s")
         assert whole == pytest.approx(median(row, "whole command, s"))
     assert median(by["process, 4 workers"], "memory of all processes, MB") > 100
-    lines = [line for line in printed.splitlines() if line.startswith(("| threads", "| processes", "| in total"))]
+    lines = [
+        line
+        for line in printed.splitlines()
+        if line.startswith(("| threads", "| processes", "| in total"))
+    ]
     assert len(lines) == 8
     assert all(line.count("|") == 5 for line in lines)
 
@@ -366,7 +494,7 @@ def test_limits_tells_what_works_and_what_grew(benchmark):
     assert "yes" in printed
 
 
-# --- whether the advice is right ------------------------------------------------------------------------------------
+# --- whether the advice is right ---
 
 
 def test_crossover_predicts_then_measures(benchmark, tmp_path):
@@ -387,13 +515,17 @@ def test_crossover_predicts_then_measures(benchmark, tmp_path):
     for row in rows:
         assert median(row, PREDICTED) > 0
         assert median(row, MEASURED) > 0
-        assert median(row, ERROR) == pytest.approx((median(row, PREDICTED) / median(row, MEASURED) - 1) * 100)
+        assert median(row, ERROR) == pytest.approx(
+            (median(row, PREDICTED) / median(row, MEASURED) - 1) * 100
+        )
         assert 0 <= median(row, OTHERS) <= 100
     assert printed.count("| median error, % |") == 2
     assert printed.count("| recommended is within 10% of the fastest |") == 1
 
 
-def test_constants_of_another_machine_are_refused_and_stay_as_they_are(tmp_path, monkeypatch, capsys):
+def test_constants_of_another_machine_are_refused_and_stay_as_they_are(
+    tmp_path, monkeypatch, capsys
+):
     from benchmarks import crossover
 
     file = tmp_path / "constants.json"
@@ -409,7 +541,10 @@ def test_regret_is_that_of_the_recommended_against_the_fastest():
     from benchmarks.crossover import MEASURED, PREDICTED, error, fastest, recommended, regret
 
     def row(backend, predicted, measured):
-        return Row(labels={"job": "x", "backend": backend}, figures={PREDICTED: [predicted] * 3, MEASURED: measured})
+        return Row(
+            labels={"job": "x", "backend": backend},
+            figures={PREDICTED: [predicted] * 3, MEASURED: measured},
+        )
 
     rows = [row("thread", 1.0, [3.0, 2.0, 9.0]), row("shm", 1.5, [2.0, 1.0, 3.0])]
     assert recommended(rows).labels["backend"] == "thread"
@@ -425,9 +560,17 @@ def test_the_grid_has_every_value_with_every_other_one_and_every_workers():
 
     configs = [cell.config("serial", ("data=synthetic",)) for cell in GRID]
     autograd = [config for config in configs if config.trainer.name == "autograd"]
-    assert {(c.trainer.batch_size, c.model.dim) for c in autograd} == set(product((128, 1024, 8192), (8, 64, 256)))
-    assert {(c.trainer.batch_size, c.workers) for c in autograd} == set(product((128, 1024, 8192), (1, 2, 4)))
+    assert {(c.trainer.batch_size, c.model.dim) for c in autograd} == set(
+        product((128, 1024, 8192), (8, 64, 256))
+    )
+    assert {(c.trainer.batch_size, c.workers) for c in autograd} == set(
+        product((128, 1024, 8192), (1, 2, 4))
+    )
     assert {(c.model.dim, c.workers) for c in autograd} == set(product((8, 64, 256), (1, 2, 4)))
     fused = [config for config in configs if config.trainer.name == "fused"]
-    assert {(c.split.name, c.model.dim) for c in fused} == set(product(("iid", "stratified"), (8, 64, 256)))
-    assert {(c.split.name, c.workers) for c in fused} == set(product(("iid", "stratified"), (1, 2, 4)))
+    assert {(c.split.name, c.model.dim) for c in fused} == set(
+        product(("iid", "stratified"), (8, 64, 256))
+    )
+    assert {(c.split.name, c.workers) for c in fused} == set(
+        product(("iid", "stratified"), (1, 2, 4))
+    )

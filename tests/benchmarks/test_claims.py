@@ -1,4 +1,6 @@
-"""How benchmarks.claims judges: the rules by themselves, and two worlds in which every claim holds, or none does."""
+"""How benchmarks.claims judges: the rules by themselves, and two worlds in which every claim holds,
+or none does.
+"""
 
 import math
 
@@ -6,7 +8,7 @@ import pytest
 
 from benchmarks.claims import calls, judged, runs, verdicts
 
-# --- the rules ----------------------------------------------------------------------------------------------
+# --- the rules ---
 
 
 @pytest.mark.parametrize(
@@ -14,7 +16,8 @@ from benchmarks.claims import calls, judged, runs, verdicts
     [
         ([(1, 1), (100, 100)], 10, 10),  # straight where both axes are logarithmic
         ([(1, 2), (4, 8), (16, 32)], 8, 4),
-        ([(1, 1), (2, 20), (3, 5), (6, 20)], 10, 3 * 2**0.5),  # the last passage: from there on it stays above
+        # the last passage: from there on it stays above
+        ([(1, 1), (2, 20), (3, 5), (6, 20)], 10, 3 * 2**0.5),
         ([(1, 10), (2, 20)], 10, 0),
         ([(1, 20), (2, 9)], 10, math.inf),
         ([(1, 1), (2, 10)], 10, 2),
@@ -71,7 +74,9 @@ def test_faster_is_by_a_tenth_and_in_every_pair(ratios, word):
         (4, 3, 4, 3, 0),
     ],
 )
-def test_start_up_is_paid_back_where_two_lines_cross(begin, per_round, other_begin, other_per_round, rounds):
+def test_start_up_is_paid_back_where_two_lines_cross(
+    begin, per_round, other_begin, other_per_round, rounds
+):
     assert verdicts.paid_back(begin, per_round, other_begin, other_per_round) == rounds
 
 
@@ -81,7 +86,10 @@ def test_two_lengths_of_a_run_give_what_a_round_costs_and_what_all_else_does():
     assert runs.beginning(20.0, [5.0]) == {runs.COMMAND: 20.0}  # one length tells nothing of that
 
 
-@pytest.mark.parametrize(("value", "text"), [(0, "0"), (0.000345, "0.00034"), (1.26, "1.3"), (12.6, "13"), (4539.2, "4539")])
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0, "0"), (0.000345, "0.00034"), (1.26, "1.3"), (12.6, "13"), (4539.2, "4539")],
+)
 def test_figures_have_two_digits_or_all_before_the_point(value, text):
     assert verdicts.rounded(value) == text
 
@@ -92,12 +100,15 @@ def test_a_range_is_shown_if_there_is_one():
     assert verdicts.span([431.2, 431.3], 3) == "431"
 
 
-@pytest.mark.parametrize(("names", "text"), [([], ""), (["a"], "a"), (["a", "b"], "a and b"), (["a", "b", "c"], "a, b and c")])
+@pytest.mark.parametrize(
+    ("names", "text"),
+    [([], ""), (["a"], "a"), (["a", "b"], "a and b"), (["a", "b", "c"], "a, b and c")],
+)
 def test_lists_in_words(names, text):
     assert verdicts.several(names) == text
 
 
-# --- what is read from a run ---------------------------------------------------------------------------------
+# --- what is read from a run ---
 
 
 def lane(pss_bytes, **seconds):
@@ -106,8 +117,15 @@ def lane(pss_bytes, **seconds):
 
 def result_of(backend, worker_bytes):
     workers = [{"publish_s": 0.5, "receive_s": 0.25, "wall_s": wall_s} for wall_s in (3.0, 2.0)]
-    lanes = [lane(worker_bytes, compute=6.0, gil_wait=2.0), lane(worker_bytes, compute=8.0), lane(7_000_000, wait=99.0)]
-    processes = [{"who": "manager", "pss_bytes": 1_000_000}, {"who": "main", "pss_bytes": 7_000_000}]
+    lanes = [
+        lane(worker_bytes, compute=6.0, gil_wait=2.0),
+        lane(worker_bytes, compute=8.0),
+        lane(7_000_000, wait=99.0),
+    ]
+    processes = [
+        {"who": "manager", "pss_bytes": 1_000_000},
+        {"who": "main", "pss_bytes": 7_000_000},
+    ]
     return {
         "config": {"backend": {"name": backend}},
         "rounds_completed": 5,
@@ -134,11 +152,13 @@ def test_a_platform_that_does_not_tell_memory_leaves_it_out():
     assert runs.MEMORY not in runs.figures(result_of("process", None))
 
 
-# --- two worlds -----------------------------------------------------------------------------------------------
+# --- two worlds ---
 
 
 def world(*, cost, thread_pace, process_pace, process_command_s, worker_mb):
-    """Figures of two repeats. `cost`: how many times as much as claimed; paces: how many times as fast as serial N are."""
+    """Figures of two repeats. `cost`: how many times as much as claimed; paces: how many times as
+    fast as serial N are.
+    """
 
     def twice(**figures):
         return {name: [value, value * 1.01] for name, value in figures.items()}
@@ -147,13 +167,25 @@ def world(*, cost, thread_pace, process_pace, process_command_s, worker_mb):
     for floats in calls.WRITE_FLOATS:
         single[calls.call_name("manager", floats)] = 20 / cost
     for what, sizes in (("copy", calls.COPY_FLOATS), ("reference", (calls.JOB_FLOATS,))):
-        single |= {calls.call_name(what, floats, others): 1e-3 * cost for floats in sizes for others in calls.OTHERS}
+        single |= {
+            calls.call_name(what, floats, others): 1e-3 * cost
+            for floats in sizes
+            for others in calls.OTHERS
+        }
     for backend, value in (("thread", 0.04 * cost), ("process", 2000 / cost)):
-        single |= {calls.call_name(f"{backend} round", floats): value for floats in calls.ROUND_FLOATS[backend]}
+        single |= {
+            calls.call_name(f"{backend} round", floats): value
+            for floats in calls.ROUND_FLOATS[backend]
+        }
         single[calls.call_name(f"{backend} round, polling", calls.JOB_FLOATS)] = value
     found = {judged.CALLS: twice(**single)}
     for by, command_s, mb in (("thread", 10.0, 0.5), ("process", process_command_s, worker_mb)):
-        figures = {runs.PUBLISH: 1.0, runs.EXCHANGE: 2.0, runs.GIL_WAIT: 0.25, runs.COMMAND: command_s}
+        figures = {
+            runs.PUBLISH: 1.0,
+            runs.EXCHANGE: 2.0,
+            runs.GIL_WAIT: 0.25,
+            runs.COMMAND: command_s,
+        }
         found[f"seed_{by}"] = twice(**figures, **{runs.MEMORY: 10 + calls.WORKERS * mb})
     for workers in runs.WORKERS:
         for by, pace, begin, mb in (
@@ -161,7 +193,9 @@ def world(*, cost, thread_pace, process_pace, process_command_s, worker_mb):
             ("thread", thread_pace(workers), 1.0, 0.5),
             ("process", process_pace(workers), 7.0, worker_mb),
         ):
-            found[runs.run_name(by, workers)] = twice(**{runs.BEGIN: begin, runs.ROUND: 1 / pace, runs.MEMORY: 10 + workers * mb})
+            found[runs.run_name(by, workers)] = twice(
+                **{runs.BEGIN: begin, runs.ROUND: 1 / pace, runs.MEMORY: 10 + workers * mb}
+            )
     for batch in runs.BATCHES:
         for by, pace in (("serial", 1.0), ("thread", thread_pace(runs.BATCH_WORKERS))):
             found[runs.batch_name(by, batch)] = twice(**{runs.TRAINING: 1 / pace})
@@ -171,17 +205,28 @@ def world(*, cost, thread_pace, process_pace, process_command_s, worker_mb):
 @pytest.fixture
 def the_documents():
     """In which all that it claims is so."""
-    return world(cost=1, thread_pace=lambda _: 1.0, process_pace=float, process_command_s=5.0, worker_mb=2.0)
+    return world(
+        cost=1, thread_pace=lambda _: 1.0, process_pace=float, process_command_s=5.0, worker_mb=2.0
+    )
 
 
 @pytest.fixture
 def another():
     """In which nothing of it is so."""
-    return world(cost=1000, thread_pace=float, process_pace=lambda _: 0.5, process_command_s=20.0, worker_mb=0.5)
+    return world(
+        cost=1000,
+        thread_pace=float,
+        process_pace=lambda _: 0.5,
+        process_command_s=20.0,
+        worker_mb=0.5,
+    )
 
 
 def cells(found):
-    return {says: dict(zip(("so", "measured", "holds", "turns"), rest, strict=True)) for says, *rest in judged.judged(found)}
+    return {
+        says: dict(zip(("so", "measured", "holds", "turns"), rest, strict=True))
+        for says, *rest in judged.judged(found)
+    }
 
 
 def test_every_claim_holds_where_it_is_so(the_documents):
@@ -198,7 +243,9 @@ def test_every_claim_holds_where_it_is_so(the_documents):
     assert rows[5]["turns"] == "> 4 workers"
     # Seven seconds to begin instead of one; a round of two takes half a second instead of one.
     assert (
-        rows[6]["turns"] == "rounds, against threads (serial): 1 worker no gain (no gain), 2 workers 12 (12), 4 workers 8.0 (8.0)"
+        rows[6]["turns"]
+        == "rounds, against threads (serial): 1 worker no gain (no gain), 2 workers 12 (12), 4"
+        " workers 8.0 (8.0)"
     )
     assert rows[7]["holds"] == "1, 2, 4 and 5 workers, for copies: 1.4 MB of what a worker adds"
 
@@ -221,7 +268,8 @@ def test_no_claim_holds_where_nothing_is_so(another):
     assert rows[6]["holds"] == "does not hold: processes are slower (0.50 x)"
     assert (
         rows[6]["turns"]
-        == "rounds, against threads (serial): 1 worker never (never), 2 workers never (never), 4 workers never (never)"
+        == "rounds, against threads (serial): 1 worker never (never), 2 workers never (never), 4"
+        " workers never (never)"
     )
     assert rows[7]["holds"] == "does not hold"
     assert rows[7]["turns"] == "twice as much: > 5 workers"
@@ -249,7 +297,10 @@ def test_a_claim_that_holds_for_some_sizes_says_how_far_off_the_document_is(the_
 
 def test_processes_are_parallel_up_to_as_many_as_there_are_cores(the_documents):
     for workers, speed_up in ((2, 1.8), (4, 1.8)):
-        the_documents[runs.run_name("process", workers)][runs.ROUND] = [1 / speed_up, 1.01 / speed_up]
+        the_documents[runs.run_name("process", workers)][runs.ROUND] = [
+            1 / speed_up,
+            1.01 / speed_up,
+        ]
     row = cells(the_documents)["processes train in parallel, in 1/N of the time"]
     assert row["measured"] == "2 processes 1.8 x serial, 4 processes 1.8 x serial"
     assert row["holds"] == "2 workers"
@@ -257,14 +308,18 @@ def test_processes_are_parallel_up_to_as_many_as_there_are_cores(the_documents):
 
 
 def test_start_up_is_not_paid_back_by_chance(the_documents):
-    the_documents[runs.run_name("process", 2)][runs.ROUND] = [0.5, 1.02]  # 2.0 and 0.99 times as fast as serial
+    # 2.0 and 0.99 times as fast as serial
+    the_documents[runs.run_name("process", 2)][runs.ROUND] = [0.5, 1.02]
     turns = cells(the_documents)["in total processes are fast, threads slow"]["turns"]
     assert "2 workers no gain (no gain)" in turns
 
 
 def test_threads_that_gain_from_large_batches_say_from_which(the_documents):
     for batch, speed_up in zip(runs.BATCHES, (0.5, 0.8, 1.0, 1.05, 1.2, 1.5), strict=True):
-        the_documents[runs.batch_name("thread", batch)][runs.TRAINING] = [1 / speed_up, 1.01 / speed_up]
+        the_documents[runs.batch_name("thread", batch)][runs.TRAINING] = [
+            1 / speed_up,
+            1.01 / speed_up,
+        ]
     the_documents[runs.batch_name("thread", 1024)][runs.TRAINING] = [1 / 0.95, 1.01 / 0.95]
     row = cells(the_documents)["threads train sequentially, without a speed-up"]
     assert row["holds"] == "batch 1024 and 2048; slower with 128 and 512; faster with 4096 and 8192"
@@ -273,10 +328,12 @@ def test_threads_that_gain_from_large_batches_say_from_which(the_documents):
 
 def test_memory_that_is_not_told_leaves_a_gap(the_documents):
     del the_documents["seed_process"][runs.MEMORY]
-    assert set(cells(the_documents)["processes need more memory, for their copies"].values()) == {"-"}
+    assert set(cells(the_documents)["processes need more memory, for their copies"].values()) == {
+        "-"
+    }
 
 
-# --- what is measured -------------------------------------------------------------------------------------------
+# --- what is measured ---
 
 
 def test_a_write_is_measured_with_and_without_threads_that_train():

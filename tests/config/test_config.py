@@ -13,7 +13,14 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from ddp.config.options import DUPLICATES, OPTIONS, CsvData, ProcessBackend, SerialBackend, ThreadBackend
+from ddp.config.options import (
+    DUPLICATES,
+    OPTIONS,
+    CsvData,
+    ProcessBackend,
+    SerialBackend,
+    ThreadBackend,
+)
 from ddp.config.schema import Config, Scalars
 from ddp.errors import ConfigError, UserError
 from ddp.launch.composed import OF_THE_LAUNCH, load_config
@@ -42,7 +49,7 @@ def names_in(folder: str) -> list[str]:
     return sorted(path.stem for path in (CONF / folder).glob("*.yaml"))
 
 
-# --- every option, every named diff, every named product ------------------------------------------------
+# --- every option, every named diff, every named product ---
 
 
 def test_the_folders_of_conf_are_the_groups():
@@ -76,17 +83,28 @@ def test_every_value_has_exactly_the_type_that_the_schema_says(subtests):
                     if dataclasses.is_dataclass(value := getattr(holder, name)):
                         continue
                     kinds = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
-                    assert type(value) in {typing.get_origin(kind) or kind for kind in kinds}, (name, value)
+                    assert type(value) in {typing.get_origin(kind) or kind for kind in kinds}, (
+                        name,
+                        value,
+                    )
 
 
 def test_the_scalars_of_a_plain_run_are_those_of_config_yaml():
     raw = OmegaConf.load(CONF / "config.yaml")
     config = config_of()
-    chosen = {next(iter(entry)): next(iter(entry.values())) for entry in raw.defaults if not isinstance(entry, str)}
+    chosen = {
+        next(iter(entry)): next(iter(entry.values()))
+        for entry in raw.defaults
+        if not isinstance(entry, str)
+    }
     for name in raw:
         if name not in ("defaults", "hydra", *OF_THE_LAUNCH):
             assert getattr(config, name) == raw[name], name
-    assert {field.name for field in dataclasses.fields(Scalars)} == {*raw} - {"defaults", "hydra", *OF_THE_LAUNCH}
+    assert {field.name for field in dataclasses.fields(Scalars)} == {*raw} - {
+        "defaults",
+        "hydra",
+        *OF_THE_LAUNCH,
+    }
     for group in OPTIONS:
         assert getattr(config, group).name == chosen[group]
 
@@ -100,7 +118,9 @@ def test_every_experiment_composes_and_its_first_line_is_its_command(subtests):
             assert first.startswith(f"# python train.py experiment={name}: ")
 
 
-@pytest.mark.parametrize(("name", "backend"), [("seed_thread", ThreadBackend), ("seed_process", ProcessBackend)])
+@pytest.mark.parametrize(
+    ("name", "backend"), [("seed_thread", ThreadBackend), ("seed_process", ProcessBackend)]
+)
 def test_the_documents_two_systems(name, backend):
     config = config_of(f"experiment={name}")
     assert type(config.backend) is backend
@@ -111,21 +131,34 @@ def test_the_documents_two_systems(name, backend):
 
 
 def test_the_documents_two_systems_differ_in_their_backend_only():
-    thread, process = (dataclasses.asdict(config_of(f"experiment={name}")) for name in ("seed_thread", "seed_process"))
+    thread, process = (
+        dataclasses.asdict(config_of(f"experiment={name}"))
+        for name in ("seed_thread", "seed_process")
+    )
     assert thread.pop("backend") == {"name": "thread", "poll_interval_s": 0.2}
-    assert process.pop("backend") == {"name": "process", "poll_interval_s": 0.2, "start_method": "spawn"}
+    assert process.pop("backend") == {
+        "name": "process",
+        "poll_interval_s": 0.2,
+        "start_method": "spawn",
+    }
     assert thread == process
 
 
-def test_an_experiment_names_an_option_of_every_group_so_that_new_defaults_do_not_change_it(subtests):
+def test_an_experiment_names_an_option_of_every_group_so_that_new_defaults_do_not_change_it(
+    subtests,
+):
     for name in names_in("experiment"):
         with subtests.test(name=name):
             raw = OmegaConf.load(CONF / "experiment" / f"{name}.yaml")
-            assert {key.removeprefix("override /") for entry in raw.defaults for key in entry} == set(OPTIONS)
+            assert {
+                key.removeprefix("override /") for entry in raw.defaults for key in entry
+            } == set(OPTIONS)
 
 
 def test_the_command_line_wins_over_an_experiment():
-    config = config_of("experiment=seed_thread", "workers=2", "model=tiny", "backend.poll_interval_s=null")
+    config = config_of(
+        "experiment=seed_thread", "workers=2", "model=tiny", "backend.poll_interval_s=null"
+    )
     assert (config.workers, config.model.name, config.backend.poll_interval_s) == (2, "tiny", None)
 
 
@@ -136,7 +169,9 @@ def test_every_job_of_every_sweep_is_a_valid_config(name):
     values = {key: str(listed).split(",") for key, listed in hydra.sweeper.params.items()}
     assert any(len(options) > 1 for options in values.values())
     jobs = [
-        config_of(f"sweep={name}", *(f"{key}={value}" for key, value in zip(values, product, strict=True)))
+        config_of(
+            f"sweep={name}", *(f"{key}={value}" for key, value in zip(values, product, strict=True))
+        )
         for product in itertools.product(*values.values())
     ]
     assert len({repr(job) for job in jobs}) == len(jobs)
@@ -152,7 +187,7 @@ def test_the_sweep_over_aggregations_holds_every_way_to_average_states():
     assert {*params.aggregation.split(","), "ensemble"} == set(OPTIONS["aggregation"])
 
 
-# --- plain dataclasses ------------------------------------------------------------------------------------
+# --- plain dataclasses ---
 
 PLAIN = (int, float, str, bool, type(None))
 
@@ -169,7 +204,13 @@ def all_values(node):
 
 
 @pytest.mark.parametrize(
-    "overrides", [(), ("data=csv", "data.paths=[a.csv,b.csv]", "workers=2", "split=files"), ("split=dirichlet",)], ids=str
+    "overrides",
+    [
+        (),
+        ("data=csv", "data.paths=[a.csv,b.csv]", "workers=2", "split=files"),
+        ("split=dirichlet",),
+    ],
+    ids=str,
 )
 def test_nothing_of_omegaconf_is_left_in_a_config(overrides):
     config = config_of(*overrides)
@@ -200,12 +241,18 @@ def test_a_misspelt_attribute_is_refused(subtests):
 def test_the_fixture_gives_what_it_says(make_config):
     config = make_config("backend=serial")
     assert isinstance(config.backend, SerialBackend)
-    assert (config.workers, config.rounds, config.local_epochs, config.tensorboard, config.display) == (3, 2, 2, False, "none")
+    assert (
+        config.workers,
+        config.rounds,
+        config.local_epochs,
+        config.tensorboard,
+        config.display,
+    ) == (3, 2, 2, False, "none")
     assert (config.data.num_users, config.data.num_items, config.data.num_ratings) == (60, 40, 1200)
     assert config.model.name == "tiny"
 
 
-# --- what is refused --------------------------------------------------------------------------------------
+# --- what is refused ---
 
 CSV = ("data=csv", "data.path=a.csv")
 SYNTHETIC = ("data=synthetic",)
@@ -229,18 +276,43 @@ REFUSED = [
     (("round_timeout=3e6",), "round_timeout=3e+06:", f"{FINITE} above 0 and below 2e+06"),
     (("round_timeout=nan",), "round_timeout=nan:", f"{FINITE} above 0 and below 2e+06"),
     # backend
-    (("backend=thread", "backend.poll_interval_s=0"), "backend.poll_interval_s=0:", f"{FINITE} above 0"),
-    (("backend=process", "backend.poll_interval_s=-1"), "backend.poll_interval_s=-1:", f"{FINITE} above 0"),
-    (("backend=process", "backend.poll_interval_s=inf"), "backend.poll_interval_s=inf:", f"{FINITE} above 0"),
+    (
+        ("backend=thread", "backend.poll_interval_s=0"),
+        "backend.poll_interval_s=0:",
+        f"{FINITE} above 0",
+    ),
+    (
+        ("backend=process", "backend.poll_interval_s=-1"),
+        "backend.poll_interval_s=-1:",
+        f"{FINITE} above 0",
+    ),
+    (
+        ("backend=process", "backend.poll_interval_s=inf"),
+        "backend.poll_interval_s=inf:",
+        f"{FINITE} above 0",
+    ),
     (
         ("backend=process", "backend.start_method=fork"),
         "backend.start_method=fork:",
         "may hang",
         "choose one of spawn, forkserver",
     ),
-    (("backend=process", "backend.start_method=null"), "backend.start_method=null:", "expected str"),
-    (("backend=shm", "backend.start_method=fork"), "backend.start_method=fork:", "may hang", "choose one of spawn, forkserver"),
-    (("backend=shm", "backend.start_method=foo"), "backend.start_method=foo:", "choose one of spawn, forkserver"),
+    (
+        ("backend=process", "backend.start_method=null"),
+        "backend.start_method=null:",
+        "expected str",
+    ),
+    (
+        ("backend=shm", "backend.start_method=fork"),
+        "backend.start_method=fork:",
+        "may hang",
+        "choose one of spawn, forkserver",
+    ),
+    (
+        ("backend=shm", "backend.start_method=foo"),
+        "backend.start_method=foo:",
+        "choose one of spawn, forkserver",
+    ),
     # data
     (("data=ml1m", "data.connect_timeout_s=0"), "data.connect_timeout_s=0:", f"{FINITE} above 0"),
     (("data=csv",), "data.path=null:", "data.path=FILE", "data.paths=[FILE,...]"),
@@ -250,13 +322,26 @@ REFUSED = [
     ((*CSV, "data.separator=''"), "data.separator='':", "one character"),
     ((*CSV, "data.duplicates=first"), "data.duplicates=first:", "error, last, mean"),
     ((*CSV, "data.header=false"), "data.user=userId:", "data.header=true", "position"),
-    ((*CSV, "data.header=false", "data.user=0", "data.item=1"), "data.rating=rating:", "data.header=true"),
+    (
+        (*CSV, "data.header=false", "data.user=0", "data.item=1"),
+        "data.rating=rating:",
+        "data.header=true",
+    ),
     ((*CSV, "data.timestamp=-1"), "data.timestamp=-1:", "count from 0"),
-    ((*CSV, "data.item=userId"), "data.user=userId:", "different columns", "['userId', 'userId', 'rating']"),
+    (
+        (*CSV, "data.item=userId"),
+        "data.user=userId:",
+        "different columns",
+        "['userId', 'userId', 'rating']",
+    ),
     ((*CSV, "data.timestamp=rating"), "data.user=userId:", "different columns"),
     ((*CSV, "data.rating_min=nan"), "data.rating_min=nan:", FINITE),
     ((*CSV, "data.rating_max=inf"), "data.rating_max=inf:", FINITE),
-    ((*CSV, "data.rating_min=5", "data.rating_max=5"), "data.rating_min=5:", "below data.rating_max=5"),
+    (
+        (*CSV, "data.rating_min=5", "data.rating_max=5"),
+        "data.rating_min=5:",
+        "below data.rating_max=5",
+    ),
     ((*SYNTHETIC, "data.num_users=0"), "data.num_users=0:", f"{WHOLE} 1"),
     ((*SYNTHETIC, "data.num_items=0"), "data.num_items=0:", f"{WHOLE} 1"),
     ((*SYNTHETIC, "data.num_ratings=0"), "data.num_ratings=0:", f"{WHOLE} 1"),
@@ -275,7 +360,12 @@ REFUSED = [
     (("split.test_fraction=1",), "split.test_fraction=1:", "above 0 and below 1"),
     (("split.valid_fraction=-0.1",), "split.valid_fraction=-0.1:", "of at least 0 and below 1"),
     (("split.valid_fraction=1",), "split.valid_fraction=1:", "of at least 0 and below 1"),
-    (("split.holdout=files",), "split.test_file=null:", "split.holdout=files", "split.test_file=FILE"),
+    (
+        ("split.holdout=files",),
+        "split.test_file=null:",
+        "split.holdout=files",
+        "split.test_file=FILE",
+    ),
     (("split.test_file=t.csv",), "split.test_file=t.csv:", "split.holdout=files"),
     (("split=dirichlet", "split.alpha=0"), "split.alpha=0:", f"{FINITE} above 0"),
     (("split=dirichlet", "split.test_fraction=2"), "split.test_fraction=2:", "below 1"),
@@ -285,7 +375,11 @@ REFUSED = [
     (("trainer=autograd", "trainer.optimizer=rmsprop"), "trainer.optimizer=rmsprop:", "adam, sgd"),
     (("trainer.lr=0",), "trainer.lr=0:", f"{FINITE} above 0"),
     (("trainer.lr=nan",), "trainer.lr=nan:", f"{FINITE} above 0"),
-    (("trainer=autograd", "trainer.weight_decay=-1e-9"), "trainer.weight_decay=-1e-09:", f"{FINITE} of at least 0"),
+    (
+        ("trainer=autograd", "trainer.weight_decay=-1e-9"),
+        "trainer.weight_decay=-1e-09:",
+        f"{FINITE} of at least 0",
+    ),
     (("trainer=autograd", "trainer.batch_size=0"), "trainer.batch_size=0:", f"{WHOLE} 1"),
     (("trainer.lr_decay=0",), "trainer.lr_decay=0:", f"{FINITE} above 0"),
     (("trainer.reg_factors=-1",), "trainer.reg_factors=-1:", f"{FINITE} of at least 0"),
@@ -297,15 +391,29 @@ REFUSED = [
     (("aggregation.outer_tau=0",), "aggregation.outer_tau=0:", f"{FINITE} above 0"),
     (("aggregation.power=-1",), "aggregation.power=-1:", "at least 0"),
     (("reference=maybe",), "reference=maybe:", "auto, true, false"),
-    (("aggregation=softmax_loss", "aggregation.temperature=0"), "aggregation.temperature=0:", f"{FINITE} above 0"),
+    (
+        ("aggregation=softmax_loss", "aggregation.temperature=0"),
+        "aggregation.temperature=0:",
+        f"{FINITE} above 0",
+    ),
     # two settings that do not go together
     (("split=files",), "split=files:", "data=csv", "workers=5", "files: none"),
     ((*CSV, "split=files", "workers=1"), "split=files:", "data.paths", "files: none"),
-    (("data=csv", "data.paths=[a,b]", "split=files", "workers=3"), "split=files:", "workers=3", "files: 2"),
+    (
+        ("data=csv", "data.paths=[a,b]", "split=files", "workers=3"),
+        "split=files:",
+        "workers=3",
+        "files: 2",
+    ),
     ((*SYNTHETIC, "split=time"), "data=synthetic:", "no timestamps", "split=time"),
     ((*SYNTHETIC, "split.holdout=time"), "data=synthetic:", "no timestamps", "split.holdout=time"),
     ((*CSV, "split=time"), "data=csv:", "no timestamps", "data.timestamp"),
-    (("split=iid", "split.valid_fraction=0"), "split.valid_fraction=0:", "select_on=valid", "above 0"),
+    (
+        ("split=iid", "split.valid_fraction=0"),
+        "split.valid_fraction=0:",
+        "select_on=valid",
+        "above 0",
+    ),
     (
         ("split=iid", "split.valid_fraction=0", "select_on=last", "aggregation=inverse_loss"),
         "split.valid_fraction=0:",
@@ -337,7 +445,11 @@ REFUSED = [
     (("+worker=3",), "worker=3:", "no such setting", "did you mean workers"),
     (("+backend.num_worker=3",), "backend.num_worker=3:", "no such setting", "--help"),
     (("+model.dims=3",), "model.dims=3:", "no such setting", "model.dim"),
-    (("backend=serial", "+backend.poll_interval_s=1"), "backend.poll_interval_s=1:", "no such setting"),
+    (
+        ("backend=serial", "+backend.poll_interval_s=1"),
+        "backend.poll_interval_s=1:",
+        "no such setting",
+    ),
     (("+split.alpha=1",), "split.alpha=1:", "no such setting"),
     (("+qqqqqqq=1",), "qqqqqqq=1:", "known here: workers, rounds", "groups backend, data"),
     # what OmegaConf cannot resolve
@@ -351,7 +463,11 @@ REFUSED = [
     (("backend.name=foo",), "backend=foo:", "serial, thread, process"),
     (("trainer.name=foo",), "trainer=foo:", "choose one of autograd, fused"),
     (("~backend",), "backend=null:", "serial, thread, process"),
-    (("~aggregation",), "aggregation=null:", "uniform, samples, inverse_loss, ensemble, softmax_loss, rows"),
+    (
+        ("~aggregation",),
+        "aggregation=null:",
+        "uniform, samples, inverse_loss, ensemble, softmax_loss, rows",
+    ),
     (("~split.name",), "split=null:", "iid, user, item"),
 ]
 
@@ -366,7 +482,8 @@ def test_a_refusal_names_the_key_the_value_and_what_is_allowed(subtests):
             message = str(refusal.value)
             assert message.startswith(beginning)
             assert [fragment for fragment in fragments if fragment not in message] == [], message
-            assert isinstance(refusal.value, UserError)  # which ends with exit code 2, and no stack trace
+            # which ends with exit code 2, and no stack trace
+            assert isinstance(refusal.value, UserError)
 
 
 def test_a_setting_of_another_option_is_not_suggested_to_the_one_who_wrote_it():
@@ -382,7 +499,8 @@ def test_a_name_that_is_no_name_is_refused(subtests):
         with subtests.test(key=key):
             for group in (None, "model"):
                 config = composed()
-                OmegaConf.set_struct(config, False)  # else it would not be told from an override that Hydra refuses
+                # else it would not be told from an override that Hydra refuses
+                OmegaConf.set_struct(config, False)
                 (config if group is None else config[group])[key] = 3
                 with pytest.raises(ConfigError, match="there is no such setting"):
                     load_config(config)
@@ -401,7 +519,9 @@ def test_a_name_that_is_no_name_is_refused(subtests):
 def test_a_file_name_with_a_nul_is_refused(overrides, group, key):
     config = composed(*overrides)
     config[group][key] = "a\0b"
-    with pytest.raises(ConfigError, match=rf"^{group}\.{key}='a.x00b': a file name cannot hold a NUL"):
+    with pytest.raises(
+        ConfigError, match=rf"^{group}\.{key}='a.x00b': a file name cannot hold a NUL"
+    ):
         load_config(config)
 
 
@@ -417,7 +537,9 @@ def test_a_group_without_a_choice_is_refused(subtests):
         with subtests.test(group=group):
             config = composed()
             config[group] = None
-            with pytest.raises(ConfigError, match=rf"^{group}=null: choose one of {', '.join(OPTIONS[group])}$"):
+            with pytest.raises(
+                ConfigError, match=rf"^{group}=null: choose one of {', '.join(OPTIONS[group])}$"
+            ):
                 load_config(config)
 
 
@@ -426,7 +548,10 @@ ACCEPTED = [
     ("backend.poll_interval_s=1e-6",),
     ("backend=process", "backend.poll_interval_s=null"),
     ("backend=process", "backend.start_method=forkserver"),
-    *(("backend=shm", f"backend.start_method={method}") for method in ("spawn", "forkserver", "null")),
+    *(
+        ("backend=shm", f"backend.start_method={method}")
+        for method in ("spawn", "forkserver", "null")
+    ),
     ("backend=shm", "backend.directory=somewhere"),
     ("split.valid_fraction=0",),  # split=stratified selects nothing
     ("split=iid", "split.valid_fraction=0", "select_on=test"),
@@ -434,8 +559,10 @@ ACCEPTED = [
     ("split.valid_fraction=0", "select_on=last", "aggregation=uniform"),
     ("split.valid_fraction=0", "select_on=last", "aggregation=samples"),
     ("split.holdout=files", "split.test_file=test.csv"),
-    ("data=synthetic", "data.num_users=60", "data.num_items=40", "data.num_ratings=1200"),  # exactly half
-    ("data=synthetic", "data.num_users=3", "data.num_items=3", "data.num_ratings=4"),  # half of nine, rounded down
+    # exactly half
+    ("data=synthetic", "data.num_users=60", "data.num_items=40", "data.num_ratings=1200"),
+    # half of nine, rounded down
+    ("data=synthetic", "data.num_users=3", "data.num_items=3", "data.num_ratings=4"),
     ("data=synthetic", "data.noise_std=0", "data.popularity=0", "data.rank=1"),
     ("trainer.lr_decay=2", "trainer.reg_factors=0", "trainer.reg_biases=0"),
     ("trainer=autograd", "trainer.optimizer=sgd", "trainer.weight_decay=0", "trainer.batch_size=1"),
@@ -458,7 +585,9 @@ def test_a_platform_without_forkserver_says_so(monkeypatch):
     config = composed("backend=process", "backend.start_method=forkserver")
     monkeypatch.setattr(multiprocessing, "get_all_start_methods", lambda: ["spawn"])
     with pytest.raises(
-        ConfigError, match=r"^backend.start_method=forkserver: this platform has no such thing; choose one of spawn$"
+        ConfigError,
+        match=r"^backend.start_method=forkserver: this platform has no such thing; choose one of"
+        r" spawn$",
     ):
         load_config(config)
     assert load_config(composed("backend=shm")).backend.chosen_start_method == "spawn"

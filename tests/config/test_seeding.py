@@ -4,16 +4,32 @@ import itertools
 
 from ddp.config.seeding import stream
 
-ADDRESSES = [("order",), ("order", 0), ("order", 0, 0), ("order", 0, 1), ("order", 1, 0), ("init",), ("holdout",), ("shards",)]
+ADDRESSES = [
+    ("order",),
+    ("order", 0),
+    ("order", 0, 0),
+    ("order", 0, 1),
+    ("order", 1, 0),
+    ("init",),
+    ("holdout",),
+    ("shards",),
+]
 
 
 def test_equal_addresses_give_equal_draws():
     for seed, address in itertools.product((0, 1, 2**40), ADDRESSES):
-        assert stream(seed, *address).integers(0, 2**62, 4).tolist() == stream(seed, *address).integers(0, 2**62, 4).tolist()
+        assert (
+            stream(seed, *address).integers(0, 2**62, 4).tolist()
+            == stream(seed, *address).integers(0, 2**62, 4).tolist()
+        )
 
 
 def test_every_seed_and_address_is_its_own_stream():
-    draws = [tuple(stream(seed, *address).integers(0, 2**62, 2)) for seed in (0, 1, 2) for address in ADDRESSES]
+    draws = [
+        tuple(stream(seed, *address).integers(0, 2**62, 2))
+        for seed in (0, 1, 2)
+        for address in ADDRESSES
+    ]
     assert len(set(draws)) == len(draws)
 
 

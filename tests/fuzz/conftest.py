@@ -1,4 +1,6 @@
-"""`make fuzz` gives the tests here more inputs (FUZZ_INPUTS), and so more time; without, they are a short part of the suite."""
+"""`make fuzz` gives the tests here more inputs (FUZZ_INPUTS), and so more time; without, they are a
+short part of the suite.
+"""
 
 import os
 

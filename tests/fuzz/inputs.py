@@ -1,4 +1,6 @@
-"""What the fuzz tests share: how many inputs there are, how long one may take, and files that are nearly valid."""
+"""What the fuzz tests share: how many inputs there are, how long one may take, and files that are
+nearly valid.
+"""
 
 import os
 import signal
@@ -16,7 +18,9 @@ INPUT_S = 60  # an input that takes longer counts as a hang
 
 
 def fuzzed(share: float = 1.0) -> settings:
-    """Makes a test run with this share of a reader's inputs. A short run is the same every time, a long one never."""
+    """Makes a test run with this share of a reader's inputs. A short run is the same every time, a
+    long one never.
+    """
     return settings(
         max_examples=max(round(share * NUM_INPUTS), 10),
         derandomize="FUZZ_INPUTS" not in os.environ,
@@ -43,7 +47,9 @@ def no_hang():
 
 
 def _recoded(encoding: str) -> Callable[[bytes, int, int, bytes], bytes]:
-    return lambda content, start, length, piece: content.decode("utf-8", "replace").encode(encoding, "replace")
+    return lambda content, start, length, piece: content.decode("utf-8", "replace").encode(
+        encoding, "replace"
+    )
 
 
 # (content, where, how much, a piece to put in) -> content
@@ -62,24 +68,38 @@ ACCIDENTS = (
 )
 
 
-def damaged(contents: st.SearchStrategy[bytes], pieces: Sequence[bytes]) -> st.SearchStrategy[bytes]:
-    """`contents` after up to three accidents, which may leave some of `pieces` in it; sometimes bytes of any kind."""
+def damaged(
+    contents: st.SearchStrategy[bytes], pieces: Sequence[bytes]
+) -> st.SearchStrategy[bytes]:
+    """`contents` after up to three accidents, which may leave some of `pieces` in it; sometimes
+    bytes of any kind.
+    """
     piece = st.sampled_from(pieces) | st.binary(min_size=1, max_size=4)
-    accident = st.tuples(st.sampled_from(ACCIDENTS), st.integers(0, 2**16), st.integers(1, 16), piece)
+    accident = st.tuples(
+        st.sampled_from(ACCIDENTS), st.integers(0, 2**16), st.integers(1, 16), piece
+    )
 
     def happen(content: bytes, accidents: list) -> bytes:
         for damage, start, length, piece in accidents:
             content = damage(content, start % (len(content) + 1), length, piece)
         return content
 
-    return contents | st.builds(happen, contents, st.lists(accident, max_size=3)) | st.binary(max_size=64)
+    return (
+        contents
+        | st.builds(happen, contents, st.lists(accident, max_size=3))
+        | st.binary(max_size=64)
+    )
 
 
 def check_ratings(ratings: Ratings) -> None:
     """What `Ratings` promises of itself."""
     num = len(ratings)
     assert num > 0
-    for rows, dtype in ((ratings.users, np.int32), (ratings.items, np.int32), (ratings.ratings, np.float32)):
+    for rows, dtype in (
+        (ratings.users, np.int32),
+        (ratings.items, np.int32),
+        (ratings.ratings, np.float32),
+    ):
         assert (rows.shape, rows.dtype) == ((num,), dtype)
     for rows, dtype in ((ratings.timestamps, np.int64), (ratings.files, np.int16)):
         assert rows is None or (rows.shape, rows.dtype) == ((num,), dtype)
@@ -92,4 +112,7 @@ def check_ratings(ratings: Ratings) -> None:
     with np.errstate(over="ignore"):
         assert np.float32(ratings.rating_min) <= ratings.ratings.min()
         assert ratings.ratings.max() <= np.float32(ratings.rating_max)
-    assert ratings.titles is None or (ratings.titles.dtype.kind, ratings.titles.shape) == ("U", (ratings.num_items,))
+    assert ratings.titles is None or (ratings.titles.dtype.kind, ratings.titles.shape) == (
+        "U",
+        (ratings.num_items,),
+    )

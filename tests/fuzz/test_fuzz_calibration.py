@@ -11,7 +11,21 @@ from machines import EXCHANGES, TRAINING
 
 from ddp.advice.measuring.calibration import FORMAT, machine, read
 
-PIECES = [b"{}", b"null", b"-1", b"1e999", b"NaN", b'"', b"[" * 5000, b"9" * 5000, b"\\ud800", b"\xff", b"0", b"true", b"e-5"]
+PIECES = [
+    b"{}",
+    b"null",
+    b"-1",
+    b"1e999",
+    b"NaN",
+    b'"',
+    b"[" * 5000,
+    b"9" * 5000,
+    b"\\ud800",
+    b"\xff",
+    b"0",
+    b"true",
+    b"e-5",
+]
 KNOWN = {
     "format": FORMAT,
     "machine": machine(),

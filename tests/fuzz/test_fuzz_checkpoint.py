@@ -1,4 +1,6 @@
-"""Checkpoints.load: whatever lies in the folder, there is a state that the run can go on from, or a CheckpointError."""
+"""Checkpoints.load: whatever lies in the folder, there is a state that the run can go on from, or a
+CheckpointError.
+"""
 
 import json
 import math
@@ -31,7 +33,18 @@ PIECES = [
     b"[3,2]",
     b"\xff" * 4,
 ]
-ROW_PIECES = [b'{"worker": 0}', b"null", b"NaN", b"[]", b"\n\n", b'"total"', b"-1", b"1e999", b"\xff", b"[" * 50]
+ROW_PIECES = [
+    b'{"worker": 0}',
+    b"null",
+    b"NaN",
+    b"[]",
+    b"\n\n",
+    b'"total"',
+    b"-1",
+    b"1e999",
+    b"\xff",
+    b"[" * 50,
+]
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +52,14 @@ def valid(make_config, tmp_path_factory):
     """A run that has two checkpoints, its ratings, and what is in the files."""
     folder = tmp_path_factory.mktemp("valid")
     config = make_config(
-        *("backend=serial", "trainer=autograd", "workers=2", "rounds=2", "local_epochs=1", "checkpoint_every=1"),
+        *(
+            "backend=serial",
+            "trainer=autograd",
+            "workers=2",
+            "rounds=2",
+            "local_epochs=1",
+            "checkpoint_every=1",
+        ),
         *(
             "data.num_users=6",
             "data.num_items=5",
@@ -53,7 +73,11 @@ def valid(make_config, tmp_path_factory):
     run(config, folder / "run", [])
     first, last = find_checkpoints(folder / "run")
     rows = (folder / "run" / "checkpoints" / "rounds.jsonl").read_bytes()
-    return config, load_ratings(config.data, config.seed), (first.read_bytes(), last.read_bytes(), rows)
+    return (
+        config,
+        load_ratings(config.data, config.seed),
+        (first.read_bytes(), last.read_bytes(), rows),
+    )
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +89,9 @@ def folder(tmp_path_factory):
 
 def check(folder, valid, files) -> None:
     config, ratings, _ = valid
-    for name, content in zip(("round-000001.safetensors", "round-000002.safetensors", "rounds.jsonl"), files, strict=True):
+    for name, content in zip(
+        ("round-000001.safetensors", "round-000002.safetensors", "rounds.jsonl"), files, strict=True
+    ):
         (folder / "checkpoints" / name).write_bytes(content)
     history = History()
     with no_hang():
@@ -95,10 +121,14 @@ def test_any_bytes(folder, valid, data):
 
 
 values = st.recursive(
-    st.sampled_from([None, True, 0, 1, -1, 2, 3, 10**30, 0.5, math.nan, math.inf, "", "x", "\ud800"])
+    st.sampled_from(
+        [None, True, 0, 1, -1, 2, 3, 10**30, 0.5, math.nan, math.inf, "", "x", "\ud800"]
+    )
     | st.integers()
     | st.text(max_size=3),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3)
+    ),
     max_leaves=4,
 )
 arrays = st.sampled_from(

@@ -24,7 +24,10 @@ from ddp.results.run_directory import CONFIG_FILE, run_directory
 
 CONF = Path(__file__).parent.parent.parent / "conf"
 GROUPS = {
-    group: {name: OmegaConf.to_container(OmegaConf.load(CONF / group / f"{name}.yaml")) for name in OPTIONS[group]}
+    group: {
+        name: OmegaConf.to_container(OmegaConf.load(CONF / group / f"{name}.yaml"))
+        for name in OPTIONS[group]
+    }
     for group in OPTIONS
 }
 SCALARS = {
@@ -93,21 +96,57 @@ plain = st.one_of(
     st.sampled_from([None, True, False, b"bytes"]), st.sampled_from(NUMBERS), st.sampled_from(FLOATS), st.sampled_from(TEXTS),
     st.integers(-3, 12), st.floats(), st.text(max_size=8),
 )  # fmt: skip
-values = plain | plain | st.lists(plain, max_size=3) | st.dictionaries(st.text(max_size=4), plain, max_size=2)
-odd_keys = st.sampled_from(["worker", "a.b", "a[0]", "[", "", ".", "name", "hydra", "é", "${seed}", 1, 1.5, True, "_target_"])
+values = (
+    plain
+    | plain
+    | st.lists(plain, max_size=3)
+    | st.dictionaries(st.text(max_size=4), plain, max_size=2)
+)
+odd_keys = st.sampled_from(
+    [
+        "worker",
+        "a.b",
+        "a[0]",
+        "[",
+        "",
+        ".",
+        "name",
+        "hydra",
+        "é",
+        "${seed}",
+        1,
+        1.5,
+        True,
+        "_target_",
+    ]
+)
 
 _KEYS = [(None, key) for key in SCALARS] + [
-    (group, key) for group, options in GROUPS.items() for key in dict.fromkeys(itertools.chain(*options.values()))
+    (group, key)
+    for group, options in GROUPS.items()
+    for key in dict.fromkeys(itertools.chain(*options.values()))
 ]
-choices = st.fixed_dictionaries({group: st.sampled_from(list(options)) for group, options in GROUPS.items()})
+choices = st.fixed_dictionaries(
+    {group: st.sampled_from(list(options)) for group, options in GROUPS.items()}
+)
 changes = st.lists(
-    st.tuples(st.sampled_from(_KEYS) | st.tuples(st.none() | st.sampled_from(list(GROUPS)), odd_keys), values), max_size=3
+    st.tuples(
+        st.sampled_from(_KEYS) | st.tuples(st.none() | st.sampled_from(list(GROUPS)), odd_keys),
+        values,
+    ),
+    max_size=3,
 )
 
 
-def composed(chosen: dict[str, str], changed: list, lost: tuple | None, whole: tuple | None) -> dict:
-    """What Hydra might have composed: an option of every group, with some values changed, one lost, or a group that is none."""
-    tree = copy.deepcopy(SCALARS) | {group: copy.deepcopy(GROUPS[group][name]) for group, name in chosen.items()}
+def composed(
+    chosen: dict[str, str], changed: list, lost: tuple | None, whole: tuple | None
+) -> dict:
+    """What Hydra might have composed: an option of every group, with some values changed, one lost,
+    or a group that is none.
+    """
+    tree = copy.deepcopy(SCALARS) | {
+        group: copy.deepcopy(GROUPS[group][name]) for group, name in chosen.items()
+    }
     for (group, key), value in changed:
         (tree if group is None else tree[group])[key] = value
     if lost is not None:
@@ -133,7 +172,13 @@ def check_config(config: Config, folder: Path) -> None:
             assert not isinstance(value, float) or math.isfinite(value), name
     tree = dataclasses.asdict(config)
     names = [
-        tree[group].get(key) for group, key in (("data", "root"), ("data", "path"), ("data", "cache"), ("backend", "directory"))
+        tree[group].get(key)
+        for group, key in (
+            ("data", "root"),
+            ("data", "path"),
+            ("data", "cache"),
+            ("backend", "directory"),
+        )
     ]
     assert "\0" not in f"{names} {tree['data'].get('paths')} {tree['split']['test_file']}"
     (folder / CONFIG_FILE).unlink(missing_ok=True)

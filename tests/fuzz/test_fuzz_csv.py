@@ -1,4 +1,6 @@
-"""data=csv: whatever the file and the options are, there are ratings that are those of the file, or a DataError."""
+"""data=csv: whatever the file and the options are, there are ratings that are those of the file, or
+a DataError.
+"""
 
 from dataclasses import replace
 from itertools import islice
@@ -71,15 +73,71 @@ ODD = [
         "#",
     ),
 ]
-PIECES = [text.encode() for text in [*ODD, ",", ";", "\t", "::", "\n", "\r", "\r\n", "\n\n", "\n \n", ",,", '"\n', "1,1,3,9\n"]]
-SEPARATORS = [*[","] * 9, *[";", "\t", "::"] * 3, "|", " ", ":", "1", "\0", "é", "'", "\\", "\x1f", "\udcff", '"', "\n"]
-ENCODINGS = [*["utf-8"] * 30, *["latin-1", "utf-16"] * 5, "UTF8", "cp1252", "utf-32", "ascii", "utf-7", "cp037", "shift_jis"]
-ODD_ENCODINGS = ["klingon", "", "\0", "é", "base64", "undefined", "idna", "punycode", "unicode_escape", "utf-8-sig", "mbcs"]
+PIECES = [
+    text.encode()
+    for text in [
+        *ODD,
+        ",",
+        ";",
+        "\t",
+        "::",
+        "\n",
+        "\r",
+        "\r\n",
+        "\n\n",
+        "\n \n",
+        ",,",
+        '"\n',
+        "1,1,3,9\n",
+    ]
+]
+SEPARATORS = [
+    *[","] * 9,
+    *[";", "\t", "::"] * 3,
+    "|",
+    " ",
+    ":",
+    "1",
+    "\0",
+    "é",
+    "'",
+    "\\",
+    "\x1f",
+    "\udcff",
+    '"',
+    "\n",
+]
+ENCODINGS = [
+    *["utf-8"] * 30,
+    *["latin-1", "utf-16"] * 5,
+    "UTF8",
+    "cp1252",
+    "utf-32",
+    "ascii",
+    "utf-7",
+    "cp037",
+    "shift_jis",
+]
+ODD_ENCODINGS = [
+    "klingon",
+    "",
+    "\0",
+    "é",
+    "base64",
+    "undefined",
+    "idna",
+    "punycode",
+    "unicode_escape",
+    "utf-8-sig",
+    "mbcs",
+]
 
 small = st.integers(1, 9).map(str)
 row = st.tuples(small, small, st.sampled_from("12345"), small).map(list)
 odd_id = small | st.sampled_from(ODD)
-odd_row = st.tuples(odd_id, odd_id, st.sampled_from(["1", "2", *ODD]), small | st.sampled_from(ODD)).map(list)
+odd_row = st.tuples(
+    odd_id, odd_id, st.sampled_from(["1", "2", *ODD]), small | st.sampled_from(ODD)
+).map(list)
 rows = st.lists(row, min_size=1, max_size=6) | st.lists(row | odd_row, min_size=1, max_size=6)
 
 
@@ -95,8 +153,13 @@ def _table(lines: list[list[str]], header: bool, separator: str, end: str, encod
 def files(draw: st.DrawFn) -> tuple[bytes, CsvData]:
     """A file, and options that mostly fit it."""
     header, separator = draw(st.booleans()), draw(st.sampled_from(SEPARATORS))
-    encoding, end = draw(st.sampled_from(ENCODINGS)), draw(st.sampled_from(["\n", "\n", "\n", "\r\n", "\r"]))
-    tables = st.builds(_table, rows, st.just(header), st.just(separator), st.just(end), st.just(encoding))
+    encoding, end = (
+        draw(st.sampled_from(ENCODINGS)),
+        draw(st.sampled_from(["\n", "\n", "\n", "\r\n", "\r"])),
+    )
+    tables = st.builds(
+        _table, rows, st.just(header), st.just(separator), st.just(end), st.just(encoding)
+    )
     columns = draw(
         st.sampled_from(
             [
@@ -112,8 +175,14 @@ def files(draw: st.DrawFn) -> tuple[bytes, CsvData]:
         )
     )
     if header and draw(st.booleans()):
-        columns = tuple(column if column is None else [*HEADER, "?", "?"][column] for column in columns)
-    low, high = draw(st.sampled_from([(None, None), (None, None), (1.0, 5.0), (0.0, None), (None, 4.0), (-1e300, 1e300)]))
+        columns = tuple(
+            column if column is None else [*HEADER, "?", "?"][column] for column in columns
+        )
+    low, high = draw(
+        st.sampled_from(
+            [(None, None), (None, None), (1.0, 5.0), (0.0, None), (None, 4.0), (-1e300, 1e300)]
+        )
+    )
     options = CsvData(
         name="csv", path="unset", paths=None, separator=separator, header=header,
         encoding=draw(st.sampled_from([encoding] * 20 + ODD_ENCODINGS)),
@@ -134,12 +203,20 @@ def check_against_the_file(ratings: Ratings, path: Path, data: CsvData) -> None:
     pairs = {}
     for line, fields in islice(records(path, layout), int(data.header), None):
         if line == 1:
-            fields[0] = fields[0].removeprefix("\ufeff")  # a second byte order mark: the fast reader skips it as well
-        pair = _id(fields[columns.user], ratings.user_ids), _id(fields[columns.item], ratings.item_ids)
+            # a second byte order mark: the fast reader skips it as well
+            fields[0] = fields[0].removeprefix("\ufeff")
+        pair = (
+            _id(fields[columns.user], ratings.user_ids),
+            _id(fields[columns.item], ratings.item_ids),
+        )
         pairs.pop(pair, None)
         pairs[pair] = np.float32(fields[columns.rating])
     assert list(pairs) == list(
-        zip(ratings.user_ids[ratings.users].tolist(), ratings.item_ids[ratings.items].tolist(), strict=True)
+        zip(
+            ratings.user_ids[ratings.users].tolist(),
+            ratings.item_ids[ratings.items].tolist(),
+            strict=True,
+        )
     )
     if data.duplicates != "mean":
         assert list(pairs.values()) == ratings.ratings.tolist()

@@ -1,4 +1,6 @@
-"""The MovieLens readers: ratings and titles in each set's format, and the archives that the files come from."""
+"""The MovieLens readers: ratings and titles in each set's format, and the archives that the files
+come from.
+"""
 
 import io
 import zipfile
@@ -35,26 +37,37 @@ def _file(name: str, lines: list[list[str]]) -> bytes:
 
 
 def _titles(separator: str, lines: list[list[str]]) -> bytes:
-    return "".join(f"{number}{separator}{separator.join(line)}\n" for number, line in enumerate(lines)).encode(
-        "latin-1", "replace"
-    )
+    return "".join(
+        f"{number}{separator}{separator.join(line)}\n" for number, line in enumerate(lines)
+    ).encode("latin-1", "replace")
 
 
 def _rating_files(name: str) -> st.SearchStrategy[tuple[str, bytes]]:
-    lines = st.lists(row, min_size=1, max_size=4, unique_by=lambda fields: (fields[0], fields[1])) | rows
+    lines = (
+        st.lists(row, min_size=1, max_size=4, unique_by=lambda fields: (fields[0], fields[1]))
+        | rows
+    )
     return st.tuples(st.just(name), damaged(st.builds(_file, st.just(name), lines), PIECES))
 
 
 rating_files = st.sampled_from(FORMATS).flatmap(_rating_files)
-title_lines = st.lists(st.lists(st.sampled_from([*ODD, "Film (1995)", "1995", '"The, A"']), max_size=3), max_size=4)
+title_lines = st.lists(
+    st.lists(st.sampled_from([*ODD, "Film (1995)", "1995", '"The, A"']), max_size=3), max_size=4
+)
 title_files = st.sampled_from(TITLES).flatmap(
-    lambda known: st.tuples(st.just(known[1]), damaged(st.builds(_titles, st.just(known[1].separator), title_lines), PIECES))
+    lambda known: st.tuples(
+        st.just(known[1]),
+        damaged(st.builds(_titles, st.just(known[1].separator), title_lines), PIECES),
+    )
 )
 
 
 @fuzzed(0.5)
 @given(
-    ratings_file=rating_files, titles_file=st.none() | st.binary(max_size=20) | title_lines.map(lambda lines: _titles("|", lines))
+    ratings_file=rating_files,
+    titles_file=st.none()
+    | st.binary(max_size=20)
+    | title_lines.map(lambda lines: _titles("|", lines)),
 )
 def test_any_set(tmp_path, ratings_file, titles_file):
     name, content = ratings_file
@@ -74,7 +87,10 @@ def test_any_set(tmp_path, ratings_file, titles_file):
         check_ratings(ratings)
         assert ratings.user_ids.dtype == ratings.item_ids.dtype == np.int64
         assert ratings.timestamps is not None
-        assert (ratings.rating_min, ratings.rating_max) == (known.layout.rating_min, known.layout.rating_max)
+        assert (ratings.rating_min, ratings.rating_max) == (
+            known.layout.rating_min,
+            known.layout.rating_max,
+        )
 
 
 @fuzzed(0.25)
@@ -92,13 +108,33 @@ def test_any_titles(tmp_path, file, item_ids):
 
 
 names = st.sampled_from(
-    ["set/ratings", "set/titles", "set/skipped", "../ratings", "/ratings", "set/../../ratings", "ratings", ""]
+    [
+        "set/ratings",
+        "set/titles",
+        "set/skipped",
+        "../ratings",
+        "/ratings",
+        "set/../../ratings",
+        "ratings",
+        "",
+    ]
 )
 entries = st.lists(
     st.tuples(
         names | st.just("set/ratings"),
-        st.sampled_from([b"", b"1\t2\t3\t4\n", b"\n", b"header\n1\n", bytes(LIMIT_BYTES), bytes(LIMIT_BYTES + 1)]),
-        st.sampled_from([zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA]),
+        st.sampled_from(
+            [
+                b"",
+                b"1\t2\t3\t4\n",
+                b"\n",
+                b"header\n1\n",
+                bytes(LIMIT_BYTES),
+                bytes(LIMIT_BYTES + 1),
+            ]
+        ),
+        st.sampled_from(
+            [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA]
+        ),
         st.sampled_from([0o100644, 0o120777, 0o40755]),  # a file, a link, a folder
     ),
     max_size=4,

@@ -1,4 +1,6 @@
-"""`python -m ddp.report`: whatever lies in the files of a run, there is a page, and the run is on it."""
+"""`python -m ddp.report`: whatever lies in the files of a run, there is a page, and the run is on
+it.
+"""
 
 import copy
 import json
@@ -24,13 +26,31 @@ LANE = {
 }  # fmt: skip
 TOLD = RESULT | {
     "account": [LANE, LANE | {"who": "aggregator"}],
-    "memory": {"shared_bytes": 10, "processes": [{"who": "main", "peak_rss_bytes": 10**8, "pss_bytes": 10**8}]},
+    "memory": {
+        "shared_bytes": 10,
+        "processes": [{"who": "main", "peak_rss_bytes": 10**8, "pss_bytes": 10**8}],
+    },
     "environment": {"python": "3.11", "versions": {"torch": "2"}},
     "command": ["train.py", "-m"],
 }
-SLICE = {"ph": "X", "name": "compute", "pid": 0, "tid": 1, "ts": 10.0, "dur": 5.0, "args": {"round": 0}}
+SLICE = {
+    "ph": "X",
+    "name": "compute",
+    "pid": 0,
+    "tid": 1,
+    "ts": 10.0,
+    "dur": 5.0,
+    "args": {"round": 0},
+}
 NAME = {"ph": "M", "name": "thread_name", "pid": 0, "tid": 1, "args": {"name": "worker_0"}}
-TRACE = {"traceEvents": [NAME, SLICE, SLICE | {"name": "wait", "ts": 15.0}, SLICE | {"args": {"round": 1}}]}
+TRACE = {
+    "traceEvents": [
+        NAME,
+        SLICE,
+        SLICE | {"name": "wait", "ts": 15.0},
+        SLICE | {"args": {"round": 1}},
+    ]
+}
 ROUNDS = b"""round,who,test_rmse,elapsed_s,pickled_bytes,copied_bytes
 0,worker_0,0.9,,10,20
 0,aggregated,0.9,1.5,10,20
@@ -46,21 +66,34 @@ result_places = st.sampled_from(
     ]
 )  # fmt: skip
 trace_places = st.sampled_from(
-    [("traceEvents",), *[("traceEvents", number) for number in range(4)], ("traceEvents", 1, "args", "round")]
-    + [("traceEvents", number, key) for number in range(4) for key in ("ph", "name", "tid", "ts", "dur", "args")]
+    [
+        ("traceEvents",),
+        *[("traceEvents", number) for number in range(4)],
+        ("traceEvents", 1, "args", "round"),
+    ]
+    + [
+        ("traceEvents", number, key)
+        for number in range(4)
+        for key in ("ph", "name", "tid", "ts", "dur", "args")
+    ]
 )
 
 
 def changed(content, changes):
     content = copy.deepcopy(content)
     for (*way, last), value in changes:
-        with suppress(KeyError, IndexError, TypeError):  # an earlier change has taken the place away
+        # an earlier change has taken the place away
+        with suppress(KeyError, IndexError, TypeError):
             reduce(getitem, way, content)[last] = value
     return json.dumps(content).encode()
 
 
-near_results = st.builds(changed, st.just(TOLD), st.lists(st.tuples(result_places, values), max_size=3))
-near_traces = st.builds(changed, st.just(TRACE), st.lists(st.tuples(trace_places, values), max_size=3))
+near_results = st.builds(
+    changed, st.just(TOLD), st.lists(st.tuples(result_places, values), max_size=3)
+)
+near_traces = st.builds(
+    changed, st.just(TRACE), st.lists(st.tuples(trace_places, values), max_size=3)
+)
 near_rounds = st.builds(
     lambda number, value: ROUNDS.replace(number, str(value).encode("utf-8", "replace")),
     st.sampled_from([b"0.9", b"1.5", b"20", b"0,", b"aggregated", b"round"]),

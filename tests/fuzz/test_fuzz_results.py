@@ -59,10 +59,19 @@ RESULT = {
     "workers": [{"startup_s": 0.1, "compute_s": 1.0, "wait_s": 0.2}, {"startup_s": 0.2, "compute_s": 1.0, "wait_s": 0.1}],
 }  # fmt: skip
 
-plain = st.none() | st.booleans() | st.sampled_from(NUMBERS) | st.sampled_from(TEXTS) | st.text(max_size=5)
+plain = (
+    st.none()
+    | st.booleans()
+    | st.sampled_from(NUMBERS)
+    | st.sampled_from(TEXTS)
+    | st.text(max_size=5)
+)
 values = st.recursive(
     plain,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["name", "a", "wait_s"]), inner, max_size=2),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["name", "a", "wait_s"]), inner, max_size=2)
+    ),
     max_leaves=4,
 )
 places = st.sampled_from(
@@ -77,14 +86,17 @@ places = st.sampled_from(
 def changed(changes: list) -> bytes:
     result = copy.deepcopy(RESULT)
     for (*way, last), value in changes:
-        with suppress(KeyError, IndexError, TypeError):  # an earlier change has taken the place away
+        # an earlier change has taken the place away
+        with suppress(KeyError, IndexError, TypeError):
             reduce(getitem, way, result)[last] = value
     return json.dumps(result).encode()
 
 
 near_results = st.builds(changed, st.lists(st.tuples(places, values), max_size=3))
 results = near_results | damaged(near_results, PIECES)
-configs = damaged(st.sampled_from([b"workers: 5\nrounds: 3\n", b"workers:", b"defaults: []\n", b""]), PIECES)
+configs = damaged(
+    st.sampled_from([b"workers: 5\nrounds: 3\n", b"workers:", b"defaults: []\n", b""]), PIECES
+)
 
 
 @fuzzed(1 / NUM_RUNS)
@@ -97,12 +109,17 @@ def test_any_files(tmp_path, capsys, contents, claimed):
     (tmp_path / str(NUM_RUNS) / CONFIG_FILE).write_bytes(claimed)
     with no_hang():
         found = find_runs([tmp_path])
-        assert [path.name for path in found] in ([str(number) for number in range(num)] for num in (NUM_RUNS, NUM_RUNS + 1))
+        assert [path.name for path in found] in (
+            [str(number) for number in range(num)] for num in (NUM_RUNS, NUM_RUNS + 1)
+        )
         runs = read_runs(found)
         assert tuple(runs.columns) == COLUMNS
         assert all(isinstance(status, str) for status in runs["status"])
         print_runs(runs, tmp_path / "table.csv")
     assert len(pd.read_csv(tmp_path / "table.csv")) == len(found)
-    assert {path.name for path in tmp_path.iterdir()} == {*(str(number) for number in range(NUM_RUNS + 1)), "table.csv"}
+    assert {path.name for path in tmp_path.iterdir()} == {
+        *(str(number) for number in range(NUM_RUNS + 1)),
+        "table.csv",
+    }
     shown = capsys.readouterr().out
     assert all(character.isprintable() or character == "\n" for character in shown)

@@ -1,4 +1,6 @@
-"""ddp.load_model: whatever is in the two files, there is a model that can be used, or a DataError."""
+"""ddp.load_model: whatever is in the two files, there is a model that can be used, or a
+DataError.
+"""
 
 import io
 import json
@@ -52,9 +54,23 @@ arrays = st.one_of(
     st.lists(numbers, max_size=6).map(lambda values: np.array(values).astype(np.int32)),
     st.lists(st.floats(width=32), max_size=6).map(lambda values: np.array(values, np.float32)),
     st.lists(st.text(max_size=3), max_size=6).map(lambda values: np.array(values, np.str_)),
-    st.sampled_from([np.array(0), np.zeros((3, 1)), np.zeros((0, 2)), np.array([True, False]), np.array(["a", "b", "c"])]),
     st.sampled_from(
-        [np.zeros(3, "S2"), np.zeros(4, "M8[s]"), np.zeros(3, [("a", "i4")]), np.zeros(3, complex), np.zeros((3, 2), "f2")]
+        [
+            np.array(0),
+            np.zeros((3, 1)),
+            np.zeros((0, 2)),
+            np.array([True, False]),
+            np.array(["a", "b", "c"]),
+        ]
+    ),
+    st.sampled_from(
+        [
+            np.zeros(3, "S2"),
+            np.zeros(4, "M8[s]"),
+            np.zeros(3, [("a", "i4")]),
+            np.zeros(3, complex),
+            np.zeros((3, 2), "f2"),
+        ]
     ),
 )
 
@@ -72,7 +88,10 @@ def valid(tmp_path_factory) -> tuple[bytes, bytes]:
     folder = tmp_path_factory.mktemp("valid")
     length = sum(int(np.prod(shape)) for shape in parameter_shapes(3, 4, 2, True).values())
     save_model(
-        folder, Model(name="tiny", dim=2, biases=True, init_std=0.1), np.linspace(-1, 3, length, dtype=np.float32), some_ratings()
+        folder,
+        Model(name="tiny", dim=2, biases=True, init_std=0.1),
+        np.linspace(-1, 3, length, dtype=np.float32),
+        some_ratings(),
     )
     return (folder / MODEL_FILE).read_bytes(), (folder / CATALOGUE_FILE).read_bytes()
 
@@ -124,9 +143,14 @@ def check_usable(folder) -> None:
         assert (ids[1:] > ids[:-1]).all()
     for user in model.user_ids.tolist():
         top = model.top_items(user, n=3)
-        assert all(isinstance(title, str) and model.rating_min <= rating <= model.rating_max for _, title, rating in top)
+        assert all(
+            isinstance(title, str) and model.rating_min <= rating <= model.rating_max
+            for _, title, rating in top
+        )
         items = [item for item, _, _ in top]
-        assert np.array_equal(model.predict([user] * len(items), items), [np.float32(rating) for _, _, rating in top])
+        assert np.array_equal(
+            model.predict([user] * len(items), items), [np.float32(rating) for _, _, rating in top]
+        )
 
 
 def write_and_check(folder, model: bytes, catalogue: bytes) -> None:
@@ -156,7 +180,10 @@ def test_any_bytes(tmp_path, valid, data):
 @fuzzed(0.3)
 @given(
     replaced=st.dictionaries(st.sampled_from(ARRAYS), st.none() | arrays, max_size=2),
-    altered=st.none() | st.tuples(st.integers(0, 140), st.sampled_from(NPZ_PIECES) | st.binary(min_size=1, max_size=2)),
+    altered=st.none()
+    | st.tuples(
+        st.integers(0, 140), st.sampled_from(NPZ_PIECES) | st.binary(min_size=1, max_size=2)
+    ),
     compression=st.sampled_from([zipfile.ZIP_STORED, zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED]),
 )
 def test_any_arrays(tmp_path, valid, replaced, altered, compression):
@@ -175,7 +202,10 @@ def test_any_arrays(tmp_path, valid, replaced, altered, compression):
     replaced=st.dictionaries(st.sampled_from([*TENSORS, "more"]), header_values, max_size=2),
     notes=st.none() | metadata,
     numbers=st.lists(
-        st.tuples(st.integers(0, 100), st.floats(-1e6, 1e6, width=32) | st.sampled_from([np.nan, np.inf])), max_size=2
+        st.tuples(
+            st.integers(0, 100), st.floats(-1e6, 1e6, width=32) | st.sampled_from([np.nan, np.inf])
+        ),
+        max_size=2,
     ),
 )
 def test_any_tensors(tmp_path, valid, replaced, notes, numbers):

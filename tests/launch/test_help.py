@@ -21,18 +21,26 @@ SCALARS = {
     for outer, values in yaml.safe_load((CONF / "config.yaml").read_text(encoding="utf-8")).items()
     if outer not in ("defaults", "hydra")
     for name, value in (
-        {f"{outer}.{key}": value for key, value in values.items()} if isinstance(values, dict) else {outer: values}
+        {f"{outer}.{key}": value for key, value in values.items()}
+        if isinstance(values, dict)
+        else {outer: values}
     ).items()
 }
 
 
 def section(group: str) -> str:
     """The lines below `group=`, up to the next empty line."""
-    return re.search(rf"^{group}=\n(.*?)^\n?$(?=\n\S|\Z)", help_text() + "\n", re.MULTILINE | re.DOTALL)[1]
+    return re.search(
+        rf"^{group}=\n(.*?)^\n?$(?=\n\S|\Z)", help_text() + "\n", re.MULTILINE | re.DOTALL
+    )[1]
 
 
 def as_written(value: object) -> str:
-    return {None: "null", True: "true", False: "false"}[value] if value is None or type(value) is bool else str(value)
+    return (
+        {None: "null", True: "true", False: "false"}[value]
+        if value is None or type(value) is bool
+        else str(value)
+    )
 
 
 def test_every_scalar_is_there_with_its_value_and_what_it_means(subtests):
@@ -51,7 +59,9 @@ def test_every_scalar_is_there_with_its_value_and_what_it_means(subtests):
 def test_a_scalar_stands_apart_from_what_it_means(subtests):
     for name, value in SCALARS.items():
         with subtests.test(name=name):
-            assert re.search(rf"^  {name}={re.escape(as_written(value))} +\S", help_text(), re.MULTILINE)
+            assert re.search(
+                rf"^  {name}={re.escape(as_written(value))} +\S", help_text(), re.MULTILINE
+            )
 
 
 def test_every_group_and_every_option_is_there_with_its_first_line(subtests):
@@ -73,11 +83,14 @@ def test_every_setting_of_an_option_is_there_with_its_value(subtests):
         with subtests.test(group=group, option=option):
             _, below = re.split(rf"^  {option} +.*\n", section(group), flags=re.MULTILINE)
             settings = (below.splitlines() or [""])[0]
-            settings = settings if settings.startswith("   ") else ""  # the next option: this one has no settings
+            # the next option: this one has no settings
+            settings = settings if settings.startswith("   ") else ""
             values = yaml.safe_load((CONF / group / f"{option}.yaml").read_text())
             for name, value in values.items():
                 if name != "name":
-                    assert re.search(rf"(^| ){group}\.{name}={re.escape(as_written(value))}(  |$)", settings), (name, settings)
+                    assert re.search(
+                        rf"(^| ){group}\.{name}={re.escape(as_written(value))}(  |$)", settings
+                    ), (name, settings)
             assert len(re.findall(rf"{group}\.\w+=", settings)) == len(values) - 1
 
 
@@ -86,13 +99,20 @@ def test_no_line_ends_in_spaces():
 
 
 def test_a_new_option_is_in_the_help_at_once(tmp_path):
-    (tmp_path / "config.yaml").write_text("defaults:\n  - _self_\n\nworkers: 7  # how many\n\nhydra:\n  run: {}\n")
+    (tmp_path / "config.yaml").write_text(
+        "defaults:\n  - _self_\n\nworkers: 7  # how many\n\nhydra:\n  run: {}\n"
+    )
     (tmp_path / "shape").mkdir()
-    (tmp_path / "shape" / "round.yaml").write_text("# As a ball.\nname: round\nradius: 1.5\nhollow: false\nlid: null\n")
+    (tmp_path / "shape" / "round.yaml").write_text(
+        "# As a ball.\nname: round\nradius: 1.5\nhollow: false\nlid: null\n"
+    )
     text = help_text(tmp_path)
     assert re.search(r"^  workers=7 +how many$", text, re.MULTILINE)
     assert re.search(
-        r"^shape=\n  round +As a ball\.\n +shape\.radius=1\.5  shape\.hollow=false  shape\.lid=null$", text, re.MULTILINE
+        r"^shape=\n  round +As a ball\.\n +shape\.radius=1\.5  shape\.hollow=false "
+        r" shape\.lid=null$",
+        text,
+        re.MULTILINE,
     )
     assert "hydra" not in text
     assert "backend=" not in text
@@ -100,7 +120,8 @@ def test_a_new_option_is_in_the_help_at_once(tmp_path):
 
 @pytest.mark.parametrize("arguments", [["-h"], ["workers=3", "--help"]], ids=" ".join)
 def test_the_command_prints_it_whatever_else_is_asked(light_programs, arguments, tmp_path):
-    shown = light_programs.run(TRAIN, *arguments, cwd=tmp_path, without=["torch"])  # it answers at once
+    # it answers at once
+    shown = light_programs.run(TRAIN, *arguments, cwd=tmp_path, without=["torch"])
     assert (shown.returncode, shown.stdout, shown.stderr) == (0, help_text() + "\n", "")
     assert list(tmp_path.iterdir()) == []
 

@@ -1,4 +1,6 @@
-"""Arrays of an .npz are read as they were written; a file that is damaged, or was made to do harm, is one kind of error."""
+"""Arrays of an .npz are read as they were written; a file that is damaged, or was made to do harm,
+is one kind of error.
+"""
 
 import io
 import pickle
@@ -55,7 +57,9 @@ def test_compressed_members_are_refused_since_they_may_be_larger_than_any_memory
 
 GOOD = npy(np.zeros(3))
 HARMFUL = {
-    "more numbers than there is memory": GOOD.replace(b"(3,), ", b"(9" + b"9" * 15 + b",), ").replace(b" " * 16 + b"\n", b"\n"),
+    "more numbers than there is memory": GOOD.replace(
+        b"(3,), ", b"(9" + b"9" * 15 + b",), "
+    ).replace(b" " * 16 + b"\n", b"\n"),
     "negative shape": GOOD.replace(b"(3,)", b"(-3)"),
     "no header": GOOD[:20],
     "a header that is no Python": GOOD.replace(b"{'descr'", b"((((((("),

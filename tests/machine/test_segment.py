@@ -1,4 +1,6 @@
-"""Shared segments: what lies in them, who takes the name away, and what is told from what when cleaning up."""
+"""Shared segments: what lies in them, who takes the name away, and what is told from what when
+cleaning up.
+"""
 
 import errno
 import fcntl
@@ -37,13 +39,20 @@ def command(*arguments):
     )  # fmt: skip
 
 
-# --- arrays in a segment -------------------------------------------------------------------------------
+# --- arrays in a segment ---
 
 
 def test_arrays_lie_aligned_and_apart(tmp_path):
     layout = Layout()
     row = np.dtype([("a", "f8"), ("b", "i1")])
-    wanted = [((3,), np.float32), ((0,), np.int32), ((2, 5), np.int64), ((), np.float64), ((17,), np.int8), ((2,), row)]
+    wanted = [
+        ((3,), np.float32),
+        ((0,), np.int32),
+        ((2, 5), np.int64),
+        ((), np.float64),
+        ((17,), np.int8),
+        ((2,), row),
+    ]
     places = [layout.place(shape, dtype) for shape, dtype in wanted]
     mine = Segment.create(layout.size, tmp_path)
     views = [mine.view(place) for place in places]
@@ -101,7 +110,7 @@ def test_a_segment_holds_no_descriptor_when_its_arrays_are_gone(tmp_path):
     assert psutil.Process().num_fds() == before
 
 
-# --- no room -------------------------------------------------------------------------------------------
+# --- no room ---
 
 
 def test_no_room_is_said_at_once_with_what_to_do(tmp_path, monkeypatch):
@@ -111,9 +120,13 @@ def test_no_room_is_said_at_once_with_what_to_do(tmp_path, monkeypatch):
     with pytest.raises(UserError) as refusal:
         Segment.create(size, tmp_path)
     message = str(refusal.value)
-    assert message.startswith(f"{tmp_path}: this run needs {size / 2**20:,.0f} MiB of shared memory there, and ")
+    assert message.startswith(
+        f"{tmp_path}: this run needs {size / 2**20:,.0f} MiB of shared memory there, and "
+    )
     assert [
-        word for word in ("MiB are free", "backend.directory=DIR", "--shm-size", "python -m ddp.clean") if word not in message
+        word
+        for word in ("MiB are free", "backend.directory=DIR", "--shm-size", "python -m ddp.clean")
+        if word not in message
     ] == []
     assert list(tmp_path.iterdir()) == []
 
@@ -144,7 +157,9 @@ def test_a_file_system_that_cannot_reserve_is_used_all_the_same(tmp_path, monkey
 @pytest.mark.parametrize("name", ["missing", "file"])
 def test_a_directory_that_is_none_is_refused_by_its_key(tmp_path, name):
     (tmp_path / "file").touch()
-    with pytest.raises(ConfigError, match=rf"^backend.directory={tmp_path / name}: cannot hold a file \("):
+    with pytest.raises(
+        ConfigError, match=rf"^backend.directory={tmp_path / name}: cannot hold a file \("
+    ):
         Segment.create(4096, tmp_path / name)
 
 
@@ -156,7 +171,7 @@ def test_segments_lie_where_files_are_memory_if_there_is_such_a_place(monkeypatc
     assert default_directory() == tmp_path / "temporary"
 
 
-# --- cleaning up ---------------------------------------------------------------------------------------
+# --- cleaning up ---
 
 # Its children do not end with it, and must not keep its lock.
 OWNER = """
@@ -177,13 +192,17 @@ if __name__ == "__main__":
 
 @pytest.fixture(scope="module")
 def owner(tmp_path_factory):
-    """A directory with the segment of a process that lives; and how to kill it, which leaves its children."""
+    """A directory with the segment of a process that lives; and how to kill it, which leaves its
+    children.
+    """
     directory = tmp_path_factory.mktemp("segments")
     script = tmp_path_factory.mktemp("script") / "owner.py"
     script.write_text(OWNER)
     # It is killed, and leaves the folder of its sockets.
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY), "TMPDIR": str(script.parent)}
-    with subprocess.Popen([sys.executable, script, directory], env=environment, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        [sys.executable, script, directory], env=environment, stdout=subprocess.PIPE, text=True
+    ) as process:
         path, *pids = process.stdout.readline().split()
         children = [psutil.Process(int(pid)) for pid in pids]
         try:
@@ -197,7 +216,10 @@ def owner(tmp_path_factory):
 
 def test_cleaning_up_leaves_the_living_removes_the_dead_and_touches_nothing_else(owner):
     directory, path, process, children = owner
-    foreign = [directory / name for name in ("ddp-1-abc", "ddp-notes", "psm_1234", "ddp-12-0123456789ab.txt")]
+    foreign = [
+        directory / name
+        for name in ("ddp-1-abc", "ddp-notes", "psm_1234", "ddp-12-0123456789ab.txt")
+    ]
     for file in foreign:
         file.write_text("mine")
     (directory / "ddp-5-0123456789ab").mkdir()
@@ -212,13 +234,18 @@ def test_cleaning_up_leaves_the_living_removes_the_dead_and_touches_nothing_else
     process.wait(DEADLINE_S)
     assert all(child.is_running() for child in children)
     would = command("--dry-run", directory)
-    assert (would.stdout, would.stderr) == (f"{path}  0.0 MiB\nwould remove: 1 files, 0.0 MiB\n", "")
+    assert (would.stdout, would.stderr) == (
+        f"{path}  0.0 MiB\nwould remove: 1 files, 0.0 MiB\n",
+        "",
+    )
     assert path.exists()
     assert command(directory).stdout == f"{path}  0.0 MiB\nremoved: 1 files, 0.0 MiB\n"
     assert sorted(directory.iterdir()) == others
 
 
-def test_a_segment_that_was_taken_for_dead_while_it_was_born_gets_another_name(tmp_path, monkeypatch):
+def test_a_segment_that_was_taken_for_dead_while_it_was_born_gets_another_name(
+    tmp_path, monkeypatch
+):
     """Between its creation and its lock somebody may clean up."""
     cleaned = []
     flock = fcntl.flock
@@ -249,6 +276,8 @@ def test_the_command_refuses_what_is_no_directory(tmp_path):
 def test_the_command_needs_no_torch():
     code = "import sys, ddp.clean; print({'torch', 'hydra', 'pandas'} & set(sys.modules))"
     assert (
-        subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout
+        subprocess.run(
+            [sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True
+        ).stdout
         == "set()\n"
     )

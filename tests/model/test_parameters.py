@@ -17,7 +17,11 @@ def model():
 
 
 def test_parameters_are_views_of_the_vector(model):
-    assert len(model.vector) == sum(tensor.numel() for tensor in model.state_dict().values()) == 4 * 2 + 3 * 2 + 4 + 3 + 1
+    assert (
+        len(model.vector)
+        == sum(tensor.numel() for tensor in model.state_dict().values())
+        == 4 * 2 + 3 * 2 + 4 + 3 + 1
+    )
     model.vector[:] = np.arange(len(model.vector))
     assert model.user_factors[1].tolist() == [2, 3]
     assert model.item_factors[0].tolist() == [8, 9]
@@ -56,7 +60,9 @@ def test_predictions_are_the_formula(biases, kind):
     users, items = torch.tensor([0, 3, 3], dtype=kind), torch.tensor([2, 0, 0], dtype=kind)
     state = {name: tensor.numpy() for name, tensor in model.state_dict().items()}
     for prediction, user, item in zip(model(users, items).tolist(), users, items, strict=True):
-        expected = state["user_factors"][user] @ state["item_factors"][item] + state["global_mean"][0]
+        expected = (
+            state["user_factors"][user] @ state["item_factors"][item] + state["global_mean"][0]
+        )
         if biases:
             expected += state["user_bias"][user] + state["item_bias"][item]
         assert prediction == pytest.approx(expected, abs=1e-6)

@@ -1,4 +1,6 @@
-"""Laws that every split keeps, whatever the ratings, and the messages of the splits that cannot be made."""
+"""Laws that every split keeps, whatever the ratings, and the messages of the splits that cannot be
+made.
+"""
 
 from pathlib import Path
 
@@ -36,11 +38,19 @@ def ratings_of(users, items, values, timestamps=None, files=None) -> Ratings:
     )
 
 
-def random_ratings(num_rows, *, seed=0, num_users=20, num_items=20, workers=1, continuous=False) -> Ratings:
+def random_ratings(
+    num_rows, *, seed=0, num_users=20, num_items=20, workers=1, continuous=False
+) -> Ratings:
     rng = np.random.default_rng(seed)
     values = rng.normal(3, 1, num_rows) if continuous else rng.integers(1, 6, num_rows)
     users, items = rng.integers(num_users, size=num_rows), rng.integers(num_items, size=num_rows)
-    return ratings_of(users, items, values, rng.integers(num_rows, size=num_rows), rng.integers(workers, size=num_rows))
+    return ratings_of(
+        users,
+        items,
+        values,
+        rng.integers(num_rows, size=num_rows),
+        rng.integers(workers, size=num_rows),
+    )
 
 
 def split_of(name="iid", holdout="random", test=0.2, valid=0.05, alpha=0.5) -> Split:
@@ -61,11 +71,23 @@ def cases(draw, names=tuple(DEALERS), holdouts=HOLDOUTS, max_rows=200):
         workers=workers,
         continuous=draw(st.booleans()),
     )
-    name, holdout, fraction = draw(st.sampled_from(names)), draw(st.sampled_from(holdouts)), st.floats(0.01, 0.9)
-    split = split_of(name, holdout, draw(fraction), draw(st.just(0.0) | fraction), draw(st.sampled_from([1e-9, 0.1, 1, 1e6])))
+    name, holdout, fraction = (
+        draw(st.sampled_from(names)),
+        draw(st.sampled_from(holdouts)),
+        st.floats(0.01, 0.9),
+    )
+    split = split_of(
+        name,
+        holdout,
+        draw(fraction),
+        draw(st.just(0.0) | fraction),
+        draw(st.sampled_from([1e-9, 0.1, 1, 1e6])),
+    )
     test_rows = None
     if holdout == "files":
-        test_rows = np.random.default_rng(num_rows).permutation(num_rows)[: draw(st.integers(1, num_rows))]
+        test_rows = np.random.default_rng(num_rows).permutation(num_rows)[
+            : draw(st.integers(1, num_rows))
+        ]
     return ratings, split, workers, draw(st.integers(0, 2**32)), test_rows
 
 
@@ -82,7 +104,7 @@ def rows_of(deal: Deal) -> list[list[int]]:
     return [getattr(parts, part).tolist() for parts in (deal.whole, *deal.shards) for part in PARTS]
 
 
-# --- laws of every split -------------------------------------------------------------------------------
+# --- laws of every split ---
 
 
 @laws
@@ -90,7 +112,9 @@ def rows_of(deal: Deal) -> list[list[int]]:
 def test_parts_cover_all_ratings_and_shards_cover_each_part(case):
     deal = split_or_skip(case)
     whole, num_rows = deal.whole, len(case[0])
-    assert np.sort(np.concatenate([whole.train, whole.valid, whole.test])).tolist() == list(range(num_rows))
+    assert np.sort(np.concatenate([whole.train, whole.valid, whole.test])).tolist() == list(
+        range(num_rows)
+    )
     assert len(deal.shards) == case[2]
     for part in PARTS:
         dealt = np.concatenate([getattr(shard, part) for shard in deal.shards])
@@ -121,7 +145,8 @@ def test_equal_arguments_give_equal_splits(case):
 def test_holdout_depends_on_neither_workers_nor_option(case, other_workers, other_name):
     deal = split_or_skip(case)
     ratings, split, workers, seed, test_rows = case
-    other_workers = workers if other_name == "files" else other_workers  # as many as there are files
+    # as many as there are files
+    other_workers = workers if other_name == "files" else other_workers
     other = split_of(other_name, split.holdout, split.test_fraction, split.valid_fraction)
     again = split_or_skip((ratings, other, other_workers, seed, test_rows))
     assert rows_of(Deal(whole=deal.whole, shards=[])) == rows_of(Deal(whole=again.whole, shards=[]))
@@ -133,19 +158,23 @@ def test_test_part_does_not_depend_on_validation(case):
     deal = split_or_skip(case)
     ratings, split, _, seed, test_rows = case
     other = split_of("iid", split.holdout, split.test_fraction, valid=0.0)
-    assert make_split(ratings, other, 1, seed, test_rows).whole.test.tolist() == deal.whole.test.tolist()
+    assert (
+        make_split(ratings, other, 1, seed, test_rows).whole.test.tolist()
+        == deal.whole.test.tolist()
+    )
 
 
 def test_another_seed_gives_another_split():
     ratings = random_ratings(200)
     one, two = (make_split(ratings, split_of(), 3, seed) for seed in (0, 1))
     assert one.whole.test.tolist() != two.whole.test.tolist()
-    by_time = split_of(holdout="time")  # the holdout is the same, so that only the dealing can differ
+    # the holdout is the same, so that only the dealing can differ
+    by_time = split_of(holdout="time")
     one, two = (make_split(ratings, by_time, 3, seed) for seed in (0, 1))
     assert one.shards[0].train.tolist() != two.shards[0].train.tolist()
 
 
-# --- holdouts --------------------------------------------------------------------------------------------
+# --- holdouts ---
 
 
 @laws
@@ -157,7 +186,9 @@ def test_parts_have_the_size_of_their_fraction(case):
     whole = make_split(ratings, split, 1, seed).whole  # nothing here may be refused
     assert len(whole.test) == min(max(round(split.test_fraction * num_rows), 1), num_rows - 1)
     rest = num_rows - len(whole.test)
-    assert split.valid_fraction == 0 or len(whole.valid) == min(max(round(split.valid_fraction * rest), 1), rest - 1)
+    assert split.valid_fraction == 0 or len(whole.valid) == min(
+        max(round(split.valid_fraction * rest), 1), rest - 1
+    )
 
 
 @laws
@@ -165,7 +196,10 @@ def test_parts_have_the_size_of_their_fraction(case):
 def test_time_holdout_is_the_latest(case):
     whole, times = split_or_skip(case).whole, case[0].timestamps
     early_to_late = np.concatenate(
-        [part[np.argsort(times[part], kind="stable")] for part in (whole.train, whole.valid, whole.test)]
+        [
+            part[np.argsort(times[part], kind="stable")]
+            for part in (whole.train, whole.valid, whole.test)
+        ]
     )
     assert early_to_late.tolist() == np.argsort(times, kind="stable").tolist()
 
@@ -174,14 +208,20 @@ def test_time_holdout_is_the_latest(case):
 @given(cases(names=("iid",), holdouts=("user",)))
 def test_user_holdout_takes_a_share_of_each_user_and_never_all(case):
     whole, users, split = split_or_skip(case).whole, case[0].users, case[1]
-    test, valid, train = (np.bincount(users[part], minlength=61) for part in (whole.test, whole.valid, whole.train))
+    test, valid, train = (
+        np.bincount(users[part], minlength=61) for part in (whole.test, whole.valid, whole.train)
+    )
     total = test + valid + train
     assert (train[total > 0] > 0).all()
     if len(whole.test) > 1:  # a single row may be the one that test must have
-        assert (np.abs(test - np.minimum(split.test_fraction * total, np.maximum(total - 1, 0))) < 1).all()
+        assert (
+            np.abs(test - np.minimum(split.test_fraction * total, np.maximum(total - 1, 0))) < 1
+        ).all()
     if len(whole.valid) > 1:
         rest = total - test
-        assert (np.abs(valid - np.minimum(split.valid_fraction * rest, np.maximum(rest - 1, 0))) < 1).all()
+        assert (
+            np.abs(valid - np.minimum(split.valid_fraction * rest, np.maximum(rest - 1, 0))) < 1
+        ).all()
 
 
 def test_user_holdout_keeps_its_fraction_where_users_have_few_ratings():
@@ -205,11 +245,14 @@ def test_files_holdout_is_the_given_rows(case):
 
 def test_random_holdout_is_uniform():
     ratings = random_ratings(50)
-    hits = sum(np.bincount(make_split(ratings, split_of(), 1, seed).whole.test, minlength=50) for seed in range(2000))
+    hits = sum(
+        np.bincount(make_split(ratings, split_of(), 1, seed).whole.test, minlength=50)
+        for seed in range(2000)
+    )
     assert np.abs(hits / 2000 - 0.2).max() < 0.05  # 5.6 standard deviations
 
 
-# --- dealing -----------------------------------------------------------------------------------------------
+# --- dealing ---
 
 
 @laws
@@ -225,14 +268,18 @@ def test_iid_shards_are_of_equal_size(case):
 def test_whole_users_or_items_are_dealt_in_balance(case):
     deal, ratings = split_or_skip(case), case[0]
     owned = ratings.users if case[1].name == "user" else ratings.items
-    groups = [set(owned[np.concatenate([getattr(shard, part) for part in PARTS])].tolist()) for shard in deal.shards]
+    groups = [
+        set(owned[np.concatenate([getattr(shard, part) for part in PARTS])].tolist())
+        for shard in deal.shards
+    ]
     assert sum(map(len, groups)) == len(set.union(*groups)), "a user or item has two workers"
     loads = [len(shard.train) for shard in deal.shards]
     assert max(loads) <= np.mean(loads) + np.bincount(owned[deal.whole.train]).max()
 
 
 def test_one_large_user_outweighs_many_small_ones():
-    users = [*range(11), *([0] * 9), 0]  # user 0 has 10 training ratings, ten others 1 each; the last row is the test part
+    # user 0 has 10 training ratings, ten others 1 each; the last row is the test part
+    users = [*range(11), *([0] * 9), 0]
     ratings = ratings_of(users, range(21), np.ones(21))
     deal = make_split(ratings, split_of("user", "files", valid=0.0), 2, 0, np.array([20]))
     assert [len(shard.train) for shard in deal.shards] == [10, 10]
@@ -252,7 +299,9 @@ def test_time_shards_are_equal_consecutive_chunks(case):
     for part in PARTS:
         chunks = [getattr(shard, part) for shard in deal.shards]
         assert max(map(len, chunks)) - min(map(len, chunks)) <= 1
-        in_order = np.concatenate([chunk[np.argsort(times[chunk], kind="stable")] for chunk in chunks])
+        in_order = np.concatenate(
+            [chunk[np.argsort(times[chunk], kind="stable")] for chunk in chunks]
+        )
         rows = getattr(deal.whole, part)
         assert in_order.tolist() == rows[np.argsort(times[rows], kind="stable")].tolist()
 
@@ -283,7 +332,10 @@ def test_dirichlet_uses_the_same_proportions_in_every_part():
     deal = make_split(ratings, split_of("dirichlet", test=0.3, valid=0.3), 4, 0)
     for value in range(1, 6):
         shares = [
-            [(ratings.ratings[getattr(shard, part)] == value).sum() / (ratings.ratings[getattr(deal.whole, part)] == value).sum()]
+            [
+                (ratings.ratings[getattr(shard, part)] == value).sum()
+                / (ratings.ratings[getattr(deal.whole, part)] == value).sum()
+            ]
             for part in PARTS
             for shard in deal.shards
         ]
@@ -294,7 +346,8 @@ def test_dirichlet_uses_the_same_proportions_in_every_part():
 
 @pytest.mark.parametrize("seed", range(5))
 def test_dirichlet_repair_takes_from_the_largest_shard(seed):
-    ratings = ratings_of(range(100), range(100), np.full(100, 3))  # one value: a tiny alpha gives all to one worker
+    # one value: a tiny alpha gives all to one worker
+    ratings = ratings_of(range(100), range(100), np.full(100, 3))
     deal = make_split(ratings, split_of("dirichlet", alpha=1e-9), 8, seed)
     num_train = len(deal.whole.train)
     assert sorted(len(shard.train) for shard in deal.shards) == [1] * 7 + [num_train - 7]
@@ -302,7 +355,7 @@ def test_dirichlet_repair_takes_from_the_largest_shard(seed):
     assert [len(shard.train) for shard in tight.shards] == [1] * num_train
 
 
-# --- the summary ---------------------------------------------------------------------------------------------
+# --- the summary ---
 
 
 def test_summary_counts_and_measures_skew():
@@ -315,27 +368,37 @@ def test_summary_counts_and_measures_skew():
     ]
     first, second = shard_summary(ratings, Deal(whole=whole, shards=shards))
     sizes = [
-        [row[key] for key in ("worker", "num_train", "num_valid", "num_test", "num_users", "num_items")]
+        [
+            row[key]
+            for key in ("worker", "num_train", "num_valid", "num_test", "num_users", "num_items")
+        ]
         for row in (first, second)
     ]
     assert sizes == [[0, 2, 0, 1, 1, 2], [1, 2, 1, 0, 2, 2]]
-    assert [(row["mean_rating"], row["skew"]) for row in (first, second)] == [(1.0, 0.5), (5.0, 0.5)]
+    assert [(row["mean_rating"], row["skew"]) for row in (first, second)] == [
+        (1.0, 0.5),
+        (5.0, 0.5),
+    ]
 
 
 @laws
 @given(cases())
 def test_summary_is_bounded_plain_numbers(case):
     for row in shard_summary(case[0], split_or_skip(case)):
-        assert {type(value) for value in row.values()} == {int, float}, "result.json needs plain numbers"
+        assert {type(value) for value in row.values()} == {int, float}, (
+            "result.json needs plain numbers"
+        )
         assert 0 <= row["skew"] <= 1
         assert 1 <= row["num_users"] <= row["num_train"]
 
 
-# --- refusals ------------------------------------------------------------------------------------------------
+# --- refusals ---
 
 
 def test_more_workers_than_training_ratings():
-    with pytest.raises(ConfigError, match="workers=9: must be at most 8: there are 8 training ratings"):
+    with pytest.raises(
+        ConfigError, match="workers=9: must be at most 8: there are 8 training ratings"
+    ):
         make_split(random_ratings(10), split_of(valid=0.0), 9, 0)
 
 
@@ -353,7 +416,9 @@ def test_file_without_training_ratings():
         make_split(ratings, split_of("files", "files", valid=0.0), 3, 0, np.array([2, 3]))
 
 
-@pytest.mark.parametrize(("name", "holdout", "key"), [("time", "random", "split"), ("iid", "time", "split.holdout")])
+@pytest.mark.parametrize(
+    ("name", "holdout", "key"), [("time", "random", "split"), ("iid", "time", "split.holdout")]
+)
 def test_time_without_timestamps(name, holdout, key):
     ratings = ratings_of(range(10), range(10), np.ones(10))
     with pytest.raises(ConfigError, match=f"{key}=time: needs timestamps, and made has none"):
@@ -371,7 +436,9 @@ def test_user_holdout_of_users_with_one_rating_each():
         make_split(ratings_of(range(5), range(5), np.ones(5)), split_of(holdout="user"), 1, 0)
 
 
-@pytest.mark.parametrize(("num_test", "message"), [(0, r"test\.csv holds no rating"), (5, "holds every rating")])
+@pytest.mark.parametrize(
+    ("num_test", "message"), [(0, r"test\.csv holds no rating"), (5, "holds every rating")]
+)
 def test_test_file_with_nothing_or_everything(num_test, message):
     with pytest.raises(DataError, match=message):
         make_split(random_ratings(5), split_of(holdout="files"), 1, 0, np.arange(num_test))
@@ -382,11 +449,15 @@ def test_files_holdout_without_rows_is_our_mistake():
         make_split(random_ratings(5), split_of(holdout="files"), 1, 0)
 
 
-# --- the registry, the YAML files and size ---------------------------------------------------------------------
+# --- the registry, the YAML files and size ---
 
 
 def test_every_option_of_the_schema_has_a_dealer_and_a_file():
-    assert set(DEALERS) | {"copies"} == set(OPTIONS["split"]) == {path.stem for path in CONF.glob("*.yaml")}
+    assert (
+        set(DEALERS) | {"copies"}
+        == set(OPTIONS["split"])
+        == {path.stem for path in CONF.glob("*.yaml")}
+    )
 
 
 def test_with_copies_everybody_has_everything():

@@ -1,4 +1,6 @@
-"""split=stratified: who holds what when, and that the result is that of one SGD over all ratings."""
+"""split=stratified: who holds what when, and that the result is that of one SGD over all
+ratings.
+"""
 
 import dataclasses
 from types import SimpleNamespace
@@ -29,21 +31,31 @@ FUSED = ("trainer=fused", "trainer.lr_decay=0.9")
 
 def strata_of(num_workers, seed=0):
     bounds = tuple(range(0, 2 * num_workers + 1, 2))
-    return Strata(workers=tuple(range(num_workers)), user_bounds=bounds, item_bounds=bounds, seed=seed)
+    return Strata(
+        workers=tuple(range(num_workers)), user_bounds=bounds, item_bounds=bounds, seed=seed
+    )
 
 
-# --- the schedule --------------------------------------------------------------------------------------
+# --- the schedule ---
 
 
 @given(num_workers=st.integers(1, 9), seed=st.integers(0, 99), epoch=st.integers(0, 5))
-def test_in_an_epoch_every_worker_holds_every_group_once_and_no_two_hold_the_same(num_workers, seed, epoch):
+def test_in_an_epoch_every_worker_holds_every_group_once_and_no_two_hold_the_same(
+    num_workers, seed, epoch
+):
     strata = strata_of(num_workers, seed)
     turns = range(epoch * num_workers, (epoch + 1) * num_workers)
-    held = np.array([[strata.group(worker, turn) for turn in turns] for worker in range(num_workers)])
+    held = np.array(
+        [[strata.group(worker, turn) for turn in turns] for worker in range(num_workers)]
+    )
     everyone = list(range(num_workers))
     assert [sorted(row) for row in held.tolist()] == [everyone] * num_workers
     assert [sorted(column) for column in held.T.tolist()] == [everyone] * num_workers
-    assert all(strata.holder(strata.group(worker, turn), turn) == worker for worker in everyone for turn in turns)
+    assert all(
+        strata.holder(strata.group(worker, turn), turn) == worker
+        for worker in everyone
+        for turn in turns
+    )
 
 
 def test_the_groups_go_round_in_another_order_each_epoch_and_with_another_seed():
@@ -54,11 +66,13 @@ def test_the_groups_go_round_in_another_order_each_epoch_and_with_another_seed()
     assert order(1, 2) == order(1, 2)
 
 
-# --- the blocks ----------------------------------------------------------------------------------------
+# --- the blocks ---
 
 
 @pytest.mark.parametrize("workers", [1, 2, 5])
-def test_the_blocks_are_the_ratings_of_each_part_and_those_of_a_turn_share_no_row(make_config, workers):
+def test_the_blocks_are_the_ratings_of_each_part_and_those_of_a_turn_share_no_row(
+    make_config, workers
+):
     prepared = prepare(make_config(*STRATIFIED, *FUSED, f"workers={workers}"))
     ratings, numbering = prepared.ratings, prepared.numbering
     user_at, item_at = np.argsort(numbering.users), np.argsort(numbering.items)
@@ -69,24 +83,37 @@ def test_the_blocks_are_the_ratings_of_each_part_and_those_of_a_turn_share_no_ro
         for job in prepared.jobs:
             for group, block in enumerate(job.shard.blocks):
                 of = getattr(job.shard, part).between(getattr(block, part))
-                assert (block.users, block.items) == (job.strata.users(job.worker), job.strata.items(group))
+                assert (block.users, block.items) == (
+                    job.strata.users(job.worker),
+                    job.strata.items(group),
+                )
                 assert set(of.users) <= set(range(block.users.start, block.users.stop))
                 assert set(of.items) <= set(range(block.items.start, block.items.stop))
                 found += zip(user_at[of.users], item_at[of.items], of.ratings, strict=True)
         whole = getattr(prepared.deal.whole, part)
-        assert sorted(found) == sorted(zip(ratings.users[whole], ratings.items[whole], ratings.ratings[whole], strict=True))
+        assert sorted(found) == sorted(
+            zip(ratings.users[whole], ratings.items[whole], ratings.ratings[whole], strict=True)
+        )
 
 
 def test_the_groups_are_balanced_by_ratings(make_config):
     prepared = prepare(make_config(*STRATIFIED, "data.num_ratings=1200", "workers=4"))
-    sizes = np.array([[block.train.stop - block.train.start for block in job.shard.blocks] for job in prepared.jobs])
+    sizes = np.array(
+        [
+            [block.train.stop - block.train.start for block in job.shard.blocks]
+            for job in prepared.jobs
+        ]
+    )
     total = sizes.sum()
     assert abs(sizes.sum(axis=0) - total / 4).max() < 0.02 * total
     assert abs(sizes.sum(axis=1) - total / 4).max() < 0.02 * total
 
 
 def test_more_workers_than_items_are_refused(make_config):
-    with pytest.raises(ConfigError, match=r"workers=50: split=stratified deals whole items, and only \d+ items have"):
+    with pytest.raises(
+        ConfigError,
+        match=r"workers=50: split=stratified deals whole items, and only \d+ items have",
+    ):
         prepare(make_config(*STRATIFIED, "workers=50", "data.num_users=200", "data.num_items=20"))
 
 
@@ -98,10 +125,13 @@ def test_a_numbering_is_undone(order, other, biases):
     inside = Parameters(5, 3, 2, biases=biases, vector=renumbered(state, numbering))
     assert in_data_order(inside, numbering).tolist() == state.vector.tolist()
     for user in range(5):
-        assert inside.views["user_factors"][numbering.users[user]].tolist() == state.views["user_factors"][user].tolist()
+        assert (
+            inside.views["user_factors"][numbering.users[user]].tolist()
+            == state.views["user_factors"][user].tolist()
+        )
 
 
-# --- the result ----------------------------------------------------------------------------------------
+# --- the result ---
 
 
 @pytest.mark.parametrize("trainer", [FUSED, ("trainer=autograd", "trainer.batch_size=64")])
@@ -110,7 +140,9 @@ def test_one_worker_is_the_one_worker_of_any_other_split(make_config, drive, tra
     common = ("workers=1", "rounds=3", "select_on=last", "backend=serial", *trainer)
     stratified = drive(make_config(*common, *STRATIFIED))
     plain = drive(make_config(*common, "split=iid", "aggregation=uniform"))
-    assert [vector.tobytes() for vector in stratified.vectors] == [vector.tobytes() for vector in plain.vectors]
+    assert [vector.tobytes() for vector in stratified.vectors] == [
+        vector.tobytes() for vector in plain.vectors
+    ]
     assert stratified.aggregates() == plain.aggregates()
 
 
@@ -123,15 +155,29 @@ def test_what_a_turn_gives_does_not_depend_on_who_is_first(make_config, drive, t
         return jobs[::-1]
 
     forward, backward = drive(config), drive(config, jobs=backwards)
-    assert [vector.tobytes() for vector in forward.vectors] == [vector.tobytes() for vector in backward.vectors]
+    assert [vector.tobytes() for vector in forward.vectors] == [
+        vector.tobytes() for vector in backward.vectors
+    ]
 
 
 def test_it_fits_as_well_as_one_worker(make_config, drive):
-    """Five workers that are averaged have a fifth of each row's ratings; here each row has all of them."""
-    common = (*FUSED, "backend=serial", "rounds=4", "local_epochs=5", "data.num_ratings=1200", "trainer.lr=0.03")
+    """Five workers that are averaged have a fifth of each row's ratings; here each row has all of
+    them.
+    """
+    common = (
+        *FUSED,
+        "backend=serial",
+        "rounds=4",
+        "local_epochs=5",
+        "data.num_ratings=1200",
+        "trainer.lr=0.03",
+    )
 
     def training_rmse(*overrides):
-        runs = [drive(make_config(*common, *overrides, f"seed={seed}", "split.valid_fraction=0.01")) for seed in range(3)]
+        runs = [
+            drive(make_config(*common, *overrides, f"seed={seed}", "split.valid_fraction=0.01"))
+            for seed in range(3)
+        ]
         return np.mean([run.history.aggregate_rounds[-1].test.rmse for run in runs])
 
     one, five = training_rmse(*STRATIFIED, "workers=1"), training_rmse(*STRATIFIED, "workers=5")
@@ -152,13 +198,14 @@ def test_the_saved_model_has_the_datas_own_ids(make_config, tmp_path):
     ratings = prepare(result.config).ratings
     rows = prepare(result.config).deal.whole.test
     predicted = load_model(tmp_path / "run").predict(
-        ratings.user_ids[ratings.users[rows]].tolist(), ratings.item_ids[ratings.items[rows]].tolist()
+        ratings.user_ids[ratings.users[rows]].tolist(),
+        ratings.item_ids[ratings.items[rows]].tolist(),
     )
     rmse = np.sqrt(np.mean((predicted - ratings.ratings[rows]) ** 2))
     assert rmse == pytest.approx(result.test_rmse, abs=1e-6)
 
 
-# --- assembling ----------------------------------------------------------------------------------------
+# --- assembling ---
 
 
 def test_every_row_of_the_aggregate_comes_from_the_worker_that_held_it_last(make_config):
@@ -191,14 +238,17 @@ def test_what_is_packed_is_unpacked():
     rows = state.block(slice(1, 3), slice(0, 2))
     packed = np.zeros(40, np.float32)
     pack(item_rows(rows), packed)
-    assert packed[:6].tolist() == [*state.views["item_factors"][:2].ravel(), *state.views["item_bias"][:2]]
+    assert packed[:6].tolist() == [
+        *state.views["item_factors"][:2].ravel(),
+        *state.views["item_bias"][:2],
+    ]
     other = Parameters(4, 3, 2)
     unpack(packed, item_rows(other.block(slice(0, 1), slice(0, 2))))
     assert other.views["item_factors"].tolist()[:2] == state.views["item_factors"].tolist()[:2]
     assert not other.views["user_factors"].any()
 
 
-# --- a hand-over that does not come --------------------------------------------------------------------
+# --- a hand-over that does not come ---
 
 
 class Deaf(Exchange):
@@ -222,7 +272,9 @@ class Deaf(Exchange):
         pass
 
 
-@pytest.mark.parametrize("gates", [None, Gates(np.zeros(4, np.int64))], ids=["turn by turn", "as one loop"])
+@pytest.mark.parametrize(
+    "gates", [None, Gates(np.zeros(4, np.int64))], ids=["turn by turn", "as one loop"]
+)
 def test_a_worker_that_waits_too_long_for_its_items_says_for_whose(make_config, gates):
     job = prepare(make_config(*STRATIFIED, *FUSED, "round_timeout=0.01")).jobs[1]
     before = job.strata.holder(job.strata.group(1, 1), 0)

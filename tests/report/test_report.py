@@ -1,4 +1,6 @@
-"""The report: one file that needs no other, from whatever is there; what is damaged costs its own part and is said."""
+"""The report: one file that needs no other, from whatever is there; what is damaged costs its own
+part and is said.
+"""
 
 import json
 import re
@@ -86,7 +88,7 @@ def shown(sweep):
     return page_of(sweep)
 
 
-# --- the command -----------------------------------------------------------------------------------------
+# --- the command ---
 
 
 def test_the_command_writes_one_file_and_says_where(command, tmp_path):
@@ -95,7 +97,9 @@ def test_the_command_writes_one_file_and_says_where(command, tmp_path):
     before = {path for path in tmp_path.rglob("*") if path.is_file()}
     ended = command("a", "b", cwd=tmp_path)
     assert (ended.returncode, ended.stderr, ended.stdout) == (0, "", "report: a/report.html\n")
-    assert {path for path in tmp_path.rglob("*") if path.is_file()} - before == {tmp_path / "a" / "report.html"}
+    assert {path for path in tmp_path.rglob("*") if path.is_file()} - before == {
+        tmp_path / "a" / "report.html"
+    }
     assert "2 runs" in Page((tmp_path / "a" / "report.html").read_text()).titles[0]
     ended = command("a", "--out", "new/mine.html", cwd=tmp_path)
     assert (ended.returncode, ended.stdout) == (0, "report: new/mine.html\n")
@@ -130,9 +134,19 @@ def test_a_report_that_cannot_be_written_is_one_line_and_leaves_nothing(command,
 
 def test_only_a_report_pays_for_matplotlib():
     code = "import sys, ddp.launch.command, ddp.results.table, ddp.experiment, ddp.report.__main__; print('matplotlib.pyplot' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout == "False\n"
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+        ).stdout
+        == "False\n"
+    )
     code = "import sys, ddp.launch.command, ddp.results.table, ddp.experiment, ddp.tracking.terminal; print('matplotlib' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout == "False\n"
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+        ).stdout
+        == "False\n"
+    )
 
 
 def test_what_matplotlib_was_told_is_as_before_and_does_not_matter(sweep, shown):
@@ -142,7 +156,7 @@ def test_what_matplotlib_was_told_is_as_before_and_does_not_matter(sweep, shown)
         assert dict(matplotlib.rcParams) == before
 
 
-# --- one file ---------------------------------------------------------------------------------------------
+# --- one file ---
 
 
 def test_nothing_on_the_page_is_somewhere_else(sweep):
@@ -151,12 +165,19 @@ def test_nothing_on_the_page_is_somewhere_else(sweep):
     assert "http:" not in text.replace("http-equiv", "")
     assert "https:" not in text
     assert not re.search(r"@import|url\((?!#)", text)
-    links = [attrs[name] for _, attrs in page.tags for name in ("href", "src", "srcset", "data") if name in attrs]
+    links = [
+        attrs[name]
+        for _, attrs in page.tags
+        for name in ("href", "src", "srcset", "data")
+        if name in attrs
+    ]
     assert links
     assert all(link.startswith("#") for link in links)
     assert {link[1:] for link in links} <= set(page.ids)
     assert len(set(page.ids)) == len(page.ids)
-    policy = next(attrs["content"] for tag, attrs in page.tags if tag == "meta" and "http-equiv" in attrs)
+    policy = next(
+        attrs["content"] for tag, attrs in page.tags if tag == "meta" and "http-equiv" in attrs
+    )
     assert policy.startswith("default-src 'none'")
 
 
@@ -165,14 +186,21 @@ def test_every_colour_is_the_pages_in_both_modes(sweep):
     style = text[text.index("<style>") : text.index("</style>")]
     light, dark = style.split("prefers-color-scheme: dark")
     assert all(f"--{name}:" in light for name in INKS)
-    for name in ("text", "muted", "line", "surface", "accent", *(f"series-{number}" for number in range(8))):
+    for name in (
+        "text",
+        "muted",
+        "line",
+        "surface",
+        "accent",
+        *(f"series-{number}" for number in range(8)),
+    ):
         assert f"--{name}:" in dark
     pictures = "".join(re.findall(r"<svg .*?</svg>", text, re.DOTALL))
     assert not re.search(r"(fill|stroke): ?#", pictures)
     assert set(re.findall(r"var\(--([\w-]+)\)", pictures)) <= set(INKS)
 
 
-# --- which parts there are --------------------------------------------------------------------------------
+# --- which parts there are ---
 
 
 def test_a_sweep_with_everything_has_every_part(shown):
@@ -224,7 +252,7 @@ def test_runs_that_failed_are_not_compared_with(tmp_path):
     assert "scaling" not in page_of(tmp_path).sections
 
 
-# --- what is in them --------------------------------------------------------------------------------------
+# --- what is in them ---
 
 
 def read(folder):
@@ -234,7 +262,10 @@ def read(folder):
 def test_rounds_have_errors_seconds_and_bytes_so_far(tmp_path):
     write_run(tmp_path / "run")
     [run] = read(tmp_path)
-    assert [(done.index, done.rmse, done.elapsed_s) for done in run.rounds] == [(0, 0.96, 1.0), (1, 0.95, 2.0)]
+    assert [(done.index, done.rmse, done.elapsed_s) for done in run.rounds] == [
+        (0, 0.96, 1.0),
+        (1, 0.95, 2.0),
+    ]
     assert [done.num_bytes for done in run.rounds] == [9e6, 18e6]  # three rows of 3 MB
     assert run.troubles == []
 
@@ -250,7 +281,8 @@ def test_bars_say_what_the_account_says(tmp_path):
     for number in range(2):
         write_run(tmp_path / str(number), seed=number)
     titles = page_of(tmp_path).titles
-    assert titles.count("mean worker: compute 1 s, 50.0%") == 6  # two runs and their mean, in seconds and in parts
+    # two runs and their mean, in seconds and in parts
+    assert titles.count("mean worker: compute 1 s, 50.0%") == 6
     assert titles.count("aggregator: average 0.5 s, 25.0%") == 6
     assert not any("exit" in title for title in titles)
 
@@ -262,7 +294,9 @@ def test_bars_of_one_run_are_its_lanes(tmp_path):
         assert any(title.startswith(f"{who}: ") for title in page.titles)
     assert "aggregator, waits for worker_1 0.75 s" in page.text
     [header] = [index for index, text in enumerate(page.headers) if text == "wall"]
-    assert page.headers[header + 1 : header + 10] == [kind for kind in ACCOUNT_KINDS if kind in KINDS | AGGREGATOR_KINDS]
+    assert page.headers[header + 1 : header + 10] == [
+        kind for kind in ACCOUNT_KINDS if kind in KINDS | AGGREGATOR_KINDS
+    ]
 
 
 def test_every_kind_is_explained_in_order():
@@ -313,7 +347,8 @@ def test_slices_that_follow_one_another_are_one(tmp_path):
 def test_one_timeline_per_backend_of_the_run_with_the_most_workers(shown):
     lanes = "aggregator; worker_0; worker_1; worker_2; worker_3"
     assert [label for label in shown.labels if "round 2" in label] == [
-        f"{backend}, 4 workers, 1 local epoch: round 2: {lanes}" for backend in ("thread", "process")
+        f"{backend}, 4 workers, 1 local epoch: round 2: {lanes}"
+        for backend in ("thread", "process")
     ]
     assert "process, 4 workers, 1 local epoch: round 2" in shown.text
 
@@ -321,7 +356,8 @@ def test_one_timeline_per_backend_of_the_run_with_the_most_workers(shown):
 def test_heat_maps_are_there_in_figures_and_equal_ones_are_one(shown):
     captions = [label for label in shown.labels if label.startswith(("test RMSE, ", "seconds, "))]
     assert captions == [
-        "test RMSE, thread, process", "seconds, the whole run, thread", "seconds, the whole run, process"
+        "test RMSE, thread, process", "seconds, the whole run, thread", "seconds, the whole run,"
+                                                                        " process"
     ]  # fmt: skip
     rows = [row for row in shown.rows if len(row) == 6 and row[0] in ("thread", "process")]
     assert rows[0] == ["thread", "1", "1", "0.9480", "10", "1"]
@@ -360,7 +396,15 @@ def test_the_table_has_every_run_and_what_they_differ_in(shown):
     assert [row[0] for row in rows] == ["ok"] * 12 + ["failed", "unreadable"]
     assert "WorkerError: worker 1 diverged" in rows[12]
     headers = shown.headers[shown.headers.index("status") :]
-    assert {"workers", "local epochs", "backend", "trainer lr", "test rmse", "error", "directory"} <= set(headers)
+    assert {
+        "workers",
+        "local epochs",
+        "backend",
+        "trainer lr",
+        "test rmse",
+        "error",
+        "directory",
+    } <= set(headers)
     assert not {"seed", "rounds", "trainer"} & set(headers)
     assert re.search(r"\d+ settings that are the same in all runs.*seed0", shown.text)
     assert "trainer.lr0.02" not in shown.text
@@ -368,7 +412,9 @@ def test_the_table_has_every_run_and_what_they_differ_in(shown):
 
 def test_settings_that_all_share_versions_and_commands_are_said_once(tmp_path):
     for number in range(3):
-        write_run(tmp_path / str(number), seed=number, command=["train.py", "-m", "data.path=my file.csv"])
+        write_run(
+            tmp_path / str(number), seed=number, command=["train.py", "-m", "data.path=my file.csv"]
+        )
     text = page_of(tmp_path).text
     assert text.count("9.8.7") == 1
     assert text.count("train.py -m 'data.path=my file.csv'") == 1
@@ -377,17 +423,31 @@ def test_settings_that_all_share_versions_and_commands_are_said_once(tmp_path):
 
 def test_the_best_run_is_chosen_by_validation_and_shown_by_test(tmp_path):
     for number, (valid, test) in enumerate([(0.90, 0.97), (0.92, 0.93)]):
-        write_run(tmp_path / str(number), seed=number, rmse=test, also={"rmse": {"valid": valid, "test": test}})
-    assert "test RMSE of the run with the lowest validation RMSE0.9700seed=0" in page_of(tmp_path).text
+        write_run(
+            tmp_path / str(number),
+            seed=number,
+            rmse=test,
+            also={"rmse": {"valid": valid, "test": test}},
+        )
+    assert (
+        "test RMSE of the run with the lowest validation RMSE0.9700seed=0" in page_of(tmp_path).text
+    )
     for number in range(2):  # without a validation part
         path = tmp_path / str(number) / "result.json"
-        path.write_text(json.dumps(json.loads(path.read_text()) | {"rmse": {"valid": None, "test": 0.97 - 0.04 * number}}))
+        path.write_text(
+            json.dumps(
+                json.loads(path.read_text())
+                | {"rmse": {"valid": None, "test": 0.97 - 0.04 * number}}
+            )
+        )
     assert "test RMSE of the run with the lowest test RMSE0.9300seed=1" in page_of(tmp_path).text
 
 
 def test_seconds_of_a_resumed_run_are_left_out_and_that_is_said(tmp_path):
     for workers in (1, 2, 4):
-        write_run(tmp_path / str(workers), workers=workers, train_s=8.0 / workers, total_s=10.0 / workers)
+        write_run(
+            tmp_path / str(workers), workers=workers, train_s=8.0 / workers, total_s=10.0 / workers
+        )
     assert "fastest, the whole run2.5 s" in page_of(tmp_path).text
     path = tmp_path / "4" / "result.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"resumed": True}))
@@ -395,9 +455,15 @@ def test_seconds_of_a_resumed_run_are_left_out_and_that_is_said(tmp_path):
     assert "fastest, the whole run5 s2 workers" in page.text
     bars = [label for label in page.labels if label.startswith("where the time went: 1 worker")]
     assert bars == ["where the time went: 1 worker; 2 workers"] * 2
-    assert "Resumed: 4 workers: their seconds and accounts are of the last process only" in page.text
+    assert (
+        "Resumed: 4 workers: their seconds and accounts are of the last process only" in page.text
+    )
     assert "have no account" not in page.text
-    assert next(row for row in page.rows if row and row[0] == "ok" and row[-1] == "4")[5:7] == ["-", "-"]  # total s, train s
+    # total s, train s
+    assert next(row for row in page.rows if row and row[0] == "ok" and row[-1] == "4")[5:7] == [
+        "-",
+        "-",
+    ]
     [run] = [run for run in read(tmp_path) if run.resumed]
     assert (run.total_s, run.train_s, run.lanes) == (None, None, [])
     assert run.rounds[-1].elapsed_s == 2.0  # rounds.csv has them all
@@ -405,7 +471,9 @@ def test_seconds_of_a_resumed_run_are_left_out_and_that_is_said(tmp_path):
 
 def test_warnings_are_said_once_with_how_many_had_them(tmp_path):
     for number in range(9):
-        write_run(tmp_path / str(number), seed=number, also={"warnings": ["slow disk", f"only {number}"]})
+        write_run(
+            tmp_path / str(number), seed=number, also={"warnings": ["slow disk", f"only {number}"]}
+        )
     page = page_of(tmp_path)
     warnings = page.text[page.text.rindex("Warnings") :].partition("What is not here")[0]
     assert warnings.startswith("Warnings9 runs: slow diskseed=0: only 0")
@@ -415,9 +483,17 @@ def test_warnings_are_said_once_with_how_many_had_them(tmp_path):
 
 
 def test_machines_are_told_apart_where_they_differ(tmp_path):
-    here, there = ({"cpu_model": model, "usable_cores": 2, "cpu_count": 8} for model in ("Fast CPU", "Slow CPU"))
+    here, there = (
+        {"cpu_model": model, "usable_cores": 2, "cpu_count": 8}
+        for model in ("Fast CPU", "Slow CPU")
+    )
     for number, (workers, machine) in enumerate([(1, here), (2, here), (1, there), (2, there)]):
-        write_run(tmp_path / str(number), workers=workers, train_s=8.0 / workers, also={"environment": machine})
+        write_run(
+            tmp_path / str(number),
+            workers=workers,
+            train_s=8.0 / workers,
+            also={"environment": machine},
+        )
     page = page_of(tmp_path)
     assert "Fast CPU (in 0, 1), Slow CPU (in 2, 3)" in page.text
     fast, slow = "Fast CPU with 2 cores", "Slow CPU with 2 cores"
@@ -436,22 +512,29 @@ def test_a_page_says_that_its_figures_are_measured(shown):
 
 
 def test_runs_are_called_by_what_they_differ_in(tmp_path):
-    for number, (backend, workers) in enumerate([("thread", 1), ("thread", 2), ("shm", 2), ("shm", 2)]):
+    for number, (backend, workers) in enumerate(
+        [("thread", 1), ("thread", 2), ("shm", 2), ("shm", 2)]
+    ):
         write_run(tmp_path / str(number), backend=backend, workers=workers)
     runs = read(tmp_path)
     give_labels(runs)
     name = tmp_path.name
     assert [run.label for run in runs] == [
-        "thread, 1 worker", "thread, 2 workers", f"shm, 2 workers ({name}/2)", f"shm, 2 workers ({name}/3)"
+        "thread, 1 worker", "thread, 2 workers", f"shm, 2 workers ({name}/2)", "shm, 2 workers"
+                                                                               f" ({name}/3)"
     ]  # fmt: skip
 
 
-# --- whatever lies there ----------------------------------------------------------------------------------
+# --- whatever lies there ---
 
 
 def test_what_stands_in_files_is_shown_and_not_obeyed(tmp_path):
     directory = write_run(
-        tmp_path / "<b>$x_{$ \x1b\xa0" / "run", status="failed", error=EVIL, command=["train.py", EVIL], note=EVIL
+        tmp_path / "<b>$x_{$ \x1b\xa0" / "run",
+        status="failed",
+        error=EVIL,
+        command=["train.py", EVIL],
+        note=EVIL,
     )
     write_run(tmp_path / "other", backend=EVIL)
     result = json.loads((directory / "result.json").read_text())
@@ -466,7 +549,9 @@ def test_what_stands_in_files_is_shown_and_not_obeyed(tmp_path):
     (directory / "trace.json").write_text(json.dumps(events))
     text = make_page(read_runs(find_runs([tmp_path])))
     page = Page(text)
-    assert [tag for tag, _ in page.tags if tag in ("script", "img", "b", "iframe")].count("script") == 1
+    assert [tag for tag, _ in page.tags if tag in ("script", "img", "b", "iframe")].count(
+        "script"
+    ) == 1
     assert "img" not in [tag for tag, _ in page.tags]
     assert not any(name.startswith("on") for _, attrs in page.tags for name in attrs)
     assert page.text.count("<script>alert('x')</script>") >= 5
@@ -500,10 +585,14 @@ def test_damage_costs_its_own_part_and_is_said(tmp_path, file, damage):
     if file == "result.json":
         assert page.sections[0] == "accuracy"  # its rounds can be read all the same
         status, *_, error, _ = page.rows[-1]
-        assert (status, "result.json: " in error) == (("3", False) if damage == "foreign" else (reason, True))
+        assert (status, "result.json: " in error) == (
+            ("3", False) if damage == "foreign" else (reason, True)
+        )
     else:
         assert page.sections == [
-            name for name in ("accuracy", "time", "rounds", "memory", "runs", "origin", "missing") if name != part
+            name
+            for name in ("accuracy", "time", "rounds", "memory", "runs", "origin", "missing")
+            if name != part
         ]
         missing = page.text[page.text.rindex("What is not here") :]
         assert reason in missing
@@ -538,7 +627,14 @@ def test_damage_of_one_run_does_not_cost_the_others(tmp_path):
 
 @pytest.mark.parametrize(
     "account",
-    [{}, [1], ["x"], [{"who": "a", "wall_s": 1, "seconds": [1]}], [{"who": "a", "wall_s": 1, "seconds": {"compute": "x"}}], 7],
+    [
+        {},
+        [1],
+        ["x"],
+        [{"who": "a", "wall_s": 1, "seconds": [1]}],
+        [{"who": "a", "wall_s": 1, "seconds": {"compute": "x"}}],
+        7,
+    ],
 )
 def test_an_account_of_another_kind_costs_its_part_only(tmp_path, account):
     directory = write_run(tmp_path / "run")
@@ -567,5 +663,7 @@ def test_runs_that_were_refused_or_killed_are_in_the_table(tmp_path):
 
 
 def test_tensorboards_picture_has_the_colours_of_a_report():
-    css = Path(page.__file__).with_name("page.css").read_text(encoding="utf-8").partition("@media")[0]
+    css = (
+        Path(page.__file__).with_name("page.css").read_text(encoding="utf-8").partition("@media")[0]
+    )
     assert dict(re.findall(r"--kind-(\w+): (#[0-9a-f]{6})", css)) == COLOURS

@@ -42,7 +42,7 @@ def place(element):
     return float(x), float(y)
 
 
-# --- RMSE -------------------------------------------------------------------------------------------------
+# --- RMSE ---
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,8 @@ def place(element):
     [
         ("rounds", [(1, 0.96), (2, 0.95)]),
         ("seconds", [(1.0, 0.96), (2.0, 0.95)]),
-        ("bytes", [(9.0, 0.96), (18.0, 0.95)]),  # a round: 1 MB pickled and 2 MB copied, by two workers and the aggregator
+        # a round: 1 MB pickled and 2 MB copied, by two workers and the aggregator
+        ("bytes", [(9.0, 0.96), (18.0, 0.95)]),
     ],
 )
 def test_rmse_stands_where_its_round_does(tmp_path, axis, points):
@@ -59,7 +60,7 @@ def test_rmse_stands_where_its_round_does(tmp_path, axis, points):
     assert points_of(run, AXES[axis][1]) == points
 
 
-# --- speed-up ---------------------------------------------------------------------------------------------
+# --- speed-up ---
 
 
 def test_speedup_and_efficiency_are_over_one_worker(tmp_path):
@@ -93,22 +94,30 @@ def test_what_could_be_reached_is_a_straight_line():
     with page_style():
         straight = texts(curves(lines, "workers", "efficiency", ideal=[(1, 1), (64, 1)]))
         other = texts(curves(lines, "rounds", "RMSE"))
-    assert straight["45"][0] - straight["30"][0] == pytest.approx(straight["30"][0] - straight["15"][0], abs=0.1)
+    assert straight["45"][0] - straight["30"][0] == pytest.approx(
+        straight["30"][0] - straight["15"][0], abs=0.1
+    )
     assert "10" in other
     assert "15" not in other
 
 
 def test_a_seed_is_the_last_that_is_told_apart(tmp_path):
-    for number, (seed, trainer_lr, rounds) in enumerate([(0, 0.1, 2), (1, 0.1, 2), (0, 0.2, 3), (1, 0.2, 3)]):
+    for number, (seed, trainer_lr, rounds) in enumerate(
+        [(0, 0.1, 2), (1, 0.1, 2), (0, 0.2, 3), (1, 0.2, 3)]
+    ):
         write_run(tmp_path / str(number), seed=seed, lr=trainer_lr, rounds=rounds)
     assert differing(read(tmp_path)) == ["rounds", "trainer.lr", "seed"]
 
 
-# --- heat maps --------------------------------------------------------------------------------------------
+# --- heat maps ---
 
 
 def test_a_heat_map_has_workers_across_and_local_epochs_down():
-    cells = {(workers, epochs): 10.0 * workers + epochs for workers in (1.0, 2.0, 8.0) for epochs in (3.0, 5.0)}
+    cells = {
+        (workers, epochs): 10.0 * workers + epochs
+        for workers in (1.0, 2.0, 8.0)
+        for epochs in (3.0, 5.0)
+    }
     with page_style():
         svg = grid(cells, "{:g}", 13.0, 85.0, "what")
     at = texts(svg)
@@ -120,8 +129,13 @@ def test_a_heat_map_has_workers_across_and_local_epochs_down():
     assert at["3"][1] + 20 < at["5"][1]
     assert at["workers"][1] > at["1"][1]
     assert at["local epochs"][0] < at["3"][0]
-    strengths = [float(style.partition("opacity: ")[2].partition(";")[0]) for style in styles(svg) if "opacity" in style]
-    assert strengths == sorted(strengths) == sorted(set(strengths))  # as the figures were given: each higher than the one before
+    strengths = [
+        float(style.partition("opacity: ")[2].partition(";")[0])
+        for style in styles(svg)
+        if "opacity" in style
+    ]
+    # as the figures were given: each higher than the one before
+    assert strengths == sorted(strengths) == sorted(set(strengths))
     assert len(strengths) == len(cells)
 
 
@@ -130,18 +144,28 @@ def styles(svg):
 
 
 def test_no_heat_map_hides_another(tmp_path):
-    """Learning rates that had other numbers of workers: what tells runs apart does not tell groups apart."""
+    """Learning rates that had other numbers of workers: what tells runs apart does not tell groups
+    apart.
+    """
     for lr, counts in ((0.1, (1, 2)), (0.2, (4, 8))):
         for workers in counts:
             for epochs in (1, 5):
                 directory = tmp_path / f"{workers}-{epochs}"
-                write_run(directory, lr=lr, workers=workers, local_epochs=epochs, total_s=workers + epochs / 8)
+                write_run(
+                    directory,
+                    lr=lr,
+                    workers=workers,
+                    local_epochs=epochs,
+                    total_s=workers + epochs / 8,
+                )
     runs = read(tmp_path)
     groups = groups_over(runs, ("workers", "local_epochs"))
     maps = heat_maps(groups, GRIDS["seconds, the whole run"][1])
     assert [label for label, _ in maps] == ["trainer.lr=0.1", "trainer.lr=0.2"]
     assert maps[1][1] == {(4, 1): 4.125, (4, 5): 4.625, (8, 1): 8.125, (8, 5): 8.625}
-    assert [label for label, _ in heat_maps(groups[:1] * 2, GRIDS["test RMSE"][1])] == ["trainer.lr=0.1, trainer.lr=0.1"]
+    assert [label for label, _ in heat_maps(groups[:1] * 2, GRIDS["test RMSE"][1])] == [
+        "trainer.lr=0.1, trainer.lr=0.1"
+    ]
     for group in groups:
         group.label = "the same"
     assert len(heat_maps(groups, GRIDS["seconds, the whole run"][1])) == 2
@@ -151,18 +175,26 @@ def test_no_heat_map_hides_another(tmp_path):
 def test_a_heat_map_that_is_wider_than_a_phone_scrolls(tmp_path, columns, wide):
     for workers in range(1, columns + 1):
         for epochs in (1, 5):
-            write_run(tmp_path / f"{workers}-{epochs}", workers=workers, local_epochs=epochs, parts=())
+            write_run(
+                tmp_path / f"{workers}-{epochs}", workers=workers, local_epochs=epochs, parts=()
+            )
     with page_style():
         assert ("<figure class=wide>" in grids(read(tmp_path))) is wide
 
 
-# --- bars -------------------------------------------------------------------------------------------------
+# --- bars ---
 
 
 def test_a_backends_bars_are_the_mean_of_the_means_of_its_runs_that_ended_well(tmp_path):
     """Each run counts once, however many workers it has."""
-    for name, workers, compute_s, status in (("0", 1, 1.0, "ok"), ("1", 3, 3.0, "ok"), ("2", 1, 99.0, "failed")):
-        account = [lane(f"worker_{n}", {"compute": compute_s, "wait": 1.0}, {}) for n in range(workers)]
+    for name, workers, compute_s, status in (
+        ("0", 1, 1.0, "ok"),
+        ("1", 3, 3.0, "ok"),
+        ("2", 1, 99.0, "failed"),
+    ):
+        account = [
+            lane(f"worker_{n}", {"compute": compute_s, "wait": 1.0}, {}) for n in range(workers)
+        ]
         account.append(lane("aggregator", {"wait": 4.0 * workers}, {}))
         write_run(tmp_path / name, workers=workers, status=status, also={"account": account})
     write_run(tmp_path / "3", backend="serial", workers=1)
@@ -197,9 +229,10 @@ def test_of_many_runs_the_first_have_bars_and_all_are_in_the_mean(tmp_path):
     assert f">run {MAX_STACKS}</td>" in content  # but in figures
 
 
-# --- colours ----------------------------------------------------------------------------------------------
+# --- colours ---
 
-DEUTERANOPIA = ((0.367, 0.861, -0.228), (0.280, 0.673, 0.047), (-0.012, 0.043, 0.969))  # Machado et al. 2009
+# Machado et al. 2009
+DEUTERANOPIA = ((0.367, 0.861, -0.228), (0.280, 0.673, 0.047), (-0.012, 0.043, 0.969))
 TO_XYZ = ((0.4124, 0.3576, 0.1805), (0.2126, 0.7152, 0.0722), (0.0193, 0.1192, 0.9505))
 WHITE = (0.9505, 1.0, 1.089)
 LEAST_DISTANCE = 10  # in CIELAB, where 2.3 can just be seen
@@ -211,11 +244,19 @@ def product(matrix, vector):
 
 def lab(colour, *, all_cones):
     values = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
-    linear = [((value + 0.055) / 1.055) ** 2.4 if value > 0.04045 else value / 12.92 for value in values]
-    seen = linear if all_cones else [min(max(value, 0.0), 1.0) for value in product(DEUTERANOPIA, linear)]
+    linear = [
+        ((value + 0.055) / 1.055) ** 2.4 if value > 0.04045 else value / 12.92 for value in values
+    ]
+    seen = (
+        linear
+        if all_cones
+        else [min(max(value, 0.0), 1.0) for value in product(DEUTERANOPIA, linear)]
+    )
     x, y, z = (
         value ** (1 / 3) if value > 0.008856 else 7.787 * value + 16 / 116
-        for value in (part / white for part, white in zip(product(TO_XYZ, seen), WHITE, strict=True))
+        for value in (
+            part / white for part, white in zip(product(TO_XYZ, seen), WHITE, strict=True)
+        )
     )
     return 116 * y - 16, 500 * (x - y), 200 * (y - z)
 
@@ -224,9 +265,20 @@ def lab(colour, *, all_cones):
 @pytest.mark.parametrize("all_cones", [True, False])
 def test_what_waits_and_what_exchanges_cost_can_be_told_apart(mode, all_cones):
     css = Path(page.__file__).with_name("page.css").read_text(encoding="utf-8")
-    light, dark = (dict(re.findall(r"--kind-(\w+): (#[0-9a-f]{6})", part)) for part in css.split("prefers-color-scheme: dark"))
+    light, dark = (
+        dict(re.findall(r"--kind-(\w+): (#[0-9a-f]{6})", part))
+        for part in css.split("prefers-color-scheme: dark")
+    )
     colours = light if mode == "light" else light | dark
-    kinds = ("compute", *OFF_CORE_KINDS, "serialise", "transfer", "deserialise", "copy", "checkpoint")
+    kinds = (
+        "compute",
+        *OFF_CORE_KINDS,
+        "serialise",
+        "transfer",
+        "deserialise",
+        "copy",
+        "checkpoint",
+    )
     for one, other in combinations(kinds, 2):
         distance = math.dist(*(lab(colours[kind], all_cones=all_cones) for kind in (one, other)))
         assert distance > LEAST_DISTANCE, (one, other)

@@ -1,4 +1,6 @@
-"""A checkpoint is what was written, or it is refused: truncated, altered, of another version, config or ratings."""
+"""A checkpoint is what was written, or it is refused: truncated, altered, of another version,
+config or ratings.
+"""
 
 import dataclasses
 import json
@@ -19,7 +21,14 @@ from ddp.results.checkpoint import read_checkpoint
 from ddp.results.run_directory import find_checkpoints
 from ddp.results.table import read_runs
 
-JOB = ("backend=serial", "trainer=autograd", "workers=2", "rounds=3", "checkpoint_every=1", "aggregation.outer=adam")
+JOB = (
+    "backend=serial",
+    "trainer=autograd",
+    "workers=2",
+    "rounds=3",
+    "checkpoint_every=1",
+    "aggregation.outer=adam",
+)
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +68,12 @@ def test_the_last_two_are_kept_with_all_that_they_need(done):
     length = len(done.state.vector) - 1  # the mean is not learned
     assert {len(tensors["memory/0"]), len(tensors["memory/1"])} == {1 + 2 * length}
     assert tensors["memory/0"][0] > 0  # steps
-    assert (about["next_round"], about["seed"], about["dropped"], about["restarts"]) == (3, 0, [], 0)
+    assert (about["next_round"], about["seed"], about["dropped"], about["restarts"]) == (
+        3,
+        0,
+        [],
+        0,
+    )
     assert about["config"]["trainer"]["name"] == "autograd"
     assert "backend" not in about["config"]
 
@@ -103,7 +117,10 @@ def test_where_none_is_whole_it_says_so_and_changes_nothing(make_config, copied)
     for path in find_checkpoints(copied):
         path.write_bytes(path.read_bytes()[:-3])
     before = {path: path.read_bytes() for path in copied.rglob("*") if path.is_file()}
-    with pytest.raises(CheckpointError, match=r"round-000003\.safetensors: is damaged .*round-000002.*start the run anew"):
+    with pytest.raises(
+        CheckpointError,
+        match=r"round-000003\.safetensors: is damaged .*round-000002.*start the run anew",
+    ):
         resumed(make_config, copied)
     assert {path: path.read_bytes() for path in copied.rglob("*") if path.is_file()} == before
 
@@ -130,13 +147,24 @@ def test_one_of_another_config_is_refused(make_config, copied, overrides, reason
 
 
 def test_what_does_not_decide_the_numbers_may_be_another(make_config, done, copied):
-    others = ("round_timeout=50", "on_failure=restart", "checkpoint_every=2", "display=none", "backend=thread")
-    assert resumed(make_config, copied, *others).state.vector.tobytes() == done.state.vector.tobytes()
+    others = (
+        "round_timeout=50",
+        "on_failure=restart",
+        "checkpoint_every=2",
+        "display=none",
+        "backend=thread",
+    )
+    assert (
+        resumed(make_config, copied, *others).state.vector.tobytes() == done.state.vector.tobytes()
+    )
 
 
 def test_one_of_another_version_is_refused_and_not_passed_over(make_config, copied):
     rewritten(find_checkpoints(copied)[-1], format=checkpoint.FORMAT + 1)
-    with pytest.raises(CheckpointError, match=f"is of format {checkpoint.FORMAT + 1}, and this version reads format"):
+    with pytest.raises(
+        CheckpointError,
+        match=f"is of format {checkpoint.FORMAT + 1}, and this version reads format",
+    ):
         resumed(make_config, copied)
 
 
@@ -201,8 +229,17 @@ def test_one_in_so_many_rounds_and_the_last(make_config, tmp_path):
         "round-000002",
         "round-000004",
     ]  # Adam's memory is that of then
-    run(make_config(*JOB, "trainer=fused", "aggregation.outer=none", "rounds=5", "checkpoint_every=2"), tmp_path / "fused", [])
-    assert [path.stem for path in find_checkpoints(tmp_path / "fused")] == ["round-000004", "round-000005"]
+    run(
+        make_config(
+            *JOB, "trainer=fused", "aggregation.outer=none", "rounds=5", "checkpoint_every=2"
+        ),
+        tmp_path / "fused",
+        [],
+    )
+    assert [path.stem for path in find_checkpoints(tmp_path / "fused")] == [
+        "round-000004",
+        "round-000005",
+    ]
 
 
 def test_a_state_is_one_thing():

@@ -22,7 +22,16 @@ from ddp.tracking.tracker import Tracker
 WORKER_PHASES = ("compute", "evaluate", "publish", "wait", "receive", "tell", "other")
 AGGREGATOR_PHASES = ("wait", "gather", "average", "broadcast", "evaluate", "record", "other")
 COLUMNS = [
-    *("round", "who", "train_loss", "valid_rmse", "test_rmse", "best_epoch", "aggregate_received", "elapsed_s"),
+    *(
+        "round",
+        "who",
+        "train_loss",
+        "valid_rmse",
+        "test_rmse",
+        "best_epoch",
+        "aggregate_received",
+        "elapsed_s",
+    ),
     *("compute_s", "evaluate_s", "publish_s", "wait_s", "receive_s", "tell_s", "other_s"),
     *("gather_s", "average_s", "broadcast_s", "record_s"),
     *("lock_wait_s", "lock_hold_s", "serialise_s", "transfer_s", "deserialise_s", "copy_s"),
@@ -39,7 +48,9 @@ def no_constant(token: str) -> None:
 
 
 def read_json(directory: Path) -> dict:
-    return json.loads((directory / "result.json").read_text(encoding="utf-8"), parse_constant=no_constant)
+    return json.loads(
+        (directory / "result.json").read_text(encoding="utf-8"), parse_constant=no_constant
+    )
 
 
 def read_rounds(directory: Path) -> list[dict[str, str]]:
@@ -72,7 +83,7 @@ class Raises(Tracker):
             raise self.error
 
 
-# --- a run that ends well ---------------------------------------------------------------------------------
+# --- a run that ends well ---
 
 
 def test_the_files_of_a_run(done):
@@ -107,7 +118,9 @@ def test_the_result_is_strict_json_with_what_it_was_told_and_how_it_ended(done):
 
 
 def test_the_config_file_holds_every_value_of_the_run(done):
-    assert yaml.safe_load((done.directory / "config.yaml").read_text(encoding="utf-8")) == dataclasses.asdict(done.config)
+    assert yaml.safe_load(
+        (done.directory / "config.yaml").read_text(encoding="utf-8")
+    ) == dataclasses.asdict(done.config)
 
 
 def test_the_stages_do_not_overlap(done):
@@ -121,7 +134,10 @@ def test_a_row_of_every_worker_and_of_the_aggregate_in_every_round(done):
     rows = read_rounds(done.directory)
     assert list(rows[0]) == COLUMNS
     whos = ["worker_0", "worker_1", "worker_2"]
-    expected = [(str(number), who) for number in range(2) for who in whos] + [("0", "aggregated"), ("1", "aggregated")]
+    expected = [(str(number), who) for number in range(2) for who in whos] + [
+        ("0", "aggregated"),
+        ("1", "aggregated"),
+    ]
     assert [(row["round"], row["who"]) for row in rows] == expected
 
 
@@ -144,20 +160,36 @@ def test_the_rows_hold_what_the_trackers_were_told(done):
 def test_the_phases_of_a_row_add_up_to_its_wall(done):
     for row in read_rounds(done.directory):
         phases = AGGREGATOR_PHASES if row["who"] == "aggregated" else WORKER_PHASES
-        assert math.fsum(float(row[f"{phase}_s"]) for phase in phases) == pytest.approx(float(row["wall_s"]), rel=1e-9)
-        others = {f"{phase}_s" for phase in (*WORKER_PHASES, *AGGREGATOR_PHASES) if phase not in phases}
+        assert math.fsum(float(row[f"{phase}_s"]) for phase in phases) == pytest.approx(
+            float(row["wall_s"]), rel=1e-9
+        )
+        others = {
+            f"{phase}_s" for phase in (*WORKER_PHASES, *AGGREGATOR_PHASES) if phase not in phases
+        }
         assert {row[name] for name in others} == {""}
 
 
 def test_the_workers_and_the_aggregator_are_summed_over_the_rounds(done):
     result, rows = read_json(done.directory), read_rounds(done.directory)
     assert [row["worker"] for row in result["workers"]] == [0, 1, 2]
-    for summary, who in [*((row, f"worker_{row['worker']}") for row in result["workers"]), (result["aggregator"], "aggregated")]:
+    for summary, who in [
+        *((row, f"worker_{row['worker']}") for row in result["workers"]),
+        (result["aggregator"], "aggregated"),
+    ]:
         mine = [row for row in rows if row["who"] == who]
         assert summary["test_rmse"] == float(mine[-1]["test_rmse"])
         assert summary["valid_rmse"] == float(mine[-1]["valid_rmse"])
-        for column in ("evaluate_s", "wait_s", "lock_wait_s", "transfer_s", "wall_s", "pickled_bytes"):
-            assert summary[column] == pytest.approx(sum(float(row[column]) for row in mine), rel=1e-9), column
+        for column in (
+            "evaluate_s",
+            "wait_s",
+            "lock_wait_s",
+            "transfer_s",
+            "wall_s",
+            "pickled_bytes",
+        ):
+            assert summary[column] == pytest.approx(
+                sum(float(row[column]) for row in mine), rel=1e-9
+            ), column
     assert sum(row["num_train"] for row in result["workers"]) == result["aggregator"]["num_train"]
     assert [row["timeouts"] for row in result["workers"]] == [0, 0, 0]
 
@@ -170,7 +202,13 @@ class OnlyBuiltins(pickle.Unpickler):
 
 
 def all_types(value: object) -> set[type]:
-    inner = [*value, *value.values()] if type(value) is dict else value if type(value) in (list, tuple) else []
+    inner = (
+        [*value, *value.values()]
+        if type(value) is dict
+        else value
+        if type(value) in (list, tuple)
+        else []
+    )
     return {type(value)}.union(*(all_types(one) for one in inner))
 
 
@@ -181,11 +219,13 @@ def test_the_documents_pickle_holds_builtin_values_only(done):
     assert results["status"] == "ok"
     assert results["config"] == dataclasses.asdict(done.config)
     assert [[row["round"] for row in rows] for rows in results["workers"]] == [[0, 1]] * 3
-    assert [row["test_rmse"] for row in results["aggregated"]] == [r.test.rmse for r in done.result.history.aggregate_rounds]
+    assert [row["test_rmse"] for row in results["aggregated"]] == [
+        r.test.rmse for r in done.result.history.aggregate_rounds
+    ]
     assert [sum(row["weights"]) for row in results["aggregated"]] == pytest.approx([1, 1])
 
 
-# --- a run that does not ----------------------------------------------------------------------------------
+# --- a run that does not ---
 
 
 def test_a_tracker_that_fails_fails_the_run_and_the_files_say_so(make_config, tmp_path):
@@ -205,9 +245,16 @@ def test_an_interrupted_run_says_so(make_config, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         run(make_config("backend=serial", "rounds=5"), tmp_path, [Raises(KeyboardInterrupt())])
     result = read_json(tmp_path)
-    assert (result["status"], result["error"], result["rounds_completed"]) == ("interrupted", None, 2)
+    assert (result["status"], result["error"], result["rounds_completed"]) == (
+        "interrupted",
+        None,
+        2,
+    )
     assert result["rmse"]["test"] is not None
-    assert [row["round"] for row in read_rounds(tmp_path) if row["who"] == "aggregated"] == ["0", "1"]
+    assert [row["round"] for row in read_rounds(tmp_path) if row["who"] == "aggregated"] == [
+        "0",
+        "1",
+    ]
 
 
 def test_a_run_without_data_leaves_a_result_without_numbers(make_config, tmp_path):
@@ -231,16 +278,37 @@ def test_a_run_without_data_leaves_a_result_without_numbers(make_config, tmp_pat
 
 
 def data_missing(make_config, tmp_path: Path) -> Config:
-    csv_data = {"path": str(tmp_path / "missing.csv"), "paths": None, "separator": ",", "header": True, "encoding": "utf-8"}
+    csv_data = {
+        "path": str(tmp_path / "missing.csv"),
+        "paths": None,
+        "separator": ",",
+        "header": True,
+        "encoding": "utf-8",
+    }
     csv_data |= {"user": "userId", "item": "movieId", "rating": "rating", "timestamp": None}
-    csv_data |= {"rating_min": None, "rating_max": None, "duplicates": "error", "cache": None, "name": "csv"}
+    csv_data |= {
+        "rating_min": None,
+        "rating_max": None,
+        "duplicates": "error",
+        "cache": None,
+        "name": "csv",
+    }
     from ddp.config.options import CsvData
 
     return dataclasses.replace(make_config(), data=CsvData(**csv_data))
 
 
 def test_a_run_that_never_evaluated_writes_null_for_what_it_does_not_know(make_config, tmp_path):
-    write_result(RunResult(config=make_config(), output_dir=tmp_path, status="failed", error="e", noise_floor=math.inf), tmp_path)
+    write_result(
+        RunResult(
+            config=make_config(),
+            output_dir=tmp_path,
+            status="failed",
+            error="e",
+            noise_floor=math.inf,
+        ),
+        tmp_path,
+    )
     result = read_json(tmp_path)
     assert result["rmse"] == {
         "test": None,
@@ -265,12 +333,15 @@ def test_a_tracker_that_cannot_be_closed_does_not_lose_the_result(make_config, t
 
 
 def test_the_torch_threads_recorded_are_those_that_the_run_had(make_config, tmp_path):
-    number = torch.get_num_threads() + 2  # what the process has outside a run is not what is asked for
+    # what the process has outside a run is not what is asked for
+    number = torch.get_num_threads() + 2
     run(make_config("backend=serial", "rounds=1", f"torch_threads={number}"), tmp_path, [])
-    assert json.loads((tmp_path / "result.json").read_text())["environment"]["torch_threads"] == number
+    assert (
+        json.loads((tmp_path / "result.json").read_text())["environment"]["torch_threads"] == number
+    )
 
 
-# --- one directory, one run -------------------------------------------------------------------------------
+# --- one directory, one run ---
 
 
 def test_a_directory_is_claimed_once(make_config, tmp_path):
@@ -278,7 +349,10 @@ def test_a_directory_is_claimed_once(make_config, tmp_path):
     with run_directory(first, directory, resume=False):
         pass
     written = (directory / "config.yaml").read_bytes()
-    with pytest.raises(ConfigError) as refusal, run_directory(make_config("seed=7"), directory, resume=False):
+    with (
+        pytest.raises(ConfigError) as refusal,
+        run_directory(make_config("seed=7"), directory, resume=False),
+    ):
         pytest.fail("it was claimed twice")
     assert str(directory) in str(refusal.value)
     assert "hydra.run.dir" in str(refusal.value)
@@ -286,22 +360,44 @@ def test_a_directory_is_claimed_once(make_config, tmp_path):
 
 
 def test_a_refused_run_touches_nothing(make_config, tmp_path, done):
-    before = {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in done.directory.iterdir()}
+    before = {
+        path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in done.directory.iterdir()
+    }
     with pytest.raises(ConfigError):
         run(make_config("seed=7"), done.directory, [])
-    assert {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in done.directory.iterdir()} == before
+    assert {
+        path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in done.directory.iterdir()
+    } == before
 
 
-# --- the hash of a config ---------------------------------------------------------------------------------
+# --- the hash of a config ---
 
 
-@pytest.mark.parametrize("overrides", [("seed=0", "backend=thread"), ("agg_timeout=100.0",), ("model=tiny", "model.dim=8")])
+@pytest.mark.parametrize(
+    "overrides",
+    [("seed=0", "backend=thread"), ("agg_timeout=100.0",), ("model=tiny", "model.dim=8")],
+)
 def test_what_was_told_the_same_has_the_same_hash(make_config, overrides):
     assert config_hash(make_config(*overrides)) == config_hash(make_config())
 
 
 def test_every_difference_changes_the_hash(make_config):
-    overrides = ["seed=1", "workers=2", "agg_timeout=7", "display=lines", "backend=process", "backend.poll_interval_s=0.2"]
-    overrides += ["model.dim=9", "trainer.lr=0.5", "aggregation=uniform", "split.valid_fraction=0.1", "split=user"]
-    hashes = {config_hash(make_config(*one)) for one in [(), *((override,) for override in overrides)]}
+    overrides = [
+        "seed=1",
+        "workers=2",
+        "agg_timeout=7",
+        "display=lines",
+        "backend=process",
+        "backend.poll_interval_s=0.2",
+    ]
+    overrides += [
+        "model.dim=9",
+        "trainer.lr=0.5",
+        "aggregation=uniform",
+        "split.valid_fraction=0.1",
+        "split=user",
+    ]
+    hashes = {
+        config_hash(make_config(*one)) for one in [(), *((override,) for override in overrides)]
+    }
     assert len(hashes) == len(overrides) + 1

@@ -37,27 +37,52 @@ def test_it_is_one_worker_with_the_same_test_part_and_as_many_visits(make_config
     assert alone.jobs[0].config.trainer == config.trainer
 
 
-def test_a_run_says_how_far_it_is_from_one_worker_and_the_next_one_need_not_train_it(make_config, here, monkeypatch):
+def test_a_run_says_how_far_it_is_from_one_worker_and_the_next_one_need_not_train_it(
+    make_config, here, monkeypatch
+):
     config = make_config(*FUSED, "reference=auto")
     result = run(config, here / "first", [])
-    assert result.reference == train_reference(load_ratings(config.data, 0), reference_config(config))
+    assert result.reference == train_reference(
+        load_ratings(config.data, 0), reference_config(config)
+    )
     rmse = json.loads((here / "first" / RESULT_FILE).read_text())["rmse"]
     assert rmse["reference"] == {"valid": result.reference.valid, "test": result.reference.test}
     assert rmse["gap"] == pytest.approx(result.test_rmse - result.reference.test)
     monkeypatch.setattr("ddp.experiment.train_reference", lambda *_: pytest.fail("trained again"))
-    for same in ("backend=serial", "workers=2", "split=iid", "aggregation=uniform", "round_timeout=50", "account=false"):
+    for same in (
+        "backend=serial",
+        "workers=2",
+        "split=iid",
+        "aggregation=uniform",
+        "round_timeout=50",
+        "account=false",
+    ):
         again = run(make_config(*FUSED, "reference=auto", same), here / same, [])
         assert again.reference == result.reference
 
 
 def test_one_worker_is_its_own_reference(make_config, here):
     for split in ("iid", "stratified"):
-        result = run(make_config(*FUSED, f"split={split}", "workers=1", "aggregation=rows", "reference=true"), here / split, [])
+        result = run(
+            make_config(
+                *FUSED, f"split={split}", "workers=1", "aggregation=rows", "reference=true"
+            ),
+            here / split,
+            [],
+        )
         assert result.gap == 0
 
 
 @pytest.mark.parametrize(
-    "other", ["rounds=3", "local_epochs=3", "seed=1", "trainer.lr=0.3", "model.dim=9", "data.num_ratings=1000"]
+    "other",
+    [
+        "rounds=3",
+        "local_epochs=3",
+        "seed=1",
+        "trainer.lr=0.3",
+        "model.dim=9",
+        "data.num_ratings=1000",
+    ],
 )
 def test_another_job_has_another_reference(make_config, here, other):
     found = []
@@ -76,8 +101,14 @@ def test_another_job_has_another_reference(make_config, here, other):
     ("overrides", "trained"),
     [
         *((("reference=false",), False), (("reference=auto",), True), (("reference=true",), True)),
-        *((("reference=auto", "rounds=100000"), False), (("reference=true", "rounds=100000"), True)),
-        *((("trainer=autograd", "reference=auto"), False), (("trainer=autograd", "reference=true"), True)),
+        *(
+            (("reference=auto", "rounds=100000"), False),
+            (("reference=true", "rounds=100000"), True),
+        ),
+        *(
+            (("trainer=autograd", "reference=auto"), False),
+            (("trainer=autograd", "reference=true"), True),
+        ),
     ],
 )
 def test_auto_trains_it_where_that_is_cheap(make_config, here, overrides, trained):
@@ -88,7 +119,11 @@ def test_auto_trains_it_where_that_is_cheap(make_config, here, overrides, traine
 
 
 @pytest.mark.parametrize(
-    "error", [WorkerError(0, 1, "diverged", phase="compute", diverged=True), AggregationError("the mean overflows float32")]
+    "error",
+    [
+        WorkerError(0, 1, "diverged", phase="compute", diverged=True),
+        AggregationError("the mean overflows float32"),
+    ],
 )
 def test_one_that_diverges_is_none(make_config, here, error):
     def diverges(config):
@@ -99,7 +134,9 @@ def test_one_that_diverges_is_none(make_config, here, error):
     assert not DIRECTORY.exists()
 
 
-def test_a_damaged_file_is_trained_again_and_a_place_that_cannot_be_written_to_does_no_harm(make_config, here):
+def test_a_damaged_file_is_trained_again_and_a_place_that_cannot_be_written_to_does_no_harm(
+    make_config, here
+):
     config = make_config(*FUSED, "reference=true")
     known = Reference(valid=1.0, test=2.0)
     assert find(config, lambda config: known) == known

@@ -1,4 +1,6 @@
-"""A model on disk: what comes back predicts what was saved, by the data's own ids, and no pickle is ever loaded."""
+"""A model on disk: what comes back predicts what was saved, by the data's own ids, and no pickle is
+ever loaded.
+"""
 
 import pickle
 import subprocess
@@ -93,12 +95,15 @@ def test_no_pairs_no_predictions(saved):
 def test_the_top_items_are_the_best_of_those_that_the_user_has_not_rated(saved, user):
     model, predictions = load_model(str(saved)), expected(some_vector())[user]
     unseen = [item for item in range(5) if item not in SEEN[user]]
-    best = sorted(unseen, key=lambda item: -predictions[item])  # stable: equal ones stay in the order of the ids
+    # stable: equal ones stay in the order of the ids
+    best = sorted(unseen, key=lambda item: -predictions[item])
     for n in (0, 1, 2, 10):
         top = model.top_items(INT_IDS[user].item(), n=n)
         assert [item for item, _, _ in top] == [ITEM_IDS[item].item() for item in best[:n]]
         assert [title for _, title, _ in top] == [str(TITLES[item]) for item in best[:n]]
-        np.testing.assert_allclose([rating for _, _, rating in top], predictions[best[:n]], rtol=1e-5)
+        np.testing.assert_allclose(
+            [rating for _, _, rating in top], predictions[best[:n]], rtol=1e-5
+        )
 
 
 def test_top_items_are_plain_values(saved):
@@ -149,18 +154,25 @@ def test_a_trained_model_comes_back_as_it_was(make_config, tmp_path):
     result = run(config, tmp_path, [])
     prepared = prepare(config)
     model, test = load_model(tmp_path), prepared.test
-    ids = prepared.ratings.user_ids[test.users].tolist(), prepared.ratings.item_ids[test.items].tolist()
+    ids = (
+        prepared.ratings.user_ids[test.users].tolist(),
+        prepared.ratings.item_ids[test.items].tolist(),
+    )
     errors = model.predict(*ids).astype(np.float64) - test.ratings
     assert np.sqrt(np.mean(errors**2)) == pytest.approx(result.test_rmse, rel=1e-6)
     for user in prepared.ratings.user_ids[:10].tolist():
         position = np.flatnonzero(prepared.ratings.user_ids == user)[0]
-        rated = set(prepared.ratings.item_ids[prepared.ratings.items[prepared.ratings.users == position]].tolist())
+        rated = set(
+            prepared.ratings.item_ids[
+                prepared.ratings.items[prepared.ratings.users == position]
+            ].tolist()
+        )
         top = [item for item, _, _ in model.top_items(user, n=1000)]
         assert not rated & set(top)
         assert len(rated) + len(top) == prepared.ratings.num_items
 
 
-# --- damaged directories ----------------------------------------------------------------------------------
+# --- damaged directories ---
 
 
 def keep(share: float):
@@ -184,7 +196,8 @@ def keep(share: float):
             CATALOGUE_FILE, keep(0), id="empty catalogue",
         ),
         pytest.param(
-            CATALOGUE_FILE, lambda path: np.savez(path, user_ids=INT_IDS), id="catalogue without items",
+            CATALOGUE_FILE, lambda path: np.savez(path, user_ids=INT_IDS), id="catalogue without"
+                                                                              " items",
         ),
     ],
 )  # fmt: skip
@@ -224,7 +237,9 @@ def test_a_planted_pickle_is_not_loaded(saved, tmp_path, planted):
         arrays["titles"] = np.array([Planted(mark)] * 5, dtype=object)
         np.savez(saved / CATALOGUE_FILE, **arrays)
     else:
-        (saved / (CATALOGUE_FILE if planted == "as the file" else MODEL_FILE)).write_bytes(pickle.dumps(Planted(mark)))
+        (saved / (CATALOGUE_FILE if planted == "as the file" else MODEL_FILE)).write_bytes(
+            pickle.dumps(Planted(mark))
+        )
     with pytest.raises(DataError, match="holds no complete model"):
         load_model(saved)
     assert not mark.exists()
@@ -234,7 +249,7 @@ def test_saving_leaves_two_files_and_no_others(saved):
     assert {path.name for path in saved.iterdir()} == {MODEL_FILE, CATALOGUE_FILE}
 
 
-# --- the package ------------------------------------------------------------------------------------------
+# --- the package ---
 
 
 def test_importing_the_package_does_not_import_torch(tmp_path):

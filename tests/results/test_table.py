@@ -85,15 +85,29 @@ def test_a_row_is_what_the_runs_own_files_say(shown, outputs):
     assert row.valid_rmse == result["rmse"]["valid"]
     assert row.total_s == result["seconds"]["total"]
     assert (row.rounds, row.local_epochs, row.seed, row["model.dim"]) == (2, 2, 0, 8)
-    assert (row.data, row.split, row.trainer, row.aggregation) == ("synthetic", "iid", "autograd", "inverse_loss")
+    assert (row.data, row.split, row.trainer, row.aggregation) == (
+        "synthetic",
+        "iid",
+        "autograd",
+        "inverse_loss",
+    )
     for name in ("startup", "compute", "wait"):
-        assert row[f"{name}_s"] == pytest.approx(sum(worker[f"{name}_s"] for worker in result["workers"]) / 3), name
+        assert row[f"{name}_s"] == pytest.approx(
+            sum(worker[f"{name}_s"] for worker in result["workers"]) / 3
+        ), name
     for name in ("lock_wait", "pickle", "transfer"):
-        assert row[f"{name}_ms"] == pytest.approx(1e3 * sum(worker[f"{name}_s"] for worker in result["workers"]) / 3), name
+        assert row[f"{name}_ms"] == pytest.approx(
+            1e3 * sum(worker[f"{name}_s"] for worker in result["workers"]) / 3
+        ), name
 
 
 @pytest.mark.parametrize(
-    "text", ['{"workers": [1]}', '{"status": "ok", "workers": [{"wait_s": "x"}]}', '{"status": "ok", "rmse": {"test": []}}']
+    "text",
+    [
+        '{"workers": [1]}',
+        '{"status": "ok", "workers": [{"wait_s": "x"}]}',
+        '{"status": "ok", "rmse": {"test": []}}',
+    ],
 )
 def test_a_result_with_something_else_inside_is_a_row(tmp_path, text):
     assert list(read_runs([make_run(tmp_path / "a", text)]).status) == ["unreadable"]
@@ -104,11 +118,17 @@ def test_a_folder_with_another_config_is_no_run(tmp_path):
     assert find_runs([tmp_path]) == []
 
 
-def test_what_a_sweep_varies_is_shown_and_what_it_does_not_is_left_out(make_config, tmp_path, capsys):
+def test_what_a_sweep_varies_is_shown_and_what_it_does_not_is_left_out(
+    make_config, tmp_path, capsys
+):
     from ddp.experiment import run
 
     for number, lr in enumerate(("0.125", "0.25")):
-        run(make_config("backend=serial", "rounds=1", f"trainer.lr={lr}"), tmp_path / str(number), [])
+        run(
+            make_config("backend=serial", "rounds=1", f"trainer.lr={lr}"),
+            tmp_path / str(number),
+            [],
+        )
     print_runs(read_runs(find_runs([tmp_path])), None)
     shown = capsys.readouterr().out
     assert "trainer.lr" in shown
@@ -121,7 +141,9 @@ def test_a_run_that_was_interrupted_counts_what_it_finished(shown):
     assert table.test_rmse[3] > 0
 
 
-def test_the_table_can_go_elsewhere_and_several_directories_can_be_given(command, outputs, tmp_path):
+def test_the_table_can_go_elsewhere_and_several_directories_can_be_given(
+    command, outputs, tmp_path
+):
     ended = command(outputs / "b failed", outputs / "a", "--csv", "new/table.csv", cwd=tmp_path)
     assert (ended.returncode, ended.stderr) == (0, "")
     table = pd.read_csv(tmp_path / "new" / "table.csv")
@@ -149,7 +171,7 @@ def test_nothing_to_show_is_said_in_one_message(command, tmp_path, arguments, me
     assert sorted(path.name for path in tmp_path.iterdir()) == ["empty", "file"]
 
 
-# --- parts ------------------------------------------------------------------------------------------------
+# --- parts ---
 
 
 def make_run(directory: Path, text: str = "{}") -> Path:
@@ -184,7 +206,9 @@ def test_a_result_that_cannot_be_read_is_a_row(tmp_path, text):
     assert table.error[0]
 
 
-@pytest.mark.parametrize("text", ['{"status": "ok"}', '{"status": "ok", "config": null, "rmse": [], "workers": []}'])
+@pytest.mark.parametrize(
+    "text", ['{"status": "ok"}', '{"status": "ok", "config": null, "rmse": [], "workers": []}']
+)
 def test_a_result_of_another_kind_has_holes(tmp_path, text):
     table = read_runs([make_run(tmp_path / "a", text)])
     assert table.status[0] == "ok"
@@ -193,7 +217,11 @@ def test_a_result_of_another_kind_has_holes(tmp_path, text):
 
 @pytest.mark.parametrize(
     "text",
-    ["[" * 100_000, '{"status": "ok", "seconds": {"total": 1' + "0" * 400 + "}}", '{"status": "ok", "workers": {"wait_s": 1}}'],
+    [
+        "[" * 100_000,
+        '{"status": "ok", "seconds": {"total": 1' + "0" * 400 + "}}",
+        '{"status": "ok", "workers": {"wait_s": 1}}',
+    ],
 )
 def test_a_result_that_breaks_its_reader_is_a_row(tmp_path, text):
     assert list(read_runs([make_run(tmp_path / "a", text)]).status) == ["unreadable"]
@@ -202,13 +230,20 @@ def test_a_result_that_breaks_its_reader_is_a_row(tmp_path, text):
 def test_runs_that_differ_in_a_list_are_shown_side_by_side(tmp_path, capsys):
     for name, paths in (("a", ["x.csv", "y.csv"]), ("b", ["x.csv"]), ("c", None)):
         data = {"name": "csv", "paths": paths}
-        make_run(tmp_path / name, json.dumps({"status": "ok", "config": {"workers": 1, "data": data}}))
+        make_run(
+            tmp_path / name, json.dumps({"status": "ok", "config": {"workers": 1, "data": data}})
+        )
     print_runs(read_runs(find_runs([tmp_path])), None)
     assert "['x.csv', 'y.csv']" in capsys.readouterr().out
 
 
 def test_what_stands_in_a_result_is_shown_and_not_obeyed(tmp_path, capsys):
-    make_run(tmp_path / "a", json.dumps({"status": "failed", "error": "[/bold] [red]not red[/red] \x1b[2J\r \ud800 caf\xe9"}))
+    make_run(
+        tmp_path / "a",
+        json.dumps(
+            {"status": "failed", "error": "[/bold] [red]not red[/red] \x1b[2J\r \ud800 caf\xe9"}
+        ),
+    )
     print_runs(read_runs([tmp_path / "a"]), tmp_path / "table.csv")
     shown = " ".join(capsys.readouterr().out.split())
     assert "[/bold] [red]not red[/red] ?[2J? ? caf\xe9" in shown

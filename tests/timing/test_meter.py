@@ -12,9 +12,16 @@ import pytest
 from ddp.timing.meter import Meter
 from ddp.timing.spans import Spans
 
-SCHEDSTAT = Path("/proc/self/schedstat").exists() and Path("/proc/self/schedstat").read_text().split()[:1] != ["0"]
-linux = pytest.mark.skipif(not SCHEDSTAT, reason="the kernel does not count waits in the run queue (Linux with schedstats does)")
-needs_gil = pytest.mark.skipif(not getattr(sys, "_is_gil_enabled", lambda: True)(), reason="this interpreter has no GIL")
+SCHEDSTAT = Path("/proc/self/schedstat").exists() and Path(
+    "/proc/self/schedstat"
+).read_text().split()[:1] != ["0"]
+linux = pytest.mark.skipif(
+    not SCHEDSTAT,
+    reason="the kernel does not count waits in the run queue (Linux with schedstats does)",
+)
+needs_gil = pytest.mark.skipif(
+    not getattr(sys, "_is_gil_enabled", lambda: True)(), reason="this interpreter has no GIL"
+)
 WORK_S = 0.3  # of CPU
 
 
@@ -75,10 +82,14 @@ def accounts_of(num_threads, work, name="compute"):
 @needs_gil
 def test_two_busy_python_threads_wait_half_their_wall_for_the_gil():
     for account in accounts_of(2, busy_in_python):
-        # On a loaded machine the one with the GIL may wait for a core: so long the other waits for the GIL as well.
+        # On a loaded machine the one with the GIL may wait for a core: so long the other waits for
+        # the GIL as well.
         assert account.seconds["compute"] == pytest.approx(WORK_S, rel=0.1)
         assert account.kind_s("gil_wait") >= 0.3 * WORK_S
-    both = sum(account.kind_s("gil_wait") + account.kind_s("run_queue") for account in accounts_of(2, busy_in_python))
+    both = sum(
+        account.kind_s("gil_wait") + account.kind_s("run_queue")
+        for account in accounts_of(2, busy_in_python)
+    )
     assert both >= 0.7 * 2 * WORK_S
 
 
@@ -119,7 +130,9 @@ def test_alone_nobody_waits_for_the_gil():
 
 
 @pytest.mark.parametrize("shares_gil", [True, False])
-def test_where_the_run_queue_is_not_known_the_figure_is_named_as_the_coarser_one_it_is(monkeypatch, shares_gil):
+def test_where_the_run_queue_is_not_known_the_figure_is_named_as_the_coarser_one_it_is(
+    monkeypatch, shares_gil
+):
     def no_proc(*_):
         raise FileNotFoundError
 

@@ -25,7 +25,9 @@ def test_matches_numpy(ratings):
 def test_parts_pool_to_the_whole(ratings, cut):
     predictions = np.zeros_like(ratings)
     whole = squared_error(predictions, ratings)
-    pooled = squared_error(predictions[:cut], ratings[:cut]) + squared_error(predictions[cut:], ratings[cut:])
+    pooled = squared_error(predictions[:cut], ratings[:cut]) + squared_error(
+        predictions[cut:], ratings[cut:]
+    )
     assert pooled.count == whole.count
     assert math.isclose(pooled.total, whole.total, rel_tol=1e-12, abs_tol=1e-12)
 

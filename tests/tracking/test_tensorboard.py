@@ -36,7 +36,17 @@ def sweep(make_config, tmp_path_factory):
 def ask(sweep):
     """`ask(path, **query)`: the server's answer."""
     directory, _ = sweep
-    command = [sys.executable, "-m", "tensorboard.main", "--logdir", directory, "--port", "0", "--load_fast", "false"]
+    command = [
+        sys.executable,
+        "-m",
+        "tensorboard.main",
+        "--logdir",
+        directory,
+        "--port",
+        "0",
+        "--load_fast",
+        "false",
+    ]
     server = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
     alarm = threading.Timer(DEADLINE_S, server.kill)
     alarm.start()
@@ -51,14 +61,17 @@ def ask(sweep):
         root = re.sub(r"//[^:/]+", "//localhost", found[0].rstrip("/"))
 
         def get(path, post=None, **query):
-            url = f"{root}/data/plugin/{path}" + (f"?{urllib.parse.urlencode(query)}" if query else "")
+            url = f"{root}/data/plugin/{path}" + (
+                f"?{urllib.parse.urlencode(query)}" if query else ""
+            )
             data = None if post is None else json.dumps(post).encode()
             request = urllib.request.Request(url, data, {"Content-Type": "application/json"})
             with urllib.request.urlopen(request, timeout=DEADLINE_S) as answer:
                 content = answer.read()
             return json.loads(content) if content[:1] in (b"{", b"[") else content
 
-        while any("time_s/training" not in get("scalars/tags").get(name, ()) for name in sweep[1]):  # it reads in its own time
+        # it reads in its own time
+        while any("time_s/training" not in get("scalars/tags").get(name, ()) for name in sweep[1]):
             assert server.poll() is None, "TensorBoard did not read the runs in time"
         alarm.cancel()
         yield get
@@ -83,8 +96,15 @@ def test_it_shows_where_a_workers_round_went(sweep, ask):
     for name, result in sweep[1].items():
         own = [tag for tag in tags[name] if re.fullmatch("account_ms/[a-z_]+/worker_0", tag)]
         assert {"account_ms/compute/worker_0", "account_ms/evaluate/worker_0"} <= set(own)
-        told = [value for tag in own for _, step, value in ask("scalars/scalars", run=name, tag=tag) if step == 0]
-        assert sum(told) == pytest.approx(result.history.worker(0)[0].account.wall_s * 1e3, rel=1e-4)
+        told = [
+            value
+            for tag in own
+            for _, step, value in ask("scalars/scalars", run=name, tag=tag)
+            if step == 0
+        ]
+        assert sum(told) == pytest.approx(
+            result.history.worker(0)[0].account.wall_s * 1e3, rel=1e-4
+        )
 
 
 def test_it_has_a_chart_for_each_worker(ask):
@@ -104,16 +124,31 @@ def test_it_compares_the_runs_by_their_hparams(sweep, ask):
     experiment = ask("hparams/experiment", post={"experimentName": ""})
     columns = {info["name"] for info in experiment["hparamInfos"]}
     assert {"workers", "local_epochs", "backend", "trainer.batch_size"} <= columns
-    wanted = {"allowedStatuses": ["STATUS_UNKNOWN", "STATUS_SUCCESS", "STATUS_FAILURE", "STATUS_RUNNING"], "sliceSize": 10}
+    wanted = {
+        "allowedStatuses": ["STATUS_UNKNOWN", "STATUS_SUCCESS", "STATUS_FAILURE", "STATUS_RUNNING"],
+        "sliceSize": 10,
+    }
     metric = {"group": "", "tag": "rmse/test/aggregated"}
     groups = ask(
         "hparams/session_groups",
         post=wanted
-        | {"colParams": [{"hparam": "workers", "includeInResult": True}, {"metric": metric, "includeInResult": True}]},
+        | {
+            "colParams": [
+                {"hparam": "workers", "includeInResult": True},
+                {"metric": metric, "includeInResult": True},
+            ]
+        },
     )["sessionGroups"]
     told = {}
     for group in groups:
-        (value,) = [value["value"] for value in group["metricValues"] if value["name"]["tag"] == metric["tag"]]
+        (value,) = [
+            value["value"]
+            for value in group["metricValues"]
+            if value["name"]["tag"] == metric["tag"]
+        ]
         told[group["hparams"]["workers"]] = value
-    expected = {workers: result.test_rmse for workers, result in zip(WORKER_COUNTS, sweep[1].values(), strict=True)}
+    expected = {
+        workers: result.test_rmse
+        for workers, result in zip(WORKER_COUNTS, sweep[1].values(), strict=True)
+    }
     assert told == pytest.approx(expected, rel=1e-6)

@@ -22,7 +22,9 @@ HIDE_CURSOR, SHOW_CURSOR = f"{ESCAPE}[?25l", f"{ESCAPE}[?25h"
 
 
 def a_console(*, terminal: bool, width: int = 120) -> Console:
-    return Console(file=io.StringIO(), force_terminal=terminal, width=width, _environ={"TERM": "xterm"})
+    return Console(
+        file=io.StringIO(), force_terminal=terminal, width=width, _environ={"TERM": "xterm"}
+    )
 
 
 def shown_on(console: Console) -> str:
@@ -31,11 +33,15 @@ def shown_on(console: Console) -> str:
 
 def aggregate(round_index: int, elapsed_s: float = 1.5) -> AggregateRound:
     return AggregateRound(
-        round_index=round_index, valid=SquaredError(4.0, 4), test=SquaredError(9.0, 4), weights=(1.0,), elapsed_s=elapsed_s
+        round_index=round_index,
+        valid=SquaredError(4.0, 4),
+        test=SquaredError(9.0, 4),
+        weights=(1.0,),
+        elapsed_s=elapsed_s,
     )
 
 
-# --- which one --------------------------------------------------------------------------------------------
+# --- which one ---
 
 
 @pytest.mark.parametrize(
@@ -68,7 +74,7 @@ def test_none_shows_nothing(make_config, tmp_path, capfd):
     assert capfd.readouterr() == ("", "")
 
 
-# --- lines ------------------------------------------------------------------------------------------------
+# --- lines ---
 
 
 def test_a_line_a_round(make_config, tmp_path):
@@ -77,25 +83,35 @@ def test_a_line_a_round(make_config, tmp_path):
     result = run(config, tmp_path, [make_display(config, console)])
     lines = shown_on(console).splitlines()
     assert len(lines) == 3
-    for number, (line, row) in enumerate(zip(lines, result.history.aggregate_rounds, strict=True), start=1):
+    for number, (line, row) in enumerate(
+        zip(lines, result.history.aggregate_rounds, strict=True), start=1
+    ):
         assert line.startswith(f"round {number}/3 ")
-        assert f"validation {row.valid.rmse:.4f}  test {row.test.rmse:.4f}  after {row.elapsed_s:.2f} s" in line
+        assert (
+            f"validation {row.valid.rmse:.4f}  test {row.test.rmse:.4f}  after {row.elapsed_s:.2f} s"
+            in line
+        )
     assert ESCAPE not in shown_on(console)
 
 
 def test_a_line_on_a_terminal_is_the_same(make_config):
     console = a_console(terminal=True)
     Lines(make_config(), console).aggregate_round(aggregate(0))
-    assert shown_on(console) == "round 1/2  aggregated RMSE: validation 1.0000  test 1.5000  after 1.50 s\n"
+    assert (
+        shown_on(console)
+        == "round 1/2  aggregated RMSE: validation 1.0000  test 1.5000  after 1.50 s\n"
+    )
 
 
 def test_a_long_line_is_not_broken(make_config):
     console = a_console(terminal=False, width=80)
-    Lines(make_config("rounds=100000"), console).aggregate_round(aggregate(99_999, elapsed_s=12_345.67))
+    Lines(make_config("rounds=100000"), console).aggregate_round(
+        aggregate(99_999, elapsed_s=12_345.67)
+    )
     assert len(shown_on(console).splitlines()) == 1
 
 
-# --- bars -------------------------------------------------------------------------------------------------
+# --- bars ---
 
 
 @pytest.mark.parametrize("backend", ["serial", "thread"])
@@ -104,10 +120,21 @@ def test_the_bars_reach_their_totals(make_config, tmp_path, backend):
     config = make_config(f"backend={backend}", "display=bars", "rounds=3", "local_epochs=4")
     bars = Bars(config, console)
     result = run(config, tmp_path, [bars])
-    assert [task.description for task in bars.progress.tasks] == ["worker_0", "worker_1", "worker_2", "aggregated"]
-    assert [(task.completed, task.total) for task in bars.progress.tasks] == [(12, 12)] * 3 + [(3, 3)]
+    assert [task.description for task in bars.progress.tasks] == [
+        "worker_0",
+        "worker_1",
+        "worker_2",
+        "aggregated",
+    ]
+    assert [(task.completed, task.total) for task in bars.progress.tasks] == [(12, 12)] * 3 + [
+        (3, 3)
+    ]
     assert all(task.finished for task in bars.progress.tasks)
-    final = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown_on(console)).replace("\r", "\n").splitlines()[-4:]
+    final = (
+        re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown_on(console))
+        .replace("\r", "\n")
+        .splitlines()[-4:]
+    )
     for line, name in zip(final, ["worker_0", "worker_1", "worker_2", "aggregated"], strict=True):
         assert line.lstrip().startswith(name)
         assert ("3/3" if name == "aggregated" else "12/12") in line
@@ -129,18 +156,24 @@ def test_the_bars_stop_and_give_the_cursor_back_also_when_the_run_fails(make_con
     assert [task.completed for task in bars.progress.tasks][-1] == 1
 
 
-# --- the table at the end ---------------------------------------------------------------------------------
+# --- the table at the end ---
 
 
 @pytest.fixture(scope="module")
 def result(make_config, tmp_path_factory) -> RunResult:
-    return run(make_config("backend=thread", "local_epochs=1"), tmp_path_factory.mktemp("display"), [])
+    return run(
+        make_config("backend=thread", "local_epochs=1"), tmp_path_factory.mktemp("display"), []
+    )
 
 
 def table_rows(text: str) -> dict[str, list[str]]:
     """First cell -> the other cells; of the rows whose name is a worker's or the aggregate's."""
     rows = [line.split() for line in text.splitlines()]
-    return {row[0]: row[1:] for row in rows if row and (row[0].startswith("worker_") or row[0] == "aggregated")}
+    return {
+        row[0]: row[1:]
+        for row in rows
+        if row and (row[0].startswith("worker_") or row[0] == "aggregated")
+    }
 
 
 def check_table(text: str, result: RunResult) -> None:
@@ -153,21 +186,30 @@ def check_table(text: str, result: RunResult) -> None:
         cells += [f"{row[f'{name}_s'] * 1e3:.2f}" for name in ("publish", "receive", "lock_wait")]
         assert rows[f"worker_{worker}"] == cells
     aggregator = result.aggregator_row()
-    cells = [f"{result.last.valid.rmse:.4f}", f"{result.test_rmse:.4f}", f"{aggregator['wait_s']:.2f}"]
-    cells += [f"{aggregator[f'{name}_s'] * 1e3:.2f}" for name in ("broadcast", "gather", "lock_wait")]
+    cells = [
+        f"{result.last.valid.rmse:.4f}",
+        f"{result.test_rmse:.4f}",
+        f"{aggregator['wait_s']:.2f}",
+    ]
+    cells += [
+        f"{aggregator[f'{name}_s'] * 1e3:.2f}" for name in ("broadcast", "gather", "lock_wait")
+    ]
     assert rows["aggregated"] == cells
 
 
 @pytest.mark.parametrize("terminal", [True, False])
 @pytest.mark.parametrize("width", [80, 170])
-def test_the_table_at_the_end_is_whole_and_goes_where_the_console_writes(result, terminal, width, capfd):
+def test_the_table_at_the_end_is_whole_and_goes_where_the_console_writes(
+    result, terminal, width, capfd
+):
     console = a_console(terminal=terminal, width=width)
     print_result(result, console)
     text = shown_on(console)
     assert terminal or ESCAPE not in text
     text = re.sub(r"\x1b\[[0-9;]*m", "", text)
     check_table(text, result)
-    assert re.search(rf"^files: +{re.escape(str(result.output_dir))}$", text, re.MULTILINE)  # in one piece, to be copied
+    # in one piece, to be copied
+    assert re.search(rf"^files: +{re.escape(str(result.output_dir))}$", text, re.MULTILINE)
     seconds = re.search(r"^seconds: +(.*)$", text, re.MULTILINE)[1].split()
     assert dict(zip(seconds[::2], seconds[1::2], strict=True)) == {
         stage: f"{value:.2f}" for stage, value in result.seconds.items()
@@ -176,7 +218,8 @@ def test_the_table_at_the_end_is_whole_and_goes_where_the_console_writes(result,
 
 
 @pytest.mark.parametrize(
-    ("backend", "columns"), [("serial", set()), ("thread", {"lock"}), ("process", {"pickle", "transfer"}), ("shm", set())]
+    ("backend", "columns"),
+    [("serial", set()), ("thread", {"lock"}), ("process", {"pickle", "transfer"}), ("shm", set())],
 )
 def test_the_table_shows_what_the_backend_has(make_config, tmp_path, backend, columns):
     console = a_console(terminal=False, width=80)
@@ -192,9 +235,16 @@ def test_the_gap_to_one_worker_is_shown_or_how_to_get_it(result):
 
     assert "gap to one worker: not measured (reference=true trains it, once)" in lines_of(result)
     last = result.last
-    compared = dataclasses.replace(result, reference=Reference(valid=last.valid.rmse - 0.01, test=last.test.rmse + 0.02))
+    compared = dataclasses.replace(
+        result, reference=Reference(valid=last.valid.rmse - 0.01, test=last.test.rmse + 0.02)
+    )
     lines = [line.split() for line in lines_of(compared)]
-    assert ["one", "worker", f"{last.valid.rmse - 0.01:.4f}", f"{last.test.rmse + 0.02:.4f}"] in lines
+    assert [
+        "one",
+        "worker",
+        f"{last.valid.rmse - 0.01:.4f}",
+        f"{last.test.rmse + 0.02:.4f}",
+    ] in lines
     assert ["gap", "to", "it", "+0.0100", "-0.0200"] in lines
     assert not any("measured" in line for line in lines)
 
@@ -217,13 +267,15 @@ def test_an_aggregation_that_was_not_used_is_said(make_config, tmp_path, overrid
 def test_a_run_without_an_aggregate_has_a_table_too(make_config, tmp_path):
     console = a_console(terminal=False, width=80)
     shards = [{"worker": 0, "num_train": 1234}]
-    print_result(RunResult(config=make_config("workers=1"), output_dir=tmp_path, shards=shards), console)
+    print_result(
+        RunResult(config=make_config("workers=1"), output_dir=tmp_path, shards=shards), console
+    )
     rows = table_rows(shown_on(console))
     assert rows["worker_0"][:3] == ["-", "-", "-"]
     assert rows["aggregated"][:2] == ["-", "-"]
 
 
-# --- failures ---------------------------------------------------------------------------------------------
+# --- failures ---
 
 
 @pytest.mark.parametrize("display", ["lines", "bars"])
@@ -231,13 +283,19 @@ def test_a_run_without_an_aggregate_has_a_table_too(make_config, tmp_path):
     ("policy", "told"),
     [
         ("drop", "worker 1 was dropped in round 1 (publish): RuntimeError: a fault"),
-        ("restart", "worker 1 failed, and the round began again in round 1 (publish): RuntimeError: a fault"),
+        (
+            "restart",
+            "worker 1 failed, and the round began again in round 1 (publish): RuntimeError: a"
+            " fault",
+        ),
     ],
 )
 def test_a_worker_that_failed_is_told_of(make_config, monkeypatch, tmp_path, display, policy, told):
     console = a_console(terminal=display == "bars")
     infect(monkeypatch, Fault("exception", "publishing", tmp_path / "done", last_round=2))
-    config = make_config("backend=thread", "trainer=fused", "rounds=3", f"on_failure={policy}", f"display={display}")
+    config = make_config(
+        "backend=thread", "trainer=fused", "rounds=3", f"on_failure={policy}", f"display={display}"
+    )
     shown = make_display(config, console)
     result = run(config, tmp_path / "run", [shown])
     if display == "bars":

@@ -40,7 +40,12 @@ def test_the_last_two_rounds_of_every_lane_stay_whole_and_all_sums_stay_equal():
             sums[*key, event["name"]] += event["dur"]
     whole, condensed = NUM_SLICES, 2  # a slice per kind
     for lane in range(len(LANES)):
-        assert [counts[lane, index] for index in range(ROUNDS)] == [condensed, condensed, whole, whole]
+        assert [counts[lane, index] for index in range(ROUNDS)] == [
+            condensed,
+            condensed,
+            whole,
+            whole,
+        ]
     assert len(sums) == ROUNDS * len(LANES) * 2
     for (_, _, kind), us in sums.items():
         assert us == pytest.approx(NUM_SLICES / 2 * (1000 if kind == "compute" else 2000))

@@ -21,7 +21,17 @@ from ddp.experiment import run
 from ddp.machine.memory import Memory
 from ddp.timing.spans import Account
 from ddp.tracking.history import History
-from ddp.tracking.messages import AggregateRound, Asking, EpochDone, Failed, Finished, Published, Reference, Started, WorkerRound
+from ddp.tracking.messages import (
+    AggregateRound,
+    Asking,
+    EpochDone,
+    Failed,
+    Finished,
+    Published,
+    Reference,
+    Started,
+    WorkerRound,
+)
 from ddp.tracking.metrics import SquaredError
 from ddp.tracking.tensorboard import TensorBoard
 from ddp.tracking.timeline import COLOURS
@@ -54,12 +64,18 @@ class Recorded:
         return {event.step: event.value for event in self.events.Scalars(tag)}
 
     def column(self, who: str, name: str) -> dict[int, np.float32]:
-        return {number: np.float32(row[name]) for (number, whose), row in self.rounds.items() if whose == who}
+        return {
+            number: np.float32(row[name])
+            for (number, whose), row in self.rounds.items()
+            if whose == who
+        }
 
 
 @pytest.fixture(scope="module")
 def recorded(make_config, tmp_path_factory) -> Recorded:
-    config = make_config("backend=thread", f"rounds={ROUNDS}", f"workers={WORKERS}", "tensorboard=true")
+    config = make_config(
+        "backend=thread", f"rounds={ROUNDS}", f"workers={WORKERS}", "tensorboard=true"
+    )
     return Recorded(config, tmp_path_factory.mktemp("tensorboard"))
 
 
@@ -69,12 +85,18 @@ def test_one_event_file_and_no_directory_of_tensorboards(recorded):
 
 
 def test_every_tag_is_there_and_no_other(recorded):
-    tags = {f"rmse/{part}/{who}" for part in ("valid", "test") for who in [*WHOS, "aggregated", "workers_pooled"]}
+    tags = {
+        f"rmse/{part}/{who}"
+        for part in ("valid", "test")
+        for who in [*WHOS, "aggregated", "workers_pooled"]
+    }
     tags |= {f"{kind}/{who}" for kind in ("loss/train", "bytes/pickled", "weight") for who in WHOS}
     tags |= {f"time_ms/{kind}/{who}" for kind in WORKER_KINDS | INNER_KINDS for who in WHOS}
     tags |= {f"time_ms/{kind}/aggregator" for kind in AGGREGATOR_KINDS | INNER_KINDS}
     tags |= {"bytes/pickled/aggregator", "time_s/training"}
-    assert {tag for tag in recorded.events.Tags()["scalars"] if not tag.startswith("account_ms/")} == tags
+    assert {
+        tag for tag in recorded.events.Tags()["scalars"] if not tag.startswith("account_ms/")
+    } == tags
 
 
 def test_every_tag_has_one_point_per_round(recorded):
@@ -82,11 +104,15 @@ def test_every_tag_has_one_point_per_round(recorded):
         if tag.startswith("account_ms/"):  # a kind that a round has nothing of has no point
             continue
         steps = [event.step for event in recorded.events.Scalars(tag)]
-        assert sorted(steps) == ([ROUNDS - 1] if tag == "time_s/training" else list(range(ROUNDS))), tag
+        assert sorted(steps) == (
+            [ROUNDS - 1] if tag == "time_s/training" else list(range(ROUNDS))
+        ), tag
 
 
 def shown_columns():
-    """Each tag that shows a column of rounds.csv, with whose rows, the column, and TensorBoard's unit."""
+    """Each tag that shows a column of rounds.csv, with whose rows, the column, and TensorBoard's
+    unit.
+    """
     for who in [*WHOS, "aggregated"]:
         for part in ("valid", "test"):
             yield f"rmse/{part}/{who}", who, f"{part}_rmse", 1.0
@@ -130,10 +156,16 @@ def test_the_phases_add_up_to_the_wall_of_the_round(recorded, who):
 
 @pytest.mark.parametrize("who", [*WHOS, "aggregator"])
 def test_all_kinds_together_are_the_wall_of_the_round(recorded, who):
-    tags = [tag for tag in recorded.events.Tags()["scalars"] if re.fullmatch(f"account_ms/[a-z_]+/{who}", tag)]
+    tags = [
+        tag
+        for tag in recorded.events.Tags()["scalars"]
+        if re.fullmatch(f"account_ms/[a-z_]+/{who}", tag)
+    ]
     assert f"account_ms/evaluate/{who}" in tags
     points = [recorded.points(tag) for tag in tags]
-    for number, wall in recorded.column("aggregated" if who == "aggregator" else who, "wall_s").items():
+    for number, wall in recorded.column(
+        "aggregated" if who == "aggregator" else who, "wall_s"
+    ).items():
         assert sum(each.get(number, 0.0) for each in points) == pytest.approx(wall * 1e3, rel=1e-4)
 
 
@@ -143,21 +175,37 @@ def test_the_last_round_is_a_picture(recorded):
         assert picture.format == "PNG"
         assert picture.size == (image.width, image.height)
         colours = {colour for _, colour in picture.getcolors(1 << 20)}
-    assert {ImageColor.getrgb(COLOURS[kind]) for kind in ("compute", "evaluate", "average", "wait")} <= colours
+    assert {
+        ImageColor.getrgb(COLOURS[kind]) for kind in ("compute", "evaluate", "average", "wait")
+    } <= colours
 
 
 def test_the_times_are_not_all_zero(recorded):
-    for tag in ("time_ms/compute/worker_0", "time_ms/evaluate/aggregator", "time_ms/lock_hold/worker_1", "time_s/training"):
+    for tag in (
+        "time_ms/compute/worker_0",
+        "time_ms/evaluate/aggregator",
+        "time_ms/lock_hold/worker_1",
+        "time_s/training",
+    ):
         assert all(value > 0 for value in recorded.points(tag).values()), tag
 
 
 def test_pickling_is_serialising_and_deserialising(tmp_path):
     board = TensorBoard(tmp_path, {"workers": 2})
-    seconds = {"publish/serialise": 0.25, "receive/deserialise": 0.5, "publish/transfer": 2.0, "publish": 4.0, "compute": 8.0}
+    seconds = {
+        "publish/serialise": 0.25,
+        "receive/deserialise": 0.5,
+        "publish/transfer": 2.0,
+        "publish": 4.0,
+        "compute": 8.0,
+    }
     account = Account(seconds=seconds, num_bytes={"publish": 100, "receive": 11})
     board.worker_round(worker_round(1, 0, account=account))
     board.close()
-    values = {tag: read_events(tmp_path).Scalars(tag)[0].value for tag in read_events(tmp_path).Tags()["scalars"]}
+    values = {
+        tag: read_events(tmp_path).Scalars(tag)[0].value
+        for tag in read_events(tmp_path).Tags()["scalars"]
+    }
     assert values["time_ms/pickle/worker_1"] == 750
     assert values["time_ms/serialise/worker_1"] == 250
     assert values["time_ms/publish/worker_1"] == 6250
@@ -169,18 +217,28 @@ def test_pickling_is_serialising_and_deserialising(tmp_path):
 @pytest.mark.parametrize("part", ["valid", "test"])
 def test_the_pooled_curve_is_of_all_squared_errors_together(recorded, part):
     for number, value in recorded.points(f"rmse/{part}/workers_pooled").items():
-        errors = [getattr(row, part) for row in recorded.result.history.worker_rounds if row.round_index == number]
+        errors = [
+            getattr(row, part)
+            for row in recorded.result.history.worker_rounds
+            if row.round_index == number
+        ]
         assert len(errors) == WORKERS
-        assert value == pytest.approx((sum(e.total for e in errors) / sum(e.count for e in errors)) ** 0.5, rel=1e-6)
+        assert value == pytest.approx(
+            (sum(e.total for e in errors) / sum(e.count for e in errors)) ** 0.5, rel=1e-6
+        )
 
 
 def test_pooled_is_not_the_mean_of_rmses(tmp_path):
     board = TensorBoard(tmp_path, {"workers": 2})
     board.worker_round(worker_round(1, 4, test=SquaredError(30.0, 1)))
-    board.worker_round(worker_round(0, 5, test=SquaredError(1.0, 1)))  # of the next round: a worker may be ahead
+    # of the next round: a worker may be ahead
+    board.worker_round(worker_round(0, 5, test=SquaredError(1.0, 1)))
     board.worker_round(worker_round(0, 4, test=SquaredError(6.0, 3)))
     board.close()
-    pooled = [(event.step, event.value) for event in read_events(tmp_path).Scalars("rmse/test/workers_pooled")]
+    pooled = [
+        (event.step, event.value)
+        for event in read_events(tmp_path).Scalars("rmse/test/workers_pooled")
+    ]
     assert pooled == [(4, 3.0)]
 
 
@@ -198,21 +256,33 @@ def test_a_timeout_is_a_point_and_its_absence_is_none(tmp_path):
 def hparams(config):
     """What TensorBoard is told of a config: numbers, strings and booleans."""
     row = settings(dataclasses.asdict(config))
-    return {key: value if isinstance(value, int | float | str) else str(value) for key, value in row.items()}
+    return {
+        key: value if isinstance(value, int | float | str) else str(value)
+        for key, value in row.items()
+    }
 
 
-def test_one_worker_is_a_line_beside_the_aggregate_and_the_gap_to_it_an_hparams_metric(tmp_path, make_config):
+def test_one_worker_is_a_line_beside_the_aggregate_and_the_gap_to_it_an_hparams_metric(
+    tmp_path, make_config
+):
     tracker = TensorBoard(tmp_path, hparams(make_config()))
     for round_index in range(3):
         tracker.aggregate_round(
             AggregateRound(
-                round_index=round_index, valid=SquaredError(4, 1), test=SquaredError(9, 1), weights=(1.0,), elapsed_s=1.0
+                round_index=round_index,
+                valid=SquaredError(4, 1),
+                test=SquaredError(9, 1),
+                weights=(1.0,),
+                elapsed_s=1.0,
             )
         )
     tracker.reference(Reference(valid=1.5, test=2.5))
     tracker.close()
     events = read_events(tmp_path)
-    points = {tag: {event.step: event.value for event in events.Scalars(tag)} for tag in events.Tags()["scalars"]}
+    points = {
+        tag: {event.step: event.value for event in events.Scalars(tag)}
+        for tag in events.Tags()["scalars"]
+    }
     assert points["rmse/valid/one_worker"] == {0: 1.5, 2: 1.5}
     assert points["rmse/test/one_worker"] == {0: 2.5, 2: 2.5}
     assert (points["rmse_gap/valid"], points["rmse_gap/test"]) == ({2: 0.5}, {2: 0.5})
@@ -220,7 +290,7 @@ def test_one_worker_is_a_line_beside_the_aggregate_and_the_gap_to_it_an_hparams_
     assert "rmse_gap/test" in {info.name.tag for info in experiment.metric_infos}
 
 
-# --- hparams ----------------------------------------------------------------------------------------------
+# --- hparams ---
 
 
 def plugin(events: EventAccumulator, tag: str) -> plugin_data_pb2.HParamsPluginData:
@@ -231,7 +301,11 @@ def test_the_hparams_are_in_the_runs_own_file(recorded):
     started = plugin(recorded.events, "_hparams_/session_start_info").session_start_info
     told = {key: getattr(value, value.WhichOneof("kind")) for key, value in started.hparams.items()}
     assert told == hparams(recorded.config)
-    assert (told["backend"], told["workers"], told["trainer.lr"]) == ("thread", WORKERS, recorded.config.trainer.lr)
+    assert (told["backend"], told["workers"], told["trainer.lr"]) == (
+        "thread",
+        WORKERS,
+        recorded.config.trainer.lr,
+    )
 
 
 def test_the_hparams_are_compared_by_scalars_that_exist(recorded):
@@ -255,11 +329,19 @@ def test_the_hparams_have_the_same_keys_whatever_runs(make_config):
 
 @pytest.mark.parametrize("backend", ["serial"])
 def test_another_backend_writes_the_same_tags_and_hparams(recorded, make_config, tmp_path, backend):
-    config = make_config(f"backend={backend}", f"rounds={ROUNDS}", f"workers={WORKERS}", "tensorboard=true")
+    config = make_config(
+        f"backend={backend}", f"rounds={ROUNDS}", f"workers={WORKERS}", "tensorboard=true"
+    )
     other = Recorded(config, tmp_path)
-    own, others = ({tag for tag in run.events.Tags()["scalars"] if "account_ms" not in tag} for run in (recorded, other))
+    own, others = (
+        {tag for tag in run.events.Tags()["scalars"] if "account_ms" not in tag}
+        for run in (recorded, other)
+    )
     assert own == others
-    keys = [set(plugin(run.events, "_hparams_/session_start_info").session_start_info.hparams) for run in (recorded, other)]
+    keys = [
+        set(plugin(run.events, "_hparams_/session_start_info").session_start_info.hparams)
+        for run in (recorded, other)
+    ]
     assert keys[0] == keys[1]
     assert other.points("rmse/test/aggregated") == recorded.points("rmse/test/aggregated")
 
@@ -273,33 +355,48 @@ def test_a_run_that_failed_before_its_first_aggregate_has_a_file_without_hparams
     assert "_hparams_/session_start_info" not in events.Tags()["tensors"]
 
 
-# --- custom scalars ---------------------------------------------------------------------------------------
+# --- custom scalars ---
 
 
 def charts(recorded: Recorded) -> dict[tuple[str, str], list[str]]:
     """(category, chart) -> its patterns."""
     content = recorded.events.Tensors("custom_scalars__config__")[0].tensor_proto.string_val[0]
     layout = layout_pb2.Layout.FromString(content)
-    return {(category.title, chart.title): list(chart.multiline.tag) for category in layout.category for chart in category.chart}
+    return {
+        (category.title, chart.title): list(chart.multiline.tag)
+        for category in layout.category
+        for chart in category.chart
+    }
 
 
 def test_every_chart_shows_its_own_curves(recorded):
     tags, found = recorded.events.Tags()["scalars"], charts(recorded)
     assert {title for category, title in found if category == "RMSE"} == {"valid", "test"}
-    assert {title for category, title in found if category.startswith("Time")} == WORKER_KINDS | AGGREGATOR_KINDS | INNER_KINDS
-    assert {title for category, title in found if category.startswith("Where")} == {*WHOS, "aggregator"}
+    assert {
+        title for category, title in found if category.startswith("Time")
+    } == WORKER_KINDS | AGGREGATOR_KINDS | INNER_KINDS
+    assert {title for category, title in found if category.startswith("Where")} == {
+        *WHOS,
+        "aggregator",
+    }
     for (category, title), patterns in found.items():
-        shown = {tag for pattern in patterns for tag in tags if re.match(pattern, tag)}  # as the plugin does
+        # as the plugin does
+        shown = {tag for pattern in patterns for tag in tags if re.match(pattern, tag)}
         kinds = {"RMSE": "rmse/TITLE/.*", "Time (ms per round)": "time_ms/TITLE/.*"}
         own = kinds.get(category, "account_ms/[a-z_]+/TITLE").replace("TITLE", title)
         assert shown == {tag for tag in tags if re.fullmatch(own, tag)}
         assert len(shown) >= 1
 
 
-# --- who is told ------------------------------------------------------------------------------------------
+# --- who is told ---
 
 
-def worker_round(worker, round_index, *, test=SquaredError(4.0, 4), account=None, received=True) -> WorkerRound:  # noqa: B008
+TEST_ERROR = SquaredError(4.0, 4)
+
+
+def worker_round(
+    worker, round_index, *, test=TEST_ERROR, account=None, received=True
+) -> WorkerRound:
     return WorkerRound(
         worker=worker, round_index=round_index, train_loss=1.0, valid=SquaredError(1.0, 4), test=test,
         best_epoch=0, aggregate_received=received, account=account or Account(),
@@ -307,13 +404,21 @@ def worker_round(worker, round_index, *, test=SquaredError(4.0, 4), account=None
 
 
 AGGREGATE = AggregateRound(
-    round_index=0, valid=SquaredError(1.0, 4), test=SquaredError(4.0, 4), weights=(0.5, 0.5), elapsed_s=1.0
+    round_index=0,
+    valid=SquaredError(1.0, 4),
+    test=SquaredError(4.0, 4),
+    weights=(0.5, 0.5),
+    elapsed_s=1.0,
 )
 HEARD = [
     Started(worker=1, startup_s=0.5), EpochDone(worker=1, round_index=0, epoch=2), worker_round(1, 0),
     Finished(worker=1, memory=Memory(peak_rss_bytes=1000, pss_bytes=100)),
 ]  # fmt: skip
-NOT_FOR_TRACKERS = [Asking(worker=0), Published(worker=0, round_index=0), Failed(error=WorkerError(0, 1, "made up"))]
+NOT_FOR_TRACKERS = [
+    Asking(worker=0),
+    Published(worker=0, round_index=0),
+    Failed(error=WorkerError(0, 1, "made up")),
+]
 
 
 class Notebook(Tracker):
@@ -354,7 +459,10 @@ def test_everyone_is_told_everything_in_order():
     everyone.aggregate_round(AGGREGATE)
     everyone.ended(1, 0.5, 1.5)
     everyone.close()
-    told = [("open", None), *zip(("started", "epoch", "worker_round", "finished"), HEARD, strict=True)]
+    told = [
+        ("open", None),
+        *zip(("started", "epoch", "worker_round", "finished"), HEARD, strict=True),
+    ]
     told += [("aggregate_round", AGGREGATE), ("ended", (1, 0.5, 1.5)), ("close", None)]
     assert log == [(name, what, message) for what, message in told for name in ("first", "second")]
 
@@ -381,7 +489,11 @@ def test_the_history_keeps_every_row():
     assert history.startup_s == {1: 0.5}
     assert history.finished_with[1].memory.peak_rss_bytes == 1000
     assert history.lives == {1: (0.5, 1.5)}
-    assert [(row.worker, row.round_index) for row in history.worker_rounds] == [(1, 0), (0, 0), (1, 1)]
+    assert [(row.worker, row.round_index) for row in history.worker_rounds] == [
+        (1, 0),
+        (0, 0),
+        (1, 1),
+    ]
     assert [row.round_index for row in history.worker(1)] == [0, 1]
     assert history.worker(2) == []
     assert history.aggregate_rounds == [AGGREGATE]
@@ -398,26 +510,39 @@ def test_the_history_keeps_no_slices():
     assert told.slices  # others are told them
 
 
-# --- failures ---------------------------------------------------------------------------------------------
+# --- failures ---
 
 
 def scalars(directory):
     """As TensorBoard reads them: of a step that was told twice, the later word."""
     accumulator = EventAccumulator(str(directory), size_guidance={"scalars": 0}).Reload()
-    return {tag: [(event.step, event.value) for event in accumulator.Scalars(tag)] for tag in accumulator.Tags()["scalars"]}
+    return {
+        tag: [(event.step, event.value) for event in accumulator.Scalars(tag)]
+        for tag in accumulator.Tags()["scalars"]
+    }
 
 
 @pytest.mark.parametrize("policy", ["drop", "restart"])
-def test_a_failure_is_a_point_and_a_round_that_began_again_is_there_once(make_config, monkeypatch, tmp_path, policy):
+def test_a_failure_is_a_point_and_a_round_that_began_again_is_there_once(
+    make_config, monkeypatch, tmp_path, policy
+):
     directory = tmp_path / "run"
     infect(monkeypatch, Fault("exception", "publishing", tmp_path / "done", last_round=3))
     config = make_config(
-        "split=stratified", "trainer=fused", "aggregation=rows", "rounds=4", "backend=thread", f"on_failure={policy}"
+        "split=stratified",
+        "trainer=fused",
+        "aggregation=rows",
+        "rounds=4",
+        "backend=thread",
+        f"on_failure={policy}",
     )
-    monkeypatch.setattr("ddp.tracking.tensorboard.FLUSH_EVERY_S", 0.0)  # what did not count is in the file already
+    # what did not count is in the file already
+    monkeypatch.setattr("ddp.tracking.tensorboard.FLUSH_EVERY_S", 0.0)
     run(config, directory, [TensorBoard(directory, {"workers": 3})])
     told = scalars(directory)
     assert told["failure/worker_1"] == [(1, 1.0)]
     assert [step for step, _ in told["rmse/test/aggregated"]] == [0, 1, 2, 3]
     assert [step for step, _ in told["rmse/test/worker_0"]] == [0, 1, 2, 3]
-    assert [value == 0 for _, value in told["weight/worker_1"]] == [policy == "drop" and step > 0 for step in range(4)]
+    assert [value == 0 for _, value in told["weight/worker_1"]] == [
+        policy == "drop" and step > 0 for step in range(4)
+    ]

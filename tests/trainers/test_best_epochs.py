@@ -1,4 +1,6 @@
-"""Local epochs in one compiled loop: what several at once are, how many they are, and what their seconds are called."""
+"""Local epochs in one compiled loop: what several at once are, how many they are, and what their
+seconds are called.
+"""
 
 import math
 
@@ -18,7 +20,14 @@ from ddp.trainers.pace import Pace
 from ddp.workers.prepare import prepare
 from ddp.workers.worker import Worker
 
-FUSED = ("trainer=fused", "split=iid", "local_epochs=12", "trainer.lr=0.15", "trainer.lr_decay=0.9", "trainer.reg_factors=0")
+FUSED = (
+    "trainer=fused",
+    "split=iid",
+    "local_epochs=12",
+    "trainer.lr=0.15",
+    "trainer.lr_decay=0.9",
+    "trainer.reg_factors=0",
+)
 
 
 def worker_of(config):
@@ -47,7 +56,14 @@ def test_a_round_is_the_same_however_many_epochs_are_done_at_once(make_config, t
 @pytest.mark.parametrize("number", [1, 12])
 def test_it_names_the_epoch_that_diverges(make_config, together, number):
     together(1)
-    growing = ("trainer=fused", "split=iid", "local_epochs=12", "trainer.lr=0.5", "trainer.lr_decay=1", "trainer.reg_factors=0")
+    growing = (
+        "trainer=fused",
+        "split=iid",
+        "local_epochs=12",
+        "trainer.lr=0.5",
+        "trainer.lr_decay=1",
+        "trainer.reg_factors=0",
+    )
     alone = worker_of(make_config(*growing))
     order, losses = seeding.stream(alone.job.config.seed, "order", 1, 0), []
     while all(map(math.isfinite, losses)):
@@ -74,7 +90,7 @@ def test_computing_evaluating_and_copying_are_told_apart(make_config):
     assert all(seconds > 0 for seconds in account.seconds.values())
 
 
-# --- how many at once ------------------------------------------------------------------------------------------------
+# --- how many at once ---
 
 
 @given(number=st.integers(1, 1000), seconds=st.floats(1e-7, 100), left=st.integers(1, 1000))
@@ -90,7 +106,7 @@ def test_as_many_as_fit_but_never_none_and_never_more_than_are_left(number, seco
         assert (many + 1) * seconds / number > pace.TOGETHER_S * (1 - 1e-9)
 
 
-# --- seconds ---------------------------------------------------------------------------------------------------------
+# --- seconds ---
 
 
 class Scheduler:
@@ -118,7 +134,12 @@ def spent(**rows):
 
 def test_what_a_loop_spent_adds_up_to_the_wall_around_it():
     ns = spent(all=(100, 70), waiting=(20, 5), evaluating=(30, 20), copying=(4, 0))
-    assert spent_parts(ns, "gil_wait", 110.0, None) == {"compute": 60.0, "wait": 20.0, "evaluate": 26.0, "evaluate/copy": 4.0}
+    assert spent_parts(ns, "gil_wait", 110.0, None) == {
+        "compute": 60.0,
+        "wait": 20.0,
+        "evaluate": 26.0,
+        "evaluate/copy": 4.0,
+    }
     # Off its core: 15 waiting, 10 evaluating, and 5 of the rest; and of the 10 around the loop 7.
     parts = spent_parts(ns, "gil_wait", 110.0, Scheduler(73.0))
     assert parts == pytest.approx(
@@ -134,4 +155,6 @@ def test_a_copy_that_was_interrupted_leaves_nothing_below_zero():
     """Of evaluating 30 were 25 a copy, and 20 without a core: at least 15 of these in the copy."""
     ns = spent(all=(100, 80), evaluating=(30, 10), copying=(25, 0))
     parts = spent_parts(ns, "gil_wait", 100.0, Scheduler(80.0))
-    assert parts == pytest.approx({"compute": 70.0, "evaluate": 0.0, "evaluate/copy": 10.0, "evaluate/run_queue": 20.0})
+    assert parts == pytest.approx(
+        {"compute": 70.0, "evaluate": 0.0, "evaluate/copy": 10.0, "evaluate/run_queue": 20.0}
+    )

@@ -1,4 +1,6 @@
-"""The compiled trainer: what it computes, in which order it visits, and that its kernels are there whatever the cache."""
+"""The compiled trainer: what it computes, in which order it visits, and that its kernels are there
+whatever the cache.
+"""
 
 import os
 import shutil
@@ -54,7 +56,9 @@ def visited(trainer, order):
 
 
 def rows_of(starts, stops):
-    return np.concatenate([np.arange(0), *(np.arange(a, b) for a, b in zip(starts, stops, strict=True))])
+    return np.concatenate(
+        [np.arange(0), *(np.arange(a, b) for a, b in zip(starts, stops, strict=True))]
+    )
 
 
 def shuffled(chunks, seed, block=0):
@@ -73,15 +77,19 @@ def sgd_in_numpy(parameters, part, rows, options):
         error = part.ratings[row] - p @ q - state["global_mean"][0]
         if parameters.biases:
             error -= state["user_bias"][user] + state["item_bias"][item]
-            state["user_bias"][user] += options.lr * (error - options.reg_biases * state["user_bias"][user])
-            state["item_bias"][item] += options.lr * (error - options.reg_biases * state["item_bias"][item])
+            state["user_bias"][user] += options.lr * (
+                error - options.reg_biases * state["user_bias"][user]
+            )
+            state["item_bias"][item] += options.lr * (
+                error - options.reg_biases * state["item_bias"][item]
+            )
         state["user_factors"][user] += options.lr * (error * q - options.reg_factors * p)
         state["item_factors"][item] += options.lr * (error * p - options.reg_factors * q)
         loss += error**2
     return state, loss / len(rows)
 
 
-# --- what it computes ----------------------------------------------------------------------------------
+# --- what it computes ---
 
 
 @pytest.mark.parametrize("biases", [True, False])
@@ -100,8 +108,14 @@ def test_an_epoch_equals_the_steps_written_out(dim, biases):
 @pytest.mark.parametrize("dim", [8, 32, 43])
 @pytest.mark.parametrize("biases", [True, False])
 def test_it_equals_autograd_with_single_ratings(dim, biases):
-    """torch's gradient of the squared error is twice the error, and its L2 reaches rows that no rating touches: lr / 2, no L2."""
-    part, compiled, torchs = random_part(count=100), start(dim=dim, biases=biases), start(dim=dim, biases=biases)
+    """torch's gradient of the squared error is twice the error, and its L2 reaches rows that no
+    rating touches: lr / 2, no L2.
+    """
+    part, compiled, torchs = (
+        random_part(count=100),
+        start(dim=dim, biases=biases),
+        start(dim=dim, biases=biases),
+    )
     fused = Fused(options(lr=0.02, reg_factors=0.0, reg_biases=0.0), compiled, part)
     sgd = AutogradTrainer(name="autograd", optimizer="sgd", lr=0.01, weight_decay=0.0, batch_size=1)
 
@@ -132,7 +146,12 @@ def test_rows_without_ratings_are_left_alone():
     before = parameters.vector.copy()
     make_trainer(options(), parameters, random_part()).epoch(stream(0, "order", 0, 0))
     after = Parameters(7, 6, 3, vector=before)
-    for name, kept in (("user_factors", 5), ("user_bias", 5), ("item_factors", 4), ("item_bias", 4)):
+    for name, kept in (
+        ("user_factors", 5),
+        ("user_bias", 5),
+        ("item_factors", 4),
+        ("item_bias", 4),
+    ):
         assert parameters.views[name][kept:].tobytes() == after.views[name][kept:].tobytes()
         assert parameters.views[name][:kept].tobytes() != after.views[name][:kept].tobytes()
 
@@ -169,7 +188,7 @@ def test_a_model_that_diverges_shows_it():
     assert not np.isfinite(evaluate(options(), parameters, random_part(), 1, 5).rmse)
 
 
-# --- evaluation ----------------------------------------------------------------------------------------
+# --- evaluation ---
 
 
 @pytest.mark.parametrize("biases", [True, False])
@@ -177,7 +196,9 @@ def test_a_model_that_diverges_shows_it():
 def test_the_error_is_the_clipped_formulas(dim, biases):
     parameters, part = start(dim=dim, biases=biases), random_part(count=500)
     views = {name: view.astype(np.float64) for name, view in parameters.views.items()}
-    predictions = (views["user_factors"][part.users] * views["item_factors"][part.items]).sum(1) + views["global_mean"][0]
+    predictions = (views["user_factors"][part.users] * views["item_factors"][part.items]).sum(
+        1
+    ) + views["global_mean"][0]
     if biases:
         predictions += views["user_bias"][part.users] + views["item_bias"][part.items]
     low, high = np.quantile(predictions, (0.3, 0.7))
@@ -193,7 +214,7 @@ def test_the_error_of_nothing_is_nothing():
     assert (error.total, error.count) == (0.0, 0)
 
 
-# --- the order of visits -------------------------------------------------------------------------------
+# --- the order of visits ---
 
 
 @settings(deadline=None, max_examples=60)
@@ -230,13 +251,17 @@ def test_a_large_model_is_visited_cell_by_cell(num_users, num_items):
     for seed in (1, 2):
         starts, stops = shuffled(chunks, seed)
         seen = cell[rows_of(starts, stops)]
-        runs = seen[np.append(True, np.diff(seen) != 0)].reshape(grid, grid)  # each cell once, as a whole
+        # each cell once, as a whole
+        runs = seen[np.append(True, np.diff(seen) != 0)].reshape(grid, grid)
         assert sorted(runs[:, 0] // grid) == list(range(grid))
-        assert (runs // grid == runs[:, :1] // grid).all()  # a range of the more numerous kind is left when it is done
-        assert len({tuple(row % grid) for row in runs}) == grid  # each time the others come in another order
+        # a range of the more numerous kind is left when it is done
+        assert (runs // grid == runs[:, :1] // grid).all()
+        # each time the others come in another order
+        assert len({tuple(row % grid) for row in runs}) == grid
         assert (stops - starts).max() <= CHUNK
         sequences.append(runs)
-    assert not np.array_equal(sequences[0][:, 0] // grid, sequences[1][:, 0] // grid)  # neither do the ranges
+    # neither do the ranges
+    assert not np.array_equal(sequences[0][:, 0] // grid, sequences[1][:, 0] // grid)
     more, fewer = (users, items) if num_users > num_items else (items, users)
     for start_, stop in zip(starts[:20], stops[:20], strict=True):
         assert np.ptp(more[start_:stop]) < 2000 // grid + 1
@@ -273,21 +298,29 @@ def test_every_order_is_as_likely():
 
 
 def test_the_generator_is_splitmix64():
-    """The first numbers from seed 1234567, as in the reference implementation (Vigna, splitmix64.c): their upper halves."""
+    """The first numbers from seed 1234567, as in the reference implementation (Vigna,
+    splitmix64.c): their upper halves.
+    """
     state, upper = np.uint64(1234567), []
     for _ in range(3):
         number, state = draw(state, 1 << 32)
         upper.append(number)
-    assert upper == [6457827717110365317 >> 32, 3203168211198807973 >> 32, 9817491932198370423 >> 32]
+    assert upper == [
+        6457827717110365317 >> 32,
+        3203168211198807973 >> 32,
+        9817491932198370423 >> 32,
+    ]
 
 
 def test_the_layout_is_random_inside_a_cell():
     part = random_part(50, 40, 600)
-    orders = [arrange(part.users, part.items, 50, 40, 8, np.random.default_rng(seed)) for seed in (0, 1)]
+    orders = [
+        arrange(part.users, part.items, 50, 40, 8, np.random.default_rng(seed)) for seed in (0, 1)
+    ]
     assert not np.array_equal(*orders)
 
 
-# --- compiling -----------------------------------------------------------------------------------------
+# --- compiling ---
 
 # What a worker's process imports.
 LOAD = """
@@ -303,9 +336,13 @@ assert "torch" not in sys.modules and "pandas" not in sys.modules
 
 
 def load_kernels(root, **environment):
-    environment = os.environ | {"PYTHONPATH": str(root), "PYTHONDONTWRITEBYTECODE": "1"} | environment
+    environment = (
+        os.environ | {"PYTHONPATH": str(root), "PYTHONDONTWRITEBYTECODE": "1"} | environment
+    )
     command = [sys.executable, "-c", LOAD]
-    done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, timeout=100, check=False)
+    done = subprocess.run(
+        command, cwd=root, env=environment, capture_output=True, text=True, timeout=100, check=False
+    )
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout.split()
 
@@ -317,7 +354,9 @@ def test_kernels_are_compiled_once_and_then_read_from_disk(tmp_path):
 
 
 def test_kernels_are_compiled_again_when_the_loops_they_call_have_changed(tmp_path):
-    source = shutil.copytree(REPOSITORY / "ddp", tmp_path / "ddp", ignore=shutil.ignore_patterns("__pycache__"))
+    source = shutil.copytree(
+        REPOSITORY / "ddp", tmp_path / "ddp", ignore=shutil.ignore_patterns("__pycache__")
+    )
     cache = str(tmp_path / "cache")
     load_kernels(tmp_path, NUMBA_CACHE_DIR=cache)
     later = time.time() + 10  # a clock that has moved on; the kernels' own files stay as they are
@@ -330,10 +369,14 @@ def test_kernels_are_compiled_again_when_the_loops_they_call_have_changed(tmp_pa
 
 def test_without_a_writable_cache_a_temporary_one_serves_and_goes(tmp_path):
     """Files stand where the directories would be: not even root can write there."""
-    source = shutil.copytree(REPOSITORY / "ddp", tmp_path / "ddp", ignore=shutil.ignore_patterns("__pycache__"))
+    source = shutil.copytree(
+        REPOSITORY / "ddp", tmp_path / "ddp", ignore=shutil.ignore_patterns("__pycache__")
+    )
     (source / "trainers" / "__pycache__").touch()
     nowhere = str(source / "trainers" / "__pycache__" / "deeper")
-    *counts, used = load_kernels(tmp_path, NUMBA_CACHE_DIR=nowhere, HOME=nowhere, XDG_CACHE_HOME=nowhere)
+    *counts, used = load_kernels(
+        tmp_path, NUMBA_CACHE_DIR=nowhere, HOME=nowhere, XDG_CACHE_HOME=nowhere
+    )
     assert counts == ["0", "0", "1", "1"]
     assert Path(used).name.startswith("ddp-kernels-")
     assert not Path(used).exists()

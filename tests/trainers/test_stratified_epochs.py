@@ -15,7 +15,14 @@ from ddp.workers.prepare import prepare
 from ddp.workers.stratified import StratifiedWorker
 
 DEADLINE_S = 60.0
-STRATIFIED = ("split=stratified", "aggregation=rows", "trainer=fused", "workers=2", "rounds=1", "local_epochs=1")
+STRATIFIED = (
+    "split=stratified",
+    "aggregation=rows",
+    "trainer=fused",
+    "workers=2",
+    "rounds=1",
+    "local_epochs=1",
+)
 
 
 class Recording(Exchange):
@@ -52,13 +59,21 @@ def make_worker(config, gates):
 
 
 def epoch(worker, groups, *, ends_round=True):
-    return worker.loop.epochs(0, groups, 1, np.random.default_rng(0), DEADLINE_S, ends_round=ends_round)
+    return worker.loop.epochs(
+        0, groups, 1, np.random.default_rng(0), DEADLINE_S, ends_round=ends_round
+    )
 
 
 def test_rows_are_handed_on_when_they_are_done(make_config):
     """Whoever waits for them sees them as they stay."""
     gates = Gates(np.zeros(3, np.int64))
-    big = ("data.num_users=600", "data.num_items=400", "data.num_ratings=100000", "data.popularity=0", "model.dim=512")
+    big = (
+        "data.num_users=600",
+        "data.num_items=400",
+        "data.num_ratings=100000",
+        "data.popularity=0",
+        "model.dim=512",
+    )
     worker, (first, second) = make_worker(make_config(*STRATIFIED, *big), gates)
     worker.trainer.turn(first, np.random.default_rng(1))
     block = worker.blocks[first]
@@ -91,7 +106,11 @@ def test_turn_by_turn_the_last_one_of_a_round_waits_too(make_config, monkeypatch
     worker, (first, second) = make_worker(make_config(*STRATIFIED, "rounds=2"), None)
     at_keeping = []
     monkeypatch.setattr(
-        worker, "_keep", lambda turn, round_index: at_keeping.extend([turn, round_index, *worker.exchange.handed_on])
+        worker,
+        "_keep",
+        lambda turn, round_index: at_keeping.extend(
+            [turn, round_index, *worker.exchange.handed_on]
+        ),
     )
     list(worker.round(0))
     assert at_keeping == [1, 0, (first, 1)]
@@ -107,7 +126,9 @@ def test_it_computes_what_turns_one_by_one_do(make_config):
     rows = [last_value(worker.round(0)) for worker in (looped, stepped)]
     assert rows[0] == rows[1]
     assert looped.parameters.vector.tobytes() == stepped.parameters.vector.tobytes()
-    assert looped.trainer.lrs.tolist() == stepped.trainer.lrs.tolist() == [config.trainer.lr / 2] * 2
+    assert (
+        looped.trainer.lrs.tolist() == stepped.trainer.lrs.tolist() == [config.trainer.lr / 2] * 2
+    )
 
 
 def test_several_epochs_are_what_they_are_one_by_one(make_config):
@@ -124,12 +145,22 @@ def test_several_epochs_are_what_they_are_one_by_one(make_config):
         worker = make(Gates(np.zeros(2, np.int64)))
         order, turn, train = seeding.stream(config.seed, "order", 0, 0), 0, []
         for number in numbers:
-            done = worker.loop.epochs(turn, [0] * number, number, order, DEADLINE_S, ends_round=turn + number == 3)
+            done = worker.loop.epochs(
+                turn, [0] * number, number, order, DEADLINE_S, ends_round=turn + number == 3
+            )
             turn += number
             train += done.train
             assert (done.test > 0) == (turn == 3)
         assert worker.loop.counters[0] == 2
-        made.append((worker.parameters.vector.tobytes(), train, done.valid, done.test, worker.trainer.lrs.tolist()))
+        made.append(
+            (
+                worker.parameters.vector.tobytes(),
+                train,
+                done.valid,
+                done.test,
+                worker.trainer.lrs.tolist(),
+            )
+        )
     assert made[0] == made[1] == made[2]
     vector, train, valid, test, _ = made[0]
     assert vector == stepped.parameters.vector.tobytes()

@@ -13,7 +13,13 @@ from ddp.trainers.trainer import make_trainer
 
 
 def options(**changes):
-    values = {"name": "autograd", "optimizer": "sgd", "lr": 0.05, "weight_decay": 0.01, "batch_size": 1}
+    values = {
+        "name": "autograd",
+        "optimizer": "sgd",
+        "lr": 0.05,
+        "weight_decay": 0.01,
+        "batch_size": 1,
+    }
     return AutogradTrainer(**(values | changes))
 
 
@@ -33,12 +39,16 @@ def start_model(seed=0):
 
 
 def sgd_in_numpy(model, part, order, lr, decay):
-    """torch.optim.SGD: p -= lr * (grad + decay * p) for every parameter, also those that the batch does not touch."""
+    """torch.optim.SGD: p -= lr * (grad + decay * p) for every parameter, also those that the batch
+    does not touch.
+    """
     state = {name: view.astype(np.float64) for name, view in model.views.items()}
     loss = 0.0
     for row in order.permutation(len(part)):
         user, item = part.users[row], part.items[row]
-        prediction = state["user_factors"][user] @ state["item_factors"][item] + state["global_mean"][0]
+        prediction = (
+            state["user_factors"][user] @ state["item_factors"][item] + state["global_mean"][0]
+        )
         error = prediction + state["user_bias"][user] + state["item_bias"][item] - part.ratings[row]
         loss += error**2
         gradient = {name: decay * values for name, values in state.items()}
@@ -53,7 +63,9 @@ def sgd_in_numpy(model, part, order, lr, decay):
 
 def test_an_epoch_equals_the_steps_written_out():
     part, model = small_part(), start_model()
-    expected, expected_loss = sgd_in_numpy(start_model(), part, stream(0, "order", 0, 0), 0.05, 0.01)
+    expected, expected_loss = sgd_in_numpy(
+        start_model(), part, stream(0, "order", 0, 0), 0.05, 0.01
+    )
     loss = make_trainer(options(), model, part).epoch(stream(0, "order", 0, 0))
     assert loss == pytest.approx(expected_loss, rel=1e-5)
     for name, view in model.views.items():
@@ -65,9 +77,13 @@ def test_an_epoch_equals_the_steps_written_out():
 def test_every_rating_counts_once_in_the_loss(optimizer, batch_size):
     part, model = small_part(), start_model()
     # So small a step that the model does not move: the loss is the error of the model as it is.
-    trainer = make_trainer(options(optimizer=optimizer, batch_size=batch_size, lr=1e-12, weight_decay=0.0), model, part)
+    trainer = make_trainer(
+        options(optimizer=optimizer, batch_size=batch_size, lr=1e-12, weight_decay=0.0), model, part
+    )
     loss = trainer.epoch(stream(0, "order", 0, 0))
-    predictions = CollabFiltering.over(model).predict(torch.from_numpy(part.users), torch.from_numpy(part.items), -np.inf, np.inf)
+    predictions = CollabFiltering.over(model).predict(
+        torch.from_numpy(part.users), torch.from_numpy(part.items), -np.inf, np.inf
+    )
     assert loss == pytest.approx(np.mean((predictions - part.ratings) ** 2), rel=1e-5)
 
 

@@ -1,4 +1,5 @@
-"""`make soak`: random jobs, backends and faults for as long as is asked; nothing may hang, leak, or differ from the serial run.
+"""`make soak`: random jobs, backends and faults for as long as is asked; nothing may hang, leak, or
+   differ from the serial run.
 
 python tests/soak.py --minutes 30 [--seed 0]
 """
@@ -44,19 +45,37 @@ class Drawn:
         self.policy = dice.choice(POLICIES)
         self.moment = dice.choice(MOMENTS)
         kinds = ["none", *DEEDS, *STATES]
-        self.kind = dice.choices(kinds, weights=[0.3 if kind == "hang" else 1 for kind in kinds])[0]  # each takes long
+        # each takes long
+        self.kind = dice.choices(kinds, weights=[0.3 if kind == "hang" else 1 for kind in kinds])[0]
         if self.kind in STATES:
             self.moment = "publishing"
         split = dice.choice(["split=stratified", "split=stratified", *AVERAGED, "split=copies"])
         trainer = dice.choice(["fused", "fused", "autograd"])
         aggregation = (
-            "rows" if split == "split=stratified" else "ensemble" if split == "split=copies" else dice.choice(AGGREGATIONS)
+            "rows"
+            if split == "split=stratified"
+            else "ensemble"
+            if split == "split=copies"
+            else dice.choice(AGGREGATIONS)
         )
         outer = dice.choice(["none", "momentum", "nesterov"]) if split in AVERAGED else "none"
         self.job = (
-            *(split, f"trainer={trainer}", f"aggregation={aggregation}", f"aggregation.outer={outer}"),
-            *(f"workers={dice.randint(2, 4)}", f"rounds={ROUNDS}", f"local_epochs={dice.randint(1, 3)}"),
-            *(f"seed={dice.randint(0, 3)}", f"select_on={dice.choice(['valid', 'last'])}", "checkpoint_every=1"),
+            *(
+                split,
+                f"trainer={trainer}",
+                f"aggregation={aggregation}",
+                f"aggregation.outer={outer}",
+            ),
+            *(
+                f"workers={dice.randint(2, 4)}",
+                f"rounds={ROUNDS}",
+                f"local_epochs={dice.randint(1, 3)}",
+            ),
+            *(
+                f"seed={dice.randint(0, 3)}",
+                f"select_on={dice.choice(['valid', 'last'])}",
+                "checkpoint_every=1",
+            ),
         )
 
     @property
@@ -64,10 +83,19 @@ class Drawn:
         return self.backend in IN_PROCESS and self.kind in DEADLY
 
     def config(self):
-        hang_s = 3600 if self.kind != "hang" else 1 if self.backend in IN_PROCESS else 40  # within which they must have started
+        # within which they must have started
+        hang_s = 3600 if self.kind != "hang" else 1 if self.backend in IN_PROCESS else 40
         trainer = () if "trainer=fused" in self.job else ("trainer.batch_size=64",)
-        options = (*SMALL, *self.job, *trainer, *BACKENDS[self.backend], f"on_failure={self.policy}")
-        return load_config(compose("config", [*options, f"round_timeout={hang_s}", "agg_timeout=3600"]))
+        options = (
+            *SMALL,
+            *self.job,
+            *trainer,
+            *BACKENDS[self.backend],
+            f"on_failure={self.policy}",
+        )
+        return load_config(
+            compose("config", [*options, f"round_timeout={hang_s}", "agg_timeout=3600"])
+        )
 
     def __str__(self) -> str:
         return f"{self.backend}, {self.policy}, {self.kind} at {self.moment}: {' '.join(self.job)}"
@@ -84,7 +112,10 @@ def reference(drawn: Drawn, known: dict, directory: Path) -> bytes:
 
 def try_once(drawn: Drawn, directory: Path, expected: bytes) -> str:
     """What became of it. Raises AssertionError if it is not what must become of it."""
-    config, fault = drawn.config(), Fault(drawn.kind, drawn.moment, directory / "done", last_round=ROUNDS - 1)
+    config, fault = (
+        drawn.config(),
+        Fault(drawn.kind, drawn.moment, directory / "done", last_round=ROUNDS - 1),
+    )
     if drawn.ends_the_program:
         code = in_a_child(run_infected, fault, config, directory / "run", timeout_s=HANG_S)
         assert code is not None, "the program hangs"
@@ -124,7 +155,9 @@ def let_go() -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--minutes", type=float, default=30.0)
     parser.add_argument("--seed", type=int, default=0, help="of the dice")
     arguments = parser.parse_args()
@@ -147,15 +180,29 @@ def soak(arguments: argparse.Namespace, elsewhere: str) -> int:
                 with check_leaks(deadline_s=30.0):
                     outcome = try_once(drawn, directory, expected)
             except BaseException:
-                print(f"run {sum(outcomes.values())}, seed {arguments.seed}: {drawn}\nits files: {directory}", file=sys.stderr)
+                print(
+                    f"run {sum(outcomes.values())}, seed {arguments.seed}: {drawn}\nits files:"
+                    f" {directory}",
+                    file=sys.stderr,
+                )
                 raise
             finally:
                 faulthandler.cancel_dump_traceback_later()
             shutil.rmtree(directory)
             outcomes[outcome] += 1
             if sum(outcomes.values()) % 50 == 1:
-                sizes.append((sum(outcomes.values()), me.memory_info().rss >> 20, me.num_fds(), me.num_threads()))
-                print("runs {:5}   RSS {:5} MB   descriptors {:3}   threads {:3}".format(*sizes[-1]), flush=True)
+                sizes.append(
+                    (
+                        sum(outcomes.values()),
+                        me.memory_info().rss >> 20,
+                        me.num_fds(),
+                        me.num_threads(),
+                    )
+                )
+                print(
+                    "runs {:5}   RSS {:5} MB   descriptors {:3}   threads {:3}".format(*sizes[-1]),
+                    flush=True,
+                )
     print(f"{sum(outcomes.values())} runs, none hung, leaked or differed")
     for outcome, count in sorted(outcomes.items()):
         if count:

@@ -1,4 +1,6 @@
-"""The account closes: of every worker and of the aggregator, on every backend, with both trainers."""
+"""The account closes: of every worker and of the aggregator, on every backend, with both
+trainers.
+"""
 
 import json
 import time
@@ -22,14 +24,31 @@ from ddp.tracking.tensorboard import TensorBoard
 TRAINERS = {
     "autograd": ("trainer=autograd", "trainer.batch_size=64"),
     "fused": ("trainer=fused",),
-    "stratified autograd": ("split=stratified", "aggregation=rows", "trainer=autograd", "trainer.batch_size=64"),
+    "stratified autograd": (
+        "split=stratified",
+        "aggregation=rows",
+        "trainer=autograd",
+        "trainer.batch_size=64",
+    ),
     "stratified fused": ("split=stratified", "aggregation=rows", "trainer=fused"),
 }
 # Whatever is measured, a copy of a state takes some time, and so on: kinds that cannot be zero.
 CERTAIN = {
     "serial": {"compute", "evaluate", "copy", "wait", "startup", "log"},
     "thread": {"compute", "evaluate", "copy", "wait", "startup", "log", "lock_wait", "lock_hold"},
-    "process": {"compute", "evaluate", "copy", "wait", "startup", "data", "log", "exit", "serialise", "transfer", "deserialise"},
+    "process": {
+        "compute",
+        "evaluate",
+        "copy",
+        "wait",
+        "startup",
+        "data",
+        "log",
+        "exit",
+        "serialise",
+        "transfer",
+        "deserialise",
+    },
     "shm": {"compute", "evaluate", "copy", "wait", "startup", "data", "log", "exit"},
 }
 
@@ -62,16 +81,24 @@ def accounted(request, make_config, tmp_path_factory):
 def test_every_second_is_accounted_for(accounted):
     backend, config, result, _ = accounted
     lanes = result["account"]
-    assert [lane["who"] for lane in lanes] == [*(f"worker_{worker}" for worker in range(config.workers)), "aggregator"]
+    assert [lane["who"] for lane in lanes] == [
+        *(f"worker_{worker}" for worker in range(config.workers)),
+        "aggregator",
+    ]
     for lane in lanes:
         assert lane["closed"]
         assert set(lane["seconds"]) <= set(ACCOUNT_KINDS)
         assert min(lane["seconds"].values()) >= -1e-5
         assert sum(lane["seconds"].values()) == pytest.approx(lane["wall_s"], rel=0.02)
     for lane in lanes[:-1]:
-        assert {kind for kind, seconds in lane["seconds"].items() if seconds > 0} >= CERTAIN[backend]
+        assert {kind for kind, seconds in lane["seconds"].items() if seconds > 0} >= CERTAIN[
+            backend
+        ]
     aggregator = lanes[-1]["seconds"]
-    assert all(aggregator[kind] > 0 for kind in ("startup", "data", "average", "evaluate", "checkpoint", "log", "wait"))
+    assert all(
+        aggregator[kind] > 0
+        for kind in ("startup", "data", "average", "evaluate", "checkpoint", "log", "wait")
+    )
 
 
 def test_whom_a_worker_waited_for_is_known(accounted):
@@ -80,8 +107,15 @@ def test_whom_a_worker_waited_for_is_known(accounted):
         waits_for = lane["waits_for"]
         assert all(seconds >= 0 for seconds in waits_for.values())
         assert sum(waits_for.values()) == pytest.approx(lane["seconds"]["wait"], abs=1e-4)
-        assert backend == "serial" or set(waits_for) <= {"aggregator", "worker_0", "worker_1", "worker_2"}
-    assert backend == "serial" or any("worker_" in who for lane in result["account"][:-1] for who in lane["waits_for"])
+        assert backend == "serial" or set(waits_for) <= {
+            "aggregator",
+            "worker_0",
+            "worker_1",
+            "worker_2",
+        }
+    assert backend == "serial" or any(
+        "worker_" in who for lane in result["account"][:-1] for who in lane["waits_for"]
+    )
 
 
 def test_bytes_are_those_that_the_backend_moves(accounted):
@@ -108,7 +142,11 @@ def test_memory_is_that_of_each_process(accounted):
 
 def slices_of(trace):
     """Lane -> its slices, in order."""
-    names = {event["tid"]: event["args"]["name"] for event in trace["traceEvents"] if event["name"] == "thread_name"}
+    names = {
+        event["tid"]: event["args"]["name"]
+        for event in trace["traceEvents"]
+        if event["name"] == "thread_name"
+    }
     lanes = {name: [] for name in names.values()}
     for event in trace["traceEvents"]:
         if event["ph"] == "X":
@@ -138,27 +176,43 @@ def test_the_trace_sums_up_to_the_table(accounted):
 
 def lanes_of(directory):
     """Of result.json, by name."""
-    return {lane["who"]: lane for lane in json.loads((directory / "result.json").read_text())["account"]}
+    return {
+        lane["who"]: lane for lane in json.loads((directory / "result.json").read_text())["account"]
+    }
 
 
 def closes(lane):
-    return lane["closed"] and sum(lane["seconds"].values()) == pytest.approx(lane["wall_s"], rel=0.02)
+    return lane["closed"] and sum(lane["seconds"].values()) == pytest.approx(
+        lane["wall_s"], rel=0.02
+    )
 
 
 @pytest.mark.parametrize("backend", USUAL)
 @pytest.mark.parametrize("split", ["iid", "stratified"])
-def test_it_closes_after_a_round_that_began_again(make_config, monkeypatch, tmp_path, backend, split):
+def test_it_closes_after_a_round_that_began_again(
+    make_config, monkeypatch, tmp_path, backend, split
+):
     """Workers are told of since they were started last; the aggregator from the beginning."""
-    infect(monkeypatch, Fault(kind="exception", moment="last round", marker=tmp_path / "marker", last_round=2))
+    infect(
+        monkeypatch,
+        Fault(kind="exception", moment="last round", marker=tmp_path / "marker", last_round=2),
+    )
     job = ("trainer=fused", f"split={split}", "aggregation=rows", "rounds=3", "on_failure=restart")
     result = run(make_config(*BACKENDS[backend], *job), tmp_path / "run", [])
     assert len(result.history.failures) == 1
     assert all(closes(lane) for lane in lanes_of(tmp_path / "run").values())
 
 
-def test_a_worker_that_is_dropped_has_an_account_that_is_not_closed_and_the_others_close(make_config, monkeypatch, tmp_path):
-    infect(monkeypatch, Fault(kind="exception", moment="last round", marker=tmp_path / "marker", last_round=2))
-    config = make_config("backend=shm", "trainer=fused", "rounds=3", "on_failure=drop", "min_workers=1")
+def test_a_worker_that_is_dropped_has_an_account_that_is_not_closed_and_the_others_close(
+    make_config, monkeypatch, tmp_path
+):
+    infect(
+        monkeypatch,
+        Fault(kind="exception", moment="last round", marker=tmp_path / "marker", last_round=2),
+    )
+    config = make_config(
+        "backend=shm", "trainer=fused", "rounds=3", "on_failure=drop", "min_workers=1"
+    )
     run(config, tmp_path / "run", [])
     lanes = lanes_of(tmp_path / "run")
     assert {who for who, lane in lanes.items() if not lane["closed"]} == {"worker_1"}
@@ -166,7 +220,9 @@ def test_a_worker_that_is_dropped_has_an_account_that_is_not_closed_and_the_othe
 
 
 @pytest.mark.parametrize("backend", USUAL)
-def test_the_account_of_a_run_that_goes_on_is_that_of_its_second_part(make_config, tmp_path, backend):
+def test_the_account_of_a_run_that_goes_on_is_that_of_its_second_part(
+    make_config, tmp_path, backend
+):
     job = (*BACKENDS[backend], "trainer=fused", "checkpoint_every=1")
     run(make_config(*job, "rounds=2"), tmp_path / "run", [])
     began = time.perf_counter()
@@ -178,7 +234,9 @@ def test_the_account_of_a_run_that_goes_on_is_that_of_its_second_part(make_confi
 
 
 def test_waits_are_blamed_on_the_last_one():
-    """Worker 0 had been ready for 0.4 s when worker 1 was, and then waited for the aggregate for 0.1 s."""
+    """Worker 0 had been ready for 0.4 s when worker 1 was, and then waited for the aggregate for
+    0.1 s.
+    """
     history = History()
     error = SquaredError(1.0, 1)
     for worker, wait_s in ((0, 0.5), (1, 0.1)):
@@ -196,7 +254,10 @@ def test_waits_are_blamed_on_the_last_one():
         )
     )  # fmt: skip
     lanes = [worker_lane(history, worker, "thread").waits_for for worker in (0, 1)]
-    assert lanes == [{"worker_1": pytest.approx(0.4), "aggregator": pytest.approx(0.1)}, {"aggregator": pytest.approx(0.1)}]
+    assert lanes == [
+        {"worker_1": pytest.approx(0.4), "aggregator": pytest.approx(0.1)},
+        {"aggregator": pytest.approx(0.1)},
+    ]
     after = Account(seconds={"wait": 0.2})  # for the workers to end
     aggregator = aggregator_lane(history, after, 2.0, NO_MEMORY, closed=True)
     assert aggregator.waits_for == {"worker_1": pytest.approx(1.4), "workers": pytest.approx(0.2)}
@@ -210,11 +271,17 @@ def test_without_it_there_are_the_phases_only(make_config, tmp_path):
     row = result.history.worker_rounds[0]
     assert row.account.phase_s("compute") > 0
     assert row.account.kind_s("lock_wait") > 0
-    assert {"gil_wait", "run_queue", "off_cpu"}.isdisjoint(path.split("/")[-1] for path in row.account.seconds)
+    assert {"gil_wait", "run_queue", "off_cpu"}.isdisjoint(
+        path.split("/")[-1] for path in row.account.seconds
+    )
 
 
 def test_without_it_tensorboard_has_no_picture(make_config, tmp_path):
-    run(make_config("backend=thread", "account=false"), tmp_path, [TensorBoard(tmp_path, {"workers": 3})])
+    run(
+        make_config("backend=thread", "account=false"),
+        tmp_path,
+        [TensorBoard(tmp_path, {"workers": 3})],
+    )
     accumulator = EventAccumulator(str(tmp_path)).Reload()
     assert "rmse/test/aggregated" in accumulator.Tags()["scalars"]
     assert accumulator.Tags()["images"] == []
@@ -232,7 +299,12 @@ def test_nothing_is_measured_per_batch(make_config, tmp_path, monkeypatch):
     monkeypatch.setattr(Spans, "__enter__", counted)
     for batch_size in (4, 10_000):
         opened.append(0)
-        config = make_config("backend=serial", "select_on=last", "aggregation=uniform", f"trainer.batch_size={batch_size}")
+        config = make_config(
+            "backend=serial",
+            "select_on=last",
+            "aggregation=uniform",
+            f"trainer.batch_size={batch_size}",
+        )
         run(config, tmp_path / str(batch_size), [])
     assert opened[0] == opened[1] > 0
 
@@ -248,10 +320,20 @@ def test_a_run_that_fails_has_an_account_that_is_not_closed(make_config, tmp_pat
 
 def test_every_path_has_a_kind():
     assert {kind_of(path) for path in PATHS} <= set(ACCOUNT_KINDS)
-    account = Account(seconds={"compute": 1.0, "compute/gil_wait": 0.5, "receive/gil_wait": 0.25, "start/kernel": 2.0})
+    account = Account(
+        seconds={
+            "compute": 1.0,
+            "compute/gil_wait": 0.5,
+            "receive/gil_wait": 0.25,
+            "start/kernel": 2.0,
+        }
+    )
     assert by_kind(account) == {"startup": 2.0, "compute": 1.0, "gil_wait": 0.75}
 
 
 def test_the_summary_names_what_matters():
-    assert summary({"compute": 6.0, "gil_wait": 3.0, "log": 0.001, "wait": 1.0}) == "compute 60%  gil wait 30%  wait 10%"
+    assert (
+        summary({"compute": 6.0, "gil_wait": 3.0, "log": 0.001, "wait": 1.0})
+        == "compute 60%  gil wait 30%  wait 10%"
+    )
     assert summary({}) == ""

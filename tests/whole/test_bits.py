@@ -1,4 +1,6 @@
-"""The tool that compares bits notices other bits, and refuses a file that says nothing about them."""
+"""The tool that compares bits notices other bits, and refuses a file that says nothing about
+them.
+"""
 
 import json
 from dataclasses import replace

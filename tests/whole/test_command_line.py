@@ -1,4 +1,6 @@
-"""The command as a person runs it: `python train.py ...` in a directory of its own, everything real."""
+"""The command as a person runs it: `python train.py ...` in a directory of its own, everything
+real.
+"""
 
 import csv
 import itertools
@@ -25,8 +27,16 @@ from ddp.results.run_directory import find_checkpoints
 from ddp.results.saved_model import load_model
 
 SMALL = (*DATA, *TYPED)
-RESULT_FILES = {"config.yaml", "result.json", "rounds.csv", "trace.json", "model.safetensors", "catalogue.npz"}
-# A Hydra callback that writes down what each job returned to Hydra: that is what its sweepers optimise.
+RESULT_FILES = {
+    "config.yaml",
+    "result.json",
+    "rounds.csv",
+    "trace.json",
+    "model.safetensors",
+    "catalogue.npz",
+}
+# A Hydra callback that writes down what each job returned to Hydra: that is what its sweepers
+# optimise.
 SPY = """
 from pathlib import Path
 from hydra.experimental.callback import Callback
@@ -48,11 +58,17 @@ def read_csv(path: Path) -> list[dict[str, str]]:
 
 
 def contents(directory: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(directory)): path.read_bytes() for path in directory.rglob("*") if path.is_file()}
+    return {
+        str(path.relative_to(directory)): path.read_bytes()
+        for path in directory.rglob("*")
+        if path.is_file()
+    }
 
 
 def only_message(ended: subprocess.CompletedProcess[str]) -> str:
-    """What a refused command said: one message on standard error, and nothing that looks like a crash."""
+    """What a refused command said: one message on standard error, and nothing that looks like a
+    crash.
+    """
     assert ended.returncode == 2, ended
     assert ended.stdout == ""
     assert ended.stderr.startswith("error: ")
@@ -70,7 +86,7 @@ def train_for_real(directory, *arguments, flags=()):
     )  # fmt: skip
 
 
-# --- one run ----------------------------------------------------------------------------------------------
+# --- one run ---
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +106,14 @@ def test_a_run_ends_well_and_leaves_its_files(home, single):
     directory = home / "runs" / "one"
     names = {path.name for path in directory.iterdir()}
     (events,) = {name for name in names if "tfevents" in name}
-    assert names == {*RESULT_FILES, "ddp_thread_results.pkl", events, "checkpoints", ".hydra", "returned.txt"}
+    assert names == {
+        *RESULT_FILES,
+        "ddp_thread_results.pkl",
+        events,
+        "checkpoints",
+        ".hydra",
+        "returned.txt",
+    }
     result = read_json(directory)
     assert (result["status"], result["error"], result["rounds_completed"]) == ("ok", None, 2)
     assert result["config"]["workers"] == 3
@@ -106,7 +129,9 @@ def test_the_score_is_the_last_aggregates(home, single):
 
 
 def test_the_score_is_what_hydra_is_given(home, single):
-    assert (home / "runs" / "one" / "returned.txt").read_text() == repr(read_json(home / "runs" / "one")["rmse"]["test"])
+    assert (home / "runs" / "one" / "returned.txt").read_text() == repr(
+        read_json(home / "runs" / "one")["rmse"]["test"]
+    )
 
 
 def test_what_is_piped_has_one_line_a_round_and_no_escape_codes(single):
@@ -128,7 +153,12 @@ def test_a_directory_that_holds_a_run_is_refused_and_left_alone(train, home, sin
 def test_a_refusal_on_a_terminal_gives_the_cursor_back(start, home, single):
     ours, theirs = pty.openpty()
     try:
-        terminal = {"environment": own_environment(home, TERM="xterm"), "stdin": theirs, "stdout": theirs, "stderr": theirs}
+        terminal = {
+            "environment": own_environment(home, TERM="xterm"),
+            "stdin": theirs,
+            "stdout": theirs,
+            "stderr": theirs,
+        }
         process = start(home, *SMALL, "hydra.run.dir=runs/one", **terminal)
         os.close(theirs)
         shown = b""
@@ -144,7 +174,7 @@ def test_a_refusal_on_a_terminal_gives_the_cursor_back(start, home, single):
     assert shown.count(b"\x1b[?25l") == shown.count(b"\x1b[?25h")
 
 
-# --- mistakes ---------------------------------------------------------------------------------------------
+# --- mistakes ---
 
 MISTAKES = [
     (("worker=3",), "worker: ", "did you mean workers"),
@@ -167,7 +197,9 @@ def test_a_mistake_is_one_message(light_programs, tmp_path, case):
     arguments, *fragments = case
     environment = own_environment(tmp_path)
     # It answers at once.
-    ended = light_programs.run(TRAIN, *arguments, cwd=tmp_path, environment=environment, without=["torch"])
+    ended = light_programs.run(
+        TRAIN, *arguments, cwd=tmp_path, environment=environment, without=["torch"]
+    )
     if "-m" in arguments:
         ended.stdout = re.sub(r"^\[.*\]\[HYDRA\] .*\n", "", ended.stdout, flags=re.MULTILINE)
     message = only_message(ended)
@@ -196,7 +228,9 @@ def test_a_group_that_is_null_is_one_message(train, tmp_path):
     ],
     ids=["more workers than ratings", "no such file"],
 )
-def test_a_mistake_that_only_the_data_shows_is_one_message_too(train, tmp_path, arguments, fragments):
+def test_a_mistake_that_only_the_data_shows_is_one_message_too(
+    train, tmp_path, arguments, fragments
+):
     message = only_message(train(tmp_path, *arguments, "hydra.run.dir=run"))
     assert [fragment for fragment in fragments if fragment not in message] == [], message
     result = read_json(tmp_path / "run")
@@ -204,17 +238,26 @@ def test_a_mistake_that_only_the_data_shows_is_one_message_too(train, tmp_path, 
     assert message in result["error"]
 
 
-# --- sweeps -----------------------------------------------------------------------------------------------
+# --- sweeps ---
 
 
 def jobs_of(directory: Path) -> list[Path]:
-    return sorted((path.parent for path in directory.rglob("result.json")), key=lambda path: int(path.name))
+    return sorted(
+        (path.parent for path in directory.rglob("result.json")), key=lambda path: int(path.name)
+    )
 
 
 @pytest.fixture(scope="module")
 def grid(train, home):
     return train(
-        home, "-m", *SMALL, "backend=thread,serial", "workers=1,2", "display=none", "hydra.sweep.dir=sweeps/grid", SPYING
+        home,
+        "-m",
+        *SMALL,
+        "backend=thread,serial",
+        "workers=1,2",
+        "display=none",
+        "hydra.sweep.dir=sweeps/grid",
+        SPYING,
     )
 
 
@@ -252,7 +295,16 @@ def test_every_job_of_a_sweep_returns_its_score(home, grid):
 def test_a_sweep_into_the_directory_of_another_is_refused_and_leaves_it_alone(train, home, grid):
     directory = home / "sweeps" / "grid"
     before = contents(directory)
-    message = only_message(train(home, "-m", *SMALL, "backend=thread,serial", "workers=1,2", "hydra.sweep.dir=sweeps/grid"))
+    message = only_message(
+        train(
+            home,
+            "-m",
+            *SMALL,
+            "backend=thread,serial",
+            "workers=1,2",
+            "hydra.sweep.dir=sweeps/grid",
+        )
+    )
     assert "sweeps/grid" in message
     assert "hydra.sweep.dir" in message
     assert contents(directory) == before
@@ -261,7 +313,15 @@ def test_a_sweep_into_the_directory_of_another_is_refused_and_leaves_it_alone(tr
 @pytest.fixture(scope="module")
 def failing(train, home):
     """A job that diverges, one that is refused, one that is well."""
-    return train(home, "-m", *SMALL, "trainer.lr=1e30,0,0.02", "display=none", "hydra.sweep.dir=sweeps/failing", SPYING)
+    return train(
+        home,
+        "-m",
+        *SMALL,
+        "trainer.lr=1e30,0,0.02",
+        "display=none",
+        "hydra.sweep.dir=sweeps/failing",
+        SPYING,
+    )
 
 
 def test_a_job_that_fails_does_not_stop_the_others_and_the_sweep_says_so(home, failing):
@@ -269,7 +329,10 @@ def test_a_job_that_fails_does_not_stop_the_others_and_the_sweep_says_so(home, f
     assert "Traceback" not in failing.stdout + failing.stderr
     assert failing.stderr.splitlines()[-1] == "error: 2 of 3 jobs did not succeed"
     assert "trainer.lr=0: " in failing.stderr
-    assert re.search(r"worker \d in round 0 \(compute\): diverged in epoch 0 at learning rate 1e\+30", failing.stderr)
+    assert re.search(
+        r"worker \d in round 0 \(compute\): diverged in epoch 0 at learning rate 1e\+30",
+        failing.stderr,
+    )
     table = read_csv(home / "sweeps" / "failing" / "sweep.csv")
     assert [row["status"] for row in table] == ["failed", "no result", "ok"]
     assert table[0]["error"].startswith("WorkerError: worker ")
@@ -279,7 +342,10 @@ def test_a_job_that_fails_does_not_stop_the_others_and_the_sweep_says_so(home, f
 
 def test_a_failed_job_returns_nan(home, failing):
     directory = home / "sweeps" / "failing"
-    assert [(directory / str(job) / "returned.txt").read_text() for job in range(2)] == ["nan", "nan"]
+    assert [(directory / str(job) / "returned.txt").read_text() for job in range(2)] == [
+        "nan",
+        "nan",
+    ]
     assert float((directory / "2" / "returned.txt").read_text()) > 0
 
 
@@ -288,13 +354,22 @@ def test_a_sweep_in_which_only_settings_were_wrong_is_the_users_mistake(train, t
     assert ended.returncode == 2
     assert "workers=0: " in ended.stderr
     assert "workers=two: " in ended.stderr
-    assert [row["status"] for row in read_csv(tmp_path / "sweep" / "sweep.csv")] == ["no result"] * 2
+    assert [row["status"] for row in read_csv(tmp_path / "sweep" / "sweep.csv")] == [
+        "no result"
+    ] * 2
 
 
 @pytest.fixture(scope="module")
 def backends(train, home):
     return train(
-        home, "sweep=backends", *SMALL, "workers=1", "rounds=1", "local_epochs=1", "display=none", "hydra.sweep.dir=sweeps/b"
+        home,
+        "sweep=backends",
+        *SMALL,
+        "workers=1",
+        "rounds=1",
+        "local_epochs=1",
+        "display=none",
+        "hydra.sweep.dir=sweeps/b",
     )
 
 
@@ -308,7 +383,7 @@ def test_a_named_sweep_is_a_multirun(home, backends):
         assert (job / f"ddp_{read_json(job)['config']['backend']['name']}_results.pkl").exists()
 
 
-# --- the server that workers are forked from ---------------------------------------------------------------
+# --- the server that workers are forked from ---
 
 SERVER_SPY = """
 from multiprocessing import forkserver
@@ -324,12 +399,17 @@ class Spy(Callback):
 @pytest.mark.parametrize(
     ("backend", "server"),
     [
-        *((("backend=shm",), "started"), (("backend=process", "backend.start_method=forkserver"), "started")),
+        *(
+            (("backend=shm",), "started"),
+            (("backend=process", "backend.start_method=forkserver"), "started"),
+        ),
         *((("backend=shm", "backend.start_method=spawn"), "none"), (("backend=thread",), "none")),
     ],
 )
 def test_the_server_starts_before_anything_is_read(train, tmp_path, backend, server):
-    """Its imports run beside the main process's; here reading the ratings fails, so no worker was ever asked for."""
+    """Its imports run beside the main process's; here reading the ratings fails, so no worker was
+    ever asked for.
+    """
     (tmp_path / "spying.py").write_text(SERVER_SPY)
     run = train(tmp_path, "-m", *TYPED, "data=csv", "data.path=nowhere.csv", *backend, SPYING)
     assert run.returncode == 2
@@ -337,11 +417,13 @@ def test_the_server_starts_before_anything_is_read(train, tmp_path, backend, ser
     assert (tmp_path / "server.txt").read_text() == server
 
 
-# --- Ctrl-C -----------------------------------------------------------------------------------------------
+# --- Ctrl-C ---
 
 
 def survivors(processes: list[psutil.Process]) -> list[psutil.Process]:
-    """Those that still run after ten seconds. (A zombie has ended: it waits for the init of this machine, not for us.)"""
+    """Those that still run after ten seconds. (A zombie has ended: it waits for the init of this
+    machine, not for us.)
+    """
 
     def runs(process: psutil.Process) -> bool:
         try:
@@ -350,7 +432,9 @@ def survivors(processes: list[psutil.Process]) -> list[psutil.Process]:
             return False
 
     deadline = time.monotonic() + 10
-    while (running := [process for process in processes if runs(process)]) and time.monotonic() < deadline:
+    while (
+        running := [process for process in processes if runs(process)]
+    ) and time.monotonic() < deadline:
         psutil.wait_procs(running, timeout=0.05)
     return running
 
@@ -358,7 +442,12 @@ def survivors(processes: list[psutil.Process]) -> list[psutil.Process]:
 @pytest.mark.parametrize(
     ("case", "number"),
     [
-        *(("thread", signal.SIGINT), ("process spawned", signal.SIGINT), ("shm", signal.SIGINT), ("sweep", signal.SIGINT)),
+        *(
+            ("thread", signal.SIGINT),
+            ("process spawned", signal.SIGINT),
+            ("shm", signal.SIGINT),
+            ("sweep", signal.SIGINT),
+        ),
         *(("process", signal.SIGTERM), ("shm", signal.SIGTERM)),
     ],
 )
@@ -379,7 +468,8 @@ def test_a_signal_ends_everything_and_the_result_says_so(start, tmp_path, case, 
     try:
         assert next(line for line in process.stdout if line.startswith("round 1/"))
         descendants = psutil.Process(process.pid).children(recursive=True)
-        assert len(descendants) >= (0 if case in ("thread", "sweep") else 3)  # two workers, and the manager or the server
+        # two workers, and the manager or the server
+        assert len(descendants) >= (0 if case in ("thread", "sweep") else 3)
         # A terminal sends Ctrl-C to the whole group, a scheduler SIGTERM to the main process.
         (os.killpg if number == signal.SIGINT else os.kill)(process.pid, number)
         _, errors = process.communicate(timeout=TIMEOUT_S)
@@ -389,7 +479,9 @@ def test_a_signal_ends_everything_and_the_result_says_so(start, tmp_path, case, 
             process.communicate()
     assert process.returncode == 128 + number
     assert "Traceback" not in errors
-    assert errors.splitlines()[0].startswith("error: interrupted" if number == signal.SIGINT else "error: terminated")
+    assert errors.splitlines()[0].startswith(
+        "error: interrupted" if number == signal.SIGINT else "error: terminated"
+    )
     assert errors.splitlines()[1].startswith("to go on from where it was: python train.py resume=")
     assert survivors(descendants) == []
     directory = tmp_path / "run" / "0" if case == "sweep" else tmp_path / "run"
@@ -404,15 +496,20 @@ def test_a_signal_ends_everything_and_the_result_says_so(start, tmp_path, case, 
 @pytest.mark.parametrize("backend", ["process", "shm"])
 def test_a_second_ctrl_c_ends_everything_at_once(started, tmp_path, backend):
     """The first is still waiting for workers that do not react to anything but SIGKILL."""
-    process = started(tmp_path, "workers=2", "rounds=100000", *BACKENDS[backend], "hydra.run.dir=run")
+    process = started(
+        tmp_path, "workers=2", "rounds=100000", *BACKENDS[backend], "hydra.run.dir=run"
+    )
     try:
         descendants = psutil.Process(process.pid).children(recursive=True)
         (tmp_path / "run" / "result.json").mkdir()  # the ordinary end would have to fail on this
         for child in descendants:
-            if child.ppid() != process.pid or not re.search("resource_tracker|forkserver import main", " ".join(child.cmdline())):
+            if child.ppid() != process.pid or not re.search(
+                "resource_tracker|forkserver import main", " ".join(child.cmdline())
+            ):
                 child.suspend()
         deadline = time.monotonic() + TIMEOUT_S
-        while process.poll() is None and time.monotonic() < deadline:  # two that come before it looks are one
+        # two that come before it looks are one
+        while process.poll() is None and time.monotonic() < deadline:
             os.kill(process.pid, signal.SIGINT)
             with suppress(subprocess.TimeoutExpired):
                 process.wait(0.2)
@@ -426,7 +523,7 @@ def test_a_second_ctrl_c_ends_everything_at_once(started, tmp_path, backend):
     assert survivors(descendants) == []
 
 
-# --- going on ---------------------------------------------------------------------------------------------
+# --- going on ---
 
 
 def test_an_interrupted_run_goes_on_where_it_was(train, started, tmp_path):
@@ -443,8 +540,14 @@ def test_an_interrupted_run_goes_on_where_it_was(train, started, tmp_path):
     train(tmp_path, *SMALL, *arguments, f"rounds={rounds}", f"hydra.run.dir={whole}")
     assert load_model(one).model.vector.tobytes() == load_model(whole).model.vector.tobytes()
     told, expected = read_json(one), read_json(whole)
-    assert (told["status"], told["rounds_completed"], told["rmse"]["test"]) == ("ok", rounds, expected["rmse"]["test"])
-    assert [row["round"] for row in read_csv(one / "rounds.csv") if row["who"] == "aggregated"] == list(map(str, range(rounds)))
+    assert (told["status"], told["rounds_completed"], told["rmse"]["test"]) == (
+        "ok",
+        rounds,
+        expected["rmse"]["test"],
+    )
+    assert [
+        row["round"] for row in read_csv(one / "rounds.csv") if row["who"] == "aggregated"
+    ] == list(map(str, range(rounds)))
     assert scalars(one, "rmse/test/aggregated") == scalars(whole, "rmse/test/aggregated")
 
 
@@ -464,7 +567,9 @@ def scalars(directory, tag):
         (("resume=one", "rounds=1"), ("has 2 rounds, more than rounds=1",)),
     ],
 )
-def test_what_cannot_be_gone_on_with_is_one_message_and_nothing_is_touched(train, home, single, tmp_path, arguments, fragments):
+def test_what_cannot_be_gone_on_with_is_one_message_and_nothing_is_touched(
+    train, home, single, tmp_path, arguments, fragments
+):
     shutil.copytree(home / "runs" / "one", tmp_path / "one")
     before = contents(tmp_path)
     message = only_message(train(tmp_path, *arguments))
@@ -487,7 +592,11 @@ def test_a_sweep_goes_on_with_what_it_has_not_finished(train, tmp_path):
     assert again.stdout.count("has ended well before") == 1
     assert [read_json(job)["rmse"]["test"] for job in jobs] == scores
     assert [read_json(job)["status"] for job in jobs] == ["ok"] * 4
-    assert [(job / "model.safetensors").stat().st_mtime_ns == times[job] for job in jobs[:3]] == [True, False, False]
+    assert [(job / "model.safetensors").stat().st_mtime_ns == times[job] for job in jobs[:3]] == [
+        True,
+        False,
+        False,
+    ]
     other = train(tmp_path, *sweep, "sweep_resume=true", "rounds=3")
     assert other.returncode == 2
     assert "holds a run with other settings: rounds was 2, not 3" in other.stderr

@@ -1,4 +1,6 @@
-"""Full disks and read-only ones, which are really mounted: nothing hangs, nothing is half written, nothing is lost silently."""
+"""Full disks and read-only ones, which are really mounted: nothing hangs, nothing is half written,
+nothing is lost silently.
+"""
 
 import csv
 import json
@@ -39,11 +41,19 @@ TIMEOUT_S = 60
 PAGE = 4096
 SMALL = (
     *DATA,
-    *("split=iid", "model=tiny", "workers=2", "rounds=6", "local_epochs=1", "reference=false", "display=none"),
+    *(
+        "split=iid",
+        "model=tiny",
+        "workers=2",
+        "rounds=6",
+        "local_epochs=1",
+        "reference=false",
+        "display=none",
+    ),
     "checkpoint_every=0",
 )
 
-# --- disks ------------------------------------------------------------------------------------------------
+# --- disks ---
 
 
 class Disk:
@@ -67,7 +77,11 @@ class Disk:
 @pytest.fixture(scope="module")
 def disk_directory(tmp_path_factory):
     path = tmp_path_factory.mktemp("disk")
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "ddp-test", path], capture_output=True, check=False)
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=2m", "ddp-test", path],
+        capture_output=True,
+        check=False,
+    )
     if done.returncode:
         pytest.skip(f"a small file system cannot be mounted here: {done.stderr.decode().strip()}")
     yield path
@@ -83,17 +97,24 @@ def disk(disk_directory):
         shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
-# --- commands ---------------------------------------------------------------------------------------------
+# --- commands ---
 
 
 @pytest.fixture
 def train(programs, disk, tmp_path):
-    """`train(*arguments)`: exit code, and what was said on standard error. What is saved elsewhere goes to tmp_path."""
+    """`train(*arguments)`: exit code, and what was said on standard error. What is saved elsewhere
+    goes to tmp_path.
+    """
 
     def command(*arguments: str, directory=tmp_path, temporary=tmp_path, stdout=None):
-        with (tmp_path / "stderr").open("w") as said, (stdout or tmp_path / "stdout").open("w") as shown:
+        with (
+            (tmp_path / "stderr").open("w") as said,
+            (stdout or tmp_path / "stdout").open("w") as shown,
+        ):
             streams = {"stdout": shown.fileno(), "stderr": said.fileno()}
-            program = programs.start(TRAIN, *SMALL, *arguments, cwd=directory, temporary=temporary, **streams)
+            program = programs.start(
+                TRAIN, *SMALL, *arguments, cwd=directory, temporary=temporary, **streams
+            )
             try:
                 code = program.wait(TIMEOUT_S)
             finally:
@@ -152,13 +173,22 @@ def num_events(path: Path) -> int:
 
 
 def errors(said: str) -> list[str]:
-    return [line.removeprefix("error: ") for line in said.splitlines() if line.startswith("error: ")]
+    return [
+        line.removeprefix("error: ") for line in said.splitlines() if line.startswith("error: ")
+    ]
 
 
-# --- a run ------------------------------------------------------------------------------------------------
+# --- a run ---
 
 # Every file of a run is a page or some; in the order in which they are written.
-NEEDED = (".hydra/config.yaml", ".hydra/hydra.yaml", ".hydra/overrides.yaml", "config.yaml", MODEL_FILE, "catalogue.npz")
+NEEDED = (
+    ".hydra/config.yaml",
+    ".hydra/hydra.yaml",
+    ".hydra/overrides.yaml",
+    "config.yaml",
+    MODEL_FILE,
+    "catalogue.npz",
+)
 RESULTS = ("rounds.csv", "ddp_thread_results.pkl", "trace.json", "result.json")
 
 
@@ -175,9 +205,16 @@ def test_a_run_whose_disk_is_full_at_whatever_moment(train, disk, tmp_path, blam
     code, said = train(f"hydra.run.dir={directory}")
     lines = said.splitlines()
     events = [path for path in directory.iterdir() if "tfevents" in path.name]
-    warnings = [lines.pop(0).removeprefix("warning: ")] if lines and lines[0].startswith("warning: ") else []
+    warnings = (
+        [lines.pop(0).removeprefix("warning: ")]
+        if lines and lines[0].startswith("warning: ")
+        else []
+    )
     if warnings:
-        assert re.match(f"{directory}/events.out.tfevents.*: No space left on device; .*without TensorBoard$", warnings[0])
+        assert re.match(
+            f"{directory}/events.out.tfevents.*: No space left on device; .*without TensorBoard$",
+            warnings[0],
+        )
         assert events == []
         blamed.add("events")
     if code == 0:
@@ -208,7 +245,9 @@ def test_a_run_whose_disk_is_full_at_whatever_moment(train, disk, tmp_path, blam
         assert {path.name for path in saved.iterdir()} == set(RESULTS)
     else:
         load_model(saved)
-    result = next(path for path in (directory / "result.json", saved / "result.json") if path.exists())
+    result = next(
+        path for path in (directory / "result.json", saved / "result.json") if path.exists()
+    )
     result = json.loads(result.read_text())
     assert (result["rounds_completed"], result["warnings"]) == (6, warnings)
     if name != "result.json":
@@ -222,13 +261,18 @@ def test_each_file_was_the_one_without_room(blamed):
 
 @pytest.mark.parametrize("pages", [5, 7, 9, 11, 13, 15, 18, 21, 25, 30, 40])
 def test_a_run_does_without_checkpoints_that_have_no_room(train, disk, pages):
-    """It comes to its end, says so, and what it has written can be gone on from when there is room again."""
+    """It comes to its end, says so, and what it has written can be gone on from when there is room
+    again.
+    """
     disk.fill(pages)
     directory = disk.path / "run"
     code, said = train(f"hydra.run.dir={directory}", "tensorboard=false", "checkpoint_every=1")
     warnings = [line for line in said.splitlines() if line.startswith("warning: ")]
     assert all(
-        re.search(r"checkpoints/\S+: No space left on device; .*goes on without this checkpoint$", line) for line in warnings
+        re.search(
+            r"checkpoints/\S+: No space left on device; .*goes on without this checkpoint$", line
+        )
+        for line in warnings
     )
     assert code in (0, 1)
     if code == 0:
@@ -261,7 +305,11 @@ def test_what_can_be_saved_nowhere_is_told(train, disk):
     assert (code, len(errors(said)), len(notes)) == (1, 1, 2)
     assert message.startswith(f"error: {disk.path}/run/{MODEL_FILE}: No space left on device; ")
     for note in notes:
-        assert re.search(r"test RMSE \d\.\d{4}; it could not be saved elsewhere either .*No space left on device", note)
+        assert re.search(
+            r"test RMSE \d\.\d{4}; it could not be saved elsewhere either .*No space left on"
+            r" device",
+            note,
+        )
     assert not (disk.path / "run" / "result.json").exists()
     assert list(disk.path.glob("ddp-run-*")) == []
 
@@ -272,10 +320,14 @@ def test_a_full_disk_does_not_hide_why_the_run_failed(train, disk):
     error, *notes = said.splitlines()[-2:]
     assert (code, len(notes)) == (2, 1)
     assert error.startswith("error: workers=2000: ")
-    assert re.search(r"rounds.csv: No space left on device; no round was finished; .* is in \S+$", notes[0])
+    assert re.search(
+        r"rounds.csv: No space left on device; no round was finished; .* is in \S+$", notes[0]
+    )
 
 
-def test_whoever_handles_an_error_of_another_run_is_told_as_well(make_config, disk, tmp_path, monkeypatch):
+def test_whoever_handles_an_error_of_another_run_is_told_as_well(
+    make_config, disk, tmp_path, monkeypatch
+):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     disk.fill(4)
     try:
@@ -288,7 +340,9 @@ def test_whoever_handles_an_error_of_another_run_is_told_as_well(make_config, di
 def test_the_workers_of_a_run_that_cannot_be_saved_have_ended(train, disk):
     disk.fill(4)
     with tempfile.TemporaryDirectory(prefix="elsewhere-") as short:  # the path of a socket must be
-        code, said = train(f"hydra.run.dir={disk.path}/run", "backend=shm", "rounds=1", temporary=short)
+        code, said = train(
+            f"hydra.run.dir={disk.path}/run", "backend=shm", "rounds=1", temporary=short
+        )
     assert code == 1
     assert f"error: {disk.path}/run/{MODEL_FILE}: No space left on device" in said
 
@@ -305,7 +359,9 @@ def test_a_read_only_disk_is_one_message(train, disk):
 def test_a_run_needs_no_directory_but_its_own(train, disk, tmp_path):
     """What one worker reaches cannot be remembered then; the run does not mind."""
     disk.protect()
-    assert train(f"hydra.run.dir={tmp_path}/run", "reference=true", "trainer=fused", directory=disk.path) == (0, "")
+    assert train(
+        f"hydra.run.dir={tmp_path}/run", "reference=true", "trainer=fused", directory=disk.path
+    ) == (0, "")
     assert json.loads((tmp_path / "run" / "result.json").read_text())["rmse"]["gap"] is not None
 
 
@@ -318,9 +374,23 @@ exec "$@"
 
 
 def test_processes_without_any_temporary_directory_are_one_message(disk):
-    """As in a container whose root is read-only. (Nobody can write into /proc, and that is where it runs.)"""
-    command = ["unshare", "--mount", "sh", "-c", READ_ONLY, "sh", sys.executable, str(REPOSITORY / "train.py"), *SMALL]
-    environment = {key: value for key, value in os.environ.items() if key not in ("TMPDIR", "TEMP", "TMP")}
+    """As in a container whose root is read-only. (Nobody can write into /proc, and that is where it
+    runs.)
+    """
+    command = [
+        "unshare",
+        "--mount",
+        "sh",
+        "-c",
+        READ_ONLY,
+        "sh",
+        sys.executable,
+        str(REPOSITORY / "train.py"),
+        *SMALL,
+    ]
+    environment = {
+        key: value for key, value in os.environ.items() if key not in ("TMPDIR", "TEMP", "TMP")
+    }
     done = subprocess.run(
         [*command, "backend=process", f"hydra.run.dir={disk.path}/run"],
         cwd="/proc", env=environment, capture_output=True, text=True, timeout=TIMEOUT_S, check=False,
@@ -339,7 +409,7 @@ def test_an_output_that_is_full_is_one_message(train, tmp_path):
     assert json.loads((tmp_path / "run" / "result.json").read_text())["status"] == "failed"
 
 
-# --- a sweep ----------------------------------------------------------------------------------------------
+# --- a sweep ---
 
 
 @pytest.mark.parametrize("pages", [1, 2, 7])
@@ -354,7 +424,10 @@ def test_a_sweep_whose_disk_is_full(train, disk, pages):
         assert messages[0].startswith(f"{sweep}/multirun.yaml: No space left on device; ")
         assert list(sweep.iterdir()) == []  # it is not taken
         return
-    assert [message.startswith(f"{sweep}/{job}/") for job, message in enumerate(messages[:2])] == [True, True]
+    assert [message.startswith(f"{sweep}/{job}/") for job, message in enumerate(messages[:2])] == [
+        True,
+        True,
+    ]
     assert messages[2].startswith(f"{sweep}/sweep.csv: ")
     assert messages[3].startswith(f"{sweep}/report.html: ")
     assert messages[4:] == ["2 of 2 jobs did not succeed"]
@@ -363,22 +436,31 @@ def test_a_sweep_whose_disk_is_full(train, disk, pages):
 def test_the_table_that_cannot_be_written_is_shown(train, disk, tmp_path, capsys, monkeypatch):
     train(f"hydra.run.dir={tmp_path}/run", "tensorboard=false")
     disk.fill()
-    monkeypatch.setattr(sys, "argv", ["results", str(tmp_path), "--csv", str(disk.path / "table.csv")])
+    monkeypatch.setattr(
+        sys, "argv", ["results", str(tmp_path), "--csv", str(disk.path / "table.csv")]
+    )
     assert results() == 1
     shown = capsys.readouterr()
     assert str(tmp_path / "run") in shown.out
-    assert shown.err == f"error: {disk.path}/table.csv: No space left on device; choose another place with --csv FILE\n"
+    assert (
+        shown.err
+        == f"error: {disk.path}/table.csv: No space left on device; choose another place with"
+        " --csv FILE\n"
+    )
     assert {path.name for path in disk.path.iterdir()} == {"filler"}
 
 
-# --- files ------------------------------------------------------------------------------------------------
+# --- files ---
 
 
 def test_a_file_that_has_no_room_leaves_what_was_there(disk):
     with atomic_file(disk.path / "file") as file:
         file.write(b"old")
     disk.fill()
-    with pytest.raises(OSError, match="No space left on device") as refusal, atomic_file(disk.path / "file") as file:
+    with (
+        pytest.raises(OSError, match="No space left on device") as refusal,
+        atomic_file(disk.path / "file") as file,
+    ):
         file.write(bytes(10 * PAGE))
     assert refusal.value.filename == str(disk.path / "file")
     assert (disk.path / "file").read_bytes() == b"old"
@@ -387,7 +469,10 @@ def test_a_file_that_has_no_room_leaves_what_was_there(disk):
 
 def test_a_file_on_a_read_only_disk_is_named_by_its_own_name(disk):
     disk.protect()
-    with pytest.raises(OSError, match="Read-only file system") as refusal, atomic_file(disk.path / "file") as file:
+    with (
+        pytest.raises(OSError, match="Read-only file system") as refusal,
+        atomic_file(disk.path / "file") as file,
+    ):
         file.write(b"new")
     assert refusal.value.filename == str(disk.path / "file")
 
@@ -397,7 +482,9 @@ def test_the_new_name_of_a_file_survives_a_power_cut(tmp_path, monkeypatch):
     fsync = os.fsync
 
     def watched(descriptor):
-        synced.append((Path(f"/proc/self/fd/{descriptor}").readlink().name, (tmp_path / "file").exists()))
+        synced.append(
+            (Path(f"/proc/self/fd/{descriptor}").readlink().name, (tmp_path / "file").exists())
+        )
         fsync(descriptor)
 
     monkeypatch.setattr(os, "fsync", watched)
@@ -411,19 +498,23 @@ def test_the_new_name_of_a_file_survives_a_power_cut(tmp_path, monkeypatch):
 def test_event_files_keep_what_they_had(disk):
     board = TensorBoard(disk.path, {"workers": 1})
     error = SquaredError(1.0, 1)
-    board.aggregate_round(AggregateRound(round_index=0, valid=error, test=error, weights=(1.0,), elapsed_s=1.0))
+    board.aggregate_round(
+        AggregateRound(round_index=0, valid=error, test=error, weights=(1.0,), elapsed_s=1.0)
+    )
     board._flush()
     (path,) = disk.path.iterdir()
     before = path.read_bytes()
     disk.fill()
-    board.aggregate_round(AggregateRound(round_index=1, valid=error, test=error, weights=(1.0,) * 1000, elapsed_s=2.0))
+    board.aggregate_round(
+        AggregateRound(round_index=1, valid=error, test=error, weights=(1.0,) * 1000, elapsed_s=2.0)
+    )
     board.close()
     assert board.trouble.startswith(f"{path}: No space left on device")
     assert path.read_bytes() == before
     assert num_events(path) > 1
 
 
-# --- data -------------------------------------------------------------------------------------------------
+# --- data ---
 
 
 @pytest.fixture
@@ -437,10 +528,18 @@ def archive(tmp_path):
 
 @pytest.mark.parametrize("pages", [0, 1, 2, 5])
 def test_a_set_that_has_no_room_is_one_message(disk, archive, pages):
-    """To begin with the archive has none, then a file in it. No other source is asked: it would need as much."""
+    """To begin with the archive has none, then a file in it. No other source is asked: it would
+    need as much.
+    """
     disk.fill(pages)
-    source = Download(url=archive.as_uri(), members=tuple(Member(name=name, target=name) for name in ("titles", "ratings")))
-    with pytest.raises(DataError, match=f"^{disk.path}/set: cannot be written: No space left on device. Set data.root"):
+    source = Download(
+        url=archive.as_uri(),
+        members=tuple(Member(name=name, target=name) for name in ("titles", "ratings")),
+    )
+    with pytest.raises(
+        DataError,
+        match=f"^{disk.path}/set: cannot be written: No space left on device. Set data.root",
+    ):
         fetch([source, source], disk.path / "set", connect_timeout_s=1, limit_bytes=10**6)
     assert {path.name for path in (disk.path / "set").iterdir()} <= {"titles"}
 
@@ -458,7 +557,7 @@ def test_a_cache_that_cannot_be_written_is_done_without(disk, tmp_path, protecte
     assert {path.name for path in disk.path.iterdir()} <= {"filler"}
 
 
-# --- kernels ----------------------------------------------------------------------------------------------
+# --- kernels ---
 
 WITHOUT_A_CACHE = """
 import os, sys, tempfile
@@ -473,9 +572,15 @@ print(ddp.machine.compiled.gates.__file__, ddp.machine.compiled.jit._caching, ga
 
 @pytest.mark.parametrize("protected", [False, True])
 def test_kernels_are_compiled_into_memory_where_no_cache_can_be_written(disk, protected):
-    shutil.copytree(REPOSITORY / "ddp", disk.path / "ddp", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(
+        REPOSITORY / "ddp", disk.path / "ddp", ignore=shutil.ignore_patterns("__pycache__")
+    )
     disk.protect() if protected else disk.fill()
-    environment = {key: value for key, value in os.environ.items() if key not in ("NUMBA_CACHE_DIR", "XDG_CACHE_HOME")}
+    environment = {
+        key: value
+        for key, value in os.environ.items()
+        if key not in ("NUMBA_CACHE_DIR", "XDG_CACHE_HOME")
+    }
     done = subprocess.run(
         [sys.executable, "-c", WITHOUT_A_CACHE], capture_output=True, text=True, timeout=TIMEOUT_S, check=False, cwd=disk.path,
         env=environment | {"HOME": str(disk.path), "PYTHONPATH": str(disk.path), "PYTHONDONTWRITEBYTECODE": "1"},
@@ -484,7 +589,7 @@ def test_kernels_are_compiled_into_memory_where_no_cache_can_be_written(disk, pr
     assert done.stdout.split() == [str(disk.path / "ddp" / "gates.py"), "False", "True"]
 
 
-# --- shared memory ----------------------------------------------------------------------------------------
+# --- shared memory ---
 
 
 def test_shared_memory_on_a_full_disk_is_one_message(disk):

@@ -1,4 +1,6 @@
-"""No fault of a worker hangs a run, loses what was finished, or leaves anything behind: the matrix, on every backend."""
+"""No fault of a worker hangs a run, loses what was finished, or leaves anything behind: the matrix,
+on every backend.
+"""
 
 import json
 import threading
@@ -16,7 +18,10 @@ from ddp.results.saved_model import load_model
 pytestmark = pytest.mark.usefixtures("server_of_programs")
 
 DEADLINE_S = 60.0
-SPLITS = {"iid": ("split=iid", "aggregation=uniform"), "stratified": ("split=stratified", "aggregation=rows")}
+SPLITS = {
+    "iid": ("split=iid", "aggregation=uniform"),
+    "stratified": ("split=stratified", "aggregation=rows"),
+}
 JOB = ("trainer=fused", "workers=3", "rounds=4", "local_epochs=2", "checkpoint_every=1")
 ROUNDS = 4
 # What a moment comes after: the rounds that are finished by then.
@@ -78,7 +83,9 @@ def slow_unless(default, *values):
 
 @pytest.fixture(autouse=True)
 def _let_go(monkeypatch):
-    """Threads that hang end with their test; until then the end of a run need not wait long for them."""
+    """Threads that hang end with their test; until then the end of a run need not wait long for
+    them.
+    """
     monkeypatch.setattr("ddp.backends.thread.STOP_GRACE_S", 0.1)
     RELEASED.clear()
     yield
@@ -89,7 +96,9 @@ def _let_go(monkeypatch):
 
 
 def timeout(name, kind):
-    """A hang is noticed when it is over; anything else must be noticed without it. (Workers are forked, and need 10 ms.)"""
+    """A hang is noticed when it is over; anything else must be noticed without it. (Workers are
+    forked, and need 10 ms.)
+    """
     seconds = 3600 if kind != "hang" else 0.3 if name in IN_PROCESS else 1
     return f"round_timeout={seconds}", "agg_timeout=3600"
 
@@ -110,7 +119,9 @@ def whole(make_config, drive):
 
 @pytest.fixture
 def removes_parts(tmp_path):
-    """What a program was writing when it was killed; the next one that is started there does not leave it."""
+    """What a program was writing when it was killed; the next one that is started there does not
+    leave it.
+    """
     yield
     for part in tmp_path.rglob("*.part"):
         part.unlink()
@@ -147,7 +158,12 @@ def test_a_fault_is_named_and_what_was_finished_is_kept(
     assert error.phase in PHASES.get(moment, {"compute", "evaluate", "publish", "other"})
     codes = {"os._exit": 3, "SIGKILL": -9, "SIGSEGV": -11}
     assert error.exit_code == codes.get(kind)
-    told = {"exception": "RuntimeError: a fault", "sys.exit": "SystemExit: 3", "hang": "round_timeout", "NaN": "NaN or infinity"}
+    told = {
+        "exception": "RuntimeError: a fault",
+        "sys.exit": "SystemExit: 3",
+        "hang": "round_timeout",
+        "NaN": "NaN or infinity",
+    }
     assert told.get(kind, kind if kind.startswith("SIG") else "") in str(error)
     if kind in ("exception", "sys.exit", "unpicklable"):
         assert error.remote_traceback.startswith("Traceback")
@@ -155,10 +171,17 @@ def test_a_fault_is_named_and_what_was_finished_is_kept(
     result = outcome(directory)
     assert result["status"] == "failed"
     [failure] = result["failures"]
-    assert (failure["worker"], failure["action"], failure["phase"]) == (CULPRIT, "abort", error.phase)
+    assert (failure["worker"], failure["action"], failure["phase"]) == (
+        CULPRIT,
+        "abort",
+        error.phase,
+    )
     completed = result["rounds_completed"]
-    # What a worker has published before it fails may have been averaged; with iid it cannot be ahead of the others.
-    assert completed in ({finished, finished + 1} if moment == "waiting" or split == "stratified" else {finished})
+    # What a worker has published before it fails may have been averaged; with iid it cannot be
+    # ahead of the others.
+    assert completed in (
+        {finished, finished + 1} if moment == "waiting" or split == "stratified" else {finished}
+    )
     if completed:
         assert load_model(directory).model.vector.tobytes() == whole(split)[completed - 1].tobytes()
         config = make_config(*JOB, *SPLITS[split], *BACKENDS[again])
@@ -179,7 +202,9 @@ def test_a_fault_is_named_and_what_was_finished_is_kept(
     ],
 )
 @pytest.mark.usefixtures("removes_parts")
-def test_a_fault_that_ends_the_program_leaves_a_checkpoint(make_config, tmp_path, whole, name, kind, moment):
+def test_a_fault_that_ends_the_program_leaves_a_checkpoint(
+    make_config, tmp_path, whole, name, kind, moment
+):
     config = make_config(*JOB, *SPLITS["iid"], *BACKENDS[name])
     fault = Fault(kind, moment, tmp_path / "done", last_round=ROUNDS - 1)
     directory = tmp_path / "run"
@@ -188,11 +213,12 @@ def test_a_fault_that_ends_the_program_leaves_a_checkpoint(make_config, tmp_path
     assert not (directory / "result.json").exists()
     if name == "serial":
         assert bool(find_checkpoints(directory)) == (FINISHED[moment] > 0)
-    if find_checkpoints(directory):  # a thread may be at the next round before the last one's checkpoint is written
+    # a thread may be at the next round before the last one's checkpoint is written
+    if find_checkpoints(directory):
         same_as_uninterrupted(directory, config, whole("iid")[-1])
 
 
-# --- on_failure ----------------------------------------------------------------------------------------
+# --- on_failure ---
 
 ON_FAILURE = [
     ("exception", "first epoch"),
@@ -240,7 +266,14 @@ def test_the_others_go_on_without_a_worker_that_is_dropped(
     make_config, monkeypatch, tmp_path, whole, dropped, name, kind, moment, split
 ):
     infect(monkeypatch, Fault(kind, moment, tmp_path / "done", last_round=ROUNDS - 1))
-    config = make_config(*JOB, *SPLITS[split], *BACKENDS[name], *timeout(name, kind), "on_failure=drop", "min_workers=2")
+    config = make_config(
+        *JOB,
+        *SPLITS[split],
+        *BACKENDS[name],
+        *timeout(name, kind),
+        "on_failure=drop",
+        "min_workers=2",
+    )
     result = run(config, tmp_path / "run", [])
     assert result.status == "ok"
     assert result.state.dropped == (CULPRIT,)
@@ -260,13 +293,17 @@ def test_the_others_go_on_without_a_worker_that_is_dropped(
 
 @pytest.mark.parametrize(
     ("name", "kind", "moment", "split"),
-    on_failure_cases(("serial", "shm"), USUAL, [fault for fault in ON_FAILURE if fault[0] != "NaN"]),
+    on_failure_cases(
+        ("serial", "shm"), USUAL, [fault for fault in ON_FAILURE if fault[0] != "NaN"]
+    ),
 )
 def test_a_round_that_begins_again_gives_the_numbers_of_one_without_a_fault(
     make_config, monkeypatch, tmp_path, whole, name, kind, moment, split
 ):
     infect(monkeypatch, Fault(kind, moment, tmp_path / "done", last_round=ROUNDS - 1))
-    config = make_config(*JOB, *SPLITS[split], *BACKENDS[name], *timeout(name, kind), "on_failure=restart")
+    config = make_config(
+        *JOB, *SPLITS[split], *BACKENDS[name], *timeout(name, kind), "on_failure=restart"
+    )
     result = run(config, tmp_path / "run", [])
     assert (result.status, result.state.restarts) == ("ok", 1)
     assert result.state.vector.tobytes() == whole(split)[-1].tobytes()
@@ -279,12 +316,21 @@ def test_adam_and_an_outer_optimizer_begin_a_round_again_with_what_they_remember
     make_config, monkeypatch, tmp_path, drive, name
 ):
     for split in ("split=iid", "split=stratified"):
-        options = (split, "trainer=autograd", "aggregation=rows", "aggregation.outer=adam", "workers=2", "rounds=3")
+        options = (
+            split,
+            "trainer=autograd",
+            "aggregation=rows",
+            "aggregation.outer=adam",
+            "workers=2",
+            "rounds=3",
+        )
         options = options if split == "split=iid" else (*options[:3], "workers=2", "rounds=3")
         done = drive(make_config(*options, "backend=serial"))
         expected = done.prepared.in_data_order(done.vectors[-1])
         with monkeypatch.context() as patched:
-            infect(patched, Fault("exception", "last round", tmp_path / f"done {split}", last_round=2))
+            infect(
+                patched, Fault("exception", "last round", tmp_path / f"done {split}", last_round=2)
+            )
             config = make_config(*options, f"backend={name}", "on_failure=restart")
             result = run(config, tmp_path / split, [])
         assert result.state.restarts == 1
@@ -294,25 +340,39 @@ def test_adam_and_an_outer_optimizer_begin_a_round_again_with_what_they_remember
 def test_too_few_may_not_go_on(make_config, monkeypatch, tmp_path):
     infect(monkeypatch, Fault("exception", "publishing", tmp_path / "done", last_round=ROUNDS - 1))
     config = make_config(*JOB, *SPLITS["iid"], "backend=thread", "on_failure=drop", "min_workers=3")
-    with pytest.raises(WorkerError, match=r"^worker 1 in round 1 \(publish\): RuntimeError: a fault"):
+    with pytest.raises(
+        WorkerError, match=r"^worker 1 in round 1 \(publish\): RuntimeError: a fault"
+    ):
         run(config, tmp_path / "run", [])
     assert [failure["action"] for failure in outcome(tmp_path / "run")["failures"]] == ["abort"]
 
 
 def test_a_round_does_not_begin_again_for_ever(make_config, monkeypatch, tmp_path):
     fault = Fault("exception", "publishing", tmp_path / "done", last_round=ROUNDS - 1)
-    monkeypatch.setattr(Fault, "due", lambda self, moment, round_index: (moment, round_index) == ("publishing", 1))
+    monkeypatch.setattr(
+        Fault, "due", lambda self, moment, round_index: (moment, round_index) == ("publishing", 1)
+    )
     infect(monkeypatch, fault)
-    config = make_config(*JOB, *SPLITS["iid"], "backend=thread", "on_failure=restart", "max_restarts=2")
+    config = make_config(
+        *JOB, *SPLITS["iid"], "backend=thread", "on_failure=restart", "max_restarts=2"
+    )
     with pytest.raises(WorkerError, match="a fault"):
         run(config, tmp_path / "run", [])
-    assert [failure["action"] for failure in outcome(tmp_path / "run")["failures"]] == ["restart", "restart", "abort"]
+    assert [failure["action"] for failure in outcome(tmp_path / "run")["failures"]] == [
+        "restart",
+        "restart",
+        "abort",
+    ]
 
 
 @pytest.mark.parametrize("split", SPLITS)
-@pytest.mark.parametrize("name", [pytest.param(name, marks=() if name == "shm" else pytest.mark.slow) for name in USUAL])
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name == "shm" else pytest.mark.slow) for name in USUAL]
+)
 def test_a_worker_that_diverges_says_where_and_what_to_try(make_config, tmp_path, name, split):
-    config = make_config(*JOB, *SPLITS[split], *BACKENDS[name], "trainer.lr=1e9", "on_failure=restart")
+    config = make_config(
+        *JOB, *SPLITS[split], *BACKENDS[name], "trainer.lr=1e9", "on_failure=restart"
+    )
     with pytest.raises(WorkerError) as caught:
         run(config, tmp_path / "run", [])
     assert caught.value.diverged
@@ -320,10 +380,13 @@ def test_a_worker_that_diverges_says_where_and_what_to_try(make_config, tmp_path
     assert "diverged in epoch 0 at learning rate 1e+09" in str(caught.value)
     assert "try a smaller trainer.lr" in str(caught.value)
     assert "Traceback" not in str(caught.value)
-    assert [failure["action"] for failure in outcome(tmp_path / "run")["failures"]] == ["abort"]  # it would do so again
+    # it would do so again
+    assert [failure["action"] for failure in outcome(tmp_path / "run")["failures"]] == ["abort"]
 
 
 def test_a_state_that_is_too_long_has_diverged(make_config, tmp_path):
     config = make_config(*JOB, *SPLITS["iid"], "backend=thread", "max_norm=1")
-    with pytest.raises(WorkerError, match=r"its state has norm [\d.]+, above max_norm=1 \(which can be set\)"):
+    with pytest.raises(
+        WorkerError, match=r"its state has norm [\d.]+, above max_norm=1 \(which can be set\)"
+    ):
         run(config, tmp_path / "run", [])

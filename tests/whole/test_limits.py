@@ -1,4 +1,6 @@
-"""Data that is too small, runs that are too many, too long or too large: each works, or is refused with a reason."""
+"""Data that is too small, runs that are too many, too long or too large: each works, or is refused
+with a reason.
+"""
 
 import gc
 import json
@@ -27,7 +29,13 @@ from ddp.tracking.tracker import Tracker
 REPOSITORY = Path(__file__).parent.parent.parent
 TIMEOUT_S = 100
 SPLITS = ("stratified", "iid")
-QUIET = ("display=none", "tensorboard=false", "reference=false", "round_timeout=100", "agg_timeout=100")
+QUIET = (
+    "display=none",
+    "tensorboard=false",
+    "reference=false",
+    "round_timeout=100",
+    "agg_timeout=100",
+)
 JOB = ("trainer=fused", "model=tiny", "rounds=2", "local_epochs=2", "aggregation=uniform", *QUIET)
 WITHOUT_VALIDATION = ("split.valid_fraction=0", "select_on=last")
 
@@ -37,20 +45,31 @@ def _server():
     ensure_server("fused")
 
 
-# --- small data --------------------------------------------------------------------------------------------
+# --- small data ---
 
 # 12 users, 8 items, 48 ratings: without validation 38 of them are for training.
-GRID = [(user, item, 1 + (user * 3 + item * 5) % 5) for user in range(12) for item in range(8) if (user + item) % 2]
+GRID = [
+    (user, item, 1 + (user * 3 + item * 5) % 5)
+    for user in range(12)
+    for item in range(8)
+    if (user + item) % 2
+]
 ONE_USER = [(0, item, 1 + item % 5) for item in range(20)]
 ONE_ITEM = [(item, user, rating) for user, item, rating in ONE_USER]
-SQUARE = [(each, each, 1 + each % 5) for each in range(10)]  # every user and item has one rating; 8 are for training
+# every user and item has one rating; 8 are for training
+SQUARE = [(each, each, 1 + each % 5) for each in range(10)]
 FEW = [(0, 0, 3), (1, 1, 4)]
 TOO_MANY = "workers={}: must be at most {}: there are {} training ratings"
 WHOLE = "workers={}: split=stratified deals whole {kind}, and only {} {kind} have training ratings: use at most {} workers"
 
 # ratings, workers, why it is refused with split=stratified and with iid (None: it works)
 SMALL = {
-    "more workers than ratings": (GRID, 39, TOO_MANY.format(39, 38, 38), TOO_MANY.format(39, 38, 38)),
+    "more workers than ratings": (
+        GRID,
+        39,
+        TOO_MANY.format(39, 38, 38),
+        TOO_MANY.format(39, 38, 38),
+    ),
     "more workers than users": (GRID, 20, WHOLE.format(20, 12, 12, kind="users"), None),
     "more workers than items": (GRID, 10, WHOLE.format(10, 8, 8, kind="items"), None),
     "as many workers as items": (GRID, 8, None, None),
@@ -63,7 +82,11 @@ SMALL = {
     "one item, three workers": (ONE_ITEM, 3, WHOLE.format(3, 1, 1, kind="items"), None),
     "two ratings": (FEW, 1, None, None),
     "two ratings, two workers": (FEW, 2, TOO_MANY.format(2, 1, 1), TOO_MANY.format(2, 1, 1)),
-    "one rating": (FEW[:1], 1, *["csv holds 1 ratings: a training and a test part need at least 2"] * 2),
+    "one rating": (
+        FEW[:1],
+        1,
+        *["csv holds 1 ratings: a training and a test part need at least 2"] * 2,
+    ),
 }
 
 
@@ -73,8 +96,18 @@ def of_ratings(tmp_path):
 
     def make(rows, *overrides):
         file = tmp_path / "ratings.csv"
-        file.write_text("user,item,rating\n" + "".join(f"{user},{item},{rating}\n" for user, item, rating in rows))
-        data = ("data=csv", f"data.path='{file}'", "data.user=user", "data.item=item", "data.rating=rating", "data.cache=null")
+        file.write_text(
+            "user,item,rating\n"
+            + "".join(f"{user},{item},{rating}\n" for user, item, rating in rows)
+        )
+        data = (
+            "data=csv",
+            f"data.path='{file}'",
+            "data.user=user",
+            "data.item=item",
+            "data.rating=rating",
+            "data.cache=null",
+        )
         with initialize_config_dir(str(REPOSITORY / "conf"), version_base="1.3"):
             return load_config(compose("config", [*JOB, *data, *overrides]))
 
@@ -95,11 +128,17 @@ EVERYWHERE = ("as many workers as items", "one training rating per worker")
     ("case", "names"),
     [
         *((case, USUAL if case in EVERYWHERE else ("serial",)) for case in SMALL),
-        *(pytest.param(case, ("serial", "thread", "shm"), marks=pytest.mark.slow) for case in SMALL if case not in EVERYWHERE),
+        *(
+            pytest.param(case, ("serial", "thread", "shm"), marks=pytest.mark.slow)
+            for case in SMALL
+            if case not in EVERYWHERE
+        ),
     ],
     ids=lambda value: value if isinstance(value, str) else " ".join(value),
 )
-def test_small_data_works_on_every_backend_or_is_refused(of_ratings, backends, tmp_path, case, names, split):
+def test_small_data_works_on_every_backend_or_is_refused(
+    of_ratings, backends, tmp_path, case, names, split
+):
     rows, workers, *reasons = SMALL[case]
     composed = of_ratings(rows, f"workers={workers}", f"split={split}", *WITHOUT_VALIDATION)
     reason = reasons[SPLITS.index(split)]
@@ -121,23 +160,38 @@ def test_small_data_works_on_every_backend_or_is_refused(of_ratings, backends, t
 
 
 @pytest.mark.parametrize("name", USUAL)
-def test_a_worker_without_validation_ratings_is_refused_where_it_would_choose_by_them(of_ratings, tmp_path, name):
+def test_a_worker_without_validation_ratings_is_refused_where_it_would_choose_by_them(
+    of_ratings, tmp_path, name
+):
     config = of_ratings(SQUARE, "workers=7", "split=iid", *BACKENDS[name])
     told = r"^workers=7: worker 1's shard has 1 training ratings but none in its valid part; use fewer workers, "
     with pytest.raises(ConfigError, match=told):
         run(config, tmp_path / "run", [])
 
 
-# --- many workers ------------------------------------------------------------------------------------------
+# --- many workers ---
 
-MANY = ("data.num_users=300", "data.num_items=300", "data.num_ratings=9000", "trainer=fused", "aggregation=uniform")
+MANY = (
+    "data.num_users=300",
+    "data.num_items=300",
+    "data.num_ratings=9000",
+    "trainer=fused",
+    "aggregation=uniform",
+)
 
 
 @pytest.mark.parametrize("split", [pytest.param("stratified", marks=pytest.mark.slow), "iid"])
 def test_200_threads(make_config, tmp_path, split):
     vectors = []
     for name in ("serial", "thread"):
-        config = make_config(*MANY, f"split={split}", *WITHOUT_VALIDATION, "workers=200", "local_epochs=1", f"backend={name}")
+        config = make_config(
+            *MANY,
+            f"split={split}",
+            *WITHOUT_VALIDATION,
+            "workers=200",
+            "local_epochs=1",
+            f"backend={name}",
+        )
         result = run(config, tmp_path / name, [])
         assert len(result.history.worker_rounds) == 2 * 200
         vectors.append(result.state.vector.tobytes())
@@ -148,18 +202,22 @@ def test_200_threads(make_config, tmp_path, split):
 def test_24_processes(make_config, tmp_path, split):
     vectors = []
     for name in ("serial", "shm"):
-        config = make_config(*MANY, f"split={split}", *WITHOUT_VALIDATION, "workers=24", f"backend={name}")
+        config = make_config(
+            *MANY, f"split={split}", *WITHOUT_VALIDATION, "workers=24", f"backend={name}"
+        )
         result = run(config, tmp_path / name, [])
         assert len(result.history.worker_rounds) == 2 * 24
         vectors.append(result.state.vector.tobytes())
     assert vectors[0] == vectors[1]
 
 
-# --- many rounds, many runs --------------------------------------------------------------------------------
+# --- many rounds, many runs ---
 
 
 def held():
-    """Descriptors, threads and children of this process; and the descriptors and threads of its children."""
+    """Descriptors, threads and children of this process; and the descriptors and threads of its
+    children.
+    """
     gc.collect()  # what only a cycle holds is no leak
     process = psutil.Process()
     children = process.children(recursive=True)
@@ -178,7 +236,14 @@ class Watch(Tracker):
             self.seen.append(self.look())
 
 
-LONG = ("data.num_users=1500", "data.num_items=1500", "data.num_ratings=6000", "model=small", "trainer=fused", "workers=2")
+LONG = (
+    "data.num_users=1500",
+    "data.num_items=1500",
+    "data.num_ratings=6000",
+    "model=small",
+    "trainer=fused",
+    "workers=2",
+)
 LEAK_BYTES = 40e6  # of 900 models of 400 kB each a few
 
 
@@ -187,15 +252,31 @@ LEAK_BYTES = 40e6  # of 900 models of 400 kB each a few
 @pytest.mark.parametrize("name", USUAL)
 def test_1000_rounds_hold_no_more_than_100(make_config, monkeypatch, tmp_path, name, split):
     backends, make_backend = [], ddp.experiment.make_backend
-    monkeypatch.setattr(ddp.experiment, "make_backend", lambda *given: backends.append(make_backend(*given)) or backends[0])
+    monkeypatch.setattr(
+        ddp.experiment,
+        "make_backend",
+        lambda *given: backends.append(make_backend(*given)) or backends[0],
+    )
     directory = tmp_path / "run"
 
     def look():
         files = sorted(path.name for path in (directory / "checkpoints").iterdir())
-        return held(), len(getattr(backends[0], "shared", ())), psutil.Process().memory_info().rss, files
+        return (
+            held(),
+            len(getattr(backends[0], "shared", ())),
+            psutil.Process().memory_info().rss,
+            files,
+        )
 
     watch = Watch(look, 100, 990)  # later a worker may have finished
-    options = (*LONG, f"split={split}", "aggregation=uniform", *BACKENDS[name], "rounds=1000", "local_epochs=1")
+    options = (
+        *LONG,
+        f"split={split}",
+        "aggregation=uniform",
+        *BACKENDS[name],
+        "rounds=1000",
+        "local_epochs=1",
+    )
     result = run(make_config(*options, "checkpoint_every=1"), directory, [watch])
     assert (result.status, len(result.history.aggregate_rounds)) == ("ok", 1000)
     (early, early_store, early_rss, _), (late, late_store, late_rss, files) = watch.seen
@@ -211,10 +292,16 @@ def test_20_runs_one_after_another_leave_nothing(make_config, tmp_path):
     counts = []
     for number in range(20):
         name = USUAL[number % len(USUAL)]
-        config = make_config("trainer=fused", *BACKENDS[name], f"split={SPLITS[number // 4 % 2]}", "checkpoint_every=1")
+        config = make_config(
+            "trainer=fused",
+            *BACKENDS[name],
+            f"split={SPLITS[number // 4 % 2]}",
+            "checkpoint_every=1",
+        )
         run(config, tmp_path / str(number), [])
         counts.append(held())
-    assert counts[4:] == [counts[3]] * 16  # after the first four, for each of which something is started that stays
+    # after the first four, for each of which something is started that stays
+    assert counts[4:] == [counts[3]] * 16
 
 
 @pytest.mark.slow
@@ -226,17 +313,25 @@ def test_four_commands_at_once_in_one_directory(tmp_path):
         for name in ("thread", "shm", "process", "thread")
     ]
     running = [
-        subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for command in commands
+        subprocess.Popen(
+            command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        for command in commands
     ]
     outputs = [process.communicate(timeout=TIMEOUT_S) for process in running]
     assert [process.returncode for process in running] == [0] * 4, outputs
     results = [json.loads(path.read_text()) for path in tmp_path.glob("outputs/*/*/result.json")]
-    assert sorted(result["config"]["backend"]["name"] for result in results) == ["process", "shm", "thread", "thread"]
+    assert sorted(result["config"]["backend"]["name"] for result in results) == [
+        "process",
+        "shm",
+        "thread",
+        "thread",
+    ]
     assert [result["status"] for result in results] == ["ok"] * 4
     assert len({result["rmse"]["test"] for result in results}) == 1
 
 
-# --- memory ------------------------------------------------------------------------------------------------
+# --- memory ---
 
 
 def write(folder, **files):
@@ -246,21 +341,29 @@ def write(folder, **files):
 
 def test_what_is_free_is_what_the_machine_and_the_container_have(tmp_path):
     meminfo, nothing = tmp_path / "meminfo", tmp_path / "nothing"
-    meminfo.write_text("MemTotal:       16000 kB\nMemFree:          500 kB\nMemAvailable:    8000 kB\n")
+    meminfo.write_text(
+        "MemTotal:       16000 kB\nMemFree:          500 kB\nMemAvailable:    8000 kB\n"
+    )
     assert available_bytes(nothing, nothing) is None
     assert available_bytes(meminfo, nothing) == 8000 * 1024
     write(tmp_path, memory_max="max\n", memory_current="1000\n")
     assert available_bytes(meminfo, tmp_path) == 8000 * 1024
     write(tmp_path, memory_max="5000000\n", memory_current="3000000\n")
     assert available_bytes(meminfo, tmp_path) == 2_000_000
-    write(tmp_path, memory_stat="anon 1000000\nfile 2000000\ninactive_file 300000\nactive_file 40000\nshmem 5\n")
+    write(
+        tmp_path,
+        memory_stat="anon 1000000\nfile 2000000\ninactive_file 300000\nactive_file 40000\nshmem"
+        " 5\n",
+    )
     assert available_bytes(meminfo, tmp_path) == 2_340_000
     assert available_bytes(nothing, tmp_path) == 2_340_000
     write(tmp_path, memory_max="900000000\n")
     assert available_bytes(meminfo, tmp_path) == 8000 * 1024
 
 
-def test_so_many_processes_as_do_not_fit_into_memory_are_refused(make_config, monkeypatch, tmp_path):
+def test_so_many_processes_as_do_not_fit_into_memory_are_refused(
+    make_config, monkeypatch, tmp_path
+):
     config = make_config("backend=shm", "workers=24", *WITHOUT_VALIDATION, "aggregation=uniform")
     monkeypatch.setattr(ddp.backends.worker_processes, "available_bytes", lambda: 2**29)
     children = psutil.Process().children(recursive=True)
@@ -282,15 +385,31 @@ def test_workers_that_are_forked_share_what_spawned_ones_have_each(make_config):
 @pytest.mark.slow
 @pytest.mark.parametrize("trainer", ["autograd", "fused"])
 def test_a_worker_takes_as_much_memory_as_is_claimed(make_config, tmp_path, trainer):
-    """Of its own, not counting what it shares; that is all but a few MB of what a spawned one has."""
+    """Of its own, not counting what it shares; that is all but a few MB of what a spawned one
+    has.
+    """
     for start_method, claimed in (("spawn", SPAWNED_BYTES), ("forkserver", FORKED_BYTES)):
 
         def look():
-            workers = [child for child in psutil.Process().children(recursive=True) if len(child.children()) == 0]
+            workers = [
+                child
+                for child in psutil.Process().children(recursive=True)
+                if len(child.children()) == 0
+            ]
             return [child.memory_full_info().uss for child in workers]
 
         watch = Watch(look, 3)
-        options = (f"trainer={trainer}", "backend=shm", f"backend.start_method={start_method}", "workers=3", "rounds=30")
+        options = (
+            f"trainer={trainer}",
+            "backend=shm",
+            f"backend.start_method={start_method}",
+            "workers=3",
+            "rounds=30",
+        )
         run(make_config(*options), tmp_path / start_method, [watch])
-        own = sorted(watch.seen[0])[-2] if start_method == "spawn" else max(sorted(watch.seen[0])[:-1])
+        own = (
+            sorted(watch.seen[0])[-2]
+            if start_method == "spawn"
+            else max(sorted(watch.seen[0])[:-1])
+        )
         assert claimed[trainer] / 4 < own < claimed[trainer]

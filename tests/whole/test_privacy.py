@@ -1,4 +1,6 @@
-"""What a run opens to others: nothing but a socket and a segment that only its own user can enter, and no pickle is read."""
+"""What a run opens to others: nothing but a socket and a segment that only its own user can enter,
+and no pickle is read.
+"""
 
 import ast
 import stat
@@ -32,12 +34,18 @@ class Look(Tracker):
 def manager(monkeypatch):
     """The manager of the last run."""
     backends, make_backend = [], ddp.experiment.make_backend
-    monkeypatch.setattr(ddp.experiment, "make_backend", lambda *given: backends.append(make_backend(*given)) or backends[-1])
+    monkeypatch.setattr(
+        ddp.experiment,
+        "make_backend",
+        lambda *given: backends.append(make_backend(*given)) or backends[-1],
+    )
     yield lambda: backends[-1]._manager._manager
     backends.clear()
 
 
-def test_the_manager_listens_where_only_its_user_can_enter_and_asks_for_a_random_key(make_config, manager, tmp_path):
+def test_the_manager_listens_where_only_its_user_can_enter_and_asks_for_a_random_key(
+    make_config, manager, tmp_path
+):
     keys = []
 
     def look():
@@ -66,7 +74,11 @@ def test_no_process_of_a_run_has_a_socket_of_the_internet(make_config, tmp_path,
 
     directory = tmp_path / "run"
     watch = Look(look)
-    run(make_config(*JOB, *BACKENDS[name], "tensorboard=true"), directory, [TensorBoard(directory, {"workers": 2}), watch])
+    run(
+        make_config(*JOB, *BACKENDS[name], "tensorboard=true"),
+        directory,
+        [TensorBoard(directory, {"workers": 2}), watch],
+    )
     sockets, count = watch.seen[0]
     assert count > (2 if name != "thread" else 0)
     assert not any(sockets.values())
@@ -87,7 +99,7 @@ def test_a_segment_lies_where_it_was_asked_for_and_is_its_users_alone(make_confi
     assert list(folder.iterdir()) == []
 
 
-# --- pickle ------------------------------------------------------------------------------------------------
+# --- pickle ---
 
 READERS = {"load", "loads", "Unpickler"}
 MODULES = {"pickle", "cPickle", "_pickle", "dill", "marshal", "shelve", "joblib", "cloudpickle"}
@@ -100,28 +112,44 @@ ALLOWED = {
 
 
 def readers_of_pickles(source):
-    """What in a source may run code that it reads: functions by name, imports that would hide them, np.load and torch.load."""
+    """What in a source may run code that it reads: functions by name, imports that would hide them,
+    np.load and torch.load.
+    """
     for node in ast.walk(ast.parse(source)):
         match node:
-            case ast.ImportFrom(module=str(module), names=names) if module.partition(".")[0] in MODULES:
-                yield from (f"{module}.{name.name}" for name in names if name.name in {*READERS, "*"})
+            case ast.ImportFrom(module=str(module), names=names) if (
+                module.partition(".")[0] in MODULES
+            ):
+                yield from (
+                    f"{module}.{name.name}" for name in names if name.name in {*READERS, "*"}
+                )
             case ast.Import(names=names):
                 yield from (
-                    name.name for name in names if name.name in MODULES - {"pickle"} or (name.name == "pickle" and name.asname)
+                    name.name
+                    for name in names
+                    if name.name in MODULES - {"pickle"} or (name.name == "pickle" and name.asname)
                 )
             case ast.Attribute(value=ast.Name(id="pickle"), attr=attr) if attr in READERS:
                 yield f"pickle.{attr}"
-            case ast.Attribute(value=ast.Name(id="torch"), attr="load") | ast.Attribute(attr="read_pickle"):
+            case (
+                ast.Attribute(value=ast.Name(id="torch"), attr="load")
+                | ast.Attribute(attr="read_pickle")
+            ):
                 yield ast.unparse(node)
             case ast.Call(keywords=keywords):
                 yield from (
-                    "allow_pickle" for each in keywords if each.arg == "allow_pickle" and ast.unparse(each.value) != "False"
+                    "allow_pickle"
+                    for each in keywords
+                    if each.arg == "allow_pickle" and ast.unparse(each.value) != "False"
                 )
 
 
 def test_a_pickle_is_read_only_where_our_own_processes_talk_to_each_other():
     root = Path(ddp.__file__).parent
-    found = {str(path.relative_to(root)): set(readers_of_pickles(path.read_text())) for path in root.rglob("*.py")}
+    found = {
+        str(path.relative_to(root)): set(readers_of_pickles(path.read_text()))
+        for path in root.rglob("*.py")
+    }
     assert {name: uses for name, uses in found.items() if uses} == ALLOWED
 
 

@@ -1,4 +1,6 @@
-"""The report in a real browser: on a phone and on a desk, in light and dark; and the reports that sweeps leave."""
+"""The report in a real browser: on a phone and on a desk, in light and dark; and the reports that
+sweeps leave.
+"""
 
 import csv
 import os
@@ -37,7 +39,8 @@ pytestmark = pytest.mark.usefixtures("fonts")
 def started_browser():
     """One that keeps what it says and asks for."""
     if not CHROMIUM or not DRIVER:
-        assert "REQUIRE_BROWSER" not in os.environ, INSTALL  # set by .ci/run where it has seen to them
+        # set by .ci/run where it has seen to them
+        assert "REQUIRE_BROWSER" not in os.environ, INSTALL
         pytest.skip(INSTALL)
     options = webdriver.ChromeOptions()
     options.binary_location = CHROMIUM
@@ -55,7 +58,9 @@ def started_browser():
 
 @pytest.fixture
 def browser(started_browser):
-    """The one of all tests: it shows nothing, and what it said and asked for before is forgotten."""
+    """The one of all tests: it shows nothing, and what it said and asked for before is
+    forgotten.
+    """
     started_browser.get("about:blank")
     for kind in ("browser", "performance"):
         started_browser.get_log(kind)
@@ -63,11 +68,24 @@ def browser(started_browser):
 
 
 def show(browser, page, width=DESK, mode="light"):
-    screen = {"width": width, "height": 900, "screenWidth": width, "screenHeight": 900, "deviceScaleFactor": 1}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen | {"mobile": width == PHONE})
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": mode}]})
+    screen = {
+        "width": width,
+        "height": 900,
+        "screenWidth": width,
+        "screenHeight": 900,
+        "deviceScaleFactor": 1,
+    }
+    browser.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride", screen | {"mobile": width == PHONE}
+    )
+    browser.execute_cdp_cmd(
+        "Emulation.setEmulatedMedia",
+        {"features": [{"name": "prefers-color-scheme", "value": mode}]},
+    )
     browser.get(page.as_uri())
-    seen = browser.execute_script("return [screen.width, matchMedia('(prefers-color-scheme: dark)').matches]")
+    seen = browser.execute_script(
+        "return [screen.width, matchMedia('(prefers-color-scheme: dark)').matches]"
+    )
     assert seen == [width, mode == "dark"]
 
 
@@ -76,7 +94,11 @@ def requested(browser):
     import json
 
     messages = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
-    return [each["params"]["request"]["url"] for each in messages if each["method"] == "Network.requestWillBeSent"]
+    return [
+        each["params"]["request"]["url"]
+        for each in messages
+        if each["method"] == "Network.requestWillBeSent"
+    ]
 
 
 def check_look(browser, page, variants=VARIANTS[:1]):
@@ -94,7 +116,7 @@ def check_look(browser, page, variants=VARIANTS[:1]):
     assert {url.partition(":")[0] for url in requested(browser)} == {"file"}
 
 
-# --- one that was written by hand --------------------------------------------------------------------------
+# --- one that was written by hand ---
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +144,9 @@ def test_long_words_fit_as_well(browser, tmp_path):
 def test_heat_maps_with_many_columns_can_be_read_on_a_phone(browser, tmp_path):
     for workers in range(1, 12):
         for epochs in (1, 5):
-            write_run(tmp_path / f"{workers}-{epochs}", workers=workers, local_epochs=epochs, parts=())
+            write_run(
+                tmp_path / f"{workers}-{epochs}", workers=workers, local_epochs=epochs, parts=()
+            )
     write_report(read_runs(find_runs([tmp_path])), tmp_path / "report.html")
     check_look(browser, tmp_path / "report.html")
 
@@ -141,17 +165,27 @@ def test_heat_maps_with_many_columns_can_be_read_on_a_phone(browser, tmp_path):
 def test_what_is_wrong_with_a_look_is_found(browser, page, tmp_path, damage, problem):
     (tmp_path / "page.html").write_text(page.read_text().replace("</head>", damage + "</head>"))
     show(browser, tmp_path / "page.html", PHONE)
-    assert any(problem in each for each in browser.execute_script(LOOK, PHONE, SMALLEST_TEXT_PX, LOWEST_CONTRAST)["problems"])
+    assert any(
+        problem in each
+        for each in browser.execute_script(LOOK, PHONE, SMALLEST_TEXT_PX, LOWEST_CONTRAST)[
+            "problems"
+        ]
+    )
 
 
 def test_a_page_that_asks_the_network_is_found(browser, page, tmp_path):
     text = page.read_text().replace("default-src 'none'", "default-src *")
-    (tmp_path / "page.html").write_text(text.replace("<main>", '<main><img src="http://127.0.0.1:9/x.png">'))
+    (tmp_path / "page.html").write_text(
+        text.replace("<main>", '<main><img src="http://127.0.0.1:9/x.png">')
+    )
     with pytest.raises(AssertionError):
         check_look(browser, tmp_path / "page.html")
-    (tmp_path / "page.html").write_text(page.read_text().replace("<main>", '<main><img src="http://127.0.0.1:9/x.png">'))
+    (tmp_path / "page.html").write_text(
+        page.read_text().replace("<main>", '<main><img src="http://127.0.0.1:9/x.png">')
+    )
     show(browser, tmp_path / "page.html")
-    assert "Content Security Policy" in str(browser.get_log("browser"))  # which alone would keep it in
+    # which alone would keep it in
+    assert "Content Security Policy" in str(browser.get_log("browser"))
 
 
 def column(browser, name):
@@ -175,7 +209,11 @@ def test_a_click_sorts_by_number_another_the_other_way_and_holes_stay_last(brows
     assert order is None
     assert known[0] == 2.5
     assert known[-1] == 13.25  # which as a text comes before 2.5
-    for direction, expected in (("ascending", known), ("descending", known[::-1]), ("ascending", known)):
+    for direction, expected in (
+        ("ascending", known),
+        ("descending", known[::-1]),
+        ("ascending", known),
+    ):
         header(browser, "total s").click()
         cells, order = column(browser, "total s")
         assert order == direction
@@ -194,7 +232,10 @@ def test_the_keyboard_sorts(browser, page):
         browser.switch_to.active_element.send_keys(Keys.TAB)
         if browser.switch_to.active_element.text.startswith("workers"):
             break
-    assert browser.execute_script("return getComputedStyle(document.activeElement).outlineStyle") != "none"
+    assert (
+        browser.execute_script("return getComputedStyle(document.activeElement).outlineStyle")
+        != "none"
+    )
     browser.switch_to.active_element.send_keys(Keys.ENTER)
     cells, order = column(browser, "workers")
     assert (order, cells[0], cells[11]) == ("ascending", "1", "4")
@@ -210,12 +251,14 @@ def test_a_run_that_failed_is_in_the_table(browser, page):
     assert "WorkerError: worker 1 diverged" in column(browser, "error")[0]
 
 
-# --- those that sweeps leave -------------------------------------------------------------------------------
+# --- those that sweeps leave ---
 
 
 @pytest.fixture(scope="module")
 def sweep(train, tmp_path_factory):
-    """A real one: two backends, one and two workers, and a learning rate with which every job fails."""
+    """A real one: two backends, one and two workers, and a learning rate with which every job
+    fails.
+    """
     home = tmp_path_factory.mktemp("home")
     return home, train(
         home,
@@ -277,7 +320,11 @@ def test_a_sweep_that_is_interrupted_leaves_them_too(started, tmp_path):
     ("matplotlib", "code", "said"),
     [
         ("raise ImportError('no such thing')", 1, "ImportError: no such thing"),
-        ("import os, signal\nos.kill(os.getpid(), signal.SIGINT)", 130, "error: interrupted before the sweep's table and report"),
+        (
+            "import os, signal\nos.kill(os.getpid(), signal.SIGINT)",
+            130,
+            "error: interrupted before the sweep's table and report",
+        ),
         (
             "import os, signal\nos.kill(os.getpid(), signal.SIGTERM)",
             143,
@@ -285,10 +332,13 @@ def test_a_sweep_that_is_interrupted_leaves_them_too(started, tmp_path):
         ),
     ],
 )
-def test_a_report_that_does_not_come_about_costs_nothing_else(train, tmp_path, matplotlib, code, said):
+def test_a_report_that_does_not_come_about_costs_nothing_else(
+    train, tmp_path, matplotlib, code, said
+):
     (tmp_path / "matplotlib.py").write_text(matplotlib)
     sweep = ("-m", *SMALL, "seed=0,1", "display=none", "hydra.sweep.dir=sweep")
-    ended = train(tmp_path, *sweep, forget=["matplotlib", "ddp.report"])  # where the server has them already
+    # where the server has them already
+    ended = train(tmp_path, *sweep, forget=["matplotlib", "ddp.report"])
     assert ended.returncode == code
     assert said in ended.stderr
     assert "KeyboardInterrupt" not in ended.stderr
@@ -300,7 +350,11 @@ def test_a_sweep_can_do_without(train, tmp_path):
     sweep = ("-m", *SMALL, "trainer.lr=1e30,0.02", "display=none", "hydra.sweep.dir=sweep")
     ended = train(tmp_path, *sweep, "~hydra.callbacks.summary")
     assert ended.returncode == 1
-    assert sorted(path.name for path in (tmp_path / "sweep").iterdir()) == ["0", "1", "multirun.yaml"]
+    assert sorted(path.name for path in (tmp_path / "sweep").iterdir()) == [
+        "0",
+        "1",
+        "multirun.yaml",
+    ]
 
 
 def test_a_sweep_whose_table_cannot_be_written_has_its_report(train, tmp_path):
@@ -332,7 +386,10 @@ def test_ctrl_c_while_the_results_of_a_sweep_are_read_is_one_line(started, tmp_p
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
             process.communicate()
-    assert (process.returncode, errors) == (130, "error: interrupted before the sweep's table and report were written\n")
+    assert (process.returncode, errors) == (
+        130,
+        "error: interrupted before the sweep's table and report were written\n",
+    )
 
 
 def test_a_sweep_whose_report_cannot_be_written_says_so(train, tmp_path):

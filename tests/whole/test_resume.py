@@ -1,4 +1,6 @@
-"""A run that was killed goes on to the same bits as if it had not been, from whatever moment, on every backend."""
+"""A run that was killed goes on to the same bits as if it had not been, from whatever moment, on
+every backend.
+"""
 
 import json
 import multiprocessing
@@ -23,15 +25,36 @@ pytestmark = pytest.mark.usefixtures("server_of_programs")
 
 DEADLINE_S = 60.0
 JOBS = {
-    "stratified, fused": ("split=stratified", "trainer=fused", "trainer.lr_decay=0.9", "aggregation=rows"),
+    "stratified, fused": (
+        "split=stratified",
+        "trainer=fused",
+        "trainer.lr_decay=0.9",
+        "aggregation=rows",
+    ),
     "stratified, Adam": ("split=stratified", "trainer=autograd", "aggregation=rows"),
-    "averaged, fused, outer": ("trainer=fused", "trainer.lr_decay=0.9", "aggregation=rows", "aggregation.outer=nesterov"),
-    "averaged, Adam, outer": ("trainer=autograd", "aggregation=inverse_loss", "aggregation.outer=adam", "select_on=valid"),
+    "averaged, fused, outer": (
+        "trainer=fused",
+        "trainer.lr_decay=0.9",
+        "aggregation=rows",
+        "aggregation.outer=nesterov",
+    ),
+    "averaged, Adam, outer": (
+        "trainer=autograd",
+        "aggregation=inverse_loss",
+        "aggregation.outer=adam",
+        "select_on=valid",
+    ),
     "ensemble, Adam": ("trainer=autograd", "split=copies", "aggregation=ensemble"),
-    "averaged, SGD": ("trainer=autograd", "trainer.optimizer=sgd", "trainer.lr=0.1", "aggregation=uniform"),
+    "averaged, SGD": (
+        "trainer=autograd",
+        "trainer.optimizer=sgd",
+        "trainer.lr=0.1",
+        "aggregation=uniform",
+    ),
 }
 SIZE = ("workers=2", "rounds=5", "local_epochs=2", "checkpoint_every=1")
-# Two trackers' words for each step; 0: before the first. (Both epochs of a compiled round may be told of as one.)
+# Two trackers' words for each step; 0: before the first. (Both epochs of a compiled round may be
+# told of as one.)
 NUM_STEPS = {job: 28 if "trainer=fused" in options else 38 for job, options in JOBS.items()}
 # The default suite has each backend, trainer, split and outer optimizer.
 DEFAULT = {
@@ -127,8 +150,14 @@ def rows(result):
     """All that does not depend on time."""
     workers = sorted(result.history.worker_rounds, key=lambda row: (row.round_index, row.worker))
     return (
-        [(row.round_index, row.worker, row.train_loss, row.valid, row.test, row.best_epoch) for row in workers],
-        [(row.round_index, row.valid, row.test, row.weights) for row in result.history.aggregate_rounds],
+        [
+            (row.round_index, row.worker, row.train_loss, row.valid, row.test, row.best_epoch)
+            for row in workers
+        ],
+        [
+            (row.round_index, row.valid, row.test, row.weights)
+            for row in result.history.aggregate_rounds
+        ],
     )
 
 
@@ -141,8 +170,10 @@ def test_a_killed_run_goes_on_to_the_same_bits(make_config, tmp_path, whole, nam
     noted = json.loads(note.read_text())
     for pid in noted["orphans"]:
         with_deadline(lambda pid=pid: ended(pid))
-    remove_orphans()  # as the next program does at its start: the folder of sockets, which the leak check would find
-    # Workers of a stratified split may be rounds ahead of the aggregator: how many steps there were says nothing of it.
+    # as the next program does at its start: the folder of sockets, which the leak check would find
+    remove_orphans()
+    # Workers of a stratified split may be rounds ahead of the aggregator: how many steps there were
+    # says nothing of it.
     assert bool(find_checkpoints(directory)) == (noted["rounds"] > 0)
     if noted["rounds"] == 0:
         return
@@ -151,7 +182,8 @@ def test_a_killed_run_goes_on_to_the_same_bits(make_config, tmp_path, whole, nam
     assert result.state.vector.tobytes() == whole(job).state.vector.tobytes()
     assert load_model(directory).model.vector.tobytes() == whole(job).state.vector.tobytes()
     assert rows(result)[1] == rows(whole(job))[1]
-    assert set(rows(result)[0]) <= set(rows(whole(job))[0])  # the last words of workers that were killed may be missing
+    # the last words of workers that were killed may be missing
+    assert set(rows(result)[0]) <= set(rows(whole(job))[0])
 
 
 def with_deadline(condition):
@@ -163,7 +195,9 @@ def with_deadline(condition):
 
 @pytest.mark.parametrize("call", ["fsync", "replace"])
 @pytest.mark.parametrize("nth", [1, 2, 3, 4, 5])
-def test_a_run_that_is_killed_while_it_writes_a_checkpoint_goes_on_from_the_one_before(make_config, tmp_path, whole, call, nth):
+def test_a_run_that_is_killed_while_it_writes_a_checkpoint_goes_on_from_the_one_before(
+    make_config, tmp_path, whole, call, nth
+):
     job = "averaged, fused, outer"
     config = make_config(*JOBS[job], *SIZE, "backend=serial")
     directory = tmp_path / "run"
@@ -180,10 +214,14 @@ def test_another_backend_and_more_rounds_may_go_on(make_config, tmp_path, whole)
     job = "averaged, Adam, outer"
     shorter = make_config(*JOBS[job], *SIZE, "rounds=2", "backend=thread")
     run(shorter, tmp_path / "run", [])
-    result = run(make_config(*JOBS[job], *SIZE, "backend=serial"), tmp_path / "run", [], resume=True)
+    result = run(
+        make_config(*JOBS[job], *SIZE, "backend=serial"), tmp_path / "run", [], resume=True
+    )
     assert result.state.vector.tobytes() == whole(job).state.vector.tobytes()
     assert rows(result) == rows(whole(job))
-    assert result.history.aggregate_rounds[-1].elapsed_s > result.history.aggregate_rounds[1].elapsed_s
+    assert (
+        result.history.aggregate_rounds[-1].elapsed_s > result.history.aggregate_rounds[1].elapsed_s
+    )
 
 
 def test_a_run_that_has_come_to_its_end_has_nothing_left_to_do(make_config, tmp_path, whole):
@@ -200,12 +238,24 @@ def test_a_run_with_a_dropped_worker_goes_on_without_it(make_config, monkeypatch
     from faults import Fault, infect
 
     for split in ("split=iid", "split=stratified"):
-        options = (split, "trainer=fused", "workers=3", "rounds=4", "checkpoint_every=1", "on_failure=drop", "backend=serial")
+        options = (
+            split,
+            "trainer=fused",
+            "workers=3",
+            "rounds=4",
+            "checkpoint_every=1",
+            "on_failure=drop",
+            "backend=serial",
+        )
         with monkeypatch.context() as patched:
-            infect(patched, Fault("exception", "publishing", tmp_path / f"done {split}", last_round=3))
+            infect(
+                patched, Fault("exception", "publishing", tmp_path / f"done {split}", last_round=3)
+            )
             expected = run(make_config(*options), tmp_path / f"{split} whole", [])
         with monkeypatch.context() as patched:
-            infect(patched, Fault("exception", "publishing", tmp_path / f"again {split}", last_round=1))
+            infect(
+                patched, Fault("exception", "publishing", tmp_path / f"again {split}", last_round=1)
+            )
             run(make_config(*options, "rounds=2"), tmp_path / split, [])
         result = run(make_config(*options), tmp_path / split, [], resume=True)
         assert result.state.dropped == (1,)
@@ -226,6 +276,9 @@ def test_a_living_run_is_left_alone(make_config, tmp_path):
 
 
 def test_what_is_no_run_is_refused(make_config, tmp_path):
-    with pytest.raises(ConfigError, match=r"resume=.*nowhere: is not the directory of a run: it has no config\.yaml"):
+    with pytest.raises(
+        ConfigError,
+        match=r"resume=.*nowhere: is not the directory of a run: it has no config\.yaml",
+    ):
         run(make_config("backend=serial"), tmp_path / "nowhere", [], resume=True)
     assert not (tmp_path / "nowhere").exists()

@@ -68,8 +68,12 @@ def trained_states(job, round_index=0):
 @pytest.mark.parametrize("trainer", ["autograd", "fused"])
 @pytest.mark.parametrize("worker", [1, 2])
 @pytest.mark.parametrize("select_on", ["valid", "test", "last"])
-def test_the_best_state_of_the_round_is_published(make_config, exchange, told, select_on, worker, trainer):
-    job = prepare(make_config("local_epochs=12", *OVERFITS[trainer], f"select_on={select_on}")).jobs[worker]
+def test_the_best_state_of_the_round_is_published(
+    make_config, exchange, told, select_on, worker, trainer
+):
+    job = prepare(
+        make_config("local_epochs=12", *OVERFITS[trainer], f"select_on={select_on}")
+    ).jobs[worker]
     states = trained_states(job)
     column = {"valid": 2, "test": 3}.get(select_on)
     best = 11 if column is None else min(range(12), key=lambda epoch: states[epoch][column].rmse)
@@ -80,14 +84,23 @@ def test_the_best_state_of_the_round_is_published(make_config, exchange, told, s
     assert trainee.best.vector.tobytes() == states[best][0].tobytes()
     assert trainee.live.vector.tobytes() == states[-1][0].tobytes()
     assert (row.worker, row.round_index, row.best_epoch) == (worker, 0, best)
-    assert (row.train_loss, row.valid, row.test) == (states[-1][1], states[best][2], states[best][3])
+    assert (row.train_loss, row.valid, row.test) == (
+        states[-1][1],
+        states[best][2],
+        states[best][3],
+    )
     assert told[-1] == EpochDone(worker=worker, round_index=0, epoch=11)
     if trainer == "autograd":  # short epochs of the other one are told of now and then
         assert told == [EpochDone(worker=worker, round_index=0, epoch=epoch) for epoch in range(12)]
 
     update = trainee.job.update(row, trainee.best.vector)
     judged = row.test if select_on == "test" else row.valid
-    assert (update.worker, update.round_index, update.rmse, update.loss) == (worker, 0, judged.rmse, judged.mse)
+    assert (update.worker, update.round_index, update.rmse, update.loss) == (
+        worker,
+        0,
+        judged.rmse,
+        judged.mse,
+    )
     assert update.vector.tobytes() == states[best][0].tobytes()
 
 
@@ -95,7 +108,10 @@ def test_the_best_state_of_the_round_is_published(make_config, exchange, told, s
 def test_valid_and_test_choose_differently(make_config, trainer):
     """Otherwise the test above could not tell them apart."""
     states = trained_states(prepare(make_config("local_epochs=12", *OVERFITS[trainer])).jobs[1])
-    best = [min(range(12), key=lambda epoch, column=column: states[epoch][column].rmse) for column in (2, 3)]
+    best = [
+        min(range(12), key=lambda epoch, column=column: states[epoch][column].rmse)
+        for column in (2, 3)
+    ]
     assert best[0] != best[1]
 
 
@@ -124,7 +140,9 @@ def test_rounds_visit_the_ratings_in_other_orders(make_config, exchange):
 @pytest.mark.parametrize("select_on", ["valid", "test"])
 def test_without_a_finite_rmse_the_last_state_stands_in(make_config, exchange, select_on):
     """It trains well: what is not finite is a row that only the judged part refers to."""
-    job = prepare(make_config("local_epochs=3", f"select_on={select_on}", "data.num_items=300")).jobs[0]
+    job = prepare(
+        make_config("local_epochs=3", f"select_on={select_on}", "data.num_items=300")
+    ).jobs[0]
     judged = getattr(job.shard, select_on)
     unseen = np.setdiff1d(judged.items, job.shard.train.items)[0]
     trainee = Worker(job, exchange, Spans())
@@ -140,7 +158,11 @@ def test_a_state_that_is_not_finite_has_diverged(make_config, exchange):
     job = prepare(make_config("local_epochs=3", "trainer.lr=0.25")).jobs[0]
     trainee = Worker(job, exchange, Spans())
     trainee.live.vector[:] = np.nan
-    with pytest.raises(Diverged, match=r"^diverged in epoch 0 at learning rate 0.25: its training loss is nan; try a smaller"):
+    with pytest.raises(
+        Diverged,
+        match=r"^diverged in epoch 0 at learning rate 0.25: its training loss is nan; try a"
+        r" smaller",
+    ):
         trainee.train_round(0)
 
 
@@ -151,7 +173,10 @@ def test_the_loop_waits_once_a_round_and_tells_in_order(make_config, exchange, t
         next(loop)
         update = exchange.backend.updates.pop(0)
         assert update.round_index == round_index
-        assert not any(isinstance(message, WorkerRound) and message.round_index == round_index for message in told)
+        assert not any(
+            isinstance(message, WorkerRound) and message.round_index == round_index
+            for message in told
+        )
         exchange.backend.aggregate = update.vector
         next(loop)  # it has told its row, and lets others have their turn
         assert isinstance(told[-1], WorkerRound)
@@ -163,7 +188,9 @@ def test_the_loop_waits_once_a_round_and_tells_in_order(make_config, exchange, t
 
 
 def test_seconds_cover_the_rounds_and_no_more(make_config, exchange, told):
-    """Bracketed by moments noted outside: what lies between them is in the rows' seconds, without the start-up."""
+    """Bracketed by moments noted outside: what lies between them is in the rows' seconds, without
+    the start-up.
+    """
     job = prepare(make_config("workers=1", "rounds=5")).jobs[0]
     began = time.perf_counter()
     loop = worker_loop(job, exchange, Spans())
@@ -212,8 +239,15 @@ def test_a_worker_that_is_stopped_does_not_fail(make_config, told):
 def test_a_worker_error_survives_pickling():
     import pickle
 
-    error = pickle.loads(pickle.dumps(WorkerError(3, 4, "reason", "remote traceback", "wait", -9, True)))
-    assert (error.worker, error.round_index, error.reason, error.remote_traceback) == (3, 4, "reason", "remote traceback")
+    error = pickle.loads(
+        pickle.dumps(WorkerError(3, 4, "reason", "remote traceback", "wait", -9, True))
+    )
+    assert (error.worker, error.round_index, error.reason, error.remote_traceback) == (
+        3,
+        4,
+        "reason",
+        "remote traceback",
+    )
     assert (error.phase, error.exit_code, error.diverged) == ("wait", -9, True)
     assert str(error) == "worker 3 in round 4 (wait): reason\nremote traceback"
     assert str(WorkerError(3, 4, "reason")) == "worker 3 in round 4: reason"

@@ -1,4 +1,6 @@
-"""The constants of this machine, from their file; measured, where they are not there, in some seconds."""
+"""The constants of this machine, from their file; measured, where they are not there, in some
+seconds.
+"""
 
 import json
 import math
@@ -21,7 +23,8 @@ from ddp.errors import BackendError
 from ddp.machine.files import atomic_file
 from ddp.machine.memory import num_cores
 
-FORMAT = 4  # to be raised when what is measured, or a trainer or a backend that it is measured with, changes
+# to be raised when what is measured, or a trainer or a backend that it is measured with, changes
+FORMAT = 4
 COMPILE = "import ddp.aggregation.mean, ddp.machine.compiled.gates, ddp.trainers.fused"
 BACKENDS = ("serial", "thread", "shm", "process")
 PACKAGES = ("torch", "numba", "numpy")
@@ -40,9 +43,11 @@ def calibration_file() -> Path:
 
 
 def calibrate(trainer: Trainer, tell: Tell = print, file: Path | None = None) -> Constants:
-    """The constants for that trainer. `tell` hears of what takes time. Raises BackendError if they cannot be measured.
+    """The constants for that trainer. `tell` hears of what takes time. Raises BackendError if they
+       cannot be measured.
 
-    A file of another machine, another version or another number of cores, or a damaged one, is replaced.
+    A file of another machine, another version or another number of cores, or a damaged one, is
+    replaced.
     """
     file = file or calibration_file()
     known = read(file)
@@ -51,10 +56,17 @@ def calibrate(trainer: Trainer, tell: Tell = print, file: Path | None = None) ->
     if "exchanges" not in known:
         missing.insert(0, EXCHANGES)
     if missing:
-        tell(f"measuring this machine, once: {' and '.join(missing)}, about {sum(USUAL_S[part] for part in missing)} s ...")
+        tell(
+            f"measuring this machine, once: {' and '.join(missing)}, about"
+            f" {sum(USUAL_S[part] for part in missing)} s ..."
+        )
         if (share := busy_share()) > BUSY:
-            tell(f"warning: other programs use {share:.0%} of this machine: delete {file} when they do not, to measure anew")
-    for parts in [missing] if name == "fused" else [[part] for part in missing]:  # exchanges are measured with fused
+            tell(
+                f"warning: other programs use {share:.0%} of this machine: delete {file} when they"
+                " do not, to measure anew"
+            )
+    # exchanges are measured with fused
+    for parts in [missing] if name == "fused" else [[part] for part in missing]:
         measured = _measure(parts)
         known["training"] |= measured.pop("training")
         known |= measured
@@ -64,16 +76,24 @@ def calibrate(trainer: Trainer, tell: Tell = print, file: Path | None = None) ->
         except OSError as error:
             tell(f"warning: {error.filename}: {error.strerror}; the next time it is measured again")
     return Constants(
-        cores=num_cores(), exchanges=_exchanges(known["exchanges"]), training=_checked(Training, known["training"][name])
+        cores=num_cores(),
+        exchanges=_exchanges(known["exchanges"]),
+        training=_checked(Training, known["training"][name]),
     )
 
 
 def read(file: Path) -> dict[str, Any]:
-    """What the file holds, if it is this machine's and whole; else the same without any constants."""
+    """What the file holds, if it is this machine's and whole; else the same without any
+    constants.
+    """
     empty: dict[str, Any] = {"format": FORMAT, "machine": machine(), "training": {}}
-    with suppress(OSError, ValueError, TypeError, KeyError, AttributeError, ArithmeticError, RecursionError):
+    with suppress(
+        OSError, ValueError, TypeError, KeyError, AttributeError, ArithmeticError, RecursionError
+    ):
         known = json.loads(file.read_text(encoding="utf-8"))
-        if {key: known[key] for key in ("format", "machine")} == {key: empty[key] for key in ("format", "machine")}:
+        if {key: known[key] for key in ("format", "machine")} == {
+            key: empty[key] for key in ("format", "machine")
+        }:
             _exchanges(known["exchanges"])
             for training in known["training"].values():
                 _checked(Training, training)
@@ -93,7 +113,9 @@ def machine() -> dict[str, Any]:
 
 
 def busy_share(seconds: float = LOOK_S) -> float:
-    """How much of all cores is in use, while we do nothing for so long; 0 where the system does not say."""
+    """How much of all cores is in use, while we do nothing for so long; 0 where the system does not
+    say.
+    """
     try:
         before = _ticks()
         time.sleep(seconds)
@@ -105,7 +127,9 @@ def busy_share(seconds: float = LOOK_S) -> float:
 
 def _ticks() -> tuple[int, int]:
     """Of all cores since the start of the system: all, and idle ones."""
-    _, user, nice, system, idle, iowait, *others = Path("/proc/stat").read_text(encoding="utf-8").splitlines()[0].split()
+    _, user, nice, system, idle, iowait, *others = (
+        Path("/proc/stat").read_text(encoding="utf-8").splitlines()[0].split()
+    )
     waiting = int(idle) + int(iowait)
     return int(user) + int(nice) + int(system) + waiting + sum(map(int, others[:3])), waiting
 
@@ -127,15 +151,22 @@ def _measure(parts: Sequence[str]) -> dict[str, Any]:
 
 def _python(*arguments: str) -> str:
     """What Python prints, with our modules in its reach."""
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent.parent.parent.parent), *sys.path])}
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent.parent.parent.parent), *sys.path])
+    }
     command = [sys.executable, *arguments]
     try:
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+        done = subprocess.run(
+            command, env=environment, capture_output=True, text=True, timeout=TIMEOUT_S, check=False
+        )
     except subprocess.TimeoutExpired as error:
-        raise BackendError(f"this machine could not be measured within {TIMEOUT_S:g} s: {' '.join(command)}") from error
+        raise BackendError(
+            f"this machine could not be measured within {TIMEOUT_S:g} s: {' '.join(command)}"
+        ) from error
     if done.returncode != 0:
         raise BackendError(
-            f"this machine could not be measured: {' '.join(command)} ended with {done.returncode}:\n{done.stderr}"
+            f"this machine could not be measured: {' '.join(command)} ended with"
+            f" {done.returncode}:\n{done.stderr}"
         )
     return done.stdout
 
@@ -146,10 +177,14 @@ def _exchanges(values: dict[str, Any]) -> Exchanges:
 
 
 def _checked(kind: type[Kind], values: dict[str, Any]) -> Kind:
-    """The dataclass with these values. Raises ValueError or TypeError if they are not finite numbers of at least 0."""
+    """The dataclass with these values. Raises ValueError or TypeError if they are not finite
+    numbers of at least 0.
+    """
     made = kind(**values)
     for field in fields(made):
         value = getattr(made, field.name)
-        if not isinstance(value, Exchange) and not (type(value) in (float, int) and math.isfinite(value) and value >= 0):
+        if not isinstance(value, Exchange) and not (
+            type(value) in (float, int) and math.isfinite(value) and value >= 0
+        ):
             raise ValueError(f"{field.name} is {value}")
     return made

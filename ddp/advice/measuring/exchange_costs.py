@@ -33,11 +33,21 @@ DIMS = {"small": 8, "large": 128}  # states
 ROUNDS, EPOCHS = 6, 4
 MESSAGES = 2  # of a worker in such a round: its epochs are short, and told of together; and its row
 TURNS_ROUNDS, FEW, MANY = 4, 8, 40  # of split=stratified, with few and many messages
-FEW_RATINGS = SyntheticData(name="synthetic", num_users=60, num_items=40, num_ratings=1000, rank=2, noise_std=0.5, popularity=0.3)
+FEW_RATINGS = SyntheticData(
+    name="synthetic",
+    num_users=60,
+    num_items=40,
+    num_ratings=1000,
+    rank=2,
+    noise_std=0.5,
+    popularity=0.3,
+)
 
 
 def exchange_configs() -> dict[str, Config]:
-    """The runs that tell what it costs: for each backend with small and large states, and passing rows on."""
+    """The runs that tell what it costs: for each backend with small and large states, and passing
+    rows on.
+    """
     configs, fused = {}, TRAINERS["fused"]
     for backend in (SERIAL, THREAD, SHM, FORKED):
         for size, dim in DIMS.items():
@@ -45,7 +55,9 @@ def exchange_configs() -> dict[str, Config]:
         for number, epochs in (("few", FEW), ("many", MANY)):
             if number == "many" or backend is FORKED:
                 turns = pilot_config(backend, fused, DIMS["small"], TURNS_ROUNDS, epochs)
-                turns = replace(turns, data=FEW_RATINGS, split=replace(turns.split, name="stratified"))
+                turns = replace(
+                    turns, data=FEW_RATINGS, split=replace(turns.split, name="stratified")
+                )
                 configs[f"{backend.name}, {number} turns"] = turns
     return configs
 
@@ -55,17 +67,26 @@ def exchange_constants(pilots: Mapping[str, Pilots]) -> dict[str, Any]:
     names = [backend.name for backend in (SERIAL, THREAD, SHM, FORKED)]
     both = [(size, pilots[f"{name}, {size}"]) for name in names for size in DIMS]
     sizes: list[float] = [_num_floats(DIMS[size]) for size, _ in both]
-    checkpoint_s, checkpoint_float_s = line(sizes, [least(runs, _median_of_rounds("record/checkpoint")) for _, runs in both])
-    save_s, save_float_s = line(sizes, [least(runs, lambda run: run.seconds["save"]) for _, runs in both])
+    checkpoint_s, checkpoint_float_s = line(
+        sizes, [least(runs, _median_of_rounds("record/checkpoint")) for _, runs in both]
+    )
+    save_s, save_float_s = line(
+        sizes, [least(runs, lambda run: run.seconds["save"]) for _, runs in both]
+    )
     large = pilots["shm, large"]
     few, many = (pilots[f"process, {number} turns"] for number in ("few", "many"))
-    more = TURNS_ROUNDS * WORKERS * (1 + WORKERS) * (MANY - FEW)  # messages: of each epoch, and of each turn
+    # messages: of each epoch, and of each turn
+    more = TURNS_ROUNDS * WORKERS * (1 + WORKERS) * (MANY - FEW)
     return {
         **{name: _exchange(name, pilots) for name in names},
         "heard_s": max(0.0, min(p.main_s for p in many) - min(p.main_s for p in few)) / more,
-        "average_float_s": least(large, lambda run: _median_s(run.history.aggregate_rounds, "average"))
+        "average_float_s": least(
+            large, lambda run: _median_s(run.history.aggregate_rounds, "average")
+        )
         / (WORKERS * _num_floats(DIMS["large"])),
-        "log_s": statistics.median(least(runs, _median_of_rounds("record/log")) for _, runs in both),
+        "log_s": statistics.median(
+            least(runs, _median_of_rounds("record/log")) for _, runs in both
+        ),
         "checkpoint_s": checkpoint_s,
         "checkpoint_float_s": checkpoint_float_s,
         "save_s": save_s,
@@ -79,13 +100,19 @@ def _exchange(name: str, pilots: Mapping[str, Pilots]) -> dict[str, float]:
     ends = [(size, phase) for size in DIMS for phase in ("publish", "receive")]
     seconds = [least(pilots[f"{name}, {size}"], _median_of_workers(phase)) for size, phase in ends]
     vector_s, float_s = line([_num_floats(DIMS[size]) for size, _ in ends], seconds)
-    told = least(pilots[f"{name}, small"], lambda run: _median_of_workers("tell")(run) + _median_of_workers("other")(run))
+    told = least(
+        pilots[f"{name}, small"],
+        lambda run: _median_of_workers("tell")(run) + _median_of_workers("other")(run),
+    )
     turns = pilots[f"{name}, many turns"]
     return {
         "message_s": told / MESSAGES,
         "vector_s": vector_s,
         "float_s": float_s,
-        "epoch_s": least(turns, lambda run: statistics.median(_busy_s(row.account) for row in _later(run))) / MANY,
+        "epoch_s": least(
+            turns, lambda run: statistics.median(_busy_s(row.account) for row in _later(run))
+        )
+        / MANY,
     }
 
 
@@ -96,12 +123,16 @@ def _median_of_workers(phase: str) -> "Callable[[RunResult], float]":
 
 def _median_of_rounds(path: str) -> "Callable[[RunResult], float]":
     """Of the aggregator's rounds after the first, for one path."""
-    return lambda run: statistics.median(row.account.seconds.get(path, 0.0) for row in run.history.aggregate_rounds[1:])
+    return lambda run: statistics.median(
+        row.account.seconds.get(path, 0.0) for row in run.history.aggregate_rounds[1:]
+    )
 
 
 def _median_s(rows: Sequence[Any], phase: str) -> float:
     """Of a phase in the rounds after the first."""
-    middle: float = statistics.median(with_core_s(row.account, phase) for row in rows if row.round_index > 0)
+    middle: float = statistics.median(
+        with_core_s(row.account, phase) for row in rows if row.round_index > 0
+    )
     return middle
 
 
@@ -112,14 +143,24 @@ def _later(run: "RunResult") -> "list[WorkerRound]":
 
 def _busy_s(account: "Account") -> float:
     """Of a worker, all but its waits: for others, and for a core."""
-    return sum(seconds for path, seconds in account.seconds.items() if path != "wait" and not path.endswith("/run_queue"))
+    return sum(
+        seconds
+        for path, seconds in account.seconds.items()
+        if path != "wait" and not path.endswith("/run_queue")
+    )
 
 
 def _jitter(run: "RunResult") -> float:
-    """Median deviation of the logarithm of a worker's later rounds of compute, times what makes it that of a normal law."""
+    """Median deviation of the logarithm of a worker's later rounds of compute, times what makes it
+    that of a normal law.
+    """
     deviations = []
     for worker in run.history.startup_s:
-        seconds = [with_core_s(row.account, "compute") for row in run.history.worker(worker) if row.round_index > 0]
+        seconds = [
+            with_core_s(row.account, "compute")
+            for row in run.history.worker(worker)
+            if row.round_index > 0
+        ]
         middle = statistics.median(seconds)
         deviations += [abs(math.log(s / middle)) for s in seconds]
     return 1.4826 * statistics.median(deviations)
@@ -130,8 +171,13 @@ def _num_floats(dim: int) -> int:
 
 
 def line(sizes: Sequence[float], seconds: Sequence[float]) -> tuple[float, float]:
-    """Of the straight line through the points (medians of the small and of the large ones) its value at 0, and its slope."""
+    """Of the straight line through the points (medians of the small and of the large ones) its
+    value at 0, and its slope.
+    """
     small, large = min(sizes), max(sizes)
-    low, high = (statistics.median(s for size, s in zip(sizes, seconds, strict=True) if size == end) for end in (small, large))
+    low, high = (
+        statistics.median(s for size, s in zip(sizes, seconds, strict=True) if size == end)
+        for end in (small, large)
+    )
     slope = max(0.0, (high - low) / (large - small))
     return max(0.0, low - slope * small), slope

@@ -1,10 +1,12 @@
-"""Measures this machine: `python -m ddp.advice.measuring.measure [exchanges] [fused|adam|sgd]` prints constants as JSON.
+"""Measures this machine: `python -m ddp.advice.measuring.measure [exchanges] [fused|adam|sgd]`
+   prints constants as JSON.
 
-A machine has slow moments, which may last for seconds. So everything is measured several times, far apart from each other, and
-what took least counts, or nearly so.
+A machine has slow moments, which may last for seconds. So everything is measured several times, far
+apart from each other, and what took least counts, or nearly so.
 
-A process of its own, so that what is imported and compiled first is so here, too; it begins as train.py does, with the server
-that workers are forked from. Everything heavy is imported late, because a spawned worker imports this file.
+A process of its own, so that what is imported and compiled first is so here, too; it begins as
+train.py does, with the server that workers are forked from. Everything heavy is imported late,
+because a spawned worker imports this file.
 """
 
 import json
@@ -25,7 +27,9 @@ SAMPLES = 3  # of the trainer itself, in a sitting, at most
 
 
 def main(*parts: str) -> None:
-    """Measures, and prints `training` and `exchanges`, each if asked for. (Exchanges are measured with the fused trainer.)"""
+    """Measures, and prints `training` and `exchanges`, each if asked for. (Exchanges are measured
+    with the fused trainer.)
+    """
     from ddp.backends.forkserver import ensure_server
 
     names = [part for part in parts if part != EXCHANGES]

@@ -37,17 +37,24 @@ WORKERS = 2
 USERS, ITEMS, RATINGS = 943, 1682, 40_000  # as MovieLens 100K, with fewer ratings
 TRAINERS: dict[str, Trainer] = {
     "fused": FusedTrainer(name="fused", lr=0.01, lr_decay=0.98, reg_factors=0.1, reg_biases=0.02),
-    "adam": AutogradTrainer(name="autograd", optimizer="adam", lr=0.01, weight_decay=1e-5, batch_size=1024),
-    "sgd": AutogradTrainer(name="autograd", optimizer="sgd", lr=0.01, weight_decay=1e-5, batch_size=1024),
+    "adam": AutogradTrainer(
+        name="autograd", optimizer="adam", lr=0.01, weight_decay=1e-5, batch_size=1024
+    ),
+    "sgd": AutogradTrainer(
+        name="autograd", optimizer="sgd", lr=0.01, weight_decay=1e-5, batch_size=1024
+    ),
 }
 SERIAL = SerialBackend(name="serial")
 THREAD = ThreadBackend(name="thread", poll_interval_s=None)
 PROCESS = ProcessBackend(name="process", poll_interval_s=None, start_method="spawn")
-FORKED = replace(PROCESS, start_method=start_methods()[-1])  # exchanges the same, and is there at once
+# exchanges the same, and is there at once
+FORKED = replace(PROCESS, start_method=start_methods()[-1])
 SHM = ShmBackend(name="shm", directory=None, start_method=None)
 
 
-def pilot_config(backend: Backend, trainer: Trainer, dim: int, rounds: int, local_epochs: int) -> Config:
+def pilot_config(
+    backend: Backend, trainer: Trainer, dim: int, rounds: int, local_epochs: int
+) -> Config:
     """A job like those of the document, but short."""
     return Config(
         workers=WORKERS,
@@ -70,12 +77,27 @@ def pilot_config(backend: Backend, trainer: Trainer, dim: int, rounds: int, loca
         reference="false",
         backend=backend,
         data=SyntheticData(
-            name="synthetic", num_users=USERS, num_items=ITEMS, num_ratings=RATINGS, rank=8, noise_std=0.5, popularity=0.8
+            name="synthetic",
+            num_users=USERS,
+            num_items=ITEMS,
+            num_ratings=RATINGS,
+            rank=8,
+            noise_std=0.5,
+            popularity=0.8,
         ),
-        split=Split(name="iid", holdout="random", test_fraction=0.2, valid_fraction=0.05, test_file=None),
+        split=Split(
+            name="iid", holdout="random", test_fraction=0.2, valid_fraction=0.05, test_file=None
+        ),
         model=Model(name="small", dim=dim, biases=True, init_std=0.01),
         trainer=trainer,
-        aggregation=Aggregation(name="uniform", outer="none", outer_lr=1.0, outer_beta1=0.0, outer_beta2=0.0, outer_tau=1.0),
+        aggregation=Aggregation(
+            name="uniform",
+            outer="none",
+            outer_lr=1.0,
+            outer_beta1=0.0,
+            outer_beta2=0.0,
+            outer_tau=1.0,
+        ),
     )
 
 
@@ -86,7 +108,10 @@ def run_pilot(config: Config) -> "Pilot":
     from ddp.tracking.tensorboard import TensorBoard
 
     with tempfile.TemporaryDirectory(prefix="ddp-pilot-") as directory:
-        board, began = TensorBoard(Path(directory), settings(dataclasses.asdict(config))), time.thread_time()
+        board, began = (
+            TensorBoard(Path(directory), settings(dataclasses.asdict(config))),
+            time.thread_time(),
+        )
         return Pilot(run(config, Path(directory), [board]), time.thread_time() - began)
 
 
@@ -107,5 +132,7 @@ def least(pilots: Pilots, seconds: "Callable[[RunResult], float]") -> float:
 
 
 def with_core_s(account: "Account", phase: str) -> float:
-    """What it takes with a core: without the time in which there was none, be it for our workers or for other programs."""
+    """What it takes with a core: without the time in which there was none, be it for our workers or
+    for other programs.
+    """
     return account.phase_s(phase) - account.seconds.get(f"{phase}/run_queue", 0.0)

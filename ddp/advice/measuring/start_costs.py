@@ -4,7 +4,17 @@ import statistics
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from ddp.advice.measuring.pilot import PROCESS, SHM, THREAD, WORKERS, Pilot, Pilots, least, pilot_config, with_core_s
+from ddp.advice.measuring.pilot import (
+    PROCESS,
+    SHM,
+    THREAD,
+    WORKERS,
+    Pilot,
+    Pilots,
+    least,
+    pilot_config,
+    with_core_s,
+)
 from ddp.config.options import Backend, Trainer
 from ddp.config.schema import Config
 from ddp.machine.memory import num_cores
@@ -16,11 +26,16 @@ if TYPE_CHECKING:
 def start_configs(trainer: Trainer) -> dict[str, Config]:
     """The runs that tell it."""
     kinds: dict[str, Backend] = {"forked": SHM, "in threads": THREAD, "spawned": PROCESS}
-    return {kind: pilot_config(backend, trainer, dim=32, rounds=4, local_epochs=2) for kind, backend in kinds.items()}
+    return {
+        kind: pilot_config(backend, trainer, dim=32, rounds=4, local_epochs=2)
+        for kind, backend in kinds.items()
+    }
 
 
 def start_constants(firsts: Mapping[str, Pilot], pilots: Mapping[str, Pilots]) -> dict[str, float]:
-    """Those fields of `Training` that are about it. `firsts`: of this process, which waited for the server, and imported."""
+    """Those fields of `Training` that are about it. `firsts`: of this process, which waited for the
+    server, and imported.
+    """
     forked, spawned, cores = pilots["forked"], pilots["spawned"], min(WORKERS, num_cores())
     waited_s = firsts["forked"].run.seconds["start"] + firsts["forked"].run.seconds["data"]
     return {
@@ -31,18 +46,26 @@ def start_constants(firsts: Mapping[str, Pilot], pilots: Mapping[str, Pilots]) -
         "spawn_s": least(spawned, _startup_s),
         "spawned_s": least(spawned, _first_round_s),
         "exit_s": least(spawned, lambda run: run.seconds["stop"]) * cores / WORKERS,
-        "manager_s": least(spawned, lambda run: max(0.0, run.seconds["start"] + run.seconds["train"] - _longest_s(run))),
+        "manager_s": least(
+            spawned,
+            lambda run: max(0.0, run.seconds["start"] + run.seconds["train"] - _longest_s(run)),
+        ),
     }
 
 
 def _startup_s(run: "RunResult") -> float:
     """Of a worker, in the mean, from when its process was started to its first round."""
-    return statistics.mean(with_core_s(account, "start") for account in run.history.started_with.values())
+    return statistics.mean(
+        with_core_s(account, "start") for account in run.history.started_with.values()
+    )
 
 
 def _longest_s(run: "RunResult") -> float:
     """From when the first worker was started to its last row: the longest of all."""
-    walls = {worker: sum(row.account.wall_s for row in run.history.worker(worker)) for worker in run.history.startup_s}
+    walls = {
+        worker: sum(row.account.wall_s for row in run.history.worker(worker))
+        for worker in run.history.startup_s
+    }
     return max(run.history.startup_s[worker] + wall_s for worker, wall_s in walls.items())
 
 
@@ -51,6 +74,9 @@ def _first_round_s(run: "RunResult") -> float:
     more = []
     for worker in run.history.startup_s:
         rows = run.history.worker(worker)
-        first, *later = [with_core_s(row.account, "compute") + with_core_s(row.account, "evaluate") for row in rows]
+        first, *later = [
+            with_core_s(row.account, "compute") + with_core_s(row.account, "evaluate")
+            for row in rows
+        ]
         more.append(first - statistics.median(later))
     return max(0.0, statistics.mean(more))

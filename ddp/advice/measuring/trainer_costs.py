@@ -1,4 +1,6 @@
-"""What a trainer costs, measured with the trainer itself: alone on a core, and beside other threads."""
+"""What a trainer costs, measured with the trainer itself: alone on a core, and beside other
+threads.
+"""
 
 import statistics
 import threading
@@ -15,15 +17,24 @@ from ddp.advice.constants import SPILLING, spilled_bytes
 from ddp.config.options import AutogradTrainer, Model, Trainer
 from ddp.model.parameters import Parameters, initial_vector
 from ddp.ratings.arrays import Part
-from ddp.trainers.trainer import Epochs, arrange, evaluate, make_selecting, make_trainer, set_threads
+from ddp.trainers.trainer import (
+    Epochs,
+    arrange,
+    evaluate,
+    make_selecting,
+    make_trainer,
+    set_threads,
+)
 
 USERS, ITEMS = 943, 1682
 RATINGS = 2048  # in an epoch of batches, which has at least two
 LEAST_S = 0.01  # one measurement takes at least so long
-QUARTILE = 0.25  # of the samples counts (of four the least): what it costs when the machine is not slow
+# of the samples counts (of four the least): what it costs when the machine is not slow
+QUARTILE = 0.25
 TOGETHER_S = 60.0  # until all are there
 THREADS_S = 0.05  # the same of several threads that train beside each other
-BATCHES = ((128, 8), (128, 256), (1024, 64), (8192, 8), (8192, 64), (2048, 256), (8192, 256))  # size of the batch, embedding size
+# size of the batch, embedding size
+BATCHES = ((128, 8), (128, 256), (1024, 64), (8192, 8), (8192, 64), (2048, 256), (8192, 256))
 SPILLED = (8192, 256)
 CONTENDED = ((128, 8), (1024, 64))
 EPOCHS = ((2_000, 8), (40_000, 8), (40_000, 64), (40_000, 256))  # ratings, embedding size
@@ -42,16 +53,24 @@ class TrainerCosts:
         }
         self.beside: dict[str, Callable[[], float]] = {}
         if not isinstance(options, AutogradTrainer):
-            self.alone |= {f"epochs {size} {dim}": _epochs(options, size, dim) for size, dim in EPOCHS}
+            self.alone |= {
+                f"epochs {size} {dim}": _epochs(options, size, dim) for size, dim in EPOCHS
+            }
         else:
             for size, dim in BATCHES:
-                self.alone[f"batches {size} {dim}"] = _batches(replace(options, batch_size=size), dim)
+                self.alone[f"batches {size} {dim}"] = _batches(
+                    replace(options, batch_size=size), dim
+                )
             for threads in (2, 4) if cores > 1 else ():
                 for size, dim in (*CONTENDED, SPILLED) if threads == 2 else CONTENDED:
-                    epochs = [_batches(replace(options, batch_size=size), dim) for _ in range(threads)]
+                    epochs = [
+                        _batches(replace(options, batch_size=size), dim) for _ in range(threads)
+                    ]
                     for epoch in epochs:
                         epoch()
-                    self.beside[f"{threads} threads {size} {dim}"] = partial(_beside_each_other_s, epochs)
+                    self.beside[f"{threads} threads {size} {dim}"] = partial(
+                        _beside_each_other_s, epochs
+                    )
         for call in self.alone.values():
             call()
         self.seconds: defaultdict[str, list[float]] = defaultdict(list)
@@ -67,18 +86,29 @@ class TrainerCosts:
         """The fields of `Training` that are not about starting."""
         parts = [self._s(f"evaluation {size} {dim}") for size, dim in PARTS]
         fixed, rating, element = fit([(1.0, size, size * dim) for size, dim in PARTS], parts)
-        measured = {"evaluation_s": fixed, "evaluated_rating_s": rating, "evaluated_element_s": element}
+        measured = {
+            "evaluation_s": fixed,
+            "evaluated_rating_s": rating,
+            "evaluated_element_s": element,
+        }
         if isinstance(self.options, AutogradTrainer):
             return measured | self._in_batches()
         epochs = [self._s(f"epochs {size} {dim}") / IN_A_LOOP for size, dim in EPOCHS]
         batch, rating, element = fit([(1.0, size, size * dim) for size, dim in EPOCHS], epochs)
         measured |= {"batch_s": batch, "parameter_s": 0.0, "rating_s": rating, "element_s": element}
         measured |= {"spilled_element_s": 0.0, "bandwidth": 0.0}
-        return measured | {"handoff_s": 0.0, "handoff_growth": 0.0}  # one call for some epochs, without the GIL
+        # one call for some epochs, without the GIL
+        return measured | {"handoff_s": 0.0, "handoff_growth": 0.0}
 
     def _in_batches(self) -> dict[str, float]:
-        seconds = {(size, dim): self._s(f"batches {size} {dim}") / _num_batches(size) for size, dim in BATCHES}
-        terms = [(1.0, (USERS + ITEMS) * (dim + 1), size, size * dim, max(0, size * dim - SPILLING)) for size, dim in BATCHES]
+        seconds = {
+            (size, dim): self._s(f"batches {size} {dim}") / _num_batches(size)
+            for size, dim in BATCHES
+        }
+        terms = [
+            (1.0, (USERS + ITEMS) * (dim + 1), size, size * dim, max(0, size * dim - SPILLING))
+            for size, dim in BATCHES
+        ]
         batch, parameter, rating, element, spilled = fit(terms, list(seconds.values()))
         handoffs, bandwidth = {}, 0.0
         if self.cores > 1:
@@ -86,12 +116,19 @@ class TrainerCosts:
                 more = []
                 for size, dim in CONTENDED:
                     batch_s = self._s(f"{threads} threads {size} {dim}") / _num_batches(size)
-                    more.append(max(0.0, batch_s * min(threads, self.cores) / threads - seconds[size, dim]))
+                    more.append(
+                        max(0.0, batch_s * min(threads, self.cores) / threads - seconds[size, dim])
+                    )
                 handoffs[threads] = statistics.mean(more)
             size, dim = SPILLED
             crowded_s = self._s(f"2 threads {size} {dim}") / _num_batches(size) - handoffs[2]
-            num_bytes = spilled_bytes(size * dim)  # of which one thread alone gets as much as it wants
-            bandwidth = num_bytes * max(2 / crowded_s, 1 / seconds[SPILLED]) if crowded_s > seconds[SPILLED] else 0.0
+            # of which one thread alone gets as much as it wants
+            num_bytes = spilled_bytes(size * dim)
+            bandwidth = (
+                num_bytes * max(2 / crowded_s, 1 / seconds[SPILLED])
+                if crowded_s > seconds[SPILLED]
+                else 0.0
+            )
         grows = len(handoffs) == 2 and min(handoffs.values()) > 0
         return {
             "batch_s": batch,
@@ -112,10 +149,13 @@ def fit(terms: Sequence[tuple[float, ...]], seconds: Sequence[float]) -> list[fl
     """Factors of the terms, none below 0, for which the relative errors' squares are least."""
     rows = np.array(terms) / np.array(seconds)[:, None]
     best, best_error = np.zeros(rows.shape[1]), np.inf
-    for used in product((False, True), repeat=rows.shape[1]):  # few terms: all ways to leave some out
+    # few terms: all ways to leave some out
+    for used in product((False, True), repeat=rows.shape[1]):
         columns = np.flatnonzero(used)
         scale = np.abs(rows[:, columns]).max(axis=0) if len(columns) else np.ones(0)
-        factors = np.linalg.lstsq(rows[:, columns] / scale, np.ones(len(rows)), rcond=None)[0] / scale
+        factors = (
+            np.linalg.lstsq(rows[:, columns] / scale, np.ones(len(rows)), rcond=None)[0] / scale
+        )
         error = float(((rows[:, columns] @ factors - 1.0) ** 2).sum())
         if (factors >= 0).all() and error < best_error:
             best_error = error
@@ -166,8 +206,9 @@ def _evaluation(options: Trainer, num_ratings: int, dim: int) -> Callable[[], ob
 
 
 def _mean_s(call: Callable[[], object]) -> float:
-    """CPU seconds of a call, in the mean over at least LEAST_S. (Of a thread that has a core these are the wall; where other
-    programs run, too, they still are what it would be.)"""
+    """CPU seconds of a call, in the mean over at least LEAST_S. (Of a thread that has a core these
+    are the wall; where other programs run, too, they still are what it would be.)
+    """
     number, began = 0, time.thread_time()
     while time.thread_time() - began < LEAST_S:
         call()

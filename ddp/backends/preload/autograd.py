@@ -10,4 +10,5 @@ import ddp.workers.worker  # noqa: F401
 
 torch.optim.SGD([torch.zeros(1)], lr=1.0)  # imports torch._dynamo
 gc.collect()
-gc.freeze()  # what is here stays: a worker's collector need not write into these pages, so they stay shared
+# what is here stays: a worker's collector need not write into these pages, so they stay shared
+gc.freeze()

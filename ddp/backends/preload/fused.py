@@ -9,4 +9,5 @@ from ddp.trainers.fused import warm_up
 warm_up()
 
 gc.collect()
-gc.freeze()  # what is here stays: a worker's collector need not write into these pages, so they stay shared
+# what is here stays: a worker's collector need not write into these pages, so they stay shared
+gc.freeze()

@@ -1,1 +1,3 @@
-"""Compiled code: how kernels are compiled and cached, SIMD loops, ordered memory access and turn counters."""
+"""Compiled code: how kernels are compiled and cached, SIMD loops, ordered memory access and turn
+counters.
+"""

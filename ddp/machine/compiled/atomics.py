@@ -1,4 +1,6 @@
-"""What compiled code needs to wait for other threads and processes, and numba does not offer: ordered memory, time, sleep."""
+"""What compiled code needs to wait for other threads and processes, and numba does not offer:
+ordered memory, time, sleep.
+"""
 
 import os
 import time
@@ -18,7 +20,9 @@ WINDOWS = os.name == "nt"
 
 @intrinsic
 def load_acquire(typing_context: Any, address: Any) -> Any:
-    """The int64 at `address`; what its writer wrote before it (with release) is seen by whatever comes after."""
+    """The int64 at `address`; what its writer wrote before it (with release) is seen by whatever
+    comes after.
+    """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         pointer = builder.inttoptr(arguments[0], ir.PointerType(LONG))
@@ -56,7 +60,9 @@ def now_ns(typing_context: Any) -> Any:
             return builder.mul(builder.load(first), ir.Constant(LONG, 100))
         _call(builder, "clock_gettime", WORD, ir.Constant(WORD, time.CLOCK_MONOTONIC), first)
         second = builder.gep(first, [ir.Constant(WORD, 1)])
-        return builder.add(builder.mul(builder.load(first), ir.Constant(LONG, 10**9)), builder.load(second))
+        return builder.add(
+            builder.mul(builder.load(first), ir.Constant(LONG, 10**9)), builder.load(second)
+        )
 
     return types.int64(), generate
 
@@ -73,8 +79,12 @@ def thread_ns(typing_context: Any) -> Any:
             _call(builder, "GetThreadTimes", WORD, thread, *times)
             both = builder.add(builder.load(times[2]), builder.load(times[3]))
             return builder.mul(both, ir.Constant(LONG, 100))
-        _call(builder, "clock_gettime", WORD, ir.Constant(WORD, time.CLOCK_THREAD_CPUTIME_ID), first)
-        return builder.add(builder.mul(builder.load(times[0]), ir.Constant(LONG, 10**9)), builder.load(times[1]))
+        _call(
+            builder, "clock_gettime", WORD, ir.Constant(WORD, time.CLOCK_THREAD_CPUTIME_ID), first
+        )
+        return builder.add(
+            builder.mul(builder.load(times[0]), ir.Constant(LONG, 10**9)), builder.load(times[1])
+        )
 
     return types.int64(), generate
 

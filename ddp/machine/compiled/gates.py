@@ -1,9 +1,12 @@
-"""How workers that share memory pass things on, without the GIL, a lock or a pipe: one counter for each thing.
+"""How workers that share memory pass things on, without the GIL, a lock or a pipe: one counter for
+   each thing.
 
-Whoever wants a thing in turn t waits until its counter is t, and makes it t + 1 when it is done with it. So only the one whose
-turn it is writes the counter: after all that it wrote in that turn, which whoever has read the counter sees.
+Whoever wants a thing in turn t waits until its counter is t, and makes it t + 1 when it is done
+with it. So only the one whose turn it is writes the counter: after all that it wrote in that turn,
+which whoever has read the counter sees.
 
-A wait may be for 10 us or for 10 s: at first it spins, then it lets others have the core, then it sleeps.
+A wait may be for 10 us or for 10 s: at first it spins, then it lets others have the core, then it
+sleeps.
 """
 
 import numpy as np
@@ -11,12 +14,22 @@ import numpy.typing as npt
 from numba import types
 
 from ddp.errors import Stopped
-from ddp.machine.compiled.atomics import LONG_BYTES, give_way, load_acquire, nap, now_ns, store_release
+from ddp.machine.compiled.atomics import (
+    LONG_BYTES,
+    give_way,
+    load_acquire,
+    nap,
+    now_ns,
+    store_release,
+)
 from ddp.machine.compiled.jit import compiled
 
 SPINS = 500  # looks in a row, less than a microsecond ...
-YIELDS = 100  # ... then each after others had the core, then each after a nap: of 50 us, and every time 10 us more, ...
-MOST_US = 20  # ... up to this for every worker, or those of many that wait would leave no core to those that work
+# ... then each after others had the core, then each after a nap: of 50 us, and every time 10 us
+# more, ...
+YIELDS = 100
+# ... up to this for every worker, or those of many that wait would leave no core to those that work
+MOST_US = 20
 OPEN, LATE, CLOSED = 0, 1, 2  # how a wait ends
 
 Counters = npt.NDArray[np.int64]
@@ -33,7 +46,9 @@ def is_turn(counters: Counters, thing: int, turn: int) -> bool:
 
 @compiled(types.int64(_COUNTERS, types.int64, types.int64, types.int64))
 def wait_for_turn(counters: Counters, thing: int, turn: int, timeout_ns: int) -> int:
-    """OPEN when the counter of the thing is `turn`, LATE if it is not in time, CLOSED if nothing more will come."""
+    """OPEN when the counter of the thing is `turn`, LATE if it is not in time, CLOSED if nothing
+    more will come.
+    """
     address = counters.ctypes.data + thing * LONG_BYTES
     closed = counters.ctypes.data + (counters.shape[0] - 1) * LONG_BYTES
     for _ in range(SPINS):
@@ -63,8 +78,9 @@ def set_turn(counters: Counters, thing: int, turn: int) -> None:
 
 
 class Gates:
-    """`counters`: int64 (things + 1,), in memory that all workers share: the first turn of each thing, and at last a zero, which
-    becomes 1 when all is over."""
+    """`counters`: int64 (things + 1,), in memory that all workers share: the first turn of each
+    thing, and at last a zero, which becomes 1 when all is over.
+    """
 
     def __init__(self, counters: Counters) -> None:
         self.counters = counters

@@ -1,4 +1,6 @@
-"""How kernels are compiled: once, when their module is imported, and from then on read from a cache on disk."""
+"""How kernels are compiled: once, when their module is imported, and from then on read from a cache
+on disk.
+"""
 
 import atexit
 import os
@@ -23,11 +25,13 @@ Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 
 
 def compiled(signature: Any, calls: Sequence[Any] = ()) -> Callable[[Kernel], Kernel]:
-    """numba.njit for this one signature, without the GIL. `calls`: kernels of other files that this one calls.
+    """numba.njit for this one signature, without the GIL. `calls`: kernels of other files that this
+       one calls.
 
-    Where numba finds no directory that it may write to, or one without room, the cache lies in a temporary one as long as
-    this process lives. Worker processes find it there: several of them never compile the same kernel side by side. Where
-    that cannot be written either, kernels are compiled into memory.
+    Where numba finds no directory that it may write to, or one without room, the cache lies in a
+    temporary one as long as this process lives. Worker processes find it there: several of them
+    never compile the same kernel side by side. Where that cannot be written either, kernels are
+    compiled into memory.
     """
 
     def decorate(function: Kernel) -> Kernel:
@@ -48,7 +52,9 @@ def compiled(signature: Any, calls: Sequence[Any] = ()) -> Callable[[Kernel], Ke
 def _cached(signature: Any, function: Kernel, calls: Sequence[Any]) -> Kernel:
     njit = _njit(signature, cache=True)
     dispatcher = njit(function)
-    if dispatcher.stats.cache_hits and _forget_if_stale(dispatcher.stats.cache_path, function.__code__, calls):
+    if dispatcher.stats.cache_hits and _forget_if_stale(
+        dispatcher.stats.cache_path, function.__code__, calls
+    ):
         dispatcher = njit(function)
     kernel: Kernel = dispatcher
     return kernel
@@ -60,7 +66,9 @@ def _njit(signature: Any, *, cache: bool) -> Any:
 
 
 def _use_temporary_cache() -> bool:
-    """Puts the cache into a directory that goes with this process; False where there is none, or where it lies there already."""
+    """Puts the cache into a directory that goes with this process; False where there is none, or
+    where it lies there already.
+    """
     if Path(os.environ.get("NUMBA_CACHE_DIR", "")).name.startswith(TEMPORARY):
         return False
     try:
@@ -74,7 +82,9 @@ def _use_temporary_cache() -> bool:
 
 
 def _forget_if_stale(cache: str, code: CodeType, calls: Sequence[Any]) -> bool:
-    """Removes a kernel's index if it is older than INGREDIENTS or a file of `calls`: numba looks at the kernel's own file only."""
+    """Removes a kernel's index if it is older than INGREDIENTS or a file of `calls`: numba looks at
+    the kernel's own file only.
+    """
     python = f"py{sys.version_info.major}{sys.version_info.minor}"
     called = {Path(kernel.__code__.co_filename) for kernel in calls}
     changed_at = max(file.stat().st_mtime_ns for file in (*INGREDIENTS, *called))

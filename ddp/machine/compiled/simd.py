@@ -1,7 +1,9 @@
-"""What the compiled kernels need and numba does not offer: SIMD loops over two rows of float32, prefetching, addresses.
+"""What the compiled kernels need and numba does not offer: SIMD loops over two rows of float32,
+   prefetching, addresses.
 
-The loops are LLVM vectors of 8 lanes, which every target has or splits (AVX: one register; NEON, SSE: two). Left to
-itself, LLVM guards a loop over two rows with checks for overlap and for short rows, and a row has 32 to 128 floats only.
+The loops are LLVM vectors of 8 lanes, which every target has or splits (AVX: one register; NEON,
+SSE: two). Left to itself, LLVM guards a loop over two rows with checks for overlap and for short
+rows, and a row has 32 to 128 floats only.
 """
 
 from collections.abc import Callable
@@ -21,7 +23,8 @@ DOUBLES = ir.VectorType(DOUBLE, LANES)
 WORD = ir.IntType(32)
 FLOAT_BYTES = 4
 
-intrinsic: Any = numba_intrinsic  # inside a kernel they are called without the typing context, which mypy cannot know
+# inside a kernel they are called without the typing context, which mypy cannot know
+intrinsic: Any = numba_intrinsic
 
 # Multiply and add may become one instruction; nothing else is loosened.
 FMA = ("contract",)
@@ -37,7 +40,9 @@ def _splat(builder: Any, scalar: Any, kind: Any) -> Any:
         return scalar
     undefined = ir.Constant(kind, ir.Undefined)
     first = builder.insert_element(undefined, scalar, ir.Constant(WORD, 0))
-    return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(WORD, LANES), [0] * LANES))
+    return builder.shuffle_vector(
+        first, undefined, ir.Constant(ir.VectorType(WORD, LANES), [0] * LANES)
+    )
 
 
 def _lane_sum(builder: Any, vector: Any) -> Any:
@@ -47,7 +52,9 @@ def _lane_sum(builder: Any, vector: Any) -> Any:
         width //= 2
         mask = ir.VectorType(WORD, width)
         low = builder.shuffle_vector(vector, vector, ir.Constant(mask, list(range(width))))
-        high = builder.shuffle_vector(vector, vector, ir.Constant(mask, list(range(width, 2 * width))))
+        high = builder.shuffle_vector(
+            vector, vector, ir.Constant(mask, list(range(width, 2 * width)))
+        )
         vector = builder.fadd(low, high)
     return builder.extract_element(vector, ir.Constant(WORD, 0))
 
@@ -68,15 +75,27 @@ def _loops(builder: Any, length: Any, body: Callable[[Any, list[Any]], None]) ->
         stop = builder.and_(length, number(-step))  # steps are powers of 2
         with cgutils.for_range_slice(builder, start, stop, number(step), index) as (position, _):
             offset = builder.mul(position, number(FLOAT_BYTES))
-            body(kind, [builder.add(offset, number(k * floats * FLOAT_BYTES)) for k in range(unroll)])
+            body(
+                kind, [builder.add(offset, number(k * floats * FLOAT_BYTES)) for k in range(unroll)]
+            )
         start = stop
 
 
-def _row_loops(builder: Any, x: Any, y: Any, length: Any, body: Callable[[Any, list[Any]], None]) -> None:
-    """Walks the rows at addresses `x` and `y`. `body(kind, pairs)` emits the code for pairs of pointers to the type `kind`."""
+def _row_loops(
+    builder: Any, x: Any, y: Any, length: Any, body: Callable[[Any, list[Any]], None]
+) -> None:
+    """Walks the rows at addresses `x` and `y`. `body(kind, pairs)` emits the code for pairs of
+    pointers to the type `kind`.
+    """
 
     def pairs_at(kind: Any, offsets: list[Any]) -> None:
-        body(kind, [tuple(_pointer(builder, builder.add(row, offset), kind) for row in (x, y)) for offset in offsets])
+        body(
+            kind,
+            [
+                tuple(_pointer(builder, builder.add(row, offset), kind) for row in (x, y))
+                for offset in offsets
+            ],
+        )
 
     _loops(builder, length, pairs_at)
 
@@ -90,7 +109,9 @@ def dot(typing_context: Any, x: Any, y: Any, length: Any) -> Any:
     """<x, y>, float32, of two rows of `length` floats at the addresses `x` and `y`."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        sums = [cgutils.alloca_once_value(builder, ir.Constant(VECTOR, None)) for _ in range(UNROLL)]
+        sums = [
+            cgutils.alloca_once_value(builder, ir.Constant(VECTOR, None)) for _ in range(UNROLL)
+        ]
         rest = cgutils.alloca_once_value(builder, ir.Constant(FLOAT, None))
 
         def body(kind: Any, pairs: list[Any]) -> None:
@@ -109,17 +130,27 @@ def dot(typing_context: Any, x: Any, y: Any, length: Any) -> Any:
 
 @intrinsic
 def descend(typing_context: Any, x: Any, y: Any, length: Any, keep: Any, step: Any) -> Any:
-    """x, y = keep * x + step * y, keep * y + step * x, in place, for two rows of `length` floats at addresses `x`, `y`."""
+    """x, y = keep * x + step * y, keep * y + step * x, in place, for two rows of `length` floats at
+    addresses `x`, `y`.
+    """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         x, y, length, keep, step = arguments
 
         def body(kind: Any, pairs: list[Any]) -> None:
             factor, rate = _splat(builder, keep, kind), _splat(builder, step, kind)
-            loaded = [(p, q, builder.load(p, align=FLOAT_BYTES), builder.load(q, align=FLOAT_BYTES)) for p, q in pairs]
-            for p, q, a, b in loaded:  # all loads before the first store, which might alias them for all LLVM knows
-                builder.store(_multiply_add(builder, rate, b, builder.fmul(factor, a)), p, align=FLOAT_BYTES)
-                builder.store(_multiply_add(builder, rate, a, builder.fmul(factor, b)), q, align=FLOAT_BYTES)
+            loaded = [
+                (p, q, builder.load(p, align=FLOAT_BYTES), builder.load(q, align=FLOAT_BYTES))
+                for p, q in pairs
+            ]
+            # all loads before the first store, which might alias them for all LLVM knows
+            for p, q, a, b in loaded:
+                builder.store(
+                    _multiply_add(builder, rate, b, builder.fmul(factor, a)), p, align=FLOAT_BYTES
+                )
+                builder.store(
+                    _multiply_add(builder, rate, a, builder.fmul(factor, b)), q, align=FLOAT_BYTES
+                )
 
         _row_loops(builder, x, y, length, body)
         return context.get_dummy_value()
@@ -128,19 +159,31 @@ def descend(typing_context: Any, x: Any, y: Any, length: Any, keep: Any, step: A
 
 
 @intrinsic
-def weighted_sum(typing_context: Any, addresses: Any, weights: Any, count: Any, offset: Any, out: Any, length: Any) -> Any:
+def weighted_sum(
+    typing_context: Any,
+    addresses: Any,
+    weights: Any,
+    count: Any,
+    offset: Any,
+    out: Any,
+    length: Any,
+) -> Any:
     """sum_i weights[i] * x_i of `count` rows of float32; whether all of it is finite.
 
-    `addresses`, `weights`: where the rows' addresses (intp) and weights (float64) lie. `offset`: bytes to what is summed,
-    in each row and in the row at the address `out`; `length`: floats. Summed in float64, in the order of the rows and
-    without fused multiply-add, in registers: every machine gives the same bits, and memory is read and written once.
+    `addresses`, `weights`: where the rows' addresses (intp) and weights (float64) lie. `offset`:
+    bytes to what is summed, in each row and in the row at the address `out`; `length`: floats.
+    Summed in float64, in the order of the rows and without fused multiply-add, in registers: every
+    machine gives the same bits, and memory is read and written once.
     """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         addresses, weights, count, offset, out, length = arguments
         rows = _pointer(builder, addresses, addresses.type)
         factors = _pointer(builder, weights, DOUBLE)
-        flaws = {kind: cgutils.alloca_once_value(builder, ir.Constant(kind, None)) for kind in (FLOAT, VECTOR)}
+        flaws = {
+            kind: cgutils.alloca_once_value(builder, ir.Constant(kind, None))
+            for kind in (FLOAT, VECTOR)
+        }
 
         def body(kind: Any, offsets: list[Any]) -> None:
             wide = DOUBLE if kind is FLOAT else DOUBLES
@@ -152,18 +195,24 @@ def weighted_sum(typing_context: Any, addresses: Any, weights: Any, count: Any, 
                 row = builder.load(builder.gep(rows, [loop.index]))
                 weight = _splat(builder, builder.load(builder.gep(factors, [loop.index])), wide)
                 for place, total in zip(places, sums, strict=True):
-                    floats = builder.load(_pointer(builder, builder.add(row, place), kind), align=FLOAT_BYTES)
+                    floats = builder.load(
+                        _pointer(builder, builder.add(row, place), kind), align=FLOAT_BYTES
+                    )
                     product = builder.fmul(builder.fpext(floats, wide), weight)
                     builder.store(builder.fadd(builder.load(total), product), total)
             for place, total in zip(places, sums, strict=True):
                 floats = builder.fptrunc(builder.load(total), kind)
-                builder.store(floats, _pointer(builder, builder.add(out, place), kind), align=FLOAT_BYTES)
+                builder.store(
+                    floats, _pointer(builder, builder.add(out, place), kind), align=FLOAT_BYTES
+                )
                 # 0 * x is 0, but NaN for infinity and NaN
                 flaw = builder.fmul(floats, ir.Constant(kind, None))
                 builder.store(builder.fadd(builder.load(flaws[kind]), flaw), flaws[kind])
 
         _loops(builder, length, body)
-        flaw = builder.fadd(_lane_sum(builder, builder.load(flaws[VECTOR])), builder.load(flaws[FLOAT]))
+        flaw = builder.fadd(
+            _lane_sum(builder, builder.load(flaws[VECTOR])), builder.load(flaws[FLOAT])
+        )
         return builder.fcmp_ordered("==", flaw, ir.Constant(FLOAT, 0.0))
 
     return types.boolean(*[types.intp] * 6), generate
@@ -178,7 +227,9 @@ def prefetch(typing_context: Any, address: Any) -> Any:
         kind = ir.FunctionType(ir.VoidType(), [pointer, WORD, WORD, WORD])
         function = builder.module.declare_intrinsic("llvm.prefetch", [pointer], kind)
         write, keep_in_all_levels, data = (ir.Constant(WORD, value) for value in (1, 3, 1))
-        builder.call(function, [builder.inttoptr(arguments[0], pointer), write, keep_in_all_levels, data])
+        builder.call(
+            function, [builder.inttoptr(arguments[0], pointer), write, keep_in_all_levels, data]
+        )
         return context.get_dummy_value()
 
     return types.void(types.intp), generate

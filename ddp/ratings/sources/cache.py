@@ -1,4 +1,6 @@
-"""Parsed ratings, kept as an uncompressed .npz so that the second start does not parse (nor import pandas)."""
+"""Parsed ratings, kept as an uncompressed .npz so that the second start does not parse (nor import
+pandas).
+"""
 
 import json
 from collections.abc import Callable, Sequence
@@ -17,11 +19,15 @@ from ddp.ratings.arrays import Ratings
 CACHE_VERSION = 1
 
 
-def cached(cache_file: Path | None, sources: Sequence[Path], options: str, build: Callable[[], Ratings]) -> Ratings:
-    """What `build()` gives, or gave when `sources` and `options` were the same; `cache_file` None = always build.
+def cached(
+    cache_file: Path | None, sources: Sequence[Path], options: str, build: Callable[[], Ratings]
+) -> Ratings:
+    """What `build()` gives, or gave when `sources` and `options` were the same; `cache_file` None =
+       always build.
 
-    A missing, stale or damaged cache is rebuilt without a word, and one that cannot be written is done without.
-    Raises DataError when a source is missing, empty, not a file, or changes while it is being read.
+    A missing, stale or damaged cache is rebuilt without a word, and one that cannot be written is
+    done without. Raises DataError when a source is missing, empty, not a file, or changes while it
+    is being read.
     """
     stamps = [_stamp(path) for path in sources]
     key = json.dumps([CACHE_VERSION, options, stamps])
@@ -30,7 +36,10 @@ def cached(cache_file: Path | None, sources: Sequence[Path], options: str, build
     ratings = build()
     for path, before in zip(sources, stamps, strict=True):
         if _stamp(path) != before:
-            raise DataError(f"{path}: changed while it was being read. Start again when nothing writes to it any more.")
+            raise DataError(
+                f"{path}: changed while it was being read. Start again when nothing writes to it"
+                " any more."
+            )
     if cache_file is not None:
         with suppress(OSError):
             _save(cache_file, key, ratings)
@@ -64,7 +73,10 @@ def _load(cache_file: Path, key: str) -> Ratings | None:
         arrays = read_arrays(cache_file)
         if arrays.pop("key").item() != key:
             return None
-        values: dict[str, Any] = {name: array if array.ndim else array.item() for name, array in arrays.items()}
+        values: dict[str, Any] = {
+            name: array if array.ndim else array.item() for name, array in arrays.items()
+        }
         return Ratings(**values)
-    except (OSError, ValueError, TypeError, KeyError):  # whatever it was, the answer is the same: parse again
+    # whatever it was, the answer is the same: parse again
+    except (OSError, ValueError, TypeError, KeyError):
         return None

@@ -14,7 +14,10 @@ from ddp.ratings.sources.table import read_ratings
 def layout_of(data: CsvData) -> Layout:
     """How `data` says its files look. Raises DataError for a separator that no file can have."""
     if data.separator in ('"', "\r", "\n"):
-        raise DataError(f"data.separator={data.separator!r} cannot separate fields; use ',' or ';' or '|' or a tab")
+        raise DataError(
+            f"data.separator={data.separator!r} cannot separate fields; use ',' or ';' or '|' or a"
+            " tab"
+        )
     return Layout(
         separator=data.separator, header=data.header, encoding=data.encoding,
         user=data.user, item=data.item, rating=data.rating, timestamp=data.timestamp,
@@ -23,7 +26,9 @@ def layout_of(data: CsvData) -> Layout:
 
 
 def load(data: CsvData) -> Ratings:
-    """The ratings of `data.path` or `data.paths`; with the latter, `Ratings.files` says which file a row is from."""
+    """The ratings of `data.path` or `data.paths`; with the latter, `Ratings.files` says which file
+    a row is from.
+    """
     names = data.paths if data.paths is not None else [data.path or ""]
     paths = [Path(name) for name in names]
     layout = layout_of(data)
@@ -33,4 +38,9 @@ def load(data: CsvData) -> Ratings:
     if data.cache is not None:
         identity = repr(([str(path.resolve()) for path in paths], options))
         cache_file = Path(data.cache) / f"{hashlib.sha256(identity.encode()).hexdigest()[:20]}.npz"
-    return cached(cache_file, paths, options, lambda: read_ratings(data.name, paths, layout, number_files=several))
+    return cached(
+        cache_file,
+        paths,
+        options,
+        lambda: read_ratings(data.name, paths, layout, number_files=several),
+    )

@@ -16,7 +16,9 @@ _LARGEST_FLOAT32 = 3.4028234e38
 
 
 def first_bad_line(paths: Sequence[Path], layout: Layout) -> DataError | None:
-    """The error that describes the first line of `paths` that is not a rating, or None when every line is one."""
+    """The error that describes the first line of `paths` that is not a rating, or None when every
+    line is one.
+    """
     for path in paths:
         columns = find_columns(path, layout)
         for line, fields in islice(records(path, layout), int(layout.header), None):
@@ -26,7 +28,9 @@ def first_bad_line(paths: Sequence[Path], layout: Layout) -> DataError | None:
 
 
 def place_of_row(paths: Sequence[Path], lengths: Sequence[int], layout: Layout, row: int) -> str:
-    """'file:line' of rating number `row` (from 0) of all `paths`, which hold `lengths` ratings each."""
+    """'file:line' of rating number `row` (from 0) of all `paths`, which hold `lengths` ratings
+    each.
+    """
     for path, length in zip(paths, lengths, strict=True):
         if row < length:
             line, _ = next(islice(records(path, layout), row + layout.header, None))
@@ -53,16 +57,23 @@ def _trouble(fields: list[str], columns: Columns, layout: Layout) -> str | None:
 
 def _text_trouble(text: str, layout: Layout) -> str | None:
     if "\ufffd" in text:
-        hint = "Is the file damaged?" if layout.published else "Set data.encoding (latin-1, cp1252, ...)."
+        hint = (
+            "Is the file damaged?"
+            if layout.published
+            else "Set data.encoding (latin-1, cp1252, ...)."
+        )
         return f"not {layout.encoding} text. {hint}"
     if "\0" in text:
-        return "a NUL character is in it. Is the file damaged" + ("?" if layout.published else ", or is data.encoding wrong?")
+        return "a NUL character is in it. Is the file damaged" + (
+            "?" if layout.published else ", or is data.encoding wrong?"
+        )
     return None
 
 
 def whole_number(text: str) -> int | None:
     """The number if `text` is a whole one that fits into 64 bits."""
-    if not INTEGER.fullmatch(text) or len(text.strip().lstrip("+-0")) > len(str(2**63)):  # Python refuses to read very long ones
+    # Python refuses to read very long ones
+    if not INTEGER.fullmatch(text) or len(text.strip().lstrip("+-0")) > len(str(2**63)):
         return None
     number = int(text)
     return number if -(2**63) <= number < 2**63 else None
@@ -72,7 +83,11 @@ def _is_whole(text: str) -> bool:
     """Whether it is a number such as 12 or 12.0 that fits into 64 bits."""
     if INTEGER.fullmatch(text):
         return whole_number(text) is not None
-    return _NUMBER.fullmatch(text) is not None and float(text).is_integer() and abs(float(text)) < 2**63
+    return (
+        _NUMBER.fullmatch(text) is not None
+        and float(text).is_integer()
+        and abs(float(text)) < 2**63
+    )
 
 
 def _rating_trouble(text: str, layout: Layout) -> str | None:
@@ -86,6 +101,10 @@ def _rating_trouble(text: str, layout: Layout) -> str | None:
     low = -math.inf if layout.rating_min is None else layout.rating_min
     high = math.inf if layout.rating_max is None else layout.rating_max
     if not low <= value <= high:
-        hint = "" if layout.published else " Correct it, or change data.rating_min and data.rating_max."
+        hint = (
+            ""
+            if layout.published
+            else " Correct it, or change data.rating_min and data.rating_max."
+        )
         return f"rating {text} is outside the scale {low:g} to {high:g}.{hint}"
     return None

@@ -1,4 +1,6 @@
-"""Brings a public set's files into its folder: from the first source that has them, verified, complete or not at all."""
+"""Brings a public set's files into its folder: from the first source that has them, verified,
+complete or not at all.
+"""
 
 import hashlib
 import http.client
@@ -30,17 +32,22 @@ class SourceError(Exception):
     """Why one source did not give the files."""
 
 
-# What a source may raise: refused connections, half downloads, damaged or encrypted archives, full disks, a pip that hangs.
+# What a source may raise: refused connections, half downloads, damaged or encrypted archives, full
+# disks, a pip that hangs.
 FAILURES = (
     SourceError, OSError, ValueError, EOFError, RuntimeError, MemoryError, zlib.error, lzma.LZMAError, zipfile.BadZipFile,
     http.client.HTTPException, subprocess.SubprocessError,
 )  # fmt: skip
 
 
-def fetch(sources: Sequence[Source], folder: Path, *, connect_timeout_s: float, limit_bytes: int) -> list[str]:
-    """Puts the files of the first source that works into `folder`; [] then, otherwise why each source failed.
+def fetch(
+    sources: Sequence[Source], folder: Path, *, connect_timeout_s: float, limit_bytes: int
+) -> list[str]:
+    """Puts the files of the first source that works into `folder`; [] then, otherwise why each
+       source failed.
 
-    `limit_bytes`: the largest size of the archive, and of one unpacked file. Raises DataError when `folder` cannot be written.
+    `limit_bytes`: the largest size of the archive, and of one unpacked file. Raises DataError when
+    `folder` cannot be written.
     """
     reasons: list[str] = []
     try:
@@ -52,14 +59,16 @@ def fetch(sources: Sequence[Source], folder: Path, *, connect_timeout_s: float, 
                     archive = _bring(source, Path(temporary), connect_timeout_s, limit_bytes)
                     unpack(archive, source.members, folder, limit_bytes)
                 except FAILURES as error:
-                    if isinstance(error, OSError) and error.errno in FULL:  # no other source would help
+                    # no other source would help
+                    if isinstance(error, OSError) and error.errno in FULL:
                         raise
                     reasons.append(f"{source}: {error or type(error).__name__}")
                 else:
                     return []
     except OSError as error:
         raise DataError(
-            f"{folder}: cannot be written: {error.strerror}. Set data.root to a folder of yours, with room."
+            f"{folder}: cannot be written: {error.strerror}. Set data.root to a folder of yours,"
+            " with room."
         ) from None
     return reasons
 
@@ -71,7 +80,9 @@ def _bring(source: Source, folder: Path, connect_timeout_s: float, limit_bytes: 
 
 
 class _PatientHttpConnection(http.client.HTTPConnection):
-    """Its timeout holds for connecting only: to give up quickly on a dead server, but not on a slow one."""
+    """Its timeout holds for connecting only: to give up quickly on a dead server, but not on a slow
+    one.
+    """
 
     def connect(self) -> None:
         super().connect()
@@ -95,7 +106,9 @@ class _PatientHttps(urllib.request.HTTPSHandler):
 
 
 def download(url: str, folder: Path, connect_timeout_s: float, limit_bytes: int) -> Path:
-    """The file at `url`, put into `folder`. Raises SourceError when it breaks off or does not end, or what urllib raises."""
+    """The file at `url`, put into `folder`. Raises SourceError when it breaks off or does not end,
+    or what urllib raises.
+    """
     path = folder / "download.zip"
     opener = urllib.request.build_opener(_PatientHttp, _PatientHttps)
     with opener.open(url, timeout=connect_timeout_s) as response, path.open("wb") as file:
@@ -103,7 +116,9 @@ def download(url: str, folder: Path, connect_timeout_s: float, limit_bytes: int)
         while chunk := response.read(_CHUNK_BYTES):
             file.write(chunk)
             if file.tell() > limit_bytes:
-                raise SourceError(f"the download has more than the {limit_bytes:,} bytes expected at most")
+                raise SourceError(
+                    f"the download has more than the {limit_bytes:,} bytes expected at most"
+                )
         if expected is not None and file.tell() != int(expected):
             raise SourceError(f"the download broke off after {file.tell()} of {expected} bytes")
     return path
@@ -111,10 +126,29 @@ def download(url: str, folder: Path, connect_timeout_s: float, limit_bytes: int)
 
 def pip_download(requirement: str, folder: Path, connect_timeout_s: float) -> Path:
     """The wheel of `requirement`, put into `folder`. Raises SourceError with pip's last line."""
-    options = ["--quiet", "--no-input", "--disable-pip-version-check", "--no-deps", "--only-binary", ":all:"]
+    options = [
+        "--quiet",
+        "--no-input",
+        "--disable-pip-version-check",
+        "--no-deps",
+        "--only-binary",
+        ":all:",
+    ]
     patience = ["--timeout", str(max(connect_timeout_s, _PIP_READ_TIMEOUT_S)), "--retries", "1"]
-    command = [sys.executable, "-m", "pip", "download", *options, *patience, "--dest", str(folder), requirement]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=_PIP_TIMEOUT_S, check=False)
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "download",
+        *options,
+        *patience,
+        "--dest",
+        str(folder),
+        requirement,
+    ]
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=_PIP_TIMEOUT_S, check=False
+    )
     wheels = list(folder.glob("*.whl"))
     if done.returncode != 0 or len(wheels) != 1:
         lines = done.stderr.strip().splitlines() or [f"pip ended with exit code {done.returncode}"]
@@ -123,24 +157,36 @@ def pip_download(requirement: str, folder: Path, connect_timeout_s: float) -> Pa
 
 
 def unpack(archive: Path, members: Sequence[Member], folder: Path, limit_bytes: int) -> None:
-    """Copies `members` into `folder` under the names that we chose; whatever else the archive holds is not looked at.
+    """Copies `members` into `folder` under the names that we chose; whatever else the archive holds
+       is not looked at.
 
-    Raises SourceError for a missing, oversized or altered member, and what zipfile raises for a damaged one.
+    Raises SourceError for a missing, oversized or altered member, and what zipfile raises for a
+    damaged one.
     """
     with zipfile.ZipFile(archive) as opened:
         present = {info.filename: info for info in opened.infolist()}
-        if missing := [member.name for member in members if member.required and member.name not in present]:
+        if missing := [
+            member.name for member in members if member.required and member.name not in present
+        ]:
             raise SourceError(f"the archive lacks {', '.join(missing)}")
         for member in (member for member in members if member.name in present):
             info = present[member.name]
-            if info.file_size > limit_bytes:  # zipfile never gives more than the size that is declared
-                raise SourceError(f"{member.name} has {info.file_size:,} bytes, more than the {limit_bytes:,} expected at most")
+            # zipfile never gives more than the size that is declared
+            if info.file_size > limit_bytes:
+                raise SourceError(
+                    f"{member.name} has {info.file_size:,} bytes, more than the {limit_bytes:,}"
+                    " expected at most"
+                )
             with opened.open(info) as source, atomic_file(folder / member.target) as target:
                 for _ in range(member.num_lines_skipped):
                     source.readline()
                 digest = _copy(source, target)
-                if member.sha256 not in (None, digest):  # inside the block: what is not verified never gets its name
-                    raise SourceError(f"{member.name} is not the published file: its SHA-256 is {digest}, not {member.sha256}")
+                # inside the block: what is not verified never gets its name
+                if member.sha256 not in (None, digest):
+                    raise SourceError(
+                        f"{member.name} is not the published file: its SHA-256 is {digest}, not"
+                        f" {member.sha256}"
+                    )
 
 
 def _copy(source: IO[bytes], target: IO[bytes]) -> str:

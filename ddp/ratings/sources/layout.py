@@ -13,11 +13,13 @@ _PIECE = 1 << 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
-    """What must be known to read a file. Columns are names (needs `header`) or positions counted from 0.
+    """What must be known to read a file. Columns are names (needs `header`) or positions counted
+       from 0.
 
     `rating_min`, `rating_max`: ratings outside are an error; None = whatever the data has.
     `duplicates`: what to do with a second rating of one user for one item: error, last or mean.
-    `published`: one of the sets we know: ids are whole numbers, and no option of the user's describes the file.
+    `published`: one of the sets we know: ids are whole numbers, and no option of the user's
+    describes the file.
     """
 
     separator: str
@@ -34,12 +36,15 @@ class Layout:
 
     @property
     def codec(self) -> str:
-        """The encoding by Python's name; UTF-8 with or without a byte order mark. Raises DataError when it is unknown."""
+        """The encoding by Python's name; UTF-8 with or without a byte order mark. Raises DataError
+        when it is unknown.
+        """
         try:
             "".encode(self.encoding)
         except (LookupError, ValueError):  # the latter: a NUL in it, or the codec called undefined
             raise DataError(
-                f"data.encoding={self.encoding!r}: no such encoding; common ones are utf-8, latin-1, cp1252"
+                f"data.encoding={self.encoding!r}: no such encoding; common ones are utf-8,"
+                " latin-1, cp1252"
             ) from None
         return "utf-8-sig" if self.encoding.lower() in ("utf-8", "utf8") else self.encoding
 
@@ -58,8 +63,8 @@ class Columns:
 def records(path: Path, layout: Layout) -> Iterator[tuple[int, list[str]]]:
     """(line number from 1, fields) of every record that is not blank, the header among them.
 
-    For headers and for finding the line to complain about: far too slow to parse with.
-    Undecodable bytes become U+FFFD. Raises DataError when the file cannot be split into fields at all.
+    For headers and for finding the line to complain about: far too slow to parse with. Undecodable
+    bytes become U+FFFD. Raises DataError when the file cannot be split into fields at all.
     """
     line = 1
     try:
@@ -71,10 +76,14 @@ def records(path: Path, layout: Layout) -> Iterator[tuple[int, list[str]]]:
                 line = reader.line_num + 1
     except csv.Error as error:
         raise DataError(
-            f"{path}:{line}: {error}. Is data.separator={layout.separator!r} right, and is a quote left open?"
+            f"{path}:{line}: {error}. Is data.separator={layout.separator!r} right, and is a quote"
+            " left open?"
         ) from None
-    except UnicodeError as error:  # in spite of errors="replace": a mark at the beginning is missing, for example
-        raise DataError(f"{path}: is not {layout.encoding} text: {error}. Set data.encoding.") from None
+    # in spite of errors="replace": a mark at the beginning is missing, for example
+    except UnicodeError as error:
+        raise DataError(
+            f"{path}: is not {layout.encoding} text: {error}. Set data.encoding."
+        ) from None
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from None
 
@@ -86,23 +95,38 @@ def has_nul(path: Path, layout: Layout) -> bool:
 
 
 def _split(fields: list[str], layout: Layout) -> list[str]:
-    """'::' is read as ':' with an empty field between every two, as the fast parser has to read it."""
+    """'::' is read as ':' with an empty field between every two, as the fast parser has to read
+    it.
+    """
     if layout.separator != "::":
         return fields
     return fields[::2] if not any(fields[1::2]) else [":".join(fields)]
 
 
 def find_columns(path: Path, layout: Layout) -> Columns:
-    """Where `path` has the columns that `layout` names. Raises DataError when one is missing or there are no ratings."""
+    """Where `path` has the columns that `layout` names. Raises DataError when one is missing or
+    there are no ratings.
+    """
     heading = list(islice(records(path, layout), 1 + layout.header))
     if len(heading) <= layout.header:
-        raise DataError(f"{path}: has no ratings" + (", only a header line." if heading else "; it should have one per line."))
+        raise DataError(
+            f"{path}: has no ratings"
+            + (", only a header line." if heading else "; it should have one per line.")
+        )
     line, names = heading[0]
-    # pandas takes the first line of data as the measure for the others, so that one must agree with the header.
+    # pandas takes the first line of data as the measure for the others, so that one must agree with
+    # the header.
     if trouble := length_trouble(heading[-1][1], len(names), layout):
         raise DataError(f"{path}:{heading[-1][0]}: {trouble}")
-    find = {role: _position(path, line, names, role, getattr(layout, role)) for role in ("user", "item", "rating")}
-    timestamp = None if layout.timestamp is None else _position(path, line, names, "timestamp", layout.timestamp)
+    find = {
+        role: _position(path, line, names, role, getattr(layout, role))
+        for role in ("user", "item", "rating")
+    }
+    timestamp = (
+        None
+        if layout.timestamp is None
+        else _position(path, line, names, "timestamp", layout.timestamp)
+    )
     return Columns(num_fields=len(names), timestamp=timestamp, **find)
 
 
@@ -120,10 +144,16 @@ def _position(path: Path, line: int, names: list[str], role: str, column: int | 
     )
     if isinstance(column, int):
         if column >= len(names):
-            raise DataError(f"{path}:{line}: no column {column} for data.{role}: the line has {len(names)} fields. {what_to_do}")
+            raise DataError(
+                f"{path}:{line}: no column {column} for data.{role}: the line has {len(names)}"
+                f" fields. {what_to_do}"
+            )
         return column
     found = [position for position, name in enumerate(names) if name.strip() == column]
     if len(found) != 1:
         trouble = "no column" if not found else f"{len(found)} columns called"
-        raise DataError(f"{path}:{line}: {trouble} {column!r} for data.{role}; the header has {', '.join(names)}. {what_to_do}")
+        raise DataError(
+            f"{path}:{line}: {trouble} {column!r} for data.{role}; the header has"
+            f" {', '.join(names)}. {what_to_do}"
+        )
     return found[0]

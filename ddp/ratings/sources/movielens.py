@@ -1,4 +1,6 @@
-"""The MovieLens sets: where each comes from and how its files look. Source: https://grouplens.org/datasets/movielens/."""
+"""The MovieLens sets: where each comes from and how its files look. Source:
+https://grouplens.org/datasets/movielens/.
+"""
 
 import csv
 import hashlib
@@ -22,7 +24,9 @@ _GROUPLENS = "https://files.grouplens.org/datasets/movielens"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Titles:
-    """A file of item id, title, ... `year_column`: of a year that is not part of the title there."""
+    """A file of item id, title, ... `year_column`: of a year that is not part of the title
+    there.
+    """
 
     file: str
     separator: str
@@ -33,10 +37,11 @@ class Titles:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MovieLensSet:
-    """One set. `ratings_file` is written last: its presence means that the set is complete. `titles`: the first that exists.
+    """One set. `ratings_file` is written last: its presence means that the set is complete.
+       `titles`: the first that exists.
 
-    `sha256`: of `ratings_file`; None where none is published, then the archive's own checksums must do.
-    `limit_bytes`: no file of the set is larger, nor is the archive.
+    `sha256`: of `ratings_file`; None where none is published, then the archive's own checksums must
+    do. `limit_bytes`: no file of the set is larger, nor is the archive.
     """
 
     folder: str
@@ -55,8 +60,12 @@ def _layout(separator: str, rating_min: float) -> Layout:
     )  # fmt: skip
 
 
-def _grouplens(folder: str, *files: str, optional: Sequence[str] = (), sha256: str | None = None) -> Download:
-    """A zip of GroupLens, which holds one folder of the same name. The last of `files` is written last."""
+def _grouplens(
+    folder: str, *files: str, optional: Sequence[str] = (), sha256: str | None = None
+) -> Download:
+    """A zip of GroupLens, which holds one folder of the same name. The last of `files` is written
+    last.
+    """
     extra = tuple(Member(name=f"{folder}/{file}", target=file, required=False) for file in optional)
     titles = tuple(Member(name=f"{folder}/{file}", target=file) for file in files[:-1])
     ratings = Member(name=f"{folder}/{files[-1]}", target=files[-1], sha256=sha256)
@@ -67,7 +76,14 @@ def _csv_set(folder: str, limit_bytes: int) -> MovieLensSet:
     return MovieLensSet(
         folder=folder,
         ratings_file="ratings.csv",
-        layout=replace(_layout(",", 0.5), header=True, user="userId", item="movieId", rating="rating", timestamp="timestamp"),
+        layout=replace(
+            _layout(",", 0.5),
+            header=True,
+            user="userId",
+            item="movieId",
+            rating="rating",
+            timestamp="timestamp",
+        ),
         titles=(Titles(file="movies.csv", separator=",", encoding="utf-8", header=True),),
         sources=(_grouplens(folder, "movies.csv", "ratings.csv"),),
         limit_bytes=limit_bytes,
@@ -75,13 +91,23 @@ def _csv_set(folder: str, limit_bytes: int) -> MovieLensSet:
 
 
 ML100K_SHA256 = "06416e597f82b7342361e41163890c81036900f418ad91315590814211dca490"
-_ML100K_SPLITS = tuple(f"{part}.{kind}" for part in ("u1", "u2", "u3", "u4", "u5", "ua", "ub") for kind in ("base", "test"))
-# RecBole ships the set as an example: u.data below one header line, and the titles in a table of its own.
+_ML100K_SPLITS = tuple(
+    f"{part}.{kind}"
+    for part in ("u1", "u2", "u3", "u4", "u5", "ua", "ub")
+    for kind in ("base", "test")
+)
+# RecBole ships the set as an example: u.data below one header line, and the titles in a table of
+# its own.
 _ML100K_WHEEL = Wheel(
     requirement="recbole==1.2.1",
     members=(
         Member(name="recbole/dataset_example/ml-100k/ml-100k.item", target="ml-100k.item"),
-        Member(name="recbole/dataset_example/ml-100k/ml-100k.inter", target="u.data", num_lines_skipped=1, sha256=ML100K_SHA256),
+        Member(
+            name="recbole/dataset_example/ml-100k/ml-100k.inter",
+            target="u.data",
+            num_lines_skipped=1,
+            sha256=ML100K_SHA256,
+        ),
     ),
 )
 
@@ -92,9 +118,16 @@ SETS: dict[str, MovieLensSet] = {
         layout=_layout("\t", 1.0),
         titles=(
             Titles(file="u.item", separator="|", encoding="latin-1"),
-            Titles(file="ml-100k.item", separator="\t", encoding="utf-8", header=True, year_column=2),
+            Titles(
+                file="ml-100k.item", separator="\t", encoding="utf-8", header=True, year_column=2
+            ),
         ),
-        sources=(_grouplens("ml-100k", "u.item", "u.data", optional=_ML100K_SPLITS, sha256=ML100K_SHA256), _ML100K_WHEEL),
+        sources=(
+            _grouplens(
+                "ml-100k", "u.item", "u.data", optional=_ML100K_SPLITS, sha256=ML100K_SHA256
+            ),
+            _ML100K_WHEEL,
+        ),
         limit_bytes=20_000_000,
         sha256=ML100K_SHA256,
     ),
@@ -123,11 +156,18 @@ def load(data: MovieLensData, known: MovieLensSet | None = None) -> Ratings:
     try:
         complete = path.exists()
     except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}. Set data.root to a folder of yours.") from None
+        raise DataError(
+            f"{path}: cannot be read: {error.strerror}. Set data.root to a folder of yours."
+        ) from None
     if not complete:
         from ddp.ratings.sources.fetch import fetch
 
-        reasons = fetch(known.sources, folder, connect_timeout_s=data.connect_timeout_s, limit_bytes=known.limit_bytes)
+        reasons = fetch(
+            known.sources,
+            folder,
+            connect_timeout_s=data.connect_timeout_s,
+            limit_bytes=known.limit_bytes,
+        )
         if reasons:
             raise _nowhere(data.name, path, known, reasons)
     titles = next((titles for titles in known.titles if (folder / titles.file).is_file()), None)
@@ -140,7 +180,9 @@ def load(data: MovieLensData, known: MovieLensSet | None = None) -> Ratings:
             ratings.titles = read_titles(folder / titles.file, titles, ratings.item_ids)
         return ratings
 
-    return cached(folder / "ratings.npz", files, repr((data.name, known.layout, titles, known.sha256)), build)
+    return cached(
+        folder / "ratings.npz", files, repr((data.name, known.layout, titles, known.sha256)), build
+    )
 
 
 def _nowhere(name: str, path: Path, known: MovieLensSet, reasons: Sequence[str]) -> DataError:
@@ -148,7 +190,8 @@ def _nowhere(name: str, path: Path, known: MovieLensSet, reasons: Sequence[str])
     tried = "\n".join(f"  - {reason}" for reason in reasons)
     return DataError(
         f"data={name}: {path} is not there, and no source gave it:\n{tried}\n"
-        f"What to do: get {zips[0] if zips else 'the set'} by other means, and put its files into {path.parent} "
+        f"What to do: get {zips[0] if zips else 'the set'} by other means, and put its files into"
+        f" {path.parent} "
         f"so that {path} exists; or choose data=synthetic, which needs no download."
     )
 
@@ -161,24 +204,34 @@ def _verify(path: Path, sha256: str | None) -> None:
     if digest != sha256:
         raise DataError(
             f"{path}: is not the published file: its SHA-256 is {digest}, not {sha256}. "
-            "Delete it to have it fetched again, or read a file of your own with data=csv data.path=FILE."
+            "Delete it to have it fetched again, or read a file of your own with data=csv"
+            " data.path=FILE."
         )
 
 
-def read_titles(path: Path, titles: Titles, item_ids: npt.NDArray[np.generic]) -> npt.NDArray[np.str_]:
-    """str (num_items,): each item's title, such as 'Some Film (1995)', "" where the file has none. Raises DataError."""
+def read_titles(
+    path: Path, titles: Titles, item_ids: npt.NDArray[np.generic]
+) -> npt.NDArray[np.str_]:
+    """str (num_items,): each item's title, such as 'Some Film (1995)', "" where the file has none.
+    Raises DataError.
+    """
     found: dict[int, str] = {}
     line = 0
     try:
         with path.open(encoding=titles.encoding, newline="") as file:
             quoted = titles.separator == ","
-            rows = csv.reader(file) if quoted else (line.rstrip("\r\n").split(titles.separator) for line in file)
+            rows = (
+                csv.reader(file)
+                if quoted
+                else (line.rstrip("\r\n").split(titles.separator) for line in file)
+            )
             for line, row in enumerate(rows, start=1):
                 if row and row != [""] and not (titles.header and line == 1):
                     year = "" if titles.year_column is None else row[titles.year_column]
                     found[int(row[0])] = f"{row[1]} ({year})" if year.isdigit() else row[1]
     except (ValueError, IndexError, csv.Error):
         raise DataError(
-            f"{path}:{max(line, 1)}: is not 'item id{titles.separator}title'. Delete the file to go on without titles."
+            f"{path}:{max(line, 1)}: is not 'item id{titles.separator}title'. Delete the file to"
+            " go on without titles."
         ) from None
     return np.array([found.get(item, "") for item in item_ids.tolist()], dtype=np.str_)

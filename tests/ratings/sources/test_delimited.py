@@ -1,4 +1,6 @@
-"""Any rating file: what is written is what is read, and what is no rating is named by file and line."""
+"""Any rating file: what is written is what is read, and what is no rating is named by file and
+line.
+"""
 
 import csv
 import warnings
@@ -45,14 +47,21 @@ any_ids = st.one_of(
     st.just(st.integers(0, 50)),
     st.just(st.integers(-(2**63), 2**63 - 1)),
     st.just(st.integers(2**63, 2**80).map(str)),
-    # A leading letter, so that the text is no number and no blank; quotes, separators and line ends are fair.
+    # A leading letter, so that the text is no number and no blank; quotes, separators and line ends
+    # are fair.
     st.just(
-        st.text(st.characters(codec="utf-8", exclude_characters="\0\r\ufeff\ufffd", exclude_categories=["Cs"])).map("x".__add__)
+        st.text(
+            st.characters(
+                codec="utf-8", exclude_characters="\0\r\ufeff\ufffd", exclude_categories=["Cs"]
+            )
+        ).map("x".__add__)
     ),
 )
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(data=st.data())
 def test_round_trip_of_any_ratings_in_any_format(tmp_path, data):
     users, items = data.draw(any_ids), data.draw(any_ids)
@@ -66,21 +75,37 @@ def test_round_trip_of_any_ratings_in_any_format(tmp_path, data):
     timed = data.draw(st.booleans())
     path = tmp_path / "r.csv"
     with path.open("w", encoding=encoding, newline="") as file:
-        writer = csv.writer(file, delimiter=separator, lineterminator=data.draw(st.sampled_from(["\n", "\r\n"])))
+        writer = csv.writer(
+            file, delimiter=separator, lineterminator=data.draw(st.sampled_from(["\n", "\r\n"]))
+        )
         if header:
             writer.writerow(roles)
         for (user, item), rating, time in zip(pairs, ratings, times, strict=True):
-            fields = {"user": user, "item": item, "rating": repr(rating), "timestamp": time, "other": "O, \u00e9"}
+            fields = {
+                "user": user,
+                "item": item,
+                "rating": repr(rating),
+                "timestamp": time,
+                "other": "O, \u00e9",
+            }
             writer.writerow([fields[role] for role in roles])
     by_name = header and data.draw(st.booleans())
-    columns = {role: role if by_name else roles.index(role) for role in ("user", "item", "rating", "timestamp")}
+    columns = {
+        role: role if by_name else roles.index(role)
+        for role in ("user", "item", "rating", "timestamp")
+    }
     if not timed:
         columns["timestamp"] = None
-    options = replace(DEFAULTS, path=str(path), separator=separator, header=header, encoding=encoding, **columns)
+    options = replace(
+        DEFAULTS, path=str(path), separator=separator, header=header, encoding=encoding, **columns
+    )
 
     got = load_ratings(options, seed=0)
 
-    assert rows(got) == [(user, item, float(np.float32(rating))) for (user, item), rating in zip(pairs, ratings, strict=True)]
+    assert rows(got) == [
+        (user, item, float(np.float32(rating)))
+        for (user, item), rating in zip(pairs, ratings, strict=True)
+    ]
     assert (got.timestamps.tolist() if timed else got.timestamps) == (times if timed else None)
     assert got.user_ids.tolist() == sorted({user for user, _ in pairs})
     assert got.item_ids.tolist() == sorted({item for _, item in pairs})
@@ -89,11 +114,28 @@ def test_round_trip_of_any_ratings_in_any_format(tmp_path, data):
 
 
 def test_double_colon(tmp_path):
-    got = load(tmp_path / "r", "u::m::r\n1::x y::2.5\n2::z::3\n", separator="::", user="u", item="m", rating="r")
+    got = load(
+        tmp_path / "r",
+        "u::m::r\n1::x y::2.5\n2::z::3\n",
+        separator="::",
+        user="u",
+        item="m",
+        rating="r",
+    )
     assert rows(got) == [(1, "x y", 2.5), (2, "z", 3)]
     for line in ("2::a:b::3", "2::a:b:3"):  # the second has as many single colons as it should
-        with pytest.raises(DataError, match=r"r:3: line cut short: 1 fields separated by '::', where 3 were expected"):
-            load(tmp_path / "r", f"u::m::r\n1::x::2.5\n{line}\n", separator="::", user="u", item="m", rating="r")
+        with pytest.raises(
+            DataError,
+            match=r"r:3: line cut short: 1 fields separated by '::', where 3 were expected",
+        ):
+            load(
+                tmp_path / "r",
+                f"u::m::r\n1::x::2.5\n{line}\n",
+                separator="::",
+                user="u",
+                item="m",
+                rating="r",
+            )
 
 
 def test_whole_numbers_are_one_id_however_they_are_written(tmp_path):
@@ -102,9 +144,14 @@ def test_whole_numbers_are_one_id_however_they_are_written(tmp_path):
     assert rows(load(tmp_path / "r", HEADER + "007,a,2,0\n7,b,3,0\n")) == [(7, "a", 2), (7, "b", 3)]
 
 
-@pytest.mark.parametrize("user", ["1.0", "1e5", "9007199254740993.0", "9" * 5000, "9223372036854775808"])
+@pytest.mark.parametrize(
+    "user", ["1.0", "1e5", "9007199254740993.0", "9" * 5000, "9223372036854775808"]
+)
 def test_what_is_no_whole_number_of_64_bits_is_an_id_as_it_stands(tmp_path, user):
-    assert rows(load(tmp_path / "r", HEADER + f"{user},1,2,0\n2,1,3,0\n")) == [(user, 1, 2), ("2", 1, 3)]
+    assert rows(load(tmp_path / "r", HEADER + f"{user},1,2,0\n2,1,3,0\n")) == [
+        (user, 1, 2),
+        ("2", 1, 3),
+    ]
 
 
 def test_numbers_at_the_edge_make_no_noise(tmp_path):
@@ -113,16 +160,23 @@ def test_numbers_at_the_edge_make_no_noise(tmp_path):
         load(tmp_path / "r", HEADER + "1,1,2,0\n", rating_min=-1e300, rating_max=1e300)
         with pytest.raises(DataError, match="timestamp '1e30' is not a whole number"):
             load(tmp_path / "r", HEADER + "1,1,2,1e30\n", timestamp="when")
-        mixed = "".join(f"{user},1,2,0\n" for user in [*range(200_000), "x"])  # more than pandas looks at in one piece
+        # more than pandas looks at in one piece
+        mixed = "".join(f"{user},1,2,0\n" for user in [*range(200_000), "x"])
         assert load(tmp_path / "r", HEADER + mixed).num_users == 200_001
 
 
 def test_words_that_mean_missing_elsewhere_are_ids(tmp_path):
-    assert rows(load(tmp_path / "r", HEADER + "NA,nan,2,0\nnull,None,3,0\n")) == [("NA", "nan", 2), ("null", "None", 3)]
+    assert rows(load(tmp_path / "r", HEADER + "NA,nan,2,0\nnull,None,3,0\n")) == [
+        ("NA", "nan", 2),
+        ("null", "None", 3),
+    ]
 
 
 def test_several_files_share_their_ids(tmp_path):
-    paths = [write(tmp_path / "a", HEADER + "1,5,3,0\n9,5,4,0\n"), write(tmp_path / "b", HEADER + "1,x,1,0\n")]
+    paths = [
+        write(tmp_path / "a", HEADER + "1,5,3,0\n9,5,4,0\n"),
+        write(tmp_path / "b", HEADER + "1,x,1,0\n"),
+    ]
     got = load_ratings(replace(DEFAULTS, path=None, paths=paths), seed=0)
     assert rows(got) == [(1, "5", 3), (9, "5", 4), (1, "x", 1)]
     assert got.files.tolist() == [0, 0, 1]
@@ -145,7 +199,10 @@ def test_blank_lines_at_the_beginning_with_any_line_end(tmp_path, header, end):
     columns = {} if header else {"user": 0, "item": 1, "rating": 2}
     for blank in ("", "\n", "\n\n", " \n"):
         content = (blank + HEADER * header + "1,1,4,0\n1,2,5,0\n").replace("\n", end)
-        assert rows(load(tmp_path / "r", content, header=header, **columns)) == [(1, 1, 4), (1, 2, 5)]
+        assert rows(load(tmp_path / "r", content, header=header, **columns)) == [
+            (1, 1, 4),
+            (1, 2, 5),
+        ]
 
 
 GOOD = "1,10,3,100\n2,10,4,100\n"
@@ -171,10 +228,21 @@ BAD_LINES = [
 @pytest.mark.parametrize("timestamp", [None, "when"])
 @pytest.mark.parametrize(("line", "message"), BAD_LINES, ids=[str(line) for line, _ in BAD_LINES])
 def test_bad_line_is_named(tmp_path, line, message, timestamp):
-    content = (HEADER + GOOD).encode() + (line if isinstance(line, bytes) else line.encode()) + b"\n3,10,4,100\n"
+    content = (
+        (HEADER + GOOD).encode()
+        + (line if isinstance(line, bytes) else line.encode())
+        + b"\n3,10,4,100\n"
+    )
     cache = tmp_path / "cache"
     with pytest.raises(DataError, match=rf"r\.csv:4: .*({message})"):
-        load(tmp_path / "r.csv", content, rating_min=0, rating_max=5, timestamp=timestamp, cache=str(cache))
+        load(
+            tmp_path / "r.csv",
+            content,
+            rating_min=0,
+            rating_max=5,
+            timestamp=timestamp,
+            cache=str(cache),
+        )
     assert not cache.exists()
 
 
@@ -192,7 +260,10 @@ def test_line_numbers_count_blank_lines_and_quoted_line_ends(tmp_path):
 
 
 def test_line_in_the_second_file(tmp_path):
-    paths = [write(tmp_path / "a", HEADER + GOOD), write(tmp_path / "b", HEADER + "3,3,3,0\n2,10,1,0\n")]
+    paths = [
+        write(tmp_path / "a", HEADER + GOOD),
+        write(tmp_path / "b", HEADER + "3,3,3,0\n2,10,1,0\n"),
+    ]
     with pytest.raises(DataError, match=r"b:3: user 2, item 10: already rated in .*a:3"):
         load_ratings(replace(DEFAULTS, path=None, paths=paths), seed=0)
     write(tmp_path / "b", HEADER + "3,3,?,0\n")
@@ -212,13 +283,21 @@ def test_line_in_the_second_file(tmp_path):
             r"r\.csv:1: no column 'stars' for data\.rating; the header has userId, movieId, rating",
         ),
         ("userId,rating,rating,movieId\n1,2,3,4\n", {}, r"r\.csv:1: 2 columns called 'rating'"),
-        (HEADER + GOOD, {"timestamp": 4}, r"r\.csv:1: no column 4 for data\.timestamp: the line has 4 fields"),
+        (
+            HEADER + GOOD,
+            {"timestamp": 4},
+            r"r\.csv:1: no column 4 for data\.timestamp: the line has 4 fields",
+        ),
         (HEADER + GOOD, {"separator": ";"}, r"r\.csv:1: no column 'userId'.*data\.separator"),
         (HEADER + GOOD, {"separator": '"'}, r"data\.separator"),
         (HEADER + GOOD, {"encoding": "klingon"}, r"data\.encoding='klingon': no such encoding"),
         (HEADER + GOOD, {"encoding": "undefined"}, r"data\.encoding='undefined': no such encoding"),
         (HEADER + GOOD, {"encoding": "a\0b"}, r"data\.encoding='a.x00b': no such encoding"),
-        (HEADER + GOOD, {"encoding": "utf-16"}, r"r\.csv: is not utf-16 text: .*BOM.*data\.encoding"),
+        (
+            HEADER + GOOD,
+            {"encoding": "utf-16"},
+            r"r\.csv: is not utf-16 text: .*BOM.*data\.encoding",
+        ),
         (HEADER + GOOD, {"encoding": "idna"}, r"r\.csv: is not idna text: .*data\.encoding"),
         (HEADER + "1\0,2,3,4\n", {}, r"r\.csv:2: a NUL character is in it.*data\.encoding"),
         (HEADER + "x,y\0,3,4\n", {}, r"r\.csv:2: a NUL character is in it"),
@@ -263,7 +342,9 @@ def test_cache_per_file_and_options(tmp_path):
         np.savez(opened, **tampered)
     options = replace(DEFAULTS, path=str(path), cache=str(cache))
     assert (load_ratings(options, seed=0).ratings == first.ratings + 1).all()
-    assert (load_ratings(replace(options, duplicates="last"), seed=0).ratings == first.ratings).all()
+    assert (
+        load_ratings(replace(options, duplicates="last"), seed=0).ratings == first.ratings
+    ).all()
     assert len(list(cache.iterdir())) == 2
     write(path, HEADER + GOOD + "5,5,5,5\n")
     assert len(load_ratings(options, seed=0)) == 3

@@ -52,7 +52,9 @@ class Server:
         self.replies = replies
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
-        self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.01})
+        self.thread = threading.Thread(
+            target=self.server.serve_forever, kwargs={"poll_interval": 0.01}
+        )
         self.thread.start()
 
     def serve(self, path: str, body: bytes, length: int | None = None) -> str:
@@ -80,7 +82,9 @@ def no_index(monkeypatch, tmp_path):
     return wheels
 
 
-def write_zip(path: Path, files: dict[str, bytes], compression: int = zipfile.ZIP_DEFLATED) -> bytes:
+def write_zip(
+    path: Path, files: dict[str, bytes], compression: int = zipfile.ZIP_DEFLATED
+) -> bytes:
     with zipfile.ZipFile(path, "w", compression) as archive:
         for name, content in files.items():
             archive.writestr(name, content)
@@ -94,7 +98,8 @@ def write_wheel(folder: Path, inter: bytes) -> None:
         f"{example}.inter": inter,
         f"{example}.item": RB_ITEM,
         f"{info}/METADATA": b"Metadata-Version: 2.1\nName: recbole\nVersion: 1.2.1\n",
-        f"{info}/WHEEL": b"Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        f"{info}/WHEEL": b"Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag:"
+        b" py3-none-any\n",
         f"{info}/RECORD": b"",
     }
     write_zip(folder / "recbole-1.2.1-py3-none-any.whl", files)
@@ -108,13 +113,21 @@ def small_set(url: str, u_data: bytes = U_DATA) -> MovieLensSet:
         return tuple(replace(member, sha256=member.sha256 and digest) for member in source.members)
 
     download, wheel = SETS["ml100k"].sources
-    sources = (replace(download, url=url, members=members(download)), replace(wheel, members=members(wheel)))
+    sources = (
+        replace(download, url=url, members=members(download)),
+        replace(wheel, members=members(wheel)),
+    )
     return replace(SETS["ml100k"], sources=sources, sha256=digest)
 
 
 def good_zip(tmp_path: Path, u_data: bytes = U_DATA) -> bytes:
     return write_zip(
-        tmp_path / "made.zip", {"ml-100k/u.data": u_data, "ml-100k/u.item": U_ITEM, "ml-100k/u1.test": U_DATA.splitlines(True)[1]}
+        tmp_path / "made.zip",
+        {
+            "ml-100k/u.data": u_data,
+            "ml-100k/u.item": U_ITEM,
+            "ml-100k/u1.test": U_DATA.splitlines(True)[1],
+        },
     )
 
 
@@ -127,7 +140,9 @@ def check_small_set(ratings) -> None:
     assert ratings.timestamps.tolist() == [881250949, 881250950, 881250951]
     assert ratings.titles.tolist() == ["Caf\xe9 (1993)", "Second, The (1994)"]
     assert (ratings.rating_min, ratings.rating_max) == (1, 5)
-    assert [a.dtype for a in (ratings.users, ratings.items, ratings.ratings, ratings.timestamps)] == [
+    assert [
+        a.dtype for a in (ratings.users, ratings.items, ratings.ratings, ratings.timestamps)
+    ] == [
         np.int32,
         np.int32,
         np.float32,
@@ -151,20 +166,46 @@ def test_zip_is_downloaded_once_and_its_splits_are_kept(tmp_path, server, no_ind
 
 @pytest.mark.parametrize(
     "trouble",
-    ["missing", "cut", "cut-without-notice", "not-a-zip", "wrong-content", "no-member", "too-large", "bad-lzma", "no-end"],
+    [
+        "missing",
+        "cut",
+        "cut-without-notice",
+        "not-a-zip",
+        "wrong-content",
+        "no-member",
+        "too-large",
+        "bad-lzma",
+        "no-end",
+    ],
 )
 def test_wheel_steps_in_when_the_server_fails(tmp_path, server, no_index, trouble):
-    body = good_zip(tmp_path, U_DATA.replace(b"881250949", b"881250948") if trouble == "wrong-content" else U_DATA)
+    body = good_zip(
+        tmp_path,
+        U_DATA.replace(b"881250949", b"881250948") if trouble == "wrong-content" else U_DATA,
+    )
     if trouble == "no-member":
-        body = write_zip(tmp_path / "made.zip", {"ml-100k/u.item": U_ITEM, "elsewhere/u.data": U_DATA})
+        body = write_zip(
+            tmp_path / "made.zip", {"ml-100k/u.item": U_ITEM, "elsewhere/u.data": U_DATA}
+        )
     if trouble == "too-large":
-        body = write_zip(tmp_path / "made.zip", {"ml-100k/u.item": U_ITEM, "ml-100k/u.data": bytes(30_000_000)})
+        body = write_zip(
+            tmp_path / "made.zip", {"ml-100k/u.item": U_ITEM, "ml-100k/u.data": bytes(30_000_000)}
+        )
     if trouble == "bad-lzma":
-        body = write_zip(tmp_path / "made.zip", {"ml-100k/u.data": U_DATA, "ml-100k/u.item": U_ITEM}, zipfile.ZIP_LZMA)
-        body = body.replace(b"\x09\x04\x05\0\x5d", b"\x09\x04\x05\0\xff")  # what its compression was set to
+        body = write_zip(
+            tmp_path / "made.zip",
+            {"ml-100k/u.data": U_DATA, "ml-100k/u.item": U_ITEM},
+            zipfile.ZIP_LZMA,
+        )
+        # what its compression was set to
+        body = body.replace(b"\x09\x04\x05\0\x5d", b"\x09\x04\x05\0\xff")
     if trouble == "no-end":
         body += bytes(20_000_000)
-    sent = {"cut": body[:-40], "cut-without-notice": body[:-40], "not-a-zip": b"<html>Sorry</html>"}.get(trouble, body)
+    sent = {
+        "cut": body[:-40],
+        "cut-without-notice": body[:-40],
+        "not-a-zip": b"<html>Sorry</html>",
+    }.get(trouble, body)
     server.serve("/ml-100k.zip", sent, len(body) if trouble == "cut" else None)
     if trouble == "missing":
         server.replies.clear()
@@ -202,14 +243,20 @@ def test_wheel_steps_in_when_the_server_fails(tmp_path, server, no_index, troubl
 def test_both_sources_give_the_same_ratings_and_titles(tmp_path, server, no_index):
     write_wheel(no_index, RB_HEADER + U_DATA)
     from_wheel = load(config(tmp_path / "a"), small_set(f"{server.url}/absent.zip"))
-    from_zip = load(config(tmp_path / "b"), small_set(server.serve("/ml-100k.zip", good_zip(tmp_path))))
+    from_zip = load(
+        config(tmp_path / "b"), small_set(server.serve("/ml-100k.zip", good_zip(tmp_path)))
+    )
     assert from_wheel.titles.tolist() == from_zip.titles.tolist()
-    assert (tmp_path / "a/ml-100k/u.data").read_bytes() == (tmp_path / "b/ml-100k/u.data").read_bytes()
+    assert (tmp_path / "a/ml-100k/u.data").read_bytes() == (
+        tmp_path / "b/ml-100k/u.data"
+    ).read_bytes()
 
 
 def test_altered_wheel_is_refused(tmp_path, server, no_index):
     write_wheel(no_index, RB_HEADER + U_DATA.replace(b"30", b"31"))
-    with pytest.raises(DataError, match=r"recbole==1\.2\.1: .*ml-100k\.inter is not the published file"):
+    with pytest.raises(
+        DataError, match=r"recbole==1\.2\.1: .*ml-100k\.inter is not the published file"
+    ):
         load(config(tmp_path / "root"), small_set(f"{server.url}/absent.zip"))
     assert "u.data" not in left_over(tmp_path / "root")
 
@@ -222,7 +269,12 @@ def test_member_names_choose_no_paths(tmp_path, server, no_index):
         "ml-100k/u.data": U_DATA,
         "ml-100k/u.item": U_ITEM,
     }
-    check_small_set(load(config(tmp_path / "root"), small_set(server.serve("/e.zip", write_zip(tmp_path / "made.zip", evil)))))
+    check_small_set(
+        load(
+            config(tmp_path / "root"),
+            small_set(server.serve("/e.zip", write_zip(tmp_path / "made.zip", evil))),
+        )
+    )
     assert left_over(tmp_path / "root") == ["ml-100k", "ratings.npz", "u.data", "u.item"]
     assert not (tmp_path / "evil").exists()
     assert not Path("/tmp/ddp-evil").exists()
@@ -233,14 +285,21 @@ def test_a_link_in_an_archive_is_a_file_like_others(tmp_path):
     link.external_attr = 0o120777 << 16
     with zipfile.ZipFile(tmp_path / "made.zip", "w") as archive:
         archive.writestr(link, "../../secret")
-    unpack(tmp_path / "made.zip", [Member(name="ml-100k/u.data", target="u.data")], tmp_path / "set", 100)
+    unpack(
+        tmp_path / "made.zip",
+        [Member(name="ml-100k/u.data", target="u.data")],
+        tmp_path / "set",
+        100,
+    )
     assert not (tmp_path / "set/u.data").is_symlink()
     assert (tmp_path / "set/u.data").read_text() == "../../secret"
 
 
 def test_an_archive_that_understates_a_size_fills_no_disk(tmp_path):
     body = write_zip(tmp_path / "made.zip", {"big": bytes(1_000_000)})
-    (tmp_path / "made.zip").write_bytes(body.replace((1_000_000).to_bytes(4, "little"), (10).to_bytes(4, "little")))
+    (tmp_path / "made.zip").write_bytes(
+        body.replace((1_000_000).to_bytes(4, "little"), (10).to_bytes(4, "little"))
+    )
     with pytest.raises(zipfile.BadZipFile):
         unpack(tmp_path / "made.zip", [Member(name="big", target="big")], tmp_path / "set", 100)
     assert list((tmp_path / "set").iterdir()) == []
@@ -250,7 +309,9 @@ def test_local_file_with_other_content_is_an_error_and_stays(tmp_path):
     path = tmp_path / "ml-100k/u.data"
     path.parent.mkdir()
     path.write_bytes(U_DATA)
-    with pytest.raises(DataError, match=r"u\.data: is not the published file: its SHA-256 is .*Delete it"):
+    with pytest.raises(
+        DataError, match=r"u\.data: is not the published file: its SHA-256 is .*Delete it"
+    ):
         load_ratings(config(tmp_path), seed=0)
     assert path.read_bytes() == U_DATA
 
@@ -272,15 +333,20 @@ def test_formats_from_download_to_ratings(tmp_path, server, name):
     folder = SETS[name].folder
     if name == "ml1m":
         files = {"ratings.dat": b"3::500::1::100\n1::20::5::101\n"}
-        files["movies.dat"] = "20::Comma, The (1990)::Drama\n77::Unrated: (2000)::Drama\n500::L\xfan (1991)::War\n".encode(
-            "latin-1"
+        files["movies.dat"] = (
+            "20::Comma, The (1990)::Drama\n77::Unrated: (2000)::Drama\n500::L\xfan"
+            " (1991)::War\n".encode("latin-1")
         )
     else:
         files = {"ratings.csv": CSV_RATINGS.encode(), "movies.csv": CSV_MOVIES.encode()}
-    body = write_zip(tmp_path / "made.zip", {f"{folder}/{file}": content for file, content in files.items()})
+    body = write_zip(
+        tmp_path / "made.zip", {f"{folder}/{file}": content for file, content in files.items()}
+    )
     source = SETS[name].sources[0]
     assert source.url == f"https://files.grouplens.org/datasets/movielens/{folder}.zip"
-    known = replace(SETS[name], sources=(replace(source, url=server.serve(f"/{folder}.zip", body)),))
+    known = replace(
+        SETS[name], sources=(replace(source, url=server.serve(f"/{folder}.zip", body)),)
+    )
     ratings = load(config(tmp_path / "root", name), known)
     assert ratings.name == name
     assert ratings.user_ids[ratings.users].tolist() == [3, 1]
@@ -331,7 +397,14 @@ def test_the_real_ml100k_by_the_real_index(tmp_path):
     """Needs what `data=ml100k` needs on a fresh machine: GroupLens or a package index."""
     ratings = load_ratings(config(tmp_path), seed=0)
     assert (len(ratings), ratings.num_users, ratings.num_items) == (100_000, 943, 1682)
-    assert np.bincount(ratings.ratings.astype(int)).tolist() == [0, 6110, 11370, 27145, 34174, 21201]
+    assert np.bincount(ratings.ratings.astype(int)).tolist() == [
+        0,
+        6110,
+        11370,
+        27145,
+        34174,
+        21201,
+    ]
     assert ratings.titles[0] == "Toy Story (1995)"
     again = load_ratings(config(tmp_path), seed=0)
     assert np.array_equal(again.items, ratings.items)
@@ -345,9 +418,13 @@ def test_cached_load_imports_neither_pandas_nor_a_network_client(tmp_path):
     (folder / "ratings.dat").write_text("3::500::1::100\n")
     load_ratings(config(tmp_path, "ml1m"), seed=0)
     program = (
-        "import sys; from ddp.config.schema import MovieLensData; from ddp.ratings.load import load_ratings\n"
-        f"load_ratings(MovieLensData(name='ml1m', root={str(tmp_path)!r}, connect_timeout_s=1), 0)\n"
+        "import sys; from ddp.config.schema import MovieLensData; from ddp.ratings.load import"
+        " load_ratings\n"
+        f"load_ratings(MovieLensData(name='ml1m', root={str(tmp_path)!r}, connect_timeout_s=1),"
+        " 0)\n"
         "print([name for name in ('pandas', 'torch', 'urllib.request') if name in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
     assert done.stdout.strip() == "[]"

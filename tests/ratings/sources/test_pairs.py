@@ -25,7 +25,9 @@ def test_rows_are_sorted_and_once(tmp_path, ids):
     assert rows.dtype == np.int64
 
 
-@pytest.mark.parametrize(("user", "item"), [("1", "30"), ("9", "10"), ("x", "10"), ("2", "20"), ("2", "30")])
+@pytest.mark.parametrize(
+    ("user", "item"), [("1", "30"), ("9", "10"), ("x", "10"), ("2", "20"), ("2", "30")]
+)
 def test_first_unknown_pair_is_named(tmp_path, user, item):
     data = replace(DEFAULTS, path=write(tmp_path / "all", HEADER + "1,10,1\n1,20,2\n2,10,3\n"))
     test = write(tmp_path / "test", HEADER + f"1,20,2\n{user},{item},3\ny,99,3\n")
@@ -41,7 +43,11 @@ def test_unreadable_files(tmp_path):
     with pytest.raises(DataError, match=r"absent: there is no such file.*split\.test_file"):
         read_pairs(tmp_path / "absent", data, ratings)
     with pytest.raises(DataError, match=r"u1\.test: there is no such file"):
-        read_pairs(Path("u1.test"), MovieLensData(name="ml100k", root=str(tmp_path), connect_timeout_s=1), ratings)
+        read_pairs(
+            Path("u1.test"),
+            MovieLensData(name="ml100k", root=str(tmp_path), connect_timeout_s=1),
+            ratings,
+        )
 
 
 @pytest.mark.parametrize("name", ["../u1.test", "sub/../u1.test", "x" * 5000])
@@ -58,6 +64,14 @@ def test_only_a_bare_name_is_looked_for_in_the_folder_of_the_set(tmp_path, name)
 
 
 def test_synthetic_data_have_no_files(tmp_path):
-    data = SyntheticData(name="synthetic", num_users=5, num_items=5, num_ratings=5, rank=1, noise_std=0.1, popularity=0)
+    data = SyntheticData(
+        name="synthetic",
+        num_users=5,
+        num_items=5,
+        num_ratings=5,
+        rank=1,
+        noise_std=0.1,
+        popularity=0,
+    )
     with pytest.raises(DataError, match="data=synthetic has no files"):
         read_pairs(tmp_path / "test", data, load_ratings(data, seed=0))
