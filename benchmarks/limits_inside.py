@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 
 from benchmarks.harness import compose_config
-from ddp.tracking.messages import AggregateRound
+from ddp.tracking.messages import AggregateRound, Event
 from ddp.tracking.tracker import Tracker
 
 EARLY_ROUND, LATE_ROUND = 100, 990  # of 1,000, the last of which may find that workers have ended
@@ -43,8 +43,8 @@ class Looks(Tracker):
     def __init__(self) -> None:
         self.seen: list[tuple[int, int, int]] = []
 
-    def aggregate_round(self, row: AggregateRound) -> None:
-        if row.round_index + 1 in (EARLY_ROUND, LATE_ROUND):
+    def on(self, event: Event) -> None:
+        if isinstance(event, AggregateRound) and event.round_index + 1 in (EARLY_ROUND, LATE_ROUND):
             self.look()
 
     def look(self) -> None:

@@ -34,7 +34,7 @@ from benchmarks.harness import (
 )
 from ddp.errors import WorkerError
 from ddp.experiment import run
-from ddp.tracking.messages import AggregateRound, Failure
+from ddp.tracking.messages import AggregateRound, Event, Failure
 from ddp.tracking.tracker import Tracker
 from ddp.workers.failures import Failures
 
@@ -125,19 +125,20 @@ class Kills(Tracker):
         self.killed_at = self.again_at = 0.0
         self.failed = False
 
-    def failure(self, failure: Failure) -> None:
-        self.failed = True
+    def on(self, event: Event) -> None:
+        match event:
+            case Failure():
+                self.failed = True
+            case AggregateRound(round_index=1) if not self.killed_at:
+                self.killed_at = time.perf_counter()
+                self._victim().kill()
+            case AggregateRound() if self.failed:
+                self.again_at = time.perf_counter()
+                raise KeyboardInterrupt
 
-    def aggregate_round(self, row: AggregateRound) -> None:
-        if not self.killed_at and row.round_index == 1:
-            victim = next(
-                child for child in multiprocessing.active_children() if child.name == "worker-1"
-            )
-            self.killed_at = time.perf_counter()
-            victim.kill()
-        elif self.failed:
-            self.again_at = time.perf_counter()
-            raise KeyboardInterrupt
+    def _victim(self) -> multiprocessing.process.BaseProcess:
+        children = multiprocessing.active_children()
+        return next(child for child in children if child.name == "worker-1")
 
 
 def of_a_killed_worker(name: str) -> Figures:

@@ -31,7 +31,7 @@ from ddp.results.run_result import RunResult
 from ddp.results.saved_model import save_model
 from ddp.timing.meter import Meter
 from ddp.timing.spans import Spans
-from ddp.tracking.messages import Reference
+from ddp.tracking.messages import Ended, Reference, Rewound
 from ddp.tracking.metrics import SquaredError
 from ddp.tracking.trace import Trace
 from ddp.tracking.tracker import Everyone, Tracker
@@ -78,7 +78,7 @@ def run(
             with _stage(result, "total"):
                 with _stage(result, "data"), result.spans("data"):
                     if resume:
-                        tracker.rewind(result.state.next_round, result.last)
+                        tracker.on(Rewound(next_round=result.state.next_round, last=result.last))
                     else:
                         ratings = load_ratings(config.data, config.seed)
                     prepared = prepare(config, ratings, result.state)
@@ -105,7 +105,7 @@ def run(
                     alone = partial(train_reference, ratings)
                     result.reference = find_reference(config, ratings, prepared.deal, alone)
                 if result.reference is not None:
-                    tracker.reference(result.reference)
+                    tracker.on(result.reference)
     return result
 
 
@@ -177,7 +177,7 @@ def train(
     `result.seconds`.
     """
     config = prepared.jobs[0].config
-    failures = Failures(config, tracker.failure)
+    failures = Failures(config, tracker.on)
     failures.dropped += result.state.dropped
     with _torch_threads(config.torch_threads):
         result.torch_threads = torch.get_num_threads()
@@ -188,8 +188,8 @@ def train(
             except WorkerError as error:
                 result.state = failures.go_back(error, result.state)
                 result.accounts += result.history.accounts_from(result.state.next_round)
-                result.history.rewind(result.state.next_round, None)
-                tracker.rewind(result.state.next_round, result.last)
+                result.history.on(Rewound(next_round=result.state.next_round, last=None))
+                tracker.on(Rewound(next_round=result.state.next_round, last=result.last))
                 prepared = prepare(config, prepared.ratings, result.state)
 
 
@@ -213,7 +213,7 @@ def _train_rounds(
         return job.evaluate(aggregated, prepared.valid), job.evaluate(aggregated, prepared.test)
 
     combine = make_combine(prepared.jobs, result.state.outer)
-    backend = make_backend(prepared.jobs, tracker.listen)
+    backend = make_backend(prepared.jobs, tracker.on)
     try:
         with _stage(result, "imports"), spans("imports"):
             backend.load()
@@ -244,7 +244,7 @@ def _train_rounds(
                 with interrupts_held_back():
                     result.state = state
                     with spans("log"):
-                        tracker.aggregate_round(done.row)
+                        tracker.on(done.row)
                     if not backend.remembers or job.hands_over(done.row.round_index):
                         with spans("checkpoint"):
                             result.kept = state
@@ -258,7 +258,7 @@ def _train_rounds(
             backend.stop()
         # a thread that was left behind may still end
         for worker, ended in list(backend.ended.items()):
-            tracker.ended(worker, backend.began[worker], ended)
+            tracker.on(Ended(worker=worker, began_s=backend.began[worker], ended_s=ended))
 
 
 def train_reference(ratings: Ratings, config: Config) -> Reference:

@@ -296,7 +296,7 @@ class Driven:
 
     def _listen(self, message):
         self.messages.append(message)
-        self.history.listen(message)
+        self.history.on(message)
         self.look("message", getattr(message, "round_index", None), self.backend)
 
     def _evaluate(self, vector):
@@ -318,7 +318,7 @@ class Driven:
             backend.start()
             for done in Aggregator(backend, combine, self.prepared.before, self.evaluate).rounds():
                 self.vectors.append(done.vector.copy())
-                self.history.aggregate_round(done.row)
+                self.history.on(done.row)
             self.look("finish", self.config.rounds - 1, backend)
         finally:
             backend.stop()

@@ -113,7 +113,7 @@ class ConcurrentBackend(Backend):
         try:
             self._listen(0)
         except WorkerError as error:
-            self._inbox.appendleft(Failed(error=error))
+            self._inbox.appendleft(Failed(worker=error.worker, error=error))
 
     def _listen(self, timeout_s: float) -> None:
         """Takes note of what was said; of the rest another time, if one of the messages is a

@@ -191,11 +191,8 @@ class WorkerProcesses(ConcurrentBackend):
         try:
             message: Message = pickle.loads(content)  # what our own worker pickled a moment ago
         except Exception as error:
-            return Failed(
-                error=self._error_of(
-                    worker, f"what it sent cannot be read: {type(error).__name__}: {error}"
-                )
-            )
+            reason = f"what it sent cannot be read: {type(error).__name__}: {error}"
+            return Failed(worker=worker, error=self._error_of(worker, reason))
         return message
 
     @contextmanager

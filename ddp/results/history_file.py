@@ -1,5 +1,5 @@
-"""The rows that a run has been told so far, lines of JSON that are only appended. A checkpoint
-brings them back.
+"""rounds.jsonl: the rows of a run so far, one JSON object a line. The file is only appended to, and a
+checkpoint restores the rows from it.
 """
 
 import hashlib
@@ -12,7 +12,7 @@ from typing import Any
 from ddp.machine.files import naming
 from ddp.timing.spans import Account
 from ddp.tracking.history import History
-from ddp.tracking.messages import AggregateRound, WorkerRound
+from ddp.tracking.messages import AggregateRound, Event, Rewound, WorkerRound
 from ddp.tracking.metrics import SquaredError
 from ddp.tracking.tracker import Tracker
 
@@ -20,8 +20,8 @@ NAME = "rounds.jsonl"
 
 
 class HistoryFile(Tracker):
-    """Keeps what it is told until a checkpoint is written, which says how much of the file is
-    its.
+    """Keeps new rows until the next checkpoint, which appends them and notes how much of the file
+    belongs to it.
     """
 
     def __init__(self) -> None:
@@ -29,31 +29,29 @@ class HistoryFile(Tracker):
         self._num_bytes = 0
         self._digest = hashlib.sha256()
 
-    def worker_round(self, row: WorkerRound) -> None:
-        self._new.append(row)
-
-    def aggregate_round(self, row: AggregateRound) -> None:
-        self._new.append(row)
-
-    def rewind(self, next_round: int, last: AggregateRound | None) -> None:
-        self._new = [row for row in self._new if row.round_index < next_round]
+    def on(self, event: Event) -> None:
+        match event:
+            case WorkerRound() | AggregateRound():
+                self._new.append(event)
+            case Rewound(next_round=next_round):
+                self._new = [row for row in self._new if row.round_index < next_round]
 
     def has_news(self, next_round: int) -> bool:
-        """Whether rows of rounds before `next_round` are not in the file yet: workers tell theirs
+        """Whether rows of rounds before `next_round` are missing in the file: workers send theirs
         after the aggregate.
         """
         return any(row.round_index < next_round for row in self._new)
 
     def append(self, directory: Path, next_round: int) -> tuple[int, str]:
-        """Adds the new rows of rounds before `next_round`; length and SHA-256 of the file. Raises
-        OSError, which names it.
+        """Appends the new rows of rounds before `next_round`; gives bytes and SHA-256 of the file.
+        Raises OSError, which names the file.
         """
         told = [row for row in self._new if row.round_index < next_round]
         text = "".join(f"{json.dumps(_untyped(row))}\n" for row in told).encode()
         path = directory / NAME
         directory.mkdir(parents=True, exist_ok=True)
         with naming(path), path.open("r+b" if path.exists() else "x+b") as file:
-            # whatever a failed or a killed writer has left behind that
+            # a failed or a killed writer may have left half a row
             file.truncate(self._num_bytes)
             file.seek(self._num_bytes)
             file.write(text)
@@ -65,8 +63,8 @@ class HistoryFile(Tracker):
         return self._num_bytes, self._digest.hexdigest()
 
     def restore(self, directory: Path, num_bytes: int, sha256: str, history: History) -> None:
-        """Makes the first `num_bytes` of the file the rows of the history. Raises ValueError unless
-        they have this checksum.
+        """Reads the first `num_bytes` of the file into `history`. Raises OSError, and ValueError
+        for another checksum or rows that are none.
         """
         with (directory / NAME).open("rb") as file:
             text = file.read(num_bytes)
@@ -88,7 +86,7 @@ class HistoryFile(Tracker):
 
 def _untyped(row: WorkerRound | AggregateRound) -> dict[str, Any]:
     values = asdict(row)
-    # what was when is told in trace.json, of each process in its own
+    # trace.json has the slices, and only those of its own process
     del values["account"]["slices"]
     return values
 

@@ -1,56 +1,64 @@
-"""All rows of a run, in memory: results are made from them."""
+"""All rows of a run, in memory. The results are made from them."""
 
 from dataclasses import replace
 from typing import TypeVar
 
 from ddp.timing.spans import Account
-from ddp.tracking.messages import AggregateRound, Failure, Finished, Started, WorkerRound
+from ddp.tracking.messages import (
+    AggregateRound,
+    Ended,
+    Event,
+    Failure,
+    Finished,
+    Rewound,
+    Started,
+    WorkerRound,
+)
 from ddp.tracking.tracker import Tracker
 
 Row = TypeVar("Row", WorkerRound, AggregateRound)
 
 
 def without_slices(row: Row) -> Row:
-    """For those who keep every row of a run: what was when takes more room than all the rest."""
+    """The row for a tracker that keeps every row: the slices take more RAM than all the rest."""
     return replace(row, account=replace(row.account, slices=b""))
 
 
 class History(Tracker):
-    """Keeps every row: what results are made of."""
+    """Keeps every row of a run, without the slices of its account."""
 
     def __init__(self) -> None:
         self.startup_s: dict[int, float] = {}
         self.started_with: dict[int, Account] = {}
         self.finished_with: dict[int, Finished] = {}
         self.lives: dict[int, tuple[float, float]] = {}
-        self._before: dict[int, int] = {}  # rows of workers when it was started
-        self._before_aggregates = 0  # rounds that another process has aggregated, which was resumed
+        self._before: dict[int, int] = {}  # worker -> len(worker_rounds) at its start
+        self._before_aggregates = 0  # rounds from the checkpoint that this run resumes
         self.worker_rounds: list[WorkerRound] = []
         self.aggregate_rounds: list[AggregateRound] = []
         self.failures: list[Failure] = []
 
-    def started(self, message: Started) -> None:
-        self.startup_s[message.worker] = message.startup_s
-        self.started_with[message.worker] = message.account
-        self.finished_with.pop(message.worker, None)  # of the life before, if a round begins again
-        self._before[message.worker] = len(self.worker_rounds)
+    def on(self, event: Event) -> None:
+        match event:
+            case Started(worker=worker):
+                self.startup_s[worker] = event.startup_s
+                self.started_with[worker] = event.account
+                self.finished_with.pop(worker, None)  # of its life before a restart
+                self._before[worker] = len(self.worker_rounds)
+            case WorkerRound():
+                self.worker_rounds.append(without_slices(event))
+            case Finished(worker=worker):
+                self.finished_with[worker] = event
+            case Ended(worker=worker):
+                self.lives[worker] = (event.began_s, event.ended_s)
+            case AggregateRound():
+                self.aggregate_rounds.append(without_slices(event))
+            case Failure():
+                self.failures.append(event)
+            case Rewound():
+                self._rewind(event.next_round)
 
-    def finished(self, message: Finished) -> None:
-        self.finished_with[message.worker] = message
-
-    def ended(self, worker: int, began: float, ended: float) -> None:
-        self.lives[worker] = (began, ended)
-
-    def worker_round(self, row: WorkerRound) -> None:
-        self.worker_rounds.append(without_slices(row))
-
-    def aggregate_round(self, row: AggregateRound) -> None:
-        self.aggregate_rounds.append(without_slices(row))
-
-    def failure(self, failure: Failure) -> None:
-        self.failures.append(failure)
-
-    def rewind(self, next_round: int, last: AggregateRound | None) -> None:
+    def _rewind(self, next_round: int) -> None:
         self.worker_rounds = [row for row in self.worker_rounds if row.round_index < next_round]
         self.aggregate_rounds = [
             row for row in self.aggregate_rounds if row.round_index < next_round
@@ -60,18 +68,16 @@ class History(Tracker):
     def resume(
         self, worker_rounds: list[WorkerRound], aggregate_rounds: list[AggregateRound]
     ) -> None:
-        """Begins with the rows of a process before."""
+        """Begins with the rows of the run that is resumed."""
         self.worker_rounds, self.aggregate_rounds = worker_rounds, aggregate_rounds
         self._before_aggregates = len(aggregate_rounds)
 
     def accounts_from(self, round_index: int) -> list[Account]:
-        """The aggregator's, of that round and later ones."""
+        """The aggregator's accounts of that round and later ones."""
         return [row.account for row in self.aggregated_here if row.round_index >= round_index]
 
     def this_life(self, worker: int) -> list[WorkerRound]:
-        """A worker's rounds since it was started last: by this process, and after the last
-        failure.
-        """
+        """A worker's rounds since its last start, which may be one after a failure."""
         return [
             row for row in self.worker_rounds[self._before.get(worker, 0) :] if row.worker == worker
         ]

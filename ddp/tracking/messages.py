@@ -1,6 +1,6 @@
-"""What workers and the aggregator say about themselves: small rows, never states.
+"""Events of a run: rows about workers and the aggregate, never their states.
 
-Workers hand these over; only the parent process writes them anywhere.
+A worker sends the messages; the parent process adds the other events, and tells every tracker.
 """
 
 from dataclasses import dataclass, field
@@ -11,60 +11,74 @@ from ddp.timing.spans import Account
 from ddp.tracking.metrics import SquaredError
 
 
+class Event:
+    """Base of everything that a tracker is told. A new event is a subclass, and nothing more."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asking:
+class Message(Event):
+    """Base of the events that a worker sends to the parent process."""
+
+    worker: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asking(Message):
     """A worker process is up, and asks for its job."""
 
-    worker: int
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Started:
-    """A worker is about to train. `startup_s`: from the moment the parent began to start it, with
-    its account.
+class Started(Message):
+    """A worker is about to train. `startup_s`: seconds since the parent began to start it;
+    `account`: where they went.
     """
 
-    worker: int
     startup_s: float
     account: Account = field(default_factory=Account)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EpochDone:
-    """A worker is done with the epochs of a round up to this one. Of short ones only every so
-    many-th is told, and the last.
+class EpochDone(Message):
+    """A worker has done the epochs of a round up to this one. It reports the last epoch of a
+    round; of short epochs before it only every so many-th.
     """
 
-    worker: int
     round_index: int
     epoch: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Published:
-    worker: int
+class Published(Message):
+    """A worker has published its update of a round."""
+
     round_index: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HandedOn:
-    """A worker is done with a group of items, whose turn `turn` may begin (split=stratified, where
+class HandedOn(Message):
+    """A worker has done a group of items, whose turn `turn` may begin (split=stratified, where
     there are no gates).
     """
 
-    worker: int
     group: int
     turn: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WorkerRound:
-    """A worker's round. `valid` and `test`: the best state's errors on the worker's own parts;
-    `best_epoch`: which it was; `train_loss`: mean squared error of the last epoch;
-    `aggregate_received`: False = it went on with its own model.
+class WorkerRound(Message):
+    """A worker has done a round.
+
+    | field                | meaning                                                              |
+    |----------------------|----------------------------------------------------------------------|
+    | `train_loss`         | mean squared error of the last epoch                                 |
+    | `valid`, `test`      | errors of the best state on the worker's own parts                   |
+    | `best_epoch`         | the epoch after which that state was the worker's                    |
+    | `aggregate_received` | False: no aggregate came in time, the worker kept its own model      |
+    | `account`            | where the seconds of the round went                                  |
     """
 
-    worker: int
     round_index: int
     train_loss: float
     valid: SquaredError
@@ -75,10 +89,36 @@ class WorkerRound:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AggregateRound:
-    """The aggregate of a round: its errors on the global parts, and the weight of each worker
-    (stratified: all equal), 0 for one that was dropped or late. `ready_s`: how long each had
-    been ready when the last one was, None for the same.
+class Finished(Message):
+    """A worker has done its last round.
+
+    `memory`: of the process that it ran in; `account`: of the seconds after the round; `at_s`: when
+    that account ends, on the clock of `time.perf_counter`, which all processes of a machine share.
+    """
+
+    memory: Memory
+    account: Account = field(default_factory=Account)
+    at_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failed(Message):
+    """A worker has failed. `Failure` says later what the run makes of it."""
+
+    error: WorkerError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AggregateRound(Event):
+    """The parent has evaluated the aggregate of a round.
+
+    | field           | meaning                                                                   |
+    |-----------------|---------------------------------------------------------------------------|
+    | `valid`, `test` | its errors on the global parts                                            |
+    | `weights`       | of each worker (stratified: all equal); 0 for a dropped or a late one     |
+    | `elapsed_s`     | seconds of training up to here, those of resumed runs included            |
+    | `ready_s`       | how long each worker had been ready when the last one was; None: unknown  |
+    | `account`       | where the seconds of the aggregator's round went                          |
     """
 
     round_index: int
@@ -91,34 +131,10 @@ class AggregateRound:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finished:
-    """A worker has done its last round. `memory`: of the process that it ran in; `account`: of what
-    came after the round; `at_s`: when that ends, on the clock of `time.perf_counter`, which all
-    processes of a machine share.
+class Failure(Event):
+    """A worker has failed, and `action` says what the run does about it: "abort", "drop" or
+    "restart".
     """
-
-    worker: int
-    memory: Memory
-    account: Account = field(default_factory=Account)
-    at_s: float = 0.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Failed:
-    error: WorkerError
-
-    @property
-    def worker(self) -> int:
-        """Whose message it is."""
-        return self.error.worker
-
-
-Message = Asking | Started | EpochDone | Published | HandedOn | WorkerRound | Finished | Failed
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Failure:
-    """What a worker did not survive, and what was done about it: "abort", "drop" or "restart"."""
 
     worker: int
     round_index: int | None
@@ -143,8 +159,29 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reference:
-    """RMSEs of the one worker after the last round."""
+class Rewound(Event):
+    """The run continues with round `next_round`: rows of this and later rounds no longer count.
+    `last`: the aggregate before it, None if there was none.
+    """
+
+    next_round: int
+    last: AggregateRound | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended(Event):
+    """A worker's thread or process has ended. `began_s`: when the parent began to start it,
+    `ended_s`: when the parent saw that it had ended, both on the clock of `time.perf_counter`.
+    """
+
+    worker: int
+    began_s: float
+    ended_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reference(Event):
+    """RMSEs of the one worker after its last round. Known, if at all, after the run's last round."""
 
     valid: float
     test: float

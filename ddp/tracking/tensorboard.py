@@ -16,7 +16,14 @@ from ddp.timing.kinds import by_kind
 from ddp.timing.paths import AGGREGATOR_PHASES, EXCHANGE_KINDS, WORKER_PHASES, read_slices
 from ddp.timing.spans import Account
 from ddp.tracking.history import without_slices
-from ddp.tracking.messages import AggregateRound, Failure, Reference, WorkerRound
+from ddp.tracking.messages import (
+    AggregateRound,
+    Event,
+    Failure,
+    Reference,
+    Rewound,
+    WorkerRound,
+)
 from ddp.tracking.tracker import (
     AGGREGATED,
     AGGREGATOR,
@@ -75,7 +82,31 @@ class TensorBoard(Tracker):
         self._flushed_s = time.monotonic()
         self._file: EventFile | None = None
 
-    def worker_round(self, row: WorkerRound) -> None:
+    def on(self, event: Event) -> None:
+        match event:
+            case WorkerRound():
+                self._worker_round(event)
+            case AggregateRound():
+                self._aggregate_round(event)
+            case Failure():
+                self._failure(event)
+            case Rewound():
+                self._rewind(event.next_round, event.last)
+            case Reference():
+                self._reference(event)
+
+    def close(self) -> None:
+        from torch.utils.tensorboard.summary import custom_scalars
+
+        summaries = [custom_scalars(_layout(int(self._hparams["workers"])))]  # type: ignore[no-untyped-call]
+        if self._last is not None:
+            self._add("time_s/training", self._last.elapsed_s, self._last.round_index)
+            summaries += self._hparams_summaries(self._last)
+            if self._slices.get(None):
+                summaries.append(_picture(self._slices, self._last.round_index))
+        self._flush(summaries)
+
+    def _worker_round(self, row: WorkerRound) -> None:
         who = worker_name(row.worker)
         self._add(LOSS_TAG.format(who=who), row.train_loss, row.round_index)
         self._add(RMSE_TAG.format(part="valid", who=who), row.valid.rmse, row.round_index)
@@ -89,7 +120,7 @@ class TensorBoard(Tracker):
         if len(others) == self._hparams["workers"]:
             self._add_pooled(self._rounds.pop(row.round_index))
 
-    def aggregate_round(self, row: AggregateRound) -> None:
+    def _aggregate_round(self, row: AggregateRound) -> None:
         self._add(RMSE_TAG.format(part="valid", who=AGGREGATED), row.valid.rmse, row.round_index)
         self._add(RMSE_TAG.format(part="test", who=AGGREGATED), row.test.rmse, row.round_index)
         for worker, weight in enumerate(row.weights):
@@ -100,12 +131,12 @@ class TensorBoard(Tracker):
         if time.monotonic() - self._flushed_s > FLUSH_EVERY_S:
             self._flush()
 
-    def failure(self, failure: Failure) -> None:
+    def _failure(self, failure: Failure) -> None:
         self._add(
             FAILURE_TAG.format(who=worker_name(failure.worker)), 1.0, failure.round_index or 0
         )
 
-    def rewind(self, next_round: int, last: AggregateRound | None) -> None:
+    def _rewind(self, next_round: int, last: AggregateRound | None) -> None:
         failures = FAILURE_TAG.format(who="")
         self._scalars = [
             scalar
@@ -116,7 +147,7 @@ class TensorBoard(Tracker):
         self._last = last
         self._purge_step = next_round
 
-    def reference(self, reference: Reference) -> None:
+    def _reference(self, reference: Reference) -> None:
         assert self._last is not None
         for part, rmse, own in (
             ("valid", reference.valid, self._last.valid.rmse),
@@ -126,17 +157,6 @@ class TensorBoard(Tracker):
                 self._add(RMSE_TAG.format(part=part, who=ONE_WORKER), rmse, step)
             self._add(GAP_TAG.format(part=part), own - rmse, self._last.round_index)
         self._gap = self._last.test.rmse - reference.test
-
-    def close(self) -> None:
-        from torch.utils.tensorboard.summary import custom_scalars
-
-        summaries = [custom_scalars(_layout(int(self._hparams["workers"])))]  # type: ignore[no-untyped-call]
-        if self._last is not None:
-            self._add("time_s/training", self._last.elapsed_s, self._last.round_index)
-            summaries += self._hparams_summaries(self._last)
-            if self._slices.get(None):
-                summaries.append(_picture(self._slices, self._last.round_index))
-        self._flush(summaries)
 
     def _add(self, tag: str, value: float, step: int) -> None:
         if not math.isnan(value):  # an error over no ratings

@@ -1,4 +1,4 @@
-"""What a run shows on the terminal: progress while it goes, a table at the end."""
+"""Progress of a run on the terminal: one line a round, or a live bar per worker."""
 
 import math
 
@@ -13,14 +13,14 @@ from rich.progress import (
 )
 
 from ddp.config.schema import Config
-from ddp.tracking.messages import AggregateRound, EpochDone, Failure, Started
+from ddp.tracking.messages import AggregateRound, EpochDone, Event, Failure, Rewound, Started
 from ddp.tracking.tracker import AGGREGATED, Tracker, worker_name
 
 BUSY, WAITING = "training", "waiting for the aggregate"
 
 
 def make_display(config: Config, console: Console) -> Tracker:
-    """The tracker that `display` names; `auto`: bars on a terminal, one line a round where the
+    """The tracker that `display` in the config names. `auto`: bars on a terminal, lines where the
     output is piped.
     """
     kind = config.display
@@ -30,24 +30,24 @@ def make_display(config: Config, console: Console) -> Tracker:
 
 
 class Lines(Tracker):
-    """One line a round: readable in a file."""
+    """One line a round, readable in a file."""
 
     def __init__(self, config: Config, console: Console) -> None:
         self.config = config
         self.console = console
 
-    def aggregate_round(self, row: AggregateRound) -> None:
-        self.console.print(
-            f"round {row.round_index + 1}/{self.config.rounds}  aggregated RMSE:"
-            f" validation {number(row.valid.rmse, 4)}  test {number(row.test.rmse, 4)}  after"
-            f" {row.elapsed_s:.2f} s",
-            highlight=False,
-            soft_wrap=True,
-        )
-
-    def failure(self, failure: Failure) -> None:
-        if failure.action != "abort":  # of which the message at the end tells
-            self.console.print(told_as_text(failure), highlight=False, soft_wrap=True)
+    def on(self, event: Event) -> None:
+        match event:
+            case AggregateRound():
+                self.console.print(
+                    f"round {event.round_index + 1}/{self.config.rounds}  aggregated RMSE:"
+                    f" validation {number(event.valid.rmse, 4)}  test {number(event.test.rmse, 4)}"
+                    f"  after {event.elapsed_s:.2f} s",
+                    highlight=False,
+                    soft_wrap=True,
+                )
+            case Failure() if event.action != "abort":  # the message at the end tells of that
+                self.console.print(told_as_text(event), highlight=False, soft_wrap=True)
 
 
 class Bars(Tracker):
@@ -79,33 +79,35 @@ class Bars(Tracker):
     def open(self) -> None:
         self.progress.start()
 
-    def started(self, message: Started) -> None:
-        self.progress.start_task(self.workers[message.worker])
-        self.progress.update(self.workers[message.worker], note=BUSY)
+    def on(self, event: Event) -> None:
+        match event:
+            case Started():
+                self.progress.start_task(self.workers[event.worker])
+                self.progress.update(self.workers[event.worker], note=BUSY)
+            case EpochDone():
+                self._epoch_done(event)
+            case AggregateRound(valid=valid, test=test):
+                note = f"RMSE validation {number(valid.rmse, 4)}  test {number(test.rmse, 4)}"
+                self.progress.update(self.aggregate, advance=1, note=note)
+            case Failure() if event.action == "drop":
+                self.dropped.add(self.workers[event.worker])
+                self.progress.update(self.workers[event.worker], note="dropped")
+            case Rewound(next_round=next_round):
+                self._rewind(next_round)
 
-    def epoch(self, message: EpochDone) -> None:
-        last = (
-            message.epoch == self.config.local_epochs - 1 and self.config.split.name != "stratified"
-        )
-        done = message.round_index * self.config.local_epochs + message.epoch + 1
+    def _epoch_done(self, event: EpochDone) -> None:
+        num_epochs = self.config.local_epochs
+        waits = event.epoch == num_epochs - 1 and self.config.split.name != "stratified"
+        done = event.round_index * num_epochs + event.epoch + 1
         self.progress.update(
-            self.workers[message.worker], completed=done, note=WAITING if last else BUSY
+            self.workers[event.worker], completed=done, note=WAITING if waits else BUSY
         )
 
-    def aggregate_round(self, row: AggregateRound) -> None:
-        note = f"RMSE validation {number(row.valid.rmse, 4)}  test {number(row.test.rmse, 4)}"
-        self.progress.update(self.aggregate, advance=1, note=note)
-
-    def rewind(self, next_round: int, last: AggregateRound | None) -> None:
+    def _rewind(self, next_round: int) -> None:
         for task in self.workers:
             note = "dropped" if task in self.dropped else BUSY
             self.progress.update(task, completed=next_round * self.config.local_epochs, note=note)
         self.progress.update(self.aggregate, completed=next_round)
-
-    def failure(self, failure: Failure) -> None:
-        if failure.action == "drop":
-            self.dropped.add(self.workers[failure.worker])
-            self.progress.update(self.workers[failure.worker], note="dropped")
 
     def close(self) -> None:
         for task in self.workers:
@@ -114,7 +116,7 @@ class Bars(Tracker):
 
 
 def told_as_text(failure: Failure) -> str:
-    """One sentence: which worker failed, where, and what was done about it."""
+    """One sentence: the worker, the place, and what the run did about the failure."""
     done = {"drop": "was dropped", "restart": "failed, and the round began again"}.get(
         failure.action, "failed"
     )
@@ -127,5 +129,5 @@ def told_as_text(failure: Failure) -> str:
 
 
 def number(value: float, digits: int) -> str:
-    """A dash for an error over no ratings."""
+    """The value as text; a dash for NaN, the error over no ratings."""
     return "-" if math.isnan(value) else f"{value:.{digits}f}"

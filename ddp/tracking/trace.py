@@ -1,5 +1,5 @@
-"""What was when: a lane per worker and one for the aggregator, as Perfetto and chrome://tracing
-read it (Chrome trace format).
+"""trace.json: a lane of slices per worker and one for the aggregator, in the Chrome trace format,
+which Perfetto and chrome://tracing read.
 """
 
 import json
@@ -9,10 +9,17 @@ from collections.abc import Iterator
 
 from ddp.timing.kinds import kind_of
 from ddp.timing.paths import PATH_NUMBERS, PATHS, read_slices
-from ddp.tracking.messages import AggregateRound, Finished, Started, WorkerRound
+from ddp.tracking.messages import (
+    AggregateRound,
+    Ended,
+    Event,
+    Finished,
+    Started,
+    WorkerRound,
+)
 from ddp.tracking.tracker import AGGREGATOR, Tracker, worker_name
 
-# of a run: afterwards all but the last two rounds of each lane are kept as a slice per kind
+# After so many slices of a run only the last two rounds of each lane keep theirs.
 MOST_SLICES = 50_000
 NUMBERS = 3 * 8  # bytes of a slice
 KINDS = {path: kind_of(path) for path in PATHS}
@@ -27,37 +34,36 @@ class Trace(Tracker):
         self._finished: dict[int, Finished] = {}
 
     def add(self, worker: int | None, round_index: int | None, slices: bytes) -> None:
-        """What a worker (None: the aggregator) did in a round (None: before its first or after its
-        last).
+        """Adds the slices of a worker (None: the aggregator) in a round (None: before its first or
+        after its last).
         """
         if not slices:
             return
         rounds = self._rounds.setdefault(worker, [])
-        # What belongs to no round comes after the last one, which is to stay whole; so is the one
-        # before it: in a run that is interrupted it is the last that all lanes have.
+        # Beyond MOST_SLICES only the last two rounds keep every slice: the last one, and the last
+        # one that all lanes have finished when the run is interrupted. Slices of no round condense
+        # nothing, so that the last round stays whole.
         if self._num_slices > MOST_SLICES and len(rounds) > 1 and round_index is not None:
             rounds[-2] = (rounds[-2][0], condensed(rounds[-2][1]))
         rounds.append((round_index, slices))
         self._num_slices += len(slices) // NUMBERS
 
-    def started(self, message: Started) -> None:
-        self._finished.pop(message.worker, None)  # of the life before, if a round begins again
-        self.add(message.worker, None, message.account.slices)
-
-    def worker_round(self, row: WorkerRound) -> None:
-        self.add(row.worker, row.round_index, row.account.slices)
-
-    def aggregate_round(self, row: AggregateRound) -> None:
-        self.add(None, row.round_index, row.account.slices)
-
-    def finished(self, message: Finished) -> None:
-        self.add(message.worker, None, message.account.slices)
-        self._finished[message.worker] = message
-
-    def ended(self, worker: int, began: float, ended: float) -> None:
-        if worker in self._finished:
-            at_s = self._finished[worker].at_s
-            self.add(worker, None, array("d", (PATH_NUMBERS["stop"], at_s, ended - at_s)).tobytes())
+    def on(self, event: Event) -> None:
+        match event:
+            case Started(worker=worker):
+                self._finished.pop(worker, None)  # of its life before a restart
+                self.add(worker, None, event.account.slices)
+            case WorkerRound():
+                self.add(event.worker, event.round_index, event.account.slices)
+            case AggregateRound():
+                self.add(None, event.round_index, event.account.slices)
+            case Finished(worker=worker):
+                self.add(worker, None, event.account.slices)
+                self._finished[worker] = event
+            case Ended(worker=worker) if worker in self._finished:
+                at_s = self._finished[worker].at_s
+                stop = array("d", (PATH_NUMBERS["stop"], at_s, event.ended_s - at_s))
+                self.add(worker, None, stop.tobytes())
 
     def as_json(self, title: str) -> Iterator[str]:
         """The file, piece by piece; microseconds from its first slice on."""
@@ -90,7 +96,7 @@ class Trace(Tracker):
 
 
 def condensed(content: bytes) -> bytes:
-    """A slice for each path, one after another: the same sums, without the order."""
+    """One slice for each path, one after another: the same sums, without the order."""
     slices = read_slices(content)
     seconds: Counter[str] = Counter()
     for path, _, value in slices:

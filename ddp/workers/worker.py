@@ -206,4 +206,4 @@ def run_worker(job: Job, exchange: Exchange, spans: Spans) -> None:
         for _ in worker_loop(job, exchange, spans):
             pass
     except WorkerError as error:
-        exchange.tell(Failed(error=error))
+        exchange.tell(Failed(worker=error.worker, error=error))

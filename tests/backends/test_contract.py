@@ -25,7 +25,7 @@ from ddp.results.run_result import RunResult
 from ddp.results.saved_model import load_model
 from ddp.timing.paths import KINDS, OFF_CORE_KINDS, WORKER_PHASES
 from ddp.timing.spans import Spans
-from ddp.tracking.messages import EpochDone, Finished, Started
+from ddp.tracking.messages import AggregateRound, EpochDone, Finished, Started
 from ddp.tracking.metrics import SquaredError
 from ddp.tracking.tracker import Tracker
 from ddp.workers.exchange import Update
@@ -669,8 +669,9 @@ def test_a_worker_that_hands_rows_on_is_at_most_a_round_ahead_of_the_aggregate(
 
 
 class Interrupts(Tracker):
-    def aggregate_round(self, row):
-        raise KeyboardInterrupt
+    def on(self, event):
+        if isinstance(event, AggregateRound):
+            raise KeyboardInterrupt
 
 
 @pytest.mark.parametrize("name", IN_PROCESS)
@@ -691,8 +692,9 @@ def test_torch_threads_are_set_for_the_run_only(make_config, tmp_path, name, ove
     before, seen = torch.get_num_threads(), []
 
     class Looks(Tracker):
-        def epoch(self, message):
-            seen.append(torch.get_num_threads())
+        def on(self, event):
+            if isinstance(event, EpochDone):
+                seen.append(torch.get_num_threads())
 
     try:
         train(prepare(config), Looks(), RunResult(config=config, output_dir=tmp_path))

@@ -10,6 +10,7 @@ import pytest
 
 from ddp.errors import BackendError, WorkerError
 from ddp.experiment import run
+from ddp.tracking.messages import AggregateRound
 from ddp.tracking.tracker import Tracker
 
 OPTIONS = (
@@ -28,8 +29,8 @@ class Does(Tracker):
     def __init__(self, number):
         self.number = number
 
-    def aggregate_round(self, row):
-        if row.round_index == 1:
+    def on(self, event):
+        if isinstance(event, AggregateRound) and event.round_index == 1:
             (manager,) = (
                 child
                 for child in multiprocessing.active_children()

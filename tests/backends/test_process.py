@@ -252,11 +252,13 @@ from pathlib import Path
 
 def main():
     from ddp.experiment import run
+    from ddp.tracking.messages import Started
     from ddp.tracking.tracker import Tracker
 
     class Tells(Tracker):
-        def started(self, message):
-            print("training", flush=True)
+        def on(self, event):
+            if isinstance(event, Started):
+                print("training", flush=True)
 
     with open(sys.argv[1], "rb") as file:
         config = pickle.load(file)

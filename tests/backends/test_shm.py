@@ -522,8 +522,9 @@ def reference_vector(make_config, drive):
 
 
 class Interrupts(Tracker):
-    def started(self, message):
-        raise KeyboardInterrupt
+    def on(self, event):
+        if isinstance(event, Started):
+            raise KeyboardInterrupt
 
 
 def test_an_interrupted_run_leaves_nothing(make_config, tmp_path, leaks):

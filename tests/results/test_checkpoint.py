@@ -20,6 +20,8 @@ from ddp.results import checkpoint
 from ddp.results.checkpoint import read_checkpoint
 from ddp.results.run_directory import find_checkpoints
 from ddp.results.table import read_runs
+from ddp.tracking.messages import Started
+from ddp.tracking.tracker import Tracker
 
 JOB = (
     "backend=serial",
@@ -205,9 +207,10 @@ def test_whatever_is_altered_it_is_what_was_written_or_is_refused(done, tmp_path
 def test_a_run_that_cannot_write_checkpoints_goes_on(make_config, done, tmp_path, capsys):
     config = make_config(*JOB)
 
-    class Blocks(checkpoint.History):
-        def started(self, message):
-            (tmp_path / "run" / "checkpoints").write_text("a file where the folder should be")
+    class Blocks(Tracker):
+        def on(self, event):
+            if isinstance(event, Started):
+                (tmp_path / "run" / "checkpoints").write_text("a file where the folder should be")
 
     result = run(config, tmp_path / "run", [Blocks()])
     assert result.status == "ok"

@@ -17,6 +17,7 @@ from ddp.experiment import run
 from ddp.results.record import config_hash, write_result
 from ddp.results.run_directory import run_directory
 from ddp.results.run_result import RunResult
+from ddp.tracking.messages import AggregateRound
 from ddp.tracking.tracker import Tracker
 
 WORKER_PHASES = ("compute", "evaluate", "publish", "wait", "receive", "tell", "other")
@@ -78,8 +79,8 @@ class Raises(Tracker):
     def __init__(self, error: BaseException, at: int = 1) -> None:
         self.error, self.at = error, at
 
-    def aggregate_round(self, row):
-        if row.round_index == self.at:
+    def on(self, event):
+        if isinstance(event, AggregateRound) and event.round_index == self.at:
             raise self.error
 
 

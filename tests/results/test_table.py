@@ -11,6 +11,7 @@ import pytest
 from ddp.errors import AggregationError
 from ddp.experiment import run
 from ddp.results.table import COLUMNS, find_runs, print_runs, read_runs
+from ddp.tracking.messages import AggregateRound
 from ddp.tracking.tracker import Tracker
 
 ROOT = Path(__file__).parent.parent.parent
@@ -20,8 +21,9 @@ class Raises(Tracker):
     def __init__(self, error: BaseException) -> None:
         self.error = error
 
-    def aggregate_round(self, row):
-        raise self.error
+    def on(self, event):
+        if isinstance(event, AggregateRound):
+            raise self.error
 
 
 @pytest.fixture(scope="module")

@@ -96,7 +96,7 @@ def test_a_line_a_round(make_config, tmp_path):
 
 def test_a_line_on_a_terminal_is_the_same(make_config):
     console = a_console(terminal=True)
-    Lines(make_config(), console).aggregate_round(aggregate(0))
+    Lines(make_config(), console).on(aggregate(0))
     assert (
         shown_on(console)
         == "round 1/2  aggregated RMSE: validation 1.0000  test 1.5000  after 1.50 s\n"
@@ -105,9 +105,7 @@ def test_a_line_on_a_terminal_is_the_same(make_config):
 
 def test_a_long_line_is_not_broken(make_config):
     console = a_console(terminal=False, width=80)
-    Lines(make_config("rounds=100000"), console).aggregate_round(
-        aggregate(99_999, elapsed_s=12_345.67)
-    )
+    Lines(make_config("rounds=100000"), console).on(aggregate(99_999, elapsed_s=12_345.67))
     assert len(shown_on(console).splitlines()) == 1
 
 
@@ -143,8 +141,9 @@ def test_the_bars_reach_their_totals(make_config, tmp_path, backend):
 
 def test_the_bars_stop_and_give_the_cursor_back_also_when_the_run_fails(make_config, tmp_path):
     class Fails(Tracker):
-        def aggregate_round(self, row):
-            raise RuntimeError("made up")
+        def on(self, event):
+            if isinstance(event, AggregateRound):
+                raise RuntimeError("made up")
 
     console = a_console(terminal=True)
     bars = Bars(make_config("display=bars"), console)

@@ -20,15 +20,22 @@ from ddp.errors import WorkerError
 from ddp.experiment import run
 from ddp.machine.memory import Memory
 from ddp.timing.spans import Account
+from ddp.tracking import messages
 from ddp.tracking.history import History
 from ddp.tracking.messages import (
     AggregateRound,
     Asking,
+    Ended,
     EpochDone,
+    Event,
     Failed,
+    Failure,
     Finished,
+    HandedOn,
+    Message,
     Published,
     Reference,
+    Rewound,
     Started,
     WorkerRound,
 )
@@ -200,7 +207,7 @@ def test_pickling_is_serialising_and_deserialising(tmp_path):
         "compute": 8.0,
     }
     account = Account(seconds=seconds, num_bytes={"publish": 100, "receive": 11})
-    board.worker_round(worker_round(1, 0, account=account))
+    board.on(worker_round(1, 0, account=account))
     board.close()
     values = {
         tag: read_events(tmp_path).Scalars(tag)[0].value
@@ -230,10 +237,10 @@ def test_the_pooled_curve_is_of_all_squared_errors_together(recorded, part):
 
 def test_pooled_is_not_the_mean_of_rmses(tmp_path):
     board = TensorBoard(tmp_path, {"workers": 2})
-    board.worker_round(worker_round(1, 4, test=SquaredError(30.0, 1)))
+    board.on(worker_round(1, 4, test=SquaredError(30.0, 1)))
     # of the next round: a worker may be ahead
-    board.worker_round(worker_round(0, 5, test=SquaredError(1.0, 1)))
-    board.worker_round(worker_round(0, 4, test=SquaredError(6.0, 3)))
+    board.on(worker_round(0, 5, test=SquaredError(1.0, 1)))
+    board.on(worker_round(0, 4, test=SquaredError(6.0, 3)))
     board.close()
     pooled = [
         (event.step, event.value)
@@ -245,8 +252,8 @@ def test_pooled_is_not_the_mean_of_rmses(tmp_path):
 def test_a_timeout_is_a_point_and_its_absence_is_none(tmp_path):
     board = TensorBoard(tmp_path, {"workers": 2})
     for number in range(3):
-        board.worker_round(worker_round(0, number))
-        board.worker_round(worker_round(1, number, received=number != 1))
+        board.on(worker_round(0, number))
+        board.on(worker_round(1, number, received=number != 1))
     board.close()
     events = read_events(tmp_path)
     assert [(event.step, event.value) for event in events.Scalars("timeout/worker_1")] == [(1, 1.0)]
@@ -267,7 +274,7 @@ def test_one_worker_is_a_line_beside_the_aggregate_and_the_gap_to_it_an_hparams_
 ):
     tracker = TensorBoard(tmp_path, hparams(make_config()))
     for round_index in range(3):
-        tracker.aggregate_round(
+        tracker.on(
             AggregateRound(
                 round_index=round_index,
                 valid=SquaredError(4, 1),
@@ -276,7 +283,7 @@ def test_one_worker_is_a_line_beside_the_aggregate_and_the_gap_to_it_an_hparams_
                 elapsed_s=1.0,
             )
         )
-    tracker.reference(Reference(valid=1.5, test=2.5))
+    tracker.on(Reference(valid=1.5, test=2.5))
     tracker.close()
     events = read_events(tmp_path)
     points = {
@@ -348,7 +355,7 @@ def test_another_backend_writes_the_same_tags_and_hparams(recorded, make_config,
 
 def test_a_run_that_failed_before_its_first_aggregate_has_a_file_without_hparams(tmp_path):
     board = TensorBoard(tmp_path, {"workers": 2})
-    board.worker_round(worker_round(0, 0))
+    board.on(worker_round(0, 0))
     board.close()
     events = read_events(tmp_path)
     assert "rmse/test/worker_0" in events.Tags()["scalars"]
@@ -417,7 +424,19 @@ HEARD = [
 NOT_FOR_TRACKERS = [
     Asking(worker=0),
     Published(worker=0, round_index=0),
-    Failed(error=WorkerError(0, 1, "made up")),
+    HandedOn(worker=0, group=1, turn=2),
+    Failed(worker=0, error=WorkerError(0, 1, "made up")),
+]
+
+
+EVENTS = [
+    *HEARD,
+    *NOT_FOR_TRACKERS,
+    AGGREGATE,
+    Failure.of(WorkerError(0, 1, "made up"), "drop"),
+    Rewound(next_round=1, last=AGGREGATE),
+    Ended(worker=1, began_s=0.5, ended_s=1.5),
+    Reference(valid=1.0, test=1.1),
 ]
 
 
@@ -426,55 +445,44 @@ class Notebook(Tracker):
         self.name, self.log = name, log
 
     def open(self):
-        self.log.append((self.name, "open", None))
+        self.log.append((self.name, "open"))
 
-    def started(self, message):
-        self.log.append((self.name, "started", message))
-
-    def epoch(self, message):
-        self.log.append((self.name, "epoch", message))
-
-    def worker_round(self, row):
-        self.log.append((self.name, "worker_round", row))
-
-    def finished(self, message):
-        self.log.append((self.name, "finished", message))
-
-    def ended(self, *life):
-        self.log.append((self.name, "ended", life))
-
-    def aggregate_round(self, row):
-        self.log.append((self.name, "aggregate_round", row))
+    def on(self, event):
+        self.log.append((self.name, event))
 
     def close(self):
-        self.log.append((self.name, "close", None))
+        self.log.append((self.name, "close"))
 
 
-def test_everyone_is_told_everything_in_order():
+def test_every_kind_of_event_is_listed_here():
+    """Else the next test would not try a new one."""
+    kinds = {
+        kind
+        for kind in vars(messages).values()
+        if isinstance(kind, type) and issubclass(kind, Event) and kind not in (Event, Message)
+    }
+    assert {type(event) for event in EVENTS} == kinds
+
+
+def test_every_event_reaches_every_tracker():
     log = []
     everyone = Everyone([Notebook("first", log), Tracker(), Notebook("second", log)])
     everyone.open()
-    for message in HEARD + NOT_FOR_TRACKERS:
-        everyone.listen(message)
-    everyone.aggregate_round(AGGREGATE)
-    everyone.ended(1, 0.5, 1.5)
+    for event in EVENTS:
+        everyone.on(event)
     everyone.close()
-    told = [
-        ("open", None),
-        *zip(("started", "epoch", "worker_round", "finished"), HEARD, strict=True),
-    ]
-    told += [("aggregate_round", AGGREGATE), ("ended", (1, 0.5, 1.5)), ("close", None)]
-    assert log == [(name, what, message) for what, message in told for name in ("first", "second")]
+    names = ("first", "second")
+    assert log[:2] == [(name, "open") for name in names]
+    assert log[2:-2] == [(name, event) for event in EVENTS for name in names]
+    assert log[-2:] == [(name, "close") for name in names]
 
 
 def test_a_plain_tracker_and_an_empty_everyone_do_nothing():
     for tracker in (Tracker(), Everyone([])):
         before = dict(vars(tracker))
         assert tracker.open() is None
-        for message in HEARD + NOT_FOR_TRACKERS:
-            assert tracker.listen(message) is None
-        assert tracker.aggregate_round(AGGREGATE) is None
-        assert tracker.ended(0, 1.0, 2.0) is None
+        for event in EVENTS:
+            assert tracker.on(event) is None
         assert tracker.close() is None
         assert vars(tracker) == before
 
@@ -482,9 +490,9 @@ def test_a_plain_tracker_and_an_empty_everyone_do_nothing():
 def test_the_history_keeps_every_row():
     history = History()
     for message in [*HEARD, worker_round(0, 0), worker_round(1, 1), *NOT_FOR_TRACKERS]:
-        history.listen(message)
-    history.aggregate_round(AGGREGATE)
-    history.ended(1, 0.5, 1.5)
+        history.on(message)
+    history.on(AGGREGATE)
+    history.on(Ended(worker=1, began_s=0.5, ended_s=1.5))
     history.close()
     assert history.startup_s == {1: 0.5}
     assert history.finished_with[1].memory.peak_rss_bytes == 1000
@@ -503,8 +511,8 @@ def test_the_history_keeps_no_slices():
     """Of a long run they would take more memory than all the rest."""
     history = History()
     told = Account(seconds={"compute": 1.0}, slices=b"12345678" * 3)
-    history.worker_round(worker_round(0, 0, account=told))
-    history.aggregate_round(dataclasses.replace(AGGREGATE, account=told))
+    history.on(worker_round(0, 0, account=told))
+    history.on(dataclasses.replace(AGGREGATE, account=told))
     for row in (*history.worker_rounds, *history.aggregate_rounds):
         assert row.account == Account(seconds={"compute": 1.0})
     assert told.slices  # others are told them

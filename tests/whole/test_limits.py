@@ -24,6 +24,7 @@ from ddp.errors import ConfigError, UserError
 from ddp.experiment import run
 from ddp.launch.composed import load_config
 from ddp.machine.memory import available_bytes
+from ddp.tracking.messages import AggregateRound
 from ddp.tracking.tracker import Tracker
 
 REPOSITORY = Path(__file__).parent.parent.parent
@@ -231,8 +232,8 @@ class Watch(Tracker):
     def __init__(self, look, *rounds):
         self.look, self.rounds, self.seen = look, rounds, []
 
-    def aggregate_round(self, row):
-        if row.round_index + 1 in self.rounds:
+    def on(self, event):
+        if isinstance(event, AggregateRound) and event.round_index + 1 in self.rounds:
             self.seen.append(self.look())
 
 

@@ -13,6 +13,7 @@ from jobs import BACKENDS
 
 import ddp.experiment
 from ddp.experiment import run
+from ddp.tracking.messages import Started
 from ddp.tracking.tensorboard import TensorBoard
 from ddp.tracking.tracker import Tracker
 
@@ -25,8 +26,8 @@ class Look(Tracker):
     def __init__(self, look):
         self.look, self.seen = look, []
 
-    def started(self, message):
-        if not self.seen:
+    def on(self, event):
+        if isinstance(event, Started) and not self.seen:
             self.seen.append(self.look())
 
 

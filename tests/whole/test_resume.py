@@ -19,6 +19,7 @@ from ddp.experiment import run
 from ddp.machine.sockets import remove_orphans
 from ddp.results.run_directory import find_checkpoints
 from ddp.results.saved_model import load_model
+from ddp.tracking.messages import AggregateRound, EpochDone, Finished, Started, WorkerRound
 from ddp.tracking.tracker import Tracker
 
 pytestmark = pytest.mark.usefixtures("server_of_programs")
@@ -88,18 +89,18 @@ class Killed(Tracker):
         self.note = note
         self.num_rounds = 0
 
-    def _step(self, *_):
+    def on(self, event):
+        if isinstance(event, Started | EpochDone | WorkerRound | Finished | AggregateRound):
+            self._step()
+        if isinstance(event, AggregateRound):
+            self.num_rounds += 1
+
+    def _step(self):
         if self.left == 0:
             children = [child.pid for child in multiprocessing.active_children()]
             self.note.write_text(json.dumps({"orphans": children, "rounds": self.num_rounds}))
             os.kill(os.getpid(), signal.SIGKILL)
         self.left -= 1
-
-    started = epoch = worker_round = finished = _step
-
-    def aggregate_round(self, row):
-        self._step()
-        self.num_rounds += 1
 
 
 def run_and_die(config, directory, step, note):
@@ -265,10 +266,11 @@ def test_a_run_with_a_dropped_worker_goes_on_without_it(make_config, monkeypatch
 
 def test_a_living_run_is_left_alone(make_config, tmp_path):
     class Resumes(Tracker):
-        def aggregate_round(self, row):
-            with pytest.raises(ConfigError, match="a run is going on in there"):
-                run(config, tmp_path / "run", [], resume=True)
-            tried.append(row.round_index)
+        def on(self, event):
+            if isinstance(event, AggregateRound):
+                with pytest.raises(ConfigError, match="a run is going on in there"):
+                    run(config, tmp_path / "run", [], resume=True)
+                tried.append(event.round_index)
 
     tried, config = [], make_config("backend=serial", *SIZE)
     run(config, tmp_path / "run", [Resumes()])
