@@ -212,7 +212,7 @@ def _train_rounds(
         aggregated.vector[:] = vector
         return job.evaluate(aggregated, prepared.valid), job.evaluate(aggregated, prepared.test)
 
-    combine = make_combine(prepared.jobs, result.state.outer)
+    combine = make_combine(prepared.jobs, result.state.outer_state)
     backend = make_backend(prepared.jobs, tracker.on)
     try:
         with _stage(result, "imports"), spans("imports"):
@@ -234,8 +234,8 @@ def _train_rounds(
                 state = RunState(
                     next_round=done.row.round_index + 1,
                     vector=prepared.in_data_order(done.vector),
-                    memories=done.memories,
-                    outer=combine.memory,
+                    trainer_states=done.trainer_states,
+                    outer_state=combine.outer_state,
                     dropped=tuple(failures.dropped),
                     restarts=result.state.restarts,
                     elapsed_s=done.row.elapsed_s,
@@ -245,7 +245,7 @@ def _train_rounds(
                     result.state = state
                     with spans("log"):
                         tracker.on(done.row)
-                    if not backend.remembers or job.hands_over(done.row.round_index):
+                    if not backend.has_trainer_state or job.sends_state(done.row.round_index):
                         with spans("checkpoint"):
                             result.kept = state
                             keep(state)

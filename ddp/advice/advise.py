@@ -165,7 +165,7 @@ def other_workers_change(config: Config) -> str:
     """
     if config.split.name == "stratified" and isinstance(config.trainer, FusedTrainer):
         # one serial SGD over all ratings, in whichever order (ddp/ratings/strata.py); other
-        # optimizers keep a memory per block
+        # optimizers keep a state per block
         return ""
     if config.split.name == "copies":  # not even the work is the same: each trains on all ratings
         return "with split=copies another number of workers does another amount of work, for another model"

@@ -170,8 +170,8 @@ class Costs:
         return costs.evaluation_s + num_ratings * per_rating
 
     def publish(self, worker: int) -> Work:
-        """A worker's update, and its memory with it."""
-        return self._copied(self._update_floats(worker) + self._memory_floats(worker))
+        """A worker's update, and its trainer state with it."""
+        return self._copied(self._update_floats(worker) + self._state_floats(worker))
 
     def receive(self) -> Work:
         """The aggregate, by a worker; in an ensemble nobody needs it."""
@@ -204,13 +204,13 @@ class Costs:
             return self.num_floats
         return (self.sizes.users[worker] + max(self.sizes.items)) * self.width
 
-    def _memory_floats(self, worker: int) -> float:
-        """Per round, of what it needs to go on from there, and hands over with its update."""
+    def _state_floats(self, worker: int) -> float:
+        """Floats of trainer state that a worker sends with its updates, on average per round."""
         share = 1.0 if self.config.on_failure == "restart" else self._checkpoints()
-        return share * self._remembered_floats(worker)
+        return share * self._trainer_state_floats(worker)
 
-    def _remembered_floats(self, worker: int) -> int:
-        """What Adam remembers; in an ensemble also the worker's own state."""
+    def _trainer_state_floats(self, worker: int) -> int:
+        """The moments of Adam; in an ensemble also the worker's own state."""
         trainer = self.config.trainer
         own = self.num_floats if self.in_ensemble else 0
         if not isinstance(trainer, AutogradTrainer) or trainer.optimizer == "sgd":
@@ -270,7 +270,9 @@ class Costs:
     def record_s(self) -> float:
         """Trackers and checkpoint, mostly waiting for the disk."""
         costs = self.exchanges
-        remembered = sum(self._remembered_floats(worker) for worker in range(self.config.workers))
+        remembered = sum(
+            self._trainer_state_floats(worker) for worker in range(self.config.workers)
+        )
         floats = self.num_floats * self.times_as_wide + remembered
         return costs.log_s + self._checkpoints() * (
             costs.checkpoint_s + costs.checkpoint_float_s * floats

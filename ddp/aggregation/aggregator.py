@@ -25,12 +25,12 @@ Survive = Callable[[WorkerError], None]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Aggregated:
     """A round's outcome. `vector`: the aggregate, overwritten by that of the round after the next;
-    `memories`: see `Update`.
+    `trainer_states`: see `Update`.
     """
 
     row: AggregateRound
     vector: Vector
-    memories: dict[int, Vector]
+    trainer_states: dict[int, Vector]
 
 
 def refuse(error: WorkerError) -> None:
@@ -82,7 +82,11 @@ class Aggregator:
         with spans("average"):
             vector = backend.room(round_index)
             weights = self._combined(round_index, updates, vector)
-            memories = {update.worker: update.memory for update in updates if len(update.memory)}
+            trainer_states = {
+                update.worker: update.trainer_state
+                for update in updates
+                if len(update.trainer_state)
+            }
             ready_s = backend.ready_s(updates)
         with spans("broadcast"):
             backend.broadcast(round_index, vector, spans)
@@ -102,7 +106,7 @@ class Aggregator:
             ready_s=ready_s,
             account=spans.take(),
         )
-        return Aggregated(row=row, vector=vector, memories=memories)
+        return Aggregated(row=row, vector=vector, trainer_states=trainer_states)
 
     def _without_the_dead(self, step: Callable[[], Result]) -> Result:
         """What the step gives, tried again without each worker that fails in it."""

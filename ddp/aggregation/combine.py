@@ -19,11 +19,11 @@ from ddp.workers.job import Job
 
 
 class Combine(ABC):
-    """What becomes of a round's updates. `memory`: what it remembers from round to round, new
+    """What becomes of a round's updates. `outer_state`: of the outer optimizer, new
     arrays after each.
     """
 
-    memory: tuple[Vector, ...] = ()
+    outer_state: tuple[Vector, ...] = ()
 
     @abstractmethod
     def __call__(self, updates: Sequence[Update], before: Vector, out: Vector) -> tuple[float, ...]:
@@ -34,11 +34,11 @@ class Combine(ABC):
         """
 
 
-def make_combine(jobs: Sequence[Job], memory: tuple[Vector, ...] = ()) -> Combine:
+def make_combine(jobs: Sequence[Job], outer_state: tuple[Vector, ...] = ()) -> Combine:
     """What the config of the jobs asks for. To be called before a backend starts, which may move
        their ratings away.
 
-    `memory`: that of the combine which is to be gone on with.
+    `outer_state`: of the combine that this one continues.
     """
     options = jobs[0].config.aggregation
     if jobs[0].strata is not None:
@@ -51,7 +51,9 @@ def make_combine(jobs: Sequence[Job], memory: tuple[Vector, ...] = ()) -> Combin
     else:
         mean = MeanByWorker(options, {job.worker: len(job.shard.train) for job in jobs})
     return (
-        mean if options.outer == "none" else OuterStep(options, mean, len(jobs[0].vector), memory)
+        mean
+        if options.outer == "none"
+        else OuterStep(options, mean, len(jobs[0].vector), outer_state)
     )
 
 
@@ -120,15 +122,15 @@ class OuterStep(Combine):
     """
 
     def __init__(
-        self, options: Aggregation, mean: Combine, length: int, memory: tuple[Vector, ...]
+        self, options: Aggregation, mean: Combine, length: int, outer_state: tuple[Vector, ...]
     ) -> None:
         self.mean = mean
-        self.optimizer = OuterOptimizer(options, length, memory)
+        self.optimizer = OuterOptimizer(options, length, outer_state)
 
     @property
-    def memory(self) -> tuple[Vector, ...]:  # type: ignore[override]
+    def outer_state(self) -> tuple[Vector, ...]:  # type: ignore[override]
         """The optimizer's."""
-        return self.optimizer.memory
+        return self.optimizer.state
 
     def __call__(self, updates: Sequence[Update], before: Vector, out: Vector) -> tuple[float, ...]:
         weights = self.mean(updates, before, out)

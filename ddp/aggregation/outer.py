@@ -21,7 +21,7 @@ class OuterOptimizer:
     ICLR 2021, algorithm 2).
     """
 
-    def __init__(self, options: Aggregation, length: int, memory: tuple[Vector, ...] = ()) -> None:
+    def __init__(self, options: Aggregation, length: int, state: tuple[Vector, ...] = ()) -> None:
         self.name, self.lr = options.outer, np.float32(options.outer_lr)
         self.beta1, self.beta2 = np.float32(options.outer_beta1), np.float32(options.outer_beta2)
         self.tau = np.float32(options.outer_tau)
@@ -29,8 +29,8 @@ class OuterOptimizer:
         # then.
         self.first: Vector = np.zeros(length, np.float32)
         self.second: Vector = np.full(length if self.name == "adam" else 0, self.tau**2, np.float32)
-        if memory:
-            self.first, self.second = memory
+        if state:
+            self.first, self.second = state
         self._steps: dict[str, Callable[[Vector], Vector]] = {
             "momentum": self._momentum,
             "nesterov": self._nesterov,
@@ -38,8 +38,8 @@ class OuterOptimizer:
         }
 
     @property
-    def memory(self) -> tuple[Vector, ...]:
-        """What it remembers from round to round."""
+    def state(self) -> tuple[Vector, ...]:
+        """The moments that it keeps from round to round."""
         return self.first, self.second
 
     def step(self, delta: Vector) -> Vector:

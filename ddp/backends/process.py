@@ -17,7 +17,15 @@ import numpy as np
 
 from ddp.backends.manager import ManagerProcess
 from ddp.backends.row_pipes import TurnPipes
-from ddp.backends.store import MEMORY, Readers, Store, aggregate_key, left_by, turn_key, worker_key
+from ddp.backends.store import (
+    TRAINER_STATE,
+    Readers,
+    Store,
+    aggregate_key,
+    left_by,
+    turn_key,
+    worker_key,
+)
 from ddp.backends.worker_processes import Connect, WorkerProcesses
 from ddp.config.options import ProcessBackend
 from ddp.errors import Stopped, WorkerError
@@ -75,8 +83,13 @@ class ProcessExchange(Exchange):
         with spans("transfer"):
             self.shared[worker_key(worker, round_index, "rmse")] = update.rmse
             self.shared[worker_key(worker, round_index, "test_loss")] = update.loss
-        if len(update.memory):
-            _send(self.shared, worker_key(worker, round_index, MEMORY), update.memory, spans)
+        if len(update.trainer_state):
+            _send(
+                self.shared,
+                worker_key(worker, round_index, TRAINER_STATE),
+                update.trainer_state,
+                spans,
+            )
         with spans("transfer"):
             self.shared[worker_key(worker, round_index, "ready")] = True
         self.tell(Published(worker=worker, round_index=round_index))
@@ -264,22 +277,24 @@ class Processes(WorkerProcesses):
             ]
 
     def _read(self, worker: int, round_index: int, spans: Spans) -> Update:
-        vector, memory = (
+        vector, trainer_state = (
             _fetch(self.shared, worker_key(worker, round_index, "best"), spans),
             EMPTY_VECTOR,
         )
         with spans("transfer"):
             rmse = self.shared[worker_key(worker, round_index, "rmse")]
             loss = self.shared[worker_key(worker, round_index, "test_loss")]
-        if self.remembers and self.jobs[0].hands_over(round_index):
-            memory = _fetch(self.shared, worker_key(worker, round_index, MEMORY), spans)
+        if self.has_trainer_state and self.jobs[0].sends_state(round_index):
+            trainer_state = _fetch(
+                self.shared, worker_key(worker, round_index, TRAINER_STATE), spans
+            )
         return Update(
             worker=worker,
             round_index=round_index,
             vector=vector,
             rmse=rmse,
             loss=loss,
-            memory=memory,
+            trainer_state=trainer_state,
         )
 
 

@@ -39,12 +39,12 @@ NEWS = struct.Struct("=q")  # to a worker: the round whose aggregate is out
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slot:
-    """Where a worker writes, and nobody else. `memory`: empty unless the run may go back to a
+    """Where a worker writes, and nobody else. `trainer_state`: empty unless the run may go back to a
     round.
     """
 
     vector: Place
-    memory: Place
+    trainer_state: Place
     record: Place
 
 
@@ -82,7 +82,10 @@ class ShmExchange(Exchange):
         self.pipe = pipe
         self.plan = plan
         self.worker = worker
-        self.vector, self.memory = segment.view(slot.vector), segment.view(slot.memory)
+        self.vector, self.trainer_state = (
+            segment.view(slot.vector),
+            segment.view(slot.trainer_state),
+        )
         self.record = segment.view(slot.record)
         self.aggregates, self.num_rounds = (
             [segment.view(place) for place in plan.aggregates],
@@ -107,8 +110,8 @@ class ShmExchange(Exchange):
                 )
         with spans("copy"):
             np.copyto(self.vector, update.vector)
-            self.memory[: len(update.memory)] = update.memory
-        spans.count_copied(update.vector.nbytes + update.memory.nbytes)
+            self.trainer_state[: len(update.trainer_state)] = update.trainer_state
+        spans.count_copied(update.vector.nbytes + update.trainer_state.nbytes)
         self.record["rmse"], self.record["loss"] = update.rmse, update.loss
         self.record["num_rounds"] = update.round_index + 1
         self._published = update.round_index
@@ -187,7 +190,7 @@ class SharedMemory(WorkerProcesses):
         slots = {
             job.worker: Slot(
                 vector=layout.place((job.update_length,), np.float32),
-                memory=layout.place((job.memory_length if goes_back else 0,), np.float32),
+                trainer_state=layout.place((job.state_length if goes_back else 0,), np.float32),
                 record=layout.place((1,), RECORD),
             )
             for job in self.jobs
@@ -252,15 +255,15 @@ class SharedMemory(WorkerProcesses):
         return [self._read(worker, round_index) for worker, round_index in rounds.items()]
 
     def _read(self, worker: int, round_index: int) -> Update:
-        """By reference: the worker writes there again when the aggregate is out. (Its memory is
+        """By reference: the worker writes there again when the aggregate is out. (Its trainer state is
         needed for longer.)
         """
         segment, slot = self._live_segment(), self._plan.slots[worker]
         record = segment.view(slot.record)
         _check_round(f"the slot of worker {worker}", record["num_rounds"][0], round_index)
         rmse, loss = float(record["rmse"][0]), float(record["loss"][0])
-        handed_over = self.remembers and self.jobs[0].hands_over(round_index)
-        memory = segment.view(slot.memory).copy() if handed_over else EMPTY_VECTOR
+        handed_over = self.has_trainer_state and self.jobs[0].sends_state(round_index)
+        trainer_state = segment.view(slot.trainer_state).copy() if handed_over else EMPTY_VECTOR
         vector = segment.view(slot.vector)
         return Update(
             worker=worker,
@@ -268,7 +271,7 @@ class SharedMemory(WorkerProcesses):
             vector=vector,
             rmse=rmse,
             loss=loss,
-            memory=memory,
+            trainer_state=trainer_state,
         )
 
     def room(self, round_index: int) -> Vector:

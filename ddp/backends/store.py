@@ -16,11 +16,11 @@ from ddp.timing.spans import Spans
 Store = MutableMapping[str, Any]
 
 FIELDS = ("best", "rmse", "test_loss", "ready")
-MEMORY = "memory"
+TRAINER_STATE = "memory"
 
 
 def worker_key(worker: int, round_index: int, field: str) -> str:
-    """The document's key of one of FIELDS, or that of MEMORY."""
+    """The document's key of one of FIELDS, or that of TRAINER_STATE."""
     return f"w{worker}_r{round_index}_{field}"
 
 
@@ -51,7 +51,7 @@ class Readers:
         keys = [
             worker_key(worker, updated, field)
             for worker, updated in counted.items()
-            for field in (*FIELDS, MEMORY)
+            for field in (*FIELDS, TRAINER_STATE)
         ]
         for readers in self._readers.values():
             readers.difference_update(counted)

@@ -16,7 +16,15 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from ddp.backends.concurrent import ConcurrentBackend
-from ddp.backends.store import MEMORY, Readers, Store, aggregate_key, held, left_by, worker_key
+from ddp.backends.store import (
+    TRAINER_STATE,
+    Readers,
+    Store,
+    aggregate_key,
+    held,
+    left_by,
+    worker_key,
+)
 from ddp.config.options import ThreadBackend
 from ddp.errors import Stopped, WorkerError
 from ddp.machine.signals import WORKER_THREAD
@@ -65,8 +73,8 @@ class ThreadExchange(Exchange):
             worker_key(worker, round_index, "test_loss"): update.loss,
             worker_key(worker, round_index, "ready"): True,
         }
-        if len(update.memory):
-            entries[worker_key(worker, round_index, MEMORY)] = update.memory.copy()
+        if len(update.trainer_state):
+            entries[worker_key(worker, round_index, TRAINER_STATE)] = update.trainer_state.copy()
         with held(self.lock, spans):
             if self.dropped.is_set():
                 raise Stopped
@@ -216,7 +224,9 @@ class Threads(ConcurrentBackend):
                 vector=entries[worker_key(worker, round_index, "best")],
                 rmse=entries[worker_key(worker, round_index, "rmse")],
                 loss=entries[worker_key(worker, round_index, "test_loss")],
-                memory=entries.get(worker_key(worker, round_index, MEMORY), EMPTY_VECTOR),
+                trainer_state=entries.get(
+                    worker_key(worker, round_index, TRAINER_STATE), EMPTY_VECTOR
+                ),
             )
             for worker, round_index in rounds.items()
         ]

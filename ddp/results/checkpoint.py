@@ -95,8 +95,8 @@ class Checkpoints:
     def _save(self, run_dir: Path, state: RunState, ratings: Ratings) -> None:
         assert state.vector is not None
         tensors: Tensors = {"aggregate": state.vector}
-        tensors |= {f"memory/{worker}": memory for worker, memory in state.memories.items()}
-        tensors |= {f"outer/{index}": memory for index, memory in enumerate(state.outer)}
+        tensors |= {f"memory/{worker}": vector for worker, vector in state.trainer_states.items()}
+        tensors |= {f"outer/{index}": vector for index, vector in enumerate(state.outer_state)}
         about = {
             "format": FORMAT,
             "next_round": state.next_round,
@@ -199,7 +199,7 @@ class Checkpoints:
         ensemble = config.aggregation.name == "ensemble" and config.split.name != "stratified"
         dim = config.model.dim * (config.workers if ensemble else 1)
         shapes = parameter_shapes(ratings.num_users, ratings.num_items, dim, config.model.biases)
-        vectors = (state.vector, *state.memories.values(), *state.outer)
+        vectors = (state.vector, *state.trainer_states.values(), *state.outer_state)
         if any(
             vector is None or vector.dtype != np.float32 or vector.ndim != 1 for vector in vectors
         ):
@@ -266,8 +266,8 @@ def _state(tensors: Tensors, about: dict[str, Any]) -> RunState:
     return RunState(
         next_round=about["next_round"],
         vector=tensors["aggregate"],
-        memories=vectors("memory"),
-        outer=tuple(outer[index] for index in sorted(outer)),
+        trainer_states=vectors("memory"),
+        outer_state=tuple(outer[index] for index in sorted(outer)),
         dropped=tuple(about["dropped"]),
         restarts=about["restarts"],
         elapsed_s=about["elapsed_s"],

@@ -59,34 +59,34 @@ class Autograd:
             total += loss.detach() * len(ratings[batch])
         return float(total) / len(ratings)
 
-    def memory(self) -> Vector:
+    def state(self) -> Vector:
         """Adam's number of steps, and its two moments of each parameter; of SGD nothing."""
         if not isinstance(self.optimizer, torch.optim.Adam):
             return EMPTY_VECTOR
         size = sum(parameter.numel() for parameter in self.model.parameters())
-        memory: Vector = np.zeros(1 + 2 * size, np.float32)
-        for state, views in self._adam_states(memory):
-            if state:  # there is none before the first step
-                memory[0] = state["step"]
+        state: Vector = np.zeros(1 + 2 * size, np.float32)
+        for kept, views in self._adam_states(state):
+            if kept:  # there is none before the first step
+                state[0] = kept["step"]
                 for name, view in views.items():
-                    view[...] = state[name].numpy()
-        return memory
+                    view[...] = kept[name].numpy()
+        return state
 
-    def recall(self, memory: Vector, num_epochs: int) -> None:
-        """Goes on with the moments that are in `memory`."""
-        if len(memory) == 0 or memory[0] == 0:
+    def load_state(self, state: Vector, num_epochs: int) -> None:
+        """Continues with the moments in `state`."""
+        if len(state) == 0 or state[0] == 0:
             return
-        for state, views in self._adam_states(memory):
-            state["step"] = torch.tensor(memory[0])
-            state |= {name: torch.from_numpy(view.copy()) for name, view in views.items()}
+        for kept, views in self._adam_states(state):
+            kept["step"] = torch.tensor(state[0])
+            kept |= {name: torch.from_numpy(view.copy()) for name, view in views.items()}
 
-    def _adam_states(self, memory: Vector) -> Iterator[tuple[dict[str, Tensor], dict[str, Vector]]]:
-        """Of each parameter: what torch keeps, and where its two moments lie in `memory`."""
+    def _adam_states(self, state: Vector) -> Iterator[tuple[dict[str, Tensor], dict[str, Vector]]]:
+        """Of each parameter: what torch keeps, and where its two moments lie in `state`."""
         start = 1
         for parameter in self.model.parameters():
             views = {}
             for name in ("exp_avg", "exp_avg_sq"):
-                views[name] = memory[start : start + parameter.numel()].reshape(parameter.shape)
+                views[name] = state[start : start + parameter.numel()].reshape(parameter.shape)
                 start += parameter.numel()
             yield self.optimizer.state[parameter], views
 
@@ -109,18 +109,18 @@ class AutogradInBlocks:
             for block, size in zip(blocks, self.sizes, strict=True)
         ]
 
-    def memory(self) -> Vector:
+    def state(self) -> Vector:
         """Those of the blocks one after another; a block without ratings has none."""
-        memories = [trainer.memory() for trainer in self.blocks if trainer is not None]
-        return np.concatenate([EMPTY_VECTOR, *memories])
+        states = [trainer.state() for trainer in self.blocks if trainer is not None]
+        return np.concatenate([EMPTY_VECTOR, *states])
 
-    def recall(self, memory: Vector, num_epochs: int) -> None:
-        """Gives each block its memory."""
+    def load_state(self, state: Vector, num_epochs: int) -> None:
+        """Hands each block's trainer its part of `state`."""
         start = 0
         for trainer in self.blocks:
             if trainer is not None:
-                length = len(trainer.memory())
-                trainer.recall(memory[start : start + length], num_epochs)
+                length = len(trainer.state())
+                trainer.load_state(state[start : start + length], num_epochs)
                 start += length
 
     def turn(self, block: int, order: np.random.Generator) -> float:

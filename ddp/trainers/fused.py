@@ -71,11 +71,11 @@ class Fused:
         self.lrs[block] *= self.options.lr_decay
         return total
 
-    def memory(self) -> Vector:
-        """Nothing: plain SGD has none."""
+    def state(self) -> Vector:
+        """Empty: plain SGD has none."""
         return EMPTY_VECTOR
 
-    def recall(self, memory: Vector, num_epochs: int) -> None:
+    def load_state(self, state: Vector, num_epochs: int) -> None:
         """Goes on with the learning rate that comes after so many epochs."""
         # step by step, as it is while training: a power would differ in the last bit
         for _ in range(num_epochs):

@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 class Trains(Protocol):
     """What trainers of both kinds do so that a run can go on from where it was."""
 
-    def memory(self) -> Vector:
-        """What the trainer remembers from epoch to epoch, besides their number; float32
-        (`memory_length`,).
+    def state(self) -> Vector:
+        """The state that the trainer keeps from epoch to epoch, besides the number of epochs; float32
+        (`state_length`,).
         """
 
-    def recall(self, memory: Vector, num_epochs: int) -> None:
-        """Goes on as one that has trained so many epochs, and had this memory then; an empty one is
+    def load_state(self, state: Vector, num_epochs: int) -> None:
+        """Continues like a trainer that had this state after `num_epochs` epochs; an empty state is
         that of a new trainer.
         """
 
@@ -74,8 +74,8 @@ def make_block_trainer(
     return AutogradInBlocks(for_blocks(options, len(blocks)), parameters, train, blocks)
 
 
-def memory_length(options: Trainer, sizes: Sequence[int]) -> int:
-    """Floats of a trainer's memory. `sizes`: of the parameters of each block, of the only one if
+def state_length(options: Trainer, sizes: Sequence[int]) -> int:
+    """Floats of a trainer's state. `sizes`: of the parameters of each block, of the only one if
        there are none.
 
     Adam keeps two moments of each parameter, and how many steps it has made.

@@ -30,8 +30,8 @@ class Backend(ABC):
         self.strata = first.strata
         # workers do; else they need to hear of it only
         self.reads_aggregate = first.reads_aggregate
-        # workers do, and hand their memories over in some rounds
-        self.remembers = first.memory_length > 0
+        # workers do, and send their states in some rounds
+        self.has_trainer_state = first.state_length > 0
         self.aggregate_length = len(first.make_aggregate().vector)
         self.first_turn = (
             0

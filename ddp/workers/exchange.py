@@ -21,9 +21,8 @@ class Update:
     """What a worker publishes at the end of a round: its best state, that state's RMSE, and the
        loss that may weigh it.
 
-    With split=stratified the rows that it holds, one after another. `memory`: what else the worker
-    would need to begin the next round again, in rounds that may be gone back to (`Job.hands_over`);
-    else empty.
+    With split=stratified the rows that it holds, one after another. `trainer_state`: see `Job.trainer_state`,
+    at the end of this round; empty unless the run may go back to it (`Job.sends_state`).
     """
 
     worker: int
@@ -31,7 +30,7 @@ class Update:
     vector: Vector
     rmse: float
     loss: float
-    memory: Vector = field(default_factory=lambda: EMPTY_VECTOR)
+    trainer_state: Vector = field(default_factory=lambda: EMPTY_VECTOR)
 
 
 class Exchange(ABC):

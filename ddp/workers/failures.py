@@ -36,9 +36,9 @@ class Failures:
         """
         if self._may_drop(error):
             self._drop(error)
-            # With split=stratified the memories were of other blocks.
-            memories = {} if self.config.split.name == "stratified" else state.memories
-            return replace(state, dropped=tuple(self.dropped), memories=memories)
+            # With split=stratified the trainer states were of other blocks.
+            trainer_states = {} if self.config.split.name == "stratified" else state.trainer_states
+            return replace(state, dropped=tuple(self.dropped), trainer_states=trainer_states)
         if (
             self.config.on_failure == "restart"
             and not error.diverged

@@ -15,7 +15,7 @@ from ddp.timing.meter import Meter
 from ddp.timing.spans import Spans
 from ddp.tracking.messages import WorkerRound
 from ddp.tracking.metrics import SquaredError
-from ddp.trainers.trainer import evaluate, learning_rate, memory_length
+from ddp.trainers.trainer import evaluate, learning_rate, state_length
 from ddp.workers.exchange import Update
 
 
@@ -43,7 +43,8 @@ class Job:
        clips predictions.
 
     With split=stratified there are `strata`, and the shard has blocks. A run that goes on begins
-    with round `first_round`, and the worker with the `memory` that it had then.
+    with round `first_round`, and the worker with the `trainer_state` that it had then: in an
+    ensemble the worker's own state, then that of its trainer.
     """
 
     worker: int
@@ -56,7 +57,7 @@ class Job:
     vector: Vector
     strata: Strata | None = None
     first_round: int = 0
-    memory: Vector = field(default_factory=lambda: EMPTY_VECTOR)
+    trainer_state: Vector = field(default_factory=lambda: EMPTY_VECTOR)
 
     @property
     def selects_on(self) -> Part:
@@ -112,21 +113,21 @@ class Job:
         )
         return Spans(began=began, meter=meter)
 
-    def hands_over(self, round_index: int) -> bool:
-        """Whether the run may go back to the end of this round, so that the worker has to hand over
-        its memory with it.
+    def sends_state(self, round_index: int) -> bool:
+        """Whether the run may go back to the end of this round, so that the worker has to send
+        its trainer state with its update.
         """
         every = self.config.checkpoint_every
         return self.config.on_failure == "restart" or (every > 0 and (round_index + 1) % every == 0)
 
     @property
-    def memory_length(self) -> int:
-        """Floats of the worker's memory: its own state if it never takes over the aggregate, and
-        what its trainer remembers.
+    def state_length(self) -> int:
+        """Floats of `trainer_state`: the worker's own state in an ensemble, and the state of its
+        trainer.
         """
         blocks = [self.parameters(self.vector)] if self.strata is None else self._block_rows()
         own = len(self.vector) if self.in_ensemble else 0
-        return own + memory_length(
+        return own + state_length(
             self.config.trainer, [sum(array.size for array in learned(rows)) for rows in blocks]
         )
 
@@ -146,7 +147,9 @@ class Job:
         """A copy of the state to start from."""
         return self.parameters(self.vector.copy())
 
-    def update(self, row: WorkerRound, vector: Vector, memory: Vector = EMPTY_VECTOR) -> Update:
+    def update(
+        self, row: WorkerRound, vector: Vector, trainer_state: Vector = EMPTY_VECTOR
+    ) -> Update:
         """What is published of a round: `vector`, judged on the part that `select_on` names (last:
         validation).
         """
@@ -157,7 +160,7 @@ class Job:
             vector=vector,
             rmse=judged.rmse,
             loss=judged.mse,
-            memory=memory,
+            trainer_state=trainer_state,
         )
 
     def check_loss(self, loss: float, round_index: int, epoch: int) -> None:

@@ -82,7 +82,7 @@ def prepare(
                 worker=worker,
                 shard=_in_blocks(config, ratings, strata, numbering, worker, deal.shards[worker]),
                 vector=before,
-                memory=state.memories.get(worker, EMPTY_VECTOR),
+                trainer_state=state.trainer_states.get(worker, EMPTY_VECTOR),
                 strata=strata,
             )
             for worker in workers
@@ -120,7 +120,7 @@ def _whole_jobs(
     everybody = slice(0, ratings.num_users), slice(0, ratings.num_items)
     start = first() if state.vector is None else state.vector
     for worker in workers:
-        rows, memory = deal.shards[worker], state.memories.get(worker, EMPTY_VECTOR)
+        rows, trainer_state = deal.shards[worker], state.trainer_states.get(worker, EMPTY_VECTOR)
         if config.split.name == "copies" and jobs:  # whose workers share one
             shard = jobs[0].shard
         else:
@@ -131,10 +131,10 @@ def _whole_jobs(
             shard = Shard(train=train, valid=ratings.part(rows.valid), test=ratings.part(rows.test))
         if config.aggregation.name == "ensemble":  # each goes on from its own state
             own = first(worker)
-            start, memory = (
-                (own, memory) if len(memory) == 0 else (memory[: len(own)], memory[len(own) :])
-            )
-        jobs.append(job(worker=worker, shard=shard, vector=start, memory=memory))
+            start = own
+            if len(trainer_state) > 0:
+                start, trainer_state = trainer_state[: len(own)], trainer_state[len(own) :]
+        jobs.append(job(worker=worker, shard=shard, vector=start, trainer_state=trainer_state))
     return jobs
 
 

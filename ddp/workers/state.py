@@ -11,15 +11,15 @@ class RunState:
        seed, worker and round.)
 
     `next_round`: the round that comes; `vector`: the last aggregate, rows in the data's order, None
-    before the first; `memories`: of workers that have one, see `Job.memory_length`; `outer`: what
-    the outer optimizer remembers; `dropped`: workers that are no longer there; `restarts`: how
+    before the first; `trainer_states`: of workers that have one, see `Job.trainer_state`;
+    `outer_state`: of the outer optimizer; `dropped`: workers that are no longer there; `restarts`: how
     often a round was begun again; `elapsed_s`: training so far.
     """
 
     next_round: int = 0
     vector: Vector | None = None
-    memories: dict[int, Vector] = field(default_factory=dict)
-    outer: tuple[Vector, ...] = ()
+    trainer_states: dict[int, Vector] = field(default_factory=dict)
+    outer_state: tuple[Vector, ...] = ()
     dropped: tuple[int, ...] = ()
     restarts: int = 0
     elapsed_s: float = 0.0

@@ -58,9 +58,9 @@ class StratifiedWorker:
             job.shard.test,
             (job.rating_min, job.rating_max),
         )
-        self.trainer.recall(job.memory, job.first_round * job.config.local_epochs)
+        self.trainer.load_state(job.trainer_state, job.first_round * job.config.local_epochs)
         self.published: Vector = np.zeros(job.update_length, np.float32)
-        self.memory = EMPTY_VECTOR
+        self.trainer_state = EMPTY_VECTOR
         self.next_round = job.first_round
         self.first_turn = job.first_round * job.config.local_epochs * strata.num_workers
 
@@ -103,7 +103,9 @@ class StratifiedWorker:
         with self.spans("wait"):
             self._wait_for_the_aggregate(round_index - 1)
         with self.spans("publish"):
-            self.exchange.publish(self.job.update(row, self.published, self.memory), self.spans)
+            self.exchange.publish(
+                self.job.update(row, self.published, self.trainer_state), self.spans
+            )
         return row
 
     def _turn_by_turn(
@@ -179,14 +181,14 @@ class StratifiedWorker:
     def _keep(self, turn: int, round_index: int) -> None:
         """Copies what is to be published: the rows that the worker holds."""
         with self.spans("publish"), self.spans("copy"):
-            self.memory = (
-                self.trainer.memory() if self.job.hands_over(round_index) else EMPTY_VECTOR
+            self.trainer_state = (
+                self.trainer.state() if self.job.sends_state(round_index) else EMPTY_VECTOR
             )
             pack(
                 learned(held_rows(self.strata, self.parameters, self.job.worker, turn)),
                 self.published,
             )
-            self.spans.count_copied(self.published.nbytes + self.memory.nbytes)
+            self.spans.count_copied(self.published.nbytes + self.trainer_state.nbytes)
 
     def _blame(self, turn: int, seconds: float) -> None:
         """The wait for the rows of a turn was for whoever had them before."""

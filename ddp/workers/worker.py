@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class Worker:
-    """Trains on its shard, and remembers the best state of the round. In an ensemble it goes on
+    """Trains on its shard, and keeps the best state of the round. In an ensemble it goes on
     from its own.
     """
 
@@ -44,7 +44,7 @@ class Worker:
         self.loop = make_selecting(
             job.config.trainer, self.trainer, self.live.vector, job.selects_on, scale
         )
-        self.trainer.recall(job.memory, job.first_round * job.config.local_epochs)
+        self.trainer.load_state(job.trainer_state, job.first_round * job.config.local_epochs)
         self.best_rmse = math.inf  # of the round
         self.best_epoch: int | None = None
 
@@ -57,8 +57,10 @@ class Worker:
         with self.spans("evaluate"):
             self.job.check_norm(row, self.best.vector)
         with self.spans("publish"):
-            memory = self._memory() if self.job.hands_over(round_index) else EMPTY_VECTOR
-            self.exchange.publish(self.job.update(row, self.best.vector, memory), self.spans)
+            trainer_state = (
+                self._trainer_state() if self.job.sends_state(round_index) else EMPTY_VECTOR
+            )
+            self.exchange.publish(self.job.update(row, self.best.vector, trainer_state), self.spans)
         with self.spans("wait"):
             yield
             received = self.exchange.wait(round_index, self.job.config.agg_timeout, self.spans)
@@ -69,9 +71,9 @@ class Worker:
                 )
         return replace(row, aggregate_received=received)
 
-    def _memory(self) -> Vector:
+    def _trainer_state(self) -> Vector:
         own = [self.live.vector] if self.job.in_ensemble else []
-        return np.concatenate([*own, self.trainer.memory()])
+        return np.concatenate([*own, self.trainer.state()])
 
     def train_round(self, round_index: int) -> WorkerRound:
         """`local_epochs` epochs; afterwards `self.best` holds the state with the lowest RMSE on the

@@ -81,7 +81,7 @@ def test_what_is_published_is_as_long_as_the_workers_update_and_memory(
     for job in prepared.jobs:
         floats = costs.publish(job.worker).num_bytes / 8  # counted if memory is shared
         # a step count each
-        assert floats == pytest.approx(job.update_length + job.memory_length, abs=config.workers)
+        assert floats == pytest.approx(job.update_length + job.state_length, abs=config.workers)
 
 
 # --- by hand ---
