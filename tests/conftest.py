@@ -26,6 +26,29 @@ WATCHDOG_S = 120.0
 WORKER = os.environ.get("PYTEST_XDIST_WORKER")
 STACKS = "stacks-of-{}"  # of a worker that hung
 
+# The files that take longest, in order: a long one at the end would leave a worker idle.
+LONGEST = (
+    *(
+        "test_faults",
+        "test_contract",
+        "test_shm",
+        "test_process",
+        "test_command_line",
+        "test_disk",
+        "test_report_browser",
+    ),
+    *(
+        "test_resume",
+        "test_limits",
+        "test_account",
+        "test_thread",
+        "test_advise",
+        "test_report",
+        "test_bits",
+        "test_fused",
+    ),
+)
+
 _folder = own_folder()
 _shared = Path()  # the folder of all workers of pytest-xdist
 # the real stderr (pytest redirects descriptor 2 while a test runs), or a file of the worker's
@@ -57,14 +80,19 @@ def pytest_unconfigure():
     os.close(_stacks)
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items):
+    """pytest-xdist gives whole files to its workers in this order."""
+    order = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: order.get(item.path.stem, len(order)))
+
+
 # --- a test that hangs ---
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item):
-    """Fixtures of a wider scope included: a test that takes too long ends its process, and all
-    stacks are shown.
-    """
+    """A test that takes too long, with its fixtures, ends its process and shows all stacks."""
     with turn(alone=item.get_closest_marker("alone") is not None):
         marker = item.get_closest_marker("watchdog")
         faulthandler.dump_traceback_later(
@@ -89,9 +117,7 @@ def pytest_runtest_protocol_once(item):
 
 @contextmanager
 def turn(*, alone: bool) -> Iterator[None]:
-    """Of the workers of pytest-xdist one has the block to itself, or all that do not ask for it are
-    in it together.
-    """
+    """A test that is `alone` runs while no other worker of pytest-xdist runs one."""
     if not WORKER:
         yield
         return
@@ -129,9 +155,7 @@ def _warm_up():
 
 @pytest.fixture(scope="module", autouse=True)
 def _module_leaves_nothing():
-    """Its fixtures included. (Descriptors are not counted: fixtures of the session may open some
-    meanwhile.)
-    """
+    """Nor do its fixtures. (Fixtures of the session may open descriptors meanwhile.)"""
     with check_leaks(descriptors=False):
         yield
 
@@ -165,9 +189,7 @@ def leaks() -> Callable[..., object]:
 
 @pytest.fixture(scope="session")
 def programs():
-    """A server that has imported everything: `programs.run(*arguments, cwd=...)`,
-    `programs.start(...)`.
-    """
+    """A server that has imported everything: `programs.run(*arguments, cwd=...)`."""
     with Programs(*EVERYTHING) as server:
         yield server
 
@@ -181,9 +203,7 @@ def light_programs():
 
 @pytest.fixture(scope="session")
 def start(programs):
-    """`start(directory, *arguments)`: `python train.py` there, as a `Program` that runs; it finds
-    modules there too.
-    """
+    """`start(directory, *arguments)`: a `Program` that runs `python train.py` there."""
 
     def start(directory, *arguments, environment=None, **options):
         environment = environment or own_environment(directory)

@@ -1,9 +1,15 @@
-"""A check that a block leaves nothing behind: processes, threads, descriptors, shared memory,
-   sockets, halves of files.
+"""A check that a block of code leaves nothing behind.
 
-It looks only at what descends from this process; other programs of the same user do as they like.
-So this process, and all that it starts, has a folder for temporary files of its own (`own_folder`),
-and what it has in /dev/shm has its id in the name.
+| left behind           | how the check finds it                                             |
+|-----------------------|--------------------------------------------------------------------|
+| process               | its ancestors in /proc lead to this process                        |
+| thread                | `threading.enumerate`                                              |
+| descriptor            | /proc/self/fd                                                      |
+| segment, semaphore    | its name in /dev/shm holds the id of this process or a descendant  |
+| folder of sockets     | it lies in the temporary folder that only this process tree uses   |
+| half of a file        | a *.part in the directory of the test                              |
+
+Other programs of the same user may start processes and make segments meanwhile.
 """
 
 import gc
@@ -26,19 +32,17 @@ SHARED_MEMORY = "/dev/shm"  # and semaphores
 
 Process = tuple[int, int]  # its id, and when it began: ids are given again
 
-# processes that stay as long as the session: only what they fork is looked at
-servers: set[int] = set()
-ignored: set[int] = set()  # the same, but nothing that they start is looked at
+servers: set[int] = set()  # they live as long as the session: the check looks only at their forks
+ignored: set[int] = set()  # the same, but the check does not look at what they start
 strangers: set[int] = set()  # processes that were looked at and do not descend from this one
-# all processes of ours that were ever seen: shared memory has their ids in its names
-owners: set[int] = set()
+owners: set[int] = set()  # this process and all descendants that the check has ever seen
 
 
 def make_own_folder() -> str:
     """The folder for temporary files of this process and of all that it starts from now on."""
     folder = tempfile.mkdtemp(prefix="ddp-tests-")
     os.environ["TMPDIR"] = tempfile.tempdir = folder
-    # children of multiprocessing inherit it
+    # Children of multiprocessing inherit it.
     process.current_process()._config["semprefix"] = f"/mp-{os.getpid()}"
     return folder
 
@@ -67,8 +71,8 @@ def names(folder: str) -> list[str]:
 def descendants(*, thorough: bool) -> set[Process]:
     """The processes below this one, but for those that stay by design.
 
-    Without `thorough` it passes over the ids of all strangers: that takes a tenth of the time. (An
-    id is given again only after all others.)
+    Without `thorough` it passes over the ids of known strangers, which takes a tenth of the time.
+    (The system gives an id again only after all others.)
     """
     children: dict[int, list[Process]] = {}
     running = {int(name) for name in names("/proc") if name.isdigit()}
@@ -154,9 +158,8 @@ def check_leaks(
     descriptors: bool = True,
     thorough: bool = True,
 ) -> Iterator[None]:
-    """Raises AssertionError if the block leaves something that is still there after `deadline_s`,
-    or a *.part in `directory`.
-    """
+    """Raises AssertionError for what the block leaves for longer than `deadline_s`, and for each
+    *.part in `directory`."""
     before = Held.now(thorough=thorough)
     yield
     deadline = time.monotonic() + deadline_s

@@ -1,12 +1,12 @@
-"""Python programs without the seconds that their imports take: a server makes them once, and forks
-   for every program.
+"""Python programs without the seconds that their imports take: a server imports once, then forks.
 
-    test: Programs.start --- request and 4 descriptors ---> server --- fork ---> the program, in a
-    session of its own Program.wait <--------------- exit code -------- server <-- waits --
+    test                    server                program
+    Programs.start  ----->  os.fork()  -------->  starts in a session of its own
+    Program.wait    <-----  os.waitpid()  <-----  ends
 
-A program has its own arguments, directory, environment, input, output, exit code and process group,
-as one that a shell starts. It differs in three things: /proc shows the server's command line, its
-parent is the server, and an interpreter that ends this way does not take its modules down.
+A program has its own arguments, directory, environment, input, output, exit code and process
+group. It differs from one that a shell starts in three things: /proc shows the command line of
+the server, the server is its parent, and it ends without taking its modules down.
 """
 
 import atexit
@@ -92,9 +92,7 @@ class Program:
         return self.returncode
 
     def communicate(self, timeout=TIMEOUT_S):
-        """Both outputs, to their ends, and waits for its own. What takes longer is killed, and its
-        exit code tells.
-        """
+        """Both outputs, to their ends. Kills a program that takes longer."""
         timer = threading.Timer(timeout, self.kill)
         timer.start()
         try:
@@ -121,9 +119,7 @@ class Program:
 
 
 class Programs:
-    """A server of programs that has imported `modules`; it starts at once, and the first program
-    waits for its imports.
-    """
+    """A server that imports `modules`. The first program waits until it has."""
 
     def __init__(self, *modules):
         self._requests, theirs = socket.socketpair()
@@ -149,8 +145,8 @@ class Programs:
         """`python *arguments` as a `Program`; without `stdout` and `stderr` (descriptors) it has
            pipes to them.
 
-        `forget`: packages that it imports anew; `without`: packages that it must not import;
-        `temporary`: what tempfile takes for its folder, whether one can write there or not.
+        `forget`: packages that it imports anew. `without`: modules that it cannot import.
+        `temporary`: the folder that tempfile uses, even if nobody can write there.
         """
         environment = environment or own_environment(REPOSITORY)
         case = {"arguments": list(map(str, arguments)), "cwd": str(cwd), "environment": environment}
@@ -234,9 +230,7 @@ def serve(requests):
 
 
 def become(case, descriptors, library):
-    """Of the server there is nothing left but its modules. `library`: the part of sys.path that all
-    programs have.
-    """
+    """Turns the fork into the program. `library`: the part of sys.path that all programs have."""
     os.setsid()
     signal.alarm(3 * TIMEOUT_S)  # the test may have died without ending it
     for number, descriptor in enumerate(descriptors[:3]):

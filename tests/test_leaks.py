@@ -1,5 +1,5 @@
-"""The checks that are made around every test: what is left behind is found, what others do is not;
-a test that hangs is ended.
+"""The leak check finds what a test leaves and blames it for nothing else; the watchdog ends a test
+that hangs.
 """
 
 import multiprocessing
@@ -21,6 +21,7 @@ from ddp.machine.segment import Segment, default_directory
 TESTS = Path(__file__).parent
 DEADLINE_S = 60.0
 MEMORY = Path("/dev/shm")
+TWO = ("-n", "2", "--dist", "loadscope")
 
 
 @contextmanager
@@ -194,11 +195,8 @@ def test_another():
 """
 
 
-@pytest.mark.parametrize(
-    "workers", [(), ("-n", "2", "--dist", "loadscope")], ids=["one process", "two workers"]
-)
-def test_a_test_that_hangs_is_ended_and_its_stacks_are_shown(tmp_path, workers):
-    (tmp_path / "test_hang.py").write_text(HANGING)
+def run_pytest(directory, *arguments):
+    """With this conftest.py, in a session of its own."""
     command = [
         sys.executable,
         "-m",
@@ -207,21 +205,29 @@ def test_a_test_that_hangs_is_ended_and_its_stacks_are_shown(tmp_path, workers):
         "conftest",
         "-p",
         "no:cacheprovider",
-        "test_hang.py",
-        *workers,
+        *arguments,
     ]
-    # It ends at once, and leaves its folder for temporary files.
+    # One that ends at once leaves its folder for temporary files.
     own = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST_")}
-    own |= {"TMPDIR": str(tmp_path), "PYTHONPATH": os.pathsep.join([str(TESTS), str(TESTS.parent)])}
-    ended = subprocess.run(
+    own |= {
+        "TMPDIR": str(directory),
+        "PYTHONPATH": os.pathsep.join([str(TESTS), str(TESTS.parent)]),
+    }
+    return subprocess.run(
         command,
-        cwd=tmp_path,
+        cwd=directory,
         env=own,
         capture_output=True,
         text=True,
         check=False,
         timeout=DEADLINE_S,
     )
+
+
+@pytest.mark.parametrize("workers", [(), TWO], ids=["one process", "two workers"])
+def test_a_test_that_hangs_is_ended_and_its_stacks_are_shown(tmp_path, workers):
+    (tmp_path / "test_hang.py").write_text(HANGING)
+    ended = run_pytest(tmp_path, *workers)
     assert ended.returncode == 1
     shown = ended.stdout if workers else ended.stderr
     assert "Timeout (0:00:00.500000)!" in shown
@@ -230,3 +236,31 @@ def test_a_test_that_hangs_is_ended_and_its_stacks_are_shown(tmp_path, workers):
         assert re.search(r"worker 'gw\d' crashed while running 'test_hang.py::test_hang'", shown)
         assert re.search(r"stacks of gw\d:\n", shown)
         assert "1 failed, 1 passed" in shown
+
+
+ALONE = """
+import time, pytest
+from pathlib import Path
+
+@pytest.mark.alone
+@pytest.mark.parametrize("n", range(3))
+def test_alone(n):
+    before = Path("others").read_text() if Path("others").exists() else ""
+    time.sleep(0.2)  # long enough for another worker to run tens of tests
+    assert (Path("others").read_text() if Path("others").exists() else "") == before
+"""
+OTHERS = """
+import pytest
+
+@pytest.mark.parametrize("n", range(200))
+def test_other(n):
+    with open("others", "a") as file:
+        file.write(".")
+"""
+
+
+def test_one_that_is_alone_runs_while_the_other_worker_runs_none(tmp_path):
+    (tmp_path / "test_alone.py").write_text(ALONE)
+    (tmp_path / "test_others.py").write_text(OTHERS)
+    ended = run_pytest(tmp_path, *TWO)
+    assert "203 passed" in ended.stdout, ended

@@ -129,6 +129,19 @@ def test_by_row_a_row_is_that_of_the_workers_who_have_rated_it_and_an_unrated_on
         before = out
 
 
+def test_by_row_the_workers_that_are_there_share_what_a_missing_one_counted(make_config):
+    jobs = prepare(make_config("split=iid", "aggregation=rows", "workers=3")).jobs
+    before, out = jobs[0].vector, np.empty_like(jobs[0].vector)
+    there = [job for job in jobs if job.worker != 1]
+    updates = [updates_of([np.full_like(out, 7.0)] * 3)[job.worker] for job in there]
+    weights = make_combine(jobs)(updates, before, out)
+    rated = np.unique(np.concatenate([job.shard.train.items for job in there]))
+    state = jobs[0].parameters(out)
+    np.testing.assert_allclose(state.views["item_factors"][rated], 7.0, rtol=1e-6)
+    assert len(weights) == 2
+    assert sum(weights) == pytest.approx(1)
+
+
 # --- an ensemble ---
 
 ENSEMBLE = ("split=copies", "aggregation=ensemble", "workers=3", "backend=serial")

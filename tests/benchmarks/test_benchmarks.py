@@ -497,6 +497,7 @@ def test_limits_tells_what_works_and_what_grew(benchmark):
 # --- whether the advice is right ---
 
 
+@pytest.mark.slow
 def test_crossover_predicts_then_measures(benchmark, tmp_path):
     from machines import write_calibration
 

@@ -5,9 +5,11 @@ config or ratings.
 import dataclasses
 import json
 import shutil
+from itertools import product
 
 import numpy as np
 import pytest
+from faults import Fault, infect
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors import safe_open
@@ -95,6 +97,21 @@ def test_a_run_brings_its_rows_back(make_config, done, copied):
     assert result.history.worker_rounds == done.history.worker_rounds
     assert result.history.aggregate_rounds == done.history.aggregate_rounds
     assert result.history.startup_s == done.history.startup_s
+
+
+def test_a_round_that_began_again_has_its_rows_once(make_config, monkeypatch, tmp_path):
+    """Worker 0 has told its row of round 1 when worker 1 fails there."""
+    infect(monkeypatch, Fault("exception", "publishing", tmp_path / "done", last_round=2))
+    options = ("split=stratified", "aggregation=rows", "trainer=fused", "rounds=3")
+    config = make_config("backend=serial", *options, "checkpoint_every=1", "on_failure=restart")
+    result = run(config, tmp_path / "run", [])
+    assert result.state.restarts == 1
+    lines = (tmp_path / "run" / "checkpoints" / "rounds.jsonl").read_text().splitlines()
+    rows = [row for row in map(json.loads, lines) if "worker" in row]
+    once = sorted(product(range(3), range(3)))
+    assert sorted((row["round_index"], row["worker"]) for row in rows) == once
+    history = result.history.worker_rounds
+    assert sorted((row.round_index, row.worker) for row in history) == once
 
 
 @pytest.mark.parametrize("length", [0, 1, 8, 100, -1, -1000])

@@ -12,6 +12,7 @@ import pytest
 from ddp.timing.meter import Meter
 from ddp.timing.spans import Spans
 
+pytestmark = pytest.mark.alone
 SCHEDSTAT = Path("/proc/self/schedstat").exists() and Path(
     "/proc/self/schedstat"
 ).read_text().split()[:1] != ["0"]

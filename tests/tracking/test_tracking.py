@@ -507,6 +507,17 @@ def test_the_history_keeps_every_row():
     assert history.aggregate_rounds == [AGGREGATE]
 
 
+def test_a_round_that_begins_again_leaves_no_row_in_the_history():
+    history = History()
+    for number in range(3):
+        for worker in (0, 1):
+            history.worker_round(worker_round(worker, number))
+        history.aggregate_round(dataclasses.replace(AGGREGATE, round_index=number))
+    history.rewind(1, history.aggregate_rounds[0])
+    assert [(row.worker, row.round_index) for row in history.worker_rounds] == [(0, 0), (1, 0)]
+    assert [row.round_index for row in history.aggregate_rounds] == [0]
+
+
 def test_the_history_keeps_no_slices():
     """Of a long run they would take more memory than all the rest."""
     history = History()

@@ -115,6 +115,17 @@ def test_valid_and_test_choose_differently(make_config, trainer):
     assert best[0] != best[1]
 
 
+@pytest.mark.parametrize(
+    "options", [("trainer=autograd", "trainer.optimizer=sgd"), ("trainer=fused",)], ids=" ".join
+)
+def test_of_equal_states_the_first_is_the_best(make_config, exchange, options):
+    """With so small a learning rate no prediction differs from the one before."""
+    job = prepare(make_config("local_epochs=4", *options, "trainer.lr=1e-30")).jobs[0]
+    trainee = Worker(job, exchange, Spans())
+    assert trainee.train_round(0).best_epoch == 0
+    np.testing.assert_allclose(trainee.live.vector, job.vector, atol=1e-25)
+
+
 def test_the_best_state_is_of_this_round(make_config, exchange):
     """A round that starts from a worse state may not publish what an earlier round found."""
     job = prepare(make_config("local_epochs=1")).jobs[0]
