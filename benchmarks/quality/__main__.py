@@ -29,7 +29,7 @@ import numpy as np
 
 from benchmarks.harness import Row, Table, Unavailable, command_line, compose_config, report
 from benchmarks.quality.recommenders import CANDIDATES, RECOMMENDERS, Sizes, Values
-from ddp.config.options import MovieLensData
+from ddp.config.data import MovieLensData
 from ddp.errors import AggregationError, WorkerError
 from ddp.experiment import train
 from ddp.ratings.arrays import IndexArray, Part, Ratings

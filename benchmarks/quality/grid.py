@@ -33,7 +33,7 @@ from benchmarks.quality.__main__ import (
     write_rows,
 )
 from benchmarks.quality.contenders import INSTALL
-from ddp.config.options import MovieLensData
+from ddp.config.data import MovieLensData
 from ddp.errors import AggregationError, WorkerError
 from ddp.ratings.load import load_ratings
 from ddp.tracking.messages import AggregateRound

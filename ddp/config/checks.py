@@ -1,51 +1,116 @@
-"""Checks of single values: each raises a ConfigError that names the key and says what is
-allowed.
+"""Fields of an options dataclass, with the rule that their values keep.
+
+    @options
+    class Model(Checked):
+        PREFIX = "model."
+
+        name: str
+        dim: int = at_least(1)
+        init_std: float = above(0)
+
+A field has no default: conf/ holds the values. Its rule is metadata of the field; `Checked` applies
+the rules of all fields when an instance is made.
 """
 
+import dataclasses
 import math
 import multiprocessing
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import Any, TypeVar, dataclass_transform
 
 from ddp.errors import ConfigError
 
 START_METHODS = ("spawn", "forkserver")
+DECIDES = object()  # for `off`: the setting decides the numbers of a run, and cannot be left out
+
+# of a key and its value: raises a ConfigError that says what is allowed
+Rule = Callable[[str, Any], None]
+Class = TypeVar("Class")
 
 
-def one_of(key: str, value: str, allowed: Collection[str]) -> None:
-    """Raises ConfigError unless the value is one of `allowed`."""
-    if value not in allowed:
-        raise ConfigError(key, value, f"choose one of {', '.join(allowed)}")
+def setting(rule: Rule | None = None, *, off: Any = DECIDES) -> Any:
+    """A field with a rule for its values; null passes where the type allows it.
+
+    `off`: the value that leaves the setting without effect. Only a setting that decides no number
+    of a run has one: a run may go on with another value of it, and the reference has it off.
+    """
+    return dataclasses.field(metadata={"rule": rule} | ({} if off is DECIDES else {"off": off}))
 
 
-def at_least(key: str, value: int, least: int) -> None:
-    """Raises ConfigError for a smaller value."""
-    if value < least:
-        raise ConfigError(key, value, f"must be a whole number of at least {least}")
+def one_of(allowed: Collection[str], *, off: Any = DECIDES) -> Any:
+    """A field for one of these names."""
+
+    def rule(key: str, value: str) -> None:
+        if value not in allowed:
+            raise ConfigError(key, value, f"choose one of {', '.join(allowed)}")
+
+    return setting(rule, off=off)
+
+
+def at_least(least: int, *, most: int | None = None, off: Any = DECIDES) -> Any:
+    """A field for a whole number within these bounds."""
+
+    def rule(key: str, value: int) -> None:
+        if value < least:
+            raise ConfigError(key, value, f"must be a whole number of at least {least}")
+        if most is not None and value > most:
+            raise ConfigError(key, value, f"must be at most {most}")
+
+    return setting(rule, off=off)
 
 
 def number(
-    key: str,
-    value: float,
     *,
     above: float = -math.inf,
     least: float = -math.inf,
     below: float = math.inf,
-) -> None:
-    """Raises ConfigError for NaN, infinity, and a value outside the bounds; `above` and `below` are
-    excluded.
-    """
-    if not (math.isfinite(value) and above < value < below and value >= least):
-        bounds = [f"above {above:g}"] * (above > -math.inf) + [f"of at least {least:g}"] * (
-            least > -math.inf
-        )
-        bounds += [f"below {below:g}"] * (below < math.inf)
-        raise ConfigError(key, value, "must be a finite number " + " and ".join(bounds))
+    off: Any = DECIDES,
+) -> Any:
+    """A field for a finite number within these bounds; `above` and `below` are excluded."""
+    bounds = [f"above {above:g}"] * (above > -math.inf)
+    bounds += [f"of at least {least:g}"] * (least > -math.inf)
+    bounds += [f"below {below:g}"] * (below < math.inf)
+    allowed = "must be a finite number " + " and ".join(bounds)
+
+    def rule(key: str, value: float) -> None:
+        if not (math.isfinite(value) and above < value < below and value >= least):
+            raise ConfigError(key, value, allowed)
+
+    return setting(rule, off=off)
 
 
-def file_name(key: str, value: str | None) -> None:
-    """Raises ConfigError for what no file or folder can be called; None passes."""
-    if value is not None and "\0" in value:
-        raise ConfigError(key, repr(value), "a file name cannot hold a NUL character")
+def above(bound: float, *, below: float = math.inf, off: Any = DECIDES) -> Any:
+    """A field for a finite number above the bound."""
+    return number(above=bound, below=below, off=off)
+
+
+def file_name() -> Any:
+    """A field for the name of a file or folder, or for a list of them."""
+
+    def rule(key: str, value: str | list[str]) -> None:
+        for name in [value] if isinstance(value, str) else value:
+            if "\0" in name:
+                raise ConfigError(key, repr(name), "a file name cannot hold a NUL character")
+
+    return setting(rule)
+
+
+def safe_start_method() -> Any:
+    """A field for a way to start processes that is safe, and that this platform has."""
+
+    def rule(key: str, value: str) -> None:
+        reason = ""
+        if value == "fork":
+            reason = (
+                "a fork of a process in which threads of torch, numba or TensorBoard run may hang; "
+            )
+        elif value in START_METHODS:
+            reason = "this platform has no such thing; "
+        if value not in start_methods():
+            raise ConfigError(key, value, f"{reason}choose one of {', '.join(start_methods())}")
+
+    return setting(rule)
 
 
 def start_methods() -> list[str]:
@@ -53,18 +118,39 @@ def start_methods() -> list[str]:
     return [method for method in START_METHODS if method in multiprocessing.get_all_start_methods()]
 
 
-def check_start_method(value: str) -> None:
-    """Raises ConfigError for a way to start processes that is not safe, or that there is not
-    here.
+@dataclass_transform(
+    kw_only_default=True,
+    field_specifiers=(setting, one_of, at_least, number, above, file_name, safe_start_method),
+)
+def options(made: type[Class]) -> type[Class]:
+    """Makes a class a dataclass with slots, whose fields are given by name."""
+    return dataclass(slots=True, kw_only=True)(made)
+
+
+@options
+class Checked:
+    """Base of all options: an instance whose values break a rule is not made.
+
+    `PREFIX` stands before the name of a field in the key of a ConfigError.
     """
-    reason = ""
-    if value == "fork":
-        reason = (
-            "a fork of a process in which threads of torch, numba or TensorBoard run may hang; "
-        )
-    elif value in START_METHODS:
-        reason = "this platform has no such thing; "
-    if value not in start_methods():
-        raise ConfigError(
-            "backend.start_method", value, f"{reason}choose one of {', '.join(start_methods())}"
-        )
+
+    PREFIX = ""
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            rule, value = field.metadata.get("rule"), getattr(self, field.name)
+            if rule is not None and value is not None:
+                rule(f"{self.PREFIX}{field.name}", value)
+        self.check()
+
+    def check(self) -> None:
+        """Applies the rules that join fields. Raises ConfigError."""
+
+
+def all_off(schema: type[Checked]) -> dict[str, Any]:
+    """Field -> the value that leaves it without effect, for the fields that have one."""
+    return {
+        field.name: field.metadata["off"]
+        for field in dataclasses.fields(schema)
+        if "off" in field.metadata
+    }

@@ -1,23 +1,22 @@
 """The schema of a run: scalars, one option of every group, and the rules that join them.
 
-`ddp.launch.command` converts what Hydra composed into a `Config` once, at the door; after that
+`ddp.launch.composed` converts what Hydra composed into a `Config` once, at the door; after that
 nothing touches Hydra or OmegaConf, and a worker process receives these plain dataclasses.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import Any
 
-from ddp.config.checks import at_least, number, one_of
+from ddp.config.checks import Checked, above, all_off, at_least, one_of, options, setting
+from ddp.config.data import CsvData, Data, MovieLensData
 from ddp.config.options import (
     OPTIONS,
     Aggregation,
     Backend,
-    CsvData,
-    Data,
     Model,
-    MovieLensData,
     PollingBackend,
+    SerialBackend,
     Split,
     Trainer,
 )
@@ -31,72 +30,87 @@ REFERENCES = ("auto", "true", "false")
 DISPLAYS = ("auto", "bars", "lines", "none")
 
 
-@dataclass(slots=True, kw_only=True)
-class Scalars:
-    """What belongs to no group. conf/config.yaml describes each on its line."""
+@options
+class Scalars(Checked):
+    """The settings that belong to no group. conf/config.yaml describes each on its line.
 
-    workers: int
-    rounds: int
-    local_epochs: int
-    seed: int
-    select_on: str
-    agg_timeout: float
-    round_timeout: float
-    straggler_timeout: float | None
-    on_failure: str
-    min_workers: int
-    max_restarts: int
-    max_norm: float | None
-    checkpoint_every: int
-    torch_threads: int
-    account: bool
-    tensorboard: bool
-    display: str
-    reference: str
+    With split=stratified nothing reads `agg_timeout`, and `select_on` is always last.
+    """
+
+    workers: int = at_least(1)
+    rounds: int = at_least(1)
+    local_epochs: int = at_least(1)
+    seed: int = at_least(0)
+    select_on: str = one_of(SELECT_ON)
+    agg_timeout: float = above(0, below=MAX_TIMEOUT_S, off=1.0)
+    round_timeout: float = above(0, below=MAX_TIMEOUT_S, off=1e6)
+    straggler_timeout: float | None = above(0, below=MAX_TIMEOUT_S, off=None)
+    on_failure: str = one_of(ON_FAILURE, off="abort")
+    min_workers: int = at_least(1, off=1)
+    max_restarts: int = at_least(0, off=0)
+    max_norm: float | None = above(0, off=None)
+    checkpoint_every: int = at_least(0, off=0)
+    torch_threads: int = at_least(1, most=MAX_TORCH_THREADS)
+    account: bool = setting(off=False)
+    tensorboard: bool = setting(off=False)
+    display: str = one_of(DISPLAYS, off="none")
+    reference: str = one_of(REFERENCES, off="false")
 
     def __post_init__(self) -> None:
-        for key in ("workers", "rounds", "local_epochs", "torch_threads", "min_workers"):
-            at_least(key, getattr(self, key), 1)
-        for key in ("seed", "max_restarts", "checkpoint_every"):
-            at_least(key, getattr(self, key), 0)
-        if self.min_workers > self.workers:
-            raise ConfigError(
-                "min_workers", self.min_workers, f"must be at most workers={self.workers}"
-            )
-        if self.torch_threads > MAX_TORCH_THREADS:
-            raise ConfigError(
-                "torch_threads", self.torch_threads, f"must be at most {MAX_TORCH_THREADS}"
-            )
-        one_of("select_on", self.select_on, SELECT_ON)
-        one_of("display", self.display, DISPLAYS)
         self.reference = self.reference.lower()  # YAML's true is Python's True
-        one_of("reference", self.reference, REFERENCES)
-        number("agg_timeout", self.agg_timeout, above=0, below=MAX_TIMEOUT_S)
-        number("round_timeout", self.round_timeout, above=0, below=MAX_TIMEOUT_S)
-        one_of("on_failure", self.on_failure, ON_FAILURE)
-        if self.straggler_timeout is not None:
-            number("straggler_timeout", self.straggler_timeout, above=0, below=MAX_TIMEOUT_S)
-        if self.max_norm is not None:
-            number("max_norm", self.max_norm, above=0)
+        Checked.__post_init__(self)
 
 
-@dataclass(slots=True, kw_only=True)
+@options
 class Config(Scalars):
     """One run: the scalars, and one option of every group."""
 
-    backend: Backend
+    backend: Backend = setting(off=SerialBackend(name="serial"))
     data: Data
     split: Split
     model: Model
     trainer: Trainer
     aggregation: Aggregation
 
-    def __post_init__(self) -> None:
-        Scalars.__post_init__(self)
-        self._check_combinations()
+    @property
+    def stratified(self) -> bool:
+        """Whether every row of the model has one owner, so that nothing is averaged."""
+        return self.split.name == "stratified"
 
-    def _check_combinations(self) -> None:
-        """Rules that join two groups, or a group and a scalar."""
+    @property
+    def in_ensemble(self) -> bool:
+        """Whether each worker keeps its own state, and the aggregate is a wider model that averages
+        their predictions.
+        """
+        return self.aggregation.name == "ensemble" and not self.stratified
+
+    @property
+    def judged_on(self) -> str | None:
+        """The part, valid or test, by which a worker selects its best epoch, or which gives the
+        loss that it is weighed by; None: neither is done.
+        """
+        if self.stratified:
+            return None
+        if self.select_on == "last":
+            return "valid" if self.aggregation.by_loss else None
+        return self.select_on
+
+    def check(self) -> None:
+        """Applies the rules that join two settings."""
+        if self.min_workers > self.workers:
+            raise ConfigError(
+                "min_workers", self.min_workers, f"must be at most workers={self.workers}"
+            )
+        self._check_data()
+        self._check_stragglers()
+        if self.split.valid_fraction == 0 and self.judged_on == "valid":
+            chosen = f"aggregation={self.aggregation.name}"
+            reason = chosen if self.select_on == "last" else "select_on=valid"
+            raise ConfigError(
+                "split.valid_fraction", 0, f"{reason} needs a validation part: set it above 0"
+            )
+
+    def _check_data(self) -> None:
         paths = self.data.paths if isinstance(self.data, CsvData) else None
         if self.split.name == "files" and (paths is None or len(paths) != self.workers):
             files = "none" if paths is None else str(len(paths))
@@ -106,9 +120,8 @@ class Config(Scalars):
                 f"needs data=csv and one file per worker in data.paths: workers={self.workers},"
                 f" files: {files}",
             )
-        needs_time = [f"split={self.split.name}"] * (self.split.name == "time") + [
-            "split.holdout=time"
-        ] * (self.split.holdout == "time")
+        choices = {"split": self.split.name, "split.holdout": self.split.holdout}
+        needs_time = [f"{key}=time" for key, value in choices.items() if value == "time"]
         has_time = isinstance(self.data, MovieLensData) or (
             isinstance(self.data, CsvData) and self.data.timestamp is not None
         )
@@ -118,26 +131,12 @@ class Config(Scalars):
                 self.data.name,
                 f"has no timestamps, which {needs_time[0]} needs (data=csv: set data.timestamp)",
             )
-        self._check_stragglers()
-        by_loss = self.aggregation.name in ("inverse_loss", "softmax_loss")
-        judges = self.select_on == "valid" or (by_loss and self.select_on == "last")
-        # which keeps the last epoch, and weighs nobody
-        judges = judges and self.split.name != "stratified"
-        if self.split.valid_fraction == 0 and judges:
-            reason = (
-                "select_on=valid"
-                if self.select_on == "valid"
-                else f"aggregation={self.aggregation.name}"
-            )
-            raise ConfigError(
-                "split.valid_fraction", 0, f"{reason} needs a validation part: set it above 0"
-            )
 
     def _check_stragglers(self) -> None:
         if self.straggler_timeout is None:
             return
         reason = ""
-        if self.split.name == "stratified":
+        if self.stratified:
             reason = "split=stratified cannot go on without a worker's rows; choose another split"
         elif isinstance(self.backend, PollingBackend) and self.backend.poll_interval_s is not None:
             reason = "whoever polls cannot tell a late worker; set backend.poll_interval_s=null"
@@ -147,20 +146,24 @@ class Config(Scalars):
             )
 
 
-def settings(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A config (as nested dicts) in one row, the same columns for every run: what runs are compared
-       by.
+# Setting of a config -> its value where it is to have no effect. These decide no number of a run.
+OFF = all_off(Config)
 
-    Scalars by their name, each group's choice under the group's name, its values as `group.key`;
-    "-" where the chosen option has no such key.
+
+def settings(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A config (as nested dicts) in one row, with the same columns for every run: runs are compared
+    by them.
+
+    Scalars stand under their name, the choice of a group under the name of the group, its values
+    under `group.key`; "-" where the chosen option has no such key.
     """
     row = {field.name: config.get(field.name) for field in fields(Scalars)}
-    for group, options in OPTIONS.items():
+    for group, known in OPTIONS.items():
         chosen = config.get(group) or {}
         row[group] = chosen.get("name")
         keys = dict.fromkeys(
             field.name
-            for schema in options.values()
+            for schema in known.values()
             for field in fields(schema)
             if field.name != "name"
         )

@@ -12,6 +12,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from ddp.config.checks import all_off
 from ddp.config.options import OPTIONS, Simulate
 from ddp.config.schema import Config, Scalars
 from ddp.errors import MISSING, ConfigError
@@ -26,16 +27,16 @@ def load_config(composed: DictConfig) -> Config:
     """
     values = _resolved(composed)
     groups = {
-        group: _typed(_schema(group, values.get(group)), values[group], f"{group}.")
+        group: schema(**_typed(schema, values[group], f"{group}."))
         for group in OPTIONS
+        for schema in [_schema(group, values.get(group))]
     }
     rest = {
         key: value
         for key, value in values.items()
         if key not in {*OPTIONS, *OF_THE_LAUNCH, "hydra"}
     }
-    scalars = _typed(Scalars, rest, "")
-    return Config(**{name: getattr(scalars, name) for name in _fields(Scalars)}, **groups)
+    return Config(**_typed(Scalars, rest, ""), **groups)
 
 
 def load_simulate(composed: DictConfig) -> Simulate | None:
@@ -46,8 +47,8 @@ def load_simulate(composed: DictConfig) -> Simulate | None:
         raise ConfigError("advise", advise, "expected true or false")
     if not isinstance(values.get("simulate"), dict):
         raise ConfigError("simulate", values.get("simulate"), f"set {' or '.join(_simulated())}")
-    simulate: Simulate = _typed(Simulate, values["simulate"], "simulate.")
-    if not advise and simulate != Simulate(cores=None, bandwidth=None, straggler=1.0):
+    simulate = Simulate(**_typed(Simulate, values["simulate"], "simulate."))
+    if not advise and simulate != Simulate(**all_off(Simulate)):
         raise ConfigError(
             "simulate", values["simulate"], "nothing is simulated without advise=true"
         )
@@ -81,9 +82,9 @@ def _schema(group: str, chosen: Any) -> type:
     return OPTIONS[group][name]
 
 
-def _typed(schema: type, values: dict[Any, Any], prefix: str) -> Any:
-    """An instance of the dataclass `schema`; OmegaConf checks the types, its `__post_init__` the
-    values.
+def _typed(schema: type, values: dict[Any, Any], prefix: str) -> dict[str, Any]:
+    """The values of the fields of the dataclass `schema`. OmegaConf checks and converts their
+    types. Raises ConfigError.
     """
     wanted = {field.name: field.type for field in dataclasses.fields(schema)}
     for key, value in values.items():
@@ -100,7 +101,9 @@ def _typed(schema: type, values: dict[Any, Any], prefix: str) -> Any:
         except (OmegaConfBaseException, OverflowError):
             raise ConfigError(f"{prefix}{key}", values[key], f"expected {described}") from None
     try:
-        return OmegaConf.to_object(typed)
+        return cast(
+            dict[str, Any], OmegaConf.to_container(typed, resolve=True, throw_on_missing=True)
+        )
     except OmegaConfBaseException as error:  # a text in which ${ is not meant as OmegaConf means it
         raise _unresolved(prefix, error) from None
 

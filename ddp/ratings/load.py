@@ -2,7 +2,7 @@
 shape.
 """
 
-from ddp.config.options import CsvData, Data, MovieLensData
+from ddp.config.data import CsvData, Data, MovieLensData
 from ddp.ratings.arrays import Ratings
 from ddp.ratings.sources import delimited, movielens, synthetic
 from ddp.ratings.sources.pairs import read_pairs

@@ -19,7 +19,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from ddp.config.schema import Config
+from ddp.config.schema import OFF, Config
 from ddp.errors import CheckpointError
 from ddp.machine.files import atomic_file
 from ddp.model.parameters import Vector, parameter_shapes
@@ -33,21 +33,8 @@ from ddp.workers.state import RunState
 FORMAT = 1  # of the file; to be raised when what it holds, or what a round makes of it, changes
 KEPT = 2  # the last one, and the one before
 
-# What may be different when a run goes on: how it is run and shown. Everything else decides its
-# numbers.
-FREE = {
-    *(
-        "backend",
-        "rounds",
-        "reference",
-        "display",
-        "tensorboard",
-        "agg_timeout",
-        "round_timeout",
-        "straggler_timeout",
-    ),
-    *("account", "on_failure", "min_workers", "max_restarts", "max_norm", "checkpoint_every"),
-}
+# A run may go on with other values of these. Everything else decides its numbers.
+FREE = {"rounds", *OFF}
 # What reading a truncated or altered file raises, in safetensors, json and here.
 DAMAGE = (
     OSError,
@@ -196,8 +183,7 @@ class Checkpoints:
             *range(config.workers)
         }:
             raise ValueError("other workers were dropped than there are")
-        ensemble = config.aggregation.name == "ensemble" and config.split.name != "stratified"
-        dim = config.model.dim * (config.workers if ensemble else 1)
+        dim = config.model.dim * (config.workers if config.in_ensemble else 1)
         shapes = parameter_shapes(ratings.num_users, ratings.num_items, dim, config.model.biases)
         vectors = (state.vector, *state.trainer_states.values(), *state.outer_state)
         if any(

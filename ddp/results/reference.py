@@ -1,5 +1,5 @@
-"""What a run is compared with: one worker that trains on all shards' ratings, visiting each as
-often. Once per config.
+"""The reference of a run: one worker that trains on the ratings of all shards, and visits each as
+often. It trains once per config.
 """
 
 import dataclasses
@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ddp.config.options import Aggregation, FusedTrainer, SerialBackend, Split
-from ddp.config.schema import Config
+from ddp.config.options import Aggregation, FusedTrainer, Split
+from ddp.config.schema import OFF, Config
 from ddp.errors import AggregationError, WorkerError
 from ddp.machine.files import atomic_file
 from ddp.ratings.arrays import Ratings
@@ -25,6 +25,10 @@ DIRECTORY = Path("outputs/references")  # one small file each
 # reaches
 VERSION = 2
 CHEAP_VISITS = 20_000_000  # ratings: about a second with the compiled trainer
+# of one state; the name of the file depends on every value here
+ONE = Aggregation(
+    name="uniform", outer="none", outer_lr=1.0, outer_beta1=0.0, outer_beta2=0.0, outer_tau=1.0
+)
 
 
 def reference_config(config: Config) -> Config:
@@ -34,40 +38,20 @@ def reference_config(config: Config) -> Config:
     split = {field.name: getattr(config.split, field.name) for field in dataclasses.fields(Split)}
     return dataclasses.replace(
         config,
+        **OFF,  # a setting that changes no number must not change the name of the file either
         workers=1,
-        select_on="last" if config.split.name == "stratified" else config.select_on,
-        split=Split(**split | {"name": "iid"}),
-        backend=SerialBackend(name="serial"),
-        aggregation=Aggregation(
-            name="uniform",
-            outer="none",
-            outer_lr=1.0,
-            outer_beta1=0.0,
-            outer_beta2=0.0,
-            outer_tau=1.0,
-        ),
-        # What changes no number must not change the name of the file either.
-        agg_timeout=1.0,
-        round_timeout=1e6,
-        straggler_timeout=None,
-        on_failure="abort",
-        min_workers=1,
-        max_restarts=0,
-        max_norm=None,
-        checkpoint_every=0,
-        account=False,
-        tensorboard=False,
-        display="none",
-        reference="false",
         torch_threads=1,
+        select_on="last" if config.stratified else config.select_on,
+        split=Split(**split | {"name": "iid"}),
+        aggregation=ONE,
     )
 
 
 def find_reference(
     config: Config, ratings: Ratings, deal: Deal, train: Callable[[Config], Reference]
 ) -> Reference | None:
-    """From its file; else, if `reference` in the config wants it, by training it. None if it does
-    not, or if it diverges.
+    """The errors of the reference, read from its file, or else from `train` if the setting
+    `reference` allows it; None if it does not, or if the reference diverges.
     """
     if config.reference == "false":
         return None
@@ -95,8 +79,8 @@ def find_reference(
 
 
 def _fingerprint(config: Config, ratings: Ratings, deal: Deal) -> str:
-    """Of everything that decides the result: the config, the ratings, who is held out, and what we
-    are.
+    """A hash of all that decides the result: the config, the ratings, which of them are held out,
+    and our version.
     """
     checksum = 0
     for column in (

@@ -13,14 +13,8 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from ddp.config.options import (
-    DUPLICATES,
-    OPTIONS,
-    CsvData,
-    ProcessBackend,
-    SerialBackend,
-    ThreadBackend,
-)
+from ddp.config.data import DUPLICATES, CsvData
+from ddp.config.options import OPTIONS, ProcessBackend, SerialBackend, ThreadBackend
 from ddp.config.schema import Config, Scalars
 from ddp.errors import ConfigError, UserError
 from ddp.launch.composed import OF_THE_LAUNCH, load_config

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from inputs import check_ratings, damaged, fuzzed, no_hang
 
-from ddp.config.options import CsvData
+from ddp.config.data import CsvData
 from ddp.errors import UserError
 from ddp.ratings.arrays import Ratings
 from ddp.ratings.load import load_ratings, read_pairs

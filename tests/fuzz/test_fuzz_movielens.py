@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from inputs import check_ratings, damaged, fuzzed, no_hang
 from test_fuzz_csv import ODD, PIECES, row, rows
 
-from ddp.config.options import MovieLensData
+from ddp.config.data import MovieLensData
 from ddp.errors import UserError
 from ddp.ratings.sources.fetch import FAILURES, unpack
 from ddp.ratings.sources.movielens import SETS, load, read_titles

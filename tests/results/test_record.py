@@ -294,7 +294,7 @@ def data_missing(make_config, tmp_path: Path) -> Config:
         "cache": None,
         "name": "csv",
     }
-    from ddp.config.options import CsvData
+    from ddp.config.data import CsvData
 
     return dataclasses.replace(make_config(), data=CsvData(**csv_data))
 

@@ -20,7 +20,7 @@ from ddp.advice.measuring.pilot import (
     pilot_config,
     with_core_s,
 )
-from ddp.config.options import SyntheticData
+from ddp.config.data import SyntheticData
 from ddp.config.schema import Config
 
 if TYPE_CHECKING:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ddp.config.checks import start_methods
+from ddp.config.data import SyntheticData
 from ddp.config.options import (
     Aggregation,
     AutogradTrainer,
@@ -22,7 +23,6 @@ from ddp.config.options import (
     SerialBackend,
     ShmBackend,
     Split,
-    SyntheticData,
     ThreadBackend,
     Trainer,
 )

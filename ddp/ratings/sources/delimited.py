@@ -3,7 +3,7 @@
 import hashlib
 from pathlib import Path
 
-from ddp.config.options import CsvData
+from ddp.config.data import CsvData
 from ddp.errors import DataError
 from ddp.ratings.arrays import Ratings
 from ddp.ratings.sources.cache import cached

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from ddp.config.options import MovieLensData
+from ddp.config.data import MovieLensData
 from ddp.errors import DataError
 from ddp.ratings.arrays import Ratings
 from ddp.ratings.sources.cache import cached

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ddp.config.options import CsvData, Data, MovieLensData
+from ddp.config.data import CsvData, Data, MovieLensData
 from ddp.errors import DataError
 from ddp.ratings.arrays import Ratings
 from ddp.ratings.sources.delimited import layout_of

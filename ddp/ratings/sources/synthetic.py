@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ddp.config.options import SyntheticData
+from ddp.config.data import SyntheticData
 from ddp.config.seeding import stream
 from ddp.errors import DataError
 from ddp.ratings.arrays import FloatArray, Ratings

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ddp.config.options import CsvData
+from ddp.config.data import CsvData
 from ddp.errors import DataError
 from ddp.ratings.load import load_ratings
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ddp.config.options import MovieLensData
+from ddp.config.data import MovieLensData
 from ddp.errors import DataError
 from ddp.ratings.load import load_ratings, read_pairs
 from ddp.ratings.sources.fetch import unpack
@@ -418,7 +418,7 @@ def test_cached_load_imports_neither_pandas_nor_a_network_client(tmp_path):
     (folder / "ratings.dat").write_text("3::500::1::100\n")
     load_ratings(config(tmp_path, "ml1m"), seed=0)
     program = (
-        "import sys; from ddp.config.schema import MovieLensData; from ddp.ratings.load import"
+        "import sys; from ddp.config.data import MovieLensData; from ddp.ratings.load import"
         " load_ratings\n"
         f"load_ratings(MovieLensData(name='ml1m', root={str(tmp_path)!r}, connect_timeout_s=1),"
         " 0)\n"

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from test_delimited import DEFAULTS, write
 
-from ddp.config.options import MovieLensData, SyntheticData
+from ddp.config.data import MovieLensData, SyntheticData
 from ddp.errors import DataError
 from ddp.ratings.load import load_ratings, read_pairs
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ddp.config.options import SyntheticData
+from ddp.config.data import SyntheticData
 from ddp.errors import DataError
 from ddp.ratings.load import load_ratings
 from ddp.ratings.sources.synthetic import truth
