@@ -2,6 +2,7 @@
 
 import errno
 import io
+import json
 import os
 import zipfile
 from collections.abc import Iterator
@@ -98,6 +99,18 @@ def describe(error: OSError) -> str:
     where = error.filename or "standard output"  # all files of ours are named
     advice = _ADVICE.get(error.errno or 0)
     return f"{where}: {error.strerror or error}" + (f"; {advice}" if advice else "")
+
+
+def in_fixed_order(safetensors: bytes) -> bytes:
+    """The same safetensors file with sorted metadata. The library keeps metadata in a hash map with
+    a random seed, so equal files would differ.
+    """
+    start = 8 + int.from_bytes(safetensors[:8], "little")
+    header = json.loads(safetensors[8:start])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # the format aligns the tensors behind the header
+    return len(text).to_bytes(8, "little") + text + safetensors[start:]
 
 
 def read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:

@@ -21,7 +21,7 @@ from safetensors.numpy import save
 
 from ddp.config.schema import OFF, Config
 from ddp.errors import CheckpointError
-from ddp.machine.files import atomic_file
+from ddp.machine.files import atomic_file, in_fixed_order
 from ddp.model.parameters import Vector, parameter_shapes
 from ddp.ratings.arrays import Ratings
 from ddp.results.history_file import HistoryFile
@@ -103,7 +103,7 @@ class Checkpoints:
         with atomic_file(
             run_dir / CHECKPOINTS / f"round-{state.next_round:06}.safetensors"
         ) as file:
-            file.write(save(tensors, metadata))
+            file.write(in_fixed_order(save(tensors, metadata)))
         self._saved_round = state.next_round
         for old in find_checkpoints(run_dir)[:-KEPT]:
             old.unlink(missing_ok=True)

@@ -13,7 +13,7 @@ from safetensors.torch import save
 
 from ddp.config.options import Model
 from ddp.errors import DataError
-from ddp.machine.files import atomic_file, read_arrays
+from ddp.machine.files import atomic_file, in_fixed_order, read_arrays
 from ddp.model.parameters import Vector, parameter_shapes
 from ddp.model.torch_module import CollabFiltering
 from ddp.ratings.arrays import Ratings
@@ -29,10 +29,9 @@ def save_model(directory: Path, options: Model, vector: Vector, ratings: Ratings
         ratings.num_users, ratings.num_items, options.dim, biases=options.biases, vector=vector
     )
     metadata = {"rating_min": repr(ratings.rating_min), "rating_max": repr(ratings.rating_max)}
+    tensors = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     with atomic_file(directory / MODEL_FILE) as file:
-        file.write(
-            save({name: tensor.clone() for name, tensor in model.state_dict().items()}, metadata)
-        )
+        file.write(in_fixed_order(save(tensors, metadata)))
     # by user, then by item
     pairs = np.sort(ratings.users.astype(np.int64) * ratings.num_items + ratings.items)
     starts = np.zeros(ratings.num_users + 1, np.int64)

@@ -2,6 +2,7 @@
 ever loaded.
 """
 
+import os
 import pickle
 import subprocess
 import sys
@@ -68,6 +69,41 @@ def expected(vector: np.ndarray, biases=True) -> np.ndarray:
 def saved(tmp_path) -> Path:
     save_model(tmp_path, options(), some_vector(), some_ratings())
     return tmp_path
+
+
+SAVES = """
+import hashlib, sys
+from pathlib import Path
+
+from test_saved_model import options, save_model, some_ratings, some_vector
+
+for number in range(8):
+    directory = Path(sys.argv[1]) / str(number)
+    save_model(directory, options(), some_vector(), some_ratings())
+    for path in sorted(directory.iterdir()):
+        print(path.name, hashlib.sha256(path.read_bytes()).hexdigest())
+"""
+
+
+def test_equal_models_are_equal_files(tmp_path):
+    """Eight times in each of two processes: the library's order is a matter of luck."""
+    printed = [
+        subprocess.run(
+            [sys.executable, "-c", SAVES, str(tmp_path / seed)],
+            env={
+                **os.environ,
+                "PYTHONHASHSEED": seed,
+                "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path]),
+            },
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2")
+    ]
+    lines = "".join(printed).splitlines()
+    assert len(lines) == 2 * 8 * 2
+    assert [line.split()[0] for line in sorted({*lines})] == [CATALOGUE_FILE, MODEL_FILE]
 
 
 @pytest.mark.parametrize("biases", [True, False])

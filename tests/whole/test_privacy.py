@@ -107,8 +107,8 @@ MODULES = {"pickle", "cPickle", "_pickle", "dill", "marshal", "shelve", "joblib"
 # What our own processes send each other through pipes, and the manager's dict.
 ALLOWED = {
     "backends/process.py": {"pickle.loads"},
-    "backends/processes.py": {"pickle.loads"},
-    "backends/moving.py": {"pickle.Unpickler"},
+    "backends/worker_processes.py": {"pickle.loads"},
+    "backends/shm_jobs.py": {"pickle.Unpickler"},
 }
 
 
