@@ -3,7 +3,8 @@
 PYTHON ?= python3
 ARGS ?=
 RUNS ?= outputs
-TWO := -n 2 --dist loadscope --no-loadscope-reorder  # processes, each with whole files; ARGS="-n 0 --pdb" for one
+# Two processes run whole test files each; ARGS="-n 0 --pdb" makes it one process.
+TWO := -n 2 --dist loadscope --no-loadscope-reorder
 VENV := .venv
 ifeq ($(OS),Windows_NT)
 BIN := $(VENV)/Scripts
@@ -20,54 +21,54 @@ help: ## list the targets
 train: $(VENV)/installed ## train on MovieLens 100K; ARGS="backend=process workers=5" or any other options
 	$(BIN)/python train.py $(ARGS)
 
-smoke: $(VENV)/installed ## check this installation in a minute: a small run per backend and trainer, its bits compared
+smoke: $(VENV)/installed ## check this installation in a minute: a small run per backend and trainer must give the bits of serial
 	$(BIN)/python -m tests.bits smoke
 
-test: $(VENV)/installed-dev ## run the test suite; ARGS="tests/test_splits.py -x" for a part of it
+test: $(VENV)/installed-dev ## run the test suite; ARGS="tests/ratings -x" runs a part of it
 	$(BIN)/python -m pytest $(TWO) $(ARGS)
 
 test-all: $(VENV)/installed-dev ## run the slow tests as well
 	$(BIN)/python -m pytest $(TWO) -m "slow or not slow" $(ARGS)
 
-coverage: $(VENV)/installed-dev ## run the test suite and print how much of ddp/ it reaches; ARGS="tests/test_splits.py" for a part
+coverage: $(VENV)/installed-dev ## run the test suite and print how much of ddp/ it reaches; ARGS="tests/ratings" runs a part
 	$(BIN)/python -m pytest $(TWO) --cov --cov-report=term:skip-covered $(ARGS)
 	@$(BIN)/python -m coverage json -q -o - | $(BIN)/python -c 'import json, sys; \
 	  of = json.load(sys.stdin)["totals"]; \
 	  print("lines {percent_statements_covered:.1f} %, branches {percent_branches_covered:.1f} %".format(**of))'
 
-soak: $(VENV)/installed-dev ## 30 minutes of random jobs, backends and faults; ARGS="--minutes 5"
-	$(BIN)/python tests/soak.py $(ARGS)
+soak: $(VENV)/installed-dev ## run random jobs with random faults on all backends for 30 minutes; ARGS="--minutes 5"
+	PYTHONPATH=$(CURDIR)/tests $(BIN)/python tests/whole/soak.py $(ARGS)
 
-fuzz: $(VENV)/installed-dev ## give every reader 100,000 damaged inputs; ARGS="-k csv" for one of them
+fuzz: $(VENV)/installed-dev ## give every reader of files 100,000 damaged inputs; ARGS="-k csv" runs one reader
 	FUZZ_INPUTS=100000 $(BIN)/python -m pytest tests/fuzz $(ARGS)
 
-audit: $(VENV)/installed ## ask for known vulnerabilities of what constraints.txt pins; needs the internet
+audit: $(VENV)/installed ## list known vulnerabilities of the packages that constraints.txt pins; needs the internet
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[audit]"
 	$(BIN)/python .ci/audit.py constraints.txt
 
-lint: $(VENV)/installed-dev ## ruff and mypy
+lint: $(VENV)/installed-dev ## check the code with ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-format: $(VENV)/installed-dev ## let ruff lay out the code
+format: $(VENV)/installed-dev ## lay out the code with ruff
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-tensorboard: $(VENV)/installed ## look at all runs
+tensorboard: $(VENV)/installed ## open TensorBoard on all runs
 	$(BIN)/tensorboard --logdir outputs
 
-results: $(VENV)/installed ## one table over all runs
+results: $(VENV)/installed ## print one table of all runs
 	$(BIN)/python -m ddp.results outputs
 
-report: $(VENV)/installed ## one HTML file about all runs; RUNS="outputs/multirun/2026-11-24" for some of them
+report: $(VENV)/installed ## write one HTML page about all runs; RUNS="outputs/multirun/2026-11-24" takes some of them
 	$(BIN)/python -m ddp.report $(RUNS)
 
-benchmark: $(VENV)/installed ## the document's job on every system; also python -m benchmarks.kernel, .exchange, .scaling
+benchmark: $(VENV)/installed ## measure the seed job on every system; `ls benchmarks` shows the other benchmarks
 	$(BIN)/python -m benchmarks.headline $(ARGS)
 
-# LIBMF's C++ wants AVX (x86): without, it runs at half its speed. pip would take a wheel that it once built without.
-benchmark-peers: $(VENV)/installed ## what the benchmarks compare with: Cornac, Surprise, LIBMF, LensKit, myFM
+# LIBMF without AVX (x86) runs at half its speed, and pip would reuse a wheel that it built without AVX.
+benchmark-peers: $(VENV)/installed ## install the libraries that benchmarks compare with: Cornac, Surprise, LIBMF, LensKit, myFM
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[benchmarks]"
 	$(BIN)/python -m pip install --quiet --no-deps lenskit==2025.8.1
 	CXXFLAGS="-O3 -mavx -DUSEAVX" $(BIN)/python -m pip install --quiet --no-cache-dir --no-deps --no-binary libmf \

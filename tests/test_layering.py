@@ -151,7 +151,17 @@ def test_the_manager_process_loads_only_the_standard_library():
     assert packages(loaded) <= {*STANDARD, *packages(loaded_by("import multiprocessing.managers"))}
 
 
+def sentence(room):
+    """The docstring of a room, or of a file beside the rooms, in one line."""
+    module = "ddp" if room == "ddp" else f"ddp.{room}"
+    tree = ast.parse(MODULES[module].read_text(encoding="utf-8"))
+    return " ".join((ast.get_docstring(tree) or "").split("\n\n")[0].split())
+
+
 if __name__ == "__main__":
+    for number, rooms in enumerate((*LAYERS, TOP)):
+        for room in sorted(rooms):
+            print(f"{number:>2}  {room:<12} {sentence(room)}")
     arrows = sum(len(ours(module)) for module in MODULES)
     print(f"entries in ddp/: {len({path.name for path in DDP.iterdir()} - {'__pycache__'})}")
     print(

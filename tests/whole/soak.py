@@ -1,7 +1,7 @@
 """`make soak`: random jobs, backends and faults for as long as is asked; nothing may hang, leak, or
    differ from the serial run.
 
-python tests/soak.py --minutes 30 [--seed 0]
+PYTHONPATH=tests python tests/whole/soak.py --minutes 30 [--seed 0]
 """
 
 import argparse
