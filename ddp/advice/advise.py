@@ -72,7 +72,7 @@ class Advisor:
         """Where another one of these backends becomes the fastest, with the config's number of
         workers.
         """
-        if config.split.name == "stratified" and config.workers > MOST_WORKERS:
+        if config.stratified and config.workers > MOST_WORKERS:
             return [
                 f"not looked for with more than {MOST_WORKERS} workers and split=stratified: it"
                 " would take minutes"
@@ -84,7 +84,7 @@ class Advisor:
 
 def advise(config: Config, simulate: Simulate, console: Console) -> None:
     """Prints the advice."""
-    if config.split.name == "stratified" and config.workers > MOST_STRATIFIED:
+    if config.stratified and config.workers > MOST_STRATIFIED:
         raise ConfigError(
             "workers",
             config.workers,
@@ -163,11 +163,11 @@ def other_workers_change(config: Config) -> str:
     """What another number of workers changes besides the wall, in words; none where it is
     nothing.
     """
-    if config.split.name == "stratified" and isinstance(config.trainer, FusedTrainer):
+    if config.stratified and isinstance(config.trainer, FusedTrainer):
         # one serial SGD over all ratings, in whichever order (ddp/ratings/strata.py); other
         # optimizers keep a state per block
         return ""
-    if config.split.name == "copies":  # not even the work is the same: each trains on all ratings
+    if config.split.copies:  # not even the work is the same: each trains on all ratings
         return "with split=copies another number of workers does another amount of work, for another model"
     return "another number of workers trains another model"
 

@@ -34,10 +34,10 @@ class Costs:
         self.exchanges = constants.exchanges
         self.backend = config.backend.name
         self.in_threads = self.backend == "thread"
-        self.stratified = sizes.strata is not None
+        self.stratified = config.stratified
         self.width = config.model.dim + config.model.biases  # floats of a user or an item
         self.num_floats = (sizes.num_users + sizes.num_items) * self.width + 1
-        self.in_ensemble = config.aggregation.name == "ensemble"
+        self.in_ensemble = config.in_ensemble
         self.times_as_wide = config.workers if self.in_ensemble else 1  # the aggregate is
         shares_memory = self.backend in ("thread", "shm")
         self.passes_rows = self.stratified and self.backend == "process" and config.workers > 1
@@ -254,9 +254,10 @@ class Costs:
         """The aggregate to the workers."""
         costs = self.exchange
         seconds = costs.message_s * self.config.workers
-        reads = not self.stratified and not self.in_ensemble
         seconds += (
-            self._copied(self.num_floats).seconds if self.backend == "process" and reads else 0.0
+            self._copied(self.num_floats).seconds
+            if self.backend == "process" and self.config.reads_aggregate
+            else 0.0
         )
         return Work(seconds=seconds, kind=AVERAGE)
 

@@ -53,7 +53,7 @@ def predict(
 ) -> Prediction:
     """The wall of a run with this config."""
     around = around or Surroundings()
-    few = config.split.name == "stratified" and config.workers**2 * ROUNDS > MOST_TURNS
+    few = config.stratified and config.workers**2 * ROUNDS > MOST_TURNS
     most = 2 if few else ROUNDS
     seconds = _simulated(config, sizes, constants, around, min(config.rounds, most))
     if config.rounds > most:
@@ -69,7 +69,7 @@ def _epochs(config: Config) -> int:
     """Local epochs that are simulated apart; where nobody waits in the middle of a round, all are
     one.
     """
-    if config.split.name != "stratified" or config.workers**2 * EPOCHS * ROUNDS > MOST_TURNS:
+    if not config.stratified or config.workers**2 * EPOCHS * ROUNDS > MOST_TURNS:
         return 1
     return min(config.local_epochs, EPOCHS)
 

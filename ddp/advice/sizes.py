@@ -50,7 +50,7 @@ def sizes_of(config: Config, ratings: Ratings) -> Sizes:
     users: Sequence[int] = ()
     items: Sequence[int] = ()
     strata = None
-    if config.split.name == "stratified":
+    if config.stratified:
         strata, numbering = stratify(
             ratings, deal, config.split, config.seed, range(config.workers)
         )

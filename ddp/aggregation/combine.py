@@ -43,7 +43,7 @@ def make_combine(jobs: Sequence[Job], outer_state: tuple[Vector, ...] = ()) -> C
     options = jobs[0].config.aggregation
     if jobs[0].strata is not None:
         return Assemble(jobs[0])
-    if jobs[0].in_ensemble:
+    if jobs[0].config.in_ensemble:
         return Widen(jobs[0])
     mean: Combine
     if isinstance(options, RowsAggregation):

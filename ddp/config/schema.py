@@ -85,6 +85,11 @@ class Config(Scalars):
         return self.aggregation.name == "ensemble" and not self.stratified
 
     @property
+    def reads_aggregate(self) -> bool:
+        """Whether a worker goes on from the aggregate."""
+        return not self.stratified and not self.in_ensemble
+
+    @property
     def judged_on(self) -> str | None:
         """The part, valid or test, by which a worker selects its best epoch, or which gives the
         loss that it is weighed by; None: neither is done.

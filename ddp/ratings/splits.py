@@ -53,7 +53,7 @@ def make_split(
             workers,
             f"must be at most {num_train}: there are {num_train} training ratings",
         )
-    if split.name == "copies":
+    if split.copies:
         return Deal(whole=whole, shards=[whole] * workers)
     owners = DEALERS[split.name](ratings, whole, split, workers, stream(seed, "shards"))
     parts = [_by_owner(part, owners, workers) for part in (whole.train, whole.valid, whole.test)]

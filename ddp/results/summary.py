@@ -63,7 +63,7 @@ def print_result(result: RunResult, console: Console) -> None:
             style="dim",
             highlight=False,
         )
-    if config.split.name == "stratified" and not _plain_rows(config.aggregation):
+    if config.stratified and not _plain_rows(config.aggregation):
         instead = "copies" if config.aggregation.name == "ensemble" else "iid"
         console.print(
             NOTHING_AVERAGED.format(config.aggregation.name, instead),

@@ -97,7 +97,7 @@ class Bars(Tracker):
 
     def _epoch_done(self, event: EpochDone) -> None:
         num_epochs = self.config.local_epochs
-        waits = event.epoch == num_epochs - 1 and self.config.split.name != "stratified"
+        waits = event.epoch == num_epochs - 1 and not self.config.stratified
         done = event.round_index * num_epochs + event.epoch + 1
         self.progress.update(
             self.workers[event.worker], completed=done, note=WAITING if waits else BUSY

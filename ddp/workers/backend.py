@@ -29,7 +29,7 @@ class Backend(ABC):
         self.workers = [job.worker for job in jobs]  # who is still there
         self.strata = first.strata
         # workers do; else they need to hear of it only
-        self.reads_aggregate = first.reads_aggregate
+        self.reads_aggregate = first.config.reads_aggregate
         # workers do, and send their states in some rounds
         self.has_trainer_state = first.state_length > 0
         self.aggregate_length = len(first.make_aggregate().vector)

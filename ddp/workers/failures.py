@@ -26,7 +26,7 @@ class Failures:
         """In the middle of a round: raises the error unless the run goes on from where it
         stands.
         """
-        if self.config.split.name == "stratified" or not self._may_drop(error):
+        if self.config.stratified or not self._may_drop(error):
             raise error
         self._drop(error)
 
@@ -37,7 +37,7 @@ class Failures:
         if self._may_drop(error):
             self._drop(error)
             # With split=stratified the trainer states were of other blocks.
-            trainer_states = {} if self.config.split.name == "stratified" else state.trainer_states
+            trainer_states = {} if self.config.stratified else state.trainer_states
             return replace(state, dropped=tuple(self.dropped), trainer_states=trainer_states)
         if (
             self.config.on_failure == "restart"

@@ -67,21 +67,9 @@ class Job:
         )
 
     @property
-    def in_ensemble(self) -> bool:
-        """Whether each worker keeps its own state, and the aggregate is a wider model that averages
-        their predictions.
-        """
-        return self.strata is None and self.config.aggregation.name == "ensemble"
-
-    @property
-    def reads_aggregate(self) -> bool:
-        """Whether the worker goes on from the aggregate."""
-        return self.strata is None and not self.in_ensemble
-
-    @property
     def aggregate_dim(self) -> int:
         """Embedding size of the aggregate."""
-        return self.config.model.dim * (self.config.workers if self.in_ensemble else 1)
+        return self.config.model.dim * (self.config.workers if self.config.in_ensemble else 1)
 
     def make_aggregate(self, vector: Vector | None = None) -> Parameters:
         """`vector` read as an aggregate; without one at zero."""
@@ -126,7 +114,7 @@ class Job:
         trainer.
         """
         blocks = [self.parameters(self.vector)] if self.strata is None else self._block_rows()
-        own = len(self.vector) if self.in_ensemble else 0
+        own = len(self.vector) if self.config.in_ensemble else 0
         return own + state_length(
             self.config.trainer, [sum(array.size for array in learned(rows)) for rows in blocks]
         )

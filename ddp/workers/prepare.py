@@ -73,7 +73,7 @@ def prepare(
         first_round=state.next_round,
     )
     numbering = None
-    if config.split.name == "stratified":
+    if config.stratified:
         strata, numbering = stratify(ratings, deal, config.split, config.seed, workers)
         outside = first() if state.vector is None else state.vector
         before = renumbered(job(worker=0, shard=EMPTY, vector=outside).make_parameters(), numbering)
@@ -121,15 +121,15 @@ def _whole_jobs(
     start = first() if state.vector is None else state.vector
     for worker in workers:
         rows, trainer_state = deal.shards[worker], state.trainer_states.get(worker, EMPTY_VECTOR)
-        if config.split.name == "copies" and jobs:  # whose workers share one
+        if config.split.copies and jobs:  # whose workers share one
             shard = jobs[0].shard
         else:
-            layout = stream(config.seed, "layout", 0 if config.split.name == "copies" else worker)
+            layout = stream(config.seed, "layout", 0 if config.split.copies else worker)
             train = arrange(
                 config.trainer, config.model.dim, ratings.part(rows.train), *everybody, layout
             )
             shard = Shard(train=train, valid=ratings.part(rows.valid), test=ratings.part(rows.test))
-        if config.aggregation.name == "ensemble":  # each goes on from its own state
+        if config.in_ensemble:  # each goes on from its own state
             own = first(worker)
             start = own
             if len(trainer_state) > 0:
@@ -173,14 +173,12 @@ def _ranges(parts: Sequence[Part]) -> list[slice]:
 
 
 def check_parts(config: Config, worker: int, shard: Parts) -> None:
-    """A worker must have something to select its best state on, and to be weighted by: ConfigError
-    if its shard has not. (With split=stratified nothing is selected.)
+    """Raises ConfigError for a shard without ratings in the part that judges its worker, if one
+    does.
     """
-    part = config.select_on
-    if part == "last":
-        if config.aggregation.name not in ("inverse_loss", "softmax_loss"):
-            return
-        part = "valid"
+    part = config.judged_on
+    if part is None:
+        return
     if len(shard.valid if part == "valid" else shard.test) == 0:
         raise ConfigError(
             "workers",

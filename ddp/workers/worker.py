@@ -64,7 +64,7 @@ class Worker:
         with self.spans("wait"):
             yield
             received = self.exchange.wait(round_index, self.job.config.agg_timeout, self.spans)
-        if received and self.job.reads_aggregate:
+        if received and self.job.config.reads_aggregate:
             with self.spans("receive"):
                 self.next_round = (
                     self.exchange.receive_into(self.live.vector, round_index, self.spans) + 1
@@ -72,7 +72,7 @@ class Worker:
         return replace(row, aggregate_received=received)
 
     def _trainer_state(self) -> Vector:
-        own = [self.live.vector] if self.job.in_ensemble else []
+        own = [self.live.vector] if self.job.config.in_ensemble else []
         return np.concatenate([*own, self.trainer.state()])
 
     def train_round(self, round_index: int) -> WorkerRound:

@@ -361,6 +361,15 @@ def test_an_ensembles_aggregate_is_as_many_times_as_wide(make_config):
     assert costs.receive().seconds == 0 < alone.receive().seconds
 
 
+@pytest.mark.parametrize("backend", USUAL)
+def test_with_stratified_shards_there_is_no_ensemble(of, backend):
+    job = ("split=stratified", f"backend={backend}", "checkpoint_every=1", "rounds=3")
+    ensemble, rows = (
+        predict(*of(*job, f"aggregation={name}"), constants()) for name in ("ensemble", "rows")
+    )
+    assert ensemble == rows
+
+
 def test_without_checkpoints_only_telling_is_left(make_config):
     costs = Costs(
         make_config("workers=2", "checkpoint_every=0", "on_failure=restart"), PLAIN, constants()
