@@ -44,11 +44,13 @@ from ddp.aggregation.aggregator import Aggregator
 from ddp.aggregation.combine import make_combine
 from ddp.backends.make import make_backend
 from ddp.config.schema import Config
-from ddp.ratings.arrays import Part
+from ddp.ratings.arrays import Ratings
+from ddp.ratings.holdout import Parts
+from ddp.ratings.splits import Deal
 from ddp.timing.spans import Account
 from ddp.tracking.messages import AggregateRound, Message, WorkerRound
 from ddp.tracking.metrics import SquaredError
-from ddp.workers.job import Job, Shard
+from ddp.workers.prepare import Prepared
 
 SIZES = (87_000, 1_000_000, 10_000_000, 50_000_000)  # 87,000: MovieLens 100K with embedding size 32
 FLOATS_TO_MOVE = 10_000_000  # over all rounds of a measurement, about
@@ -172,15 +174,15 @@ def exchange(backend_name: str, size: int, workers: int, rounds: int, *more: str
     """The real loops of one run, with `more` of its options."""
     if backend_name == "process" and size > PICKLED_AT_MOST:
         raise Unavailable(f"process: pickling {size:,} floats takes many seconds a round")
-    jobs = make_jobs(backend_name, size, workers, WARM_UP + rounds, *more)
+    run = prepared(backend_name, size, workers, WARM_UP + rounds, *more)
     messages: list[Message] = []
-    combine = make_combine(jobs)
-    backend = make_backend(jobs, messages.append)
+    combine = make_combine(run)
+    backend = make_backend(run, run.make_jobs(), messages.append)
     try:
         backend.load()
         backend.start()
         aggregator = Aggregator(
-            backend, combine, jobs[0].vector, lambda _: (SquaredError(), SquaredError())
+            backend, combine, run.vector, lambda _: (SquaredError(), SquaredError())
         )
         aggregate_rounds = [done.row for done in aggregator.rounds()]
     finally:
@@ -189,8 +191,8 @@ def exchange(backend_name: str, size: int, workers: int, rounds: int, *more: str
     return figures(worker_rounds, aggregate_rounds)
 
 
-def make_jobs(backend_name: str, size: int, workers: int, rounds: int, *more: str) -> list[Job]:
-    """A job per worker with hardly anything to compute."""
+def prepared(backend_name: str, size: int, workers: int, rounds: int, *more: str) -> Prepared:
+    """A run whose workers have hardly anything to compute."""
     options = [
         f"backend={backend_name}",
         f"workers={workers}",
@@ -206,27 +208,34 @@ def make_jobs(backend_name: str, size: int, workers: int, rounds: int, *more: st
     ]
     options += ["trainer=fused"]  # which leaves alone what no rating refers to
     config = compose_config([*options, "model.biases=false", *more])
-    return [_job(config, worker, size) for worker in range(workers)]
+    return _prepared(config, size)
 
 
-def _job(config: Config, worker: int, size: int) -> Job:
-    """One rating, and a model of `size` floats, or up to DIM less."""
-    one = Part(
+def _prepared(config: Config, size: int) -> Prepared:
+    """One rating for each worker, and a model of `size` floats, or up to DIM less."""
+    rows = (size - 1) // DIM  # of both factor matrices; the last float is the mean
+    ratings = Ratings(
+        name="one",
         users=np.zeros(1, np.int32),
         items=np.zeros(1, np.int32),
         ratings=np.full(1, 3.0, np.float32),
-    )
-    none = Part(users=one.users[:0], items=one.items[:0], ratings=one.ratings[:0])
-    rows = (size - 1) // DIM  # of both factor matrices; the last float is the mean
-    return Job(
-        worker=worker,
-        config=config,
-        shard=Shard(train=one, valid=none, test=none),
-        num_users=rows - 1,
-        num_items=1,
+        user_ids=np.arange(rows - 1),
+        item_ids=np.arange(1),
         rating_min=1.0,
         rating_max=5.0,
+    )
+    one, none = np.arange(1), np.arange(0)
+    whole = Parts(train=one, valid=none, test=none)
+    return Prepared(
+        config=config,
+        num_users=ratings.num_users,
+        num_items=ratings.num_items,
+        rating_min=ratings.rating_min,
+        rating_max=ratings.rating_max,
         vector=np.full(rows * DIM + 1, 0.1, np.float32),
+        ratings=ratings,
+        deal=Deal(whole=whole, shards=[whole] * config.workers),
+        workers=tuple(range(config.workers)),
     )
 
 

@@ -43,6 +43,7 @@ from ddp.config.schema import Config
 from ddp.experiment import train
 from ddp.model.torch_module import CollabFiltering
 from ddp.ratings.arrays import Part
+from ddp.ratings.load import load_ratings
 from ddp.results.run_result import RunResult
 from ddp.tracking.messages import AggregateRound
 from ddp.workers.job import Job
@@ -147,7 +148,11 @@ def _target(data: str, overrides: Sequence[str]) -> Callable[[AggregateRound], b
 
 def _aggregates(config: Config) -> list[AggregateRound]:
     result = RunResult(config=config, output_dir=Path())
-    train(prepare(result.config), result.history, result)
+    train(
+        prepare(result.config, load_ratings(result.config.data, result.config.seed)),
+        result.history,
+        result,
+    )
     return result.history.aggregate_rounds
 
 
@@ -184,8 +189,8 @@ def _rank(ranks: int, config: Config, folder: str, rank: int) -> tuple[float, in
     dist.init_process_group(
         "gloo", f"file://{folder}/store", timedelta(seconds=DEADLINE_S), rank=rank, world_size=ranks
     )
-    prepared = prepare(config)
-    job = prepared.jobs[0]
+    prepared = prepare(config, load_ratings(config.data, config.seed))
+    job = prepared.make_jobs()[0]
     model = CollabFiltering.over(job.make_parameters())
     part = job.shard.train
     length = len(part) // ranks  # the same for all, or one would wait for the others

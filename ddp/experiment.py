@@ -95,7 +95,7 @@ def run(
                 finally:
                     result.spans.unwind()
                     with _stage(result, "save"), result.spans("save"), result.spans("checkpoint"):
-                        _keep(result, prepared.jobs[0].aggregate_dim, checkpoints, ratings)
+                        _keep(result, prepared.aggregate_dim, checkpoints, ratings)
             result.status = "ok"
             if config.reference != "false":
                 with (
@@ -176,7 +176,7 @@ def train(
     `keep` is called with each state that a run can go on from. Stages of the wall go into
     `result.seconds`.
     """
-    config = prepared.jobs[0].config
+    config = prepared.config
     failures = Failures(config, tracker.on)
     failures.dropped += result.state.dropped
     with _torch_threads(config.torch_threads):
@@ -203,17 +203,19 @@ def _train_rounds(
     """From the state in `result` to the end, or to a failure that the workers there are do not
     survive.
     """
-    job, config, spans = prepared.jobs[0], prepared.jobs[0].config, result.spans
-    if job.first_round >= config.rounds:
+    config, spans = prepared.config, result.spans
+    if prepared.first_round >= config.rounds:
         return
-    aggregated = job.make_aggregate()
+    aggregated = prepared.make_aggregate()
 
     def evaluate(vector: Vector) -> tuple[SquaredError, SquaredError]:
         aggregated.vector[:] = vector
-        return job.evaluate(aggregated, prepared.valid), job.evaluate(aggregated, prepared.test)
+        valid = prepared.evaluate(aggregated, prepared.valid)
+        return valid, prepared.evaluate(aggregated, prepared.test)
 
-    combine = make_combine(prepared.jobs, result.state.outer_state)
-    backend = make_backend(prepared.jobs, tracker.on)
+    combine = make_combine(prepared, result.state.outer_state)
+    with _stage(result, "data"), spans("data"):
+        backend = make_backend(prepared, prepared.make_jobs(), tracker.on)
     try:
         with _stage(result, "imports"), spans("imports"):
             backend.load()
@@ -223,7 +225,7 @@ def _train_rounds(
         aggregator = Aggregator(
             backend,
             combine,
-            prepared.before,
+            prepared.vector,
             evaluate,
             failures.survive,
             result.state.elapsed_s,
@@ -245,7 +247,7 @@ def _train_rounds(
                     result.state = state
                     with spans("log"):
                         tracker.on(done.row)
-                    if not backend.has_trainer_state or job.sends_state(done.row.round_index):
+                    if not backend.has_trainer_state or prepared.sends_state(done.row.round_index):
                         with spans("checkpoint"):
                             result.kept = state
                             keep(state)

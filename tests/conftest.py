@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 from jobs import DATA, SMALL, SMALL_TRAINER, TYPED
+from jobs import prepare as prepared_of
 from leaks import check_leaks, own_folder
 from programs import EVERYTHING, LIGHT, TRAIN, Programs, own_environment
 
@@ -299,18 +300,19 @@ class Driven:
     """
 
     def __init__(self, config, *, look=None, evaluate=None, prepare=None, jobs=None):
-        import ddp.workers.prepare
         from ddp.backends.make import make_backend
         from ddp.tracking.history import History
 
         self.config, self.look, self.history = config, look or (lambda *_: None), History()
-        self.prepared = ddp.workers.prepare.prepare(config)
-        self.jobs = jobs(self.prepared.jobs) if jobs else self.prepared.jobs
+        self.prepared = prepared_of(config)
+        self.jobs = jobs(self.prepared.make_jobs()) if jobs else self.prepared.make_jobs()
+        if self.prepared.strata is not None:  # all workers train in one vector
+            self.prepared.vector = self.jobs[0].vector
         self.evaluate = evaluate or self._evaluate
         self.aggregated = self.jobs[0].make_aggregate()
         self.vectors = []
         self.messages = []
-        self.backend = make_backend(self.jobs, self._listen)
+        self.backend = make_backend(self.prepared, self.jobs, self._listen)
         if prepare:
             prepare(self.backend)
 
@@ -330,13 +332,13 @@ class Driven:
         from ddp.aggregation.aggregator import Aggregator
         from ddp.aggregation.combine import make_combine
 
-        combine = make_combine(self.jobs)
+        combine = make_combine(self.prepared)
         backend = self.backend
         self._watch(backend, "gather")
         self._watch(backend, "broadcast")
         try:
             backend.start()
-            for done in Aggregator(backend, combine, self.prepared.before, self.evaluate).rounds():
+            for done in Aggregator(backend, combine, self.prepared.vector, self.evaluate).rounds():
                 self.vectors.append(done.vector.copy())
                 self.history.on(done.row)
             self.look("finish", self.config.rounds - 1, backend)

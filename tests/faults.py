@@ -140,8 +140,8 @@ def infect(monkeypatch, fault):
 
     make_backend, worker_loop = ddp.experiment.make_backend, serial.worker_loop
 
-    def make(jobs, listen):
-        backend = make_backend(jobs, listen)
+    def make(*given):
+        backend = make_backend(*given)
         if hasattr(backend, "_open"):
             ends = backend._open
             backend._open = lambda: [partial(connect, fault, end) for end in ends()]

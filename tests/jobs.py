@@ -40,6 +40,22 @@ QUICK = tuple(name for name in BACKENDS if "spawned" not in name)  # a spawned w
 CHILD_S = 60.0
 
 
+def prepare(config):
+    """The ratings of the config, dealt to its workers."""
+    from ddp.ratings.load import load_ratings
+    from ddp.workers import prepare
+
+    return prepare.prepare(config, load_ratings(config.data, config.seed))
+
+
+def backend_of(config, listen=lambda message: None):
+    """The backend of the config, with its jobs, not started yet."""
+    from ddp.backends.make import make_backend
+
+    prepared = prepare(config)
+    return make_backend(prepared, prepared.make_jobs(), listen)
+
+
 def in_a_child(target, *arguments, timeout_s=CHILD_S):
     """The exit code of a main process that calls `target`; None if it still ran after
     `timeout_s`.

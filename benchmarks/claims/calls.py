@@ -127,11 +127,11 @@ def _references() -> None:
 
 def _publishing(floats: int) -> Callable[[], None]:
     """A worker's end of ddp's threads, publishing to nobody."""
-    jobs = exchange.make_jobs("thread", floats, 1, 1, "split=iid")
-    options: Any = jobs[0].config.backend
-    threads = Threads(options, jobs, lambda _: None)
+    run = exchange.prepared("thread", floats, 1, 1, "split=iid")
+    options: Any = run.config.backend
+    threads = Threads(options, run, run.make_jobs(), lambda _: None)
     end, spans = threads.exchanges[0], Spans()
-    update = Update(worker=0, round_index=0, vector=jobs[0].vector, rmse=1.0, loss=1.0)
+    update = Update(worker=0, round_index=0, vector=run.vector, rmse=1.0, loss=1.0)
 
     def publish() -> None:
         end.publish(update, spans)

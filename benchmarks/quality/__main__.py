@@ -184,7 +184,7 @@ def fit(
         ]
     )
     result = RunResult(config=config, output_dir=Path())
-    train(prepare(config), result.history, result)
+    train(prepare(config, load_ratings(config.data, config.seed)), result.history, result)
     return result.history.aggregate_rounds
 
 

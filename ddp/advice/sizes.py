@@ -2,16 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from ddp.config.schema import Config
-from ddp.ratings.arrays import IntArray, Ratings
-from ddp.ratings.load import read_pairs
-from ddp.ratings.splits import make_split
-from ddp.ratings.strata import Strata, stratify
-from ddp.workers.prepare import check_parts
+from ddp.ratings.arrays import Ratings
+from ddp.ratings.strata import Strata, groups_of, stratify
+from ddp.workers.prepare import deal_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,9 +37,7 @@ def sizes_of(config: Config, ratings: Ratings) -> Sizes:
     """Those of the deal that a run with this config would make. Raises ConfigError or DataError
     where it could not.
     """
-    test_file = config.split.test_file
-    test_rows = read_pairs(Path(test_file), config.data, ratings) if test_file is not None else None
-    deal = make_split(ratings, config.split, config.workers, config.seed, test_rows)
+    deal = deal_of(config, ratings)
     train, valid, test = (
         [len(getattr(shard, part)) for shard in deal.shards] for part in ("train", "valid", "test")
     )
@@ -51,16 +46,10 @@ def sizes_of(config: Config, ratings: Ratings) -> Sizes:
     items: Sequence[int] = ()
     strata = None
     if config.stratified:
-        strata, numbering = stratify(
-            ratings, deal, config.split, config.seed, range(config.workers)
-        )
-        blocks = [
-            _by_group(numbering.items[ratings.items[shard.train]], strata) for shard in deal.shards
-        ]
+        strata, numbering = stratify(ratings, deal, config, range(config.workers))
+        groups = [groups_of(ratings, shard.train, numbering, strata) for shard in deal.shards]
+        blocks = [tuple(np.bincount(each, minlength=config.workers).tolist()) for each in groups]
         users, items = np.diff(strata.user_bounds).tolist(), np.diff(strata.item_bounds).tolist()
-    else:
-        for worker, shard in enumerate(deal.shards):
-            check_parts(config, worker, shard)
     return Sizes(
         num_users=ratings.num_users,
         num_items=ratings.num_items,
@@ -74,8 +63,3 @@ def sizes_of(config: Config, ratings: Ratings) -> Sizes:
         items=tuple(items),
         strata=strata,
     )
-
-
-def _by_group(items: IntArray, strata: Strata) -> tuple[int, ...]:
-    groups = np.searchsorted(strata.item_bounds, items, side="right") - 1
-    return tuple(np.bincount(groups, minlength=strata.num_workers).tolist())

@@ -67,7 +67,7 @@ class Aggregator:
 
     def rounds(self) -> Iterator[Aggregated]:
         """One after another. What the caller does with one is timed as "record"."""
-        for round_index in range(self.backend.jobs[0].first_round, self.config.rounds):
+        for round_index in range(self.backend.first_round, self.config.rounds):
             aggregated = self._round(round_index)
             with self.spans("record"):
                 yield aggregated

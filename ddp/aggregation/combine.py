@@ -14,8 +14,10 @@ from ddp.config.options import Aggregation, RowsAggregation
 from ddp.errors import AggregationError
 from ddp.model.parameters import Parameters, Vector
 from ddp.model.rows import held_rows, learned, unpack
+from ddp.ratings.strata import Strata
 from ddp.workers.exchange import Update
-from ddp.workers.job import Job
+from ddp.workers.job import Task
+from ddp.workers.prepare import Prepared
 
 
 class Combine(ABC):
@@ -34,27 +36,23 @@ class Combine(ABC):
         """
 
 
-def make_combine(jobs: Sequence[Job], outer_state: tuple[Vector, ...] = ()) -> Combine:
-    """What the config of the jobs asks for. To be called before a backend starts, which may move
-       their ratings away.
-
-    `outer_state`: of the combine that this one continues.
+def make_combine(prepared: Prepared, outer_state: tuple[Vector, ...] = ()) -> Combine:
+    """The way to combine updates that the config asks for. `outer_state` is
+    that of the combine that this one continues.
     """
-    options = jobs[0].config.aggregation
-    if jobs[0].strata is not None:
-        return Assemble(jobs[0])
-    if jobs[0].config.in_ensemble:
-        return Widen(jobs[0])
-    mean: Combine
-    if isinstance(options, RowsAggregation):
-        mean = MeanByRow(options, jobs)
-    else:
-        mean = MeanByWorker(options, {job.worker: len(job.shard.train) for job in jobs})
-    return (
-        mean
-        if options.outer == "none"
-        else OuterStep(options, mean, len(jobs[0].vector), outer_state)
+    options = prepared.config.aggregation
+    if prepared.strata is not None:
+        return Assemble(prepared, prepared.strata)
+    if prepared.config.in_ensemble:
+        return Widen(prepared)
+    mean = (
+        MeanByRow(options, prepared)
+        if isinstance(options, RowsAggregation)
+        else MeanByWorker(options, prepared.num_ratings)
     )
+    if options.outer == "none":
+        return mean
+    return OuterStep(options, mean, len(prepared.vector), outer_state)
 
 
 class MeanByWorker(Combine):
@@ -79,17 +77,14 @@ class MeanByRow(Combine):
     rated stays as it was.
     """
 
-    def __init__(self, options: RowsAggregation, jobs: Sequence[Job]) -> None:
-        parts = [job.shard.train for job in jobs]
-        self.job = jobs[0]
-        self.workers = [job.worker for job in jobs]
-        users, items = self.job.num_users, self.job.num_items
-        self.users = row_weights(
-            [np.bincount(p.users, minlength=users) for p in parts], options.power
-        )
-        self.items = row_weights(
-            [np.bincount(p.items, minlength=items) for p in parts], options.power
-        )
+    def __init__(self, options: RowsAggregation, prepared: Prepared) -> None:
+        self.task = prepared
+        self.workers = list(prepared.workers)
+        ratings, trains = prepared.ratings, prepared.trains
+        users = [np.bincount(ratings.users[rows], minlength=ratings.num_users) for rows in trains]
+        items = [np.bincount(ratings.items[rows], minlength=ratings.num_items) for rows in trains]
+        self.users = row_weights(users, options.power)
+        self.items = row_weights(items, options.power)
         self.shares = _shares(self.users, self.items)
 
     def __call__(self, updates: Sequence[Update], before: Vector, out: Vector) -> tuple[float, ...]:
@@ -103,7 +98,7 @@ class MeanByRow(Combine):
             [update.vector for update in updates],
             users,
             items,
-            self.job.parameters(before),
+            self.task.parameters(before),
             out,
             workers,
         )
@@ -150,12 +145,12 @@ class Widen(Combine):
     sqrt(N); the biases' means.
     """
 
-    def __init__(self, job: Job) -> None:
-        self.job = job
+    def __init__(self, task: Task) -> None:
+        self.task = task
 
     def __call__(self, updates: Sequence[Update], before: Vector, out: Vector) -> tuple[float, ...]:
         out[:] = 0.0  # also the factors of who is missing
-        aggregate, share = self.job.make_aggregate(out), 1.0 / len(updates)
+        aggregate, share = self.task.make_aggregate(out), 1.0 / len(updates)
         for update in updates:
             self._add(update, aggregate, share)
         return tuple([share] * len(updates))
@@ -163,7 +158,7 @@ class Widen(Combine):
     def _add(self, update: Update, aggregate: Parameters, share: float) -> None:
         if not np.isfinite(update.vector).all():
             raise not_finite(update.worker)
-        state = self.job.parameters(update.vector)
+        state = self.task.parameters(update.vector)
         columns = slice(update.worker * state.dim, (update.worker + 1) * state.dim)
         for name in ("user_factors", "item_factors"):
             np.multiply(
@@ -177,17 +172,15 @@ class Widen(Combine):
 class Assemble(Combine):
     """Every row from the one worker that holds it at the end of the round (split=stratified)."""
 
-    def __init__(self, job: Job) -> None:
-        self.job = job
+    def __init__(self, task: Task, strata: Strata) -> None:
+        self.task = task
+        self.strata = strata
 
     def __call__(self, updates: Sequence[Update], before: Vector, out: Vector) -> tuple[float, ...]:
-        strata, state = self.job.strata, self.job.parameters(out)
-        assert strata is not None
+        strata, state = self.strata, self.task.parameters(out)
         np.copyto(out, before)  # the mean, and rows of users whose worker was dropped
         for update in updates:
-            last_turn = (
-                update.round_index + 1
-            ) * self.job.config.local_epochs * strata.num_workers - 1
+            last_turn = strata.first_turn(update.round_index + 1) - 1
             held = learned(held_rows(strata, state, update.worker, last_turn))
             unpack(update.vector, held)
             if not all(np.isfinite(array).all() for array in held):

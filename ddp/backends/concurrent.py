@@ -28,7 +28,7 @@ from ddp.tracking.messages import (
 )
 from ddp.workers.backend import Backend
 from ddp.workers.exchange import Update
-from ddp.workers.job import Job
+from ddp.workers.job import Job, Task
 
 
 class ConcurrentBackend(Backend):
@@ -39,11 +39,15 @@ class ConcurrentBackend(Backend):
     """
 
     def __init__(
-        self, jobs: Sequence[Job], listen: Callable[[Message], None], poll_interval_s: float | None
+        self,
+        task: Task,
+        jobs: Sequence[Job],
+        listen: Callable[[Message], None],
+        poll_interval_s: float | None,
     ) -> None:
-        super().__init__(jobs, listen)
+        super().__init__(task, jobs, listen)
         self.poll_interval_s = poll_interval_s
-        before = jobs[0].first_round - 1
+        before = task.first_round - 1
         # the last round that each worker has announced ...
         self._published = dict.fromkeys(self.workers, before)
         self._taken = dict.fromkeys(self.workers, before)  # ... and the last that was gathered

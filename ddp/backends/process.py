@@ -34,7 +34,7 @@ from ddp.model.rows import unpack
 from ddp.timing.spans import Spans
 from ddp.tracking.messages import HandedOn, Message, Published
 from ddp.workers.exchange import Exchange, Update
-from ddp.workers.job import Job
+from ddp.workers.job import Job, Task
 
 MANAGER_GRACE_S = 5.0  # for an answer to a small question
 
@@ -167,9 +167,13 @@ class Processes(WorkerProcesses):
     """The workers' processes, and the manager's."""
 
     def __init__(
-        self, options: ProcessBackend, jobs: Sequence[Job], listen: Callable[[Message], None]
+        self,
+        options: ProcessBackend,
+        task: Task,
+        jobs: Sequence[Job],
+        listen: Callable[[Message], None],
     ) -> None:
-        super().__init__(options.chosen_start_method, jobs, listen, options.poll_interval_s)
+        super().__init__(options.chosen_start_method, task, jobs, listen, options.poll_interval_s)
         self.shared: Store = {}  # the manager's, once it runs
         self._manager = ManagerProcess(self.context)
         self._readers = Readers()
@@ -206,6 +210,7 @@ class Processes(WorkerProcesses):
         job = next(job for job in self.jobs if job.worker == worker)
         with self._pipe_to(worker) as pipe:
             pipe.send(job)
+        self.jobs = [job for job in self.jobs if job.worker != worker]  # it has its own copy now
 
     def gather(self, round_index: int, timeout_s: float, spans: Spans) -> list[Update]:
         with self._manager.answers(round_index):
@@ -284,7 +289,7 @@ class Processes(WorkerProcesses):
         with spans("transfer"):
             rmse = self.shared[worker_key(worker, round_index, "rmse")]
             loss = self.shared[worker_key(worker, round_index, "test_loss")]
-        if self.has_trainer_state and self.jobs[0].sends_state(round_index):
+        if self.has_trainer_state and self.task.sends_state(round_index):
             trainer_state = _fetch(
                 self.shared, worker_key(worker, round_index, TRAINER_STATE), spans
             )

@@ -16,7 +16,7 @@ from ddp.timing.spans import Spans
 from ddp.tracking.messages import Finished, Message
 from ddp.workers.backend import Backend
 from ddp.workers.exchange import Exchange, Update
-from ddp.workers.job import Job
+from ddp.workers.job import Job, Task
 from ddp.workers.worker import worker_loop
 
 
@@ -69,8 +69,8 @@ class SerialExchange(Exchange):
 class Serial(Backend):
     """Runs each worker up to the point where it waits for others, in turn."""
 
-    def __init__(self, jobs: Sequence[Job], listen: Callable[[Message], None]) -> None:
-        super().__init__(jobs, listen)
+    def __init__(self, task: Task, jobs: Sequence[Job], listen: Callable[[Message], None]) -> None:
+        super().__init__(task, jobs, listen)
         self.updates: dict[int, Update] = {}
         self.aggregate: Vector
         self.common: Vector | None = None  # with split=stratified: what all workers train in

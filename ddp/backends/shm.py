@@ -30,7 +30,7 @@ from ddp.model.parameters import EMPTY_VECTOR, Vector
 from ddp.timing.spans import Spans
 from ddp.tracking.messages import Message, Published, Started
 from ddp.workers.exchange import Exchange, Update, make_gates
-from ddp.workers.job import EMPTY, Job
+from ddp.workers.job import Job, Task
 
 # What the vector in a slot is; `num_rounds` (its round + 1) is written last.
 RECORD = np.dtype([("rmse", "f8"), ("loss", "f8"), ("num_rounds", "i8")])
@@ -162,9 +162,13 @@ class SharedMemory(WorkerProcesses):
     """
 
     def __init__(
-        self, options: ShmBackend, jobs: Sequence[Job], listen: Callable[[Message], None]
+        self,
+        options: ShmBackend,
+        task: Task,
+        jobs: Sequence[Job],
+        listen: Callable[[Message], None],
     ) -> None:
-        super().__init__(options.chosen_start_method, jobs, listen, None)
+        super().__init__(options.chosen_start_method, task, jobs, listen, None)
         self.directory = (
             default_directory() if options.directory is None else Path(options.directory)
         )
@@ -201,7 +205,7 @@ class SharedMemory(WorkerProcesses):
         num_rounds = layout.place((count,), np.int64)
         common = counters = None
         if self.strata is not None:
-            common = layout.place((len(self.jobs[0].vector),), np.float32)
+            common = layout.place((len(self.task.vector),), np.float32)
             # (They share cache lines, which workers then write and read by turns.)
             counters = layout.place((self.strata.num_workers + 1,), np.int64)
         remove_orphans(self.directory)  # of runs that were killed
@@ -217,16 +221,16 @@ class SharedMemory(WorkerProcesses):
             counters=counters,
         )
         if common is not None and counters is not None:
-            np.copyto(self.segment.view(common), self.jobs[0].vector)
+            np.copyto(self.segment.view(common), self.task.vector)
             self._counters = self.segment.view(counters)
             np.copyto(self._counters, self._first_turns())
-        for job, mover in zip(self.jobs, movers, strict=True):
+        for worker, mover in zip(self.workers, movers, strict=True):
             for place, array in mover.moves:
                 np.copyto(self.segment.view(place), array)
             mover.moves.clear()
-            job.shard = EMPTY
-            self._pickled[job.worker] = mover.pickled
-        return [_connect] * len(self.jobs)
+            self._pickled[worker] = mover.pickled
+            self.jobs.pop(0)  # the segment has its arrays now
+        return [_connect] * len(self.workers)
 
     def _admit(self, worker: int) -> None:
         with self._pipe_to(worker) as pipe:
@@ -262,7 +266,7 @@ class SharedMemory(WorkerProcesses):
         record = segment.view(slot.record)
         _check_round(f"the slot of worker {worker}", record["num_rounds"][0], round_index)
         rmse, loss = float(record["rmse"][0]), float(record["loss"][0])
-        handed_over = self.has_trainer_state and self.jobs[0].sends_state(round_index)
+        handed_over = self.has_trainer_state and self.task.sends_state(round_index)
         trainer_state = segment.view(slot.trainer_state).copy() if handed_over else EMPTY_VECTOR
         vector = segment.view(slot.vector)
         return Update(

@@ -32,7 +32,7 @@ from ddp.model.parameters import EMPTY_VECTOR, Vector
 from ddp.timing.spans import Spans
 from ddp.tracking.messages import Message, Published
 from ddp.workers.exchange import Exchange, Update, make_gates
-from ddp.workers.job import Job
+from ddp.workers.job import Job, Task
 from ddp.workers.worker import run_worker
 
 STOP_GRACE_S = (
@@ -126,16 +126,20 @@ class Threads(ConcurrentBackend):
     """One thread per worker; the aggregator runs in the caller's thread."""
 
     def __init__(
-        self, options: ThreadBackend, jobs: Sequence[Job], listen: Callable[[Message], None]
+        self,
+        options: ThreadBackend,
+        task: Task,
+        jobs: Sequence[Job],
+        listen: Callable[[Message], None],
     ) -> None:
-        super().__init__(jobs, listen, options.poll_interval_s)
+        super().__init__(task, jobs, listen, options.poll_interval_s)
         self.shared: Store = {}
         self.lock = threading.Lock()
         self.mailbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self.stopping = threading.Event()
         self._counters = None if self.strata is None else self._first_turns()
         self.gates = None if self._counters is None else make_gates(self._counters)
-        self.common = None if self.strata is None else jobs[0].vector.copy()
+        self.common = None if self.strata is None else task.vector.copy()
         self.exchanges = {job.worker: ThreadExchange(self) for job in jobs}
         self.threads: list[threading.Thread] = []
         self._readers = Readers()

@@ -25,7 +25,7 @@ from ddp.machine.memory import available_bytes
 from ddp.tracking.messages import Asking, Failed, Message
 from ddp.trainers.trainer import compile_kernels, set_threads
 from ddp.workers.exchange import Exchange
-from ddp.workers.job import Job
+from ddp.workers.job import Job, Task
 from ddp.workers.worker import run_worker
 
 STOP_GRACE_S = 1.0  # after SIGTERM, before SIGKILL
@@ -45,11 +45,12 @@ class WorkerProcesses(ConcurrentBackend):
     def __init__(
         self,
         start_method: str,
+        task: Task,
         jobs: Sequence[Job],
         listen: Callable[[Message], None],
         poll_interval_s: float | None,
     ) -> None:
-        super().__init__(jobs, listen, poll_interval_s)
+        super().__init__(task, jobs, listen, poll_interval_s)
         self.start_method = start_method
         self.context = multiprocessing.get_context(start_method)
         self.processes: dict[int, BaseProcess] = {}
@@ -73,25 +74,25 @@ class WorkerProcesses(ConcurrentBackend):
         check_memory(self.config, self.start_method, available_bytes())
         if self.start_method == "forkserver":
             ensure_server(self.config.trainer.name)
-        for job, connect in zip(self.jobs, self._open(), strict=True):
+        for worker, connect in zip(list(self.workers), self._open(), strict=True):
             ours, theirs = self.context.Pipe()
-            self.pipes[job.worker] = ours
-            self.began[job.worker] = time.perf_counter()
+            self.pipes[worker] = ours
+            self.began[worker] = time.perf_counter()
             arguments = (
                 Arrival(),
                 run_process,
-                self.began[job.worker],
-                job.worker,
+                self.began[worker],
+                worker,
                 theirs,
                 connect,
             )
             process = self.context.Process(  # type: ignore[attr-defined]  # every context that can be named has one
-                target=enter, args=arguments, name=f"worker-{job.worker}", daemon=True
+                target=enter, args=arguments, name=f"worker-{worker}", daemon=True
             )
             # The server's children inherit this from the server, whose imports are waited for here.
             with interrupts_blocked() if self.start_method == "spawn" else nullcontext():
                 process.start()
-            self.processes[job.worker] = process
+            self.processes[worker] = process
             # the worker holds the only other end: if it dies, ours reads end-of-file
             theirs.close()
         # A job is handed over when its worker asks for it. As an argument of `Process` the ratings

@@ -1,6 +1,5 @@
 """`Ratings`: what every source of data is turned into."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -73,20 +72,13 @@ class Part:
         """A view of a range of the rows."""
         return Part(users=self.users[rows], items=self.items[rows], ratings=self.ratings[rows])
 
-    @staticmethod
-    def joined(parts: Sequence["Part"]) -> "Part":
-        """A copy of several, one after another."""
-        return Part(
-            users=np.concatenate([part.users for part in parts]),
-            items=np.concatenate([part.items for part in parts]),
-            ratings=np.concatenate([part.ratings for part in parts]),
-        )
-
     def counted_from(self, first_user: int, first_item: int) -> "Part":
-        """The same ratings, with users and items counted from these."""
+        """The same ratings, with users and items counted from these. A column is copied only if
+        its numbers change.
+        """
         return Part(
-            users=self.users - np.int32(first_user),
-            items=self.items - np.int32(first_item),
+            users=self.users - np.int32(first_user) if first_user else self.users,
+            items=self.items - np.int32(first_item) if first_item else self.items,
             ratings=self.ratings,
         )
 

@@ -16,10 +16,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+import numpy.typing as npt
 
-from ddp.config.options import Split
+from ddp.config.schema import Config
 from ddp.config.seeding import stream
-from ddp.ratings.arrays import IntArray, Part, Ratings
+from ddp.ratings.arrays import IndexArray, IntArray, Ratings
 from ddp.ratings.splits import Deal, balance
 
 
@@ -35,12 +36,26 @@ class Strata:
     workers: tuple[int, ...]
     user_bounds: tuple[int, ...]
     item_bounds: tuple[int, ...]
+    local_epochs: int
     seed: int
 
     @property
     def num_workers(self) -> int:
         """As many as groups of users, groups of items, and turns in an epoch."""
         return len(self.workers)
+
+    def first_turn(self, round_index: int) -> int:
+        """The first turn of a round."""
+        return round_index * self.local_epochs * self.num_workers
+
+    def turns(self, round_index: int, epoch: int, number: int = 1) -> range:
+        """The turns of `number` local epochs of a round, from `epoch` on."""
+        first = self.first_turn(round_index) + epoch * self.num_workers
+        return range(first, first + number * self.num_workers)
+
+    def epoch_of(self, turn: int) -> tuple[int, int]:
+        """The round that a turn belongs to, and the local epoch in it."""
+        return divmod(turn // self.num_workers, self.local_epochs)
 
     def users(self, worker: int) -> slice:
         """The users of a worker."""
@@ -82,18 +97,12 @@ class Numbering:
     users: IntArray
     items: IntArray
 
-    def part(self, part: Part) -> Part:
-        """The same ratings, with the new numbers."""
-        return Part(
-            users=self.users[part.users], items=self.items[part.items], ratings=part.ratings
-        )
-
 
 def stratify(
-    ratings: Ratings, deal: Deal, split: Split, seed: int, workers: Sequence[int]
+    ratings: Ratings, deal: Deal, config: Config, workers: Sequence[int]
 ) -> tuple[Strata, Numbering]:
-    """Groups of users as they were dealt to these workers, and of items with about as many of their
-    training ratings each; numbered group by group.
+    """The users of each of `workers` are a group. The items are cut into as many groups, with about
+    as many training ratings of these workers each. The new numbers go group by group.
     """
     count = len(workers)
     user_group = np.zeros(ratings.num_users, np.int32)
@@ -102,11 +111,15 @@ def stratify(
             user_group[ratings.users[part]] = workers.index(worker) if worker in workers else count
     train = np.concatenate([deal.shards[worker].train for worker in workers])
     loads = np.bincount(ratings.items[train], minlength=ratings.num_items)
-    item_group = balance(loads, "item", split, count, stream(seed, "items"))
+    item_group = balance(loads, "item", config.split, count, stream(config.seed, "items"))
     users, user_bounds = _number(user_group, count)
     items, item_bounds = _number(item_group, count)
     strata = Strata(
-        workers=tuple(workers), user_bounds=user_bounds, item_bounds=item_bounds, seed=seed
+        workers=tuple(workers),
+        user_bounds=user_bounds,
+        item_bounds=item_bounds,
+        local_epochs=config.local_epochs,
+        seed=config.seed,
     )
     return strata, Numbering(users=users, items=items)
 
@@ -121,9 +134,20 @@ def _number(group: IntArray, num_groups: int) -> tuple[IntArray, tuple[int, ...]
     return numbers, tuple(bounds[: num_groups + 1].tolist())
 
 
-def cut(part: Part, strata: Strata) -> list[Part]:
-    """A worker's ratings by group of items; `part` has the new numbers."""
-    group = np.searchsorted(strata.item_bounds, part.items, side="right") - 1
-    order = np.argsort(group, kind="stable")
-    ends = np.cumsum(np.bincount(group, minlength=strata.num_workers))
-    return [part.take(rows) for rows in np.split(order, ends[:-1])]
+def groups_of(
+    ratings: Ratings, rows: IndexArray, numbering: Numbering, strata: Strata
+) -> npt.NDArray[np.integer]:
+    """The group of items that each of the rows belongs to (n,), as narrow integers."""
+    numbers = np.arange(strata.num_workers, dtype=np.min_scalar_type(strata.num_workers))
+    of_item = np.repeat(numbers, np.diff(strata.item_bounds))[numbering.items]
+    groups: npt.NDArray[np.integer] = of_item[ratings.items[rows]]
+    return groups
+
+
+def rows_by_group(
+    ratings: Ratings, rows: IndexArray, numbering: Numbering, strata: Strata
+) -> list[IndexArray]:
+    """The rows of each group of items, in the order of `rows`."""
+    groups = groups_of(ratings, rows, numbering, strata)
+    ends = np.cumsum(np.bincount(groups, minlength=strata.num_workers))
+    return np.split(rows[np.argsort(groups, kind="stable")], ends[:-1])

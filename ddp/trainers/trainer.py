@@ -10,7 +10,7 @@ import numpy as np
 
 from ddp.config.options import AutogradTrainer, FusedTrainer, Trainer
 from ddp.model.parameters import Rows, Vector
-from ddp.ratings.arrays import Block, Part
+from ddp.ratings.arrays import Block, IndexArray, IntArray, Part
 from ddp.tracking.metrics import SquaredError
 
 if TYPE_CHECKING:
@@ -154,20 +154,22 @@ def evaluate(
 
 
 def arrange(
-    options: Trainer, dim: int, part: Part, users: slice, items: slice, random: np.random.Generator
-) -> Part:
-    """Training ratings of a range of users and of items, in the order in which the trainer wants
-    them to lie in memory.
+    options: Trainer,
+    users: IntArray,
+    items: IntArray,
+    num_users: int,
+    num_items: int,
+    dim: int,
+    random: np.random.Generator,
+) -> IndexArray | None:
+    """The permutation (n,) that brings training ratings into the order in which the trainer wants
+    them to lie in memory; None: they may lie as they are.
     """
     if not isinstance(options, FusedTrainer):
-        return part
+        return None
     from ddp.trainers.visits import arrange as arrange_in_cells
 
-    near = part.counted_from(users.start, items.start)
-    order = arrange_in_cells(
-        near.users, near.items, users.stop - users.start, items.stop - items.start, dim, random
-    )
-    return part.take(order)
+    return arrange_in_cells(users, items, num_users, num_items, dim, random)
 
 
 def set_threads(options: Trainer, number: int) -> None:

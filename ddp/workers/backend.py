@@ -12,7 +12,7 @@ from ddp.timing.spans import Spans
 from ddp.tracking.messages import Message
 from ddp.trainers.trainer import warm_up
 from ddp.workers.exchange import Update
-from ddp.workers.job import Job
+from ddp.workers.job import Job, Task
 
 
 class Backend(ABC):
@@ -21,23 +21,19 @@ class Backend(ABC):
     `listen` is called, on the aggregator's thread, with every message that a worker sends.
     """
 
-    def __init__(self, jobs: Sequence[Job], listen: Callable[[Message], None]) -> None:
-        first = jobs[0]
-        self.jobs = jobs
-        self.config = first.config
+    def __init__(self, task: Task, jobs: Sequence[Job], listen: Callable[[Message], None]) -> None:
+        self.task = task
+        self.jobs = list(jobs)
+        self.config = task.config
         self.listen = listen
         self.workers = [job.worker for job in jobs]  # who is still there
-        self.strata = first.strata
+        self.strata = task.strata
         # workers do; else they need to hear of it only
-        self.reads_aggregate = first.config.reads_aggregate
+        self.reads_aggregate = task.config.reads_aggregate
         # workers do, and send their states in some rounds
-        self.has_trainer_state = first.state_length > 0
-        self.aggregate_length = len(first.make_aggregate().vector)
-        self.first_turn = (
-            0
-            if self.strata is None
-            else first.first_round * self.config.local_epochs * self.strata.num_workers
-        )
+        self.has_trainer_state = task.has_trainer_state
+        self.aggregate_length = len(task.make_aggregate().vector)
+        self.first_round = task.first_round
         self._rooms: list[Vector] = []
         # each worker's last round, and when its update was ready
         self._ready_at: dict[int, tuple[int, float]] = {}
@@ -134,6 +130,7 @@ class Backend(ABC):
         before the first turn.
         """
         assert self.strata is not None
-        counters: IndexArray = np.full(self.strata.num_workers + 1, self.first_turn, np.int64)
+        first_turn = self.strata.first_turn(self.first_round)
+        counters: IndexArray = np.full(self.strata.num_workers + 1, first_turn, np.int64)
         counters[-1] = 0
         return counters

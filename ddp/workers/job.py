@@ -1,4 +1,4 @@
-"""What a worker is given: its ratings, the state to start from, and the config."""
+"""A worker's job: the facts that all workers share, and its own ratings and optimizer state."""
 
 import math
 from dataclasses import dataclass, field
@@ -38,18 +38,19 @@ EMPTY = Shard(train=NOTHING, valid=NOTHING, test=NOTHING)
 
 
 @dataclass(slots=True, kw_only=True)
-class Job:
-    """All that a worker is given. `vector`: the state to start from, not to be changed; the scale
-       clips predictions.
+class Task:
+    """The facts that all workers of a run and its aggregator share.
 
-    With split=stratified there are `strata`, and the shard has blocks. A run that goes on begins
-    with round `first_round`, and the worker with the `trainer_state` that it had then: in an
-    ensemble the worker's own state, then that of its trainer.
+    | field                      | meaning                                                        |
+    |----------------------------|----------------------------------------------------------------|
+    | `num_users`, `num_items`   | rows of the model                                              |
+    | `rating_min`, `rating_max` | the scale that predictions are clipped to                      |
+    | `vector`                   | the state that training starts from; nobody may change it      |
+    | `strata`                   | the groups and the schedule of split=stratified, else None     |
+    | `first_round`              | the round that comes first; above 0 after a checkpoint         |
     """
 
-    worker: int
     config: Config
-    shard: Shard
     num_users: int
     num_items: int
     rating_min: float
@@ -57,19 +58,16 @@ class Job:
     vector: Vector
     strata: Strata | None = None
     first_round: int = 0
-    trainer_state: Vector = field(default_factory=lambda: EMPTY_VECTOR)
-
-    @property
-    def selects_on(self) -> Part:
-        """The ratings by which the states of a round are compared; none for `select_on: last`."""
-        return {"valid": self.shard.valid, "test": self.shard.test}.get(
-            self.config.select_on, NOTHING
-        )
 
     @property
     def aggregate_dim(self) -> int:
         """Embedding size of the aggregate."""
         return self.config.model.dim * (self.config.workers if self.config.in_ensemble else 1)
+
+    @property
+    def has_trainer_state(self) -> bool:
+        """Whether a worker has a state besides the aggregate: an optimizer's, or its own model."""
+        return self.config.in_ensemble or state_length(self.config.trainer, [1]) > 0
 
     def make_aggregate(self, vector: Vector | None = None) -> Parameters:
         """`vector` read as an aggregate; without one at zero."""
@@ -79,6 +77,49 @@ class Job:
             self.aggregate_dim,
             biases=self.config.model.biases,
             vector=vector,
+        )
+
+    def sends_state(self, round_index: int) -> bool:
+        """Whether the run may go back to the end of this round, so that the worker has to send
+        its trainer state with its update.
+        """
+        every = self.config.checkpoint_every
+        return self.config.on_failure == "restart" or (every > 0 and (round_index + 1) % every == 0)
+
+    def parameters(self, vector: Vector) -> Parameters:
+        """`vector` read as a state of this run's model."""
+        options = self.config.model
+        return Parameters(
+            self.num_users, self.num_items, options.dim, biases=options.biases, vector=vector
+        )
+
+    def make_parameters(self) -> Parameters:
+        """A copy of the state to start from."""
+        return self.parameters(self.vector.copy())
+
+    def evaluate(self, parameters: Rows, part: Part) -> SquaredError:
+        """The squared error on a part, predictions clipped to the scale."""
+        return evaluate(self.config.trainer, parameters, part, self.rating_min, self.rating_max)
+
+
+@dataclass(slots=True, kw_only=True)
+class Job(Task):
+    """All that one worker needs: the facts that it shares with the others, and its own ratings.
+
+    With aggregation=ensemble `vector` is the worker's own state. `trainer_state` is the state that
+    the worker had when the run was interrupted: in an ensemble its own vector, then that of its
+    trainer. It is empty for a new worker.
+    """
+
+    worker: int
+    shard: Shard
+    trainer_state: Vector = field(default_factory=lambda: EMPTY_VECTOR)
+
+    @property
+    def selects_on(self) -> Part:
+        """The ratings by which the states of a round are compared; none for `select_on: last`."""
+        return {"valid": self.shard.valid, "test": self.shard.test}.get(
+            self.config.select_on, NOTHING
         )
 
     @property
@@ -101,13 +142,6 @@ class Job:
         )
         return Spans(began=began, meter=meter)
 
-    def sends_state(self, round_index: int) -> bool:
-        """Whether the run may go back to the end of this round, so that the worker has to send
-        its trainer state with its update.
-        """
-        every = self.config.checkpoint_every
-        return self.config.on_failure == "restart" or (every > 0 and (round_index + 1) % every == 0)
-
     @property
     def state_length(self) -> int:
         """Floats of `trainer_state`: the worker's own state in an ensemble, and the state of its
@@ -123,17 +157,6 @@ class Job:
         parameters = self.parameters(self.vector)
         blocks = [block for block in self.shard.blocks if block.train.stop > block.train.start]
         return [parameters.block(block.users, block.items) for block in blocks]
-
-    def parameters(self, vector: Vector) -> Parameters:
-        """`vector` read as a state of this run's model."""
-        options = self.config.model
-        return Parameters(
-            self.num_users, self.num_items, options.dim, biases=options.biases, vector=vector
-        )
-
-    def make_parameters(self) -> Parameters:
-        """A copy of the state to start from."""
-        return self.parameters(self.vector.copy())
 
     def update(
         self, row: WorkerRound, vector: Vector, trainer_state: Vector = EMPTY_VECTOR
@@ -173,7 +196,3 @@ class Job:
             f"diverged in epoch {epoch} at learning rate {rate:.3g}: {what}; try a smaller"
             f" trainer.lr{outer}"
         )
-
-    def evaluate(self, parameters: Rows, part: Part) -> SquaredError:
-        """The squared error on a part, predictions clipped to the scale."""
-        return evaluate(self.config.trainer, parameters, part, self.rating_min, self.rating_max)

@@ -1,180 +1,231 @@
-"""All that is there before a worker starts: ratings, shards, and every worker's job."""
+"""From ratings to jobs: the deal, the facts that all workers share, and every worker's job."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import partial
-from itertools import accumulate
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import accumulate, pairwise
 from pathlib import Path
+
+import numpy as np
 
 from ddp.config.schema import Config
 from ddp.config.seeding import stream
 from ddp.errors import ConfigError
-from ddp.model.parameters import EMPTY_VECTOR, Vector, initial_vector
+from ddp.model.parameters import EMPTY_VECTOR, Parameters, Vector, initial_vector
 from ddp.model.rows import in_data_order, renumbered
-from ddp.ratings.arrays import Block, Part, Ratings
+from ddp.ratings.arrays import Block, IndexArray, IntArray, Part, Ratings
 from ddp.ratings.holdout import Parts
-from ddp.ratings.load import load_ratings, read_pairs
+from ddp.ratings.load import read_pairs
 from ddp.ratings.splits import Deal, make_split
-from ddp.ratings.strata import Numbering, Strata, cut, stratify
+from ddp.ratings.strata import Numbering, rows_by_group, stratify
 from ddp.trainers.trainer import arrange
-from ddp.workers.job import EMPTY, Job, Shard
+from ddp.workers.job import Job, Shard, Task
 from ddp.workers.state import RunState
 
 
 @dataclass(slots=True, kw_only=True)
-class Prepared:
-    """All that is there before a worker starts. `valid`, `test`: the global parts; `before`: the
-       aggregate to go on from.
+class Prepared(Task):
+    """All that is there before a worker starts, except the copies of the ratings in the jobs.
 
-    `numbering`: that of the jobs' and parts' users and items, if it is not that of the ratings.
+    | field           | meaning                                                                |
+    |-----------------|------------------------------------------------------------------------|
+    | `workers`       | the workers that take part, without those that were dropped            |
+    | `numbering`     | the numbers of users and items in the jobs, if not those of `ratings`  |
+    | `trainer_states`| the states of workers that go on; see `Job.trainer_state`              |
+    | `valid`, `test` | the validation and test part of all ratings                            |
+
+    With aggregation=ensemble `vector` is the aggregate; each job has a state of its own.
     """
 
     ratings: Ratings
     deal: Deal
-    jobs: list[Job]
-    before: Vector
-    valid: Part
-    test: Part
+    workers: tuple[int, ...]
     numbering: Numbering | None = None
+    trainer_states: Mapping[int, Vector] = field(default_factory=dict)
+    valid: Part = field(init=False)
+    test: Part = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.valid = self._part(self.deal.whole.valid)
+        self.test = self._part(self.deal.whole.test)
+
+    def make_jobs(self) -> list[Job]:
+        """A job for each worker. Only the jobs hold their copies of the ratings, so the memory is
+        free again when the caller drops them.
+        """
+        if self.config.split.copies:  # the workers share one shard
+            shared = self._shard(self.workers[0], layout=0)
+            return [self._job(worker, shared) for worker in self.workers]
+        return [self._job(worker, self._shard(worker, layout=worker)) for worker in self.workers]
+
+    @property
+    def trains(self) -> list[IndexArray]:
+        """The training rows of each worker."""
+        return [self.deal.shards[worker].train for worker in self.workers]
+
+    @property
+    def num_ratings(self) -> dict[int, int]:
+        """How many training ratings each worker has."""
+        return dict(zip(self.workers, map(len, self.trains), strict=True))
 
     def in_data_order(self, vector: Vector) -> Vector:
         """A copy of an aggregate, with its rows in the order of the ratings' users and items."""
-        return (
-            vector.copy()
-            if self.numbering is None
-            else in_data_order(self.jobs[0].parameters(vector), self.numbering)
+        if self.numbering is None:
+            return vector.copy()
+        return in_data_order(self.parameters(vector), self.numbering)
+
+    def _job(self, worker: int, shard: Shard) -> Job:
+        vector, trainer_state = self.vector, self.trainer_states.get(worker, EMPTY_VECTOR)
+        if self.config.in_ensemble:  # each goes on from its own state
+            vector = _first_vector(self.config, self.ratings, self.deal, worker)
+            if len(trainer_state):
+                length = len(vector)
+                vector, trainer_state = trainer_state[:length], trainer_state[length:]
+        return Job(
+            config=self.config,
+            num_users=self.num_users,
+            num_items=self.num_items,
+            rating_min=self.rating_min,
+            rating_max=self.rating_max,
+            vector=vector,
+            strata=self.strata,
+            first_round=self.first_round,
+            worker=worker,
+            shard=shard,
+            trainer_state=trainer_state,
         )
 
+    def _shard(self, worker: int, layout: int) -> Shard:
+        """A worker's ratings. `layout` is the key of the random stream that orders them."""
+        dealt, random = self.deal.shards[worker], stream(self.config.seed, "layout", layout)
+        if self.strata is None or self.numbering is None:
+            users, items = slice(0, self.num_users), slice(0, self.num_items)
+            train = self._arranged(dealt.train, users, items, random)
+            return Shard(
+                train=self._part(train),
+                valid=self._part(dealt.valid),
+                test=self._part(dealt.test),
+            )
+        trains, valids, tests = (
+            rows_by_group(self.ratings, rows, self.numbering, self.strata)
+            for rows in (dealt.train, dealt.valid, dealt.test)
+        )
+        users = self.strata.users(worker)
+        groups = [self.strata.items(group) for group in range(self.strata.num_workers)]
+        trains = [
+            self._arranged(rows, users, items, random)
+            for rows, items in zip(trains, groups, strict=True)
+        ]
+        ranges = zip(groups, *map(_ranges, (trains, valids, tests)), strict=True)
+        return Shard(
+            train=self._part(np.concatenate(trains)),
+            valid=self._part(np.concatenate(valids)),
+            test=self._part(np.concatenate(tests)),
+            blocks=tuple(
+                Block(users=users, items=items, train=train, valid=valid, test=test)
+                for items, train, valid, test in ranges
+            ),
+        )
 
-def prepare(
-    config: Config, loaded: Ratings | None = None, state: RunState | None = None
-) -> Prepared:
-    """Loads (if they are not) and splits the ratings, and makes every worker's job. `state`: what
-    the run goes on from.
+    def _arranged(
+        self, rows: IndexArray, users: slice, items: slice, random: np.random.Generator
+    ) -> IndexArray:
+        """`rows`, whose ratings are of these users and items, in the order that the trainer wants.
+
+        Only the row numbers move: the ratings themselves are gathered once, by the result.
+        """
+        order = arrange(
+            self.config.trainer,
+            self._users(rows) - np.int32(users.start),
+            self._items(rows) - np.int32(items.start),
+            users.stop - users.start,
+            items.stop - items.start,
+            self.config.model.dim,
+            random,
+        )
+        return rows if order is None else rows[order]
+
+    def _part(self, rows: IndexArray) -> Part:
+        ratings = self.ratings.ratings[rows]
+        return Part(users=self._users(rows), items=self._items(rows), ratings=ratings)
+
+    def _users(self, rows: IndexArray) -> IntArray:
+        users = self.ratings.users[rows]
+        return users if self.numbering is None else self.numbering.users[users]
+
+    def _items(self, rows: IndexArray) -> IntArray:
+        items = self.ratings.items[rows]
+        return items if self.numbering is None else self.numbering.items[items]
+
+
+def prepare(config: Config, ratings: Ratings, state: RunState | None = None) -> Prepared:
+    """Deals the ratings. `state` is where the run goes on from; None: it begins.
+
+    Raises ConfigError or DataError where the ratings cannot be dealt as the config says.
     """
     state = state or RunState()
-    ratings = load_ratings(config.data, config.seed) if loaded is None else loaded
-    test_file = config.split.test_file
-    test_rows = read_pairs(Path(test_file), config.data, ratings) if test_file is not None else None
-    deal = make_split(ratings, config.split, config.workers, config.seed, test_rows)
-    valid, test = ratings.part(deal.whole.valid), ratings.part(deal.whole.test)
-    workers = [worker for worker in range(config.workers) if worker not in state.dropped]
-    mean = float(ratings.ratings[deal.whole.train].mean(dtype="float64"))
-    first = partial(
-        initial_vector, config.model, ratings.num_users, ratings.num_items, mean, config.seed
-    )
-    job = partial(
-        Job,
+    deal = deal_of(config, ratings)
+    workers = tuple(worker for worker in range(config.workers) if worker not in state.dropped)
+    vector = _first_vector(config, ratings, deal) if state.vector is None else state.vector
+    strata = numbering = None
+    if config.stratified:
+        strata, numbering = stratify(ratings, deal, config, workers)
+        outside = Parameters(
+            ratings.num_users,
+            ratings.num_items,
+            config.model.dim,
+            biases=config.model.biases,
+            vector=vector,
+        )
+        vector = renumbered(outside, numbering)
+    return Prepared(
         config=config,
         num_users=ratings.num_users,
         num_items=ratings.num_items,
         rating_min=ratings.rating_min,
         rating_max=ratings.rating_max,
+        vector=vector,
+        strata=strata,
         first_round=state.next_round,
-    )
-    numbering = None
-    if config.stratified:
-        strata, numbering = stratify(ratings, deal, config.split, config.seed, workers)
-        outside = first() if state.vector is None else state.vector
-        before = renumbered(job(worker=0, shard=EMPTY, vector=outside).make_parameters(), numbering)
-        jobs = [
-            job(
-                worker=worker,
-                shard=_in_blocks(config, ratings, strata, numbering, worker, deal.shards[worker]),
-                vector=before,
-                trainer_state=state.trainer_states.get(worker, EMPTY_VECTOR),
-                strata=strata,
-            )
-            for worker in workers
-        ]
-        valid, test = numbering.part(valid), numbering.part(test)
-    else:
-        jobs = _whole_jobs(config, ratings, deal, workers, state, job, first)
-        before = jobs[0].vector if state.vector is None else state.vector
-        for worker in workers:
-            check_parts(config, worker, deal.shards[worker])
-    return Prepared(
         ratings=ratings,
         deal=deal,
-        jobs=jobs,
-        before=before,
-        valid=valid,
-        test=test,
+        workers=workers,
         numbering=numbering,
+        trainer_states=state.trainer_states,
     )
 
 
-def _whole_jobs(
-    config: Config,
-    ratings: Ratings,
-    deal: Deal,
-    workers: Sequence[int],
-    state: RunState,
-    job: Callable[..., Job],
-    first: Callable[..., Vector],
-) -> list[Job]:
-    """The jobs of workers that train on whole shards, and whose states are averaged (or, in an
-    ensemble, their predictions).
+def deal_of(config: Config, ratings: Ratings) -> Deal:
+    """Who gets which of the ratings. Raises ConfigError or DataError where that cannot be done, or
+    where a worker's shard lacks a part that the config needs.
     """
-    jobs: list[Job] = []
-    everybody = slice(0, ratings.num_users), slice(0, ratings.num_items)
-    start = first() if state.vector is None else state.vector
-    for worker in workers:
-        rows, trainer_state = deal.shards[worker], state.trainer_states.get(worker, EMPTY_VECTOR)
-        if config.split.copies and jobs:  # whose workers share one
-            shard = jobs[0].shard
-        else:
-            layout = stream(config.seed, "layout", 0 if config.split.copies else worker)
-            train = arrange(
-                config.trainer, config.model.dim, ratings.part(rows.train), *everybody, layout
-            )
-            shard = Shard(train=train, valid=ratings.part(rows.valid), test=ratings.part(rows.test))
-        if config.in_ensemble:  # each goes on from its own state
-            own = first(worker)
-            start = own
-            if len(trainer_state) > 0:
-                start, trainer_state = trainer_state[: len(own)], trainer_state[len(own) :]
-        jobs.append(job(worker=worker, shard=shard, vector=start, trainer_state=trainer_state))
-    return jobs
+    name = config.split.test_file
+    test_rows = None if name is None else read_pairs(Path(name), config.data, ratings)
+    deal = make_split(ratings, config.split, config.workers, config.seed, test_rows)
+    if not config.stratified:  # which selects nothing
+        for worker, shard in enumerate(deal.shards):
+            _check_parts(config, worker, shard)
+    return deal
 
 
-def _in_blocks(
-    config: Config, ratings: Ratings, strata: Strata, numbering: Numbering, worker: int, rows: Parts
-) -> Shard:
-    """A worker's ratings, block by block (split=stratified)."""
-    layout = stream(config.seed, "layout", worker)
-    train, valid, test = (
-        cut(numbering.part(ratings.part(part)), strata)
-        for part in (rows.train, rows.valid, rows.test)
-    )
-    users = strata.users(worker)
-    items = [strata.items(group) for group in range(strata.num_workers)]
-    train = [
-        arrange(config.trainer, config.model.dim, part, users, own, layout)
-        for part, own in zip(train, items, strict=True)
-    ]
-    rows_of = [_ranges(parts) for parts in (train, valid, test)]
-    blocks = (
-        Block(users=users, items=own, train=in_train, valid=in_valid, test=in_test)
-        for own, in_train, in_valid, in_test in zip(items, *rows_of, strict=True)
-    )
-    return Shard(
-        train=Part.joined(train),
-        valid=Part.joined(valid),
-        test=Part.joined(test),
-        blocks=tuple(blocks),
+def _first_vector(config: Config, ratings: Ratings, deal: Deal, *member: int) -> Vector:
+    """The state that a run begins with; `member`: the one that a worker of an ensemble begins
+    with.
+    """
+    mean = float(ratings.ratings[deal.whole.train].mean(dtype="float64"))
+    return initial_vector(
+        config.model, ratings.num_users, ratings.num_items, mean, config.seed, *member
     )
 
 
-def _ranges(parts: Sequence[Part]) -> list[slice]:
-    """Where each lies when they are joined."""
-    ends = list(accumulate(len(part) for part in parts))
-    return [slice(end - len(part), end) for part, end in zip(parts, ends, strict=True)]
+def _ranges(parts: Sequence[IndexArray]) -> list[slice]:
+    """Where each of the parts lies when they are joined."""
+    ends = accumulate((len(part) for part in parts), initial=0)
+    return [slice(start, stop) for start, stop in pairwise(ends)]
 
 
-def check_parts(config: Config, worker: int, shard: Parts) -> None:
-    """Raises ConfigError for a shard without ratings in the part that judges its worker, if one
-    does.
+def _check_parts(config: Config, worker: int, shard: Parts) -> None:
+    """Raises ConfigError if a shard lacks the part that the worker selects its best state on, or by
+    whose loss the worker is weighted.
     """
     part = config.judged_on
     if part is None:

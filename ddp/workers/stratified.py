@@ -62,20 +62,19 @@ class StratifiedWorker:
         self.published: Vector = np.zeros(job.update_length, np.float32)
         self.trainer_state = EMPTY_VECTOR
         self.next_round = job.first_round
-        self.first_turn = job.first_round * job.config.local_epochs * strata.num_workers
+        self.first_turn = strata.first_turn(job.first_round)
 
     def round(self, round_index: int) -> Generator[None, None, WorkerRound]:
         """`local_epochs` epochs; then publishes the rows that it holds. Yields before it waits for
         the others.
         """
-        config, num_turns = self.job.config, self.strata.num_workers
+        config = self.job.config
         self.next_round = round_index + 1
         order = seeding.stream(config.seed, "order", self.job.worker, round_index)
         done = 0
         while done < config.local_epochs:
             number = 1 if self.loop is None else self.loop.pace.epochs(config.local_epochs - done)
-            first = (round_index * config.local_epochs + done) * num_turns
-            turns = range(first, first + number * num_turns)
+            turns = self.strata.turns(round_index, done, number)
             done += number
             ends_round = done == config.local_epochs
             if self.loop is not None:
@@ -174,9 +173,7 @@ class StratifiedWorker:
 
     def _check_loss(self, total: float, turn: int) -> None:
         """Raises Diverged if the squared errors of the epoch of this turn are no number."""
-        self.job.check_loss(
-            total, *divmod(turn // self.strata.num_workers, self.job.config.local_epochs)
-        )
+        self.job.check_loss(total, *self.strata.epoch_of(turn))
 
     def _keep(self, turn: int, round_index: int) -> None:
         """Copies what is to be published: the rows that the worker holds."""
@@ -237,11 +234,8 @@ class StratifiedWorker:
 
     def _hand_on(self, turn: int) -> None:
         """Passes the rows of a turn to whoever holds them next."""
-        if (
-            turn + 1
-            == self.job.config.rounds * self.job.config.local_epochs * self.strata.num_workers
-        ):
-            return
+        if turn + 1 == self.strata.first_turn(self.job.config.rounds):
+            return  # the run is over
         group = self._group(turn)
         with self.spans("publish"):
             self.exchange.hand_on(

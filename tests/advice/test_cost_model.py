@@ -7,7 +7,7 @@ from functools import cache
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from jobs import USUAL
+from jobs import USUAL, prepare
 from machines import constants
 
 from ddp.advice.constants import Exchange, spilled_bytes
@@ -16,7 +16,6 @@ from ddp.advice.prediction import Surroundings, predict
 from ddp.advice.simulation import GIL, QUEUE
 from ddp.advice.sizes import Sizes, sizes_of
 from ddp.ratings.load import load_ratings
-from ddp.workers.prepare import prepare
 
 
 @pytest.fixture(scope="session")
@@ -43,7 +42,7 @@ def test_the_sizes_are_those_of_the_jobs_that_a_run_would_have(make_config, spli
     config = make_config(f"split={split}", "aggregation=uniform")
     prepared = prepare(config)
     sizes = sizes_of(config, prepared.ratings)
-    for job in prepared.jobs:
+    for job in prepared.make_jobs():
         shard = job.shard
         assert (sizes.train[job.worker], sizes.valid[job.worker], sizes.test[job.worker]) == tuple(
             len(part) for part in (shard.train, shard.valid, shard.test)
@@ -78,7 +77,7 @@ def test_what_is_published_is_as_long_as_the_workers_update_and_memory(
     prepared = prepare(config)
     machine = constants("adam" if trainer == "autograd" else "fused")
     costs = Costs(config, sizes_of(config, prepared.ratings), machine, copies_count=True)
-    for job in prepared.jobs:
+    for job in prepared.make_jobs():
         floats = costs.publish(job.worker).num_bytes / 8  # counted if memory is shared
         # a step count each
         assert floats == pytest.approx(job.update_length + job.state_length, abs=config.workers)

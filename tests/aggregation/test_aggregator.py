@@ -4,10 +4,10 @@ more.
 
 import math
 import threading
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from jobs import prepare
 
 from ddp.aggregation.aggregator import Aggregator
 from ddp.aggregation.combine import MeanByWorker, make_combine
@@ -17,7 +17,6 @@ from ddp.timing.paths import AGGREGATOR_PHASES
 from ddp.tracking.messages import WorkerRound
 from ddp.tracking.metrics import SquaredError
 from ddp.workers.exchange import Update
-from ddp.workers.prepare import prepare
 
 DEADLINE_S = 60.0
 IN_PROCESS = ("backend=serial", "backend=thread")
@@ -58,7 +57,7 @@ class Gathers:
 
     def __init__(self, config, updates):
         self.config = config
-        self.jobs = [SimpleNamespace(first_round=0)]
+        self.first_round = 0
         self.updates = updates
 
     def gather(self, *_):
@@ -189,18 +188,19 @@ def test_finish_waits_for_rows_that_are_still_on_their_way(make_config):
     config = make_config("rounds=1", "backend=thread")
     prepared, rows, release = prepare(config), [], threading.Event()
     backend = make_backend(
-        prepared.jobs,
+        prepared,
+        prepared.make_jobs(),
         lambda message: rows.append(message) if isinstance(message, WorkerRound) else None,
     )
     for exchange in backend.exchanges.values():
         exchange.receive_into = after(release, exchange.receive_into)
     try:
         backend.start()
-        combine = make_combine(prepared.jobs)
+        combine = make_combine(prepared)
         aggregator = Aggregator(
             backend,
             combine,
-            prepared.before,
+            prepared.vector,
             lambda vector: (SquaredError(1, 1), SquaredError(1, 1)),
         )
         loop = aggregator.rounds()

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from jobs import prepare
 
 from ddp.aggregation.combine import make_combine
 from ddp.aggregation.outer import OuterOptimizer
@@ -12,7 +13,6 @@ from ddp.errors import AggregationError, ConfigError
 from ddp.experiment import run
 from ddp.model.torch_module import CollabFiltering
 from ddp.results.saved_model import load_model
-from ddp.workers.prepare import prepare
 
 LENGTH = 50
 
@@ -70,16 +70,16 @@ def test_adam_is_fedadams(make_config):
 @pytest.mark.parametrize("aggregation", ["uniform", "rows"])
 def test_a_step_of_one_without_momentum_is_the_mean(make_config, aggregation):
     options = (f"aggregation={aggregation}", "workers=3")
-    plain = make_combine(prepare(make_config(*options)).jobs)
-    jobs = prepare(
-        make_config(*options, "aggregation.outer=momentum", "aggregation.outer_beta1=0")
-    ).jobs
-    stepped = make_combine(jobs)
+    prepared = prepare(make_config(*options))
+    plain = make_combine(prepared)
+    stepped = make_combine(
+        prepare(make_config(*options, "aggregation.outer=momentum", "aggregation.outer_beta1=0"))
+    )
     for seed in range(3):
         random = np.random.default_rng(seed)
-        vectors = [random.normal(size=len(jobs[0].vector)).astype(np.float32) for _ in jobs]
+        before = prepared.vector
+        vectors = [random.normal(size=len(before)).astype(np.float32) for _ in range(3)]
         means = [np.empty_like(vectors[0]) for _ in range(2)]
-        before = jobs[0].vector
         assert plain(updates_of(vectors), before, means[0]) == stepped(
             updates_of(vectors), before, means[1]
         )
@@ -87,12 +87,12 @@ def test_a_step_of_one_without_momentum_is_the_mean(make_config, aggregation):
 
 
 def test_momentum_goes_on_along_the_change_before(make_config):
-    jobs = prepare(
+    prepared = prepare(
         make_config(
             "aggregation=uniform", "aggregation.outer=momentum", "aggregation.outer_beta1=0.5"
         )
-    ).jobs
-    combine, start = make_combine(jobs), jobs[0].vector.copy()
+    )
+    combine, start = make_combine(prepared), prepared.vector.copy()
     first, second = np.empty_like(start), np.empty_like(start)
     combine(updates_of([start + 1] * 3), start, first)
     np.testing.assert_allclose(first, start + 1, rtol=1e-5)
@@ -103,10 +103,11 @@ def test_momentum_goes_on_along_the_change_before(make_config):
 def test_by_row_a_row_is_that_of_the_workers_who_have_rated_it_and_an_unrated_one_is_the_last_rounds(
     make_config,
 ):
-    jobs = prepare(
+    prepared = prepare(
         make_config("split=user", "aggregation=rows", "workers=3", "data.num_items=300")
-    ).jobs
-    combine, before = make_combine(jobs), jobs[0].vector
+    )
+    jobs = prepared.make_jobs()
+    combine, before = make_combine(prepared), prepared.vector
     owner = np.empty(jobs[0].num_users, int)
     for job in jobs:
         owner[job.shard.train.users] = job.worker
@@ -130,11 +131,12 @@ def test_by_row_a_row_is_that_of_the_workers_who_have_rated_it_and_an_unrated_on
 
 
 def test_by_row_the_workers_that_are_there_share_what_a_missing_one_counted(make_config):
-    jobs = prepare(make_config("split=iid", "aggregation=rows", "workers=3")).jobs
+    prepared = prepare(make_config("split=iid", "aggregation=rows", "workers=3"))
+    jobs = prepared.make_jobs()
     before, out = jobs[0].vector, np.empty_like(jobs[0].vector)
     there = [job for job in jobs if job.worker != 1]
     updates = [updates_of([np.full_like(out, 7.0)] * 3)[job.worker] for job in there]
-    weights = make_combine(jobs)(updates, before, out)
+    weights = make_combine(prepared)(updates, before, out)
     rated = np.unique(np.concatenate([job.shard.train.items for job in there]))
     state = jobs[0].parameters(out)
     np.testing.assert_allclose(state.views["item_factors"][rated], 7.0, rtol=1e-6)
@@ -149,14 +151,15 @@ ENSEMBLE = ("split=copies", "aggregation=ensemble", "workers=3", "backend=serial
 
 @pytest.mark.parametrize("biases", [True, False])
 def test_an_ensemble_predicts_the_mean_of_its_members_predictions(make_config, biases):
-    jobs = prepare(make_config(*ENSEMBLE, f"model.biases={biases}")).jobs
+    prepared = prepare(make_config(*ENSEMBLE, f"model.biases={biases}"))
+    jobs = prepared.make_jobs()
     vectors = [
         np.random.default_rng(worker).normal(size=len(jobs[0].vector)).astype(np.float32)
         for worker in range(3)
     ]
     out = np.full(len(jobs[0].make_aggregate().vector), np.nan, np.float32)
     before = jobs[0].make_aggregate().vector
-    assert make_combine(jobs)(updates_of(vectors), before, out) == pytest.approx([1 / 3] * 3)
+    assert make_combine(prepared)(updates_of(vectors), before, out) == pytest.approx([1 / 3] * 3)
     users, items = (
         torch.from_numpy(column) for column in (jobs[0].shard.test.users, jobs[0].shard.test.items)
     )
@@ -171,11 +174,12 @@ def test_an_ensemble_predicts_the_mean_of_its_members_predictions(make_config, b
 
 def test_members_of_an_ensemble_never_hear_of_each_other(make_config, drive, train_alone):
     config = make_config(*ENSEMBLE, "trainer=fused", "select_on=last", "rounds=3")
-    jobs = prepare(config).jobs
+    prepared = prepare(config)
+    jobs = prepared.make_jobs()
     assert len({job.vector.tobytes() for job in jobs}) == 3
     members = [train_alone(job, 3) for job in jobs]
     out = np.empty(len(jobs[0].make_aggregate().vector), np.float32)
-    make_combine(jobs)(updates_of(members), jobs[0].vector, out)
+    make_combine(prepared)(updates_of(members), jobs[0].vector, out)
     assert drive(config).vectors[-1].tobytes() == out.tobytes()
 
 
@@ -194,11 +198,14 @@ def test_an_ensemble_is_saved_as_one_model(make_config, tmp_path):
 
 
 def test_a_member_that_diverged_is_named(make_config):
-    jobs = prepare(make_config(*ENSEMBLE)).jobs
+    prepared = prepare(make_config(*ENSEMBLE))
+    jobs = prepared.make_jobs()
     vectors = [job.vector.copy() for job in jobs]
     vectors[1][7] = np.inf
     with pytest.raises(AggregationError, match="worker 1 published a state with NaN or infinity"):
-        make_combine(jobs)(updates_of(vectors), jobs[0].vector, jobs[0].make_aggregate().vector)
+        make_combine(prepared)(
+            updates_of(vectors), jobs[0].vector, prepared.make_aggregate().vector
+        )
 
 
 def test_an_ensemble_has_no_outer_optimizer(make_config):

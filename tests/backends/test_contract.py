@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 import torch
-from jobs import BACKENDS, IN_PROCESS, QUICK, USUAL
+from jobs import BACKENDS, IN_PROCESS, QUICK, USUAL, backend_of, prepare
 from torch.nn import functional
 
 from ddp.backends.process import Processes
@@ -29,7 +29,6 @@ from ddp.tracking.messages import AggregateRound, EpochDone, Finished, Started
 from ddp.tracking.metrics import SquaredError
 from ddp.tracking.tracker import Tracker
 from ddp.workers.exchange import Update
-from ddp.workers.prepare import prepare
 
 pytestmark = pytest.mark.usefixtures("server_of_programs")
 
@@ -236,7 +235,7 @@ def test_run_saves_the_last_aggregate(make_config, reference, tmp_path, name):
 
 def plain_training(config):
     """What one worker must equal: torch, one loop, nothing exchanged."""
-    job = prepare(config).jobs[0]
+    job = prepare(config).make_jobs()[0]
     model = CollabFiltering(
         job.num_users, job.num_items, config.model.dim, vector=job.vector.copy()
     )
@@ -275,7 +274,7 @@ def test_one_worker_equals_plain_training(make_config, drive, name):
 @contextmanager
 def unstarted(config):
     """A backend without its workers, and worker 0's end of it."""
-    backend = make_unstarted(config)
+    backend = backend_of(config)
     if not isinstance(backend, WorkerProcesses):
         yield (
             backend,
@@ -296,12 +295,6 @@ def unstarted(config):
         backend.stop()
 
 
-def make_unstarted(config):
-    from ddp.backends.make import make_backend
-
-    return make_backend(prepare(config).jobs, lambda message: None)
-
-
 def gathered(backend, round_index):
     """The updates in the backend, without running workers."""
     if hasattr(backend, "updates"):
@@ -317,7 +310,7 @@ def ends(request, make_config):
 
 def test_vectors_are_copied_on_both_ways(ends):
     backend, exchange = ends
-    length = len(backend.jobs[0].vector)
+    length = len(backend.task.vector)
     live = np.arange(length, dtype=np.float32)
     exchange.publish(Update(worker=0, round_index=0, vector=live, rmse=1.5, loss=2.5), Spans())
     live[:] = -1  # the worker trains on
@@ -339,7 +332,7 @@ def test_vectors_are_copied_on_both_ways(ends):
 @pytest.mark.parametrize("ends", CONCURRENT, indirect=True)
 def test_an_aggregate_that_came_too_late_is_not_taken_for_the_next(ends):
     backend, exchange = ends
-    length = len(backend.jobs[0].vector)
+    length = len(backend.task.vector)
     publish = {"worker": 0, "vector": np.zeros(length, np.float32), "rmse": 1.0, "loss": 1.0}
     assert not exchange.wait(0, 0.01, Spans())
     exchange.publish(Update(round_index=1, **publish), Spans())

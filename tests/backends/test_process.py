@@ -13,16 +13,14 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
-from jobs import BACKENDS
+from jobs import BACKENDS, backend_of
 
-from ddp.backends.make import make_backend
 from ddp.backends.worker_processes import drain
 from ddp.errors import WorkerError
 from ddp.machine.memory import Memory
 from ddp.machine.sockets import remove_orphans
 from ddp.timing.spans import Spans
 from ddp.tracking.messages import Asking, EpochDone, Finished, Published
-from ddp.workers.prepare import prepare
 
 DEADLINE_S = 60.0
 REPOSITORY = Path(__file__).parent.parent.parent
@@ -105,8 +103,7 @@ def test_a_worker_process_that_exits_is_named_with_its_code(make_config, driven,
 
 
 def test_a_worker_killed_while_it_waits_for_its_job_is_named(make_config):
-    jobs = prepare(make_config("backend=process", "workers=1", "round_timeout=3600")).jobs
-    backend = make_backend(jobs, lambda message: None)
+    backend = backend_of(make_config("backend=process", "workers=1", "round_timeout=3600"))
     handle = backend._handle
 
     def kill_first(message):
@@ -133,9 +130,7 @@ def dead(make_config):
     """A backend whose worker 0 has published round 0 and exited with code 7; and the worker's end
     of the pipe.
     """
-    backend = make_backend(
-        prepare(make_config("backend=process", "workers=1")).jobs, lambda message: None
-    )
+    backend = backend_of(make_config("backend=process", "workers=1"))
     ours, theirs = backend.context.Pipe()
     backend.pipes[0] = ours
     backend.processes[0] = backend.context.Process(target=sys.exit, args=(7,))
@@ -218,7 +213,7 @@ def test_half_a_message_of_a_killed_worker_is_no_message():
 
 
 def test_a_stopped_backend_holds_no_descriptor(make_config):
-    backend = make_backend(prepare(make_config("backend=process")).jobs, lambda message: None)
+    backend = backend_of(make_config("backend=process"))
     before = psutil.Process().num_fds()
     backend.shared = backend._manager.start()
     backend.shared["key"] = 1
@@ -229,7 +224,7 @@ def test_a_stopped_backend_holds_no_descriptor(make_config):
 def test_a_manager_that_dies_is_named(make_config):
     from ddp.errors import BackendError
 
-    backend = make_backend(prepare(make_config("backend=process")).jobs, lambda message: None)
+    backend = backend_of(make_config("backend=process"))
     before = set(multiprocessing.active_children())
     backend.shared = backend._manager.start()
     try:

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
-from jobs import BACKENDS
+from jobs import BACKENDS, prepare
 
 from ddp.aggregation.mean import weighted_mean
 from ddp.aggregation.weights import worker_weights
@@ -30,8 +30,6 @@ from ddp.tracking.messages import Asking, EpochDone, Failed, Finished, Started, 
 from ddp.tracking.metrics import SquaredError
 from ddp.tracking.tracker import Tracker
 from ddp.workers.exchange import Update
-from ddp.workers.job import NOTHING
-from ddp.workers.prepare import prepare
 from ddp.workers.stratified import StratifiedWorker
 
 DEADLINE_S = 60.0
@@ -96,7 +94,7 @@ class Seen:
             self.removed += remove_orphans(self.directory)
         if moment == "gather" and round_index == 0:
             self.files["gathered"] = [file.name for file in self.directory.iterdir()]
-            self.jobs = [job.shard for job in backend.jobs]
+            self.jobs = list(backend.jobs)
             server = psutil.Process(forkserver._forkserver._forkserver_pid)
             self.blocked = {
                 process.pid: blocks_ctrl_c(process) for process in (server, *server.children())
@@ -166,9 +164,7 @@ def test_cleaning_up_leaves_a_live_run_alone(seen):
 
 
 def test_the_parent_keeps_no_ratings(seen):
-    assert all(
-        part is NOTHING for shard in seen.jobs for part in (shard.train, shard.valid, shard.test)
-    )
+    assert seen.jobs == []
 
 
 def test_the_server_has_imported_torch(seen):
@@ -190,9 +186,9 @@ class Ends:
 
     def __init__(self, config):
         self.prepared = prepare(config)
-        self.originals = [parts(job) for job in prepare(config).jobs]
-        self.backend = make_backend(self.prepared.jobs, lambda message: None)
-        self.length = len(self.prepared.jobs[0].vector)
+        self.originals = [parts(job) for job in prepare(config).make_jobs()]
+        self.backend = make_backend(self.prepared, self.prepared.make_jobs(), lambda message: None)
+        self.length = len(self.prepared.vector)
         connects = self.backend._open()
         self.pipes, self.jobs, self.exchanges = [], [], []
         for worker in self.backend.workers:
@@ -398,7 +394,7 @@ def test_workers_whose_aggregates_are_late_go_on_with_their_own_models(
     with leaks():
         run_ = drive(config, prepare=hold_back)
     assert [row.aggregate_received for row in run_.history.worker_rounds] == [False] * 8
-    alone = [prepare(config).jobs[worker] for worker in range(2)]
+    alone = [prepare(config).make_jobs()[worker] for worker in range(2)]
     for round_index, vector in enumerate(run_.vectors):
         trained = [train_alone(job, round_index + 1) for job in alone]
         losses = [run_.history.worker(worker)[round_index].valid.mse for worker in range(2)]

@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 import pytest
-from jobs import BACKENDS
+from jobs import BACKENDS, prepare
 
 from ddp.aggregation.mean import weighted_mean
 from ddp.backends.worker_processes import WorkerProcesses
@@ -15,7 +15,6 @@ from ddp.config import seeding
 from ddp.errors import ConfigError
 from ddp.tracking.messages import Finished
 from ddp.trainers.trainer import make_trainer
-from ddp.workers.prepare import prepare
 
 DEADLINE_S = 60.0
 LATE = 1
@@ -118,7 +117,7 @@ def test_a_late_update_counts_in_the_next_round_and_its_worker_then_goes_on_with
     assert weights == [(0.5, 0.0, 0.5), pytest.approx((1 / 3,) * 3), pytest.approx((1 / 3,) * 3)]
     # it leaves out what it missed
     assert [row.round_index for row in run.history.worker(LATE)] == [0, 2]
-    jobs = prepare(config).jobs
+    jobs = prepare(config).make_jobs()
     start = jobs[0].vector
     late = trained(jobs[LATE], start, 0)
     first = weighted_mean([trained(jobs[worker], start, 0) for worker in (0, 2)], np.ones(2))

@@ -5,6 +5,7 @@ import threading
 import numpy as np
 import pytest
 import torch
+from jobs import backend_of, prepare
 
 from ddp.aggregation.mean import weighted_mean
 from ddp.aggregation.weights import worker_weights
@@ -14,7 +15,6 @@ from ddp.errors import WorkerError
 from ddp.timing.spans import Spans
 from ddp.tracking.messages import EpochDone, Published, WorkerRound
 from ddp.trainers.trainer import make_trainer
-from ddp.workers.prepare import prepare
 
 DEADLINE_S = 60.0
 MODES = {"notified": "backend.poll_interval_s=null", "polling": "backend.poll_interval_s=0.001"}
@@ -112,7 +112,7 @@ def test_a_worker_whose_aggregate_is_late_goes_on_with_its_own_model(
     assert sizes == [{aggregate_key(round_index)} for round_index in rounds]
 
     # The reference: workers that have never heard of each other.
-    alone = [prepare(config).jobs[worker] for worker in range(2)]
+    alone = [prepare(config).make_jobs()[worker] for worker in range(2)]
     for round_index, vector in enumerate(run.vectors):
         trained = [train_alone(job, round_index + 1) for job in alone]
         losses = [run.history.worker(worker)[round_index].valid.mse for worker in range(2)]
@@ -128,10 +128,11 @@ def test_a_worker_whose_aggregate_is_late_goes_on_with_its_own_model(
 @pytest.mark.parametrize("late", [0, 1, 2])
 def test_a_late_worker_is_named_with_its_round(make_config, monkeypatch, mode, late):
     config = make_config("rounds=3", "local_epochs=2", *mode)
-    jobs, release = prepare(config).jobs, threading.Event()
+    prepared, release = prepare(config), threading.Event()
+    jobs = prepared.make_jobs()
     # the second epoch of round 1
     patch_epoch(monkeypatch, jobs, late, lambda number: number < 3 or release.wait(DEADLINE_S))
-    backend = make_backend(jobs, lambda message: None)
+    backend = make_backend(prepared, jobs, lambda message: None)
     published, trained = Rounds(backend, Published), Rounds(backend, EpochDone)
     try:
         backend.start()
@@ -177,7 +178,7 @@ def test_round_timeout_of_the_config_is_what_the_aggregator_waits(
 
 def test_finish_waits_for_the_last_rows(make_config, monkeypatch, mode):
     config = make_config("rounds=1", *mode)
-    backend = make_backend(prepare(config).jobs, lambda message: None)
+    backend = backend_of(config)
     release = threading.Event()
     receive = backend.exchanges[2].receive_into
     monkeypatch.setattr(
@@ -234,9 +235,7 @@ def test_a_thread_that_ends_without_a_word_is_noticed(make_config, driven, monke
 
 
 def test_stop_ends_workers_that_wait(make_config, mode):
-    backend = make_backend(
-        prepare(make_config("agg_timeout=3600", *mode)).jobs, lambda message: None
-    )
+    backend = backend_of(make_config("agg_timeout=3600", *mode))
     backend.start()
     try:
         backend.gather(0, DEADLINE_S, Spans())
@@ -249,9 +248,7 @@ def test_stop_ends_workers_that_wait(make_config, mode):
 
 def test_stop_ends_workers_that_train(make_config, mode):
     first = threading.Event()
-    backend = make_backend(
-        prepare(make_config("local_epochs=1000000", *mode)).jobs, lambda message: None
-    )
+    backend = backend_of(make_config("local_epochs=1000000", *mode))
     on_tell(backend.exchanges[0], lambda message: first.set())
     backend.start()
     try:
@@ -288,7 +285,7 @@ def test_a_thread_that_cannot_be_started_is_the_error_that_is_seen(make_config, 
     def refuse(thread):
         raise RuntimeError("can't start new thread")
 
-    backend = make_backend(prepare(make_config("backend=thread")).jobs, lambda message: None)
+    backend = backend_of(make_config("backend=thread"))
     with monkeypatch.context() as patched:
         patched.setattr(threading.Thread, "start", refuse)
         with pytest.raises(RuntimeError, match="can't start new thread"):

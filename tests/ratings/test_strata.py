@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from jobs import prepare
 
 from ddp.aggregation.combine import make_combine
 from ddp.errors import ConfigError, WorkerError
@@ -21,7 +22,6 @@ from ddp.results.saved_model import load_model
 from ddp.timing.spans import Spans
 from ddp.trainers.trainer import for_blocks
 from ddp.workers.exchange import Exchange
-from ddp.workers.prepare import prepare
 from ddp.workers.stratified import StratifiedWorker
 from ddp.workers.worker import worker_loop
 
@@ -32,7 +32,11 @@ FUSED = ("trainer=fused", "trainer.lr_decay=0.9")
 def strata_of(num_workers, seed=0):
     bounds = tuple(range(0, 2 * num_workers + 1, 2))
     return Strata(
-        workers=tuple(range(num_workers)), user_bounds=bounds, item_bounds=bounds, seed=seed
+        workers=tuple(range(num_workers)),
+        user_bounds=bounds,
+        item_bounds=bounds,
+        local_epochs=2,
+        seed=seed,
     )
 
 
@@ -80,7 +84,7 @@ def test_the_blocks_are_the_ratings_of_each_part_and_those_of_a_turn_share_no_ro
     assert sorted(numbering.items) == list(range(ratings.num_items))
     for part in ("train", "valid", "test"):
         found = []
-        for job in prepared.jobs:
+        for job in prepared.make_jobs():
             for group, block in enumerate(job.shard.blocks):
                 of = getattr(job.shard, part).between(getattr(block, part))
                 assert (block.users, block.items) == (
@@ -101,7 +105,7 @@ def test_the_groups_are_balanced_by_ratings(make_config):
     sizes = np.array(
         [
             [block.train.stop - block.train.start for block in job.shard.blocks]
-            for job in prepared.jobs
+            for job in prepared.make_jobs()
         ]
     )
     total = sizes.sum()
@@ -210,7 +214,8 @@ def test_the_saved_model_has_the_datas_own_ids(make_config, tmp_path):
 
 def test_every_row_of_the_aggregate_comes_from_the_worker_that_held_it_last(make_config):
     config = make_config(*STRATIFIED, "workers=3", "local_epochs=2")
-    jobs = prepare(config).jobs
+    prepared = prepare(config)
+    jobs = prepared.make_jobs()
     strata = jobs[0].strata
     last_turn = 2 * 2 * 3 - 1  # of the second round
     updates = []
@@ -221,7 +226,7 @@ def test_every_row_of_the_aggregate_comes_from_the_worker_that_held_it_last(make
         pack(learned(held_rows(strata, state, job.worker, last_turn)), vector)
         updates.append(SimpleNamespace(worker=job.worker, round_index=1, vector=vector))
     out = np.zeros_like(jobs[0].vector)
-    assert make_combine(jobs)(updates, jobs[0].vector, out) == pytest.approx([1 / 3] * 3)
+    assert make_combine(prepared)(updates, jobs[0].vector, out) == pytest.approx([1 / 3] * 3)
     state = jobs[0].parameters(out)
     for worker in range(3):
         assert set(state.views["user_factors"][strata.users(worker)].ravel()) == {10 + worker}
@@ -276,7 +281,7 @@ class Deaf(Exchange):
     "gates", [None, Gates(np.zeros(4, np.int64))], ids=["turn by turn", "as one loop"]
 )
 def test_a_worker_that_waits_too_long_for_its_items_says_for_whose(make_config, gates):
-    job = prepare(make_config(*STRATIFIED, *FUSED, "round_timeout=0.01")).jobs[1]
+    job = prepare(make_config(*STRATIFIED, *FUSED, "round_timeout=0.01")).make_jobs()[1]
     before = job.strata.holder(job.strata.group(1, 1), 0)
     expected = rf"^worker 1 in round 0 \(wait\): LateRows: no items came from worker {before} within round_timeout=0.01 s"
     deaf = Deaf()
@@ -287,7 +292,7 @@ def test_a_worker_that_waits_too_long_for_its_items_says_for_whose(make_config, 
 
 def test_seconds_of_the_compiled_loop_are_told_apart(make_config):
     """It waits in vain: what it took is waiting, and not computing."""
-    job = prepare(make_config(*STRATIFIED, *FUSED, "round_timeout=0.2")).jobs[1]
+    job = prepare(make_config(*STRATIFIED, *FUSED, "round_timeout=0.2")).make_jobs()[1]
     deaf = Deaf()
     deaf.gates = Gates(np.zeros(4, np.int64))
     worker = StratifiedWorker(job, job.strata, deaf, Spans())

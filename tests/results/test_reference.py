@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from jobs import prepare
 
 from ddp.errors import AggregationError, WorkerError
 from ddp.experiment import run, train_reference
@@ -10,7 +11,6 @@ from ddp.ratings.load import load_ratings
 from ddp.results.reference import DIRECTORY, find_reference, reference_config
 from ddp.results.run_directory import RESULT_FILE
 from ddp.tracking.messages import Reference
-from ddp.workers.prepare import prepare
 
 FUSED = ("trainer=fused", "trainer.lr_decay=0.9", "split=user", "workers=4", "aggregation=samples")
 
@@ -29,12 +29,12 @@ def find(config, train):
 def test_it_is_one_worker_with_the_same_test_part_and_as_many_visits(make_config):
     config = make_config(*FUSED, "rounds=3", "local_epochs=2", "backend=shm", "display=lines")
     alone, together = prepare(reference_config(config)), prepare(config)
-    assert len(alone.jobs) == 1
-    assert len(alone.jobs[0].shard.train) == sum(len(job.shard.train) for job in together.jobs)
+    [job] = alone.make_jobs()
+    assert len(job.shard.train) == sum(len(job.shard.train) for job in together.make_jobs())
     assert sorted(alone.deal.whole.test) == sorted(together.deal.whole.test)
-    assert alone.jobs[0].vector.tobytes() == together.jobs[0].vector.tobytes()
-    assert (alone.jobs[0].config.rounds, alone.jobs[0].config.local_epochs) == (3, 2)
-    assert alone.jobs[0].config.trainer == config.trainer
+    assert job.vector.tobytes() == together.make_jobs()[0].vector.tobytes()
+    assert (job.config.rounds, job.config.local_epochs) == (3, 2)
+    assert job.config.trainer == config.trainer
 
 
 def test_a_run_says_how_far_it_is_from_one_worker_and_the_next_one_need_not_train_it(

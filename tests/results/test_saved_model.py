@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from jobs import prepare
 
 import ddp
 from ddp.config.options import Model
@@ -18,7 +19,6 @@ from ddp.experiment import run
 from ddp.model.parameters import parameter_shapes
 from ddp.ratings.arrays import Ratings
 from ddp.results.saved_model import CATALOGUE_FILE, MODEL_FILE, load_model, save_model
-from ddp.workers.prepare import prepare
 
 INT_IDS = np.array([3, 20, 100, 1000])  # as text they would be in another order
 TEXT_IDS = np.array(["Zoë", "ann", "bob", "x" * 40])

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from jobs import prepare
 
 from ddp.backends.serial import Serial, SerialExchange
 from ddp.config import seeding
@@ -17,7 +18,6 @@ from ddp.trainers import pace
 from ddp.trainers.loop_times import spent_parts
 from ddp.trainers.loops import ALL, COPYING, EVALUATING, ON_CORE, WAITING, WALL
 from ddp.trainers.pace import Pace
-from ddp.workers.prepare import prepare
 from ddp.workers.worker import Worker
 
 FUSED = (
@@ -31,8 +31,9 @@ FUSED = (
 
 
 def worker_of(config):
-    jobs = prepare(config).jobs
-    return Worker(jobs[1], SerialExchange(Serial(jobs, lambda message: None)), Spans())
+    prepared = prepare(config)
+    jobs = prepared.make_jobs()
+    return Worker(jobs[1], SerialExchange(Serial(prepared, jobs, lambda message: None)), Spans())
 
 
 @pytest.fixture
@@ -75,10 +76,11 @@ def test_it_names_the_epoch_that_diverges(make_config, together, number):
 
 
 def test_an_index_out_of_range_is_refused_before_anything_is_read(make_config):
-    jobs = prepare(make_config(*FUSED)).jobs
+    prepared = prepare(make_config(*FUSED))
+    jobs = prepared.make_jobs()
     jobs[1].shard.valid.items[0] = 10**8
     with pytest.raises(IndexError, match=r"item .*100000000 is out of range"):
-        Worker(jobs[1], SerialExchange(Serial(jobs, lambda message: None)), Spans())
+        Worker(jobs[1], SerialExchange(Serial(prepared, jobs, lambda message: None)), Spans())
 
 
 def test_computing_evaluating_and_copying_are_told_apart(make_config):

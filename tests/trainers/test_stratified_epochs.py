@@ -4,6 +4,7 @@ import threading
 
 import numpy as np
 import pytest
+from jobs import prepare
 
 from ddp.config import seeding
 from ddp.errors import Stopped
@@ -11,7 +12,6 @@ from ddp.machine.compiled.gates import Gates
 from ddp.model.rows import item_rows
 from ddp.timing.spans import Spans
 from ddp.workers.exchange import Exchange
-from ddp.workers.prepare import prepare
 from ddp.workers.stratified import StratifiedWorker
 
 DEADLINE_S = 60.0
@@ -53,7 +53,7 @@ class Recording(Exchange):
 
 def make_worker(config, gates):
     """The first of two workers, and the groups of items in the order in which it holds them."""
-    job = prepare(config).jobs[0]
+    job = prepare(config).make_jobs()[0]
     worker = StratifiedWorker(job, job.strata, Recording(gates), Spans())
     return worker, [job.strata.group(0, turn) for turn in range(2)]
 
@@ -136,7 +136,7 @@ def test_several_epochs_are_what_they_are_one_by_one(make_config):
     config = make_config(*STRATIFIED, "workers=1", "local_epochs=3", "trainer.lr_decay=0.5")
 
     def make(gates):
-        job = prepare(config).jobs[0]
+        job = prepare(config).make_jobs()[0]
         return StratifiedWorker(job, job.strata, Recording(gates), Spans())
 
     stepped, made = make(None), []
@@ -196,7 +196,7 @@ def test_a_run_that_is_over_stops_it(make_config):
 
 @pytest.mark.parametrize("part", ["train", "valid", "test"])
 def test_an_index_out_of_range_is_refused_before_anything_is_read(make_config, part):
-    job = prepare(make_config(*STRATIFIED)).jobs[0]
+    job = prepare(make_config(*STRATIFIED)).make_jobs()[0]
     getattr(job.shard, part).items[0] = 10**8
     with pytest.raises(IndexError, match=r"item .*100000000 is out of range"):
         StratifiedWorker(job, job.strata, Recording(Gates(np.zeros(3, np.int64))), Spans())

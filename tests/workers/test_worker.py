@@ -4,6 +4,7 @@ import time
 
 import numpy as np
 import pytest
+from jobs import prepare
 
 from ddp.aggregation.weights import worker_weights
 from ddp.backends.serial import Serial, SerialExchange
@@ -12,7 +13,6 @@ from ddp.errors import Diverged, Stopped, WorkerError
 from ddp.timing.spans import Spans
 from ddp.tracking.messages import EpochDone, Failed, Finished, Started, WorkerRound
 from ddp.trainers.trainer import make_trainer
-from ddp.workers.prepare import prepare
 from ddp.workers.worker import Worker, run_worker, worker_loop
 
 OVERFITS = {  # so fast that the best epoch is not the last one
@@ -24,8 +24,8 @@ OVERFITS = {  # so fast that the best epoch is not the last one
 class Noting(SerialExchange):
     """The real exchange of `serial`, and when what was called."""
 
-    def __init__(self, jobs, told):
-        super().__init__(Serial(jobs, told.append))
+    def __init__(self, prepared, told):
+        super().__init__(Serial(prepared, prepared.make_jobs(), told.append))
         self.calls = []
         self.told = told
 
@@ -49,7 +49,7 @@ def told():
 
 @pytest.fixture
 def exchange(make_config, told):
-    return Noting(prepare(make_config()).jobs, told)
+    return Noting(prepare(make_config()), told)
 
 
 def trained_states(job, round_index=0):
@@ -73,7 +73,7 @@ def test_the_best_state_of_the_round_is_published(
 ):
     job = prepare(
         make_config("local_epochs=12", *OVERFITS[trainer], f"select_on={select_on}")
-    ).jobs[worker]
+    ).make_jobs()[worker]
     states = trained_states(job)
     column = {"valid": 2, "test": 3}.get(select_on)
     best = 11 if column is None else min(range(12), key=lambda epoch: states[epoch][column].rmse)
@@ -107,7 +107,9 @@ def test_the_best_state_of_the_round_is_published(
 @pytest.mark.parametrize("trainer", ["autograd", "fused"])
 def test_valid_and_test_choose_differently(make_config, trainer):
     """Otherwise the test above could not tell them apart."""
-    states = trained_states(prepare(make_config("local_epochs=12", *OVERFITS[trainer])).jobs[1])
+    states = trained_states(
+        prepare(make_config("local_epochs=12", *OVERFITS[trainer])).make_jobs()[1]
+    )
     best = [
         min(range(12), key=lambda epoch, column=column: states[epoch][column].rmse)
         for column in (2, 3)
@@ -120,7 +122,7 @@ def test_valid_and_test_choose_differently(make_config, trainer):
 )
 def test_of_equal_states_the_first_is_the_best(make_config, exchange, options):
     """With so small a learning rate no prediction differs from the one before."""
-    job = prepare(make_config("local_epochs=4", *options, "trainer.lr=1e-30")).jobs[0]
+    job = prepare(make_config("local_epochs=4", *options, "trainer.lr=1e-30")).make_jobs()[0]
     trainee = Worker(job, exchange, Spans())
     assert trainee.train_round(0).best_epoch == 0
     np.testing.assert_allclose(trainee.live.vector, job.vector, atol=1e-25)
@@ -128,7 +130,7 @@ def test_of_equal_states_the_first_is_the_best(make_config, exchange, options):
 
 def test_the_best_state_is_of_this_round(make_config, exchange):
     """A round that starts from a worse state may not publish what an earlier round found."""
-    job = prepare(make_config("local_epochs=1")).jobs[0]
+    job = prepare(make_config("local_epochs=1")).make_jobs()[0]
     trainee = Worker(job, exchange, Spans())
     trainee.train_round(0)
     trainee.live.vector[:] = 40
@@ -138,7 +140,7 @@ def test_the_best_state_is_of_this_round(make_config, exchange):
 
 
 def test_rounds_visit_the_ratings_in_other_orders(make_config, exchange):
-    job = prepare(make_config("local_epochs=1", "select_on=last")).jobs[0]
+    job = prepare(make_config("local_epochs=1", "select_on=last")).make_jobs()[0]
     vectors = []
     for round_index in (0, 1, 0):
         trainee = Worker(job, exchange, Spans())
@@ -153,7 +155,7 @@ def test_without_a_finite_rmse_the_last_state_stands_in(make_config, exchange, s
     """It trains well: what is not finite is a row that only the judged part refers to."""
     job = prepare(
         make_config("local_epochs=3", f"select_on={select_on}", "data.num_items=300")
-    ).jobs[0]
+    ).make_jobs()[0]
     judged = getattr(job.shard, select_on)
     unseen = np.setdiff1d(judged.items, job.shard.train.items)[0]
     trainee = Worker(job, exchange, Spans())
@@ -166,7 +168,7 @@ def test_without_a_finite_rmse_the_last_state_stands_in(make_config, exchange, s
 
 
 def test_a_state_that_is_not_finite_has_diverged(make_config, exchange):
-    job = prepare(make_config("local_epochs=3", "trainer.lr=0.25")).jobs[0]
+    job = prepare(make_config("local_epochs=3", "trainer.lr=0.25")).make_jobs()[0]
     trainee = Worker(job, exchange, Spans())
     trainee.live.vector[:] = np.nan
     with pytest.raises(
@@ -178,7 +180,7 @@ def test_a_state_that_is_not_finite_has_diverged(make_config, exchange):
 
 
 def test_the_loop_waits_once_a_round_and_tells_in_order(make_config, exchange, told):
-    job = prepare(make_config("workers=1", "rounds=2", "local_epochs=1")).jobs[0]
+    job = prepare(make_config("workers=1", "rounds=2", "local_epochs=1")).make_jobs()[0]
     loop = worker_loop(job, exchange, Spans())
     for round_index in range(2):
         next(loop)
@@ -202,7 +204,7 @@ def test_seconds_cover_the_rounds_and_no_more(make_config, exchange, told):
     """Bracketed by moments noted outside: what lies between them is in the rows' seconds, without
     the start-up.
     """
-    job = prepare(make_config("workers=1", "rounds=5")).jobs[0]
+    job = prepare(make_config("workers=1", "rounds=5")).make_jobs()[0]
     began = time.perf_counter()
     loop = worker_loop(job, exchange, Spans())
     while next(loop, "ended") is None:  # when it waits, and when it has told its row
@@ -217,7 +219,7 @@ def test_seconds_cover_the_rounds_and_no_more(make_config, exchange, told):
 
 
 def test_a_failure_carries_worker_round_and_traceback(make_config, exchange, told):
-    job = prepare(make_config()).jobs[2]
+    job = prepare(make_config()).make_jobs()[2]
     job.shard.train.users[0] = 10**6
     run_worker(job, exchange, Spans())
     failed = told[-1]
@@ -227,7 +229,7 @@ def test_a_failure_carries_worker_round_and_traceback(make_config, exchange, tol
 
 
 def test_a_failure_before_the_first_round_says_so(make_config, exchange, told):
-    job = prepare(make_config()).jobs[1]
+    job = prepare(make_config()).make_jobs()[1]
     job.vector = job.vector[:-1]
     run_worker(job, exchange, Spans())
     assert told[-1].error.round_index is None
@@ -241,9 +243,9 @@ def test_a_worker_that_is_stopped_does_not_fail(make_config, told):
                 raise Stopped
             super().tell(message)
 
-    jobs = prepare(make_config()).jobs
+    prepared = prepare(make_config())
     with pytest.raises(Stopped):
-        run_worker(jobs[0], Stopping(jobs, told), Spans())
+        run_worker(prepared.make_jobs()[0], Stopping(prepared, told), Spans())
     assert [type(message) for message in told] == [Started]
 
 
@@ -267,7 +269,7 @@ def test_a_worker_error_survives_pickling():
 def test_published_loss_weighs_the_worker(make_config, exchange):
     config = make_config("select_on=test", "aggregation=inverse_loss")
     updates = []
-    for job in prepare(config).jobs:
+    for job in prepare(config).make_jobs():
         trainee = Worker(job, exchange, Spans())
         updates.append(trainee.job.update(trainee.train_round(0), trainee.best.vector))
     inverse = np.array([1 / update.loss for update in updates])

@@ -166,8 +166,9 @@ def fit(terms: Sequence[tuple[float, ...]], seconds: Sequence[float]) -> list[fl
 
 def _make(options: Trainer, num_ratings: int, dim: int) -> tuple[Epochs, Parameters]:
     random, model = np.random.default_rng(0), _model(dim)
-    part = arrange(options, dim, _ratings(num_ratings), slice(0, USERS), slice(0, ITEMS), random)
-    return make_trainer(options, model, part), model
+    part = _ratings(num_ratings)
+    order = arrange(options, part.users, part.items, USERS, ITEMS, dim, random)
+    return make_trainer(options, model, part if order is None else part.take(order)), model
 
 
 def _ratings(number: int) -> Part:
