@@ -30,7 +30,7 @@ from benchmarks.harness import (
 )
 from ddp.experiment import run
 from ddp.timing.meter import Meter
-from ddp.timing.spans import Spans
+from ddp.timing.spans import MeteredSpans, Spans
 
 AUTOGRAD = ("trainer=autograd", "split=iid", "local_epochs=2", "rounds=3", "workers=2")
 LARGE = (
@@ -173,7 +173,7 @@ def interval_of_median(values: Sequence[float]) -> tuple[float, float]:
 
 def of_a_span(*, metered: bool) -> Figures:
     """Microseconds to open and to close one in which nothing is done."""
-    spans = Spans(meter=Meter(shares_gil=True) if metered else None)
+    spans = MeteredSpans(Meter(shares_gil=True)) if metered else Spans()
     try:
         began = time.perf_counter()
         for _ in range(SPANS):

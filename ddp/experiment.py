@@ -30,7 +30,7 @@ from ddp.results.run_directory import run_directory, write_config
 from ddp.results.run_result import RunResult
 from ddp.results.saved_model import save_model
 from ddp.timing.meter import Meter
-from ddp.timing.spans import Spans
+from ddp.timing.spans import MeteredSpans, Spans
 from ddp.tracking.messages import Ended, Reference, Rewound
 from ddp.tracking.metrics import SquaredError
 from ddp.tracking.trace import Trace
@@ -279,7 +279,8 @@ def make_spans(config: Config, began: float) -> Spans:
         isinstance(config.backend, ThreadBackend),
         isinstance(config.backend, SerialBackend),
     )
-    return Spans(began=began, meter=Meter(shares_gil=in_threads, shares_thread=in_turn))
+    meter = Meter(shares_gil=in_threads, shares_thread=in_turn)
+    return MeteredSpans(meter, began=began)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from ddp.report.markup import Value, details, figure, figures, lead, legend_of_kinds, table
 from ddp.report.pictures import Bar, Stack, stacks
 from ddp.report.reading import Lane, Run
-from ddp.timing.kinds import ACCOUNT_KINDS
+from ddp.timing.kinds import KINDS
 
 MAX_STACKS = 40  # runs that have a bar of their own: who looks at more?
 
@@ -112,9 +112,7 @@ def _closing(run: Run) -> str:
 
 def _table(runs: Sequence[Run]) -> str:
     kinds = [
-        kind
-        for kind in ACCOUNT_KINDS
-        if any(kind in lane.seconds for run in runs for lane in run.lanes)
+        kind for kind in KINDS if any(kind in lane.seconds for run in runs for lane in run.lanes)
     ]
     rows = []
     for run in runs:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ddp.report.comparing import DASHES, MARKERS, Looks
 from ddp.results.table import harmless
-from ddp.timing.kinds import ACCOUNT_KINDS, MEANING
+from ddp.timing.kinds import KINDS
 
 LONG_TEXT = 40  # of characters: gets a wide column
 _MARKER_SHAPES = {
@@ -72,15 +72,24 @@ def legend_of_looks(looks: Looks) -> str:
     return "".join(lines)
 
 
+def colours_of_kinds() -> str:
+    """The style sheet that gives each kind its colour, as a variable: `var(--kind-wait)`."""
+    light, dark = (
+        " ".join(f"--kind-{name}: {getattr(kind, mode)};" for name, kind in KINDS.items())
+        for mode in ("light", "dark")
+    )
+    return f":root {{ {light} }}\n@media (prefers-color-scheme: dark) {{ :root {{ {dark} }} }}\n"
+
+
 def legend_of_kinds(shown: Iterable[str], *, explained: bool = False) -> str:
     """The colours of the kinds that are in a picture; `explained`: with what each of them is."""
     present = set(shown)
     entries = []
-    for kind in ACCOUNT_KINDS:
-        if kind in present:
-            meaning = f' <span class="muted">{escape(MEANING[kind])}</span>' if explained else ""
+    for name, kind in KINDS.items():
+        if name in present:
+            meaning = f' <span class="muted">{escape(kind.meaning)}</span>' if explained else ""
             entries.append(
-                f'<li><i style="background: var(--kind-{kind})"></i><b>{kind}</b>{meaning}</li>'
+                f'<li><i style="background: var(--kind-{name})"></i><b>{name}</b>{meaning}</li>'
             )
     return f'<ul class="legend{" explained" * explained}">{"".join(entries)}</ul>'
 

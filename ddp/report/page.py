@@ -17,7 +17,7 @@ import pandas as pd
 from ddp.machine.files import atomic_file
 from ddp.report import bars, parts, scaling
 from ddp.report.comparing import give_labels
-from ddp.report.markup import Value, details, escape, listing, pairs, table
+from ddp.report.markup import Value, colours_of_kinds, details, escape, listing, pairs, table
 from ddp.report.reading import Run, number, read_run
 from ddp.report.svg import page_style
 from ddp.results.run_directory import TRACE_FILE
@@ -112,7 +112,7 @@ def _document(runs: Sequence[Run], place: str, sections: dict[str, tuple[str, st
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <title>{escape(title)} in {escape(Path(place).name)}</title>
-<style>{style}</style>
+<style>{colours_of_kinds()}{style}</style>
 </head>
 <body>
 <header><h1>{title}</h1><p class="muted">{escape(written)}</p>{_headline(runs)}</header>

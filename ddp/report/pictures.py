@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 from ddp.report.comparing import DASHES, MARKERS, Look
 from ddp.report.svg import TIP, ink, new_figure, to_svg
 from ddp.report.tracing import Slice, TracedRound
-from ddp.timing.kinds import ACCOUNT_KINDS
+from ddp.timing.kinds import KINDS
 
 WIDTH = 360.0  # a phone's, between its margins
 WIDE = 760.0  # scrolls on a phone
@@ -110,7 +110,7 @@ def stacks(rows: Sequence[Stack], *, shares: bool) -> str:
         for bar in row.bars:
             x, factor = 0.0, 100 / (bar.total_s or 1.0) if shares else 1.0
             thickness = 4.0 if bar.thin else ROW - 2
-            for kind in ACCOUNT_KINDS:
+            for kind in KINDS:
                 seconds = bar.seconds.get(kind, 0.0)
                 width = seconds * factor
                 if width / end * WIDTH > SMALLEST:

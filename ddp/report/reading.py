@@ -18,8 +18,7 @@ import pandas as pd
 from ddp.config.schema import settings
 from ddp.results.run_directory import RESULT_FILE, ROUNDS_FILE
 from ddp.results.table import cell, harmless
-from ddp.timing.kinds import ACCOUNT_KINDS
-from ddp.timing.paths import OTHER
+from ddp.timing.kinds import KINDS, OTHER
 from ddp.tracking.tracker import AGGREGATED, AGGREGATOR
 
 MAX_NUMBER = 1e15  # no second, byte or error is larger
@@ -171,7 +170,7 @@ def _read_account(run: Run, result: dict[str, Any]) -> None:
     for entry in map(_mapping, result.get("account") or []):
         seconds: defaultdict[str, float] = defaultdict(float)
         for kind, amount in _amounts(entry["seconds"]).items():
-            seconds[kind if kind in ACCOUNT_KINDS else OTHER] += amount
+            seconds[kind if kind in KINDS else OTHER] += amount
         wall_s = number(entry["wall_s"])
         lanes.append(
             Lane(

@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 import matplotlib
 from matplotlib.figure import Figure
 
-from ddp.timing.kinds import ACCOUNT_KINDS
+from ddp.timing.kinds import KINDS
 
 NUM_SERIES = 8
 # What a picture is drawn with, and what the variables of page.css are called.
@@ -24,7 +24,7 @@ INKS = (
     "surface",
     "accent",
     *(f"series-{n}" for n in range(NUM_SERIES)),
-    *(f"kind-{k}" for k in ACCOUNT_KINDS),
+    *(f"kind-{k}" for k in KINDS),
 )
 # colours that nobody would choose
 _PLACEHOLDERS = {name: f"#0101{number:02x}" for number, name in enumerate(INKS)}

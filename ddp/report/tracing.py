@@ -7,8 +7,7 @@ from pathlib import Path
 
 from ddp.report.reading import number
 from ddp.results.table import harmless
-from ddp.timing.kinds import ACCOUNT_KINDS
-from ddp.timing.paths import OTHER
+from ddp.timing.kinds import KINDS, OTHER
 
 MAX_TRACE_BYTES = 200 << 20  # a longer one takes gigabytes to read
 
@@ -45,7 +44,7 @@ def read_traced_round(path: Path) -> TracedRound | None:
         elif event["ph"] == "X" and isinstance(arguments.get("round"), int):
             start_us, duration_us = number(event["ts"]), number(event["dur"])
             if start_us is not None and duration_us is not None and duration_us > 0:
-                kind = event["name"] if event["name"] in ACCOUNT_KINDS else OTHER
+                kind = event["name"] if event["name"] in KINDS else OTHER
                 piece = Slice(
                     kind=kind, start_s=start_us / 1e6, end_s=(start_us + duration_us) / 1e6
                 )

@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ddp.machine.memory import Memory
-from ddp.timing.kinds import by_kind
 from ddp.timing.spans import Account, total_account
 from ddp.tracking.history import History
 from ddp.tracking.messages import AggregateRound
@@ -48,7 +47,7 @@ def worker_lane(history: History, worker: int, backend: str) -> Lane:
         ]
     )
     began, ended = history.lives.get(worker, (float("nan"), float("nan")))
-    seconds = by_kind(account)
+    seconds = account.by_kind()
     if worker in history.finished_with:
         seconds["exit"] = ended - history.finished_with[worker].at_s
     has_process = backend in ("process", "shm")
@@ -85,7 +84,7 @@ def aggregator_lane(
         who=AGGREGATOR,
         wall_s=wall_s,
         closed=closed,
-        seconds=by_kind(account),
+        seconds=account.by_kind(),
         waits_for=waits_for | ({"workers": rest} if rest > 0 else {}),
         bytes=_bytes(account),
         memory=memory,

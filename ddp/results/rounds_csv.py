@@ -7,13 +7,14 @@ import io
 from collections.abc import Sequence
 from typing import Any
 
-from ddp.timing.paths import AGGREGATOR_PHASES, KINDS, WORKER_PHASES
+from ddp.timing.kinds import EXCHANGE_KINDS, OFF_CORE_KINDS
+from ddp.timing.paths import AGGREGATOR_PHASES, ROUND_PHASES, WORKER_PHASES
 from ddp.timing.spans import Account
 from ddp.tracking.history import History
 from ddp.tracking.messages import AggregateRound, WorkerRound
-from ddp.tracking.tracker import AGGREGATED, pickle_s, worker_name
+from ddp.tracking.tracker import AGGREGATED, worker_name
 
-PHASES = tuple(dict.fromkeys([*WORKER_PHASES, *AGGREGATOR_PHASES]))
+INNER_KINDS = (*EXCHANGE_KINDS, *OFF_CORE_KINDS)
 ROUND_COLUMNS = (
     *(
         "round",
@@ -25,7 +26,7 @@ ROUND_COLUMNS = (
         "aggregate_received",
         "elapsed_s",
     ),
-    *(f"{name}_s" for name in (*PHASES, *KINDS)),
+    *(f"{name}_s" for name in (*ROUND_PHASES, *INNER_KINDS)),
     *("wall_s", "pickled_bytes", "copied_bytes"),
 )
 
@@ -77,8 +78,8 @@ def costs(account: Account, phases: Sequence[str]) -> dict[str, float]:
     by_phase, by_innermost = account.by_phase(), account.by_innermost()
     return {
         **{f"{phase}_s": by_phase[phase] for phase in phases},
-        **{f"{kind}_s": by_innermost[kind] for kind in KINDS},
-        "pickle_s": pickle_s(account),
+        **{f"{kind}_s": by_innermost[kind] for kind in INNER_KINDS},
+        "pickle_s": account.pickle_s,
         "wall_s": account.wall_s,
         "pickled_bytes": sum(account.num_bytes.values()),
         "copied_bytes": sum(account.num_copied.values()),

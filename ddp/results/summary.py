@@ -10,21 +10,14 @@ from rich.table import Table
 from ddp.config.options import Aggregation, RowsAggregation
 from ddp.results.accounts import total_seconds
 from ddp.results.run_result import RunResult
-from ddp.timing.kinds import summary
+from ddp.timing.kinds import summary, unit_of
 from ddp.tracking.terminal import number, told_as_text
 from ddp.tracking.tracker import AGGREGATED, worker_name
 
 # Column of the final table -> (key of the rows of RunResult, decimals, factor to the unit shown).
 RMSES = {"RMSE\nvalid": ("valid_rmse", 4, 1.0), "RMSE\ntest": ("test_rmse", 4, 1.0)}
-PHASES = {
-    "start\ns": ("startup_s", 2, 1.0),
-    "compute\ns": ("compute_s", 2, 1.0),
-    "wait\ns": ("wait_s", 2, 1.0),
-}
-EXCHANGE = {"publish\nms": ("publish_s", 2, 1e3), "receive\nms": ("receive_s", 2, 1e3)}
-LOCK = {"lock wait\nms": ("lock_wait_s", 2, 1e3)}
-PICKLE = {"pickle\nms": ("pickle_s", 2, 1e3), "transfer\nms": ("transfer_s", 2, 1e3)}
-BACKEND_COLUMNS = {"thread": LOCK, "process": PICKLE}
+TIMES = ("startup_s", "compute_s", "wait_s", "publish_ms", "receive_ms")
+BACKEND_TIMES = {"thread": ("lock_wait_ms",), "process": ("pickle_ms", "transfer_ms")}
 
 
 NOTHING_AVERAGED = "note: with split=stratified every row has one owner and nothing is averaged: aggregation={} was not used; try split={}"
@@ -40,7 +33,7 @@ def print_result(result: RunResult, console: Console) -> None:
     table = Table(
         title=title, box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="underline"
     )
-    columns = RMSES | PHASES | EXCHANGE | BACKEND_COLUMNS.get(config.backend.name, {})
+    columns = columns_of(config.backend.name)
     table.add_column("", no_wrap=True)
     for name in columns:
         table.add_column(name, justify="right", no_wrap=True)
@@ -81,6 +74,16 @@ def print_result(result: RunResult, console: Console) -> None:
     console.print(
         f"seconds:    {seconds}\nfiles:      {result.output_dir}", highlight=False, soft_wrap=True
     )
+
+
+def columns_of(backend: str) -> dict[str, tuple[str, int, float]]:
+    """The columns of the final table for a backend: see RMSES."""
+    columns = dict(RMSES)
+    for column in (*TIMES, *BACKEND_TIMES.get(backend, ())):
+        key, unit, factor = unit_of(column)
+        name = "start" if column == "startup_s" else key.removesuffix("_s").replace("_", " ")
+        columns[f"{name}\n{unit}"] = (key, 2, factor)
+    return columns
 
 
 def _plain_rows(options: Aggregation) -> bool:

@@ -20,6 +20,7 @@ from rich.text import Text
 from ddp.config.schema import settings
 from ddp.machine.files import atomic_file
 from ddp.results.run_directory import CONFIG_FILE, RESULT_FILE
+from ddp.timing.kinds import TABLE_COLUMNS, unit_of
 
 # Column -> where it stands in result.json.
 OUTCOME = {
@@ -28,15 +29,8 @@ OUTCOME = {
     "total_s": "seconds.total",
     "train_s": "seconds.train",
 }
-# Means over the workers, of the whole run: column -> (key in result.json, factor to the unit).
-WORKER_MEANS = {
-    "startup_s": ("startup_s", 1.0),
-    "compute_s": ("compute_s", 1.0),
-    "wait_s": ("wait_s", 1.0),
-    "lock_wait_ms": ("lock_wait_s", 1e3),
-    "pickle_ms": ("pickle_s", 1e3),
-    "transfer_ms": ("transfer_s", 1e3),
-}
+# Means over the workers, of the whole run: column -> (key in result.json, unit, factor to it).
+WORKER_MEANS = {column: unit_of(column) for column in TABLE_COLUMNS}
 COLUMNS = ("status", *settings({}), *OUTCOME, *WORKER_MEANS, "error", "directory")
 ALWAYS = ("backend", "workers")  # shown also where all runs agree
 NEVER = ("tensorboard", "display")  # on the terminal; the CSV has everything
@@ -91,7 +85,7 @@ def _read(directory: Path) -> dict[str, Any]:
         row |= {column: _number(result, path) for column, path in OUTCOME.items()}
         if result.get("resumed"):  # they are of its last process alone
             row |= {"total_s": math.nan, "train_s": math.nan}
-        for column, (key, factor) in WORKER_MEANS.items():
+        for column, (key, _, factor) in WORKER_MEANS.items():
             values = [
                 float(worker[key])
                 for worker in result.get("workers") or []

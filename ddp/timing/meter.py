@@ -62,6 +62,11 @@ class Meter:
         """Whether the wait in the run queue is known."""
         return self._file >= 0
 
+    @property
+    def sleep_kind(self) -> str:
+        """The kind of time in which the thread slept in a span that has no reason to sleep."""
+        return "gil_wait" if self.shares_gil and self.knows_queue else "off_cpu"
+
     def on_cpu_s(self) -> float:
         """Seconds on a core since the last time."""
         before, self._on_cpu = self._on_cpu, time.thread_time()

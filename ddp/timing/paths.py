@@ -1,41 +1,51 @@
-"""The names of spans: phases, kinds inside them, and the paths that both form."""
+"""The names of spans: phases, and the paths that spans inside them form."""
 
 from array import array
+from functools import cache
 
-OTHER = "other"  # what no span covers
+from ddp.timing.kinds import COUNTS_AS, KINDS, OTHER
+
 START = "start"  # of a worker, up to its first round
-TELL = "tell"  # a worker's messages
+TELL = "tell"  # a worker sends its messages
 
-# The outermost spans, which add up to the wall, and the kinds of cost inside them.
+# A phase is an outermost span. The phases of a round add up to its wall.
 WORKER_PHASES = ("compute", "evaluate", "publish", "wait", "receive", TELL, OTHER)
 AGGREGATOR_PHASES = ("wait", "gather", "average", "broadcast", "evaluate", "record", OTHER)
-# before the first round, or after the last
+ROUND_PHASES = tuple(dict.fromkeys([*WORKER_PHASES, *AGGREGATOR_PHASES]))
+# Before the first round, or after the last.
 OUTSIDE_PHASES = (START, "data", "imports", "stop", "save", "reference")
-EXCHANGE_KINDS = ("lock_wait", "lock_hold", "serialise", "transfer", "deserialise", "copy")
-OFF_CORE_KINDS = ("gil_wait", "run_queue", "off_cpu")
-KINDS = (*EXCHANGE_KINDS, *OFF_CORE_KINDS)
-START_KINDS = ("interpreter", "imports", "data", "kernel")
-RECORD_KINDS = ("checkpoint", "log")
-# Whoever sleeps in another span waits for what that is named after, or for a disk. In these there
-# is nothing to sleep for.
-BUSY = {
-    *("compute", "evaluate", "publish", "receive", "gather", "average", "broadcast", OTHER),
-    *("lock_hold", "serialise", "deserialise", "copy"),
-}
 
-_PHASES = tuple(dict.fromkeys([*WORKER_PHASES, *AGGREGATOR_PHASES, *OUTSIDE_PHASES]))
-# All paths that there are: as numbers they need no pickle.
-PATHS = (
-    *_PHASES,
-    "publish/wait",
-    *(f"{phase}/{kind}" for phase in _PHASES for kind in (*KINDS, *START_KINDS, *RECORD_KINDS)),
-)
+_PHASES = (*ROUND_PHASES, *OUTSIDE_PHASES)
+# A span inside a phase is named after a kind, or after a stage of a start.
+_INNER = (*KINDS, "interpreter", "imports", "kernel")
+# All paths. As numbers they travel without pickle.
+PATHS = (*_PHASES, *(f"{phase}/{name}" for phase in _PHASES for name in _INNER))
 PATH_NUMBERS = {path: number for number, path in enumerate(PATHS)}
 
 
+@cache
+def phase_of(path: str) -> str:
+    """The outermost span of a path."""
+    return path.partition("/")[0]
+
+
+@cache
+def innermost_of(path: str) -> str:
+    """The innermost span of a path."""
+    return path.rpartition("/")[-1]
+
+
+@cache
+def kind_of(path: str) -> str:
+    """The kind that a span's own seconds count as."""
+    name = innermost_of(path)
+    return COUNTS_AS.get(name, name)
+
+
 def read_slices(content: bytes) -> list[tuple[str, float, float]]:
-    """Slices as (path, start, seconds): the start on the clock of `time.perf_counter`, which all
-    processes of a machine share.
+    """The slices of an account as (path, start, seconds).
+
+    `start` is a reading of `time.perf_counter`, a clock that all processes of a machine share.
     """
     numbers = array("d", content)
     return [

@@ -12,8 +12,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ddp.timing.kinds import by_kind
-from ddp.timing.paths import AGGREGATOR_PHASES, EXCHANGE_KINDS, WORKER_PHASES, read_slices
+from ddp.timing.kinds import EXCHANGE_KINDS
+from ddp.timing.paths import AGGREGATOR_PHASES, ROUND_PHASES, WORKER_PHASES, read_slices
 from ddp.timing.spans import Account
 from ddp.tracking.history import without_slices
 from ddp.tracking.messages import (
@@ -31,7 +31,6 @@ from ddp.tracking.tracker import (
     PARTS,
     POOLED,
     Tracker,
-    pickle_s,
     worker_name,
 )
 
@@ -168,9 +167,9 @@ class TensorBoard(Tracker):
             self._add(TIME_TAG.format(kind=phase, who=who), by_phase[phase] * 1e3, step)
         for kind in EXCHANGE_KINDS:
             self._add(TIME_TAG.format(kind=kind, who=who), by_innermost[kind] * 1e3, step)
-        for kind, seconds in by_kind(account).items():
+        for kind, seconds in account.by_kind().items():
             self._add(ACCOUNT_TAG.format(kind=kind, who=who), seconds * 1e3, step)
-        self._add(TIME_TAG.format(kind="pickle", who=who), pickle_s(account) * 1e3, step)
+        self._add(TIME_TAG.format(kind="pickle", who=who), account.pickle_s * 1e3, step)
         self._add(BYTES_TAG.format(who=who), sum(account.num_bytes.values()), step)
 
     def _add_pooled(self, rows: list[WorkerRound]) -> None:
@@ -233,7 +232,7 @@ def _layout(num_workers: int) -> dict[str, dict[str, list[Any]]]:
     def chart(pattern: str) -> list[Any]:
         return ["Multiline", [pattern]]
 
-    kinds = dict.fromkeys([*WORKER_PHASES, *AGGREGATOR_PHASES, *EXCHANGE_KINDS, "pickle"])
+    kinds = (*ROUND_PHASES, *EXCHANGE_KINDS, "pickle")
     whos = [*(worker_name(worker) for worker in range(num_workers)), AGGREGATOR]
     return {
         "RMSE": {part: chart(RMSE_TAG.format(part=part, who=".*")) for part in PARTS},

@@ -7,33 +7,9 @@ from collections.abc import Mapping, Sequence
 
 from PIL import Image, ImageDraw, ImageFont
 
-from ddp.timing.kinds import ACCOUNT_KINDS, kind_of
+from ddp.timing.kinds import KINDS
+from ddp.timing.paths import kind_of
 
-# The colours of a report's light mode.
-COLOURS = {
-    **{
-        "startup": "#8c6d46",
-        "data": "#c9ad7f",
-        "compute": "#0072b2",
-        "gil_wait": "#ef6f18",
-        "run_queue": "#f2a36b",
-    },
-    **{
-        "off_cpu": "#ab3102",
-        "lock_wait": "#aa3377",
-        "lock_hold": "#e09cc4",
-        "serialise": "#a6812b",
-        "transfer": "#e3b505",
-    },
-    **{
-        "deserialise": "#f3dc72",
-        "copy": "#4d6013",
-        "wait": "#a4a9b0",
-        "average": "#008a64",
-        "evaluate": "#63c5a5",
-    },
-    **{"checkpoint": "#3d2e80", "log": "#a79fdb", "exit": "#5c452a", "other": "#d5d8dc"},
-}
 WIDTH, LEFT, RIGHT, TOP, LANE, GAP, LEGEND = 1200, 120, 16, 44, 30, 8, 28
 FONT_SIZE = 15
 INK, MUTED, LINE = "#1d2126", "#59616b", "#d8dce1"
@@ -46,7 +22,7 @@ def timeline(title: str, lanes: Mapping[str, Lane], begin: float, end: float) ->
     """The slices of each lane from `begin` to `end`, in seconds."""
     kinds = [
         kind
-        for kind in ACCOUNT_KINDS
+        for kind in KINDS
         if any(kind_of(path) == kind for lane in lanes.values() for path, _, _ in lane)
     ]
     per_row = 8
@@ -74,13 +50,13 @@ def timeline(title: str, lanes: Mapping[str, Lane], begin: float, end: float) ->
             first, last = max(start, begin), min(start + seconds, end)
             if last > first:
                 box = (LEFT + (first - begin) * scale, y, LEFT + (last - begin) * scale, y + LANE)
-                draw.rectangle(box, COLOURS[kind_of(path)])
+                draw.rectangle(box, KINDS[kind_of(path)].light)
     for number, kind in enumerate(kinds):
         x, y = (
             LEFT + number % per_row * ((WIDTH - LEFT) // per_row),
             bottom + 30 + number // per_row * LEGEND,
         )
-        draw.rectangle((x, y + 2, x + 13, y + 15), COLOURS[kind])
+        draw.rectangle((x, y + 2, x + 13, y + 15), KINDS[kind].light)
         draw.text((x + 19, y), kind.replace("_", " "), INK, font)
     return image
 

@@ -7,8 +7,7 @@ from array import array
 from collections import Counter
 from collections.abc import Iterator
 
-from ddp.timing.kinds import kind_of
-from ddp.timing.paths import PATH_NUMBERS, PATHS, read_slices
+from ddp.timing.paths import PATH_NUMBERS, kind_of, read_slices
 from ddp.tracking.messages import (
     AggregateRound,
     Ended,
@@ -22,7 +21,6 @@ from ddp.tracking.tracker import AGGREGATOR, Tracker, worker_name
 # After so many slices of a run only the last two rounds of each lane keep theirs.
 MOST_SLICES = 50_000
 NUMBERS = 3 * 8  # bytes of a slice
-KINDS = {path: kind_of(path) for path in PATHS}
 
 
 class Trace(Tracker):
@@ -87,7 +85,7 @@ class Trace(Tracker):
                     )
                     if end > start:
                         last_ns = end  # sums of floats may reach a nanosecond into the next slice
-                        kind = KINDS[path]
+                        kind = kind_of(path)
                         yield (
                             f',\n{{"ph":"X","name":"{kind}","pid":0,"tid":{lane},'
                             f'"ts":{start / 1e3:.3f},"dur":{(end - start) / 1e3:.3f},"args":{{{about}}}}}'

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from contextlib import ExitStack
 
-from ddp.timing.spans import Account
 from ddp.tracking.messages import Event
 
 AGGREGATED, AGGREGATOR, POOLED, ONE_WORKER = (
@@ -18,11 +17,6 @@ PARTS = ("valid", "test")
 def worker_name(worker: int) -> str:
     """The name of a worker in tags and tables."""
     return f"worker_{worker}"
-
-
-def pickle_s(account: Account) -> float:
-    """Seconds spent serialising and deserialising."""
-    return account.kind_s("serialise") + account.kind_s("deserialise")
 
 
 class Tracker:

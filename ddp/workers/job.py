@@ -12,7 +12,7 @@ from ddp.model.rows import learned, update_length
 from ddp.ratings.arrays import Block, Part
 from ddp.ratings.strata import Strata
 from ddp.timing.meter import Meter
-from ddp.timing.spans import Spans
+from ddp.timing.spans import MeteredSpans, Spans
 from ddp.tracking.messages import WorkerRound
 from ddp.tracking.metrics import SquaredError
 from ddp.trainers.trainer import evaluate, learning_rate, state_length
@@ -134,13 +134,11 @@ class Job(Task):
     def make_spans(
         self, began: float, *, shares_gil: bool = False, shares_thread: bool = False
     ) -> Spans:
-        """The worker's stopwatch, for the thread that calls this; see `Spans` and `Meter`."""
-        meter = (
-            Meter(shares_gil=shares_gil, shares_thread=shares_thread)
-            if self.config.account
-            else None
-        )
-        return Spans(began=began, meter=meter)
+        """The worker's stopwatch, for the thread that calls this; see `MeteredSpans` and `Meter`."""
+        if not self.config.account:
+            return Spans(began=began)
+        meter = Meter(shares_gil=shares_gil, shares_thread=shares_thread)
+        return MeteredSpans(meter, began=began)
 
     @property
     def state_length(self) -> int:

@@ -1,15 +1,12 @@
 """The figures that a report draws, before and after they are drawn."""
 
 import math
-import re
 from itertools import combinations
-from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 from report_files import KINDS, lane, write_run
 
-from ddp.report import page
 from ddp.report.bars import MAX_STACKS, per_backend, time
 from ddp.report.comparing import Look, differing, groups_over, repetitions
 from ddp.report.parts import AXES, points_of
@@ -18,7 +15,8 @@ from ddp.report.reading import read_run
 from ddp.report.scaling import GRIDS, Point, grids, heat_maps, scaling, speedups
 from ddp.report.svg import page_style
 from ddp.results.table import find_runs, read_runs
-from ddp.timing.paths import OFF_CORE_KINDS
+from ddp.timing.kinds import KINDS as TABLE
+from ddp.timing.kinds import OFF_CORE_KINDS
 
 pytestmark = pytest.mark.usefixtures("fonts")
 
@@ -264,12 +262,7 @@ def lab(colour, *, all_cones):
 @pytest.mark.parametrize("mode", ["light", "dark"])
 @pytest.mark.parametrize("all_cones", [True, False])
 def test_what_waits_and_what_exchanges_cost_can_be_told_apart(mode, all_cones):
-    css = Path(page.__file__).with_name("page.css").read_text(encoding="utf-8")
-    light, dark = (
-        dict(re.findall(r"--kind-(\w+): (#[0-9a-f]{6})", part))
-        for part in css.split("prefers-color-scheme: dark")
-    )
-    colours = light if mode == "light" else light | dark
+    colours = {name: getattr(kind, mode) for name, kind in TABLE.items()}
     kinds = (
         "compute",
         *OFF_CORE_KINDS,

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ddp.timing.meter import Meter
-from ddp.timing.spans import Spans
+from ddp.timing.spans import MeteredSpans
 
 pytestmark = pytest.mark.alone
 SCHEDSTAT = Path("/proc/self/schedstat").exists() and Path(
@@ -61,7 +61,7 @@ def accounts_of(num_threads, work, name="compute"):
     accounts = []
 
     def run():
-        spans = Spans(meter=Meter(shares_gil=True))
+        spans = MeteredSpans(Meter(shares_gil=True))
         try:
             barrier.wait()
             spans.take()
@@ -138,7 +138,7 @@ def test_where_the_run_queue_is_not_known_the_figure_is_named_as_the_coarser_one
         raise FileNotFoundError
 
     monkeypatch.setattr("ddp.timing.meter.os.open", no_proc)
-    spans = Spans(meter=Meter(shares_gil=shares_gil))
+    spans = MeteredSpans(Meter(shares_gil=shares_gil))
     spans.take()
     with spans("compute"):
         time.sleep(0.05)
@@ -165,7 +165,7 @@ def test_a_kernel_that_does_not_count_knows_no_queue(monkeypatch):
 
 
 def test_a_process_of_its_own_has_nobody_to_wait_for():
-    spans = Spans(meter=Meter(shares_gil=False))
+    spans = MeteredSpans(Meter(shares_gil=False))
     with spans("compute"):
         time.sleep(0.05)
     account = spans.take()

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ddp.timing.paths import OTHER
-from ddp.timing.spans import Account, Spans, total_account
+from ddp.timing.spans import Account, MeteredSpans, Spans, total_account
 
 
 class FakeClock:
@@ -45,6 +45,31 @@ def test_kinds_add_up_over_phases(clock):
     account = spans.take()
     assert account.kind_s("transfer") == 6
     assert account.phase_s("publish") == 3
+
+
+def test_a_context_that_was_kept_opens_its_own_span(clock):
+    spans = Spans(clock)
+    outer, inner = spans("publish"), spans("copy")
+    with outer:
+        clock.now += 1
+        with inner:
+            clock.now += 2
+    with outer, inner:
+        clock.now += 4
+    assert spans.take().seconds == {OTHER: 0.0, "publish": 1.0, "publish/copy": 6.0}
+    assert spans("copy") is inner
+
+
+def test_a_context_opens_inside_whatever_phase_is_open(clock):
+    spans = Spans(clock)
+    copy = spans("copy")
+    for phase in ("publish", "receive"):
+        with spans(phase), copy:
+            clock.now += 1
+    with copy:
+        clock.now += 1
+    seconds = {path: value for path, value in spans.take().seconds.items() if value}
+    assert seconds == {"publish/copy": 1.0, "receive/copy": 1.0, "copy": 1.0}
 
 
 def test_a_span_closes_on_an_exception(clock):
@@ -99,7 +124,7 @@ class Scheduler:
     the run queue.
     """
 
-    shares_gil, shares_thread, knows_queue = True, False, True
+    shares_gil, shares_thread, knows_queue, sleep_kind = True, False, True, "gil_wait"
 
     on_cpu = 0.0
 
@@ -114,7 +139,7 @@ class Scheduler:
 @pytest.mark.parametrize("slept_s", [1e-4, 1.0])
 def test_a_span_is_not_told_what_was_slept_before_it(clock, slept_s):
     meter = Scheduler()
-    spans = Spans(clock, meter=meter)
+    spans = MeteredSpans(meter, clock)
     with spans("wait"):
         clock.now += slept_s
     meter.on_cpu = 2e-4

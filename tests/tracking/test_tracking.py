@@ -19,6 +19,7 @@ from ddp.config.schema import settings
 from ddp.errors import WorkerError
 from ddp.experiment import run
 from ddp.machine.memory import Memory
+from ddp.timing.kinds import KINDS
 from ddp.timing.spans import Account
 from ddp.tracking import messages
 from ddp.tracking.history import History
@@ -41,7 +42,6 @@ from ddp.tracking.messages import (
 )
 from ddp.tracking.metrics import SquaredError
 from ddp.tracking.tensorboard import TensorBoard
-from ddp.tracking.timeline import COLOURS
 from ddp.tracking.tracker import Everyone, Tracker
 
 ROUNDS, WORKERS = 3, 3
@@ -183,7 +183,7 @@ def test_the_last_round_is_a_picture(recorded):
         assert picture.size == (image.width, image.height)
         colours = {colour for _, colour in picture.getcolors(1 << 20)}
     assert {
-        ImageColor.getrgb(COLOURS[kind]) for kind in ("compute", "evaluate", "average", "wait")
+        ImageColor.getrgb(KINDS[kind].light) for kind in ("compute", "evaluate", "average", "wait")
     } <= colours
 
 

@@ -13,9 +13,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from ddp.experiment import run
 from ddp.results.accounts import NO_MEMORY, aggregator_lane, worker_lane
-from ddp.timing.kinds import ACCOUNT_KINDS, by_kind, kind_of, summary
-from ddp.timing.paths import PATHS
-from ddp.timing.spans import Account, Spans
+from ddp.timing.kinds import KINDS, summary
+from ddp.timing.paths import PATHS, kind_of
+from ddp.timing.spans import Account, Span
 from ddp.tracking.history import History
 from ddp.tracking.messages import AggregateRound, Started, WorkerRound
 from ddp.tracking.metrics import SquaredError
@@ -87,7 +87,7 @@ def test_every_second_is_accounted_for(accounted):
     ]
     for lane in lanes:
         assert lane["closed"]
-        assert set(lane["seconds"]) <= set(ACCOUNT_KINDS)
+        assert set(lane["seconds"]) <= set(KINDS)
         assert min(lane["seconds"].values()) >= -1e-5
         assert sum(lane["seconds"].values()) == pytest.approx(lane["wall_s"], rel=0.02)
     for lane in lanes[:-1]:
@@ -167,10 +167,10 @@ def test_the_trace_sums_up_to_the_table(accounted):
     lanes = slices_of(trace)
     assert set(lanes) == {lane["who"] for lane in result["account"]}
     for lane in result["account"]:
-        sums = dict.fromkeys(ACCOUNT_KINDS, 0.0)
+        sums = dict.fromkeys(KINDS, 0.0)
         for event in lanes[lane["who"]]:
             sums[event["name"]] += event["dur"] / 1e6
-        for kind in ACCOUNT_KINDS:
+        for kind in KINDS:
             assert sums[kind] == pytest.approx(lane["seconds"].get(kind, 0.0), abs=2e-5), kind
 
 
@@ -290,13 +290,13 @@ def test_without_it_tensorboard_has_no_picture(make_config, tmp_path):
 def test_nothing_is_measured_per_batch(make_config, tmp_path, monkeypatch):
     """As many spans with batches of 4 as with one batch an epoch."""
     opened = []
-    enter = Spans.__enter__
+    enter = Span.__enter__
 
-    def counted(spans):
+    def counted(span):
         opened[-1] += 1
-        enter(spans)
+        enter(span)
 
-    monkeypatch.setattr(Spans, "__enter__", counted)
+    monkeypatch.setattr(Span, "__enter__", counted)
     for batch_size in (4, 10_000):
         opened.append(0)
         config = make_config(
@@ -319,7 +319,7 @@ def test_a_run_that_fails_has_an_account_that_is_not_closed(make_config, tmp_pat
 
 
 def test_every_path_has_a_kind():
-    assert {kind_of(path) for path in PATHS} <= set(ACCOUNT_KINDS)
+    assert {kind_of(path) for path in PATHS} <= set(KINDS)
     account = Account(
         seconds={
             "compute": 1.0,
@@ -328,7 +328,7 @@ def test_every_path_has_a_kind():
             "start/kernel": 2.0,
         }
     )
-    assert by_kind(account) == {"startup": 2.0, "compute": 1.0, "gil_wait": 0.75}
+    assert account.by_kind() == {"startup": 2.0, "compute": 1.0, "gil_wait": 0.75}
 
 
 def test_the_summary_names_what_matters():

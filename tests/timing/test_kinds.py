@@ -1,0 +1,81 @@
+"""The one table of kinds, and the names that are made from it: files of users have them."""
+
+import pytest
+
+from ddp.results.rounds_csv import ROUND_COLUMNS
+from ddp.results.summary import columns_of
+from ddp.results.table import WORKER_MEANS
+from ddp.timing.kinds import BUSY, COUNTS_AS, KINDS, TABLE_COLUMNS, unit_of
+from ddp.timing.paths import OUTSIDE_PHASES, PATHS, ROUND_PHASES, kind_of
+
+
+def test_every_path_counts_as_a_kind():
+    assert {kind_of(path) for path in PATHS} == set(KINDS)
+    assert len(set(PATHS)) == len(PATHS)
+
+
+def test_a_span_inside_another_counts_by_its_own_name():
+    assert kind_of("publish") == "transfer"
+    assert kind_of("publish/lock_wait") == "lock_wait"
+    assert kind_of("publish/wait") == "wait"
+    assert kind_of("start/kernel") == kind_of("start") == "startup"
+    assert kind_of("start/data") == "data"
+
+
+def test_what_is_said_of_spans_is_said_of_spans_that_there_are():
+    spans = {*ROUND_PHASES, *OUTSIDE_PHASES, *KINDS, "interpreter", "kernel"}
+    assert set(COUNTS_AS) | BUSY <= spans
+    assert not set(COUNTS_AS) & set(KINDS)
+
+
+@pytest.mark.parametrize("mode", ["light", "dark"])
+def test_no_two_kinds_have_the_same_colour_or_meaning(mode):
+    assert len({getattr(kind, mode) for kind in KINDS.values()}) == len(KINDS)
+    assert len({kind.meaning for kind in KINDS.values()}) == len(KINDS)
+
+
+def test_rounds_csv_has_the_columns_that_it_always_had():
+    assert ",".join(ROUND_COLUMNS) == (
+        "round,who,train_loss,valid_rmse,test_rmse,best_epoch,aggregate_received,elapsed_s,"
+        "compute_s,evaluate_s,publish_s,wait_s,receive_s,tell_s,other_s,gather_s,average_s,"
+        "broadcast_s,record_s,lock_wait_s,lock_hold_s,serialise_s,transfer_s,deserialise_s,copy_s,"
+        "gil_wait_s,run_queue_s,off_cpu_s,wall_s,pickled_bytes,copied_bytes"
+    )
+
+
+def test_the_table_over_runs_has_the_columns_that_it_always_had():
+    assert tuple(WORKER_MEANS) == TABLE_COLUMNS
+    assert (
+        *("startup_s", "compute_s", "wait_s"),
+        *("lock_wait_ms", "pickle_ms", "transfer_ms"),
+    ) == TABLE_COLUMNS
+
+
+def test_a_column_ends_with_its_unit():
+    assert unit_of("lock_wait_ms") == ("lock_wait_s", "ms", 1e3)
+    assert unit_of("wait_s") == ("wait_s", "s", 1.0)
+
+
+@pytest.mark.parametrize(
+    ("backend", "own"),
+    [
+        ("serial", {}),
+        ("thread", {"lock wait\nms": ("lock_wait_s", 2, 1e3)}),
+        (
+            "process",
+            {"pickle\nms": ("pickle_s", 2, 1e3), "transfer\nms": ("transfer_s", 2, 1e3)},
+        ),
+        ("shm", {}),
+    ],
+)
+def test_the_final_table_has_the_columns_that_it_always_had(backend, own):
+    common = {
+        "RMSE\nvalid": ("valid_rmse", 4, 1.0),
+        "RMSE\ntest": ("test_rmse", 4, 1.0),
+        "start\ns": ("startup_s", 2, 1.0),
+        "compute\ns": ("compute_s", 2, 1.0),
+        "wait\ns": ("wait_s", 2, 1.0),
+        "publish\nms": ("publish_s", 2, 1e3),
+        "receive\nms": ("receive_s", 2, 1e3),
+    }
+    assert list(columns_of(backend).items()) == list((common | own).items())
