@@ -1,10 +1,11 @@
-"""What a thread did with its time, as the scheduler saw it: on a core, ready but without a core, or
-   asleep.
+"""Reads from the scheduler how a thread spent its time: on a core, in the run queue, or asleep.
 
-On Linux the kernel counts all three for each thread. What is left of a span's wall when the
-thread's CPU time and its wait in the run queue are taken away, it slept; and in a span in which
-there is nothing to sleep for, it slept because another thread held the GIL (CPython's `take_gil`
-waits on a condition variable). Elsewhere only the CPU time is known.
+Linux counts the first two for each thread: `time.thread_time`, and /proc/self/task/<id>/schedstat.
+
+    wall = on a core + in the run queue + asleep
+
+A thread that sleeps in a span without a reason to sleep waits for the GIL: CPython's `take_gil`
+waits on a condition variable. Other systems tell only the time on a core.
 """
 
 import ctypes
@@ -14,16 +15,17 @@ import threading
 import time
 from pathlib import Path
 
-# a thread that was off its core for less was interrupted, and neither queued nor slept
+# A shorter time off the core is an interrupt: the thread neither queued nor slept.
 ASLEEP_S = 5e-6
 
 
 def process_began() -> float | None:
-    """When this process was begun, to a hundredth of a second: a reading of `time.perf_counter`.
-    None where that is not known.
+    """The start of this process on the clock of `time.perf_counter`, to a hundredth of a second.
+
+    None if the system does not tell.
     """
     try:
-        # the program's name may hold anything
+        # The program's name comes first, in brackets, and may hold brackets and spaces.
         fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
         age_s = time.clock_gettime(time.CLOCK_BOOTTIME) - int(fields[19]) / os.sysconf("SC_CLK_TCK")
     except (OSError, ValueError, IndexError, AttributeError):
@@ -32,11 +34,11 @@ def process_began() -> float | None:
 
 
 class Meter:
-    """Reads what its thread has used. It belongs to the thread that makes it, which must close it.
+    """Reads the scheduler's counts of one thread: the thread that makes it, and that closes it.
 
-    `shares_gil`: other threads of this process run Python beside this one. `shares_thread`: so do
-    others *in* this thread, when this one waits (backend=serial): what the thread did meanwhile was
-    not for it.
+    `shares_gil`: other threads of this process run Python at the same time. `shares_thread`: while
+    one worker waits, others run in this same thread (backend=serial), so the counts of a wait say
+    nothing about that worker.
     """
 
     def __init__(self, *, shares_gil: bool, shares_thread: bool = False) -> None:
@@ -51,15 +53,17 @@ class Meter:
             self._read = _read_with_the_gil()
             self._content = ctypes.create_string_buffer(64)
             self._queued_ns = self._read_ns()
-            if self._content.value.split()[2] == b"0":  # of times on a core, and we are on one
+            if (
+                self._content.value.split()[2] == b"0"
+            ):  # the times on a core, at least 1: we are on one
                 self.close()
-        # not Linux, or a kernel that does not count
+        # Not Linux, or a kernel without these counts.
         except (OSError, ValueError, IndexError, AttributeError):
             self.close()
 
     @property
     def knows_queue(self) -> bool:
-        """Whether the wait in the run queue is known."""
+        """Whether the system tells the time in the run queue."""
         return self._file >= 0
 
     @property
@@ -68,34 +72,35 @@ class Meter:
         return "gil_wait" if self.shares_gil and self.knows_queue else "off_cpu"
 
     def on_cpu_s(self) -> float:
-        """Seconds on a core since the last time."""
+        """Seconds on a core since the last call."""
         before, self._on_cpu = self._on_cpu, time.thread_time()
         return self._on_cpu - before
 
     def queued_s(self) -> float | None:
-        """Seconds in the run queue since the last time; None if that is not known."""
+        """Seconds in the run queue since the last call; None if the system does not tell."""
         if self._file < 0:
             return None
         before, self._queued_ns = self._queued_ns, self._read_ns()
         return (self._queued_ns - before) / 1e9
 
     def _read_ns(self) -> int:
-        # Time on a core, time in the run queue, times on a core. (The first is as of the last tick:
-        # thread_time is exact.)
+        # The file has the time on a core, the time in the run queue, and how often the thread was
+        # on a core. The first is as of the last tick, so `on_cpu_s` reads thread_time instead.
         self._read(self._file, self._content, len(self._content) - 1, 0)
         return int(self._content.value.split(b" ", 2)[1])
 
     def close(self) -> None:
-        """Gives the descriptor back."""
+        """Closes the file. A closed meter does not know the run queue."""
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
 
 
 def _read_with_the_gil() -> "ctypes._NamedFuncPointer":
-    """`pread` of the C library. `os.pread` gives up the GIL, and who asks for it again waits for
-    whoever has taken it meanwhile: with five threads in Python 140 us each time, to measure such
-    waits.
+    """`pread` of the C library, called without releasing the GIL.
+
+    `os.pread` releases the GIL and has to wait for it afterwards: 140 us each time with five busy
+    threads. A meter would then cause the waits that it measures.
     """
     function = ctypes.PyDLL(None).pread
     function.argtypes = (ctypes.c_int, ctypes.c_char_p, ctypes.c_size_t, ctypes.c_long)

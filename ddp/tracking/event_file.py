@@ -1,7 +1,7 @@
-"""TensorBoard's event file, appended to by whoever calls.
+"""TensorBoard's event file: the caller's thread appends to it.
 
-TensorBoard's own writer has a thread for that. On a full disk the thread dies with a stack trace
-and half a record, and who closes the writer is told nothing.
+TensorBoard's own writer appends in a thread of its own. On a full disk that thread dies with a
+stack trace, leaves half a record, and closing the writer raises no error.
 """
 
 import io
@@ -21,7 +21,7 @@ from ddp.machine.files import naming
 
 
 class EventFile:
-    """One file of whole records. It is there once something has been appended."""
+    """One file of whole records. The first `append` makes it."""
 
     def __init__(self, directory: Path) -> None:
         self.path = (
@@ -31,8 +31,9 @@ class EventFile:
         self._num_bytes = 0
 
     def append(self, events: Iterable[Event]) -> None:
-        """Adds all of `events`; where that fails, the file ends as it did before. Raises OSError,
-        which names the file.
+        """Appends all of `events`, or none of them.
+
+        Raises OSError, which names the file. The file then ends where it ended before.
         """
         records = io.BytesIO()
         writer = RecordWriter(records)
@@ -50,7 +51,7 @@ class EventFile:
         self._num_bytes += len(records.getvalue())
 
     def _cut(self) -> None:
-        """Takes away what a failed write has left."""
+        """Cuts off the part of a record that a failed write has left."""
         with suppress(OSError):
             if self._num_bytes:
                 os.truncate(self.path, self._num_bytes)
@@ -59,12 +60,12 @@ class EventFile:
 
 
 def forget(step: int) -> Event:
-    """The record that makes TensorBoard forget what it was told of this and later steps before."""
+    """The record that makes TensorBoard ignore earlier records of this step and of later ones."""
     return Event(wall_time=time.time(), step=step, session_log=SessionLog(status=SessionLog.START))
 
 
 def event(summary: Summary, step: int = 0, walltime: float | None = None) -> Event:
-    """One record."""
+    """The record of a summary. `walltime`: in seconds since the epoch; None means now."""
     return Event(
         wall_time=time.time() if walltime is None else walltime, step=step, summary=summary
     )

@@ -1,7 +1,7 @@
-"""TensorBoard: what it is told of a run, written by the parent into one event file.
+"""TensorBoard: the parent process writes one event file per run.
 
-RMSE, weights, times and bytes of every round; where each worker's round went, kind by kind; a
-picture of the last round; HParams.
+It holds RMSE, weights, times and bytes of every round, the seconds of each round by kind, a picture
+of the last round, and the run's settings as HParams.
 """
 
 import math
@@ -40,15 +40,15 @@ if TYPE_CHECKING:
     from ddp.tracking.event_file import EventFile
 
 
-FLUSH_EVERY_S = 5.0  # scalars are kept, and written in one go between rounds
+FLUSH_EVERY_S = 5.0  # at most so often, and between rounds, scalars are written together
 
-# The one table of tags. `part`: valid or test; `kind`: a phase or kind of timing.py, or "pickle"
-# (serialise + deserialise).
+# All tags. `part`: valid or test; `who`: a worker, the aggregator or the aggregate; `kind`: a phase
+# or a kind of ddp/timing/, or "pickle" (serialise + deserialise).
 RMSE_TAG = "rmse/{part}/{who}"
-GAP_TAG = "rmse_gap/{part}"  # the aggregate's minus one worker's, after the last round
+GAP_TAG = "rmse_gap/{part}"  # the last aggregate's RMSE minus one worker's
 LOSS_TAG = "loss/train/{who}"
 TIME_TAG = "time_ms/{kind}/{who}"
-ACCOUNT_TAG = "account_ms/{kind}/{who}"  # all kinds of account.py together are the round's wall
+ACCOUNT_TAG = "account_ms/{kind}/{who}"  # all kinds together are the round's wall
 PICTURE_TAG = "timeline/last_round"
 BYTES_TAG = "bytes/pickled/{who}"
 FAILURE_TAG = "failure/{who}"  # only in rounds in which the worker failed
@@ -57,10 +57,10 @@ WEIGHT_TAG = "weight/{who}"
 
 
 class TensorBoard(Tracker):
-    """One event file in the run directory, written by the parent only.
+    """Writes one event file into the run directory.
 
-    Where it cannot be written, a warning says so, and the run goes on without: its own files have
-    all the figures.
+    If it cannot write, it prints a warning, and the run goes on without TensorBoard: rounds.csv and
+    result.json have the same figures.
     """
 
     def __init__(self, directory: Path, hparams: Mapping[str, Any]) -> None:
@@ -69,14 +69,14 @@ class TensorBoard(Tracker):
             key: value if isinstance(value, bool | int | float | str) else str(value)
             for key, value in hparams.items()
         }
-        # tag, value, step, when it was told
+        # tag, value, step, wall time; not written yet
         self._scalars: list[tuple[str, float, int, float]] = []
-        # of each worker's last round, and of the aggregator's
+        # of the last round of each worker, and of the aggregator (None)
         self._slices: dict[int | None, bytes] = {}
         self._rounds: dict[int, list[WorkerRound]] = {}
         self._last: AggregateRound | None = None
         self._gap: float | None = None
-        # TensorBoard is to forget what it was told of this and later steps before
+        # TensorBoard must ignore what the file says of this step and later ones: see `forget`
         self._purge_step: int | None = None
         self._flushed_s = time.monotonic()
         self._file: EventFile | None = None
@@ -115,7 +115,7 @@ class TensorBoard(Tracker):
         self._add_account(who, row.account, WORKER_PHASES, row.round_index)
         self._slices[row.worker] = row.account.slices
         others = self._rounds.setdefault(row.round_index, [])
-        others.append(without_slices(row))  # where a worker was dropped they stay
+        others.append(without_slices(row))  # after a drop these rows stay: without slices
         if len(others) == self._hparams["workers"]:
             self._add_pooled(self._rounds.pop(row.round_index))
 
@@ -152,13 +152,13 @@ class TensorBoard(Tracker):
             ("valid", reference.valid, self._last.valid.rmse),
             ("test", reference.test, self._last.test.rmse),
         ):
-            for step in {0, self._last.round_index}:  # a line to compare with
+            for step in {0, self._last.round_index}:  # two points: a line over the whole chart
                 self._add(RMSE_TAG.format(part=part, who=ONE_WORKER), rmse, step)
             self._add(GAP_TAG.format(part=part), own - rmse, self._last.round_index)
         self._gap = self._last.test.rmse - reference.test
 
     def _add(self, tag: str, value: float, step: int) -> None:
-        if not math.isnan(value):  # an error over no ratings
+        if not math.isnan(value):  # NaN: an error over no ratings
             self._scalars.append((tag, value, step, time.time()))
 
     def _add_account(self, who: str, account: Account, phases: Sequence[str], step: int) -> None:
@@ -173,8 +173,9 @@ class TensorBoard(Tracker):
         self._add(BYTES_TAG.format(who=who), sum(account.num_bytes.values()), step)
 
     def _add_pooled(self, rows: list[WorkerRound]) -> None:
-        """All workers' errors on their own parts together: the same rows that the aggregate is
-        judged on.
+        """Adds the RMSE of all workers together, each on its own parts.
+
+        Their parts together are the ratings that the aggregate is evaluated on.
         """
         for part, errors in (
             ("valid", [row.valid for row in rows]),
@@ -184,7 +185,7 @@ class TensorBoard(Tracker):
             self._add(RMSE_TAG.format(part=part, who=POOLED), pooled.rmse, rows[0].round_index)
 
     def _flush(self, summaries: Sequence["Summary"] = ()) -> None:
-        # 0.2 s: only where TensorBoard is on
+        # This import takes 0.2 s, which a run without TensorBoard must not pay.
         from tensorboard.compat.proto.summary_pb2 import Summary
 
         from ddp.tracking.event_file import EventFile, event, forget
@@ -209,8 +210,9 @@ class TensorBoard(Tracker):
                 print(f"warning: {self.trouble}", file=sys.stderr)
 
     def _hparams_summaries(self, last: AggregateRound) -> tuple["Summary", ...]:
-        """The three of `add_hparams`, for the run's own file: `add_hparams` itself would open a
-        second directory.
+        """The three summaries that `SummaryWriter.add_hparams` writes.
+
+        `add_hparams` itself would write them to a second directory.
         """
         from torch.utils.tensorboard.summary import hparams
 
@@ -225,9 +227,7 @@ class TensorBoard(Tracker):
 
 
 def _layout(num_workers: int) -> dict[str, dict[str, list[Any]]]:
-    """Custom scalars: workers and the aggregate on one chart, each kind of time on one, and all
-    kinds of each worker on one.
-    """
+    """The charts of the Custom Scalars tab: title of a group -> title of a chart -> its tags."""
 
     def chart(pattern: str) -> list[Any]:
         return ["Multiline", [pattern]]
@@ -246,7 +246,7 @@ def _layout(num_workers: int) -> dict[str, dict[str, list[Any]]]:
 
 
 def _picture(slices: Mapping[int | None, bytes], round_index: int) -> "Summary":
-    """What all did in the last round: as long as the aggregator's."""
+    """The picture of the last round, from the beginning to the end of the aggregator's."""
     from tensorboard.compat.proto.summary_pb2 import Summary
 
     from ddp.tracking.timeline import png, timeline

@@ -1,6 +1,4 @@
-"""A picture of a round: a lane for each worker and one for the aggregator, what each did when.
-(TensorBoard wants a PNG.)
-"""
+"""A picture of one round for TensorBoard: a lane per worker and one for the aggregator, as PNG."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -14,12 +12,15 @@ WIDTH, LEFT, RIGHT, TOP, LANE, GAP, LEGEND = 1200, 120, 16, 44, 30, 8, 28
 FONT_SIZE = 15
 INK, MUTED, LINE = "#1d2126", "#59616b", "#d8dce1"
 
-# (path, start, seconds), as `timing.read_slices` gives them
+# (path, start, seconds) of each slice: see ddp/timing/paths.py, `read_slices`.
 Lane = Sequence[tuple[str, float, float]]
 
 
 def timeline(title: str, lanes: Mapping[str, Lane], begin: float, end: float) -> Image.Image:
-    """The slices of each lane from `begin` to `end`, in seconds."""
+    """Draws the slices of each lane from `begin` to `end`, in seconds on the clock of the slices.
+
+    Each slice has the light colour of its kind, and a legend names the kinds.
+    """
     kinds = [
         kind
         for kind in KINDS
@@ -62,7 +63,7 @@ def timeline(title: str, lanes: Mapping[str, Lane], begin: float, end: float) ->
 
 
 def png(image: Image.Image) -> bytes:
-    """The file."""
+    """The picture as the bytes of a PNG file."""
     content = io.BytesIO()
     image.save(content, "PNG")
     return content.getvalue()

@@ -18,13 +18,13 @@ from ddp.tracking.messages import (
 )
 from ddp.tracking.tracker import AGGREGATOR, Tracker, worker_name
 
-# After so many slices of a run only the last two rounds of each lane keep theirs.
+# A run with more slices keeps only those of the last two rounds of each lane.
 MOST_SLICES = 50_000
-NUMBERS = 3 * 8  # bytes of a slice
+SLICE_BYTES = 3 * 8
 
 
 class Trace(Tracker):
-    """Keeps slices, round by round."""
+    """Keeps the slices of each lane, round by round, until the run ends."""
 
     def __init__(self) -> None:
         self._rounds: dict[int | None, list[tuple[int | None, bytes]]] = {}
@@ -32,8 +32,10 @@ class Trace(Tracker):
         self._finished: dict[int, Finished] = {}
 
     def add(self, worker: int | None, round_index: int | None, slices: bytes) -> None:
-        """Adds the slices of a worker (None: the aggregator) in a round (None: before its first or
-        after its last).
+        """Adds slices to a lane.
+
+        `worker`: None means the aggregator. `round_index`: None means before the first round or
+        after the last.
         """
         if not slices:
             return
@@ -44,7 +46,7 @@ class Trace(Tracker):
         if self._num_slices > MOST_SLICES and len(rounds) > 1 and round_index is not None:
             rounds[-2] = (rounds[-2][0], condensed(rounds[-2][1]))
         rounds.append((round_index, slices))
-        self._num_slices += len(slices) // NUMBERS
+        self._num_slices += len(slices) // SLICE_BYTES
 
     def on(self, event: Event) -> None:
         match event:
@@ -64,7 +66,7 @@ class Trace(Tracker):
                 self.add(worker, None, stop.tobytes())
 
     def as_json(self, title: str) -> Iterator[str]:
-        """The file, piece by piece; microseconds from its first slice on."""
+        """The text of the file, piece by piece. Times are microseconds since the first slice."""
         yield '{"displayTimeUnit":"ms","traceEvents":[\n'
         yield _named("process_name", 0, title)
         began_ns = min(
@@ -84,7 +86,7 @@ class Trace(Tracker):
                         _ns(start_s + seconds) - began_ns,
                     )
                     if end > start:
-                        last_ns = end  # sums of floats may reach a nanosecond into the next slice
+                        last_ns = end  # rounding may reach a nanosecond into the next slice
                         kind = kind_of(path)
                         yield (
                             f',\n{{"ph":"X","name":"{kind}","pid":0,"tid":{lane},'
@@ -98,7 +100,7 @@ def condensed(content: bytes) -> bytes:
     slices = read_slices(content)
     seconds: Counter[str] = Counter()
     for path, _, value in slices:
-        seconds[path] += value  # type: ignore[assignment]  # floats: a Counter adds what it is given
+        seconds[path] += value  # type: ignore[assignment]  # a Counter adds floats as well
     numbers, start = array("d"), slices[0][1] if slices else 0.0
     for path, value in seconds.items():
         numbers.extend((PATH_NUMBERS[path], start, value))

@@ -511,9 +511,9 @@ def test_a_round_that_begins_again_leaves_no_row_in_the_history():
     history = History()
     for number in range(3):
         for worker in (0, 1):
-            history.worker_round(worker_round(worker, number))
-        history.aggregate_round(dataclasses.replace(AGGREGATE, round_index=number))
-    history.rewind(1, history.aggregate_rounds[0])
+            history.on(worker_round(worker, number))
+        history.on(dataclasses.replace(AGGREGATE, round_index=number))
+    history.on(Rewound(next_round=1, last=history.aggregate_rounds[0]))
     assert [(row.worker, row.round_index) for row in history.worker_rounds] == [(0, 0), (1, 0)]
     assert [row.round_index for row in history.aggregate_rounds] == [0]
 
