@@ -1,3 +1,3 @@
-"""What README's figures come from. Each module is a command that prints ratios measured side by
-side, and writes JSON.
+"""Benchmarks behind the figures in README: each module is a command that measures its candidates
+side by side, prints ratios, and writes all figures as JSON.
 """

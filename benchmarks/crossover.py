@@ -1,18 +1,21 @@
-"""Is the advice right? `python -m benchmarks.crossover [--repeats 3] [--simulation] [--quick] [--
-   OVERRIDE ...]`.
+"""Is the advice right? `python -m benchmarks.crossover`
 
-A grid of jobs of the size of MovieLens 100K: both trainers, batches of 128 to 8192, embedding sizes
-8 to 256, 1 to 4 workers. The machine is measured, and what `advise=true` predicts is computed
-first. Then each is run by the command itself, in a process of its own, all in turn. In brackets the
-error of the prediction against the measured median; `recommended`: the backend with the lowest
-prediction; `regret`: how many times as long it takes as the fastest.
+The benchmark measures the machine, predicts a grid of jobs as `advise=true` does, and then runs
+each job as a command of its own, all in turn. The jobs have the size of MovieLens 100K: both
+trainers, batches of 128 to 8192, embedding sizes 8 to 256, 1 to 4 workers.
 
-The wall is that of `advise`: imports + start + train + stop + save of result.json. `others`: how
-much of the machine other programs used before each run; with more than a tenth the figures are of
-another machine than the constants.
+| column      | meaning                                                                     |
+| ----------- | --------------------------------------------------------------------------- |
+| [ ... %]    | error of the prediction against the measured median                         |
+| recommended | the backend with the lowest prediction                                      |
+| regret      | time of the recommended backend, divided by that of the fastest             |
+| others      | share of the machine that other programs used before a run; above a tenth   |
+|             | the runs met another machine than the constants describe                    |
 
-With --simulation also: more workers than cores, and one core only, which the simulation is told of
-and the constants are not.
+The wall is that of `advise`: imports + start + train + stop + save of result.json.
+
+--simulation adds jobs with more workers than cores, and jobs on one core. The simulation knows of
+both; the constants are those of the whole machine.
 """
 
 import os
@@ -30,6 +33,7 @@ from benchmarks.harness import (
     Row,
     Table,
     Unavailable,
+    add_overrides,
     command_line,
     compose_config,
     in_turn,
@@ -47,13 +51,13 @@ STAGES = ("imports", "start", "train", "stop", "save")
 PREDICTED, MEASURED, ERROR, OTHERS = "predicted, s", "measured, s", "error, %", "others, %"
 BACKENDS = ("serial", "thread", "process", "shm")
 COMMON = ("data=ml100k", "reference=false", "display=none")
-GOOD_REGRET, GOOD_ERROR, GOOD_SHARE = 1.10, 15.0, 0.9  # what is asked of the advice
-READ_S = 0.05  # how long the ratings take to read, from their cache
+GOOD_REGRET, GOOD_ERROR, GOOD_SHARE = 1.10, 15.0, 0.9  # the advice is to be this good
+READ_S = 0.05  # to read the ratings from their cache
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
-    """One job. `cores`: that it may use, None = all."""
+    """One job. `cores`: the number that it may use; None: all."""
 
     job: str
     overrides: tuple[str, ...]
@@ -61,12 +65,12 @@ class Cell:
     cores: int | None = None
 
     def config(self, backend: str, more: Sequence[str]) -> Config:
-        """What train.py would run with."""
+        """The configuration that train.py would run with."""
         return compose_config((*COMMON, *self.overrides, *more, f"backend={backend}"))
 
 
 def autograd(batch: int, dim: int, workers: int, local_epochs: int) -> Cell:
-    """Three rounds with Adam and averaged states."""
+    """A job of three rounds with Adam and averaged states."""
     job = f"autograd, batch {batch}, k {dim}, {workers} workers, {local_epochs} epochs"
     options = (
         "trainer=autograd",
@@ -87,7 +91,7 @@ def autograd(batch: int, dim: int, workers: int, local_epochs: int) -> Cell:
 
 
 def fused(split: str, dim: int, workers: int, local_epochs: int) -> Cell:
-    """Five rounds of compiled SGD."""
+    """A job of five rounds of compiled SGD."""
     job = f"fused, {split}, k {dim}, {workers} workers, {local_epochs} epochs"
     options = ("trainer=fused", f"split={split}", "aggregation=uniform", "rounds=5")
     return Cell(
@@ -123,7 +127,7 @@ QUICK = (fused("stratified", 8, 2, 2),)
 
 
 def simulated(cell: Cell, cores: int | None) -> Cell:
-    """The same with two backends, and on so many cores."""
+    """The same job on two backends and on so many cores."""
     where = "all cores" if cores is None else f"{cores} core"
     return Cell(
         job=f"{cell.job}, {where}",
@@ -145,18 +149,18 @@ def main() -> None:
     """The command."""
     parser = command_line("crossover", __doc__)
     parser.set_defaults(repeats=3)
-    parser.add_argument("--quick", action="store_true", help="a tiny job, to see that it works")
+    parser.add_argument(
+        "--quick", action="store_true", help="run one tiny job, to see that it works"
+    )
     parser.add_argument(
         "--simulation",
         action="store_true",
-        help="also what the simulation says of more workers and fewer cores",
+        help="add jobs with more workers than cores, and on one core",
     )
     parser.add_argument(
-        "--constants", type=Path, metavar="FILE", help="instead of measuring the machine first"
+        "--constants", type=Path, metavar="FILE", help="read them; do not measure the machine first"
     )
-    parser.add_argument(
-        "overrides", nargs="*", default=[], help="further options of train.py, for all, after --"
-    )
+    add_overrides(parser)
     arguments = parser.parse_intermixed_args()
     if arguments.constants is not None and not read(arguments.constants)["training"]:
         parser.error(
@@ -194,7 +198,7 @@ def main() -> None:
 def candidates(
     cell: Cell, more: Sequence[str], file: Path
 ) -> list[tuple[Labels, Callable[[], Figures]]]:
-    """The cell on each of its backends, with what is predicted before anything is run."""
+    """The job on each of its backends, with its prediction, which is made before anything runs."""
     config = cell.config("serial", more)
     constants = calibrate(config.trainer, file=file)
     sizes = sizes_of(config, load_ratings(config.data, config.seed))
@@ -213,14 +217,14 @@ def candidates(
 
 
 def measure(cell: Cell, backend: str, more: Sequence[str], predicted_s: float) -> Figures:
-    """One run of the command."""
+    """Runs the command once."""
     others = busy_share()
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
     if cell.cores is not None and cell.cores > len(cores):
         raise Unavailable(f"{cell.cores} cores: this machine has no such choice")
     try:
         if cell.cores is not None:
-            os.sched_setaffinity(0, cores[: cell.cores])  # which the command inherits
+            os.sched_setaffinity(0, cores[: cell.cores])  # the command inherits it
         result = run_command((*COMMON, *cell.overrides, *more, f"backend={backend}"))
     finally:
         if cores:
@@ -235,7 +239,7 @@ def measure(cell: Cell, backend: str, more: Sequence[str], predicted_s: float) -
 
 
 def error(row: Row) -> float:
-    """Of the prediction against the median, %."""
+    """Error of the prediction against the measured median, %."""
     return (row.figures[PREDICTED][0] / statistics.median(row.figures[MEASURED]) - 1.0) * 100.0
 
 
@@ -245,12 +249,12 @@ def recommended(rows: Sequence[Row]) -> Row:
 
 
 def fastest(rows: Sequence[Row]) -> Row:
-    """The backend that was."""
+    """The backend with the lowest median."""
     return min(rows, key=lambda row: statistics.median(row.figures[MEASURED]))
 
 
 def regret(rows: Sequence[Row]) -> float:
-    """How many times as long as the fastest the recommended one takes."""
+    """Time of the recommended backend, divided by that of the fastest."""
     chosen, best = (
         statistics.median(row.figures[MEASURED]) for row in (recommended(rows), fastest(rows))
     )

@@ -1,17 +1,20 @@
-"""Milliseconds that a round of exchange takes: `python -m benchmarks.exchange [--repeats 5]
-   [--sizes ...] [--workers ...]`.
+"""How long does a round of exchange take? `python -m benchmarks.exchange`
 
-The real loops of ddp on each backend, with a model of so many floats and one rating per worker, so
-that there is hardly anything to compute. A worker's round of exchange is what it spends in
-publishing, waiting and receiving; not its epoch, and not the copy by which it remembers its best
-state. Shown is the mean over the workers, and the median over the rounds; as workers never begin at
-quite the same moment, it holds some waiting for each other. `last to publish` is the round of the
-worker that waits least: it ends with everybody's, and begins when the others have published.
+The real loops of ddp run on each backend, with a model of so many floats and one rating per worker,
+so that there is hardly anything to compute. A worker's round of exchange is its time to publish, to
+wait and to receive. Its epoch does not count, nor does the copy that keeps its best state. Figures
+are means over the workers and medians over the rounds. Workers never begin at quite the same
+moment, so a round contains some waiting for each other.
 
-Beside it: `copy`, one np.copyto of the same floats between warm buffers; and gloo,
-`torch.distributed`'s all_reduce (sum) of them after a barrier, the slowest rank. `copies` is the
-least that shared memory needs: publishing and receiving, as many at a time as there are cores, and
-averaging, which reads every worker's vector and writes one (half a copy each).
+| row or column   | meaning                                                                      |
+| --------------- | ---------------------------------------------------------------------------- |
+| last to publish | the round of the worker that waits least: it begins when the others have     |
+|                 | published, and ends when all have received                                   |
+| copy            | one np.copyto of the same floats between warm buffers                        |
+| gloo            | `torch.distributed`'s all_reduce (sum) after a barrier, the slowest rank     |
+| copies needed   | the least that shared memory needs: publishing and receiving, as many at a   |
+|                 | time as there are cores, and averaging, which reads the vector of every      |
+|                 | worker and writes one (half a copy each)                                     |
 """
 
 import math
@@ -53,9 +56,9 @@ from ddp.tracking.metrics import SquaredError
 from ddp.workers.prepare import Prepared
 
 SIZES = (87_000, 1_000_000, 10_000_000, 50_000_000)  # 87,000: MovieLens 100K with embedding size 32
-FLOATS_TO_MOVE = 10_000_000  # over all rounds of a measurement, about
+FLOATS_TO_MOVE = 10_000_000  # in all rounds of a measurement, about
 WARM_UP = 2  # rounds that do not count
-PICKLED_AT_MOST = 16_000_000  # floats: five workers then take a few seconds a round
+PICKLED_AT_MOST = 16_000_000  # floats: with these five workers take a few seconds a round
 DIM = 64  # of the model that holds the floats: only its length matters
 BACKENDS = ("thread", "process", "shm")
 COPY, GLOO = "copy", "gloo"
@@ -77,15 +80,19 @@ PARTS = (
 def main() -> None:
     """The command."""
     parser = command_line("exchange", __doc__)
-    parser.add_argument("--sizes", nargs="+", type=int, default=SIZES, metavar="FLOATS")
-    parser.add_argument("--workers", nargs="+", type=int, default=(1, 2, 5), metavar="N")
     parser.add_argument(
-        "--backends", nargs="+", choices=BACKENDS, default=BACKENDS, help="some of them"
+        "--sizes", nargs="+", type=int, default=SIZES, metavar="FLOATS", help="sizes of the vector"
+    )
+    parser.add_argument(
+        "--workers", nargs="+", type=int, default=(1, 2, 5), metavar="N", help="numbers of workers"
+    )
+    parser.add_argument(
+        "--backends", nargs="+", choices=BACKENDS, default=BACKENDS, help="measure only these"
     )
     parser.add_argument(
         "--rounds",
         type=int,
-        help="per measurement (default: 100 of the smallest size, 5 of the largest)",
+        help="rounds per measurement (default: 100 of the smallest size, 5 of the largest)",
     )
     arguments = parser.parse_args()
     rows: list[Row] = []
@@ -124,7 +131,7 @@ def copies_needed(workers: int) -> float:
 
 
 def copy(size: int, rounds: int, times: float) -> Figures:
-    """A copy of the floats, and so many."""
+    """Time of one copy of the floats, and of `times` copies."""
     source, target = np.ones(size, np.float32), np.ones(size, np.float32)
     marks = [time.perf_counter()]
     for _ in range(WARM_UP + rounds):
@@ -135,7 +142,9 @@ def copy(size: int, rounds: int, times: float) -> Figures:
 
 
 def all_reduce(size: int, workers: int, rounds: int) -> Figures:
-    """gloo, in spawned processes; the slowest rank of a round, the median over the rounds."""
+    """Time of gloo in spawned processes: of the slowest rank of a round, the median over the
+    rounds.
+    """
     with (
         tempfile.TemporaryDirectory() as folder,
         ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool,
@@ -154,7 +163,7 @@ def all_reduce(size: int, workers: int, rounds: int) -> Figures:
 
 
 def _rank(rank: int, workers: int, size: int, rounds: int, meeting_point: str) -> list[float]:
-    """Seconds of each all_reduce."""
+    """Seconds of each all_reduce of one rank."""
     torch.set_num_threads(1)
     torch.distributed.init_process_group(
         "gloo", init_method=meeting_point, rank=rank, world_size=workers
@@ -171,7 +180,7 @@ def _rank(rank: int, workers: int, size: int, rounds: int, meeting_point: str) -
 
 
 def exchange(backend_name: str, size: int, workers: int, rounds: int, *more: str) -> Figures:
-    """The real loops of one run, with `more` of its options."""
+    """Times of the real loops of one run, which takes `more` options."""
     if backend_name == "process" and size > PICKLED_AT_MOST:
         raise Unavailable(f"process: pickling {size:,} floats takes many seconds a round")
     run = prepared(backend_name, size, workers, WARM_UP + rounds, *more)
@@ -206,13 +215,13 @@ def prepared(backend_name: str, size: int, workers: int, rounds: int, *more: str
         "select_on=last",
         "local_epochs=1",
     ]
-    options += ["trainer=fused"]  # which leaves alone what no rating refers to
+    options += ["trainer=fused"]  # it leaves rows alone that no rating refers to
     config = compose_config([*options, "model.biases=false", *more])
     return _prepared(config, size)
 
 
 def _prepared(config: Config, size: int) -> Prepared:
-    """One rating for each worker, and a model of `size` floats, or up to DIM less."""
+    """A job with one rating per worker, and a model of `size` floats or up to DIM fewer."""
     rows = (size - 1) // DIM  # of both factor matrices; the last float is the mean
     ratings = Ratings(
         name="one",
@@ -272,7 +281,7 @@ def figures(
 
 
 def _longest_hold_s(account: Account) -> float:
-    """Of the phases of a round, in which the lock is taken once each (in "broadcast" twice)."""
+    """The longest of a round's phases that hold the lock. Each holds it once, "broadcast" twice."""
     return max(
         (seconds for path, seconds in account.seconds.items() if path.endswith("/lock_hold")),
         default=0.0,

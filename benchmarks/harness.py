@@ -1,5 +1,5 @@
-"""What the benchmarks share: candidates measured in turn, medians with their range, paired ratios,
-tables, and JSON.
+"""Parts that all benchmarks share: candidates measured in turn, medians with their range, paired
+ratios, tables, and JSON.
 """
 
 import argparse
@@ -33,18 +33,18 @@ OUTPUTS = Path("outputs/benchmarks")
 PACKAGES = ("numpy", "torch", "numba", "pandas", "cornac", "scikit-surprise", "lenskit", "myfm")
 MISSING = "-"
 
-Figures = Mapping[str, float]  # what one measurement gives: name, with its unit -> value
-Labels = Mapping[str, str | int]  # what was measured
+Figures = Mapping[str, float]  # of one measurement: name, with its unit -> value
+Labels = Mapping[str, str | int]  # they name a candidate
 
 
-class Unavailable(Exception):  # not an error: a table has a gap, and says why
+class Unavailable(Exception):  # no error: the table has a gap, and a note says why
     """Raised by a candidate that cannot be measured here."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Row:
-    """One candidate: `figures` holds a list with one value per repeat; empty if unavailable, which
-    `note` explains.
+    """One candidate. `figures` holds one value per repeat; a candidate that cannot be measured has
+    none, and `note` says why.
     """
 
     labels: Labels
@@ -52,7 +52,7 @@ class Row:
     note: str | None = None
 
     def cell(self, name: str, *, spread: bool = True) -> str:
-        """A figure as it is shown, with or without its range."""
+        """A figure as a table shows it, with or without its range."""
         values = self.figures.get(name)
         if not values:
             return MISSING
@@ -64,7 +64,7 @@ class Row:
 
 @dataclass(slots=True, kw_only=True)
 class Table:
-    """`cells`: the table's body, row by row; the first column names a row."""
+    """A table. `cells`: its body, row by row; the first column names the row."""
 
     title: str
     header: Sequence[str]
@@ -72,8 +72,8 @@ class Table:
 
 
 def in_turn(candidates: Sequence[tuple[Labels, Callable[[], Figures]]], repeats: int) -> list[Row]:
-    """Measures every candidate `repeats` times; all of them in turn, so that a noisy minute hits
-    each.
+    """Measures every candidate `repeats` times. They take turns, so that a noisy minute hits each
+    of them.
     """
     rows = [Row(labels=labels) for labels, _ in candidates]
     for repeat in range(repeats):
@@ -90,10 +90,10 @@ def in_turn(candidates: Sequence[tuple[Labels, Callable[[], Figures]]], repeats:
 
 
 def add_ratio(rows: Sequence[Row], name: str, figure: str, baseline: Row, *, faster: bool) -> None:
-    """Adds `name`: how many times the baseline's `figure` a row reaches; with `faster`, how many
-       times less it takes.
+    """Adds the ratio `name` of a row's `figure` to the baseline's. With `faster` it is the
+    baseline's over the row's.
 
-    Of the two measurements of the same repeat, which are neighbours in time.
+    Each ratio is of two measurements of one repeat, which are neighbours in time.
     """
     for row in rows:
         pairs = list(
@@ -104,7 +104,9 @@ def add_ratio(rows: Sequence[Row], name: str, figure: str, baseline: Row, *, fas
 
 
 def shown(values: Sequence[float], decimals: int | None = None) -> str:
-    """The median with three figures (or so many decimals), and the range if there is one."""
+    """The median to three digits (or to so many decimals), and the range where the values
+    differ.
+    """
     median = statistics.median(values)
     if decimals is None:
         decimals = min(max(2 - math.floor(math.log10(abs(median))), 0), 3) if median else 0
@@ -116,23 +118,23 @@ def shown(values: Sequence[float], decimals: int | None = None) -> str:
 
 
 def compose_config(overrides: Sequence[str]) -> Config:
-    """The config that train.py would run with."""
+    """The configuration that train.py would run with."""
     with initialize_config_dir(str(REPOSITORY / "conf"), version_base="1.3"):
         return load_config(compose("config", list(overrides)))
 
 
 def timed_command(command: Sequence[str]) -> float:
-    """Wall of a whole command, s. Raises CalledProcessError, with what it wrote, when it fails."""
+    """Wall of a whole command, s. Raises CalledProcessError when the command fails."""
     began = time.perf_counter()
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     return time.perf_counter() - began
 
 
 def run_train(overrides: Sequence[str]) -> dict[str, Any]:
-    """One `python train.py` in a process of its own: what `read_run` gives, and the wall of the
-       command as `command_s`.
+    """Runs `python train.py` in a process of its own. Gives the result of `read_run`, and the wall
+    of the command as `command_s`.
 
-    Of two overrides of the same key the later one counts.
+    The later of two overrides of one key counts.
     """
     with tempfile.TemporaryDirectory() as directory:
         settings = (*last_of_each(overrides), "display=none", f"hydra.run.dir={directory}")
@@ -141,12 +143,12 @@ def run_train(overrides: Sequence[str]) -> dict[str, Any]:
 
 
 def last_of_each(overrides: Sequence[str]) -> list[str]:
-    """Of two overrides of the same key the later one."""
+    """The overrides without those that a later one of the same key replaces."""
     return list({override.split("=")[0]: override for override in overrides}.values())
 
 
 def read_run(directory: Path) -> dict[str, Any]:
-    """A run's result.json, and `elapsed_s`: when each round had ended, s."""
+    """The result.json of a run, and `elapsed_s`: seconds of training at the end of each round."""
     result: dict[str, Any] = json.loads((directory / "result.json").read_text(encoding="utf-8"))
     with (directory / "rounds.csv").open(encoding="utf-8", newline="") as file:
         elapsed_s = [
@@ -156,20 +158,20 @@ def read_run(directory: Path) -> dict[str, Any]:
 
 
 def per_worker(result: Mapping[str, Any], key: str) -> float:
-    """The mean over a run's workers of one of their sums."""
+    """The mean over the workers of a run of one of their sums."""
     values: list[float] = [worker[key] for worker in result["workers"]]
     return statistics.mean(values)
 
 
 def of_lanes(result: Mapping[str, Any], kind: str) -> float:
-    """Seconds of one kind in the accounts of a run's workers, the mean over them."""
+    """Seconds of one kind in the account of a worker, the mean over the workers."""
     values: list[float] = [lane["seconds"].get(kind, 0.0) for lane in result["account"][:-1]]
     return statistics.mean(values)
 
 
 def training_s(result: Mapping[str, Any]) -> float:
-    """From the moment when the last worker had started (serial: the first) to the end of the last
-    round.
+    """Seconds from the moment when the last worker had started (serial: the first) to the end of
+    the last round.
     """
     walls: list[float] = [worker["wall_s"] for worker in result["workers"]]
     return max(walls) if result["config"]["backend"]["name"] == "serial" else min(walls)
@@ -179,7 +181,7 @@ def training_s(result: Mapping[str, Any]) -> float:
 
 
 def machine() -> dict[str, Any]:
-    """Where and with what a benchmark ran."""
+    """The machine and the versions that a benchmark ran with."""
     return {
         "cpu": _cpu_model(),
         "cores": os.cpu_count(),
@@ -208,28 +210,39 @@ def _version(package: str) -> str | None:
 
 
 def command_line(name: str, doc: str | None) -> argparse.ArgumentParser:
-    """The options that every benchmark has."""
+    """A parser with the options that every benchmark has."""
     parser = argparse.ArgumentParser(
         prog=f"python -m benchmarks.{name}",
         description=doc,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "--repeats", type=int, default=5, help="measurements of each figure (default: 5)"
+        "--repeats", type=int, default=5, help="measurements of each figure (default: %(default)s)"
     )
     parser.add_argument(
-        "--output", type=Path, default=OUTPUTS / f"{name}.json", help="default: %(default)s"
+        "--output", type=Path, default=OUTPUTS / f"{name}.json", help="file (default: %(default)s)"
     )
     parser.add_argument(
-        "--markdown", action="store_true", help="print the tables as README has them"
+        "--markdown", action="store_true", help="print tables as Markdown, as README has them"
     )
     return parser
+
+
+def add_overrides(parser: argparse.ArgumentParser) -> None:
+    """Adds options of train.py. The command line is to be read with `parse_intermixed_args`."""
+    parser.add_argument(
+        "overrides",
+        nargs="*",
+        default=[],
+        metavar="OVERRIDE",
+        help="options of train.py for all runs; they follow after --",
+    )
 
 
 def report(
     name: str, arguments: argparse.Namespace, rows: Sequence[Row], tables: Sequence[Table]
 ) -> None:
-    """Prints the tables, and why there are gaps in them; writes all figures to `--output`."""
+    """Prints the tables and the reasons of gaps in them, and writes all figures to `--output`."""
     for table in tables:
         _print_markdown(table) if arguments.markdown else _print_rich(table)
     for note in _notes(rows):

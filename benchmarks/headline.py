@@ -1,14 +1,14 @@
-"""The document's job on every system: `python -m benchmarks.headline [--repeats 5] [--systems ...]
-   [-- OVERRIDE ...]`.
+"""How fast is the seed job on every system? `python -m benchmarks.headline`
 
-MovieLens 100K, 5 workers, 5 rounds of 10 local epochs: `experiment=seed_thread` and
-`experiment=seed_process` as the document has them, with their polling, and the same job on each
-backend (nobody polls) with each trainer. Every run is a whole `python train.py` in a process of its
-own, all of them in turn. Figures per worker are means over the workers of a run. train.py starts
-the server that shm forks its workers from while it imports torch itself; in `run with all start-up`
-the run starts it, so that no part of it is hidden.
+The job: MovieLens 100K, 5 workers, 5 rounds of 10 local epochs. It runs as `experiment=seed_thread`
+and as `experiment=seed_process`, which poll, and on each backend with each trainer, where nobody
+polls. Every run is a whole `python train.py` in a process of its own; all take turns. Figures per
+worker are means over the workers of a run.
 
-Below them, what a user waits for: plain `python train.py`, against importing what it imports.
+train.py starts the server that shm forks its workers from while it still imports torch itself. In
+`run with all start-up` the run starts the server, so that no part of the start is hidden.
+
+A second table shows the time of plain `python train.py`, beside that of importing its packages.
 """
 
 import importlib.util
@@ -26,6 +26,7 @@ from benchmarks.harness import (
     Row,
     Table,
     Unavailable,
+    add_overrides,
     add_ratio,
     command_line,
     compose_config,
@@ -39,7 +40,7 @@ from benchmarks.harness import (
 )
 from ddp.experiment import run
 
-# What the two experiments pin, but for the polling.
+# The values that the two seed experiments pin, without the polling.
 JOB = (
     *(
         "data=ml100k",
@@ -68,7 +69,7 @@ TRAINERS = {
         "trainer.lr=0.01",
         "trainer.weight_decay=1e-5",
     ),
-    # What was chosen on validation for this job: a mean of five needs larger steps than one worker.
+    # Chosen on validation for this job: a mean of five needs larger steps than one worker.
     "fused": (
         "trainer=fused",
         "trainer.lr=0.14",
@@ -125,12 +126,12 @@ DEFAULTS = "python train.py"
 
 
 def run_system(overrides: tuple[str, ...]) -> Figures:
-    """One run of a system."""
+    """Runs a system once."""
     result = run_train(overrides)
     figures = {name: figure(result) for name, figure in FIGURES.items()}
     if result["config"]["backend"]["name"] != "shm":
         return figures | {WITH_START: figures[RUN]}
-    # Not by multiprocessing, whose processes have their workers import this module as well.
+    # Not by multiprocessing: workers of its processes would import this module as well.
     command = [
         sys.executable,
         "-c",
@@ -142,16 +143,14 @@ def run_system(overrides: tuple[str, ...]) -> Figures:
 
 
 def print_run_s() -> None:
-    """Prints the wall of a run without imports, s, in a process that has done nothing but
-    import.
-    """
+    """Prints the wall of a run without imports, s. The process has done nothing but import."""
     config = compose_config((*sys.argv[1:], "display=none"))
     with tempfile.TemporaryDirectory() as directory:
         print(run(config, Path(directory), []).seconds["total"])
 
 
 def import_modules() -> Figures:
-    """The least that a program with these libraries takes."""
+    """The least time that a program with these packages takes."""
     if missing := [name for name in MODULES if importlib.util.find_spec(name) is None]:
         raise Unavailable(f"{' and '.join(missing)}: not installed")
     return {COMMAND: timed_command([sys.executable, "-c", f"import {', '.join(MODULES)}"])}
@@ -166,14 +165,12 @@ def main() -> None:
         metavar="SYSTEM",
         choices=SYSTEMS,
         default=list(SYSTEMS),
-        help="some of them",
+        help="measure only these",
     )
-    parser.add_argument(
-        "overrides", nargs="*", default=[], help="further options of train.py, for all, after --"
-    )
+    add_overrides(parser)
     arguments = parser.parse_intermixed_args()
     more = tuple(arguments.overrides)
-    run_train((*JOB, *more, "rounds=1"))  # fetches the data, and fills the caches
+    run_train((*JOB, *more, "rounds=1"))  # fetches the data and fills the caches
     rows = in_turn(
         [
             *(

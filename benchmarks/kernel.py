@@ -1,14 +1,14 @@
-"""Million ratings per second: `python -m benchmarks.kernel [--repeats 5] [--data ...] [--dims ...]
-   [-- OVERRIDE ...]`.
+"""How many million ratings per second does a trainer visit? `python -m benchmarks.kernel`
 
-Each trainer, and LIBMF, Cornac and Surprise (`make benchmark-peers` installs them), on MovieLens
-100K and on 5 million synthetic ratings of 50,000 users for 20,000 items drawn by a power law: same
-ratings, same embedding size, as many threads. Epochs only. Two workers of ours have a model and
-half of the ratings each; two threads of a peer share one model.
+Our trainers run beside LIBMF, Cornac and Surprise (`make benchmark-peers` installs them), on
+MovieLens 100K and on 5 million synthetic ratings of 50,000 users for 20,000 items drawn by a power
+law. All have the same ratings, the same embedding size and as many threads. Only epochs count. Two
+workers of ours have a model and half of the ratings each; two threads of another library share one
+model.
 
-Each contender has a process of its own, in which nothing else runs; all are measured in turn.
-(LIBMF's threads sometimes wait for each other for ever: what has not ended after `--deadline`
-seconds is killed, and measured again.)
+Each contender has a process of its own, in which nothing else runs; all take turns. LIBMF's threads
+sometimes wait for each other for ever: after `--deadline` seconds the benchmark kills the process
+and measures again.
 """
 
 import multiprocessing
@@ -26,6 +26,7 @@ from benchmarks.harness import (
     Row,
     Table,
     Unavailable,
+    add_overrides,
     add_ratio,
     command_line,
     compose_config,
@@ -52,32 +53,35 @@ ATTEMPTS = 3
 def main() -> None:
     """The command."""
     parser = command_line("kernel", __doc__)
-    parser.add_argument("--data", nargs="+", choices=DATA, default=list(DATA), help="some of them")
+    parser.add_argument("--data", nargs="+", choices=DATA, default=list(DATA), help="only these")
     parser.add_argument(
         "--dims", nargs="+", type=int, default=[32, 64, 128], metavar="K", help="embedding sizes"
     )
     parser.add_argument(
-        "--workers", nargs="+", type=int, default=[1, 2], metavar="N", help="one thread each"
+        "--workers",
+        nargs="+",
+        type=int,
+        default=[1, 2],
+        metavar="N",
+        help="numbers of workers, each a thread",
     )
     parser.add_argument(
-        "--contenders", nargs="+", choices=CONTENDERS, default=list(CONTENDERS), help="some of them"
+        "--contenders", nargs="+", choices=CONTENDERS, default=list(CONTENDERS), help="only these"
     )
     parser.add_argument(
         "--visits",
         type=int,
         default=20_000_000,
-        help="ratings per measurement, about (slow contenders: a 20th)",
+        help="ratings per measurement, about; slow contenders visit a 20th of them",
     )
     parser.add_argument(
         "--deadline",
         type=float,
         default=120.0,
         metavar="S",
-        help="per measurement, then it is begun anew",
+        help="seconds after which a measurement is killed and begins again",
     )
-    parser.add_argument(
-        "overrides", nargs="*", default=[], help="further options of train.py, for all, after --"
-    )
+    add_overrides(parser)
     arguments = parser.parse_intermixed_args()
     rows: list[Row] = []
     with ExitStack() as stack:
@@ -119,7 +123,7 @@ def _cases(
 
 
 class Child(AbstractContextManager["Child"]):
-    """The process of a contender, and another one when it hangs."""
+    """The process of a contender. A process that hangs is replaced."""
 
     def __init__(self, name: str, deadline_s: float) -> None:
         self.name = name
@@ -130,7 +134,7 @@ class Child(AbstractContextManager["Child"]):
         return multiprocessing.get_context("spawn").Pool(1)
 
     def measure(self, case: Case) -> Figures:
-        """Million ratings per second. Raises Unavailable if it hangs every time."""
+        """Million ratings per second. Raises Unavailable if the contender hangs every time."""
         for _ in range(ATTEMPTS):
             try:
                 return {
@@ -168,7 +172,7 @@ def _measured(data: str, case: Case, children: Sequence[Child], repeats: int) ->
 
 
 def _table(title: str, rows: Sequence[Row], contenders: Sequence[str]) -> Table:
-    """A line per case: the contenders side by side, and how ours compares."""
+    """One line per case: the contenders side by side, and the ratios of ours to them."""
     ours = contenders.index(OURS) if OURS in contenders else None
     ratios = [f"times {name}" for name in BASELINES if ours is not None and name in contenders]
     cells = []

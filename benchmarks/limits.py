@@ -1,9 +1,10 @@
-"""How far it goes: `python -m benchmarks.limits [--only "1,000 rounds" ...]`.
+"""How far does it go? `python -m benchmarks.limits`
 
-Many workers, many rounds, many runs one after another, and several at once, each as commands of
-their own on small synthetic data: whether that works, its seconds, the peak memory (proportional
-set sizes of all processes, sampled five times a second) and, where there is a course of time, what
-grew between an early and a late moment (see limits_inside.py). Linux only.
+Runs with many workers, runs of many rounds, many runs one after another, and several at once, all
+on small synthetic data and each as a command of its own. The table says whether each works, and
+shows its seconds and its peak memory (proportional set sizes of all processes, sampled five times a
+second). Where time passes it also shows what grew between an early and a late moment
+(benchmarks/limits_inside.py). Linux only.
 """
 
 import subprocess
@@ -66,7 +67,7 @@ def main() -> None:
         nargs="+",
         default=[],
         metavar="WHAT",
-        help="some of them, by the beginning of their names",
+        help="run only those whose names begin so",
     )
     arguments = parser.parse_args()
     chosen = {
@@ -94,7 +95,7 @@ def main() -> None:
 
 
 def candidates() -> dict[str, Callable[[], Figures]]:
-    """What is tried: name -> measurement."""
+    """All runs: name -> measurement."""
     many = {
         "200 threads": ("workers=200", "backend=thread"),
         "200 threads, iid": (
@@ -125,7 +126,7 @@ def candidates() -> dict[str, Callable[[], Figures]]:
 
 
 def commands(jobs: Sequence[Sequence[str]]) -> Figures:
-    """So many `python train.py` at once, all started in one directory."""
+    """Runs several `python train.py` at once, all in one directory."""
     with tempfile.TemporaryDirectory() as directory:
         return watched(
             [[sys.executable, str(REPOSITORY / "train.py"), *JOB, *job] for job in jobs],
@@ -134,7 +135,9 @@ def commands(jobs: Sequence[Sequence[str]]) -> Figures:
 
 
 def here(kind: str, overrides: Sequence[str]) -> Figures:
-    """One process of this module, which looks at itself early and late; see limits_inside.py."""
+    """Runs benchmarks/limits_inside.py in a process of its own, which looks at itself early and
+    late.
+    """
     with tempfile.TemporaryDirectory() as directory:
         command = [
             sys.executable,
@@ -151,8 +154,8 @@ def here(kind: str, overrides: Sequence[str]) -> Figures:
 
 
 def watched(commands: Sequence[Sequence[str]], directory: Path) -> Figures:
-    """Runs them at once: the wall until the last one has ended, and the largest sum of their
-    proportional set sizes.
+    """Runs commands at once. Gives the wall until the last one has ended, and the largest sum of
+    their proportional set sizes.
     """
     began, largest = time.perf_counter(), 0
     processes = [

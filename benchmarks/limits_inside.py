@@ -1,5 +1,5 @@
-"""What benchmarks/limits.py runs in a process of its own, which looks at itself early and late and
-   writes down what grew.
+"""The process that benchmarks/limits.py starts: it looks at itself early and late, and writes down
+what grew.
 
 Arguments: `rounds` (one run) or `runs` (many one after another), a directory, and the options of
 the run.
@@ -15,13 +15,13 @@ from benchmarks.harness import compose_config
 from ddp.tracking.messages import AggregateRound, Event
 from ddp.tracking.tracker import Tracker
 
-EARLY_ROUND, LATE_ROUND = 100, 990  # of 1,000, the last of which may find that workers have ended
+EARLY_ROUND, LATE_ROUND = 100, 990  # of 1,000; in the last ones workers may have ended
 EARLY_RUN, MANY_RUNS = 5, 50
 
 
 def main() -> None:
     """The command."""
-    from ddp.experiment import run  # with torch: not in the processes of the workers
+    from ddp.experiment import run  # imports torch, which processes of workers do without
 
     kind, directory, *overrides = sys.argv[1:]
     config, looks = compose_config(overrides), Looks()
@@ -38,7 +38,9 @@ def main() -> None:
 
 
 class Looks(Tracker):
-    """Resident set, descriptors and threads of this process and of all below it, at two moments."""
+    """Resident set, descriptors and threads of this process and of all its descendants, at two
+    moments.
+    """
 
     def __init__(self) -> None:
         self.seen: list[tuple[int, int, int]] = []
@@ -48,8 +50,8 @@ class Looks(Tracker):
             self.look()
 
     def look(self) -> None:
-        """Now."""
-        gc.collect()  # what only a cycle holds is no leak
+        """Counts them now."""
+        gc.collect()  # garbage in cycles is no leak
         process = psutil.Process()
         processes = [process, *process.children(recursive=True)]
         sums = zip(

@@ -1,9 +1,8 @@
-"""The memory of a run: `python -m benchmarks.memory [--repeats 5] [--backends thread shm] [OVERRIDE
-   ...]`.
+"""How much memory does a run need? `python -m benchmarks.memory`
 
-25 million synthetic ratings, two workers. Memory is the proportional set size, in which a page that
-several processes share counts once, summed over all processes of the run and sampled five times a
-second; shown is its peak. Linux only.
+The run: 25 million synthetic ratings, two workers. Memory is the proportional set size, in which a
+page that n processes share counts 1/n in each, summed over all processes of the run and sampled
+five times a second. The table shows its peak. Linux only.
 """
 
 import subprocess
@@ -19,6 +18,7 @@ from benchmarks.harness import (
     Figures,
     Table,
     Unavailable,
+    add_overrides,
     add_ratio,
     command_line,
     in_turn,
@@ -55,11 +55,9 @@ def main() -> None:
         nargs="+",
         choices=BACKENDS,
         default=BACKENDS[:2],
-        help="some of them; the first is the baseline",
+        help="measure only these; the first is the baseline",
     )
-    parser.add_argument(
-        "overrides", nargs="*", default=[], help="further options of train.py, for all"
-    )
+    add_overrides(parser)
     arguments = parser.parse_intermixed_args()
     rows = in_turn(
         [
@@ -99,8 +97,8 @@ def peak(overrides: Sequence[str]) -> Figures:
 
 
 def tree_bytes(pid: int) -> int:
-    """Proportional set sizes of a process and of all below it; one that ends meanwhile counts
-    nothing.
+    """Proportional set sizes of a process and of all its descendants. A process that has just ended
+    counts nothing.
     """
     total = 0
     with suppress(OSError):

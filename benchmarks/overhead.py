@@ -1,12 +1,14 @@
-"""What it costs to know where every second goes: `python -m benchmarks.overhead [--repeats 60]`.
+"""How much does it cost to know where every second goes? `python -m benchmarks.overhead`
 
-The same job with `account=true` and `account=false` in turn, in one process: seconds of training
-and of the whole run, which then reads the memory of its processes and writes trace.json as well;
-CPU seconds of the main process, which a busy machine disturbs less. Then whole commands, and what
-one span costs. Runs of a tenth of a second vary by more than what is looked for: in brackets beside
-the median of the ratios is the interval in which the true median lies with 95 % (by the sign test).
-What is paid once (a process that counts the pages it shares takes milliseconds) shows in short
-runs, what epochs pay in those of 100 rounds.
+The same job runs with `account=true` and `account=false` in turn, in one process. The first two
+figures are seconds of training, and seconds of the whole run, which with an account also reads the
+memory of its processes and writes trace.json. The third is CPU seconds of the main process, which a
+busy machine disturbs less. A second table has whole commands, a third the cost of one span.
+
+Runs of a tenth of a second vary by more than the effect. Beside the median of the ratios stands
+therefore the interval in which the true median lies with 95 % (by the sign test). Short runs show
+costs that are paid once (a process that counts the pages it shares takes milliseconds); runs of 100
+rounds show those of every round.
 """
 
 import math
@@ -67,7 +69,10 @@ def main() -> None:
     parser = command_line("overhead", __doc__)
     parser.set_defaults(repeats=60)
     arguments = parser.parse_args()
-    title = f"Median (lowest - highest) of {arguments.repeats}; of ratios the median [95 % interval of it]"
+    title = (
+        f"Median (lowest - highest) of {arguments.repeats};"
+        " of ratios the median [95 % interval of it]"
+    )
     inside = [
         pair_of(job, partial(measured, options), arguments.repeats, (TRAINING, RUN, CPU))
         for job, options in JOBS.items()
@@ -105,7 +110,7 @@ def pair_of(
         ({"job": job, "account": account}, partial(run_with, account))
         for account in ("false", "true")
     ]
-    candidates[0][1]()  # imports, compiles
+    candidates[0][1]()  # imports and compiles
     pair = in_turn(candidates, repeats)
     for figure in figures:
         add_ratio(pair, times(figure), figure, pair[0], faster=False)
@@ -113,14 +118,14 @@ def pair_of(
 
 
 def times(figure: str) -> str:
-    """The name of its ratio."""
+    """The name of a figure's ratio."""
     return f"{figure.removesuffix(', s')}, times without"
 
 
 def table(
     title: str, pairs: Sequence[Sequence[Row]], seconds: str, figures: Sequence[str]
 ) -> Table:
-    """A row per job."""
+    """A table with one row per job."""
     cells = []
     for without, with_it in pairs:
         ratios = [with_interval(with_it.figures[times(figure)]) for figure in figures]
@@ -135,12 +140,12 @@ def table(
 
 
 def command(overrides: Sequence[str], account: str) -> Figures:
-    """`python train.py`, as users have it."""
+    """Runs `python train.py`, as users do."""
     return {COMMAND: run_train((*overrides, f"account={account}"))["command_s"]}
 
 
 def measured(overrides: Sequence[str], account: str = "true") -> Figures:
-    """One run in this process."""
+    """Runs the job once in this process."""
     config = compose_config((*overrides, *COMMON, f"account={account}"))
     with tempfile.TemporaryDirectory() as directory:
         began, cpu = time.perf_counter(), time.process_time()
@@ -159,9 +164,11 @@ def with_interval(ratios: Sequence[float]) -> str:
 
 
 def interval_of_median(values: Sequence[float]) -> tuple[float, float]:
-    """Of independent values, with at least 95 %: of the values in order the k-th from below and
-    from above, where so many or more below the true median are as unlikely as that many heads of
-    a fair coin. (Of fewer than six: all of them.)
+    """The interval in which the median of independent values lies with at least 95 %.
+
+    It goes from the k-th value from below to the k-th from above. The chance that so many values
+    lie on one side of the true median is that of as many heads of a fair coin. Fewer than six
+    values give all of them.
     """
     number, ordered = len(values), sorted(values)
     tail, below = 0, 0
@@ -172,7 +179,7 @@ def interval_of_median(values: Sequence[float]) -> tuple[float, float]:
 
 
 def of_a_span(*, metered: bool) -> Figures:
-    """Microseconds to open and to close one in which nothing is done."""
+    """Microseconds to open and to close a span in which nothing happens."""
     spans = MeteredSpans(Meter(shares_gil=True)) if metered else Spans()
     try:
         began = time.perf_counter()

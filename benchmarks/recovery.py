@@ -1,10 +1,14 @@
-"""How soon a fault is noticed, an interrupted run is gone, and what checkpoints cost: `python -m
-   benchmarks.recovery`.
+"""How fast does a run notice a fault, how fast does it end? `python -m benchmarks.recovery`
 
-noticed: from the SIGKILL of a worker to the moment when the aggregator knows it; again: to the next
-aggregate, with on_failure=restart. Ctrl-C and killed: from SIGINT (SIGKILL) to the main process
-until no worker, manager or server is there; exit: until the command has ended, with its files
-written. Checkpoints: seconds of training with one after every round, and without any, in turn.
+| figure      | from                                  | until                                     |
+| ----------- | ------------------------------------- | ----------------------------------------- |
+| noticed     | the SIGKILL of a worker               | the aggregator knows                      |
+| again       | the SIGKILL of a worker               | the next aggregate, on_failure=restart     |
+| Ctrl-C      | SIGINT to the main process            | no worker, manager or server is left      |
+| exit        | SIGINT to the main process            | the command has ended, its files written  |
+| killed      | SIGKILL to the main process           | no worker, manager or server is left      |
+
+A second table has seconds of training with a checkpoint after every round, and without any.
 """
 
 import multiprocessing
@@ -54,10 +58,22 @@ ENDLESS = (
 )
 JOBS = {
     "MovieLens 100K, defaults": ("data=ml100k",),
-    "MovieLens 100K, autograd, iid": ("data=ml100k", "trainer=autograd", "split=iid", "local_epochs=2"),
-    "5 million synthetic": ("data=synthetic", "data.num_users=50000", "data.num_items=20000", "data.num_ratings=5000000",
-                            "rounds=4", "local_epochs=2", "workers=2"),
-}  # fmt: skip
+    "MovieLens 100K, autograd, iid": (
+        "data=ml100k",
+        "trainer=autograd",
+        "split=iid",
+        "local_epochs=2",
+    ),
+    "5 million synthetic": (
+        "data=synthetic",
+        "data.num_users=50000",
+        "data.num_items=20000",
+        "data.num_ratings=5000000",
+        "rounds=4",
+        "local_epochs=2",
+        "workers=2",
+    ),
+}
 NOTICED, AGAIN = "noticed, ms", "again, ms"
 CTRL_C, EXIT, KILLED = "Ctrl-C, ms", "exit, ms", "killed, ms"
 TRAINING, RATIO, RECORD = "training, s", "times without", "telling and saving, ms per round"
@@ -96,7 +112,7 @@ def main() -> None:
 
 
 def training(overrides: Sequence[str]) -> Figures:
-    """Seconds of training of a command, and what the aggregator does between two rounds."""
+    """Seconds of training of a command, and of the aggregator's work between two rounds."""
     result = run_train((*overrides, "reference=false", "tensorboard=false"))
     return {
         TRAINING: result["seconds"]["train"],
@@ -105,20 +121,20 @@ def training(overrides: Sequence[str]) -> Figures:
 
 
 def of_faults(name: str) -> Figures:
-    """All figures of one backend; a thread cannot be killed."""
+    """All figures of one backend. A thread cannot be killed."""
     figures: dict[str, float] = {}
     if name != "thread":
         figures |= of_a_killed_worker(name)
     gone_s, exit_s = until_gone(name, signal.SIGINT)
     figures[EXIT] = exit_s * 1e3
-    if name != "thread":  # which has no children
+    if name != "thread":  # threads are no children
         figures |= {CTRL_C: gone_s * 1e3, KILLED: until_gone(name, signal.SIGKILL)[0] * 1e3}
     return figures
 
 
 class Kills(Tracker):
-    """Kills a worker after the second aggregate, and ends the run with the first one of the round
-    that begins again.
+    """Kills a worker after the second aggregate, and ends the run with the first aggregate after
+    the restart.
     """
 
     def __init__(self) -> None:
@@ -142,7 +158,7 @@ class Kills(Tracker):
 
 
 def of_a_killed_worker(name: str) -> Figures:
-    """When the aggregator knew, and when the next aggregate was there."""
+    """Time until the aggregator knew, and until the next aggregate."""
     noticed_at = []
     survive = Failures.survive
 
@@ -169,8 +185,8 @@ def of_a_killed_worker(name: str) -> Figures:
 
 
 def until_gone(name: str, number: int) -> tuple[float, float]:
-    """Seconds from a signal to the main process of a running command until its children are gone,
-    and until it has ended.
+    """Seconds from a signal to the main process of a command until its children are gone, and until
+    it has ended.
     """
     with tempfile.TemporaryDirectory() as directory:
         options = [*ENDLESS, *BACKENDS[name], "display=lines", f"hydra.run.dir={directory}/run"]
@@ -182,7 +198,7 @@ def until_gone(name: str, number: int) -> tuple[float, float]:
         next(line for line in process.stdout if line.startswith("round 2/"))
         main, helpers = psutil.Process(process.pid), ("resource_tracker", "forkserver import main")
         children = main.children(recursive=True)
-        if number == signal.SIGINT:  # the server of a whole program ends with it
+        if number == signal.SIGINT:  # servers of the whole program end with it
             children = [
                 child
                 for child in children

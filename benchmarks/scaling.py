@@ -1,15 +1,14 @@
-"""How a run gets faster with workers: `python -m benchmarks.scaling [--repeats 5] [--workers 1 2 4
-   8] [-- OVERRIDE ...]`.
+"""How does a run get faster with more workers? `python -m benchmarks.scaling`
 
-The same ratings and epochs, dealt to more and more workers. Training counts from the moment when
+The same ratings and epochs are dealt to more and more workers. Training counts from the moment when
 all workers have started. `speed-up` is against one worker of the same system; `efficiency` divides
-it by the cores that so many workers can use, the lesser of both. Compute and waiting are seconds of
-wall, means over the workers. Workers keep their last state (`select_on=last`), and little is held
-out, so that it is training that is measured.
+it by the cores that so many workers can use. Compute and wait are seconds of wall, means over the
+workers. Workers keep their last state (`select_on=last`) and little is held out, so that the
+figures are those of training.
 
-What the machine allows is measured beside each run: the speed-up of arithmetic in the cache, and of
-copying memory, with as many threads. Training lies between: a rating costs arithmetic, and the rows
-that it needs.
+Beside each run the benchmark measures the machine: the speed-up of arithmetic in the cache, and of
+copying memory, with as many threads. Training lies between the two: a rating costs arithmetic, and
+the rows that it needs.
 """
 
 import os
@@ -23,6 +22,7 @@ from benchmarks.harness import (
     Figures,
     Row,
     Table,
+    add_overrides,
     add_ratio,
     command_line,
     in_turn,
@@ -53,7 +53,7 @@ JOB = (
 )
 EPOCHS = {"ml100k": ("rounds=5", "local_epochs=10"), "synthetic": ("rounds=2", "local_epochs=4")}
 TRAINING, SPEED_UP, EFFICIENCY = "training, s", "speed-up", "efficiency"
-# what the machine takes, and its speed-up
+# the time of the machine, and the name of its speed-up
 LIMITS = {"arithmetic, s": "of arithmetic", "copying, s": "of copying"}
 FIGURES = (
     TRAINING,
@@ -64,20 +64,20 @@ FIGURES = (
     EFFICIENCY,
     *LIMITS.values(),
 )
-POWERS, COPIES = 128, 64  # of the machine, by all threads together
+POWERS, COPIES = 128, 64  # repetitions, of all threads together
 
 
 def main() -> None:
     """The command."""
     parser = command_line("scaling", __doc__)
-    parser.add_argument("--data", nargs="+", choices=DATA, default=list(DATA), help="some of them")
+    parser.add_argument("--data", nargs="+", choices=DATA, default=list(DATA), help="only these")
     parser.add_argument(
         "--systems",
         nargs="+",
         metavar="SYSTEM",
         choices=SYSTEMS,
         default=list(SYSTEMS),
-        help="some of them",
+        help="measure only these",
     )
     parser.add_argument(
         "--workers",
@@ -85,11 +85,9 @@ def main() -> None:
         type=int,
         default=[1, 2, 4, 8],
         metavar="N",
-        help="the first is the baseline",
+        help="numbers of workers; the first is the baseline",
     )
-    parser.add_argument(
-        "overrides", nargs="*", default=[], help="further options of train.py, for all, after --"
-    )
+    add_overrides(parser)
     arguments = parser.parse_intermixed_args()
     rows: list[Row] = []
     for data in arguments.data:
@@ -134,12 +132,12 @@ def main() -> None:
 
 
 def _cores(workers: int) -> int:
-    """That so many workers can use."""
+    """Cores that so many workers can use."""
     return min(workers, os.cpu_count() or 1)
 
 
 def run(workers: int, overrides: tuple[str, ...]) -> Figures:
-    """One run."""
+    """Runs the job once."""
     result = run_train((*overrides, f"workers={workers}"))
     visits = sum(worker["num_train"] for worker in result["workers"]) * result["rounds_completed"]
     seconds = training_s(result)
@@ -155,7 +153,9 @@ def run(workers: int, overrides: tuple[str, ...]) -> Figures:
 
 
 def machine(threads: int) -> Figures:
-    """The same work by so many threads: powers of 32,768 numbers, and copies of 32 MB."""
+    """Seconds of the same work by so many threads: powers of 32,768 numbers, and copies of 32
+    MB.
+    """
     small = [np.full((2, 32_768), 1.3) for _ in range(threads)]
     large = [np.ones((2, 8_000_000), np.float32) for _ in range(threads)]
 

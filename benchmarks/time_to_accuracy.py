@@ -1,15 +1,18 @@
-"""Seconds of training to a given accuracy: `python -m benchmarks.time_to_accuracy [--repeats 5]
-   [--data ...]`.
+"""How long does training take to a given accuracy? `python -m benchmarks.time_to_accuracy`
 
-What is a faster epoch worth? On MovieLens 100K, to a test RMSE of 0.920 (chosen beforehand; the
-split is that of seed 0); on 5 million synthetic ratings, to within 0.002 of the best validation
-RMSE that one worker reaches in so many epochs. Ours is stratified; beside it torch's ways: a plain
-loop with Adam in one process, and two processes that each train on half of the ratings and average
-every so many steps, with torch.distributed's PeriodicModelAverager over gloo.
+| data                  | target                                                                   |
+| --------------------- | ------------------------------------------------------------------------ |
+| MovieLens 100K        | a test RMSE of 0.920 (chosen beforehand; the split is that of seed 0)    |
+| 5 million synthetic   | within 0.002 of the best validation RMSE that one worker reaches in as   |
+| ratings               | many epochs                                                              |
 
-Training only. torch's is judged after every epoch, and the time for that taken off; ours after
-every round, of five epochs on MovieLens 100K, while training goes on, and counts where training
-waits for it.
+Ours is stratified. Beside it stand two ways of torch: a plain loop with Adam in one process, and
+two processes that each train on half of the ratings and average every few steps
+(torch.distributed's PeriodicModelAverager over gloo).
+
+Only training counts. torch is evaluated after every epoch, and that time is subtracted. Ours is
+evaluated after every round (five epochs on MovieLens 100K) while training goes on; where training
+waits for the evaluation, the wait counts.
 """
 
 import math
@@ -53,7 +56,7 @@ TIME, EPOCHS, RATIO = "time to accuracy, s", "epochs", "times one worker"
 TARGET = 0.920  # test RMSE on MovieLens 100K
 MARGIN = 0.002  # validation RMSE above the best of one worker, on synthetic ratings
 ROUNDS = {"ml100k": 12, "synthetic": 16}
-# after so many an aggregate is judged: that should not take longer than they do
+# an aggregate is evaluated after so many, which should take longer than the evaluation
 LOCAL_EPOCHS = {"ml100k": 5, "synthetic": 1}
 BASE = (
     "split=stratified",
@@ -63,8 +66,8 @@ BASE = (
     "tensorboard=false",
     "display=none",
 )
-# Learning rates were chosen for the shortest time: larger and falling faster than what is best in
-# the end.
+# Learning rates chosen for the shortest time are larger, and fall faster, than those for the best
+# accuracy.
 OF = {
     "ml100k": (
         *("model=medium", "model.init_std=0.05"),
@@ -80,21 +83,21 @@ OF = {
         *("trainer.lr=0.05", "trainer.lr_decay=0.9", "trainer.reg_factors=0.05"),
     ),
 }
-TORCH_LR = {1: 0.01, 2: 0.02}  # of Adam, by number of ranks; of 0.005, 0.01, 0.02 and 0.03 ...
+TORCH_LR = {1: 0.01, 2: 0.02}  # ranks -> lr of Adam; tried: 0.005, 0.01, 0.02 and 0.03,
 ONE = "one worker, thread"
 OURS = {
     ONE: ("workers=1", "backend=thread"),
     "2 workers, thread": ("workers=2", "backend=thread"),
     "2 workers, shm": ("workers=2", "backend=shm"),
 }
-BATCH, WEIGHT_DECAY, AVERAGE_EVERY = 1024, 3e-4, 4  # ... and weight decay of 1e-5, 1e-4 and 3e-4
-DEADLINE_S = 120.0  # of torch's ranks, for each other
+BATCH, WEIGHT_DECAY, AVERAGE_EVERY = 1024, 3e-4, 4  # and weight decay 1e-5, 1e-4 and 3e-4
+DEADLINE_S = 120.0  # for torch's ranks to wait for each other
 
 
 def main() -> None:
     """The command."""
     parser = command_line("time_to_accuracy", __doc__)
-    parser.add_argument("--data", nargs="+", choices=DATA, default=list(DATA), help="some of them")
+    parser.add_argument("--data", nargs="+", choices=DATA, default=list(DATA), help="only these")
     arguments = parser.parse_args()
     rows: list[Row] = []
     for data in arguments.data:
@@ -139,7 +142,7 @@ def main() -> None:
 
 
 def _target(data: str, overrides: Sequence[str]) -> Callable[[AggregateRound], bool]:
-    """Whether an aggregate is good enough."""
+    """A function that tells whether an aggregate is good enough."""
     if data == "ml100k":
         return lambda row: row.test.rmse <= TARGET
     best = min(row.valid.rmse for row in _aggregates(compose_config((*overrides, *OURS[ONE]))))
@@ -157,7 +160,7 @@ def _aggregates(config: Config) -> list[AggregateRound]:
 
 
 def ours(overrides: Sequence[str], reached: Callable[[AggregateRound], bool]) -> Figures:
-    """One run. Raises Unavailable if it does not get there."""
+    """Runs ours once. Raises Unavailable if it misses the target."""
     config = compose_config(overrides)
     for row in _aggregates(config):
         if reached(row):
@@ -169,7 +172,7 @@ def ours(overrides: Sequence[str], reached: Callable[[AggregateRound], bool]) ->
 
 
 def torchs(config: Config, ranks: int) -> Figures:
-    """As many processes as ranks; the slowest one's time."""
+    """Trains in as many processes as ranks; the time of the slowest."""
     with (
         tempfile.TemporaryDirectory() as folder,
         ProcessPoolExecutor(ranks, multiprocessing.get_context("spawn")) as pool,
@@ -182,8 +185,8 @@ def torchs(config: Config, ranks: int) -> Figures:
 
 
 def _rank(ranks: int, config: Config, folder: str, rank: int) -> tuple[float, int]:
-    """Trains on every `ranks`-th rating, and averages with the others; seconds of training and
-    epochs, NaN if too few.
+    """Trains on every `ranks`-th rating and averages with the others. Gives seconds of training
+    (NaN if it misses the target) and epochs.
     """
     torch.set_num_threads(1)
     dist.init_process_group(
@@ -193,7 +196,7 @@ def _rank(ranks: int, config: Config, folder: str, rank: int) -> tuple[float, in
     job = prepared.make_jobs()[0]
     model = CollabFiltering.over(job.make_parameters())
     part = job.shard.train
-    length = len(part) // ranks  # the same for all, or one would wait for the others
+    length = len(part) // ranks  # the same for all, else one would wait for the others
     users, items, ratings = (
         torch.from_numpy(column[rank::ranks][:length].copy())
         for column in (part.users, part.items, part.ratings)
@@ -224,9 +227,7 @@ def _rank(ranks: int, config: Config, folder: str, rank: int) -> tuple[float, in
 
 
 def _rmse_of_the_mean(job: Job, model: CollabFiltering, test: Part, ranks: int) -> float:
-    """The test RMSE of the ranks' mean, which is what such a training gives: the same on every
-    rank.
-    """
+    """The test RMSE of the mean of the ranks, the same on every rank."""
     mean = job.make_parameters()
     for name, parameter in model.named_parameters():
         total = parameter.detach().clone()

@@ -1,9 +1,7 @@
-"""For benchmarks.claims: what single calls take, a write and a round of exchange, for states of 8
-   kB to 64 MB.
+"""Times of single calls: a write and a round of exchange, for states of 8 kB to 64 MB.
 
-Each figure is a mean over the calls of one measurement. All of it runs in a process that has no
-main module to import again (`measure_calls`): else each of its processes would import the benchmark
-first.
+Each figure is a mean over the calls of one measurement. `measure_calls` runs everything in a
+process without a main module: else each of its processes would first import the benchmark.
 """
 
 import json
@@ -38,32 +36,32 @@ ROUND_FLOATS = {
     "process": (JOB_FLOATS, 1_000_000, 16_000_000),
 }
 OTHERS = (0, 1, 4)  # threads that train beside the one that writes
-WORKERS = 5  # in a round of exchange, as in the document
-FLOATS_TO_MOVE = 8_000_000  # by the writes of a measurement, about
+WORKERS = 5  # in a round of exchange, as in the seed systems
+FLOATS_TO_MOVE = 8_000_000  # in all writes of a measurement, about
 THREAD_WRITES = 60
-REFERENCES = 100  # at a time: one alone takes no longer than reading the clock
-PAUSE_S = 0.002  # before each write, so that those beside it train
-# of a thread beside it: a fifth of MovieLens 100K
+REFERENCES = 100  # at a time: one takes no longer than reading the clock
+PAUSE_S = 0.002  # before each write, so that the threads beside it train
+# of a thread that trains: a fifth of MovieLens 100K
 TRAINED_RATINGS, USERS, ITEMS = 16_000, 943, 1682
 POLLING = ("backend.poll_interval_s=0.2", "split=iid")
 SEND = "import sys; from benchmarks.claims.calls import send; send(*map(int, sys.argv[1:]))"
 
 
 def size_mb(floats: int) -> float:
-    """Of a state, MB."""
+    """Size of a state, MB."""
     return floats * 4 / 1e6
 
 
 def call_name(what: str, floats: int, others: int = 0) -> str:
-    """A figure's name. `what`: "reference", "copy", "manager", "thread round", "process, polling,
-    round" ...
+    """The name of a figure. `what`: "reference", "copy", "manager", "thread round", "process round,
+    polling" ...
     """
     beside = f" beside {others}" if others else ""
     return f"{what} of {size_mb(floats):g} MB{beside}, ms"
 
 
 def measure_calls(rounds: int = 10) -> Figures:
-    """Everything here, once; `rounds` of exchange of small states."""
+    """Measures everything here once. `rounds`: rounds of exchange of small states."""
     command = [sys.executable, "-c", SEND, str(rounds)]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, cwd=REPOSITORY)
     figures: Figures = json.loads(done.stdout.splitlines()[-1])
@@ -76,7 +74,7 @@ def send(rounds: int) -> None:
 
 
 def manager_writes(sizes: Sequence[int] = WRITE_FLOATS) -> dict[str, float]:
-    """One entry of a `Manager().dict()`: a vector, which the proxy pickles."""
+    """Times of one entry of a `Manager().dict()`: a vector, which the proxy pickles."""
     manager = ManagerProcess(multiprocessing.get_context("spawn"))
     stores: list[Any] = [manager.start()]  # the only reference to the proxy
 
@@ -100,9 +98,11 @@ def manager_writes(sizes: Sequence[int] = WRITE_FLOATS) -> dict[str, float]:
 def thread_writes(
     sizes: Sequence[int] = COPY_FLOATS, others: Sequence[int] = OTHERS
 ) -> dict[str, float]:
-    """A reference put into a dict under a lock, as the document does; and what ddp's threads do,
-    which train on in the state that they publish: a copy of it, and all four entries. Alone, and
-    for the document's state beside others that train.
+    """Times of two writes of a thread: a reference put into a dict under a lock, as the design
+    document claims it; and the four entries of ddp's threads, with a copy of the state, in which a
+    worker trains on.
+
+    Each is measured alone, and for the state of the seed job also beside others that train.
     """
     figures = {}
     for number in others:
@@ -126,7 +126,7 @@ def _references() -> None:
 
 
 def _publishing(floats: int) -> Callable[[], None]:
-    """A worker's end of ddp's threads, publishing to nobody."""
+    """The worker's end of ddp's threads, which publishes to nobody."""
     run = exchange.prepared("thread", floats, 1, 1, "split=iid")
     options: Any = run.config.backend
     threads = Threads(options, run, run.make_jobs(), lambda _: None)
@@ -135,7 +135,7 @@ def _publishing(floats: int) -> Callable[[], None]:
 
     def publish() -> None:
         end.publish(update, spans)
-        # as it comes back with an aggregate
+        # an aggregate would bring the slot back
         end.slots.append(threads.shared[worker_key(0, 0, "best")])
 
     publish()  # the first one allocates
@@ -144,7 +144,7 @@ def _publishing(floats: int) -> Callable[[], None]:
 
 @contextmanager
 def training(number: int) -> Iterator[None]:
-    """So many threads that train with torch, batch 1024, while the block runs."""
+    """Threads that train with torch (batch 1024) while the block runs."""
     import torch
 
     from ddp.trainers.autograd import Autograd
@@ -185,12 +185,12 @@ def training(number: int) -> Iterator[None]:
 
 
 def exchanges(rounds: int) -> dict[str, float]:
-    """What a round of exchange takes a worker (benchmarks.exchange): notified for all sizes, and
-    the document's polling.
+    """Times of a worker's round of exchange (benchmarks/exchange.py): notified for all sizes, and
+    with the polling of the seed systems.
     """
     figures = {}
     for backend, sizes in ROUND_FLOATS.items():
-        # what is timed begins later
+        # the start of workers is not measured
         more = ("backend.start_method=forkserver",) if backend == "process" else ()
         for floats in sizes:
             number = max(2, min(rounds, FLOATS_TO_MOVE // floats))
@@ -202,7 +202,7 @@ def exchanges(rounds: int) -> dict[str, float]:
 
 
 def _mean_ms(call: Callable[[], object], number: int) -> float:
-    """Of so many calls, each after a pause."""
+    """The mean over so many calls, each after a pause."""
     total_s = 0.0
     for _ in range(number):
         time.sleep(PAUSE_S)

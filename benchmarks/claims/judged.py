@@ -1,6 +1,4 @@
-"""For benchmarks.claims: a claim and what was measured, in words. Every word of a verdict follows
-from the figures.
-"""
+"""Judgements: a claim and its measurements in words. Every word follows from the figures."""
 
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,12 +16,12 @@ from benchmarks.claims.verdicts import (
 )
 from benchmarks.harness import MISSING, Row
 
-# what was measured -> figure -> repeat by repeat
+# candidate -> figure -> its values, repeat by repeat
 Found = Mapping[str, Mapping[str, Sequence[float]]]
 Cells = tuple[str, str, str]  # measured here, holds when, turns over at
 
 CALLS = "single calls"
-SCALES = 0.75  # of N workers: the least that is called parallel
+SCALES = 0.75  # N workers must be this times N times as fast to count as parallel
 COPIES = 4  # of a state
 MORE = 1.1
 TWICE = 2.0
@@ -31,15 +29,15 @@ JOB_MB = calls.size_mb(calls.JOB_FLOATS)
 
 
 def found_in(rows: Sequence[Row]) -> Found:
-    """By name."""
+    """The figures of all rows, by the name of the candidate."""
     return {str(row.labels["what"]): row.figures for row in rows}
 
 
-# --- what a write and a round cost ---
+# --- costs of a write and of a round ---
 
 
 def costs(holds: str, off: Mapping[str, float]) -> str:
-    """What a cost holds for, and how many times as much as claimed all else is."""
+    """Where a cost holds, and for all else how many times as much as claimed it is."""
     fails = ", ".join(
         f"{name} {_times(times)}".strip() for name, times in off.items() if times != 1
     )
@@ -53,17 +51,17 @@ def _times(times: float) -> str:
 
 
 def sizes(found: Found, what: str, floats: Sequence[int]) -> Series:
-    """A call's figures by the size of the state, MB."""
+    """The figures of a call by the size of the state, MB."""
     return {calls.size_mb(size): found[CALLS][calls.call_name(what, size)] for size in floats}
 
 
 def passes(series: Series, level: float) -> str:
-    """Where a series passes a level."""
+    """The place where a series passes a level."""
     return passage(crossings(series, level), list(series))
 
 
 def thread_write(found: Found) -> Cells:
-    """0.001 ms."""
+    """Judges: a write takes 0.001 ms."""
     by = {
         what: {
             1.0 + others: found[CALLS][calls.call_name(what, calls.JOB_FLOATS, others)]
@@ -88,12 +86,12 @@ def thread_write(found: Found) -> Cells:
 
 
 def _threads(off: Mapping[float, float]) -> str:
-    """How many threads there may be."""
+    """The numbers of threads for which a claim holds."""
     return f"threads: {several([f'{number:g}' for number, times in off.items() if times == 1])}"
 
 
 def process_write(found: Found) -> Cells:
-    """10 to 50 ms."""
+    """Judges: a write takes 10 to 50 ms."""
     series = sizes(found, "manager", calls.WRITE_FLOATS)
     measured = ", ".join(
         f"{mb:.2g} MB {span(series[mb])} ms" for mb in (min(series), JOB_MB, max(series))
@@ -107,23 +105,26 @@ def process_write(found: Found) -> Cells:
 
 
 def by_size(series: Series, low: float, high: float, also: dict[str, Sequence[float]]) -> str:
-    """The sizes for which a cost holds; how far it is off for the document's state, and for what
-    there is `also`.
+    """The sizes for which a cost holds, and how far it is off for the state of the seed job and for
+    those in `also`.
     """
     holds = [f"{mb:.2g}" for mb, values in series.items() if times_off(values, low, high) == 1]
-    of_the_job = {f"{JOB_MB:.2g} MB (the document's job)": series[JOB_MB]} | also
+    of_the_job = {f"{JOB_MB:.2g} MB (the seed job)": series[JOB_MB]} | also
     off = {name: times_off(values, low, high) for name, values in of_the_job.items()}
     return costs(f"states of {several(holds)} MB" if holds else "", off)
 
 
 def round_of(backend: str, low: float, high: float) -> Callable[[Found], Cells]:
-    """0.04 ms or 2000 ms."""
+    """A judge of a round of exchange, 0.04 ms or 2000 ms."""
 
     def judge(found: Found) -> Cells:
         series = sizes(found, f"{backend} round", calls.ROUND_FLOATS[backend])
         polled = found[CALLS][calls.call_name(f"{backend} round, polling", calls.JOB_FLOATS)]
         in_run = span(found[f"seed_{backend}"][runs.EXCHANGE])
-        measured = f"notified {span(series[JOB_MB])} ms, polling {span(polled)}; publish and receive in seed_{backend} {in_run}"
+        measured = (
+            f"notified {span(series[JOB_MB])} ms, polling {span(polled)};"
+            f" publish and receive in seed_{backend} {in_run}"
+        )
         return (
             measured,
             by_size(series, low, high, {"polling": polled}),
@@ -133,16 +134,16 @@ def round_of(backend: str, low: float, high: float) -> Callable[[Found], Cells]:
     return judge
 
 
-# --- how they train ---
+# --- training ---
 
 
 def speed_ups(found: Found, of: str, over: str, figure: str) -> list[float]:
-    """How many times less it took, repeat by repeat."""
+    """How many times faster `of` was than `over`, repeat by repeat."""
     return [other / own for own, other in zip(found[of][figure], found[over][figure], strict=True)]
 
 
 def sequential(found: Found) -> Cells:
-    """Threads."""
+    """Judges: threads train sequentially."""
     rounds = {
         workers: speed_ups(
             found, runs.run_name("thread", workers), runs.run_name("serial", workers), runs.ROUND
@@ -168,7 +169,7 @@ def sequential(found: Found) -> Cells:
 
 
 def _paces(series: Series) -> Iterator[str]:
-    """Batches by what the ratios say."""
+    """The batches, grouped by the verdict on their ratios."""
     batches: dict[str, list[str]] = {}
     for batch, values in series.items():
         batches.setdefault(verdicts.pace(values), []).append(f"{batch:g}")
@@ -179,7 +180,7 @@ def _paces(series: Series) -> Iterator[str]:
 
 
 def parallel(found: Found) -> Cells:
-    """Processes."""
+    """Judges: processes train in parallel."""
     series = {
         float(workers): speed_ups(
             found, runs.run_name("process", workers), runs.run_name("serial", workers), runs.ROUND
@@ -207,13 +208,13 @@ def parallel(found: Found) -> Cells:
 
 
 def in_total(found: Found) -> Cells:
-    """Fast or slow."""
+    """Judges: in total processes are fast, threads slow."""
     took = {name: found[name][runs.COMMAND] for name in ("seed_process", "seed_thread")}
     measured = ", ".join(f"{name} {span(seconds)} s" for name, seconds in took.items())
     ratios = speed_ups(found, "seed_process", "seed_thread", runs.COMMAND)
     word = verdicts.pace(ratios)
     holds = (
-        "the document's job"
+        "the seed job"
         if word == "faster"
         else f"does not hold: processes are {word} ({span(ratios)} x)"
     )
@@ -226,8 +227,8 @@ def in_total(found: Found) -> Cells:
 
 
 def _paid_back(found: Found, workers: int, other: str) -> str:
-    """After how many rounds; where a round is not faster, a crossing of the two lines would be
-    chance.
+    """The number of rounds that pays back the start. Where a round is not faster, the crossing of
+    the two lines would be chance.
     """
     of, over = (runs.run_name(by, workers) for by in ("process", other))
     word = verdicts.pace(speed_ups(found, of, over, runs.ROUND))
@@ -240,7 +241,7 @@ def _paid_back(found: Found, workers: int, other: str) -> str:
 
 
 def memory(found: Found) -> Cells:
-    """Of all processes."""
+    """Judges: processes need more memory."""
     needs: dict[str, dict[float, Sequence[float]]] = {}
     for by in ("thread", "process"):
         names = {float(workers): runs.run_name(by, workers) for workers in runs.WORKERS} | {
@@ -302,9 +303,7 @@ def judged(found: Found) -> list[list[str]]:
 
 
 def in_a_word(holds: str) -> str:
-    """Whether a claim is so, from where it holds: what follows a semicolon is what speaks against
-    it.
-    """
+    """Whether a claim holds. `holds` says where it does, after a semicolon where it does not."""
     if holds.startswith("does not hold"):
         return "no"
     return MISSING if holds == MISSING else "in part" if ";" in holds else "yes"

@@ -1,6 +1,4 @@
-"""For benchmarks.claims: whole runs of the document's two systems and of small variations of them,
-and what is read from each.
-"""
+"""Whole runs of the two seed systems and of small variations of them, and their figures."""
 
 import tempfile
 from collections.abc import Callable, Sequence
@@ -22,11 +20,11 @@ from benchmarks.headline import SEEDS, SYSTEMS
 from ddp.experiment import run
 
 WORKERS = (1, 2, 4)
-ROUNDS = 6  # of those whose rounds are counted
+ROUNDS = 6  # of runs that give the cost of a round
 BATCHES = (128, 512, 1024, 2048, 4096, 8192)
 BATCH_WORKERS = 2
 QUIET = ("tensorboard=false",)
-# The document's systems and the serial reference, without the polling.
+# The seed systems without their polling, and the serial reference.
 BY = {
     "serial": SYSTEMS["serial + autograd"],
     "thread": (*SEEDS["seed_thread"], "backend.poll_interval_s=null"),
@@ -43,22 +41,22 @@ Candidate = tuple[Labels, Callable[[], Figures]]
 
 
 def run_name(by: str, workers: int) -> str:
-    """A run that is measured for more and more rounds."""
+    """The name of a run that is measured for more and more rounds."""
     return f"{by}, {worker_count(workers)}"
 
 
 def worker_count(workers: int) -> str:
-    """In words."""
+    """A number of workers in words."""
     return f"{workers} worker{'s' if workers > 1 else ''}"
 
 
 def batch_name(by: str, batch: int) -> str:
-    """A run with that batch."""
+    """The name of a run with that batch."""
     return f"{by}, batch {batch}"
 
 
 def candidates(more: Sequence[str] = ()) -> list[Candidate]:
-    """All runs; `more`: further options for all."""
+    """All runs. `more`: options for all of them."""
     found: list[Candidate] = [
         ({"what": name}, partial(command, (*seed, *more))) for name, seed in SEEDS.items()
     ]
@@ -86,13 +84,13 @@ def candidates(more: Sequence[str] = ()) -> list[Candidate]:
 
 
 def command(overrides: Sequence[str]) -> Figures:
-    """One `python train.py`."""
+    """Figures of one `python train.py`."""
     result = run_train((*overrides, *QUIET))
     return figures(result) | beginning(result["command_s"], result["elapsed_s"])
 
 
 def here(overrides: Sequence[str]) -> Figures:
-    """One run in this process: only how long it trains."""
+    """Seconds of training of one run in this process."""
     with tempfile.TemporaryDirectory() as directory:
         run(
             compose_config((*last_of_each((*overrides, *QUIET)), "display=none")),
@@ -103,7 +101,7 @@ def here(overrides: Sequence[str]) -> Figures:
 
 
 def figures(result: dict[str, Any]) -> dict[str, float]:
-    """What a run tells of its exchange, its waits for the GIL and its memory."""
+    """Figures of the exchange, of the waits for the GIL, and of memory."""
     per_round_ms = 1e3 / result["rounds_completed"]
     # the last lane is the aggregator's
     workers = [lane["seconds"] for lane in result["account"][:-1]]
@@ -124,8 +122,8 @@ def figures(result: dict[str, Any]) -> dict[str, float]:
 
 
 def beginning(wall_s: float, elapsed_s: Sequence[float]) -> dict[str, float]:
-    """Two lengths of a run, up to its first round and up to its last: what a round costs, and what
-    all else does.
+    """The cost of a round and of all else, from two lengths of one run: up to its first round and
+    up to its last.
     """
     if len(elapsed_s) == 1:
         return {COMMAND: wall_s}

@@ -1,20 +1,19 @@
-"""How benchmarks.claims judges: where a measured curve passes a level, and what figures say of a
-   claim. Nothing here measures.
+"""Rules of benchmarks.claims: where a measured curve passes a level, and the words for figures.
+Nothing here measures.
 
-The rules, of medians over the repeats:
+The rules, for medians over the repeats:
 
-- *about*: a cost that is claimed to be "about" so much is so within half an order of magnitude (a
-  factor of 3.16) of the claimed figure, or of the range that is claimed; a cost that is claimed to
-  be small may be smaller still.
-- *faster*, *slower*: at least 1.1 times as fast, in the median of pairs of neighbours in time, and
+- *about*: a cost is "about" as claimed within half an order of magnitude (a factor of 3.16) of the
+  claimed figure or range. A cost that is claimed to be small may be smaller still.
+- *faster*, *slower*: at least 1.1 times as fast in the median of pairs of neighbours in time, and
   faster in every pair; slower likewise. Anything else is *as fast*.
-- *turns over*: between the two measured points on both sides of a level, straight where both axes
-  are logarithmic. It is the last such passage: from there on the curve stays above, as far as it
-  was measured. For each repeat by itself, then their median and range; beyond what was measured it
-  is only said to lie there ("> 64", "< 0.008").
-- *paid back*: two lengths of a run give what it costs to begin and what a round costs; where two
-  such lines cross. For each repeat by itself, then the median; only if a round is *faster*, else
-  "no gain" (*as fast*) or "never" (*slower*).
+- *turns over*: between the two measured points on both sides of a level, on a straight line where
+  both axes are logarithmic. The last such passage counts: from there on the curve stays above, as
+  far as it was measured. Each repeat gives one passage; the table has their median and range. A
+  passage beyond the measured points is only said to lie there ("> 64", "< 0.008").
+- *paid back*: two lengths of a run give the cost to begin and the cost of a round; two such lines
+  cross. Each repeat gives one crossing; the table has the median. It counts only if a round is
+  *faster*; else the table says "no gain" (*as fast*) or "never" (*slower*).
 """
 
 import math
@@ -25,14 +24,14 @@ from typing import Literal
 ABOUT = math.sqrt(10)
 CLEARLY = 1.1
 
-# where it was measured, ascending -> the figure, repeat by repeat
+# ascending point of measurement -> the figure, repeat by repeat
 Series = Mapping[float, Sequence[float]]
 Pace = Literal["faster", "as fast", "slower"]
 
 
 def times_off(values: Sequence[float], low: float, high: float) -> float:
-    """How many times as much as claimed it is (below 1: as little); 1 if it is about in the range.
-    `low` 0: may be smaller.
+    """How many times the claimed cost a cost is, below 1 if it is less; 1 if it is about in the
+    range. With `low` 0 any smaller cost is in the range.
     """
     median = statistics.median(values)
     if median > high * ABOUT:
@@ -41,7 +40,9 @@ def times_off(values: Sequence[float], low: float, high: float) -> float:
 
 
 def pace(speed_ups: Sequence[float]) -> Pace:
-    """What the ratios say: how many times as fast as its neighbour in time a candidate was."""
+    """The verdict on ratios, each of which says how many times as fast a candidate was as its
+    neighbour in time.
+    """
     median = statistics.median(speed_ups)
     if median >= CLEARLY and min(speed_ups) > 1:
         return "faster"
@@ -49,7 +50,7 @@ def pace(speed_ups: Sequence[float]) -> Pace:
 
 
 def times_at_least(values: Sequence[float], level: float) -> bool:
-    """Whether the median is."""
+    """Whether the median reaches the level."""
     return statistics.median(values) >= level
 
 
@@ -90,8 +91,8 @@ def span(values: Sequence[float], digits: int = 2) -> str:
 
 
 def passage(values: Sequence[float], measured: Sequence[float]) -> str:
-    """Crossings as they are shown: median and range. `measured`: where the curve was measured,
-    ascending.
+    """Crossings as the table shows them: median and range. `measured`: the ascending points of the
+    curve.
     """
 
     def text(value: float) -> str:
@@ -115,7 +116,7 @@ def _with_range(texts: Sequence[str]) -> str:
 
 
 def rounded(value: float, digits: int = 2) -> str:
-    """To so many digits, and all of those before the point."""
+    """A number to so many digits, and all of those before the point."""
     if value == 0:
         return "0"
     decimals = digits - 1 - math.floor(math.log10(abs(value)))

@@ -1,16 +1,16 @@
-"""Accuracy: `python -m benchmarks.quality [--protocols ...] [--repeats 3] [--peers]`.
+"""How much accuracy does averaging cost? `python -m benchmarks.quality`
 
-What does averaging cost? Ours with one worker, and ways to train with several, on MovieLens 100K
-with the compiled trainer; with `--peers` other libraries beside it (`make benchmark-peers` installs
-them).
+Ours with one worker, and ways to train with several, on MovieLens 100K with the compiled trainer.
+`--peers` adds other libraries (`make benchmark-peers` installs them). Never compare two protocols:
 
-Protocols, never to be mixed. `random`: a fifth of the ratings is the test part, drawn by
-`default_rng(seed)`, a seed per repeat. `folds`: the data's own u1 - u5 if they are there, else a
-seeded permutation cut in five. `time`: the latest fifth of each user's ratings, a seed of the model
-per repeat.
+| protocol | test part                                                                          |
+| -------- | ---------------------------------------------------------------------------------- |
+| random   | a fifth of the ratings, drawn by `default_rng(seed)`, a seed per repeat             |
+| folds    | the data's own u1 - u5 if they are there, else a seeded permutation cut in five     |
+| time     | the latest fifth of each user's ratings, a seed of the model per repeat             |
 
-Hyper-parameters and the number of epochs are chosen on validation, a twentieth of the training part
-of the first repeat. Then everything is trained again on the whole training part of each repeat, and
+Validation chooses hyper-parameters and the number of epochs, on a twentieth of the training part of
+the first repeat. Then everything is trained again on the whole training part of each repeat, and
 its test part is read once.
 """
 
@@ -69,12 +69,12 @@ MOMENTUM = ("aggregation.outer=nesterov",)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Way:
-    """`overrides` of a run, and what is tried: option -> values."""
+    """A way to train. `overrides`: of a run; `tried`: option -> values to choose from."""
 
     overrides: tuple[str, ...]
     tried: Mapping[str, Sequence[float]]
     local_epochs: int = 1
-    epochs: int = EPOCHS  # at most
+    epochs: int = EPOCHS  # at most this many
 
 
 ONE = "one worker"
@@ -126,7 +126,7 @@ WAYS = {
 def test_parts(
     protocol: str, data: MovieLensData, ratings: Ratings, repeats: int
 ) -> Iterator[IndexArray]:
-    """The rows of the test part, of each repeat."""
+    """The rows of the test part of each repeat."""
     if protocol == "random":
         for seed in range(repeats):
             yield np.random.default_rng(seed).permutation(len(ratings))[: len(ratings) // 5]
@@ -140,7 +140,7 @@ def test_parts(
         assert ratings.timestamps is not None
         order = np.lexsort((ratings.timestamps, ratings.users))
         counts = np.bincount(ratings.users, minlength=ratings.num_users)
-        # of its user's, by time
+        # a rating's place among those of its user, by time
         place = np.arange(len(ratings)) - np.repeat(np.cumsum(counts) - counts, counts)
         latest = order[place >= np.repeat(counts - counts // 5, counts)]
         for _ in range(repeats):
@@ -148,7 +148,7 @@ def test_parts(
 
 
 def write_rows(ratings: Ratings, rows: IndexArray, file: Path) -> None:
-    """As `split.test_file` wants it: the data's own ids, in the format of u.data."""
+    """Writes rows for `split.test_file`: the data's own ids, in the format of u.data."""
     columns = (ratings.user_ids[ratings.users[rows]], ratings.item_ids[ratings.items[rows]])
     lines = (
         f"{user}\t{item}\t{rating:g}\t0\n"
@@ -199,7 +199,7 @@ def choose(way: Way, test_file: Path) -> tuple[Values, int]:
             rows = fit(
                 way, values, test_file, valid_fraction=VALID_FRACTION, epochs=way.epochs, seed=0
             )
-        except AggregationError:  # it diverges
+        except AggregationError:  # the run diverges
             continue
         except WorkerError as error:
             if not error.diverged:
@@ -223,7 +223,7 @@ def choose_other(name: str, ratings: Ratings, sizes: Sizes, train_rows: IndexArr
 
 
 def rmse(name: str, known: Part, pairs: Part, sizes: Sizes, values: Values, seed: int) -> float:
-    """Of another library's predictions, clipped to the scale."""
+    """RMSE of another library's predictions, clipped to the scale."""
     predicted = np.clip(
         RECOMMENDERS[name](known, pairs, sizes, values, seed), sizes.rating_min, sizes.rating_max
     )
@@ -311,7 +311,7 @@ def main() -> None:
     parser = command_line("quality", __doc__)
     parser.set_defaults(repeats=3)
     parser.add_argument(
-        "--protocols", nargs="+", choices=PROTOCOLS, default=list(PROTOCOLS), help="some of them"
+        "--protocols", nargs="+", choices=PROTOCOLS, default=list(PROTOCOLS), help="only these"
     )
     parser.add_argument(
         "--ways",
@@ -319,9 +319,9 @@ def main() -> None:
         choices=WAYS,
         default=list(WAYS),
         metavar="WAY",
-        help="some of them; one worker first",
+        help="only these; the first should be one worker",
     )
-    parser.add_argument("--peers", action="store_true", help="also the other libraries")
+    parser.add_argument("--peers", action="store_true", help="add the other libraries")
     arguments = parser.parse_args()
     rows: list[Row] = []
     tables = []

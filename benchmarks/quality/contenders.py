@@ -1,9 +1,9 @@
-"""What `benchmarks.kernel` compares: our trainers, and other libraries' matrix factorisation by
-   SGD. Each runs in a child.
+"""Contenders of benchmarks.kernel: our trainers, and matrix factorisation by SGD of other
+libraries.
 
-A contender is a function from a `Case` to million ratings per second of training: epochs only,
-neither reading nor converting the data, nor what is arranged once at the start. All are given the
-same ratings in the same random order.
+A contender is a function from a `Case` to million ratings per second of training. Only epochs
+count: neither reading nor converting the data, nor an arrangement that is made once at the start.
+All get the same ratings in the same random order, and each runs in a process of its own.
 """
 
 import ctypes
@@ -28,18 +28,17 @@ from ddp.ratings.arrays import Part, Ratings
 from ddp.trainers.trainer import make_trainer
 from ddp.trainers.visits import arrange
 
-INSTALL = "not installed; `make benchmark-peers` does"
-# where the Makefile puts what it built with AVX; without, it runs at half its speed
+INSTALL = "not installed; `make benchmark-peers` installs it"
+# the Makefile builds it here with AVX; without AVX it runs at half its speed
 LIBMF = Path(sys.prefix) / "libmf-avx"
-# autograd and Surprise take at least so many times as long as the others: they visit so many times
-# fewer ratings
+# autograd and Surprise take at least so many times as long, and so visit fewer ratings
 SLOWER = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """`ratings_file`: written by `save`; `num_visits`: ratings to visit, about; `overrides`:
-    options of train.py.
+    """One case. `ratings_file`: written by `save`; `num_visits`: ratings to visit, about;
+    `overrides`: options of train.py.
     """
 
     ratings_file: Path
@@ -51,12 +50,12 @@ class Case:
     overrides: tuple[str, ...] = ()
 
     def load(self, at_most: int | None = None) -> Part:
-        """The ratings, in their random order; the first so many."""
+        """The first so many ratings (None: all), in their random order."""
         with np.load(self.ratings_file) as arrays:
             return Part(**{name: arrays[name][:at_most] for name in ("users", "items", "ratings")})
 
     def num_epochs(self, num_ratings: int, *, slower: int = 1) -> int:
-        """At least one."""
+        """Epochs that visit about `num_visits` ratings, at least one."""
         return max(1, self.num_visits // num_ratings // slower)
 
 
@@ -67,10 +66,10 @@ def save(ratings: Ratings, file: Path) -> None:
 
 
 def trainer(name: str, case: Case) -> float:
-    """One of ours: a thread per worker, each with its own model and its own share of the ratings;
-       all ratings / wall.
+    """Runs one of ours: a thread per worker, each with its own model and its own share of the
+    ratings. The rate is all ratings / wall.
 
-    Of a large set autograd gets a part: its steps all take the same time, however many there are.
+    autograd gets a part of a large set: its steps all take the same time, however many there are.
     """
     config = compose_config([f"trainer={name}", *case.overrides, f"model.dim={case.dim}"])
     torch.set_num_threads(1)
@@ -93,7 +92,7 @@ def trainer(name: str, case: Case) -> float:
 
 def _epoch_function(case: Case, config: Config, worker: int, ratings: Part) -> Callable[[], float]:
     rows = np.arange(worker, len(ratings), case.workers)
-    if config.trainer.name == "fused":  # as ddp.experiment has the ratings lie
+    if config.trainer.name == "fused":  # the order of ratings in a run of ddp.experiment
         users, items, random = (
             ratings.users[rows],
             ratings.items[rows],
@@ -135,7 +134,7 @@ class _LibmfParameter(ctypes.Structure):
 
 
 def load_libmf() -> ctypes.CDLL:
-    """The library. Raises Unavailable if it is not installed."""
+    """The library LIBMF. Raises Unavailable if it is not installed."""
     found = list(LIBMF.glob("libmf*.so"))
     if not found:
         raise Unavailable(f"LIBMF: {INSTALL}")
@@ -156,8 +155,8 @@ def train_libmf(
     lr: float,
     reg: float,
 ) -> ctypes.c_void_p:
-    """A model, for its `mf_predict` and `mf_destroy_model`. L2 regularisation: the L1 of its
-    binding's defaults is slower.
+    """A model, for `mf_predict` and `mf_destroy_model` of LIBMF. It has L2 regularisation: the L1
+    of the binding's defaults is slower.
     """
     nodes = np.empty(len(ratings), np.dtype([("u", np.int32), ("v", np.int32), ("r", np.float32)]))
     nodes["u"], nodes["v"], nodes["r"] = ratings.users, ratings.items, ratings.ratings
@@ -195,13 +194,13 @@ def libmf(case: Case) -> float:
         )
         library.mf_destroy_model(ctypes.byref(model))
 
-    # more, as arranging the data is taken off
+    # twice as many, since the time to arrange the data is subtracted
     return _rate_of_fit(fit, len(ratings), 2 * case.num_epochs(len(ratings)))
 
 
 def cornac(case: Case) -> float:
-    """Cornac MF: Cython and OpenMP, whose threads update one model without locks. It visits the
-    ratings as they lie.
+    """Cornac MF: Cython and OpenMP; its threads update one model without locks. It visits the
+    ratings in the order of the data.
     """
     try:
         from cornac.models.mf import backend_cpu
@@ -273,8 +272,8 @@ def surprise(case: Case) -> float:
 
 
 def _rate_of_fit(fit: Callable[[int], None], num_ratings: int, num_epochs: int) -> float:
-    """Of the epochs alone: what one epoch takes, with all that is done once, is taken off what some
-    more take.
+    """The rate of the epochs alone: the time of one epoch, which contains all work that is done
+    once, is subtracted from that of several more.
     """
     marks = [time.perf_counter()]
     for epochs in (1, 1 + num_epochs):

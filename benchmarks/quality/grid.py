@@ -1,16 +1,15 @@
-"""Every way of averaging: `python -m benchmarks.quality.grid [--repeats 3] [--workers ...]
-   [--local-epochs ...]`.
+"""How much does each way of averaging cost? `python -m benchmarks.quality.grid`
 
-local_epochs x workers x aggregation x split on MovieLens 100K (a fifth is the test part,
-`default_rng(seed)` draws it), with the compiled trainer, and stratified beside it. All visit each
-rating 60 times. The learning rate of each is chosen on validation, a twentieth of the training
-part; the test part is read once, after the last round.
+local_epochs x workers x aggregation x split on MovieLens 100K with the compiled trainer, and
+stratified beside it. A fifth is the test part, drawn by `default_rng(seed)`. All visit each rating
+60 times. Validation, on a twentieth of the training part, chooses the learning rate of each; the
+test part is read once, after the last round.
 
 `rounds` and `seconds` are those until the validation RMSE is within 0.005 of the best that one
-worker reaches with the same test part; "-" if it never is in one of them. Two plots beside the JSON
-show validation RMSE against seconds and against bytes that are exchanged: with an average each
-worker's state goes both ways once a round; stratified, items go to the next worker in each turn,
-and every row once a round.
+worker reaches with the same test part; "-" if one of the repeats misses it. Two plots beside the
+JSON show validation RMSE against seconds and against bytes that are exchanged. Averaged, each
+worker's state goes both ways once a round. Stratified, items go to the next worker in each turn,
+and every row goes to the aggregator once a round.
 """
 
 import math
@@ -54,7 +53,9 @@ FLOAT_BYTES = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
-    """`averaged`: how, None = stratified; `split`: how the ratings are dealt."""
+    """One cell of the grid. `averaged`: the aggregation, None = stratified; `split`: the deal of
+    the ratings.
+    """
 
     workers: int
     local_epochs: int
@@ -62,7 +63,7 @@ class Cell:
     averaged: str | None
 
     def way(self) -> Way:
-        """How it is run."""
+        """The way to train it."""
         how = () if self.averaged is None else AGGREGATIONS[self.averaged]
         overrides = (f"workers={self.workers}", f"split={self.split}", *how)
         return Way(
@@ -73,7 +74,7 @@ class Cell:
         )
 
     def bytes_per_round(self, num_users: int, num_items: int, width: int) -> int:
-        """Of all workers together; `width`: floats of a row."""
+        """Bytes of all workers together. `width`: floats of a row."""
         state = (num_users + num_items) * width * FLOAT_BYTES
         if self.averaged is not None:
             return 2 * self.workers * state
@@ -85,7 +86,7 @@ Curve = tuple[Cell, list[AggregateRound]]
 
 
 def cells(workers: Sequence[int], local_epochs: Sequence[int]) -> list[Cell]:
-    """All there are; with one worker there is nothing to average, and one of them is enough."""
+    """All cells. One worker has nothing to average: one cell per number of local epochs."""
     found = []
     for number in workers:
         for epochs in local_epochs:
@@ -104,8 +105,8 @@ def cells(workers: Sequence[int], local_epochs: Sequence[int]) -> list[Cell]:
 def measure(
     cell: Cell, files: Sequence[Path], targets: Sequence[float]
 ) -> tuple[Row, list[list[AggregateRound]]]:
-    """The figures of a cell, and the rounds of its runs. `targets`: validation RMSE to reach, of
-    each.
+    """The figures of a cell, and the rounds of its runs. `targets`: validation RMSE that each
+    repeat is to reach.
     """
     way, runs = cell.way(), {}
     for lr in LEARNING_RATES:
@@ -118,7 +119,7 @@ def measure(
                 epochs=EPOCHS,
                 seed=0,
             )
-        except AggregationError:  # it diverges
+        except AggregationError:  # the run diverges
             continue
         except WorkerError as error:
             if not error.diverged:
@@ -149,8 +150,8 @@ def measure(
 
 
 def plot(curves: Sequence[Curve], sizes: tuple[int, int, int], folder: Path) -> list[Path]:
-    """Validation RMSE against seconds, and against bytes, a panel per number of workers, iid; most
-    local epochs.
+    """Plots validation RMSE against seconds and against bytes, a panel per number of workers: iid,
+    with the most local epochs.
     """
     from matplotlib.figure import Figure
 
@@ -186,10 +187,24 @@ def plot(curves: Sequence[Curve], sizes: tuple[int, int, int], folder: Path) -> 
 
 def main() -> None:
     """The command."""
-    parser = command_line("quality_grid", __doc__)
+    parser = command_line("quality.grid", __doc__)
     parser.set_defaults(repeats=3)
-    parser.add_argument("--workers", nargs="+", type=int, default=[1, 2, 5, 16], metavar="N")
-    parser.add_argument("--local-epochs", nargs="+", type=int, default=[1, 2, 5, 10], metavar="E")
+    parser.add_argument(
+        "--workers",
+        nargs="+",
+        type=int,
+        default=[1, 2, 5, 16],
+        metavar="N",
+        help="numbers of workers",
+    )
+    parser.add_argument(
+        "--local-epochs",
+        nargs="+",
+        type=int,
+        default=[1, 2, 5, 10],
+        metavar="E",
+        help="numbers of local epochs",
+    )
     arguments = parser.parse_args()
     if find_spec("matplotlib") is None:
         sys.exit(f"the plots need matplotlib: {INSTALL}")
@@ -229,7 +244,7 @@ def main() -> None:
         for row in table
     ]
     report(
-        "quality_grid",
+        "quality.grid",
         arguments,
         table,
         [Table(title="median (lowest - highest)", header=header, cells=body)],

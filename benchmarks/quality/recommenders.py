@@ -1,9 +1,9 @@
-"""Other libraries' rating predictors, for `benchmarks.quality`: each fits training ratings, and
-   predicts pairs.
+"""Rating predictors of other libraries, for benchmarks.quality: each fits training ratings and
+predicts pairs.
 
-A recommender is a function (training ratings, pairs, sizes, candidate, seed) -> predictions;
-`CANDIDATES` holds what is tried on validation ratings. Predictions are clipped to the scale by the
-caller, for all alike.
+A recommender is a function (training ratings, pairs, sizes, candidate, seed) -> predictions.
+`CANDIDATES` holds the candidates that validation chooses from. The caller clips all predictions to
+the scale.
 """
 
 import ctypes
@@ -28,7 +28,7 @@ Predictions = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sizes:
-    """Of the whole data: also users and items without a training rating have a number."""
+    """Sizes of the whole data: users and items without a training rating have a number, too."""
 
     num_users: int
     num_items: int
@@ -57,7 +57,7 @@ def _surprise_trainset(train: Part, sizes: Sizes) -> Any:
 
 
 def surprise(name: str) -> Callable[[Part, Part, Sizes, Values, int], Predictions]:
-    """Surprise's SVD or SVDpp (SVD++)."""
+    """A fit of Surprise's SVD or SVDpp (SVD++)."""
 
     def fit(train: Part, pairs: Part, sizes: Sizes, values: Values, seed: int) -> Predictions:
         try:
@@ -175,11 +175,11 @@ def lenskit(train: Part, pairs: Part, sizes: Sizes, values: Values, seed: int) -
 
 
 def myfm(train: Part, pairs: Part, sizes: Sizes, values: Values, seed: int) -> Predictions:
-    """myFM: a Bayesian factorization machine over the two ids, by Gibbs sampling; the mean of all
-    samples' predictions.
+    """myFM: a Bayesian factorization machine over the two ids, by Gibbs sampling. It gives the mean
+    of the predictions of all samples.
     """
     try:
-        with redirect_stderr(io.StringIO()):  # what it says of setuptools
+        with redirect_stderr(io.StringIO()):  # a warning about setuptools
             from myfm import MyFMRegressor
         from scipy import sparse
     except ImportError as error:
@@ -194,7 +194,7 @@ def myfm(train: Part, pairs: Part, sizes: Sizes, values: Values, seed: int) -> P
 
     groups = [sizes.num_users, sizes.num_items]
     model = MyFMRegressor(rank=int(values["k"]), random_seed=seed)
-    with redirect_stderr(io.StringIO()):  # its progress
+    with redirect_stderr(io.StringIO()):  # a progress bar
         model.fit(
             one_hot(train),
             train.ratings.astype(np.float64),
@@ -212,7 +212,7 @@ RECOMMENDERS: dict[str, Callable[[Part, Part, Sizes, Values, int], Predictions]]
     "LensKit ALS": lenskit,
     "myFM": myfm,
 }
-# Ranges around what their documentation and others recommend; what takes long has few.
+# Ranges around the values that their documentation and others recommend; slow ones have few.
 CANDIDATES: dict[str, list[Values]] = {
     "Surprise SVD": _grid(
         k=(50, 100, 200), lr=(0.005, 0.01), reg=(0.05, 0.08, 0.1), epochs=(30, 60)

@@ -5,8 +5,10 @@ fast anything is.
 import dataclasses
 import json
 import os
+import re
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +27,11 @@ from ddp.tracking.messages import AggregateRound, WorkerRound
 from ddp.tracking.metrics import SquaredError
 
 REPOSITORY = Path(__file__).parent.parent.parent
+COMMANDS = sorted(
+    ".".join(path.relative_to(REPOSITORY).with_suffix("").parts)
+    for path in (REPOSITORY / "benchmarks").rglob("*.py")
+    if 'command_line("' in path.read_text(encoding="utf-8")
+)
 DATA = ("data.num_users=60", "data.num_items=40", "data.num_ratings=1200", "data.popularity=0.3")
 
 
@@ -55,6 +62,20 @@ def benchmark(tmp_path):
         return document["rows"], done.stdout
 
     return run
+
+
+@pytest.mark.parametrize("module", COMMANDS)
+def test_help_names_the_command_and_has_a_line_on_each_option(module, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", [module, "--help"])
+    with pytest.raises(SystemExit, match="0"):
+        import_module(module).main()
+    shown = capsys.readouterr().out
+    assert f"usage: python -m {module.removesuffix('.__main__')} " in shown
+    _, options = shown.split("\noptions:\n")
+    for option in re.findall(r"^  --[\w-]+", options, re.MULTILINE):
+        assert re.search(rf"^{option}\b.*(  |\n {{10,}})[^\s].{{5,}}$", options, re.MULTILINE), (
+            option
+        )
 
 
 @pytest.mark.parametrize(
@@ -351,7 +372,7 @@ def test_quality(benchmark):
 def test_quality_grid(benchmark, tmp_path):
     pytest.importorskip("matplotlib", reason="for the plots; `make benchmark-peers` installs it")
     rows, _ = benchmark(
-        "quality_grid", "--repeats", "1", "--workers", "1", "2", "--local-epochs", "20"
+        "quality.grid", "--repeats", "1", "--workers", "1", "2", "--local-epochs", "20"
     )
     assert len(rows) == 1 + 1 + 3 * len(quality_grid.AGGREGATIONS)
     one, stratified, *averaged = rows

@@ -257,9 +257,9 @@ def test_no_claim_holds_where_nothing_is_so(another):
         assert row["so"] == "no"
     rows = list(table.values())
     assert rows[0]["holds"] == "does not hold: a reference 1005 x as much, a copy 1005 x as much"
-    assert rows[1]["holds"] == "does not hold: 0.35 MB (the document's job) 1/498 of that"
+    assert rows[1]["holds"] == "does not hold: 0.35 MB (the seed job) 1/498 of that"
     assert rows[1]["turns"] == "10 ms: > 64 MB; 50 ms: > 64 MB"
-    far = "0.35 MB (the document's job) 1005 x as much, polling 1005 x as much"
+    far = "0.35 MB (the seed job) 1005 x as much, polling 1005 x as much"
     assert rows[2]["holds"] == f"does not hold: {far}"
     assert rows[2]["turns"] == "< 0.008 MB"
     assert rows[4]["holds"] == "does not hold; faster with 128, 512, 1024, 2048, 4096 and 8192"
@@ -291,7 +291,7 @@ def test_a_claim_that_holds_for_some_sizes_says_how_far_off_the_document_is(the_
     for floats, value in zip(calls.WRITE_FLOATS, (0.2, 0.4, 1.0, 12.0, 58.0, 300.0), strict=True):
         writes[calls.call_name("manager", floats)] = [value, value]
     row = cells(the_documents)["processes: a write takes 10 - 50 ms"]
-    assert row["holds"] == "states of 4 and 16 MB; not 0.35 MB (the document's job) 1/10 of that"
+    assert row["holds"] == "states of 4 and 16 MB; not 0.35 MB (the seed job) 1/10 of that"
     assert row["turns"] == "10 ms: 3.3 MB; 50 ms: 14 MB"
 
 
