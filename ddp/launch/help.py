@@ -2,9 +2,7 @@
 
 from pathlib import Path
 
-import yaml
-
-CONF = Path(__file__).parent.parent.parent / "conf"
+from ddp.config.defaults import CONF, read_option
 
 COLUMN = 24  # where the descriptions begin
 
@@ -62,9 +60,10 @@ def _first_comment(path: Path) -> str:
 
 
 def _settings(group: str, path: Path) -> str:
-    values = yaml.safe_load(path.read_text(encoding="utf-8"))
     return "  ".join(
-        f"{group}.{key}={_shown(value)}" for key, value in values.items() if key != "name"
+        f"{group}.{key}={_shown(value)}"
+        for key, value in read_option(path).items()
+        if key != "name"
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from ddp.config.defaults import default_scalars
 from ddp.config.options import Aggregation, RowsAggregation
 from ddp.results.accounts import total_seconds
 from ddp.results.run_result import RunResult
@@ -20,7 +21,14 @@ TIMES = ("startup_s", "compute_s", "wait_s", "publish_ms", "receive_ms")
 BACKEND_TIMES = {"thread": ("lock_wait_ms",), "process": ("pickle_ms", "transfer_ms")}
 
 
-NOTHING_AVERAGED = "note: with split=stratified every row has one owner and nothing is averaged: aggregation={} was not used; try split={}"
+NOTHING_AVERAGED = (
+    "note: with split=stratified every row has one owner and nothing is averaged: aggregation={}"
+    " was not used; try split={}"
+)
+NOBODY_WAITS = (
+    "note: with split=stratified no worker waits for an aggregate: agg_timeout={:g} was not used;"
+    " round_timeout is how long a worker waits for rows"
+)
 
 
 def print_result(result: RunResult, console: Console) -> None:
@@ -63,6 +71,8 @@ def print_result(result: RunResult, console: Console) -> None:
             highlight=False,
             soft_wrap=True,
         )
+    if config.stratified and config.agg_timeout != default_scalars()["agg_timeout"]:
+        console.print(NOBODY_WAITS.format(config.agg_timeout), highlight=False, soft_wrap=True)
     for failure in result.history.failures:
         console.print(told_as_text(failure), highlight=False, soft_wrap=True)
     console.print()

@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 from hydra import compose, initialize_config_dir
+from hydra.errors import MissingConfigException
 from omegaconf import OmegaConf
 
 from ddp.config.data import DUPLICATES, CsvData
+from ddp.config.defaults import default_config, default_option, read_option
 from ddp.config.options import OPTIONS, ProcessBackend, SerialBackend, ThreadBackend
 from ddp.config.schema import Config, Scalars
 from ddp.errors import ConfigError, UserError
@@ -56,16 +58,45 @@ def test_the_files_of_a_group_are_its_options(subtests):
             assert names_in(group) == sorted(OPTIONS[group])
 
 
-def test_every_option_composes_to_its_dataclass_with_the_values_of_its_file(subtests):
+def test_every_option_composes_to_its_dataclass_with_the_values_of_its_files(subtests):
     for group, option in EVERY_OPTION:
         with subtests.test(group=group, option=option):
-            config = config_of(f"{group}={option}", *COMPANIONS.get((group, option), ()))
-            chosen = getattr(config, group)
+            tree = composed(f"{group}={option}", *COMPANIONS.get((group, option), ()))
+            chosen = getattr(load_config(tree), group)
             assert type(chosen) is OPTIONS[group][option]
+            assert {*tree[group]} == {field.name for field in dataclasses.fields(chosen)}
             expected = OmegaConf.to_container(OmegaConf.load(CONF / group / f"{option}.yaml"))
+            for base in expected.pop("defaults", ()):
+                path = CONF / group / f"{base.removesuffix('@_here_')}.yaml"
+                expected = OmegaConf.to_container(OmegaConf.load(path)) | expected
             expected |= {"path": "ratings.csv"} if option == "csv" else {}
             assert dataclasses.asdict(chosen) == expected
             assert chosen.name == option
+
+
+def test_the_defaults_that_are_read_without_hydra_are_those_of_a_run(subtests):
+    assert default_config() == config_of()
+    for group, option in EVERY_OPTION:
+        companions = COMPANIONS.get((group, option), ())
+        with subtests.test(group=group, option=option):
+            if ("data", option) == (group, "csv"):
+                assert read_option(CONF / "data" / "csv.yaml").keys() == {
+                    field.name for field in dataclasses.fields(CsvData)
+                }
+            else:
+                config = config_of(f"{group}={option}", *companions)
+                assert default_option(group, option) == getattr(config, group)
+
+
+def test_what_options_have_in_common_is_no_option():
+    for group in OPTIONS:
+        for base in (CONF / group / "base").glob("*.yaml"):
+            with pytest.raises(MissingConfigException) as refusal:
+                composed(f"{group}=nothing")
+            assert all(option in str(refusal.value) for option in OPTIONS[group])
+            assert "base" not in str(refusal.value)
+            with pytest.raises(ConfigError, match=rf"^{group}=null: choose one of"):
+                load_config(composed(f"{group}=base/{base.stem}"))
 
 
 def test_every_value_has_exactly_the_type_that_the_schema_says(subtests):

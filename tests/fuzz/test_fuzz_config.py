@@ -16,18 +16,15 @@ from inputs import fuzzed, no_hang
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from ddp.config.defaults import CONF, read_option
 from ddp.config.options import OPTIONS
 from ddp.config.schema import Config, settings
 from ddp.errors import ConfigError
 from ddp.launch.composed import load_config
 from ddp.results.run_directory import CONFIG_FILE, run_directory
 
-CONF = Path(__file__).parent.parent.parent / "conf"
 GROUPS = {
-    group: {
-        name: OmegaConf.to_container(OmegaConf.load(CONF / group / f"{name}.yaml"))
-        for name in OPTIONS[group]
-    }
+    group: {name: read_option(CONF / group / f"{name}.yaml") for name in OPTIONS[group]}
     for group in OPTIONS
 }
 SCALARS = {

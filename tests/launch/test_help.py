@@ -43,6 +43,14 @@ def as_written(value: object) -> str:
     )
 
 
+def written(path: Path) -> dict:
+    """The values in the file of an option, and in the files that it extends."""
+    values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    for base in values.pop("defaults", ()):
+        values = written(path.parent / f"{base.removesuffix('@_here_')}.yaml") | values
+    return values
+
+
 def test_every_scalar_is_there_with_its_value_and_what_it_means(subtests):
     for name, value in SCALARS.items():
         with subtests.test(name=name):
@@ -85,7 +93,7 @@ def test_every_setting_of_an_option_is_there_with_its_value(subtests):
             settings = (below.splitlines() or [""])[0]
             # the next option: this one has no settings
             settings = settings if settings.startswith("   ") else ""
-            values = yaml.safe_load((CONF / group / f"{option}.yaml").read_text())
+            values = written(CONF / group / f"{option}.yaml")
             for name, value in values.items():
                 if name != "name":
                     assert re.search(
@@ -106,7 +114,16 @@ def test_a_new_option_is_in_the_help_at_once(tmp_path):
     (tmp_path / "shape" / "round.yaml").write_text(
         "# As a ball.\nname: round\nradius: 1.5\nhollow: false\nlid: null\n"
     )
+    (tmp_path / "shape" / "base").mkdir()
+    (tmp_path / "shape" / "base" / "ball.yaml").write_text("# Common.\nradius: 2\nseam: none\n")
+    (tmp_path / "shape" / "tube.yaml").write_text(
+        "# As a pipe.\ndefaults: [base/ball@_here_]\nname: tube\nradius: 3\n"
+    )
     text = help_text(tmp_path)
+    assert re.search(
+        r"^  tube +As a pipe\.\n +shape\.radius=3  shape\.seam=none$", text, re.MULTILINE
+    )
+    assert "Common" not in text
     assert re.search(r"^  workers=7 +how many$", text, re.MULTILINE)
     assert re.search(
         r"^shape=\n  round +As a ball\.\n +shape\.radius=1\.5  shape\.hollow=false "

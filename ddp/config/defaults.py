@@ -1,0 +1,62 @@
+"""The values in conf/, read without Hydra: for --help, and to know what a run without arguments is
+told.
+"""
+
+from dataclasses import fields
+from functools import cache
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+
+from ddp.config.checks import Checked
+from ddp.config.options import OPTIONS
+from ddp.config.schema import Config, Scalars
+
+CONF = Path(__file__).parent.parent.parent / "conf"
+
+
+def read_option(path: Path) -> dict[str, Any]:
+    """The values in the file of an option: its own, then those of the files that it extends."""
+    own = _read(path)
+    for name in own.pop("defaults", ()):
+        if name != "_self_":
+            own |= read_option(path.parent / f"{name.removesuffix('@_here_')}.yaml") | own
+    return own
+
+
+@cache
+def default_scalars() -> dict[str, Any]:
+    """Scalar -> its value in conf/config.yaml."""
+    return _typed(Scalars, _read(CONF / "config.yaml"))
+
+
+@cache
+def default_option(group: str, name: str) -> Any:
+    """The option of a group, with the values of its file."""
+    schema = OPTIONS[group][name]
+    return schema(**_typed(schema, read_option(CONF / group / f"{name}.yaml")))
+
+
+def default_config(**chosen: str) -> Config:
+    """The config of `python train.py` when only options of groups are chosen."""
+    for entry in _read(CONF / "config.yaml")["defaults"]:
+        chosen = (entry if isinstance(entry, dict) else {}) | chosen
+    groups = {group: default_option(group, chosen[group]) for group in OPTIONS}
+    return Config(**default_scalars(), **groups)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    return dict(yaml.safe_load(path.read_text(encoding="utf-8")))
+
+
+def _typed(schema: type[Checked], values: dict[str, Any]) -> dict[str, Any]:
+    """The values of the fields, as floats where the schema has them: to YAML 1e-3 is a text, and 3
+    is none.
+    """
+    return {
+        field.name: float(values[field.name])
+        if float in (field.type, *get_args(field.type)) and values[field.name] is not None
+        else values[field.name]
+        for field in fields(schema)
+    }
