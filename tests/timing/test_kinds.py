@@ -34,21 +34,22 @@ def test_no_two_kinds_have_the_same_colour_or_meaning(mode):
     assert len({kind.meaning for kind in KINDS.values()}) == len(KINDS)
 
 
-def test_rounds_csv_has_the_columns_that_it_always_had():
-    assert ",".join(ROUND_COLUMNS) == (
-        "round,who,train_loss,valid_rmse,test_rmse,best_epoch,aggregate_received,elapsed_s,"
-        "compute_s,evaluate_s,publish_s,wait_s,receive_s,tell_s,other_s,gather_s,average_s,"
-        "broadcast_s,record_s,lock_wait_s,lock_hold_s,serialise_s,transfer_s,deserialise_s,copy_s,"
-        "gil_wait_s,run_queue_s,off_cpu_s,wall_s,pickled_bytes,copied_bytes"
-    )
+def test_rounds_csv_keeps_its_columns_in_order():
+    """A new kind may add one; none goes, none is renamed."""
+    columns = [
+        *("round", "who", "train_loss", "valid_rmse", "test_rmse", "best_epoch"),
+        *("aggregate_received", "elapsed_s", "compute_s", "evaluate_s", "publish_s", "wait_s"),
+        *("receive_s", "tell_s", "other_s", "gather_s", "average_s", "broadcast_s", "record_s"),
+        *("lock_wait_s", "lock_hold_s", "serialise_s", "transfer_s", "deserialise_s", "copy_s"),
+        *("gil_wait_s", "run_queue_s", "off_cpu_s", "wall_s", "pickled_bytes", "copied_bytes"),
+    ]
+    assert [name for name in ROUND_COLUMNS if name in columns] == columns
 
 
-def test_the_table_over_runs_has_the_columns_that_it_always_had():
+def test_the_table_over_runs_keeps_its_columns_in_order():
+    columns = ["startup_s", "compute_s", "wait_s", "lock_wait_ms", "pickle_ms", "transfer_ms"]
+    assert [name for name in WORKER_MEANS if name in columns] == columns
     assert tuple(WORKER_MEANS) == TABLE_COLUMNS
-    assert (
-        *("startup_s", "compute_s", "wait_s"),
-        *("lock_wait_ms", "pickle_ms", "transfer_ms"),
-    ) == TABLE_COLUMNS
 
 
 def test_a_column_ends_with_its_unit():
@@ -68,7 +69,7 @@ def test_a_column_ends_with_its_unit():
         ("shm", {}),
     ],
 )
-def test_the_final_table_has_the_columns_that_it_always_had(backend, own):
+def test_the_final_table_has_the_columns_of_its_backend(backend, own):
     common = {
         "RMSE\nvalid": ("valid_rmse", 4, 1.0),
         "RMSE\ntest": ("test_rmse", 4, 1.0),
