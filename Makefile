@@ -6,11 +6,7 @@ RUNS ?= outputs
 # Two processes run whole test files each; ARGS="-n 0 --pdb" makes it one process.
 TWO := -n 2 --dist loadscope --no-loadscope-reorder
 VENV := .venv
-ifeq ($(OS),Windows_NT)
-BIN := $(VENV)/Scripts
-else
 BIN := $(VENV)/bin
-endif
 
 .DEFAULT_GOAL := help
 .PHONY: help train smoke test test-all coverage soak fuzz audit lint format tensorboard results report benchmark benchmark-peers clean

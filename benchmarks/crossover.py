@@ -219,7 +219,7 @@ def candidates(
 def measure(cell: Cell, backend: str, more: Sequence[str], predicted_s: float) -> Figures:
     """Runs the command once."""
     others = busy_share()
-    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    cores = sorted(os.sched_getaffinity(0))
     if cell.cores is not None and cell.cores > len(cores):
         raise Unavailable(f"{cell.cores} cores: this machine has no such choice")
     try:

@@ -54,9 +54,6 @@ def interrupts_blocked() -> Iterator[None]:
     (A handler of their own would come too late for one that still imports torch: it would print a
     stack trace.)
     """
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield

@@ -129,12 +129,9 @@ def _deadline(timeout_s: float) -> Iterator[None]:
     """Raises TimeoutError in the block after so many seconds: nobody else is there to notice a
        worker that hangs.
 
-    Where there is no alarm (Windows, another thread than the main one) nobody does.
+    Only the main thread has an alarm; in another one nobody notices.
     """
-    if (
-        not hasattr(signal, "setitimer")
-        or threading.current_thread() is not threading.main_thread()
-    ):
+    if threading.current_thread() is not threading.main_thread():
         yield
         return
 

@@ -24,8 +24,8 @@ from ddp.backends.shm_jobs import Finder, Mover
 from ddp.backends.shm_messages import PICKLED, ring, understand
 from ddp.backends.worker_processes import Connect, WorkerProcesses
 from ddp.config.options import ShmBackend
-from ddp.errors import BackendError, Stopped
-from ddp.machine.segment import Layout, Place, Segment, default_directory, remove_orphans
+from ddp.errors import BackendError, ConfigError, Stopped, UserError
+from ddp.machine.segment import Layout, NoRoom, Place, Segment, default_directory, remove_orphans
 from ddp.model.parameters import EMPTY_VECTOR, Vector
 from ddp.timing.spans import Spans
 from ddp.tracking.messages import Message, Published, Started
@@ -209,7 +209,7 @@ class SharedMemory(WorkerProcesses):
             # (They share cache lines, which workers then write and read by turns.)
             counters = layout.place((self.strata.num_workers + 1,), np.int64)
         remove_orphans(self.directory)  # of runs that were killed
-        self.segment = Segment.create(layout.size, self.directory)
+        self.segment = create_segment(layout.size, self.directory)
         self._plan = Plan(
             path=self.segment.path,
             size=layout.size,
@@ -332,6 +332,22 @@ def _connect(pipe: Connection) -> tuple[Job, Exchange]:
     segment = Segment.attach(plan.path, plan.size)
     job = Finder(pickled, segment).load()
     return job, ShmExchange(pipe, segment, plan, job.worker, job.config.round_timeout)
+
+
+def create_segment(size: int, directory: Path) -> Segment:
+    """A new segment. Raises UserError or ConfigError, which say what to do, where there is none."""
+    try:
+        return Segment.create(size, directory)
+    except NoRoom as error:
+        raise UserError(
+            f"{directory}: this run needs {size / 2**20:,.0f} MiB of shared memory there, and"
+            f" {error.free / 2**20:,.0f} MiB are free; set backend.directory=DIR to a folder with"
+            " more room, give a container more (docker run --shm-size=...), or remove what killed"
+            " runs have left (python -m ddp.clean)"
+        ) from error
+    except OSError as error:
+        reason = f"cannot hold a file ({error.strerror})"
+        raise ConfigError("backend.directory", directory, reason) from error
 
 
 def _check_round(what: str, num_rounds: int, round_index: int) -> None:

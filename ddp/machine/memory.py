@@ -1,7 +1,7 @@
-"""How much memory this process has needed, and how much others may still have."""
+"""Memory that a process has used, memory that is still free, and the number of cores."""
 
 import os
-import sys
+import resource
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +9,7 @@ from pathlib import Path
 
 def num_cores() -> int:
     """The cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return len(os.sched_getaffinity(0))
 
 
 CGROUP = Path("/sys/fs/cgroup")
@@ -17,8 +17,8 @@ CGROUP = Path("/sys/fs/cgroup")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Memory:
-    """Of a process, in bytes: its largest resident set so far, and its proportional set now (a page
-    of n processes counts 1/n). None where the platform does not tell.
+    """The memory of a process in bytes: its largest resident set so far, and its proportional set
+    now, in which a page that n processes share counts 1/n. None where the kernel does not tell.
     """
 
     peak_rss_bytes: int | None
@@ -26,9 +26,10 @@ class Memory:
 
 
 def memory_of(pid: int | None = None, *, alone: bool = False) -> Memory:
-    """Of another process, or of this one. `alone`: it has no others to share pages with, so the
-    proportional set is the resident one. (To count who has each page takes the kernel 5 to 20
-    ms.)
+    """The memory of a process; None: of this one.
+
+    `alone` says that the process shares no pages with others, so its proportional set is its
+    resident set. That saves 5 to 20 ms, which the kernel takes to count the owners of each page.
     """
     process = Path("/proc") / ("self" if pid is None else str(pid))
     peak = peak_rss_bytes() if pid is None else _bytes_in(process / "status", "VmHWM:")
@@ -41,31 +42,22 @@ def memory_of(pid: int | None = None, *, alone: bool = False) -> Memory:
 
 
 def _bytes_in(file: Path, name: str) -> int | None:
-    """Of a line "name   123 kB"; None if there is none."""
+    """The number in a line "name   123 kB" of the file; None if there is no such line."""
     with suppress(OSError, ValueError, StopIteration):
         line = next(line for line in file.read_text().splitlines() if line.startswith(name))
         return int(line.split()[1]) * 1024
     return None
 
 
-def peak_rss_bytes() -> int | None:
-    """The largest resident set of this process so far; None where the platform does not tell
-    (Windows).
-    """
-    # (Linux hands `ru_maxrss` on to a program that is started in a fork: a small child of a large
-    # process has its size.)
-    if (peak := _bytes_in(Path("/proc/self/status"), "VmHWM:")) is not None:
-        return peak
-    try:
-        import resource
-    except ImportError:
-        return None
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+def peak_rss_bytes() -> int:
+    """The largest resident set of this process so far, in bytes."""
+    # Not `ru_maxrss` alone: a small child that a large process forks inherits its number.
+    peak = _bytes_in(Path("/proc/self/status"), "VmHWM:")
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 if peak is None else peak
 
 
 def available_bytes(meminfo: Path = Path("/proc/meminfo"), cgroup: Path = CGROUP) -> int | None:
-    """What this machine, or this container, still has; None where that is not known (not Linux)."""
+    """Bytes that this machine, or this container, still has; None where neither tells."""
     found = [
         available for available in [_bytes_in(meminfo, "MemAvailable:")] if available is not None
     ]
@@ -79,9 +71,7 @@ def available_bytes(meminfo: Path = Path("/proc/meminfo"), cgroup: Path = CGROUP
 
 
 def _cached_bytes(cgroup: Path) -> int:
-    """Files that lie in a container's memory, which it gives up when it needs it for something
-    else.
-    """
+    """Bytes of files in a container's memory, which it gives up when something else needs them."""
     with suppress(OSError, ValueError):
         stat = dict(line.split() for line in (cgroup / "memory.stat").read_text().splitlines())
         return int(stat.get("active_file", 0)) + int(stat.get("inactive_file", 0))

@@ -1,14 +1,11 @@
-"""One segment of memory that processes share: a file that all of them map, and arrays that lie in
-   it.
+"""A shared memory segment: a file that several processes map, and arrays that lie in it.
 
-The file lies where files are memory (/dev/shm), and is found by its path, so attaching registers
-nothing with anybody. (`multiprocessing.shared_memory` unlinks a live segment when a process that
-only attached ends, and cannot be closed while an array lies in it.) An array keeps the mapping
-alive; when the last one is gone in every process, so is the memory.
+The file lies where files are memory (/dev/shm). Processes find it by its path, so nothing has to
+register them. (`multiprocessing.shared_memory` unlinks a live segment when a process that only
+attached ends, and cannot be closed while an array lies in it.) An array keeps the mapping alive.
+The system frees the memory when the last array is gone in every process.
 
-As long as the name is there, its owner holds a lock on the file, and the system takes the lock away
-when the owner is killed: so the living and the dead are told apart without believing in process
-ids.
+The owner holds a lock on the file as long as the file has a name (see owned.py).
 """
 
 import errno
@@ -17,7 +14,6 @@ import os
 import re
 import secrets
 import shutil
-import stat
 import tempfile
 from dataclasses import dataclass
 from math import prod
@@ -27,20 +23,28 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ddp.errors import ConfigError, UserError
-from ddp.machine.lock import lock
+from ddp.machine import owned
 
 MEMORY = Path("/dev/shm")
-NAME = re.compile(r"ddp-\d+-[0-9a-f]{12}")  # of the owner's process, and a random number
-# bytes: a cache line, so that what one process writes never shares one with what another reads
+NAME = re.compile(r"ddp-\d+-[0-9a-f]{12}")  # the owner's process id, and a random number
+# bytes of a cache line: two arrays never share one, so two processes never fight for it
 ALIGNMENT = 64
 
 Array = npt.NDArray[Any]
 
 
+class NoRoom(OSError):
+    """The directory has too little room for a segment. `size`, `free`: bytes needed and free."""
+
+    def __init__(self, size: int, free: int, directory: Path) -> None:
+        super().__init__(errno.ENOSPC, os.strerror(errno.ENOSPC), str(directory))
+        self.size = size
+        self.free = free
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where an array lies in a segment: `offset` in bytes, C order."""
+    """The place of an array in a segment, in C order. `offset`: bytes from the beginning."""
 
     offset: int
     shape: tuple[int, ...]
@@ -52,40 +56,36 @@ class Place:
 
 
 class Layout:
-    """Gives out places one behind the other; `size` is what a segment for all of them needs, in
-    bytes.
-    """
+    """Gives out places, one behind the other. `size`: bytes that all of them need."""
 
     def __init__(self) -> None:
         self.size = 0
 
     def place(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> Place:
-        """The next free place for such an array."""
+        """The next free place, for an array of this shape and type."""
         place = Place(self.size, shape, np.dtype(dtype))
         self.size += -(-place.num_bytes // ALIGNMENT) * ALIGNMENT
         return place
 
 
 class Segment:
-    """A segment that was created by us (`create`) or by another process (`attach`). New ones are
-    full of zeros.
-    """
+    """A segment that this process has created (`create`) or another one (`attach`)."""
 
     def __init__(self, path: Path, fd: int, size: int, lock: int | None) -> None:
         self.path = path
         self.size = size
         self._map = mmap.mmap(fd, size)
-        # a descriptor of its own: the mapping keeps the other one for as long as an array lies in
-        # it
+        # A descriptor of its own, because the mapping keeps `fd` open as long as an array lives.
         self._lock = lock
 
     @classmethod
     def create(cls, size: int, directory: Path) -> "Segment":
-        """A new one, whose memory is there: a full disk is an error here, and not SIGBUS later.
+        """A new segment, full of zeros, whose memory is reserved: a full disk is an error here, and
+        not SIGBUS later.
 
-        Raises UserError when there is not enough room, ConfigError when there is no such directory.
+        Raises NoRoom where there is too little room, OSError where no file can be created.
         """
-        path, held = _new_file(directory)
+        path, held = owned.claim(lambda: _new_file(directory))
         try:
             fd = os.open(path, os.O_RDWR)
             try:
@@ -100,7 +100,7 @@ class Segment:
 
     @classmethod
     def attach(cls, path: Path, size: int) -> "Segment":
-        """The one that another process has created."""
+        """A segment that another process has created."""
         fd = os.open(path, os.O_RDWR)
         try:
             return cls(path, fd, size, None)
@@ -108,12 +108,12 @@ class Segment:
             os.close(fd)
 
     def view(self, place: Place) -> Array:
-        """The array in that place, not copied."""
+        """The array in that place, as a view of the segment."""
         return np.ndarray(place.shape, place.dtype, buffer=self._map, offset=place.offset)
 
     def unlink(self) -> None:
-        """Takes the name away, if we own it: who has attached keeps the memory, nobody can attach
-        any more.
+        """Takes the name away, if this process owns the segment. Processes that have attached keep
+        the memory; no other can attach.
         """
         if self._lock is not None:
             self.path.unlink(missing_ok=True)
@@ -122,76 +122,33 @@ class Segment:
 
 
 def default_directory() -> Path:
-    """Where files are memory, if there is such a place."""
+    """The place where files are memory, or the folder for temporary files."""
     return MEMORY if MEMORY.is_dir() else Path(tempfile.gettempdir())
 
 
 def remove_orphans(directory: Path, *, dry_run: bool = False) -> list[tuple[Path, int]]:
-    """Removes the segments whose owners are dead: which, and their sizes in bytes. Nobody else's
-    files are touched.
-    """
-    found = []
-    for path in sorted(directory.iterdir()):
-        if not NAME.fullmatch(path.name):
-            continue
-        try:
-            fd = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
-        except OSError:  # gone, a link, or another user's
-            continue
-        try:
-            status = os.fstat(fd)
-            if (
-                stat.S_ISREG(status.st_mode)
-                and status.st_uid == os.getuid()
-                and lock(fd, wait=False)
-            ):
-                if not dry_run:
-                    # under the lock: a run that is just being born notices, and takes a new name
-                    path.unlink(missing_ok=True)
-                found.append((path, status.st_size))
-        finally:
-            os.close(fd)
-    return found
+    """Removes the segments that dead processes have left; gives their paths and sizes in bytes."""
+    return owned.remove_orphans(directory, NAME, dry_run=dry_run)
 
 
-def _new_file(directory: Path) -> tuple[Path, int]:
-    """An empty file of a new name, and a descriptor that holds the lock on it."""
-    while True:
-        path = directory / f"ddp-{os.getpid()}-{secrets.token_hex(6)}"
-        try:
-            held = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
-        except FileExistsError:
-            continue
-        except OSError as error:
-            raise ConfigError(
-                "backend.directory", directory, f"cannot hold a file ({error.strerror})"
-            ) from error
-        lock(held, wait=True)
-        if os.fstat(held).st_nlink:  # else somebody cleaned up before the lock was ours
-            return path, held
-        os.close(held)
+def _new_file(directory: Path) -> Path:
+    """An empty file with a random name, which only this user can open."""
+    path = directory / f"ddp-{os.getpid()}-{secrets.token_hex(6)}"
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    return path
 
 
 def _reserve(fd: int, size: int, directory: Path) -> None:
-    """Makes the file `size` bytes long, all of them there. Raises UserError when they are not to be
-    had.
-    """
+    """Makes the file `size` bytes long and reserves them all. Raises NoRoom if there are fewer."""
     free = shutil.disk_usage(directory).free
     try:
         if size > free:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         os.truncate(fd, size)
-        if hasattr(os, "posix_fallocate"):
-            os.posix_fallocate(fd, 0, size)
+        os.posix_fallocate(fd, 0, size)
     except OSError as error:
         if error.errno in (errno.EOPNOTSUPP, errno.EINVAL):  # a file system that cannot reserve
             return
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise
-        raise UserError(
-            f"{directory}: this run needs {size / 2**20:,.0f} MiB of shared memory there, and"
-            f" {free / 2**20:,.0f} MiB are free;"
-            " set backend.directory=DIR to a folder with more room, give a container more (docker"
-            " run --shm-size=...), or"
-            " remove what killed runs have left (python -m ddp.clean)"
-        ) from error
+        raise NoRoom(size, free, directory) from error

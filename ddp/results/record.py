@@ -103,7 +103,7 @@ def _peak_rss_bytes(result: RunResult) -> int | None:
     """The parent's peak, and those of the worker processes if there are any; pages that they share
     count in each.
     """
-    parts = [peak_rss_bytes()]
+    parts: list[int | None] = [peak_rss_bytes()]
     if result.config.backend.name in ("process", "shm"):
         parts += [
             message.memory.peak_rss_bytes for message in result.history.finished_with.values()

@@ -13,7 +13,7 @@ import yaml
 from ddp.config.schema import Config
 from ddp.errors import ConfigError
 from ddp.machine.files import atomic_file, new_file
-from ddp.machine.lock import lock
+from ddp.machine.owned import lock
 
 CONFIG_FILE, RESULT_FILE, ROUNDS_FILE, TRACE_FILE = (
     "config.yaml",
@@ -65,10 +65,7 @@ def _as_yaml(config: Config) -> bytes:
 
 @contextmanager
 def _held(output_dir: Path) -> Iterator[None]:
-    """Holds the lock on a directory, where directories can be opened."""
-    if os.name == "nt":
-        yield
-        return
+    """Holds the lock on a directory."""
     fd = os.open(output_dir, os.O_RDONLY)
     try:
         if not lock(fd, wait=False):

@@ -34,7 +34,6 @@ class Shard:
 NOTHING = Part(
     users=np.empty(0, np.int32), items=np.empty(0, np.int32), ratings=np.empty(0, np.float32)
 )
-EMPTY = Shard(train=NOTHING, valid=NOTHING, test=NOTHING)
 
 
 @dataclass(slots=True, kw_only=True)

@@ -20,9 +20,10 @@ from ddp.aggregation.mean import weighted_mean
 from ddp.aggregation.weights import worker_weights
 from ddp.backends.forkserver import PRELOAD, ensure_server
 from ddp.backends.make import make_backend
+from ddp.backends.shm import create_segment
 from ddp.backends.worker_processes import drain
 from ddp.config.options import OPTIONS
-from ddp.errors import BackendError, Stopped, UserError, WorkerError
+from ddp.errors import BackendError, ConfigError, Stopped, UserError, WorkerError
 from ddp.experiment import run
 from ddp.machine.segment import NAME, remove_orphans
 from ddp.timing.spans import Spans
@@ -530,6 +531,32 @@ def test_an_interrupted_run_leaves_nothing(make_config, tmp_path, leaks):
     with leaks(), pytest.raises(KeyboardInterrupt):
         run(config, tmp_path / "run", [Interrupts()])
     assert list((tmp_path / "memory").iterdir()) == []
+
+
+def test_no_room_is_said_with_what_to_do(tmp_path):
+    free = os.statvfs(tmp_path)
+    size = free.f_bavail * free.f_frsize + 2**40
+    with pytest.raises(UserError) as refusal:
+        create_segment(size, tmp_path)
+    message = str(refusal.value)
+    assert message.startswith(
+        f"{tmp_path}: this run needs {size / 2**20:,.0f} MiB of shared memory there, and "
+    )
+    assert [
+        word
+        for word in ("MiB are free", "backend.directory=DIR", "--shm-size", "python -m ddp.clean")
+        if word not in message
+    ] == []
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["missing", "file"])
+def test_a_directory_that_is_none_is_refused_by_its_key(tmp_path, name):
+    (tmp_path / "file").touch()
+    with pytest.raises(
+        ConfigError, match=rf"^backend.directory={tmp_path / name}: cannot hold a file \("
+    ):
+        create_segment(4096, tmp_path / name)
 
 
 def test_no_room_ends_the_run_before_a_worker_starts(make_config, tmp_path, monkeypatch, leaks):

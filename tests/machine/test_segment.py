@@ -16,9 +16,16 @@ import numpy as np
 import psutil
 import pytest
 
-from ddp.errors import ConfigError, UserError
 from ddp.machine import segment
-from ddp.machine.segment import ALIGNMENT, NAME, Layout, Segment, default_directory, remove_orphans
+from ddp.machine.segment import (
+    ALIGNMENT,
+    NAME,
+    Layout,
+    NoRoom,
+    Segment,
+    default_directory,
+    remove_orphans,
+)
 
 REPOSITORY = Path(__file__).parent.parent.parent
 DEADLINE_S = 60.0
@@ -113,21 +120,12 @@ def test_a_segment_holds_no_descriptor_when_its_arrays_are_gone(tmp_path):
 # --- no room ---
 
 
-def test_no_room_is_said_at_once_with_what_to_do(tmp_path, monkeypatch):
-    monkeypatch.delattr(os, "posix_fallocate")  # not every system has it
+def test_no_room_is_said_at_once(tmp_path):
     free = os.statvfs(tmp_path)
     size = free.f_bavail * free.f_frsize + 2**40
-    with pytest.raises(UserError) as refusal:
+    with pytest.raises(NoRoom, match=f"No space left on device: '{tmp_path}'") as refusal:
         Segment.create(size, tmp_path)
-    message = str(refusal.value)
-    assert message.startswith(
-        f"{tmp_path}: this run needs {size / 2**20:,.0f} MiB of shared memory there, and "
-    )
-    assert [
-        word
-        for word in ("MiB are free", "backend.directory=DIR", "--shm-size", "python -m ddp.clean")
-        if word not in message
-    ] == []
+    assert refusal.value.size == size > refusal.value.free > 0
     assert list(tmp_path.iterdir()) == []
 
 
@@ -136,7 +134,7 @@ def test_a_system_that_refuses_the_memory_is_heard(tmp_path):
     before = psutil.Process().num_fds()
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
     try:
-        with pytest.raises(UserError, match="this run needs 1 MiB"):
+        with pytest.raises(NoRoom):
             Segment.create(2**20, tmp_path)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
@@ -155,11 +153,9 @@ def test_a_file_system_that_cannot_reserve_is_used_all_the_same(tmp_path, monkey
 
 
 @pytest.mark.parametrize("name", ["missing", "file"])
-def test_a_directory_that_is_none_is_refused_by_its_key(tmp_path, name):
+def test_a_directory_that_is_none_is_refused(tmp_path, name):
     (tmp_path / "file").touch()
-    with pytest.raises(
-        ConfigError, match=rf"^backend.directory={tmp_path / name}: cannot hold a file \("
-    ):
+    with pytest.raises((FileNotFoundError, NotADirectoryError)):
         Segment.create(4096, tmp_path / name)
 
 

@@ -21,10 +21,10 @@ import yaml
 from jobs import DATA
 from programs import TRAIN
 
+from ddp.backends.shm import create_segment
 from ddp.errors import ConfigError, DataError, UserError
 from ddp.experiment import run
 from ddp.machine.files import atomic_file
-from ddp.machine.segment import Segment
 from ddp.ratings.arrays import Ratings
 from ddp.ratings.sources.cache import cached
 from ddp.ratings.sources.fetch import fetch
@@ -595,11 +595,11 @@ def test_kernels_are_compiled_into_memory_where_no_cache_can_be_written(disk, pr
 def test_shared_memory_on_a_full_disk_is_one_message(disk):
     disk.fill(3)
     with pytest.raises(UserError, match=r"backend\.directory=DIR"):
-        Segment.create(4 * PAGE, disk.path)
+        create_segment(4 * PAGE, disk.path)
     assert {path.name for path in disk.path.iterdir()} == {"filler"}
 
 
 def test_shared_memory_on_a_read_only_disk_is_one_message(disk):
     disk.protect()
     with pytest.raises(ConfigError, match=r"cannot hold a file \(Read-only file system\)"):
-        Segment.create(PAGE, disk.path)
+        create_segment(PAGE, disk.path)

@@ -1,8 +1,7 @@
-"""What compiled code needs to wait for other threads and processes, and numba does not offer:
-ordered memory, time, sleep.
+"""Ordered memory access, clocks and sleep for compiled code that waits for other threads and
+processes. numba offers none of them.
 """
 
-import os
 import time
 from typing import Any
 
@@ -15,13 +14,12 @@ intrinsic: Any = numba_intrinsic  # as in simd.py
 
 WORD, LONG = ir.IntType(32), ir.IntType(64)
 LONG_BYTES = 8
-WINDOWS = os.name == "nt"
 
 
 @intrinsic
 def load_acquire(typing_context: Any, address: Any) -> Any:
-    """The int64 at `address`; what its writer wrote before it (with release) is seen by whatever
-    comes after.
+    """The int64 at `address`. Code after this sees everything that the writer of the number wrote
+    before it with `store_release`.
     """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -33,7 +31,7 @@ def load_acquire(typing_context: Any, address: Any) -> Any:
 
 @intrinsic
 def store_release(typing_context: Any, address: Any, value: Any) -> Any:
-    """Writes an int64 to `address`, after everything that was written before."""
+    """Writes an int64 to `address`, after everything that this thread has written before."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         pointer = builder.inttoptr(arguments[0], ir.PointerType(LONG))
@@ -44,9 +42,18 @@ def store_release(typing_context: Any, address: Any, value: Any) -> Any:
 
 
 def _call(builder: Any, name: str, result: Any, *arguments: Any) -> Any:
-    """Calls a function of the C library (Windows: of kernel32)."""
+    """Calls a function of the C library."""
     kind = ir.FunctionType(result, [argument.type for argument in arguments])
     return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), arguments)
+
+
+def _read_clock(builder: Any, clock: int) -> Any:
+    """Nanoseconds on a clock of `clock_gettime`."""
+    seconds = cgutils.alloca_once(builder, LONG, size=2)
+    nanoseconds = builder.gep(seconds, [ir.Constant(WORD, 1)])
+    _call(builder, "clock_gettime", WORD, ir.Constant(WORD, clock), seconds)
+    whole = builder.mul(builder.load(seconds), ir.Constant(LONG, 10**9))
+    return builder.add(whole, builder.load(nanoseconds))
 
 
 @intrinsic
@@ -54,47 +61,27 @@ def now_ns(typing_context: Any) -> Any:
     """Nanoseconds of a clock that only goes forward."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        first = cgutils.alloca_once(builder, LONG, size=2)
-        if WINDOWS:  # in units of 100 ns
-            _call(builder, "QueryUnbiasedInterruptTime", WORD, first)
-            return builder.mul(builder.load(first), ir.Constant(LONG, 100))
-        _call(builder, "clock_gettime", WORD, ir.Constant(WORD, time.CLOCK_MONOTONIC), first)
-        second = builder.gep(first, [ir.Constant(WORD, 1)])
-        return builder.add(
-            builder.mul(builder.load(first), ir.Constant(LONG, 10**9)), builder.load(second)
-        )
+        return _read_clock(builder, time.CLOCK_MONOTONIC)
 
     return types.int64(), generate
 
 
 @intrinsic
 def thread_ns(typing_context: Any) -> Any:
-    """Nanoseconds that this thread was on a core."""
+    """Nanoseconds that this thread has spent on a core."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        first = cgutils.alloca_once(builder, LONG, size=4)
-        times = [builder.gep(first, [ir.Constant(WORD, n)]) for n in range(4)]
-        if WINDOWS:  # created, ended, in the kernel, in the program; in units of 100 ns
-            thread = ir.Constant(LONG, -2).inttoptr(ir.PointerType(LONG))  # ourselves
-            _call(builder, "GetThreadTimes", WORD, thread, *times)
-            both = builder.add(builder.load(times[2]), builder.load(times[3]))
-            return builder.mul(both, ir.Constant(LONG, 100))
-        _call(
-            builder, "clock_gettime", WORD, ir.Constant(WORD, time.CLOCK_THREAD_CPUTIME_ID), first
-        )
-        return builder.add(
-            builder.mul(builder.load(times[0]), ir.Constant(LONG, 10**9)), builder.load(times[1])
-        )
+        return _read_clock(builder, time.CLOCK_THREAD_CPUTIME_ID)
 
     return types.int64(), generate
 
 
 @intrinsic
 def give_way(typing_context: Any) -> Any:
-    """Lets another thread that is ready have the core."""
+    """Gives the core to another thread that is ready, if there is one."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        _call(builder, "SwitchToThread" if WINDOWS else "sched_yield", WORD)
+        _call(builder, "sched_yield", WORD)
         return context.get_dummy_value()
 
     return types.void(), generate
@@ -102,13 +89,10 @@ def give_way(typing_context: Any) -> Any:
 
 @intrinsic
 def nap(typing_context: Any, microseconds: Any) -> Any:
-    """Sleeps so long, below a second (Windows: 1 ms), and then some."""
+    """Sleeps for at least this time, which must be below a second."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        if WINDOWS:
-            _call(builder, "Sleep", ir.VoidType(), ir.Constant(WORD, 1))
-        else:
-            _call(builder, "usleep", WORD, builder.trunc(arguments[0], WORD))
+        _call(builder, "usleep", WORD, builder.trunc(arguments[0], WORD))
         return context.get_dummy_value()
 
     return types.void(types.int64), generate

@@ -1,0 +1,69 @@
+"""Files and folders that a living process owns, and how to remove those of dead ones.
+
+The owner holds a lock on its file or folder. The system takes the lock away when the owner dies,
+however it dies. So the next process tells the dead from the living without trusting process ids.
+"""
+
+import fcntl
+import os
+import re
+import shutil
+import stat
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+
+def lock(fd: int, *, wait: bool) -> bool:
+    """Locks the open file or folder until the descriptor is closed, at the latest by the death of
+    this process. False if another process holds the lock and `wait` is not set.
+    """
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except BlockingIOError:
+        return False
+    return True
+
+
+def claim(make: Callable[[], Path]) -> tuple[Path, int]:
+    """A new file or folder that `make` creates under a random name, and the descriptor that holds
+    the lock on it. Raises OSError if it cannot be created.
+    """
+    while True:
+        path = make()
+        try:
+            fd = os.open(path, os.O_RDONLY)
+        except FileNotFoundError:  # another process took it for one that a dead process left ...
+            continue
+        lock(fd, wait=True)
+        if path.exists():
+            return path, fd
+        os.close(fd)  # ... or did so before the lock was ours
+
+
+def remove_orphans(
+    directory: Path, name: re.Pattern[str], *, folders: bool = False, dry_run: bool = False
+) -> list[tuple[Path, int]]:
+    """Removes the files (or the folders) with such names whose owners are dead. Gives their paths
+    and sizes in bytes. Leaves everything else alone, and what belongs to another user.
+    """
+    kind, remove = (stat.S_ISDIR, shutil.rmtree) if folders else (stat.S_ISREG, os.unlink)
+    found = []
+    for path in sorted(directory.iterdir()):
+        if not name.fullmatch(path.name):
+            continue
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        except OSError:  # it is gone, a link, or another user's
+            continue
+        try:
+            status = os.fstat(fd)
+            ours = kind(status.st_mode) and status.st_uid == os.getuid()
+            if ours and lock(fd, wait=False):
+                if not dry_run:
+                    with suppress(OSError):
+                        remove(path)  # under the lock: an owner that is being born notices
+                found.append((path, status.st_size))
+        finally:
+            os.close(fd)
+    return found
