@@ -23,7 +23,6 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from datetime import timedelta
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -47,7 +46,6 @@ from ddp.experiment import train
 from ddp.model.torch_module import CollabFiltering
 from ddp.ratings.arrays import Part
 from ddp.ratings.load import load_ratings
-from ddp.results.run_result import RunResult
 from ddp.tracking.messages import AggregateRound
 from ddp.workers.job import Job
 from ddp.workers.prepare import prepare
@@ -150,13 +148,8 @@ def _target(data: str, overrides: Sequence[str]) -> Callable[[AggregateRound], b
 
 
 def _aggregates(config: Config) -> list[AggregateRound]:
-    result = RunResult(config=config, output_dir=Path())
-    train(
-        prepare(result.config, load_ratings(result.config.data, result.config.seed)),
-        result.history,
-        result,
-    )
-    return result.history.aggregate_rounds
+    prepared = prepare(config, load_ratings(config.data, config.seed))
+    return [done.row for done in train(prepared)]
 
 
 def ours(overrides: Sequence[str], reached: Callable[[AggregateRound], bool]) -> Figures:

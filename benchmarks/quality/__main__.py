@@ -34,7 +34,6 @@ from ddp.errors import AggregationError, WorkerError
 from ddp.experiment import train
 from ddp.ratings.arrays import IndexArray, Part, Ratings
 from ddp.ratings.load import load_ratings, read_pairs
-from ddp.results.run_result import RunResult
 from ddp.tracking.messages import AggregateRound
 from ddp.workers.prepare import prepare
 
@@ -183,9 +182,8 @@ def fit(
             ),
         ]
     )
-    result = RunResult(config=config, output_dir=Path())
-    train(prepare(config, load_ratings(config.data, config.seed)), result.history, result)
-    return result.history.aggregate_rounds
+    prepared = prepare(config, load_ratings(config.data, config.seed))
+    return [done.row for done in train(prepared)]
 
 
 def choose(way: Way, test_file: Path) -> tuple[Values, int]:

@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ddp.machine.memory import Memory
+from ddp.timing.kinds import OTHER
+from ddp.timing.paths import AGGREGATOR_PHASES, START
 from ddp.timing.spans import Account, total_account
 from ddp.tracking.history import History
 from ddp.tracking.messages import AggregateRound
@@ -124,6 +126,44 @@ def _add(table: dict[str, float], key: str, value: float) -> None:
 
 def _bytes(account: Account) -> dict[str, int]:
     return {"pickled": sum(account.num_bytes.values()), "copied": sum(account.num_copied.values())}
+
+
+def stage_seconds(account: Account) -> dict[str, float]:
+    """The wall of a run by stage, read off the account of its main process.
+
+    | stage       | seconds of the main process                                              |
+    |-------------|--------------------------------------------------------------------------|
+    | `data`      | reading and splitting the ratings, making the jobs                       |
+    | `imports`   | importing and compiling for all workers                                  |
+    | `start`     | starting the workers                                                     |
+    | `train`     | the rounds                                                               |
+    | `stop`      | stopping the workers                                                     |
+    | `save`      | the model and the last checkpoint                                        |
+    | `total`     | all of these and what lies between them, without `imports`               |
+    | `reference` | finding what one worker reaches; not in `total`, as one run does it once |
+
+    A stage that the run did not reach is missing.
+    """
+    seconds = {"total": 0.0}
+    for path, value in account.seconds.items():
+        stage = _stage_of(path)
+        if stage in STAGES:
+            _add(seconds, stage, value)
+        if stage not in NOT_IN_TOTAL:
+            _add(seconds, "total", value)
+    return {stage: seconds[stage] for stage in STAGES if stage in seconds}
+
+
+STAGES = ("data", "imports", "start", "train", "stop", "save", "total", "reference")
+NOT_IN_TOTAL = ("imports", "reference", "interpreter")
+
+
+def _stage_of(path: str) -> str:
+    """The stage that a span of the main process belongs to."""
+    phase, _, inner = path.partition("/")
+    if inner in ("interpreter", "log") and phase in (START, "save"):
+        return inner  # before the run, or beside its stages
+    return "train" if phase in AGGREGATOR_PHASES and phase != OTHER else phase
 
 
 def total_seconds(lanes: Iterable[Lane]) -> dict[str, float]:

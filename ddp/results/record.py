@@ -1,4 +1,4 @@
-"""What a run leaves behind: `RunResult`, and the files it is written to."""
+"""The files that a `RunResult` is written to."""
 
 import dataclasses
 import hashlib
@@ -6,7 +6,7 @@ import json
 import math
 import pickle
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,34 +29,36 @@ def config_hash(config: Config) -> str:
 
 
 def write_result(result: RunResult, directory: Path) -> None:
-    """rounds.csv, the document's pickle and result.json, each atomically.
+    """rounds.csv, the seed systems' pickle, trace.json and result.json, each atomically.
 
     result.json comes last, also when the others cannot be written, and then says so. Raises the
     first OSError.
     """
     failure: OSError | None = None
-    for name, content in _files(result):
+    for name, content in _files(result).items():
         try:
             with atomic_file(directory / name) as file:
-                file.write(content)
+                file.write(content(result))
         except OSError as error:
             failure = failure or error
-            result.status = "failed" if result.status == "ok" else result.status
-            result.error = result.error or f"{type(error).__name__}: {error}"
+            result = result.failed_by(error)
     if failure:
         raise failure
 
 
-def _files(result: RunResult) -> Iterator[tuple[str, bytes]]:
-    yield ROUNDS_FILE, rounds_csv(result.history).encode()
-    # For the document's readers: plain dicts, lists and numbers. Nothing of ours ever reads it.
-    document = {"status": result.status, **_document_results(result)}
-    yield f"ddp_{result.config.backend.name}_results.pkl", pickle.dumps(document)
-    if result.trace is not None:
-        config = result.config
-        title = f"{config.backend.name}: {config.workers} workers, {config.rounds} rounds of {config.local_epochs} local epochs"
-        yield TRACE_FILE, "".join(result.trace.as_json(title)).encode()
-    yield RESULT_FILE, json.dumps(_null_for_nan(_as_json(result)), indent=2).encode()
+def _files(result: RunResult) -> dict[str, Callable[[RunResult], bytes]]:
+    """Name -> what gives its content, in the order in which they are written."""
+    return {
+        ROUNDS_FILE: lambda result: rounds_csv(result.history).encode(),
+        f"ddp_{result.config.backend.name}_results.pkl": _seed_results,
+        **({} if result.trace is None else {TRACE_FILE: _trace}),
+        RESULT_FILE: lambda result: json.dumps(_null_for_nan(_as_json(result)), indent=2).encode(),
+    }
+
+
+def _trace(result: RunResult) -> bytes:
+    assert result.trace is not None
+    return "".join(result.trace.as_json(result.title)).encode()
 
 
 def _as_json(result: RunResult) -> dict[str, Any]:
@@ -66,7 +68,6 @@ def _as_json(result: RunResult) -> dict[str, Any]:
         "format": FORMAT,
         "status": result.status,
         "error": result.error,
-        # `seconds` and `account` are then of the last process, rounds.csv is of all
         "resumed": result.resumed,
         "warnings": result.warnings,
         "command": sys.argv,
@@ -83,19 +84,19 @@ def _as_json(result: RunResult) -> dict[str, Any]:
         "seconds": result.seconds,
         "rounds_completed": len(result.history.aggregate_rounds),
         "failures": [dataclasses.asdict(failure) for failure in result.history.failures],
-        "restarts": result.state.restarts,
+        "restarts": result.history.num_restarts,
         "workers": result.worker_rows(),
         "aggregator": result.aggregator_row(),
         "account": [lane.as_json() for lane in result.lanes()] if result.config.account else [],
         "memory": {
-            "shared_bytes": result.shared_bytes,
+            "shared_bytes": result.history.shared_bytes,
             "processes": [
                 {"who": who, **dataclasses.asdict(memory)}
-                for who, memory in result.memories.items()
+                for who, memory in result.history.processes.items()
             ],
         },
         "peak_rss_bytes": _peak_rss_bytes(result),
-        "environment": environment() | {"torch_threads": result.torch_threads},
+        "environment": environment() | {"torch_threads": result.history.torch_threads},
     }
 
 
@@ -122,15 +123,15 @@ def _null_for_nan(value: Any) -> Any:
     return value
 
 
-def _document_results(result: RunResult) -> dict[str, Any]:
-    history = result.history
-    return {
+def _seed_results(result: RunResult) -> bytes:
+    """For readers of the seed systems: plain dicts, lists and numbers. Nothing of ours reads it."""
+    history, workers = result.history, range(result.config.workers)
+    results = {
+        "status": result.status,
         "config": dataclasses.asdict(result.config),
-        "workers": [
-            [worker_columns(row) for row in history.worker(worker)]
-            for worker in range(result.config.workers)
-        ],
+        "workers": [[worker_columns(row) for row in history.worker(worker)] for worker in workers],
         "aggregated": [
             aggregate_columns(row) | {"weights": row.weights} for row in history.aggregate_rounds
         ],
     }
+    return pickle.dumps(results)

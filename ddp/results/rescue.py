@@ -1,48 +1,47 @@
-"""What a run has found out is not lost to a full disk: what its directory does not take goes into a
-temporary one.
+"""A full disk does not lose what a run has found out: the files that its directory does not take go
+into a temporary one.
 """
 
-import sys
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from ddp.results.run_result import RunResult
 
+class Rescue:
+    """Saves the files of one run in `directory`, or together in one temporary directory."""
 
-def save(result: RunResult, write: Callable[[Path], None]) -> None:
-    """`write(result.output_dir)`; where that fails, the same elsewhere. Raises the OSError also
-       then: its note says where.
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self._elsewhere: Path | None = None
 
-    If another error has ended the run and is under way, that one is given the note, and goes on.
-    """
-    # else it is one of the caller's
-    cause = sys.exc_info()[1] if result.status in ("failed", "interrupted") else None
-    try:
-        write(result.output_dir)
-    except OSError as error:
-        note = f"{_outcome(result)}; {_save_elsewhere(result, write)}"
-        if cause is not None:
+    def save(
+        self, write: Callable[[Path], None], outcome: str, cause: BaseException | None
+    ) -> None:
+        """Calls `write` with the directory; if that fails, with the temporary one.
+
+        Raises the OSError of the first failure even if the second call succeeds. A note on it gives
+        the run's outcome and the place. `cause`: the error that has ended the run, which gets the
+        note in its place, and goes on.
+        """
+        try:
+            write(self.directory)
+        except OSError as error:
+            note = f"{outcome}; {self._save_elsewhere(write)}"
+            if cause is None:
+                error.add_note(note)
+                raise
             cause.add_note(f"{error.filename}: {error.strerror}; {note}")
-            return
-        error.add_note(note)
-        raise
 
-
-def _outcome(result: RunResult) -> str:
-    return f"test RMSE {result.test_rmse:.4f}" if result.last else "no round was finished"
-
-
-def _save_elsewhere(result: RunResult, write: Callable[[Path], None]) -> str:
-    """What became of it. All that a run cannot save comes together in one directory."""
-    try:
-        if result.elsewhere is None:
-            result.elsewhere = Path(tempfile.mkdtemp(prefix="ddp-run-"))
-        write(result.elsewhere)
-    except OSError as error:
-        if result.elsewhere is not None:
-            with suppress(OSError):  # it holds something
-                result.elsewhere.rmdir()
-        return f"it could not be saved elsewhere either ({error})"
-    return f"what the directory did not take is in {result.elsewhere}"
+    def _save_elsewhere(self, write: Callable[[Path], None]) -> str:
+        """Says what became of it."""
+        try:
+            if self._elsewhere is None:
+                self._elsewhere = Path(tempfile.mkdtemp(prefix="ddp-run-"))
+            write(self._elsewhere)
+        except OSError as error:
+            if self._elsewhere is not None:
+                with suppress(OSError):  # it holds something
+                    self._elsewhere.rmdir()
+            return f"it could not be saved elsewhere either ({error})"
+        return f"what the directory did not take is in {self._elsewhere}"

@@ -1,102 +1,90 @@
 """The result of a run, in memory."""
 
 import math
-import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from ddp.config.schema import Config
-from ddp.machine.memory import Memory, memory_of
 from ddp.results.accounts import NO_MEMORY, Lane, aggregator_lane, worker_lane
 from ddp.results.rounds_csv import costs
 from ddp.timing.paths import AGGREGATOR_PHASES, WORKER_PHASES
-from ddp.timing.spans import Account, Spans, total_account
+from ddp.timing.spans import total_account
 from ddp.tracking.history import History
-from ddp.tracking.messages import AggregateRound, Reference
+from ddp.tracking.messages import AggregateRound, Reference, WorkerRound
 from ddp.tracking.trace import Trace
 from ddp.workers.state import RunState
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunResult:
-    """One run. `seconds`: its wall by stage; `shards`: sizes and skew; `status`: ok, failed or
-       interrupted.
+    """One run that has ended.
 
-    `state`: where it stands; `kept`: the last state that it can be gone on from, in which all
-    workers have handed over what they remember; `torch_threads`: the intra-op threads that training
-    had, None if it never began; `reference`: one worker's RMSEs, if known.
+    | field         | meaning                                                                     |
+    |---------------|-----------------------------------------------------------------------------|
+    | `status`      | "ok", "failed" or "interrupted"                                             |
+    | `error`       | what it failed by, None if it did not                                       |
+    | `resumed`     | it continued a run: `seconds`, `wall_s` and `trace` are of the last process |
+    | `warnings`    | files that the run had to do without                                        |
+    | `shards`      | size and skew of each worker's shard                                        |
+    | `noise_floor` | the lowest possible RMSE, None where it is not known                        |
+    | `reference`   | RMSEs of one worker, None where they are not known                          |
+    | `state`       | where the run stands after its last round                                   |
+    | `history`     | every row that it was told                                                  |
+    | `seconds`     | the wall of the run by stage, see `stage_seconds`                           |
+    | `wall_s`      | seconds from the beginning of the account to its end, by a clock of its own |
     """
 
     config: Config
     output_dir: Path
-    status: str = "running"
+    status: str = "ok"
     error: str | None = None
+    resumed: bool = False
+    warnings: tuple[str, ...] = ()
     shards: list[dict[str, Any]] = field(default_factory=list)
     noise_floor: float | None = None
-    seconds: dict[str, float] = field(default_factory=dict)
-    torch_threads: int | None = None
     reference: Reference | None = None
     state: RunState = field(default_factory=RunState)
-    kept: RunState = field(default_factory=RunState)
     history: History = field(default_factory=History)
-    spans: Spans = field(default_factory=Spans)  # of the main process
-    # of what it did before, after and between rounds
-    accounts: list[Account] = field(default_factory=list)
-    began: float = field(default_factory=time.perf_counter)
-    wall_s: float = math.nan  # since then, when the account was ended
-    resumed: bool = False
-    # of the processes that are no worker's
-    memories: dict[str, Memory] = field(default_factory=dict)
-    shared_bytes: int = 0
     trace: Trace | None = None
-    warnings: list[str] = field(default_factory=list)  # what the run had to do without
-    # where ddp.results.rescue has saved what could not be saved in output_dir
-    elsewhere: Path | None = None
+    seconds: dict[str, float] = field(default_factory=dict)
+    wall_s: float = math.nan
 
-    def keep_account(self) -> None:
-        """What the spans have gathered belongs to no round."""
-        self.accounts.append(self.spans.take())
-        if self.trace is not None:
-            self.trace.add(None, None, self.accounts[-1].slices)
-
-    def note_memory(self, processes: Mapping[str, int], shared_bytes: int) -> None:
-        """What the run holds while its workers are there: this process, and those (name -> id) that
-        serve it.
+    def failed_by(self, error: BaseException) -> "RunResult":
+        """The same, as the result of a run that has failed by this error; a run that has not ended
+        well keeps the error it had.
         """
-        alone = self.config.backend.name in ("serial", "thread")
-        self.memories = {
-            "main": memory_of(alone=alone),
-            **{name: memory_of(pid) for name, pid in processes.items()},
-        }
-        self.shared_bytes = shared_bytes
-
-    def end_account(self) -> None:
-        """All that is to be accounted for has been done."""
-        self.keep_account()
-        self.wall_s = time.perf_counter() - self.began
-        self.spans.close()
+        status = "failed" if self.status == "ok" else self.status
+        reason = self.error or f"{type(error).__name__}: {error}"
+        return replace(self, status=status, error=reason)
 
     def lanes(self) -> list[Lane]:
         """The account of each worker and of the aggregator."""
-        whole = self.status == "ok"
-        workers = [
-            worker_lane(self.history, worker, self.config.backend.name)
-            for worker in range(self.config.workers)
-        ]
-        memory = self.memories.get("main", NO_MEMORY)
+        history, workers = self.history, range(self.config.workers)
         return [
-            *workers,
+            *(worker_lane(history, worker, self.config.backend.name) for worker in workers),
             aggregator_lane(
-                self.history, total_account(self.accounts), self.wall_s, memory, closed=whole
+                history,
+                total_account(history.outside),
+                self.wall_s,
+                history.processes.get("main", NO_MEMORY),
+                closed=self.status == "ok",
             ),
         ]
 
     @property
+    def title(self) -> str:
+        """The run in a few words, for a table or a trace."""
+        config = self.config
+        return (
+            f"{config.backend.name}: {config.workers} workers, {config.rounds} rounds of"
+            f" {config.local_epochs} local epochs"
+        )
+
+    @property
     def last(self) -> AggregateRound | None:
         """The last aggregate's row; None if there was none."""
-        return self.history.aggregate_rounds[-1] if self.history.aggregate_rounds else None
+        return self.history.last
 
     @property
     def gap(self) -> float:
@@ -112,42 +100,27 @@ class RunResult:
 
     def worker_rows(self) -> list[dict[str, Any]]:
         """One row per worker: its last RMSEs, and its seconds by phase and kind over all rounds."""
-        rows = []
-        for shard in self.shards:
-            rounds = self.history.worker(shard["worker"])
-            rmse = (
-                {"valid_rmse": rounds[-1].valid.rmse, "test_rmse": rounds[-1].test.rmse}
-                if rounds
-                else {}
-            )
-            startup_s = self.history.startup_s.get(shard["worker"], math.nan)
-            account = costs(total_account(row.account for row in rounds), WORKER_PHASES)
-            timeouts = sum(not row.aggregate_received for row in rounds)
-            others = {
-                "startup_s": startup_s,
-                "timeouts": timeouts,
-                "absent": self._rounds_without(shard["worker"]),
-            }
-            rows.append({**shard, **others, **_RMSE_UNKNOWN, **rmse, **account})
-        return rows
+        return [{**shard, **self._worker_row(shard["worker"])} for shard in self.shards]
 
-    def _rounds_without(self, worker: int) -> int:
-        """Rounds whose aggregate does not have the worker in it, which was late or had been
-        dropped.
-        """
-        return sum(row.weights[worker] == 0 for row in self.history.aggregate_rounds)
+    def _worker_row(self, worker: int) -> dict[str, Any]:
+        rounds = self.history.worker(worker)
+        weights = [row.weights[worker] for row in self.history.aggregate_rounds]
+        return {
+            "startup_s": self.history.startup_s.get(worker, math.nan),
+            "timeouts": sum(not row.aggregate_received for row in rounds),
+            "absent": weights.count(0),  # rounds in which it was late, or dropped before
+            **_rmses(rounds[-1] if rounds else None),
+            **costs(total_account(row.account for row in rounds), WORKER_PHASES),
+        }
 
     def aggregator_row(self) -> dict[str, Any]:
         """The same for the aggregator."""
-        account = costs(
-            total_account(row.account for row in self.history.aggregate_rounds), AGGREGATOR_PHASES
-        )
-        rmse = (
-            {"valid_rmse": self.last.valid.rmse, "test_rmse": self.last.test.rmse}
-            if self.last
-            else _RMSE_UNKNOWN
-        )
-        return {"num_train": sum(shard["num_train"] for shard in self.shards), **rmse, **account}
+        account = total_account(row.account for row in self.history.aggregate_rounds)
+        num_train = sum(shard["num_train"] for shard in self.shards)
+        return {"num_train": num_train, **_rmses(self.last), **costs(account, AGGREGATOR_PHASES)}
 
 
-_RMSE_UNKNOWN = {"valid_rmse": math.nan, "test_rmse": math.nan}
+def _rmses(row: WorkerRound | AggregateRound | None) -> dict[str, float]:
+    if row is None:
+        return {"valid_rmse": math.nan, "test_rmse": math.nan}
+    return {"valid_rmse": row.valid.rmse, "test_rmse": row.test.rmse}

@@ -36,10 +36,9 @@ def print_result(result: RunResult, console: Console) -> None:
     files are.
     """
     config = result.config
-    title = f"{config.backend.name}: {config.workers} workers, {config.rounds} rounds of {config.local_epochs} local epochs"
     # fits 80 columns
     table = Table(
-        title=title, box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="underline"
+        title=result.title, box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="underline"
     )
     columns = columns_of(config.backend.name)
     table.add_column("", no_wrap=True)

@@ -1,17 +1,22 @@
 """All rows of a run, in memory. The results are made from them."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TypeVar
 
-from ddp.timing.spans import Account
+from ddp.machine.memory import Memory
+from ddp.timing.spans import Account, total_account
 from ddp.tracking.messages import (
     AggregateRound,
     Ended,
     Event,
     Failure,
     Finished,
+    MemoryUsed,
+    OutsideRounds,
     Rewound,
     Started,
+    TrainingBegan,
     WorkerRound,
 )
 from ddp.tracking.tracker import Tracker
@@ -37,6 +42,10 @@ class History(Tracker):
         self.worker_rounds: list[WorkerRound] = []
         self.aggregate_rounds: list[AggregateRound] = []
         self.failures: list[Failure] = []
+        self.outside: list[Account] = []  # of the main process
+        self.processes: Mapping[str, Memory] = {}  # see `MemoryUsed`
+        self.shared_bytes = 0
+        self.torch_threads: int | None = None  # None: training never began
 
     def on(self, event: Event) -> None:
         match event:
@@ -55,6 +64,12 @@ class History(Tracker):
                 self.aggregate_rounds.append(without_slices(event))
             case Failure():
                 self.failures.append(event)
+            case OutsideRounds():
+                self.outside.append(replace(event.account, slices=b""))
+            case MemoryUsed():
+                self.processes, self.shared_bytes = event.processes, event.shared_bytes
+            case TrainingBegan():
+                self.torch_threads = event.torch_threads
             case Rewound():
                 self._rewind(event.next_round)
 
@@ -72,9 +87,19 @@ class History(Tracker):
         self.worker_rounds, self.aggregate_rounds = worker_rounds, aggregate_rounds
         self._before_aggregates = len(aggregate_rounds)
 
-    def accounts_from(self, round_index: int) -> list[Account]:
-        """The aggregator's accounts of that round and later ones."""
-        return [row.account for row in self.aggregated_here if row.round_index >= round_index]
+    def main_account(self) -> Account:
+        """Where the seconds of the main process went so far, in rounds and outside of them."""
+        return total_account([*self.outside, *(row.account for row in self.aggregated_here)])
+
+    @property
+    def last(self) -> AggregateRound | None:
+        """The last aggregate's row; None if there was none."""
+        return self.aggregate_rounds[-1] if self.aggregate_rounds else None
+
+    @property
+    def num_restarts(self) -> int:
+        """How often a round began again with all workers."""
+        return sum(failure.action == "restart" for failure in self.failures)
 
     def this_life(self, worker: int) -> list[WorkerRound]:
         """A worker's rounds since its last start, which may be one after a failure."""

@@ -3,6 +3,7 @@
 A worker sends the messages; the parent process adds the other events, and tells every tracker.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ddp.errors import WorkerError
@@ -109,6 +110,22 @@ class Failed(Message):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingBegan(Event):
+    """The parent begins to start workers. `torch_threads`: intra-op threads of its process."""
+
+    torch_threads: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutsideRounds(Event):
+    """Where seconds of the parent process went that belong to no round: before, between and after
+    them.
+    """
+
+    account: Account
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AggregateRound(Event):
     """The parent has evaluated the aggregate of a round.
 
@@ -177,6 +194,17 @@ class Ended(Event):
     worker: int
     began_s: float
     ended_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryUsed(Event):
+    """RAM that the run holds while its workers live. `processes`: "main", the parent, and those
+    that serve the workers, by name; `shared_bytes`: what several processes have in common on
+    purpose.
+    """
+
+    processes: Mapping[str, Memory]
+    shared_bytes: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,7 @@ from ddp.tracking.messages import (
     Ended,
     Event,
     Finished,
+    OutsideRounds,
     Started,
     WorkerRound,
 )
@@ -57,6 +58,8 @@ class Trace(Tracker):
                 self.add(event.worker, event.round_index, event.account.slices)
             case AggregateRound():
                 self.add(None, event.round_index, event.account.slices)
+            case OutsideRounds():
+                self.add(None, None, event.account.slices)
             case Finished(worker=worker):
                 self.add(worker, None, event.account.slices)
                 self._finished[worker] = event

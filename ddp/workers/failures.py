@@ -1,6 +1,6 @@
 """What becomes of a run when one of its workers fails: `on_failure`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from ddp.config.schema import Config
@@ -17,10 +17,12 @@ class Failures:
     on_failure=restart, from the state that a checkpoint would hold.
     """
 
-    def __init__(self, config: Config, tell: Callable[[Failure], None]) -> None:
+    def __init__(
+        self, config: Config, tell: Callable[[Failure], None], dropped: Sequence[int] = ()
+    ) -> None:
         self.config = config
         self.tell = tell
-        self.dropped: list[int] = []
+        self.dropped = list(dropped)
 
     def survive(self, error: WorkerError) -> None:
         """In the middle of a round: raises the error unless the run goes on from where it

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from ddp.model.parameters import Vector
+from ddp.tracking.messages import AggregateRound
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,3 +24,14 @@ class RunState:
     dropped: tuple[int, ...] = ()
     restarts: int = 0
     elapsed_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoundDone:
+    """A round that counts. `row`: its figures; `state`: where the run stands after it; `resumable`:
+    whether the state holds the trainer state of every worker that has one, as a checkpoint must.
+    """
+
+    row: AggregateRound
+    state: RunState
+    resumable: bool

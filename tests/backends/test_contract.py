@@ -21,7 +21,6 @@ from ddp.config import seeding
 from ddp.errors import Stopped, WorkerError
 from ddp.experiment import run, train
 from ddp.model.torch_module import CollabFiltering
-from ddp.results.run_result import RunResult
 from ddp.results.saved_model import load_model
 from ddp.timing.kinds import EXCHANGE_KINDS, OFF_CORE_KINDS
 from ddp.timing.paths import WORKER_PHASES
@@ -684,7 +683,7 @@ def test_an_interrupted_run_leaves_nothing(make_config, tmp_path, name):
 
 @pytest.mark.parametrize("name", IN_PROCESS)
 @pytest.mark.parametrize("overrides", [(), ("max_norm=1e-9",)], ids=["ends well", "fails"])
-def test_torch_threads_are_set_for_the_run_only(make_config, tmp_path, name, overrides):
+def test_torch_threads_are_set_for_the_run_only(make_config, name, overrides):
     config = make_config("torch_threads=3", *BACKENDS[name], *overrides)
     before, seen = torch.get_num_threads(), []
 
@@ -694,7 +693,7 @@ def test_torch_threads_are_set_for_the_run_only(make_config, tmp_path, name, ove
                 seen.append(torch.get_num_threads())
 
     try:
-        train(prepare(config), Looks(), RunResult(config=config, output_dir=tmp_path))
+        list(train(prepare(config), tracker=Looks()))
         assert not overrides
     except WorkerError:
         assert overrides

@@ -33,11 +33,14 @@ from ddp.tracking.messages import (
     Failure,
     Finished,
     HandedOn,
+    MemoryUsed,
     Message,
+    OutsideRounds,
     Published,
     Reference,
     Rewound,
     Started,
+    TrainingBegan,
     WorkerRound,
 )
 from ddp.tracking.metrics import SquaredError
@@ -436,6 +439,9 @@ EVENTS = [
     Failure.of(WorkerError(0, 1, "made up"), "drop"),
     Rewound(next_round=1, last=AGGREGATE),
     Ended(worker=1, began_s=0.5, ended_s=1.5),
+    TrainingBegan(torch_threads=1),
+    OutsideRounds(account=Account()),
+    MemoryUsed(processes={}, shared_bytes=0),
     Reference(valid=1.0, test=1.1),
 ]
 

@@ -498,14 +498,12 @@ def test_the_new_name_of_a_file_survives_a_power_cut(tmp_path, monkeypatch):
 def test_event_files_keep_what_they_had(disk):
     board = TensorBoard(disk.path, {"workers": 1})
     error = SquaredError(1.0, 1)
-    board.aggregate_round(
-        AggregateRound(round_index=0, valid=error, test=error, weights=(1.0,), elapsed_s=1.0)
-    )
+    board.on(AggregateRound(round_index=0, valid=error, test=error, weights=(1.0,), elapsed_s=1.0))
     board._flush()
     (path,) = disk.path.iterdir()
     before = path.read_bytes()
     disk.fill()
-    board.aggregate_round(
+    board.on(
         AggregateRound(round_index=1, valid=error, test=error, weights=(1.0,) * 1000, elapsed_s=2.0)
     )
     board.close()
