@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import math
 import re
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,8 @@ import yaml
 from ddp.config.options import OPTIONS
 from ddp.config.schema import Config
 from ddp.errors import ConfigError
-from ddp.results.run_directory import CONFIG_FILE, RESULT_FILE, differences, find_checkpoints
+from ddp.results.run_directory import CONFIG_FILE, differences, find_checkpoints
+from ddp.results.run_file import read_run_file
 
 ARGUMENT = re.compile(r"resume=(.*)")
 
@@ -100,14 +100,8 @@ def finished_rmse(directory: Path, config: Config) -> float | None:
             directory,
             f"holds a run with other settings: {', '.join(differences(was, now))}",
         )
-    try:
-        result = json.loads((directory / RESULT_FILE).read_text(encoding="utf-8"))
-        if result["status"] != "ok":
-            return None
-        rmse = result["rmse"]["test"]
-        return math.nan if rmse is None else float(rmse)
-    except (OSError, ValueError, TypeError, KeyError):
-        return None
+    result = read_run_file(directory)
+    return result.outcome["test_rmse"] if result.status == "ok" else None
 
 
 def make_room(directory: Path) -> bool:

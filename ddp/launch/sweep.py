@@ -1,21 +1,20 @@
 """Sweeps: Hydra's callbacks, and the table and report that a sweep leaves."""
 
+import dataclasses
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, read_write
 
 from ddp.errors import ConfigError
+from ddp.launch.exits import FAILED, INTERRUPTED, TERMINATED, USER_ERROR, explain, report_error
+from ddp.launch.one_run import JOB_MARK, failures, wants_advice
 from ddp.machine.files import atomic_file
 from ddp.machine.signals import Terminated
 from ddp.results.run_directory import CONFIG_FILE, directory_taken
-
-if TYPE_CHECKING:
-    import pandas as pd
-from ddp.launch.exits import FAILED, INTERRUPTED, TERMINATED, USER_ERROR, explain, report_error
-from ddp.launch.one_run import JOB_MARK, failures, wants_advice
+from ddp.results.run_file import RunFile, in_order, read_run_file
 
 SWEEP_MARK = "multirun.yaml"  # Hydra writes it into a sweep's
 sweep_dirs: list[Path] = []  # of this process, if it ends with a summary
@@ -81,7 +80,7 @@ def end_sweep(sweep_dir: Path, code: int) -> int:
     """
     try:
         runs = _sweep_runs(sweep_dir)
-        if runs.empty:
+        if not runs:
             return code or report_error(
                 "the sweep composed to no job at all: check the values given to -m or sweep=",
                 USER_ERROR,
@@ -95,7 +94,7 @@ def end_sweep(sweep_dir: Path, code: int) -> int:
     except KeyboardInterrupt as error:
         ended = TERMINATED if isinstance(error, Terminated) else INTERRUPTED
         return report_error("interrupted before the sweep's table and report were written", ended)
-    failed = int((runs["status"] != "ok").sum())
+    failed = sum(run.status != "ok" for run in runs)
     if failed:
         report_error(f"{failed} of {len(runs)} jobs did not succeed", FAILED)
     only_user_errors = len(failures) == failed and {code for code, _ in failures.values()} == {
@@ -104,31 +103,31 @@ def end_sweep(sweep_dir: Path, code: int) -> int:
     return code or (0 if not failed else USER_ERROR if only_user_errors else FAILED)
 
 
-def _sweep_runs(sweep_dir: Path) -> "pd.DataFrame":
-    """A row per job."""
-    from ddp.results.table import in_order, read_runs
-
+def _sweep_runs(sweep_dir: Path) -> list[RunFile]:
+    """The result of each job, in the order of the jobs."""
     found = [mark.parent.parent for mark in sweep_dir.rglob(JOB_MARK)]
     # also those whose directory could not be written to
     jobs = {directory: Path(directory) for directory in failures}
     jobs |= zip(map(os.path.abspath, found), found, strict=True)
-    runs = read_runs(sorted(jobs.values(), key=in_order))
-    # one that was refused has no result that says why
-    for directory, (_, reason) in failures.items():
-        own = runs["directory"].map(os.path.abspath) == directory
-        runs.loc[own, "error"] = reason
-        # what is there is another run's
-        runs.loc[own & (runs["status"] == "ok"), "status"] = "refused"
-    return runs
+    ordered = sorted(jobs.items(), key=lambda job: in_order(job[1]))
+    return [_with_reason(read_run_file(path), failures.get(job)) for job, path in ordered]
 
 
-def _write_table(runs: "pd.DataFrame", sweep_dir: Path) -> None:
-    from ddp.results.table import print_runs
+def _with_reason(run: RunFile, failure: tuple[int, str] | None) -> RunFile:
+    """A refused job leaves no result that says why; a result in its directory is another run's."""
+    if failure is None:
+        return run
+    status = "refused" if run.status == "ok" else run.status
+    return dataclasses.replace(run, status=status, error=failure[1])
+
+
+def _write_table(runs: list[RunFile], sweep_dir: Path) -> None:
+    from ddp.results.table import print_runs  # late: a single run needs no table
 
     print_runs(runs, sweep_dir / "sweep.csv")
 
 
-def _write_report(runs: "pd.DataFrame", sweep_dir: Path) -> None:
+def _write_report(runs: list[RunFile], sweep_dir: Path) -> None:
     from ddp.report.page import write_report  # late: matplotlib takes half a second
 
     write_report(runs, sweep_dir / "report.html")

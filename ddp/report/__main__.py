@@ -9,7 +9,7 @@ from pathlib import Path
 from ddp.machine.files import describe
 from ddp.report.page import write_report
 from ddp.results.run_directory import RESULT_FILE
-from ddp.results.table import find_runs, read_runs
+from ddp.results.run_file import find_runs, read_runs
 
 
 def main() -> int:

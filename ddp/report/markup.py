@@ -1,8 +1,9 @@
-"""Pieces of the page. Whatever text they are given is escaped here, and only here."""
+"""Pieces of the page. They escape every text they are given; nothing else does."""
 
 import html
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from ddp.report.comparing import DASHES, MARKERS, Looks
 from ddp.results.table import harmless
@@ -21,15 +22,43 @@ _MARKER_SHAPES = {
 
 @dataclass(slots=True, kw_only=True)
 class Value:
-    """A cell of a table: what is read, and what it is sorted by (None: it comes last)."""
+    """A cell of a table: its text, and the key to sort it by; without a key it comes last."""
 
     text: str
     key: float | str | None
 
 
+class Tile(NamedTuple):
+    """A figure of the headline, in large letters, between its name and one more line."""
+
+    name: str
+    figure: str
+    more: str
+
+
 def escape(text: object) -> str:
-    """Text that no browser takes for anything else."""
+    """`text` as a browser shows it, without control characters."""
     return html.escape(str(harmless(str(text))))
+
+
+def link(name: str, heading: str) -> str:
+    """A link to the section `name`."""
+    return f'<a href="#{name}">{escape(heading)}</a>'
+
+
+def section(name: str, heading: str, content: str) -> str:
+    """A part of the page: its id, heading and HTML."""
+    return f'<section id="{name}"><h2>{escape(heading)}</h2>{content}</section>'
+
+
+def tiles(shown: Iterable[Tile]) -> str:
+    """The headline."""
+    boxes = (
+        f'<div><span class="muted">{escape(tile.name)}</span><b>{escape(tile.figure)}</b>'
+        f"<span>{escape(tile.more)}</span></div>"
+        for tile in shown
+    )
+    return f'<div class="tiles">{"".join(boxes)}</div>'
 
 
 def figure(svg: str, caption: str, *, wide: bool = False) -> str:
@@ -43,17 +72,17 @@ def figure(svg: str, caption: str, *, wide: bool = False) -> str:
 
 
 def lead(text: str) -> str:
-    """What a part answers, above its pictures."""
+    """The text above the pictures of a part."""
     return f'<p class="lead">{escape(text)}</p>'
 
 
 def figures(pieces: Iterable[str]) -> str:
-    """Side by side where there is room."""
+    """Pictures side by side where there is room."""
     return f'<div class="figures">{"".join(pieces)}</div>'
 
 
 def legend_of_looks(looks: Looks) -> str:
-    """A line per setting: what its values look like."""
+    """A line per setting, with a sample of each value's look."""
     lines = []
     for name, (channel, values) in looks.legend.items():
         entries = []
@@ -82,7 +111,7 @@ def colours_of_kinds() -> str:
 
 
 def legend_of_kinds(shown: Iterable[str], *, explained: bool = False) -> str:
-    """The colours of the kinds that are in a picture; `explained`: with what each of them is."""
+    """The colours of the kinds of time in a picture; `explained` adds the meaning of each kind."""
     present = set(shown)
     entries = []
     for name, kind in KINDS.items():
@@ -100,7 +129,7 @@ def table(
     rows: Sequence[Sequence[Value]],
     failed: Collection[int] = (),
 ) -> str:
-    """A table that is sorted by its headers (page.js); `failed`: the rows to be marked as such."""
+    """A table that page.js sorts by a press on a header; rows of `failed` are marked."""
     numeric = [
         all(isinstance(row[place].key, float | int | None) for row in rows)
         for place in range(len(columns))
@@ -132,15 +161,15 @@ def table(
 
 
 def pairs(values: Iterable[tuple[str, str]]) -> str:
-    """Names and what they are."""
+    """Names and values, in columns where there is room."""
     return f"<dl>{''.join(f'<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>' for name, value in values)}</dl>"
 
 
 def listing(values: Iterable[tuple[str, str]]) -> str:
-    """A line for each name and what is to be said of it."""
+    """A list of names, each with its text."""
     return f"<ul>{''.join(f'<li><b>{escape(name)}</b>: {escape(text)}</li>' for name, text in values)}</ul>"
 
 
 def details(summary: str, content: str) -> str:
-    """What is opened by those who want it."""
+    """Content that is hidden until the reader opens it."""
     return f"<details><summary>{escape(summary)}</summary>{content}</details>"

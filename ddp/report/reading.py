@@ -1,9 +1,8 @@
-"""What the files of a run tell a report. They may hold anything: what cannot be read costs its own
-part, and is noted.
+"""Reads the files of a run for the report. They may hold anything: a part that cannot be read is
+left out, and the run's `troubles` name it.
 """
 
 import csv
-import json
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -13,10 +12,8 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
-from ddp.config.schema import settings
 from ddp.results.run_directory import RESULT_FILE, ROUNDS_FILE
+from ddp.results.run_file import RunFile
 from ddp.results.table import cell, harmless
 from ddp.timing.kinds import KINDS, OTHER
 from ddp.tracking.tracker import AGGREGATED, AGGREGATOR
@@ -26,8 +23,8 @@ MAX_NUMBER = 1e15  # no second, byte or error is larger
 
 @dataclass(slots=True, kw_only=True)
 class Round:
-    """After an aggregate: its test RMSE, seconds of training, bytes pickled and copied since the
-    start; None where not known.
+    """A round: the test RMSE of its aggregate, and since the start of the run the seconds of
+    training and the bytes pickled and copied. None where not known.
     """
 
     index: int
@@ -38,8 +35,8 @@ class Round:
 
 @dataclass(slots=True, kw_only=True)
 class Lane:
-    """Where the seconds of one worker, or of the aggregator, went. Not `closed`: it ended early,
-    its kinds are not all.
+    """The seconds of one worker, or of the aggregator, by kind of time. A lane that is not `closed`
+    ended early and lacks its last seconds.
     """
 
     who: str
@@ -51,7 +48,7 @@ class Lane:
 
 @dataclass(slots=True, kw_only=True)
 class Memory:
-    """Of all processes of a run; None where it is not known."""
+    """Bytes of all processes of a run together; None where not known."""
 
     peak_rss_bytes: float | None = None
     pss_bytes: float | None = None
@@ -60,10 +57,10 @@ class Memory:
 
 @dataclass(slots=True, kw_only=True)
 class Run:
-    """A run, as far as its files could be read. `troubles`: what could not be.
+    """A run, as far as its files could be read; `troubles` names the rest.
 
-    `told`: its settings as text, if known, and the machine that it was on. A run that was `resumed`
-    tells seconds of its last process only: they are left out.
+    `told` holds its settings as text, if they are known, and its machine. The files of a `resumed`
+    run have the seconds of its last process only, so they are left out.
     """
 
     directory: Path
@@ -97,7 +94,7 @@ class Run:
 
     @contextmanager
     def reading(self, what: str) -> Iterator[None]:
-        """What goes wrong in the block is a trouble of this run, and nothing else."""
+        """Turns an error in the block into a trouble of this run."""
         try:
             yield
         except Exception as error:  # a file may hold anything, and none of it may cost the rest
@@ -109,26 +106,22 @@ class Run:
             self.troubles.append(harmless(f"{what}: {reason}"))
 
 
-def read_run(row: Mapping[str, Any]) -> Run:
-    """The run of a row of `ddp.results.table.read_runs`, with what its other files tell."""
-    known = not pd.isna(row["workers"])
+def read_run(file: RunFile) -> Run:
+    """The run of a result.json, with its rounds.csv."""
+    settings = file.settings if file.settings.get("workers") is not None else {}
     run = Run(
-        directory=Path(row["directory"]),
-        status=str(harmless(row["status"])),
-        told={name: str(harmless(cell(name, row[name]))) for name in settings({})} if known else {},
-        rmse=number(row["test_rmse"]),
-        valid_rmse=number(row["valid_rmse"]),
-        total_s=number(row["total_s"]),
-        train_s=number(row["train_s"]),
+        directory=file.directory,
+        status=harmless(file.status),
+        told={name: harmless(cell(name, value)) for name, value in settings.items()},
+        rmse=number(file.outcome.get("test_rmse")),
+        valid_rmse=number(file.outcome.get("valid_rmse")),
+        total_s=number(file.outcome.get("total_s")),
+        train_s=number(file.outcome.get("train_s")),
+        resumed=file.resumed,
     )
-    if run.status not in ("no result", "unreadable"):
-        result: Any = {}
-        with run.reading(RESULT_FILE):
-            result = _mapping(json.loads((run.directory / RESULT_FILE).read_text(encoding="utf-8")))
-        run.resumed = result.get("resumed") is True
-        for what, read in _PARTS.items():
-            with run.reading(f"{RESULT_FILE}, {what}"):
-                read(run, result)
+    for what, read in _PARTS.items():
+        with run.reading(f"{RESULT_FILE}, {what}"):
+            read(run, file.content)
     if run.told:
         run.told["machine"] = _machine(run.environment)
     if run.status == "ok" or (run.directory / ROUNDS_FILE).exists():
@@ -138,7 +131,7 @@ def read_run(row: Mapping[str, Any]) -> Run:
 
 
 def number(value: Any) -> float | None:
-    """A number that can be drawn; None for anything else."""
+    """`value` as a number that can be drawn; None for anything else."""
     if isinstance(value, bool) or value is None:
         return None
     try:
@@ -149,7 +142,7 @@ def number(value: Any) -> float | None:
 
 
 def _mapping(value: Any) -> dict[str, Any]:
-    """`value` if it is an object, an empty one for nothing; ValueError for anything else."""
+    """`value` if it is a JSON object, {} for null. Raises ValueError for anything else."""
     if value is None:
         return {}
     if not isinstance(value, dict):
@@ -158,12 +151,12 @@ def _mapping(value: Any) -> dict[str, Any]:
 
 
 def _amounts(value: Any) -> dict[str, float]:
-    """The positive numbers of an object."""
+    """The positive numbers of a JSON object."""
     found = {harmless(str(key)): number(amount) for key, amount in _mapping(value).items()}
     return {key: amount for key, amount in found.items() if amount is not None and amount > 0}
 
 
-def _read_account(run: Run, result: dict[str, Any]) -> None:
+def _read_account(run: Run, result: Mapping[str, Any]) -> None:
     if run.resumed:
         return
     lanes = []
@@ -184,9 +177,9 @@ def _read_account(run: Run, result: dict[str, Any]) -> None:
     run.lanes = lanes
 
 
-def _read_memory(run: Run, result: dict[str, Any]) -> None:
-    """The processes that are no workers are told of here, workers that are processes in their
-    lanes.
+def _read_memory(run: Run, result: Mapping[str, Any]) -> None:
+    """`memory` lists the processes that are no workers; `account` has the workers that are
+    processes.
     """
     memory = _mapping(result.get("memory"))
     processes = {
@@ -211,32 +204,33 @@ def _read_memory(run: Run, result: dict[str, Any]) -> None:
 
 
 def _total(processes: Iterable[Mapping[str, Any]], key: str) -> float | None:
-    """None if one of them is not known: a part of a sum looks like a sum."""
+    """None if one amount is not known: a part of a sum would look like the sum."""
     amounts = [number(process.get(key)) for process in processes]
     known = [amount for amount in amounts if amount is not None]
     return sum(known) if len(known) == len(amounts) else None
 
 
-def _read_origin(run: Run, result: dict[str, Any]) -> None:
+def _read_origin(run: Run, result: Mapping[str, Any]) -> None:
     run.command = [harmless(str(argument)) for argument in result.get("command") or []]
     run.warnings = [harmless(str(warning)) for warning in result.get("warnings") or []]
     environment = _mapping(result.get("environment"))
-    versions = _mapping(environment.pop("versions", None))
+    told = environment | _mapping(environment.get("versions"))
     run.environment = {
         harmless(str(name)): harmless(str(value))
-        for name, value in (environment | versions).items()
+        for name, value in told.items()
+        if name != "versions"
     }
 
 
 def _machine(environment: Mapping[str, str]) -> str:
-    """What tells machines apart; older runs did not say as much."""
+    """The processor and its number of cores; older runs recorded less."""
     known = [environment.get(name, "None") for name in ("cpu_model", "platform")]
     model = next((value for value in known if value != "None"), "unknown machine")
     cores = environment.get("usable_cores", environment.get("cpu_count"))
     return model if cores is None else f"{model} with {cores} core{'s' * (cores != '1')}"
 
 
-_PARTS: dict[str, Callable[[Run, dict[str, Any]], None]] = {
+_PARTS: dict[str, Callable[[Run, Mapping[str, Any]], None]] = {
     "account": _read_account,
     "memory": _read_memory,
     "environment": _read_origin,

@@ -1,117 +1,68 @@
-"""One table over many runs: `python -m ddp.results outputs/` prints it, failed runs included, and
+"""One table over many runs. `python -m ddp.results outputs/` prints it, failed runs included, and
 writes it as CSV.
 """
 
 import argparse
-import json
+import csv
+import io
 import math
-import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
-import pandas as pd
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from ddp.config.schema import settings
 from ddp.machine.files import atomic_file
-from ddp.results.run_directory import CONFIG_FILE, RESULT_FILE
-from ddp.timing.kinds import TABLE_COLUMNS, unit_of
+from ddp.results.run_directory import RESULT_FILE
+from ddp.results.run_file import OUTCOME, WORKER_MEANS, RunFile, find_runs, read_runs
 
-# Column -> where it stands in result.json.
-OUTCOME = {
-    "test_rmse": "rmse.test",
-    "valid_rmse": "rmse.valid",
-    "total_s": "seconds.total",
-    "train_s": "seconds.train",
-}
-# Means over the workers, of the whole run: column -> (key in result.json, unit, factor to it).
-WORKER_MEANS = {column: unit_of(column) for column in TABLE_COLUMNS}
+Row = dict[str, Any]  # by column
+
 COLUMNS = ("status", *settings({}), *OUTCOME, *WORKER_MEANS, "error", "directory")
 ALWAYS = ("backend", "workers")  # shown also where all runs agree
-NEVER = ("tensorboard", "display")  # on the terminal; the CSV has everything
+NEVER = ("tensorboard", "display")  # left out on the terminal; the CSV has every column
 
 
-def find_runs(roots: Iterable[Path]) -> list[Path]:
-    """The run directories below the given ones, also those of killed runs; by path, a sweep's jobs
-    by number.
+def rows_of(runs: Sequence[RunFile]) -> list[Row]:
+    """A row per run, with a value for each of COLUMNS; None where it is missing.
+
+    Text is harmless. A column of numbers has one type: float if a number is missing or a float.
     """
-    marks = (
-        path for root in roots for name in (RESULT_FILE, CONFIG_FILE) for path in root.rglob(name)
-    )
-    return sorted(
-        {mark.parent for mark in marks if mark.name == RESULT_FILE or _is_claim(mark)}, key=in_order
-    )
-
-
-def _is_claim(path: Path) -> bool:
-    """Whether this is the config.yaml that a run claims its directory with: it begins with the
-    first scalar.
-    """
-    try:
-        with path.open(encoding="utf-8", errors="replace") as file:
-            return path.parent.name != ".hydra" and file.readline().startswith("workers:")
-    except OSError:  # a folder of this name, or not ours to read
-        return False
-
-
-def in_order(directory: Path) -> list[tuple[int, str]]:
-    """Number by number: 10 comes after 2."""
-    return [
-        (int(part), "") if part.isdecimal() else (-1, part)
-        for part in re.split(r"(\d+)", str(directory))
+    rows = [
+        {**run.settings, **run.outcome, **run.worker_means}
+        | {"status": run.status, "error": run.error, "directory": str(run.directory)}
+        for run in runs
     ]
+    columns = [_uniform([_known(row.get(name)) for row in rows]) for name in COLUMNS]
+    return [dict(zip(COLUMNS, values, strict=True)) for values in zip(*columns, strict=True)]
 
 
-def read_runs(directories: Iterable[Path]) -> pd.DataFrame:
-    """A row per run. A directory without a readable result.json (a killed run, a refused config) is
-    a row as well.
-    """
-    return pd.DataFrame([_read(directory) for directory in directories], columns=COLUMNS)
+def _known(value: Any) -> Any:
+    return None if isinstance(value, float) and math.isnan(value) else harmless(value)
 
 
-def _read(directory: Path) -> dict[str, Any]:
-    row: dict[str, Any] = {"directory": str(directory)}
-    try:
-        result = json.loads((directory / RESULT_FILE).read_text(encoding="utf-8"))
-        row |= {"status": str(result["status"]), "error": result.get("error")} | settings(
-            result.get("config") or {}
-        )
-        row |= {name: str(value) for name, value in row.items() if isinstance(value, list | dict)}
-        row |= {column: _number(result, path) for column, path in OUTCOME.items()}
-        if result.get("resumed"):  # they are of its last process alone
-            row |= {"total_s": math.nan, "train_s": math.nan}
-        for column, (key, _, factor) in WORKER_MEANS.items():
-            values = [
-                float(worker[key])
-                for worker in result.get("workers") or []
-                if worker.get(key) is not None
-            ]
-            row[column] = fmean(values) * factor if values else math.nan
-    except FileNotFoundError:
-        row |= {"status": "no result", "error": "refused before it started, killed, or not done"}
-    except Exception as error:  # the file may hold anything, and none of it may cost the other rows
-        row |= {"status": "unreadable", "error": f"{RESULT_FILE}: {type(error).__name__}: {error}"}
-    return row
+def _uniform(column: list[Any]) -> list[Any]:
+    if _is_numeric(column) and any(value is None or type(value) is float for value in column):
+        with suppress(OverflowError):  # an integer that no float holds stays as it is
+            return [None if value is None else float(value) for value in column]
+    return column
 
 
-def _number(result: Any, path: str) -> float:
-    for key in path.split("."):
-        result = result.get(key) if isinstance(result, dict) else None
-    return math.nan if result is None else float(result)
+def _is_numeric(column: Sequence[Any]) -> bool:
+    return all(value is None or type(value) in (int, float) for value in column)
 
 
-def print_runs(runs: pd.DataFrame, csv_path: Path | None) -> None:
-    """Prints the table (columns in which all runs agree are left out) and writes all of it to
-    `csv_path`. Raises OSError.
+def print_runs(runs: Sequence[RunFile], csv_path: Path | None) -> None:
+    """Prints the columns in which runs differ, and writes all columns to `csv_path`. Raises
+    OSError.
     """
     console = Console()
-    runs = runs.map(harmless)
-    shown = comparison(runs)
+    rows = rows_of(runs)
     table = Table(
         title=f"{len(runs)} runs",
         box=None,
@@ -119,50 +70,63 @@ def print_runs(runs: pd.DataFrame, csv_path: Path | None) -> None:
         padding=(0, 1, 0, 0),
         header_style="underline",
     )
-    for name in shown.columns:
-        numeric = pd.api.types.is_numeric_dtype(shown[name])
+    shown = compared_columns(rows)
+    for name in shown:
         table.add_column(
             name.replace("_", "\n"),
-            justify="right" if numeric else "left",
+            justify="right" if _is_numeric([row[name] for row in rows]) else "left",
             overflow="fold",
             no_wrap=name == "status",
         )
-    for values in shown.itertuples(index=False):
-        table.add_row(
-            *(Text(cell(name, value)) for name, value in zip(shown.columns, values, strict=True))
-        )
+    for row in rows:
+        table.add_row(*(Text(cell(name, row[name])) for name in shown))
     # in a file nothing needs to be folded
     wide = console if console.is_terminal else Console(width=200)
     wide.print(table)
     if csv_path is not None:
         with atomic_file(csv_path) as file:
-            file.write(runs.to_csv(index=False).encode())
+            file.write(_as_csv(rows).encode())
         console.print(f"table: {csv_path}", soft_wrap=True, highlight=False)
 
 
-def agreed_settings(runs: pd.DataFrame) -> list[str]:
-    """Those that are the same for all runs whose settings are known: a refused run does not say
-    what it was told.
-    """
-    told = runs[runs["workers"].notna()]
-    return [name for name in settings({}) if told[name].astype(str).nunique() <= 1]
+def _as_csv(rows: Sequence[Row]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
 
 
-def comparison(runs: pd.DataFrame) -> pd.DataFrame:
-    """The columns that runs are compared by: without settings in which all agree, and without
-    errors where there are none.
+def agreed_settings(rows: Sequence[Row]) -> list[str]:
+    """The settings that are the same in all rows, where None is the same as "-".
+
+    Rows of runs whose settings are not known do not count.
     """
-    shown = runs.drop(
-        columns=[name for name in {*agreed_settings(runs), *NEVER} if name not in ALWAYS]
-    )
-    if len(runs) == 1:
-        shown = runs[["status", *ALWAYS, *OUTCOME, *WORKER_MEANS, "error", "directory"]]
-    return shown.drop(columns="error") if runs["error"].isna().all() else shown
+    told = [row for row in rows if row["workers"] is not None]
+    return [
+        name
+        for name in settings({})
+        if len({"-" if row[name] is None else row[name] for row in told}) <= 1
+    ]
+
+
+def compared_columns(rows: Sequence[Row]) -> list[str]:
+    """The columns that tell runs apart: no settings in which all agree, no errors where there are
+    none.
+    """
+    if len(rows) == 1:
+        shown = ["status", *ALWAYS, *OUTCOME, *WORKER_MEANS, "error", "directory"]
+    else:
+        left_out = {*agreed_settings(rows), *NEVER} - {*ALWAYS}
+        shown = [name for name in COLUMNS if name not in left_out]
+    if all(row["error"] is None for row in rows):
+        shown.remove("error")
+    return shown
 
 
 def cell(name: str, value: Any) -> str:
-    """A value of the column `name`, as people read it."""
-    if pd.isna(value):
+    """A value of the column `name` as text for people; "-" for None."""
+    if value is None:
         return "-"
     if isinstance(value, float) and name in (*OUTCOME, *WORKER_MEANS):
         return f"{value:.4f}" if name.endswith("rmse") else f"{value:.2f}"
@@ -170,7 +134,9 @@ def cell(name: str, value: Any) -> str:
 
 
 def harmless(value: Any) -> Any:
-    """Text without what moves a cursor or ends a line of CSV; any other value as it is."""
+    """Text in which "?" replaces characters that move a cursor or end a line of CSV; any other
+    value as it is.
+    """
     if not isinstance(value, str):
         return value
     return "".join(
@@ -179,7 +145,7 @@ def harmless(value: Any) -> Any:
 
 
 def main() -> int:
-    """The command."""
+    """Runs the command `python -m ddp.results`; returns its exit code."""
     parser = argparse.ArgumentParser(prog="python -m ddp.results", description=__doc__)
     parser.add_argument(
         "roots",
@@ -196,7 +162,7 @@ def main() -> int:
     if missing:
         parser.error(f"{missing[0]} is not a directory")
     runs = read_runs(find_runs(arguments.roots))
-    if runs.empty:
+    if not runs:
         parser.error(f"no {RESULT_FILE} below {', '.join(map(str, arguments.roots))}")
     try:
         print_runs(runs, arguments.csv or arguments.roots[0] / "results.csv")

@@ -17,7 +17,7 @@ from test_fuzz_results import NUMBERS, PIECES, RESULT, plain, values
 
 from ddp.report.page import make_page
 from ddp.results.run_directory import RESULT_FILE, ROUNDS_FILE
-from ddp.results.table import find_runs, read_runs
+from ddp.results.run_file import find_runs, read_runs
 
 NUM_RUNS = 10  # on one page, which takes most of the time
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from inputs import damaged, fuzzed, no_hang
 
 from ddp.results.run_directory import CONFIG_FILE, RESULT_FILE
-from ddp.results.table import COLUMNS, find_runs, print_runs, read_runs
+from ddp.results.run_file import find_runs, read_runs
+from ddp.results.table import COLUMNS, print_runs, rows_of
 
 NUM_RUNS = 10  # in one table, which takes most of the time
 
@@ -113,8 +114,8 @@ def test_any_files(tmp_path, capsys, contents, claimed):
             [str(number) for number in range(num)] for num in (NUM_RUNS, NUM_RUNS + 1)
         )
         runs = read_runs(found)
-        assert tuple(runs.columns) == COLUMNS
-        assert all(isinstance(status, str) for status in runs["status"])
+        assert all(tuple(row) == COLUMNS for row in rows_of(runs))
+        assert all(isinstance(run.status, str) for run in runs)
         print_runs(runs, tmp_path / "table.csv")
     assert len(pd.read_csv(tmp_path / "table.csv")) == len(found)
     assert {path.name for path in tmp_path.iterdir()} == {

@@ -19,7 +19,7 @@ from ddp.report.page import PARTS, make_page
 from ddp.report.reading import read_run
 from ddp.report.svg import INKS
 from ddp.report.tracing import read_traced_round
-from ddp.results.table import find_runs, read_runs
+from ddp.results.run_file import find_runs, read_runs
 from ddp.timing.kinds import KINDS as TABLE
 
 ROOT = Path(__file__).parent.parent.parent
@@ -241,7 +241,7 @@ def test_runs_that_failed_are_not_compared_with(tmp_path):
 
 
 def read(folder):
-    return [read_run(row) for row in read_runs(find_runs([folder])).to_dict("records")]
+    return [read_run(file) for file in read_runs(find_runs([folder]))]
 
 
 def test_rounds_have_errors_seconds_and_bytes_so_far(tmp_path):

@@ -14,7 +14,7 @@ from ddp.report.pictures import Curve, curves, grid
 from ddp.report.reading import read_run
 from ddp.report.scaling import GRIDS, Point, grids, heat_maps, scaling, speedups
 from ddp.report.svg import page_style
-from ddp.results.table import find_runs, read_runs
+from ddp.results.run_file import find_runs, read_runs
 from ddp.timing.kinds import KINDS as TABLE
 from ddp.timing.kinds import OFF_CORE_KINDS
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("fonts")
 
 
 def read(folder):
-    runs = [read_run(row) for row in read_runs(find_runs([folder])).to_dict("records")]
+    runs = [read_run(file) for file in read_runs(find_runs([folder]))]
     for number, run in enumerate(runs):
         run.label = f"run {number}"
     return runs

@@ -1,8 +1,12 @@
 """One table over many runs: those that failed, were killed or cannot be read are in it as well."""
 
+import csv
 import json
 import math
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -10,7 +14,8 @@ import pytest
 
 from ddp.errors import AggregationError
 from ddp.experiment import run
-from ddp.results.table import COLUMNS, find_runs, print_runs, read_runs
+from ddp.results.run_file import find_runs, read_run_file, read_runs
+from ddp.results.table import COLUMNS, print_runs, rows_of
 from ddp.tracking.messages import AggregateRound
 from ddp.tracking.tracker import Tracker
 
@@ -112,7 +117,7 @@ def test_a_row_is_what_the_runs_own_files_say(shown, outputs):
     ],
 )
 def test_a_result_with_something_else_inside_is_a_row(tmp_path, text):
-    assert list(read_runs([make_run(tmp_path / "a", text)]).status) == ["unreadable"]
+    assert read_run_file(make_run(tmp_path / "a", text)).status == "unreadable"
 
 
 def test_a_folder_with_another_config_is_no_run(tmp_path):
@@ -184,10 +189,10 @@ def make_run(directory: Path, text: str = "{}") -> Path:
 
 def test_a_bare_job_directory_is_a_row(tmp_path):
     (tmp_path / ".hydra").mkdir()
-    table = read_runs([tmp_path])
-    assert list(table.status) == ["no result"]
-    assert table.directory[0] == str(tmp_path)
-    assert "killed" in table.error[0]
+    [row] = rows_of(read_runs([tmp_path]))
+    assert row["status"] == "no result"
+    assert row["directory"] == str(tmp_path)
+    assert "killed" in row["error"]
 
 
 def test_the_command_shows_a_run_that_was_killed(make_config, tmp_path):
@@ -203,18 +208,18 @@ def test_the_command_shows_a_run_that_was_killed(make_config, tmp_path):
 def test_a_result_that_cannot_be_read_is_a_row(tmp_path, text):
     directory = make_run(tmp_path / "a")
     (directory / "result.json").write_bytes(text.encode("utf-8", "surrogateescape"))
-    table = read_runs([directory])
-    assert list(table.status) == ["unreadable"]
-    assert table.error[0]
+    file = read_run_file(directory)
+    assert file.status == "unreadable"
+    assert file.error
 
 
 @pytest.mark.parametrize(
     "text", ['{"status": "ok"}', '{"status": "ok", "config": null, "rmse": [], "workers": []}']
 )
 def test_a_result_of_another_kind_has_holes(tmp_path, text):
-    table = read_runs([make_run(tmp_path / "a", text)])
-    assert table.status[0] == "ok"
-    assert table.drop(columns=["status", "directory"]).isna().all(axis=None)
+    [row] = rows_of(read_runs([make_run(tmp_path / "a", text)]))
+    assert row["status"] == "ok"
+    assert {row[name] for name in COLUMNS if name not in ("status", "directory")} == {None}
 
 
 @pytest.mark.parametrize(
@@ -226,7 +231,7 @@ def test_a_result_of_another_kind_has_holes(tmp_path, text):
     ],
 )
 def test_a_result_that_breaks_its_reader_is_a_row(tmp_path, text):
-    assert list(read_runs([make_run(tmp_path / "a", text)]).status) == ["unreadable"]
+    assert read_run_file(make_run(tmp_path / "a", text)).status == "unreadable"
 
 
 def test_runs_that_differ_in_a_list_are_shown_side_by_side(tmp_path, capsys):
@@ -237,6 +242,59 @@ def test_runs_that_differ_in_a_list_are_shown_side_by_side(tmp_path, capsys):
         )
     print_runs(read_runs(find_runs([tmp_path])), None)
     assert "['x.csv', 'y.csv']" in capsys.readouterr().out
+
+
+def test_a_setting_that_one_run_has_and_another_has_not_is_shown(tmp_path, capsys):
+    for name, interval in (("a", 0.25), ("b", None)):
+        backend = {"name": "thread", "poll_interval_s": interval}
+        make_run(
+            tmp_path / name,
+            json.dumps({"status": "ok", "config": {"workers": 1, "backend": backend}}),
+        )
+    print_runs(read_runs(find_runs([tmp_path])), None)
+    shown = capsys.readouterr().out
+    assert "interval" in shown
+    assert re.search(r" thread +0\.25 .*\n.* thread +- ", shown)
+
+
+def test_numbers_of_a_column_have_one_type(tmp_path):
+    """Integers become floats beside a hole or a float, and stay what they are elsewhere."""
+    for name, workers, lr, seed in (("a", 2, 1, 7), ("b", 4, 0.5, 8)):
+        config = {"workers": workers, "seed": seed, "trainer": {"name": "fused", "lr": lr}}
+        make_run(tmp_path / name, json.dumps({"status": "ok", "config": config}))
+    make_run(tmp_path / "c", json.dumps({"status": "ok", "config": {"workers": 4}}))
+    print_runs(read_runs(find_runs([tmp_path])), tmp_path / "table.csv")
+    with (tmp_path / "table.csv").open(newline="") as file:
+        written = [
+            [row[name] for name in ("workers", "seed", "trainer", "trainer.lr", "test_rmse")]
+            for row in csv.DictReader(file)
+        ]
+    assert written == [
+        ["2", "7.0", "fused", "1.0", ""],
+        ["4", "8.0", "fused", "0.5", ""],
+        ["4", "", "", "", ""],
+    ]
+
+
+def test_a_table_is_written_without_pandas(outputs, tmp_path):
+    """It takes longer to load than all else that the command does."""
+    shutil.copytree(outputs / "a" / "ok", tmp_path / "0")
+    (tmp_path / "0" / ".hydra").mkdir()
+    (tmp_path / "0" / ".hydra" / "config.yaml").touch()
+    code = (
+        "import sys; from pathlib import Path\n"
+        "from ddp.launch.sweep import end_sweep; from ddp.results.table import main\n"
+        "assert main() == end_sweep(Path(sys.argv[1]), 0) == 0\n"
+        "print(*sys.modules)"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code, tmp_path], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert (tmp_path / "results.csv").read_text() == (tmp_path / "sweep.csv").read_text()
+    assert (tmp_path / "report.html").exists()
+    modules = ended.stdout.split()
+    assert "ddp.report.page" in modules
+    assert "pandas" not in modules
 
 
 def test_what_stands_in_a_result_is_shown_and_not_obeyed(tmp_path, capsys):
@@ -258,7 +316,7 @@ def test_a_folder_that_is_called_like_a_file_of_a_run(tmp_path):
     (tmp_path / "b" / "result.json").mkdir(parents=True)
     found = find_runs([tmp_path])
     assert found == [tmp_path / "b"]
-    assert list(read_runs(found).status) == ["unreadable"]
+    assert [run.status for run in read_runs(found)] == ["unreadable"]
 
 
 def test_digits_that_are_no_numbers_are_text(tmp_path):
@@ -268,7 +326,7 @@ def test_digits_that_are_no_numbers_are_text(tmp_path):
 
 @pytest.mark.parametrize("text", ["[]", "null", "3"])
 def test_json_that_is_no_result_is_a_row(tmp_path, text):
-    assert list(read_runs([make_run(tmp_path / "a", text)]).status) == ["unreadable"]
+    assert read_run_file(make_run(tmp_path / "a", text)).status == "unreadable"
 
 
 def test_runs_come_in_the_order_of_their_dates_each_once(tmp_path):
@@ -295,8 +353,8 @@ def test_columns_in_which_all_runs_agree_are_left_out_of_what_is_printed(outputs
     header = text[: text.index("ok ")].split()
     assert {"test", "rmse", "workers"} <= set(header)
     assert not {"seed", "aggregation", "error", "split"} & set(header)
-    for value in runs.test_rmse:
-        assert f" {value:.4f} " in text
+    for file in runs:
+        assert f" {file.outcome['test_rmse']:.4f} " in text
     written = pd.read_csv(tmp_path / "table.csv")
     assert list(written.seed) == [0, 0]
     assert not any(math.isnan(value) for value in written.compute_s)

@@ -20,7 +20,7 @@ from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.keys import Keys
 
 from ddp.report.page import write_report
-from ddp.results.table import find_runs, read_runs
+from ddp.results.run_file import find_runs, read_runs
 
 SMALL = (*DATA, *TYPED)
 PHONE, DESK = 390, 1280

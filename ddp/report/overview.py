@@ -1,0 +1,157 @@
+"""The parts of the page without pictures: the headline, the table of all runs, versions and
+commands, warnings, and the list of all that is missing.
+"""
+
+import os
+import shlex
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+from ddp.report.markup import Tile, Value, details, escape, listing, pairs, table, tiles
+from ddp.report.reading import Run, number
+from ddp.results.table import Row, agreed_settings, cell, compared_columns
+
+MAX_TOLD = 5  # failures above the table, warnings below it
+TIME = "Where the time went"
+
+
+def headline(runs: Sequence[Run]) -> str:
+    """The tiles at the top: how many runs ended well, the fastest and the best."""
+    ok = [run for run in runs if run.status == "ok"]
+    statuses = Counter(run.status for run in runs if run.status != "ok")
+    others = ", ".join(f"{count} {status}" for status, count in statuses.items()) or "none"
+    shown = [
+        Tile("ended well", f"{len(ok)}", f"of {len(runs)}"),
+        Tile("did not", f"{len(runs) - len(ok)}", others),
+    ]
+    if timed := [(run.total_s, run.label) for run in ok if run.total_s is not None]:
+        seconds, label = min(timed)
+        name = "fastest, the whole run" if len(ok) > 1 else "the whole run"
+        shown.append(Tile(name, f"{seconds:.3g} s", label))
+    if best := _best(ok):
+        shown.append(best)
+    return tiles(shown)
+
+
+def _best(ok: Sequence[Run]) -> Tile | None:
+    """The run with the lowest validation RMSE, and its test RMSE. A run chosen by its test RMSE
+    would look too good.
+    """
+    judged = [run for run in ok if run.rmse is not None and run.valid_rmse is not None]
+    by = "validation" if judged else "test"  # there may be no validation part
+    scores = [
+        (score, run.total_s or 0.0, run.label, run.rmse)
+        for run in judged or ok
+        if (score := run.valid_rmse if judged else run.rmse) is not None
+    ]
+    if not scores:
+        return None
+    score, _, label, rmse = min(scores)
+    equal = sum(other == score for other, *_ in scores) - 1
+    name = f"test RMSE of the run with the lowest {by} RMSE" if len(scores) > 1 else "test RMSE"
+    return Tile(name, f"{rmse:.4f}", label + (f", and {equal} more" if equal else ""))
+
+
+def runs_table(rows: Sequence[Row], runs: Sequence[Run], place: str) -> str:
+    """All runs, with paths relative to `place`; `rows` are theirs, of `ddp.results.table.rows_of`.
+
+    Above it stand the errors of failed runs and the settings in which all runs agree.
+    """
+    told = next((run.told for run in runs if run.told), {})
+    agreed = [(name, told[name]) for name in agreed_settings(rows) if name in told]
+    summary = (
+        f"{len(agreed)} settings that are the same in all runs" if len(runs) > 1 else "Its settings"
+    )
+    columns = compared_columns(rows)
+    machines = [run.told.get("machine", "-") for run in runs]
+    if len({*machines} - {"-"}) > 1:
+        columns.insert(len(columns) - 1, "machine")
+    cells = []
+    for row, run, machine in zip(rows, runs, machines, strict=True):
+        full = row | {"directory": os.path.relpath(run.directory, place), "machine": machine}
+        cells.append([_value(name, full[name]) for name in columns])
+    names = [name.replace("_", " ").replace(".", " ") for name in columns]
+    failed = {index for index, run in enumerate(runs) if run.status != "ok"}
+    return (
+        _failures(rows, runs)
+        + '<p class="lead">Press on a header to sort by it.</p>'
+        + (details(summary, pairs(agreed)) if agreed else "")
+        + table("All runs", names, cells, failed)
+    )
+
+
+def _failures(rows: Sequence[Row], runs: Sequence[Run]) -> str:
+    """The first errors, where nobody has to look for them; the table has all of them."""
+    errors = [
+        (run.label, row["error"])
+        for run, row in zip(runs, rows, strict=True)
+        if row["error"] is not None
+    ]
+    more = [("and", f"{len(errors) - MAX_TOLD} more")] if len(errors) > MAX_TOLD else []
+    return listing(errors[:MAX_TOLD] + more) if errors else ""
+
+
+def _value(name: str, value: Any) -> Value:
+    text = cell(name, value)
+    as_number = number(value) if not isinstance(value, str) else None
+    return Value(text=text, key=None if text == "-" else text if as_number is None else as_number)
+
+
+def origin(runs: Sequence[Run], place: str) -> str:
+    """Versions, machines and command lines."""
+    content = ""
+    names = dict.fromkeys(name for run in runs for name in run.environment)
+    machine = []
+    for name in names:
+        where: defaultdict[str, list[str]] = defaultdict(list)
+        for run in runs:
+            if name in run.environment:
+                where[run.environment[name]].append(os.path.relpath(run.directory, place))
+        known = [
+            value if len(where) == 1 else f"{value} (in {_some(own)})"
+            for value, own in where.items()
+        ]
+        machine.append((name, ", ".join(known)))
+    if machine:
+        content += f"<h3>Versions and machine</h3>{pairs(machine)}"
+    commands = dict.fromkeys(shlex.join(run.command) for run in runs if run.command)
+    if commands:
+        content += f"<h3>Command{'s' * (len(commands) > 1)}</h3>" + "".join(
+            f"<pre>{escape(each)}</pre>" for each in commands
+        )
+    return content or "<p>No run says so.</p>"
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - MAX_TOLD} more" if len(names) > MAX_TOLD else ""
+    return ", ".join(names[:MAX_TOLD]) + more
+
+
+def warnings(runs: Sequence[Run]) -> str:
+    """The warnings of all runs, each text once, the most frequent first; "" if there are none."""
+    whose: defaultdict[str, list[str]] = defaultdict(list)
+    for run in runs:
+        for warning in dict.fromkeys(run.warnings):
+            whose[warning].append(run.label)
+    lines = [(own[0] if len(own) == 1 else f"{len(own)} runs", text) for text, own in whose.items()]
+    lines.sort(key=lambda line: -len(whose[line[1]]))
+    left = len(lines) - MAX_TOLD
+    more = [("and", f"{left} more, see warnings in result.json")] if left > 0 else []
+    return listing(lines[:MAX_TOLD] + more) if lines else ""
+
+
+def missing(runs: Sequence[Run], absent: Sequence[tuple[str, str]]) -> str:
+    """The `absent` parts, runs that no part compares, and files that could not be read; "" if
+    nothing is missing.
+    """
+    lines = list(absent)
+    without = sum(run.status == "ok" and not run.lanes and not run.resumed for run in runs)
+    if without and any(run.lanes for run in runs):
+        lines.append((TIME, f"{without} runs have no account"))
+    again = [run.label for run in runs if run.resumed]
+    if again:
+        text = "their seconds and accounts are of the last process only, and are left out"
+        lines.append(("Resumed", f"{_some(again)}: {text}"))
+    lines += [(run.label, trouble) for run in runs for trouble in run.troubles]
+    return listing(lines) if lines else ""

@@ -1,0 +1,137 @@
+"""Reads result.json: every reader of a finished run gets it as a `RunFile`."""
+
+import json
+import math
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from ddp.config.schema import settings
+from ddp.results.run_directory import CONFIG_FILE, RESULT_FILE
+from ddp.timing.kinds import TABLE_COLUMNS, unit_of
+
+NO_RESULT, UNREADABLE = "no result", "unreadable"  # statuses that no result.json has
+# Column of the table -> its place in result.json.
+OUTCOME = {
+    "test_rmse": "rmse.test",
+    "valid_rmse": "rmse.valid",
+    "total_s": "seconds.total",
+    "train_s": "seconds.train",
+}
+# Means over the workers, of the whole run: column -> (key in result.json, unit, factor to it).
+WORKER_MEANS = {column: unit_of(column) for column in TABLE_COLUMNS}
+
+
+@dataclass(slots=True, frozen=True, kw_only=True)
+class RunFile:
+    """The result.json in `directory`, parsed.
+
+    A directory without the file has the status "no result". A damaged or foreign file has the
+    status "unreadable"; then `error` names the damage and the other fields hold what stands before
+    it.
+
+    | field          | holds                                                                     |
+    |----------------|---------------------------------------------------------------------------|
+    | `settings`     | the config in one row (`ddp.config.schema.settings`), {} if not known;    |
+    |                | lists as text, None for NaN                                               |
+    | `outcome`      | a number for each key of OUTCOME; NaN where the file has none             |
+    | `worker_means` | a number for each key of WORKER_MEANS; NaN where no worker has one        |
+    | `resumed`      | another process began the run; the file has the seconds of the last only, |
+    |                | so `outcome` has none                                                     |
+    | `content`      | the whole JSON object; empty for the two statuses above                   |
+    """
+
+    directory: Path
+    status: str
+    error: str | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    outcome: Mapping[str, float] = field(default_factory=dict)
+    worker_means: Mapping[str, float] = field(default_factory=dict)
+    resumed: bool = False
+    content: Mapping[str, Any] = field(default_factory=dict)
+
+
+def read_run_file(directory: Path) -> RunFile:
+    """Reads the result.json of a run. Raises nothing: the status tells what went wrong."""
+    known: dict[str, Any] = {}
+    try:
+        result = json.loads((directory / RESULT_FILE).read_text(encoding="utf-8"))
+        known["status"], error = str(result["status"]), result.get("error")
+        known["error"] = None if error is None else str(error)
+        known["settings"] = {
+            name: _plain(value) for name, value in settings(result.get("config") or {}).items()
+        }
+        known["resumed"] = bool(result.get("resumed"))
+        known["outcome"] = {
+            name: math.nan if known["resumed"] and path.startswith("seconds") else value
+            for name, path in OUTCOME.items()
+            for value in [_number(result, path)]
+        }
+        workers = result.get("workers") or []
+        known["worker_means"] = {
+            name: _mean(workers, key) * factor for name, (key, _, factor) in WORKER_MEANS.items()
+        }
+        known["content"] = result
+    except FileNotFoundError:
+        reason = "refused before it started, killed, or not done"
+        known = {"status": NO_RESULT, "error": reason}
+    except Exception as error:  # the file may hold anything, and must not cost the other runs
+        known["status"] = UNREADABLE
+        known["error"] = f"{RESULT_FILE}: {type(error).__name__}: {error}"
+    return RunFile(directory=directory, **known)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, list | dict):
+        return str(value)
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def _number(result: Any, path: str) -> float:
+    for key in path.split("."):
+        result = result.get(key) if isinstance(result, dict) else None
+    return math.nan if result is None else float(result)
+
+
+def _mean(workers: Iterable[Mapping[str, Any]], key: str) -> float:
+    values = [float(worker[key]) for worker in workers if worker.get(key) is not None]
+    return fmean(values) if values else math.nan
+
+
+def read_runs(directories: Iterable[Path]) -> list[RunFile]:
+    """Reads the result.json of each directory, in the given order."""
+    return [read_run_file(directory) for directory in directories]
+
+
+def find_runs(roots: Iterable[Path]) -> list[Path]:
+    """Finds the run directories below `roots`, also those of killed runs; sorted by path, the jobs
+    of a sweep by number.
+    """
+    marks = (
+        path for root in roots for name in (RESULT_FILE, CONFIG_FILE) for path in root.rglob(name)
+    )
+    return sorted(
+        {mark.parent for mark in marks if mark.name == RESULT_FILE or _is_claim(mark)}, key=in_order
+    )
+
+
+def _is_claim(path: Path) -> bool:
+    """Tells the config.yaml with which a run claims its directory from other files of this name:
+    it begins with the first scalar.
+    """
+    try:
+        with path.open(encoding="utf-8", errors="replace") as file:
+            return path.parent.name != ".hydra" and file.readline().startswith("workers:")
+    except OSError:  # a folder of this name, or a file that we may not read
+        return False
+
+
+def in_order(directory: Path) -> list[tuple[int, str]]:
+    """A key to sort paths by, in which 10 comes after 2."""
+    return [
+        (int(part), "") if part.isdecimal() else (-1, part)
+        for part in re.split(r"(\d+)", str(directory))
+    ]
