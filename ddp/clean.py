@@ -1,9 +1,9 @@
-"""`python -m ddp.clean [--dry-run] [DIR ...]`: removes the shared memory that killed runs have
-   left.
+"""`python -m ddp.clean [--dry-run] [DIR ...]`: removes the shared memory segments that killed runs
+have left.
 
-A run that is killed while it starts leaves a file; later it has no name any more, and the system
-frees it. (The next run with backend=shm removes it as well. So it is with the folders of sockets
-that killed runs leave: see ddp/machine/sockets.py.)
+Only a run that is killed while it starts leaves a segment: later its segment has no name, and the
+system frees it. The next run with backend=shm removes such a segment too. Folders of sockets that
+killed runs leave are removed by the next run that needs one (ddp/machine/sockets.py).
 """
 
 import argparse
@@ -13,9 +13,7 @@ from ddp.machine.segment import default_directory, remove_orphans
 
 
 def main() -> None:
-    """Looks where segments lie by default, or in the directories that are given; runs that live are
-    left alone.
-    """
+    """Cleans the default directory, or those that the user names. Live runs keep their segments."""
     parser = argparse.ArgumentParser(
         "python -m ddp.clean", description="Removes the shared memory that killed runs have left."
     )

@@ -1,14 +1,15 @@
-"""The errors a user sees. A `UserError` is printed as one message, without a stack trace, and ends
-with exit code 2.
+"""The errors that a user or a worker can meet.
+
+The program prints a `UserError` as one message, without a stack trace, and ends with exit code 2.
 """
 
 from typing import Any
 
-MISSING = "???"  # how Hydra writes a value that was not given
+MISSING = "???"  # Hydra writes this for a value that the user has not given
 
 
 class UserError(ValueError):
-    """A mistake in what we were given: the message says what, where and what to do."""
+    """A mistake in the input. The message says what is wrong, where, and what to do."""
 
 
 class ConfigError(UserError):
@@ -18,7 +19,7 @@ class ConfigError(UserError):
 
     def __init__(self, key: str, value: object, allowed: str) -> None:
         text = f"{value:g}" if isinstance(value, float) else str(value)
-        # the way it is typed
+        # as the user types it
         typed = {"None": "null", "True": "true", "False": "false"}.get(text, text)
         super().__init__(f"{key}: {allowed}" if value == MISSING else f"{key}={typed}: {allowed}")
 
@@ -32,8 +33,8 @@ class CheckpointError(UserError):
 
 
 class AggregationError(RuntimeError):
-    """States or weights that must not be averaged (NaN, zero total, wrong shape). `worker`: whose,
-    if it is one worker's.
+    """States or weights cannot be averaged (NaN, zero total, wrong shape). `worker`: the worker
+    whose state or weight it is, None if it is nobody's alone.
     """
 
     def __init__(self, message: str, worker: int | None = None) -> None:
@@ -42,11 +43,11 @@ class AggregationError(RuntimeError):
 
 
 class BackendError(RuntimeError):
-    """What carries the states is gone: the manager's process died."""
+    """The process or memory that carries states between workers has failed."""
 
 
-class Stopped(Exception):  # not an error: the run ended before the worker did
-    """Raised inside a worker that must end early because the run is being stopped."""
+class Stopped(Exception):  # no error: the run ends before the worker does
+    """Ends a worker early because the run is being stopped."""
 
 
 class Diverged(ArithmeticError):
@@ -56,15 +57,18 @@ class Diverged(ArithmeticError):
 
 
 class LateRows(TimeoutError):
-    """The rows that another worker holds have not come in time."""
+    """Another worker has not passed its rows on in time."""
 
 
 class WorkerError(RuntimeError):
-    """A worker failed or was not heard of in time.
+    """A worker has failed, or has sent no message in time.
 
-    `phase`: of its round (ddp/timing/spans.py), or "start"; `exit_code`: of its process, a signal's
-    number below zero, None if that is not how it ended; `diverged`: it would do the same again;
-    `waited`: it has waited in vain for another worker's rows.
+    | field       | meaning                                                                       |
+    |-------------|-------------------------------------------------------------------------------|
+    | `phase`     | the phase of its round (ddp/timing/spans.py), or "start"                      |
+    | `exit_code` | of its process, minus the number of a signal; None if no process has ended    |
+    | `diverged`  | its training diverged, so a restart would end in the same way                 |
+    | `waited`    | it has waited in vain for the rows of another worker                          |
     """
 
     def __init__(

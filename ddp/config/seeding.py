@@ -1,8 +1,7 @@
 """One seed, many named random streams. Nothing in ddp/ draws from a global generator.
 
-A stream is addressed by a name and integer keys, so what worker 3 draws in round 7 does not depend
-on what anybody else drew, on which backend it runs, or on the order in which threads were
-scheduled.
+A name and integer keys address a stream. So the draws of worker 3 in round 7 do not depend on the
+draws of others, on the backend, or on the schedule of the threads.
 """
 
 import zlib
@@ -11,13 +10,18 @@ import numpy as np
 
 
 def stream(seed: int, name: str, *keys: int) -> np.random.Generator:
-    """The generator that belongs to `name` and `keys` under `seed`; equal arguments give equal
-       draws.
+    """The generator of stream `name` with `keys` under `seed`. Equal arguments give equal draws.
 
-    Names in use: "data" with 0, 1, 2 (synthetic: truth, pairs, noise), "holdout", "shards", "init"
-    (first model; with worker: each one's own, in an ensemble), "layout" with worker (in what order
-    its ratings lie in memory), "order" with (worker, round) (in what order a worker visits its
-    ratings), "items" (groups of split=stratified) and "turns" with epoch (how they go round).
+    | name      | keys            | draws                                                        |
+    |-----------|-----------------|--------------------------------------------------------------|
+    | "data"    | 0, 1 or 2       | synthetic ratings: the true model, the pairs, the noise      |
+    | "holdout" |                 | the test and validation rows                                 |
+    | "shards"  |                 | the deal of rows to workers                                  |
+    | "items"   |                 | the groups of items of split=stratified                      |
+    | "init"    | none, or worker | the first model; with worker: a member's of an ensemble      |
+    | "layout"  | worker          | the order in which a worker's ratings lie in memory          |
+    | "order"   | worker, round   | the order in which a worker visits its ratings               |
+    | "turns"   | epoch           | the order in which groups go round with split=stratified     |
     """
     spawn_key = (zlib.crc32(name.encode()), *keys)
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=spawn_key))

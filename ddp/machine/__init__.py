@@ -1,3 +1,1 @@
-"""Services of the system: files, locks, shared memory segments, signals and memory; nothing here
-knows of training.
-"""
+"""Services of the system: files, locks, shared memory segments, signals and compiled code."""

@@ -1,5 +1,5 @@
-"""For child processes. Imports nothing heavy: the manager's process runs this, and needs no
-torch.
+"""Helpers for child processes. This module imports only the standard library, because the
+manager's process imports it.
 """
 
 import multiprocessing
@@ -10,9 +10,7 @@ from typing import Any
 
 
 def end_with_parent() -> None:
-    """Ends this process as soon as its parent is gone: whoever kills the parent does not want to
-    look for its children.
-    """
+    """Ends this process as soon as its parent is gone, so that a killed run leaves no children."""
     parent = multiprocessing.parent_process()
     assert parent is not None
 
@@ -24,8 +22,8 @@ def end_with_parent() -> None:
 
 
 class Arrival:
-    """Pickled into a process it becomes the moment at which it is unpickled there, before what
-    comes after it is imported.
+    """Unpickles as the time at which a process unpickles it, a reading of `time.perf_counter`. As
+    the first argument it precedes the imports that the later ones need.
     """
 
     def __reduce__(self) -> tuple[Any, tuple[()]]:
@@ -33,7 +31,7 @@ class Arrival:
 
 
 def enter(arrived_at: float, run: Any, *arguments: Any) -> None:
-    """The target of a process: what it shall run is an argument, and so unpickled, and imported,
-    after the arrival.
+    """The target of a process. `run` is an argument, so the process imports its module after the
+    arrival.
     """
     run(arrived_at, *arguments)

@@ -17,7 +17,7 @@ _being_written: set[Path] = set()
 
 
 def remove_unfinished() -> None:
-    """Takes away what is being written at this moment: for who leaves at once."""
+    """Removes the files that are being written at this moment, before the process ends at once."""
     for path in list(_being_written):
         with suppress(OSError):
             path.unlink(missing_ok=True)
@@ -26,7 +26,7 @@ def remove_unfinished() -> None:
 @contextmanager
 def atomic_file(path: Path) -> Iterator[BinaryIO]:
     """A file to write to. It becomes `path` when the block ends well; otherwise `path` stays as it
-    was. Raises OSError.
+    was. Raises OSError with the name `path`.
     """
     # In the same folder, because a rename is atomic only within one file system.
     temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}{UNFINISHED}")
@@ -40,7 +40,7 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
                 os.fsync(file.fileno())
             temporary.replace(path)
         finally:
-            with suppress(OSError):  # what went wrong before is what has to be told
+            with suppress(OSError):  # the first error is the one to report
                 temporary.unlink(missing_ok=True)
             _being_written.discard(temporary)
     _sync_directory(path.parent)
@@ -48,8 +48,8 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
 
 @contextmanager
 def new_file(path: Path) -> Iterator[BinaryIO]:
-    """A file that only one can have: FileExistsError if it is there. It goes again when the block
-    fails. Raises OSError.
+    """A file that does not exist yet. It is removed if the block fails. Raises FileExistsError if
+    it exists, or another OSError.
     """
     with naming(path):
         file = path.open("xb")
@@ -62,7 +62,7 @@ def new_file(path: Path) -> Iterator[BinaryIO]:
 
 
 def _sync_directory(directory: Path) -> None:
-    """So that a rename survives a power cut, where the system can do that for a directory."""
+    """Makes a rename survive a power cut, on file systems that can do that."""
     with suppress(OSError):
         descriptor = os.open(directory, os.O_RDONLY)
         try:
@@ -72,7 +72,7 @@ def _sync_directory(directory: Path) -> None:
 
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
-UNFINISHED = ".part"  # how the name of a file ends that is being written
+UNFINISHED = ".part"  # the end of a file's name while it is being written
 
 _ELSEWHERE = "put the run elsewhere: hydra.run.dir=DIR, for a sweep hydra.sweep.dir=DIR"
 _ADVICE = dict.fromkeys(FULL, f"make room there, or {_ELSEWHERE}")
@@ -83,8 +83,8 @@ _ADVICE |= dict.fromkeys(
 
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Gives an OSError of the block the name of `path` where it has none: a write on a full disk
-    does not say which file.
+    """Adds the name `path` to an OSError of the block that has none, like that of a write on a full
+    disk.
     """
     try:
         yield
@@ -95,7 +95,7 @@ def naming(path: Path) -> Iterator[None]:
 
 
 def describe(error: OSError) -> str:
-    """One message for whoever has to do something about it."""
+    """One message for the user: the file, the reason and what to do."""
     where = error.filename or "standard output"  # all files of ours are named
     advice = _ADVICE.get(error.errno or 0)
     return f"{where}: {error.strerror or error}" + (f"; {advice}" if advice else "")
@@ -114,8 +114,8 @@ def in_fixed_order(safetensors: bytes) -> bytes:
 
 
 def read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
-    """The arrays by their names. Raises OSError if the file cannot be read, and ValueError for
-    damage of any kind.
+    """The arrays of an .npz file by their names. Raises OSError if it cannot be read, and
+    ValueError if it is damaged.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -125,13 +125,13 @@ def read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
             }
     except OSError:
         raise
-    # zipfile and numpy raise a dozen kinds, and what they have in common is the answer
+    # zipfile and numpy raise a dozen kinds of errors for a damaged file
     except Exception as error:
         raise ValueError(f"{path.name} is damaged: {error or type(error).__name__}") from None
 
 
 def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> npt.NDArray[Any]:
-    # ours are not, and so none can be larger than the file
+    # ours are not compressed, so none can be larger than the file
     if member.compress_type != zipfile.ZIP_STORED:
         raise ValueError(f"{member.filename} is compressed")
     # Read in one piece: only at a member's end does zipfile compare its checksum.

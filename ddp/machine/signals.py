@@ -11,29 +11,29 @@ from types import FrameType
 from ddp.machine.files import remove_unfinished
 from ddp.machine.sockets import remove_folder
 
-WORKER_THREAD = "worker-"  # how the names of threads begin that may be left behind
-SHOW_CURSOR = "\x1b[?25h"  # which a progress bar has hidden
+WORKER_THREAD = "worker-"  # the beginning of the names of threads that may outlive a run
+SHOW_CURSOR = "\x1b[?25h"  # a progress bar has hidden it
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM, which schedulers and containers send: ends a run like Ctrl-C does."""
+    """SIGTERM, which schedulers and containers send. It ends a run like Ctrl-C does."""
 
 
 _interrupted = False
 _holding = False
-_held: list[int] = []  # the signal that came meanwhile
+_held: list[int] = []  # the signal that came while signals were held back
 
 
 def end_in_good_order() -> None:
-    """From now on the first of the signals raises KeyboardInterrupt or Terminated in the main
-    thread.
+    """From now on the first SIGINT or SIGTERM raises KeyboardInterrupt or Terminated in the main
+    thread. A second one ends the process at once.
     """
     signal.signal(signal.SIGINT, _interrupt)
     signal.signal(signal.SIGTERM, _interrupt)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    global _interrupted  # noqa: PLW0603  # a signal is everybody's
+    global _interrupted  # noqa: PLW0603  # a process has one handler per signal
     if _interrupted:
         _leave_at_once(number)
     _interrupted = True
@@ -49,7 +49,7 @@ def _raise(number: int) -> None:
 
 @contextmanager
 def interrupts_held_back() -> Iterator[None]:
-    """The first signal takes effect after the block (the second at once, as ever)."""
+    """Delays the first signal to the end of the block. A second one ends the process at once."""
     global _holding  # noqa: PLW0603
     _holding = True
     try:
@@ -61,7 +61,7 @@ def interrupts_held_back() -> Iterator[None]:
 
 
 def _leave_at_once(number: int) -> None:
-    """Somebody does not want to wait for the order."""
+    """Kills the children, removes what a killed process would leave, and ends this process."""
     for child in multiprocessing.active_children():
         child.kill()
     remove_folder()

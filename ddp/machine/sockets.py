@@ -26,7 +26,8 @@ def make_folder() -> None:
     remove_orphans()
     # Nobody closes the descriptor: the lock lasts until this process ends.
     folder, _ = owned.claim(lambda: Path(tempfile.mkdtemp(prefix=PREFIX)))
-    process.current_process()._config["tempdir"] = str(folder)  # type: ignore[attr-defined]  # where get_temp_dir looks first
+    # util.get_temp_dir looks there first
+    process.current_process()._config["tempdir"] = str(folder)  # type: ignore[attr-defined]
     util.Finalize(None, remove_folder, exitpriority=-100)  # after the managers'
     _ours = os.getpid(), folder
 

@@ -1,9 +1,9 @@
-"""The state of a model: named parameters that are views of one flat float32 vector. Needs no torch.
+"""The state of a model: named parameters that are views of one flat float32 vector, without torch.
 
 rating(u, i) = global_mean + user_bias[u] + item_bias[i] + <user_factors[u], item_factors[i]>
 (Koren, Bell, Volinsky: Matrix factorization techniques for recommender systems, IEEE Computer 2009,
-eq. 4). As there, the mean is that of the training ratings and is not learned: a step per rating
-would make it follow the last few of them.
+eq. 4). The mean is that of the training ratings and is not learned, as in the source. A step per
+rating would make it follow the last few ratings.
 """
 
 from math import prod
@@ -31,8 +31,8 @@ def parameter_shapes(
 
 
 class Rows:
-    """The parameters of some users and items: `views` (name -> array), each a view of a
-    `Parameters`' vector.
+    """The parameters of some users and items. `views` (name -> array) are views of the vector of a
+    `Parameters`.
     """
 
     def __init__(self, views: dict[str, Vector]) -> None:
@@ -42,9 +42,7 @@ class Rows:
         self.biases = "user_bias" in views
 
     def block(self, users: slice, items: slice) -> "Rows":
-        """Those of a range of the users and a range of the items, in which they are counted from
-        0.
-        """
+        """The parameters of a range of users and a range of items, both counted from 0 in there."""
         ranges = {
             "user_factors": users,
             "user_bias": users,
@@ -57,7 +55,7 @@ class Rows:
 
 
 class Parameters(Rows):
-    """`vector` (float32, flat) is all of the state; the views say how it is read.
+    """`vector` (float32, flat) is all of the state; the views give names to its parts.
 
     A given `vector` is used as it is, not copied; without one the parameters start at zero.
     """
@@ -87,7 +85,7 @@ class Parameters(Rows):
         super().__init__(views)
 
     def like(self) -> "Parameters":
-        """Others of the same sizes, at zero."""
+        """New parameters of the same sizes, at zero."""
         return Parameters(self.num_users, self.num_items, self.dim, biases=self.biases)
 
 
@@ -99,10 +97,10 @@ def initial_vector(
     seed: int,
     *member: int,
 ) -> Vector:
-    """The state that every worker starts from: normal factors, zero biases, the training mean.
-       Depends on the seed only.
+    """The state that every worker starts from, float32 (n,): normal factors, zero biases and the
+    mean of the training ratings. The draws depend on the seed only.
 
-    `member`: of an ensemble, if each worker has a state of its own.
+    `member`: the worker, in an ensemble, where each worker starts from a state of its own.
     """
     start = Parameters(num_users, num_items, model.dim, biases=model.biases)
     # both factor matrices come first in the vector

@@ -1,4 +1,4 @@
-"""Rows of the model that one worker holds: views, and vectors of them one after another."""
+"""The rows of the model that one worker holds: as views, and packed into a vector."""
 
 from collections.abc import Iterable
 
@@ -18,7 +18,7 @@ def pack(arrays: Iterable[Vector], out: Vector) -> None:
 
 
 def unpack(vector: Vector, arrays: Iterable[Vector]) -> None:
-    """Reads back into the arrays what `pack` has written."""
+    """Copies a vector that `pack` has written back into the arrays."""
     start = 0
     for array in arrays:
         array[...] = vector[start : start + array.size].reshape(array.shape)
@@ -26,12 +26,12 @@ def unpack(vector: Vector, arrays: Iterable[Vector]) -> None:
 
 
 def learned(rows: Rows) -> list[Vector]:
-    """All but the global mean, which nobody changes."""
+    """All parameters but the global mean, which no trainer changes."""
     return [view for name, view in rows.views.items() if name != "global_mean"]
 
 
 def item_rows(rows: Rows) -> list[Vector]:
-    """What goes from worker to worker."""
+    """The parameters of items, which go from worker to worker."""
     return [view for name, view in rows.views.items() if name.startswith("item_")]
 
 
@@ -41,7 +41,7 @@ def held_rows(strata: Strata, parameters: Parameters, worker: int, turn: int) ->
 
 
 def update_length(strata: Strata, parameters: Parameters, worker: int) -> int:
-    """Floats of the rows that a worker publishes: enough for the largest group of items."""
+    """The number of floats that a worker publishes: enough for the largest group of items."""
     width = parameters.dim + parameters.biases
     users, largest = strata.users(worker), int(np.diff(strata.item_bounds).max())
     length: int = (users.stop - users.start + largest) * width

@@ -11,10 +11,10 @@ EVALUATION_CHUNK = 1 << 18
 
 
 class CollabFiltering(nn.Module):
-    """Matrix factorisation with biases. `vector` is all of its state: whoever writes into it
-       changes the parameters in place.
+    """Matrix factorisation with biases. `vector` is all of its state: a write into it changes the
+    parameters in place.
 
-    A given `vector` is used as it is, not copied; without one the parameters start at zero. The
+    A given `vector` is used as it is, not copied. Without one the parameters start at zero. The
     mean is not learned.
     """
 

@@ -1,4 +1,4 @@
-"""`Ratings`: what every source of data is turned into."""
+"""`Ratings`, the one form of all sources of data, and `Part`, a copy of some of them."""
 
 from dataclasses import dataclass
 
@@ -14,12 +14,16 @@ IndexArray = npt.NDArray[np.int64]
 class Ratings:
     """n ratings of `num_users` users for `num_items` items, in the order of their source.
 
-    `users`, `items`: int32 (n,), positions in `user_ids` and `item_ids`; `ratings`: float32 (n,).
-    `timestamps`: int64 (n,), seconds, or None. `files`: int16 (n,), which of `data.paths` a row
-    came from, or None. `user_ids`, `item_ids`: int64 or str, sorted, each id once: the data's own
-    ids. `titles`: str (num_items,), "" where unknown, or None. `rating_min`, `rating_max`: the
-    scale that predictions are clipped to. `noise_floor`: RMSE of the true model, where it is known
-    (synthetic data), else None.
+    | field                      | type             | meaning                                   |
+    | -------------------------- | ---------------- | ----------------------------------------- |
+    | `users`, `items`           | int32 (n,)       | positions in `user_ids` and `item_ids`    |
+    | `ratings`                  | float32 (n,)     |                                           |
+    | `user_ids`, `item_ids`     | int64 or str     | the data's own ids, sorted, each once     |
+    | `rating_min`, `rating_max` | float            | the scale that predictions are clipped to |
+    | `timestamps`               | int64 (n,)       | seconds; None if the data has none        |
+    | `files`                    | int16 (n,)       | the number of the file in `data.paths`    |
+    | `titles`                   | str (num_items,) | "" where a title is unknown               |
+    | `noise_floor`              | float            | RMSE of the true model, of synthetic data |
     """
 
     name: str
@@ -53,7 +57,7 @@ class Ratings:
 
 @dataclass(slots=True, kw_only=True)
 class Part:
-    """Some of the ratings, as a worker gets them: int32 `users` and `items`, float32 `ratings`, all
+    """Some of the ratings, as a worker gets them: `users` and `items` int32 (n,), `ratings` float32
     (n,).
     """
 
@@ -65,7 +69,7 @@ class Part:
         return len(self.ratings)
 
     def take(self, rows: IndexArray) -> "Part":
-        """A copy of the given rows of it."""
+        """A copy of the given rows."""
         return Part(users=self.users[rows], items=self.items[rows], ratings=self.ratings[rows])
 
     def between(self, rows: slice) -> "Part":
@@ -85,8 +89,8 @@ class Part:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Block:
-    """The ratings of a range of users for a range of items: which rows of a worker's `train`,
-    `valid` and `test` they are.
+    """The ratings of a range of users for a range of items: their rows in a worker's `train`,
+    `valid` and `test`.
     """
 
     users: slice

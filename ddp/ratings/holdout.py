@@ -1,4 +1,4 @@
-"""What is not trained on: the test part, and the validation part that is cut from what remains."""
+"""Holds out the test part, and then a validation part of the ratings that remain."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,11 +23,11 @@ class Parts:
 def hold_out(
     ratings: Ratings, split: Split, seed: int, test_rows: IndexArray | None = None
 ) -> Parts:
-    """The three parts; at least one row is for training and one for test. Draws from the stream
-       "holdout" only.
+    """The three parts. At least one row is for training and one for test. Draws from the stream
+    "holdout" only.
 
     `test_rows`: the test part of `split.holdout=files`. Raises ConfigError or DataError where the
-    ratings cannot be cut so.
+    ratings cannot be cut in this way.
     """
     if len(ratings) < 2:
         raise DataError(
@@ -91,8 +91,8 @@ def _choose_per_user(
 ) -> IndexArray:
     """A share of each user's rows, never all of them; none if every user has one row."""
     users = ratings.users[rows]
-    # User by user, in random order within each. Three times as fast as a shuffle and a sort when
-    # the source is sorted by user.
+    # User by user, in random order within each user. This is three times as fast as a shuffle and a
+    # sort when the source is sorted by user.
     order = np.argsort(
         (users.astype(np.int64) << 32) | rng.integers(2**32, size=len(rows)), kind="stable"
     )

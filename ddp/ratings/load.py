@@ -1,6 +1,4 @@
-"""Ratings from files, from MovieLens or from a known model: `load_ratings` gives them all in one
-shape.
-"""
+"""Loads ratings from files, from MovieLens or from a known model, all in the same form."""
 
 from ddp.config.data import CsvData, Data, MovieLensData
 from ddp.ratings.arrays import Ratings
@@ -11,7 +9,7 @@ __all__ = ["Ratings", "load_ratings", "read_pairs"]
 
 
 def load_ratings(data: Data, seed: int) -> Ratings:
-    """The ratings that `data` describes; `seed` matters for synthetic ones only. Raises
+    """The ratings that `data` describes. `seed` matters for synthetic ones only. Raises
     DataError.
     """
     if isinstance(data, MovieLensData):

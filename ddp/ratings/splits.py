@@ -1,9 +1,8 @@
-"""Who sees which rating: `make_split` holds out validation and test rows, then deals every part to
-   the workers.
+"""Deals ratings to workers: `make_split` holds out validation and test rows, then deals each part.
 
-A rating is named by its row, its position in `Ratings`. The holdout draws from the stream "holdout"
-and the dealing from "shards", so the same seed tests on the same rows whatever the number of
-workers and the option.
+A row is the position of a rating in `Ratings`. The holdout draws from the stream "holdout" and the
+deal from "shards". So one seed gives the same test rows for every number of workers and every
+split.
 """
 
 import heapq
@@ -26,10 +25,8 @@ NUM_BINS = 10  # ... and are grouped into this many quantile bins
 
 @dataclass(slots=True, kw_only=True)
 class Deal:
-    """`whole`: the parts of all ratings. `shards`: each worker's share of them, disjoint, together
-       `whole`.
-
-    With split=copies every worker has all of it.
+    """`whole`: the parts of all ratings. `shards`: each worker's share of them. The shards are
+    disjoint, and together they are `whole`; with split=copies each of them is `whole`.
     """
 
     whole: Parts
@@ -39,8 +36,8 @@ class Deal:
 def make_split(
     ratings: Ratings, split: Split, workers: int, seed: int, test_rows: IndexArray | None = None
 ) -> Deal:
-    """Hold out, then deal. No worker is without training rows; its validation or test rows may be
-       none.
+    """Holds out, then deals. Every worker has training rows; it may have no validation or test
+    rows.
 
     `test_rows`: the test part of `split.holdout=files`. Raises ConfigError or DataError where the
     ratings cannot be split as asked.
@@ -67,12 +64,11 @@ def make_split(
 
 
 def shard_summary(ratings: Ratings, deal: Deal) -> list[dict[str, int | float]]:
-    """For each shard its sizes, the users, items and mean rating of its training rows, and their
-       `skew`.
+    """The sizes of each shard, the users, items and mean rating of its training rows, and `skew`.
 
-    `skew`: total variation distance, 0 (alike) to 1 (nothing in common), between the shard's
-    histogram of training ratings and that of all training rows; a continuous scale is binned as in
-    split=dirichlet.
+    `skew` is the total variation distance between the histogram of a shard's training ratings and
+    that of all training rows: 0 if they are alike, 1 if they have nothing in common. A continuous
+    scale is binned as in split=dirichlet.
     """
     levels, num_levels = _levels(ratings.ratings, deal.whole.train)
 
@@ -95,13 +91,13 @@ def shard_summary(ratings: Ratings, deal: Deal) -> list[dict[str, int | float]]:
     ]
 
 
-# --- the dealing: a dealer gives int32 (num_ratings,), the worker that owns each row ---
+# --- dealers: each gives int32 (num_ratings,), the worker that owns each row ---
 
 
 def _by_owner(part: IndexArray, owners: IntArray, workers: int) -> list[IndexArray]:
     """The part's rows of each worker, ascending."""
     owner = owners[part]
-    # narrow integers: a radix sort
+    # numpy sorts narrow integers by radix, which is faster
     order = np.argsort(owner.astype(np.min_scalar_type(workers)), kind="stable")
     ends = np.cumsum(np.bincount(owner, minlength=workers))
     return np.split(part[order], ends[:-1])
@@ -133,12 +129,15 @@ def _deal_items(
 def balance(
     loads: IndexArray, kind: str, split: Split, workers: int, rng: np.random.Generator
 ) -> IntArray:
-    """The worker of each user (item): largest load first, to the worker with the least so far; no
-    load, in turn.
+    """The worker of each user (or item), int32. The largest load comes first, and goes to the
+    worker with the least load so far. Users without a load are dealt in turn.
     """
     num_loaded = int(np.count_nonzero(loads))
     if num_loaded < workers:
-        reason = f"split={split.name} deals whole {kind}s, and only {num_loaded} {kind}s have training ratings"
+        reason = (
+            f"split={split.name} deals whole {kind}s, and only {num_loaded} {kind}s have training"
+            " ratings"
+        )
         raise ConfigError(
             "workers", workers, f"{reason}: use at most {num_loaded} workers, or split=iid"
         )
@@ -170,8 +169,7 @@ def _deal_time(
 def _deal_dirichlet(
     ratings: Ratings, whole: Parts, split: Split, workers: int, rng: np.random.Generator
 ) -> IntArray:
-    """Each rating value has its own Dirichlet(alpha) proportions over workers, the same in every
-       part.
+    """Each rating value has Dirichlet(alpha) proportions over the workers, the same in every part.
 
     Source: Yurochkin et al. 2019, arXiv:1905.12022, with rating values for classes.
     """
@@ -192,8 +190,8 @@ def _deal_dirichlet(
 
 
 def _levels(values: FloatArray, train: IndexArray) -> tuple[npt.NDArray[np.int64], int]:
-    """Each rating's level, and how many there are: the values seen in training, or quantile bins of
-    a continuous scale.
+    """The level of each rating, and the number of levels. A level is a value that occurs in
+    training, or a quantile bin of a continuous scale.
     """
     seen = np.sort(values[train])
     edges = seen[1:][np.diff(seen) > 0]
@@ -203,7 +201,7 @@ def _levels(values: FloatArray, train: IndexArray) -> tuple[npt.NDArray[np.int64
 
 
 def _fill_empty(owners: IntArray, train: IndexArray, workers: int) -> None:
-    """Give each worker without a training row the first row of the largest shard (in place)."""
+    """Gives each worker without a training row the first row of the largest shard (in place)."""
     owner = owners[train]
     counts = np.bincount(owner, minlength=workers)
     for worker in np.flatnonzero(counts == 0):
@@ -232,7 +230,7 @@ def _deal_files(
 DEALERS: dict[str, Callable[[Ratings, Parts, Split, int, np.random.Generator], IntArray]] = {
     "iid": _deal_iid,
     "user": _deal_users,
-    "stratified": _deal_users,  # the items go round: ddp/ratings/strata.py
+    "stratified": _deal_users,  # the items go from worker to worker: strata.py
     "item": _deal_items,
     "time": _deal_time,
     "dirichlet": _deal_dirichlet,

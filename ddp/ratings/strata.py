@@ -1,14 +1,16 @@
-"""split=stratified: who trains on which block of users x items, and when. Nothing is averaged, so
-   nothing is lost.
+"""split=stratified: which worker trains on which block of users x items, and when.
 
 Users and items are cut into as many groups as there are workers, with about as many training
-ratings in each. A worker keeps its group of users, and the groups of items go round: an epoch is as
-many turns as there are workers, and in a turn every worker holds another group of items. So no two
-ever touch the same row, and what they do in a turn at the same time could as well have been done
-one after another: with plain SGD (trainer=fused) the result is that of one serial SGD. (An
-optimizer with a memory, as Adam, keeps one for each block, which stays with its worker.) (DSGD:
-Gemulla, Nijkamp, Haas, Sismanis, Large-scale matrix factorization with distributed stochastic
-gradient descent, KDD 2011; a turn is its stratum.)
+ratings in each. A worker keeps its group of users, and the groups of items go from worker to
+worker. An epoch has as many turns as there are workers, and in each turn a worker holds another
+group of items. So two workers never touch the same row, and nothing has to be averaged.
+
+The blocks of a turn could be trained one after another with the same result. With plain SGD
+(trainer=fused) that result is the result of one serial SGD. An optimizer with a state, such as
+Adam, keeps one state for each block, which stays with its worker.
+
+Source: DSGD (Gemulla, Nijkamp, Haas, Sismanis, Large-scale matrix factorization with distributed
+stochastic gradient descent, KDD 2011). A turn is its stratum.
 """
 
 from collections.abc import Sequence
@@ -26,11 +28,11 @@ from ddp.ratings.splits import Deal, balance
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Strata:
-    """The groups and the schedule. Group g has the numbers bounds[g] .. bounds[g + 1]; turns count
-       on from round to round.
+    """The groups and the schedule. Group g has the numbers bounds[g] .. bounds[g + 1]. Turns are
+    counted from the beginning of the run.
 
-    `workers`: which they are, one for each group of users. Users of a worker that was dropped have
-    the last numbers.
+    `workers`: the worker of each group of users. Users of a worker that was dropped have the last
+    numbers.
     """
 
     workers: tuple[int, ...]
@@ -41,7 +43,7 @@ class Strata:
 
     @property
     def num_workers(self) -> int:
-        """As many as groups of users, groups of items, and turns in an epoch."""
+        """The number of workers, of groups of users and of items, and of turns in an epoch."""
         return len(self.workers)
 
     def first_turn(self, round_index: int) -> int:
@@ -82,7 +84,7 @@ class Strata:
 
 @lru_cache(maxsize=8)
 def _shifts(seed: int, num_workers: int, epoch: int) -> tuple[int, ...]:
-    """By how much the groups have gone round in each turn of an epoch: each shift once, in random
+    """The shift of the groups of items in each turn of an epoch: every shift once, in random
     order.
     """
     return tuple(stream(seed, "turns", epoch).permutation(num_workers).tolist())
@@ -90,8 +92,8 @@ def _shifts(seed: int, num_workers: int, epoch: int) -> tuple[int, ...]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Numbering:
-    """New numbers for users and items, so that the rows of a group lie together: int32 (num_users,)
-    and (num_items,).
+    """New numbers for users and items, which put the rows of a group side by side: int32
+    (num_users,) and (num_items,).
     """
 
     users: IntArray
@@ -125,8 +127,8 @@ def stratify(
 
 
 def _number(group: IntArray, num_groups: int) -> tuple[IntArray, tuple[int, ...]]:
-    """New numbers that keep each group's members together, in their order; and the groups' bounds.
-    Group `num_groups` comes last, and has none.
+    """New numbers that put the members of a group side by side, in their order; and the bounds of
+    the groups. Group `num_groups` comes last and has no bounds.
     """
     numbers = np.empty(len(group), np.int32)
     numbers[np.argsort(group, kind="stable")] = np.arange(len(group), dtype=np.int32)

@@ -1,3 +1,1 @@
-"""Compiled code: how kernels are compiled and cached, SIMD loops, ordered memory access and turn
-counters.
-"""
+"""Compiled code: the compiler and its cache, SIMD loops, ordered memory access, turn counters."""

@@ -1,12 +1,11 @@
-"""How workers that share memory pass things on, without the GIL, a lock or a pipe: one counter for
-   each thing.
+"""Gates: how workers that share memory pass groups of rows on, without the GIL, a lock or a pipe.
 
-Whoever wants a thing in turn t waits until its counter is t, and makes it t + 1 when it is done
-with it. So only the one whose turn it is writes the counter: after all that it wrote in that turn,
-which whoever has read the counter sees.
+Each group has a counter that says whose turn it is. A worker that wants the group in turn t waits
+until the counter is t. When it is done it sets the counter to t + 1. So only the current owner
+writes a counter, with release order. The others read it with acquire order, so they see everything
+that the owner wrote before.
 
-A wait may be for 10 us or for 10 s: at first it spins, then it lets others have the core, then it
-sleeps.
+A wait may last 10 us or 10 s: at first it spins, then it gives the core to others, then it sleeps.
 """
 
 import numpy as np
@@ -24,13 +23,12 @@ from ddp.machine.compiled.atomics import (
 )
 from ddp.machine.compiled.jit import compiled
 
-SPINS = 500  # looks in a row, less than a microsecond ...
-# ... then each after others had the core, then each after a nap: of 50 us, and every time 10 us
-# more, ...
-YIELDS = 100
-# ... up to this for every worker, or those of many that wait would leave no core to those that work
+SPINS = 500  # looks in a row: less than a microsecond
+YIELDS = 100  # then looks that give the core away in between; then naps of 50 us, 60 us, 70 us ...
+# The longest nap, per worker. With shorter ones, many waiting workers would leave no core to those
+# that compute.
 MOST_US = 20
-OPEN, LATE, CLOSED = 0, 1, 2  # how a wait ends
+OPEN, LATE, CLOSED = 0, 1, 2  # the ways in which a wait ends
 
 Counters = npt.NDArray[np.int64]
 
@@ -38,18 +36,18 @@ _COUNTERS = types.Array(types.int64, 1, "C")
 
 
 @compiled(types.boolean(_COUNTERS, types.int64, types.int64))
-def is_turn(counters: Counters, thing: int, turn: int) -> bool:
-    """Whether it is this turn of the thing already."""
-    is_it: bool = load_acquire(counters.ctypes.data + thing * LONG_BYTES) == turn
+def is_turn(counters: Counters, group: int, turn: int) -> bool:
+    """Whether the group is in this turn."""
+    is_it: bool = load_acquire(counters.ctypes.data + group * LONG_BYTES) == turn
     return is_it
 
 
 @compiled(types.int64(_COUNTERS, types.int64, types.int64, types.int64))
-def wait_for_turn(counters: Counters, thing: int, turn: int, timeout_ns: int) -> int:
-    """OPEN when the counter of the thing is `turn`, LATE if it is not in time, CLOSED if nothing
-    more will come.
+def wait_for_turn(counters: Counters, group: int, turn: int, timeout_ns: int) -> int:
+    """OPEN when the counter of the group is `turn`, LATE if it is not in time, CLOSED if the run
+    ends before.
     """
-    address = counters.ctypes.data + thing * LONG_BYTES
+    address = counters.ctypes.data + group * LONG_BYTES
     closed = counters.ctypes.data + (counters.shape[0] - 1) * LONG_BYTES
     for _ in range(SPINS):
         if load_acquire(address) == turn:
@@ -72,29 +70,29 @@ def wait_for_turn(counters: Counters, thing: int, turn: int, timeout_ns: int) ->
 
 
 @compiled(types.void(_COUNTERS, types.int64, types.int64))
-def set_turn(counters: Counters, thing: int, turn: int) -> None:
-    """Lets whoever waits for this turn have the thing."""
-    store_release(counters.ctypes.data + thing * LONG_BYTES, turn)
+def set_turn(counters: Counters, group: int, turn: int) -> None:
+    """Gives the group to the worker that waits for this turn."""
+    store_release(counters.ctypes.data + group * LONG_BYTES, turn)
 
 
 class Gates:
-    """`counters`: int64 (things + 1,), in memory that all workers share: the first turn of each
-    thing, and at last a zero, which becomes 1 when all is over.
+    """`counters`: int64 (groups + 1,), in memory that all workers share. They begin with the first
+    turn of each group; the last one is 0, and becomes 1 when the run ends.
     """
 
     def __init__(self, counters: Counters) -> None:
         self.counters = counters
 
-    def wait(self, thing: int, turn: int, timeout_s: float) -> bool:
-        """Waits for our turn; False after `timeout_s`. Raises Stopped if it will not come."""
-        outcome = wait_for_turn(self.counters, thing, turn, round(timeout_s * 1e9))
+    def wait(self, group: int, turn: int, timeout_s: float) -> bool:
+        """Waits for a turn of the group; False after `timeout_s`. Raises Stopped at the end."""
+        outcome = wait_for_turn(self.counters, group, turn, round(timeout_s * 1e9))
         if outcome == CLOSED:
             raise Stopped
         return outcome == OPEN
 
-    def open(self, thing: int, turn: int) -> None:
-        """We are done with the thing: its next turn may begin."""
-        set_turn(self.counters, thing, turn)
+    def open(self, group: int, turn: int) -> None:
+        """Lets this turn of the group begin."""
+        set_turn(self.counters, group, turn)
 
     def close(self) -> None:
         """The run is over: ends every wait."""

@@ -1,6 +1,4 @@
-"""How kernels are compiled: once, when their module is imported, and from then on read from a cache
-on disk.
-"""
+"""Compiles kernels when their module is imported, and keeps them in a cache on disk."""
 
 import atexit
 import os
@@ -26,12 +24,11 @@ Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 
 def compiled(signature: Any, calls: Sequence[Any] = ()) -> Callable[[Kernel], Kernel]:
     """numba.njit for this one signature, without the GIL. `calls`: kernels of other files that this
-       one calls.
+    one calls.
 
-    Where numba finds no directory that it may write to, or one without room, the cache lies in a
-    temporary one as long as this process lives. Worker processes find it there: several of them
-    never compile the same kernel side by side. Where that cannot be written either, kernels are
-    compiled into memory.
+    If numba finds no directory that it can write to, the cache lies in a temporary one as long as
+    this process lives. Worker processes find it there, so they never compile the same kernel side
+    by side. If that one cannot be written either, numba compiles into memory.
     """
 
     def decorate(function: Kernel) -> Kernel:
@@ -66,8 +63,8 @@ def _njit(signature: Any, *, cache: bool) -> Any:
 
 
 def _use_temporary_cache() -> bool:
-    """Puts the cache into a directory that goes with this process; False where there is none, or
-    where it lies there already.
+    """Puts the cache into a directory that this process removes at its end. False if there is no
+    such directory, or if the cache lies there already.
     """
     if Path(os.environ.get("NUMBA_CACHE_DIR", "")).name.startswith(TEMPORARY):
         return False
@@ -77,13 +74,14 @@ def _use_temporary_cache() -> bool:
         return False
     atexit.register(shutil.rmtree, directory, ignore_errors=True)
     os.environ["NUMBA_CACHE_DIR"] = directory  # for the processes that this one starts
-    setattr(numba.config, "CACHE_DIR", directory)  # noqa: B010  # numba makes its settings when it is imported
+    # numba has read its settings from the environment when it was imported
+    setattr(numba.config, "CACHE_DIR", directory)  # noqa: B010
     return True
 
 
 def _forget_if_stale(cache: str, code: CodeType, calls: Sequence[Any]) -> bool:
-    """Removes a kernel's index if it is older than INGREDIENTS or a file of `calls`: numba looks at
-    the kernel's own file only.
+    """Removes a kernel's index if it is older than INGREDIENTS or a file of `calls`. (numba
+    compares it with the kernel's own file only.)
     """
     python = f"py{sys.version_info.major}{sys.version_info.minor}"
     called = {Path(kernel.__code__.co_filename) for kernel in calls}

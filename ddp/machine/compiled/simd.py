@@ -1,9 +1,8 @@
-"""What the compiled kernels need and numba does not offer: SIMD loops over two rows of float32,
-   prefetching, addresses.
+"""SIMD loops over rows of float32, and prefetching, for compiled kernels. numba offers neither.
 
-The loops are LLVM vectors of 8 lanes, which every target has or splits (AVX: one register; NEON,
-SSE: two). Left to itself, LLVM guards a loop over two rows with checks for overlap and for short
-rows, and a row has 32 to 128 floats only.
+The loops use LLVM vectors of 8 lanes. Every target has such a vector or splits it (AVX: one
+register; NEON, SSE: two). A plain numba loop would be slower: LLVM guards a loop over two rows with
+checks for overlap and for short rows, and a row has only 32 to 128 floats.
 """
 
 from collections.abc import Callable
@@ -23,7 +22,7 @@ DOUBLES = ir.VectorType(DOUBLE, LANES)
 WORD = ir.IntType(32)
 FLOAT_BYTES = 4
 
-# inside a kernel they are called without the typing context, which mypy cannot know
+# kernels call an intrinsic without the typing context, which mypy cannot know
 intrinsic: Any = numba_intrinsic
 
 # Multiply and add may become one instruction; nothing else is loosened.
@@ -60,9 +59,9 @@ def _lane_sum(builder: Any, vector: Any) -> Any:
 
 
 def _loops(builder: Any, length: Any, body: Callable[[Any, list[Any]], None]) -> None:
-    """Walks `length` floats: 4 vectors at a time, then one, then single floats.
+    """A loop over `length` floats: 4 vectors at a time, then one, then single floats.
 
-    `body(kind, offsets)` emits the code for the values of type `kind` at these offsets, bytes.
+    `body(kind, offsets)` emits the code for the values of type `kind` at these offsets in bytes.
     """
     index = length.type
 
@@ -84,8 +83,8 @@ def _loops(builder: Any, length: Any, body: Callable[[Any, list[Any]], None]) ->
 def _row_loops(
     builder: Any, x: Any, y: Any, length: Any, body: Callable[[Any, list[Any]], None]
 ) -> None:
-    """Walks the rows at addresses `x` and `y`. `body(kind, pairs)` emits the code for pairs of
-    pointers to the type `kind`.
+    """A loop over the rows at the addresses `x` and `y`. `body(kind, pairs)` emits the code for
+    pairs of pointers to the type `kind`.
     """
 
     def pairs_at(kind: Any, offsets: list[Any]) -> None:
@@ -168,12 +167,17 @@ def weighted_sum(
     out: Any,
     length: Any,
 ) -> Any:
-    """sum_i weights[i] * x_i of `count` rows of float32; whether all of it is finite.
+    """Writes sum_i weights[i] * x_i of `count` rows of float32; gives whether all of it is finite.
 
-    `addresses`, `weights`: where the rows' addresses (intp) and weights (float64) lie. `offset`:
-    bytes to what is summed, in each row and in the row at the address `out`; `length`: floats.
-    Summed in float64, in the order of the rows and without fused multiply-add, in registers: every
-    machine gives the same bits, and memory is read and written once.
+    | argument               | meaning                                                            |
+    |------------------------|--------------------------------------------------------------------|
+    | `addresses`, `weights` | where the rows' addresses (intp) and weights (float64) lie         |
+    | `offset`               | bytes from a row's beginning to the first float, also in `out`     |
+    | `out`                  | the address of the row to write                                    |
+    | `length`               | floats to sum                                                      |
+
+    It adds in float64, in the order of the rows and without fused multiply-add, so every machine
+    gives the same bits. The sums stay in registers, so memory is read and written once.
     """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -220,7 +224,7 @@ def weighted_sum(
 
 @intrinsic
 def prefetch(typing_context: Any, address: Any) -> Any:
-    """Asks for the cache line at `address`: a hint, which may name any address."""
+    """Asks the processor to load the cache line at `address`, which may be any address."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         pointer = ir.IntType(8).as_pointer()

@@ -1,5 +1,5 @@
-"""Parsed ratings, kept as an uncompressed .npz so that the second start does not parse (nor import
-pandas).
+"""Keeps parsed ratings in an uncompressed .npz file, so that the next start neither parses them nor
+imports pandas.
 """
 
 import json
@@ -22,12 +22,12 @@ CACHE_VERSION = 1
 def cached(
     cache_file: Path | None, sources: Sequence[Path], options: str, build: Callable[[], Ratings]
 ) -> Ratings:
-    """What `build()` gives, or gave when `sources` and `options` were the same; `cache_file` None =
-       always build.
+    """The result of `build()`, or the one that the cache holds for the same `sources` and `options`.
+    With `cache_file` None it always builds.
 
-    A missing, stale or damaged cache is rebuilt without a word, and one that cannot be written is
-    done without. Raises DataError when a source is missing, empty, not a file, or changes while it
-    is being read.
+    A missing, stale or damaged cache is rebuilt without a message. A cache that cannot be written
+    is no error. Raises DataError when a source is missing, empty, not a file, or changes while it
+    is read.
     """
     stamps = [_stamp(path) for path in sources]
     key = json.dumps([CACHE_VERSION, options, stamps])
@@ -77,6 +77,6 @@ def _load(cache_file: Path, key: str) -> Ratings | None:
             name: array if array.ndim else array.item() for name, array in arrays.items()
         }
         return Ratings(**values)
-    # whatever it was, the answer is the same: parse again
+    # any damage has the same answer: parse again
     except (OSError, ValueError, TypeError, KeyError):
         return None

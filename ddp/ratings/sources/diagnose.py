@@ -1,4 +1,4 @@
-"""Which line is it? Slow scans that run only once something is known to be wrong."""
+"""Finds the line that is wrong: slow scans, which run only after the fast parser has refused."""
 
 import math
 import re
@@ -16,9 +16,7 @@ _LARGEST_FLOAT32 = 3.4028234e38
 
 
 def first_bad_line(paths: Sequence[Path], layout: Layout) -> DataError | None:
-    """The error that describes the first line of `paths` that is not a rating, or None when every
-    line is one.
-    """
+    """The error for the first line of `paths` that is not a rating; None if every line is one."""
     for path in paths:
         columns = find_columns(path, layout)
         for line, fields in islice(records(path, layout), int(layout.header), None):
@@ -28,8 +26,8 @@ def first_bad_line(paths: Sequence[Path], layout: Layout) -> DataError | None:
 
 
 def place_of_row(paths: Sequence[Path], lengths: Sequence[int], layout: Layout, row: int) -> str:
-    """'file:line' of rating number `row` (from 0) of all `paths`, which hold `lengths` ratings
-    each.
+    """'file:line' of rating number `row`, counted from 0 over all `paths`. `lengths`: the number of
+    ratings in each.
     """
     for path, length in zip(paths, lengths, strict=True):
         if row < length:
@@ -40,7 +38,7 @@ def place_of_row(paths: Sequence[Path], lengths: Sequence[int], layout: Layout, 
 
 
 def _trouble(fields: list[str], columns: Columns, layout: Layout) -> str | None:
-    """What is wrong with one record, or None."""
+    """The reason why a record is not a rating; None if it is one."""
     if trouble := _text_trouble("".join(fields), layout):
         return trouble
     if trouble := length_trouble(fields, columns.num_fields, layout):

@@ -1,5 +1,5 @@
-"""Brings a public set's files into its folder: from the first source that has them, verified,
-complete or not at all.
+"""Brings the files of a public set into its folder, from the first source that has them. The files
+are verified, and they are complete or not there.
 """
 
 import hashlib
@@ -29,10 +29,10 @@ _PIP_TIMEOUT_S = 120  # in all
 
 
 class SourceError(Exception):
-    """Why one source did not give the files."""
+    """The reason why a source did not give the files."""
 
 
-# What a source may raise: refused connections, half downloads, damaged or encrypted archives, full
+# Errors that a source may raise: refused connections, half downloads, damaged or encrypted archives, full
 # disks, a pip that hangs.
 FAILURES = (
     SourceError, OSError, ValueError, EOFError, RuntimeError, MemoryError, zlib.error, lzma.LZMAError, zipfile.BadZipFile,
@@ -43,8 +43,8 @@ FAILURES = (
 def fetch(
     sources: Sequence[Source], folder: Path, *, connect_timeout_s: float, limit_bytes: int
 ) -> list[str]:
-    """Puts the files of the first source that works into `folder`; [] then, otherwise why each
-       source failed.
+    """Puts the files of the first source that works into `folder`. Gives [], or why each source
+    failed.
 
     `limit_bytes`: the largest size of the archive, and of one unpacked file. Raises DataError when
     `folder` cannot be written.
@@ -80,8 +80,8 @@ def _bring(source: Source, folder: Path, connect_timeout_s: float, limit_bytes: 
 
 
 class _PatientHttpConnection(http.client.HTTPConnection):
-    """Its timeout holds for connecting only: to give up quickly on a dead server, but not on a slow
-    one.
+    """Its timeout holds for connecting only, so that it gives up quickly on a dead server but not on
+    a slow one.
     """
 
     def connect(self) -> None:

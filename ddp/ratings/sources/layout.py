@@ -1,4 +1,4 @@
-"""How a rating file is laid out: its columns, and its records with their line numbers."""
+"""The layout of a rating file: its columns, and its records with their line numbers."""
 
 import csv
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ _PIECE = 1 << 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
-    """What must be known to read a file. Columns are names (needs `header`) or positions counted
+    """The facts that are needed to read a file. Columns are names (needs `header`) or positions counted
        from 0.
 
     `rating_min`, `rating_max`: ratings outside are an error; None = whatever the data has.
@@ -51,7 +51,7 @@ class Layout:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Columns:
-    """Where one file has its columns."""
+    """The positions of the columns in one file."""
 
     num_fields: int
     user: int
@@ -61,9 +61,9 @@ class Columns:
 
 
 def records(path: Path, layout: Layout) -> Iterator[tuple[int, list[str]]]:
-    """(line number from 1, fields) of every record that is not blank, the header among them.
+    """(line number from 1, fields) of every record that is not blank, including the header.
 
-    For headers and for finding the line to complain about: far too slow to parse with. Undecodable
+    This is for headers and for error messages: it is far too slow to parse with. Undecodable
     bytes become U+FFFD. Raises DataError when the file cannot be split into fields at all.
     """
     line = 1
@@ -131,7 +131,7 @@ def find_columns(path: Path, layout: Layout) -> Columns:
 
 
 def length_trouble(fields: list[str], expected: int, layout: Layout) -> str | None:
-    """What is wrong with the number of fields, or None."""
+    """The reason why the number of fields is wrong; None if it is right."""
     if len(fields) == expected:
         return None
     kind = "line cut short" if len(fields) < expected else "line too long"

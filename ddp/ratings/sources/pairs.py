@@ -1,4 +1,4 @@
-"""Which rows of the data does a file list? For test sets that are given as files
+"""Finds the rows of the data that a file lists, for test sets that are given as files
 (split.holdout=files).
 """
 

@@ -1,4 +1,4 @@
-"""Where the files of a public set can come from. Plain descriptions: `fetch` acts on them."""
+"""Descriptions of the sources that a public set's files can come from; fetch.py acts on them."""
 
 from dataclasses import dataclass
 

@@ -33,7 +33,7 @@ class Truth:
     item_factors: FloatArray
 
     def ratings(self, users: npt.NDArray[np.integer], items: npt.NDArray[np.integer]) -> FloatArray:
-        """float32 (n,): what these users think of these items, without noise."""
+        """float32 (n,): the ratings that these users give these items, without noise."""
         result = np.empty(len(users), np.float32)
         for start in range(0, len(users), _CHUNK_ROWS):
             rows = slice(start, start + _CHUNK_ROWS)

@@ -1,6 +1,4 @@
-"""From delimited files to arrays and to `Ratings`, by pandas, which is imported only when something
-is parsed.
-"""
+"""Parses delimited files into arrays and into `Ratings`. It imports pandas only when it parses."""
 
 import warnings
 from collections.abc import Sequence
@@ -21,10 +19,8 @@ Ids = npt.NDArray[np.int64] | npt.NDArray[np.str_]
 
 @dataclass(slots=True, kw_only=True)
 class Table:
-    """The rows of some files as they stand there. `users`, `items`: int64, or objects (str) when
-       not all are whole numbers.
-
-    `lengths`: how many rows each file has. `timestamps`: int64 seconds, or None.
+    """The rows of some files. `users`, `items`: int64, or objects (str) if not all are whole
+    numbers. `lengths`: the number of rows of each file. `timestamps`: int64 seconds, or None.
     """
 
     users: npt.NDArray[Any]
@@ -35,11 +31,10 @@ class Table:
 
 
 def read_table(paths: Sequence[Path], layout: Layout, *, text_ids: bool = False) -> Table:
-    """All rows of `paths`, checked: fields, numbers, scale. Raises DataError naming the first line
-       that is wrong.
+    """All rows of `paths`, with checked fields, numbers and scale. Raises DataError with the first
+    line that is wrong.
 
-    `text_ids`: give ids as text even when they are whole numbers (which are otherwise read as such:
-    007 is 7).
+    `text_ids`: keep ids as text even if they are whole numbers. (Otherwise 007 is read as 7.)
     """
     columns = [find_columns(path, layout) for path in paths]
     try:
