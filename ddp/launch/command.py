@@ -1,10 +1,13 @@
-"""The door: what Hydra composed is checked and converted here, and what goes wrong becomes a
-   message and an exit code.
+"""The command `python train.py`: runs Hydra's application, and turns errors into a message and an
+exit code.
 
-Besides train.py this and ddp/launch/composed.py are the only modules that know Hydra.
-
-Exit codes: 0 all went well; 1 a run failed; 2 a mistake in what we were given; 130 interrupted; 143
-terminated.
+| exit code | meaning                      |
+|-----------|------------------------------|
+| 0         | every run ended well         |
+| 1         | a run failed                 |
+| 2         | the user has made a mistake  |
+| 130       | Ctrl-C                       |
+| 143       | SIGTERM                      |
 """
 
 import os
@@ -15,15 +18,14 @@ from typing import Any
 
 from ddp.launch.exits import INTERRUPTED, TERMINATED, explain, report_error
 from ddp.launch.help import help_text
-from ddp.launch.one_run import failures
 from ddp.launch.resume import resumed_arguments
-from ddp.launch.sweep import end_sweep, sweep_dirs
+from ddp.launch.sweep import SWEEP
 from ddp.machine.signals import WORKER_THREAD, Terminated, end_in_good_order
 
 
 def launch(task: Callable[[], Any]) -> int:
-    """Runs the Hydra application and gives its exit code. Prints one message for a mistake of the
-    user's, no stack trace.
+    """Runs the Hydra application and gives its exit code. For a mistake of the user it prints one
+    message and no stack trace.
     """
     if {"--help", "-h"} & set(sys.argv[1:]):
         print(help_text())
@@ -33,27 +35,26 @@ def launch(task: Callable[[], Any]) -> int:
     # Hydra passes exceptions on to us, instead of printing them and ending with 1
     os.environ["HYDRA_FULL_ERROR"] = "1"
     end_in_good_order()
-    code = 0
-    try:
-        sys.argv[1:] = resumed_arguments(sys.argv[1:])
-        task()
-    except Terminated as error:
-        code = report_error(
-            "terminated; what was finished is in the run directory", TERMINATED, error
-        )
-    except KeyboardInterrupt as error:
-        code = report_error(
-            "interrupted; what was finished is in the run directory", INTERRUPTED, error
-        )
-    except Exception as error:
-        code = explain(error)
-    if sweep_dirs:
-        code = end_sweep(sweep_dirs[-1], code)
-    code = code or min((failed for failed, _ in failures.values()), default=0)
+    code = SWEEP.end(_code_of(task))
     if any(thread.name.startswith(WORKER_THREAD) for thread in threading.enumerate()):
-        # One that hangs was left behind. In an interpreter that shuts down it could crash: leave
-        # without.
+        # A worker that hangs was left behind. It could crash an interpreter that shuts down, so
+        # this process ends without.
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
     return code
+
+
+def _code_of(task: Callable[[], Any]) -> int:
+    """Runs the application; prints a message for what ends it."""
+    finished = "what was finished is in the run directory"
+    try:
+        sys.argv[1:] = resumed_arguments(sys.argv[1:])
+        task()
+    except Terminated as error:
+        return report_error(f"terminated; {finished}", TERMINATED, error)
+    except KeyboardInterrupt as error:
+        return report_error(f"interrupted; {finished}", INTERRUPTED, error)
+    except Exception as error:
+        return explain(error)
+    return 0

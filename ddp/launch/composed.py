@@ -17,6 +17,7 @@ from ddp.config.options import OPTIONS, Simulate
 from ddp.config.schema import Config, Scalars
 from ddp.errors import MISSING, ConfigError
 
+COMPOSED = ".hydra/{}.yaml"  # in every job's directory: what Hydra has composed
 # in conf/config.yaml, but no values of a run
 OF_THE_LAUNCH = ("resume", "sweep_resume", "advise", "simulate")
 
@@ -53,6 +54,11 @@ def load_simulate(composed: DictConfig) -> Simulate | None:
             "simulate", values["simulate"], "nothing is simulated without advise=true"
         )
     return simulate if advise else None
+
+
+def wants_advice(composed: DictConfig) -> bool:
+    """Whether the command asks for advice instead of a run."""
+    return composed.get("advise") not in (None, False)
 
 
 def _simulated() -> list[str]:

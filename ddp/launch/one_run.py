@@ -11,70 +11,29 @@ from omegaconf import DictConfig, OmegaConf
 
 from ddp.backends.forkserver import ensure_server
 from ddp.config.options import ProcessBackend, ShmBackend
-from ddp.config.schema import settings
+from ddp.config.schema import Config, settings
 from ddp.errors import UserError
-from ddp.launch.composed import load_config, load_simulate
+from ddp.launch.composed import COMPOSED, load_config, load_simulate, wants_advice
 from ddp.launch.exits import explain
 from ddp.launch.resume import finished_rmse, make_room
+from ddp.launch.sweep import SWEEP
 from ddp.machine.files import atomic_file, naming
 from ddp.results.run_directory import find_checkpoints
-
-COMPOSED = ".hydra/{}.yaml"  # in every job's directory: what Hydra composed
-JOB_MARK = COMPOSED.format("config")
-
-failures: dict[str, tuple[int, str]] = {}  # of this process's sweep: directory -> exit code, why
 
 
 def run_job(composed: DictConfig) -> float:
     """One job: check, run, show; the final aggregated test RMSE, for Hydra's sweepers.
 
     In a sweep a job that fails says so at once and gives NaN, and the next one starts; alone it
-    ends the program. (An option that does not exist is found by Hydra before the first job, and
-    ends the sweep.)
+    ends the program. (Hydra finds an option that does not exist before the first job, and ends the
+    sweep.)
     """
     hydra = HydraConfig.get()
     output_dir = Path(hydra.runtime.output_dir)
     try:
         if wants_advice(composed):
             return _advise(composed)
-        if composed.get("resume") is None:
-            _keep_composed(composed, hydra)
-        config = load_config(composed)
-        load_simulate(composed)  # refuses what only advise=true reads
-        resume = composed.get("resume") is not None
-        if composed.get("sweep_resume") and hydra.mode == RunMode.MULTIRUN:
-            rmse = finished_rmse(output_dir, config)
-            if rmse is not None:
-                print(f"{output_dir}: has ended well before, test RMSE {rmse:.4f}")
-                return rmse
-            resume = make_room(output_dir)
-        if isinstance(config.backend, ProcessBackend | ShmBackend):
-            with naming(Path("TMPDIR")):
-                # multiprocessing has its sockets there; where there is no such place it would just
-                # die
-                tempfile.gettempdir()
-            if config.backend.chosen_start_method == "forkserver":
-                # its imports run beside ours, and beside the loading of the ratings
-                ensure_server(config.trainer.name)
-        # Late: torch is imported only once the config is known to be good.
-        from rich.console import Console
-
-        from ddp.experiment import run
-        from ddp.results.summary import print_result
-        from ddp.timing.meter import process_began
-        from ddp.tracking.tensorboard import TensorBoard
-        from ddp.tracking.terminal import make_display
-        from ddp.tracking.tracker import Tracker
-
-        console = Console()
-        trackers: list[Tracker] = [make_display(config, console)]
-        if config.tensorboard:
-            trackers.append(TensorBoard(output_dir, settings(dataclasses.asdict(config))))
-        began = process_began() if hydra.mode == RunMode.RUN else None
-        result = run(config, output_dir, trackers, resume=resume, began=began)
-        if config.display != "none":
-            print_result(result, console)
-        return result.test_rmse
+        return _check_run_show(composed, hydra, output_dir)
     except KeyboardInterrupt as error:
         _note_how_to_go_on(error, output_dir)
         raise
@@ -84,13 +43,59 @@ def run_job(composed: DictConfig) -> float:
         code = explain(error)
         if hydra.mode != RunMode.MULTIRUN:
             raise SystemExit(code) from error
-        failures[hydra.runtime.output_dir] = (code, f"{type(error).__name__}: {error}")
+        SWEEP.job_failed(hydra.runtime.output_dir, code, f"{type(error).__name__}: {error}")
         return float("nan")
 
 
-def wants_advice(composed: DictConfig) -> bool:
-    """Whether the command asks for advice instead of a run."""
-    return composed.get("advise") not in (None, False)
+def _check_run_show(composed: DictConfig, hydra: HydraConf, output_dir: Path) -> float:
+    resume = composed.get("resume") is not None
+    if not resume:
+        _keep_composed(composed, hydra)
+    config = load_config(composed)
+    load_simulate(composed)  # refuses what only advise=true reads
+    if composed.get("sweep_resume") and hydra.mode == RunMode.MULTIRUN:
+        rmse = finished_rmse(output_dir, config)
+        if rmse is not None:
+            print(f"{output_dir}: has ended well before, test RMSE {rmse:.4f}")
+            return rmse
+        resume = make_room(output_dir)
+    _prepare_for_processes(config)
+    return _run_and_show(config, output_dir, resume=resume, alone=hydra.mode == RunMode.RUN)
+
+
+def _prepare_for_processes(config: Config) -> None:
+    """Checks that multiprocessing has a place for its sockets (it would just die without), and
+    starts the fork server, whose imports then run beside ours and beside the loading of the
+    ratings.
+    """
+    if isinstance(config.backend, ProcessBackend | ShmBackend):
+        with naming(Path("TMPDIR")):
+            tempfile.gettempdir()
+        if config.backend.chosen_start_method == "forkserver":
+            ensure_server(config.trainer.name)
+
+
+def _run_and_show(config: Config, output_dir: Path, *, resume: bool, alone: bool) -> float:
+    """`alone`: this process has begun for this run, so the run's account begins with it."""
+    # Late: torch is imported only once the config is known to be good.
+    from rich.console import Console
+
+    from ddp.experiment import run
+    from ddp.results.summary import print_result
+    from ddp.timing.meter import process_began
+    from ddp.tracking.tensorboard import TensorBoard
+    from ddp.tracking.terminal import make_display
+    from ddp.tracking.tracker import Tracker
+
+    console = Console()
+    trackers: list[Tracker] = [make_display(config, console)]
+    if config.tensorboard:
+        trackers.append(TensorBoard(output_dir, settings(dataclasses.asdict(config))))
+    began = process_began() if alone else None
+    result = run(config, output_dir, trackers, resume=resume, began=began)
+    if config.display != "none":
+        print_result(result, console)
+    return result.test_rmse
 
 
 def _advise(composed: DictConfig) -> float:
@@ -111,8 +116,8 @@ def _note_how_to_go_on(error: BaseException, output_dir: Path) -> None:
 
 
 def _keep_composed(composed: DictConfig, hydra: HydraConf) -> None:
-    """What Hydra would write as .hydra/*.yaml; it would leave half of a file on a full disk, and
-    not say which.
+    """Writes what Hydra would write as .hydra/*.yaml. On a full disk Hydra would leave half of a
+    file, and not say which.
     """
     parts = {"config": composed, "hydra": {"hydra": hydra}, "overrides": hydra.overrides.task}
     for name, part in parts.items():

@@ -9,30 +9,30 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, read_write
 
 from ddp.errors import ConfigError
+from ddp.launch.composed import COMPOSED, wants_advice
 from ddp.launch.exits import FAILED, INTERRUPTED, TERMINATED, USER_ERROR, explain, report_error
-from ddp.launch.one_run import JOB_MARK, failures, wants_advice
 from ddp.machine.files import atomic_file
 from ddp.machine.signals import Terminated
 from ddp.results.run_directory import CONFIG_FILE, directory_taken
 from ddp.results.run_file import RunFile, in_order, read_run_file
 
 SWEEP_MARK = "multirun.yaml"  # Hydra writes it into a sweep's
-sweep_dirs: list[Path] = []  # of this process, if it ends with a summary
+NO_JOB = "the sweep composed to no job at all: check the values given to -m or sweep="
+NO_SUMMARY = "interrupted before the sweep's table and report were written"
 
 
 class Directories(Callback):
     """Configured in conf/config.yaml: refuses directories that hold runs before Hydra writes into
-       them.
+    them.
 
-    (`claim_run_directory` refuses as well, at the last moment; but by then Hydra has overwritten
-    what it wrote before.)
+    (`run_directory` refuses them as well, but by then Hydra has overwritten its own files.)
     """
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Called by Hydra before a single run has its directory."""
         if wants_advice(config):
             with read_write(config):
-                # advice needs none: what is there already is not made
+                # advice needs no directory of its own, so it gets one that exists
                 config.hydra.run.dir = os.curdir
             return
         if config.get("resume") is None and (Path(config.hydra.run.dir) / CONFIG_FILE).exists():
@@ -51,8 +51,7 @@ class Directories(Callback):
         sweep_dir = Path(config.hydra.sweep.dir)
         if not config.get("sweep_resume") and (sweep_dir / SWEEP_MARK).exists():
             raise SystemExit(explain(directory_taken(sweep_dir)))
-        # the same as Hydra is about to write: if there is no room for it, this leaves nothing, and
-        # says so
+        # Hydra is about to write the same; if there is no room, this leaves nothing, and says so
         try:
             with atomic_file(sweep_dir / SWEEP_MARK) as file:
                 file.write(OmegaConf.to_yaml(config).encode())
@@ -62,55 +61,78 @@ class Directories(Callback):
 
 class Summary(Callback):
     """Configured in conf/config.yaml: a sweep leaves `sweep.csv` and `report.html`, also when jobs
-       failed or it was interrupted.
+    failed or it was interrupted. Without this callback it leaves neither.
 
-    Hydra calls `on_multirun_end` only when nothing was raised, and Ctrl-C is raised. So this only
-    says that there is a sweep; `launch` writes both when it has ended, whichever way. Without this
-    callback there is no table, no report.
+    Hydra calls `on_multirun_end` only when nothing was raised, and Ctrl-C is raised. So this
+    callback only says that there is a sweep, and `launch` ends it, whichever way.
     """
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Called by Hydra before the first job of a sweep, if `Directories` has not refused it."""
-        sweep_dirs.append(Path(config.hydra.sweep.dir))
+        SWEEP.begin(Path(config.hydra.sweep.dir))
 
 
-def end_sweep(sweep_dir: Path, code: int) -> int:
-    """Prints the table of the sweep's jobs, writes it as sweep.csv, and the report; gives the
-    sweep's exit code.
-    """
-    try:
-        runs = _sweep_runs(sweep_dir)
-        if not runs:
-            return code or report_error(
-                "the sweep composed to no job at all: check the values given to -m or sweep=",
-                USER_ERROR,
-            )
-        for write in (_write_table, _write_report):
-            try:
-                write(runs, sweep_dir)
-            except Exception as error:  # the other one is worth having without this one
-                not_written = explain(error)
-                code = code or not_written
-    except KeyboardInterrupt as error:
-        ended = TERMINATED if isinstance(error, Terminated) else INTERRUPTED
-        return report_error("interrupted before the sweep's table and report were written", ended)
-    failed = sum(run.status != "ok" for run in runs)
-    if failed:
-        report_error(f"{failed} of {len(runs)} jobs did not succeed", FAILED)
-    only_user_errors = len(failures) == failed and {code for code, _ in failures.values()} == {
-        USER_ERROR
-    }
-    return code or (0 if not failed else USER_ERROR if only_user_errors else FAILED)
+class Sweep:
+    """The sweep of this process: its directory if it leaves a summary, and the jobs that failed."""
+
+    def __init__(self) -> None:
+        self._directory: Path | None = None
+        self._failures: dict[str, tuple[int, str]] = {}  # directory -> exit code, why
+
+    def begin(self, directory: Path) -> None:
+        """From now on there is a sweep, and `end` writes its summary into this directory."""
+        self._directory = directory
+
+    def job_failed(self, directory: str, code: int, reason: str) -> None:
+        """Notes the exit code that the job would have had alone."""
+        self._failures[directory] = (code, reason)
+
+    def end(self, code: int) -> int:
+        """Writes the summary, if there is to be one. Gives the exit code of the program; `code`: of
+        the error that has ended the sweep, or 0.
+        """
+        if self._directory is not None:
+            code = self._summarise(self._directory, code)
+        return code or min((failed for failed, _ in self._failures.values()), default=0)
+
+    def _summarise(self, directory: Path, code: int) -> int:
+        """Prints the table of the jobs, writes it as sweep.csv, and the report."""
+        try:
+            runs = self._read_jobs(directory)
+            if not runs:
+                return code or report_error(NO_JOB, USER_ERROR)
+            for write in (_write_table, _write_report):
+                try:
+                    write(runs, directory)
+                except Exception as error:  # the other one is worth having without this one
+                    not_written = explain(error)
+                    code = code or not_written
+        except KeyboardInterrupt as error:
+            ended = TERMINATED if isinstance(error, Terminated) else INTERRUPTED
+            return report_error(NO_SUMMARY, ended)
+        failed = sum(run.status != "ok" for run in runs)
+        if failed:
+            report_error(f"{failed} of {len(runs)} jobs did not succeed", FAILED)
+        return code or self._code_of(failed)
+
+    def _code_of(self, failed: int) -> int:
+        """Of a sweep in which so many jobs did not succeed."""
+        if not failed:
+            return 0
+        codes = [code for code, _ in self._failures.values()]
+        return USER_ERROR if codes == [USER_ERROR] * failed else FAILED
+
+    def _read_jobs(self, directory: Path) -> list[RunFile]:
+        """The result of each job, in the order of the jobs."""
+        found = [mark.parent.parent for mark in directory.rglob(COMPOSED.format("config"))]
+        # also those whose directory could not be written to
+        jobs = {failed: Path(failed) for failed in self._failures}
+        jobs |= zip(map(os.path.abspath, found), found, strict=True)
+        ordered = sorted(jobs.items(), key=lambda job: in_order(job[1]))
+        return [_with_reason(read_run_file(path), self._failures.get(job)) for job, path in ordered]
 
 
-def _sweep_runs(sweep_dir: Path) -> list[RunFile]:
-    """The result of each job, in the order of the jobs."""
-    found = [mark.parent.parent for mark in sweep_dir.rglob(JOB_MARK)]
-    # also those whose directory could not be written to
-    jobs = {directory: Path(directory) for directory in failures}
-    jobs |= zip(map(os.path.abspath, found), found, strict=True)
-    ordered = sorted(jobs.items(), key=lambda job: in_order(job[1]))
-    return [_with_reason(read_run_file(path), failures.get(job)) for job, path in ordered]
+SWEEP = Sweep()  # Hydra makes the callbacks and calls the jobs: they meet here
 
 
 def _with_reason(run: RunFile, failure: tuple[int, str] | None) -> RunFile:
