@@ -43,6 +43,15 @@ def strata_of(num_workers, seed=0):
 # --- the schedule ---
 
 
+def test_turns_count_on_from_epoch_to_epoch_and_from_round_to_round():
+    strata = strata_of(3)  # with two local epochs
+    epochs = [strata.turns(round_index, epoch) for round_index in range(2) for epoch in range(2)]
+    assert epochs == [range(0, 3), range(3, 6), range(6, 9), range(9, 12)]
+    assert strata.turns(1, 0, 2) == range(6, 12)
+    assert [strata.first_turn(round_index) for round_index in range(3)] == [0, 6, 12]
+    assert [strata.epoch_of(turn) for turn in (0, 5, 6, 11)] == [(0, 0), (0, 1), (1, 0), (1, 1)]
+
+
 @given(num_workers=st.integers(1, 9), seed=st.integers(0, 99), epoch=st.integers(0, 5))
 def test_in_an_epoch_every_worker_holds_every_group_once_and_no_two_hold_the_same(
     num_workers, seed, epoch
