@@ -1,1 +1,1 @@
-"""One HTML page about many runs: `python -m ddp.report outputs/`."""
+"""One HTML page about many runs."""

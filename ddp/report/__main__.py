@@ -1,5 +1,5 @@
-"""One HTML file about runs: where the time went, what averaging did to the error, how it scales. It
-needs no other file.
+"""Writes one HTML file about runs: where the time went, what averaging did to the error, how it
+scales. The file needs no other file.
 """
 
 import argparse
@@ -13,7 +13,7 @@ from ddp.results.run_file import find_runs, read_runs
 
 
 def main() -> int:
-    """The command."""
+    """Runs the command `python -m ddp.report`; returns its exit code."""
     parser = argparse.ArgumentParser(prog="python -m ddp.report", description=__doc__)
     parser.add_argument(
         "roots",

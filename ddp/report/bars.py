@@ -1,4 +1,4 @@
-"""Where the time went, as stacked bars: a bar per run or per lane, and one per backend."""
+"""The part "Where the time went": stacked bars per run or per lane, and per backend."""
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -8,11 +8,11 @@ from ddp.report.pictures import Bar, Stack, stacks
 from ddp.report.reading import Lane, Run
 from ddp.timing.kinds import KINDS
 
-MAX_STACKS = 40  # runs that have a bar of their own: who looks at more?
+MAX_STACKS = 40  # runs with a bar of their own; nobody looks at more
 
 
 def time(runs: Sequence[Run]) -> str | None:
-    """Stacked bars, and the same in figures."""
+    """Stacked bars, and a table with the same seconds; None if no run has an account."""
     shown = [run for run in runs if run.lanes]
     if not shown:
         return None
@@ -29,12 +29,21 @@ def time(runs: Sequence[Run]) -> str | None:
             Stack(label=_who(lane), bars=[Bar(who=lane.who, seconds=lane.seconds)])
             for lane in shown[0].lanes
         ]
-        text = "One bar per worker, and the aggregator's: what does each spend its seconds on, and who waits for whom?"
+        text = (
+            "One bar per worker, and the aggregator's: what does each spend its seconds on, and who"
+            " waits for whom?"
+        )
     else:
         rows = [Stack(label=_closing(run), bars=_bars(run)) for run in shown[:MAX_STACKS]]
-        text = "The thick bar is the mean of a run's workers, the thin one below it its aggregator: what is not compute?"
+        text = (
+            "The thick bar is the mean of a run's workers, the thin one below it its aggregator:"
+            " what is not compute?"
+        )
         if len(shown) > MAX_STACKS:
-            text += f" These are the first {MAX_STACKS} of {len(shown)} runs; the figures below are of all."
+            text += (
+                f" These are the first {MAX_STACKS} of {len(shown)} runs; the figures below are of"
+                " all."
+            )
     content += lead(text) + _pictures(rows)
     kinds = {kind for row in (*rows, *backends) for bar in row.bars for kind in bar.seconds}
     return (
@@ -45,7 +54,7 @@ def time(runs: Sequence[Run]) -> str | None:
 
 
 def per_backend(runs: Sequence[Run]) -> list[Stack]:
-    """A row for each backend; none where no two of the runs that ended well share one."""
+    """A row for each backend; none if no two runs that ended well share a backend."""
     by_backend: defaultdict[str, list[Run]] = defaultdict(list)
     for run in runs:
         if run.status == "ok":
@@ -76,7 +85,7 @@ def _pictures(rows: Sequence[Stack]) -> str:
 
 
 def _bars(run: Run) -> list[Bar]:
-    """The mean of the workers, and the aggregator."""
+    """Two bars: the mean of the workers, and the aggregator."""
     workers, aggregator = run.workers(), run.aggregator()
     bars = (
         [Bar(who="mean worker", seconds=_mean([lane.seconds for lane in workers]))]
@@ -91,7 +100,7 @@ def _bars(run: Run) -> list[Bar]:
 def _mean(parts: Sequence[Mapping[str, float]]) -> dict[str, float]:
     total: Counter[str] = Counter()
     for seconds in parts:
-        total.update(seconds)  # floats: a Counter adds what it is given
+        total.update(seconds)  # a Counter adds floats as well
     return {kind: seconds / len(parts) for kind, seconds in total.items()}
 
 

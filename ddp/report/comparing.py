@@ -1,5 +1,5 @@
-"""How runs differ: what each is called, what it looks like in a picture, and which belong
-together.
+"""Finds the settings in which runs differ, and derives from them labels, looks in pictures, and
+groups of runs that belong together.
 """
 
 import math
@@ -11,15 +11,13 @@ from ddp.report.reading import Run, number
 from ddp.report.svg import NUM_SERIES
 from ddp.results.table import NEVER, harmless
 
-FIRST = ("backend", "workers", "local_epochs")  # what runs are most often compared by
-DASHES = ("0", "5 2.5", "1.5 2", "7 2 1.5 2")  # lengths drawn and left out, as SVG has them
+FIRST = ("backend", "workers", "local_epochs")  # the settings that studies vary most often
+DASHES = ("0", "5 2.5", "1.5 2", "7 2 1.5 2")  # lengths of dashes and gaps, as SVG writes them
 MARKERS = ("o", "s", "^", "D", "v", "P")
 
 
 def differing(runs: Iterable[Run]) -> list[str]:
-    """The settings that are not the same in all runs, the most important first; the seed, a mere
-    repetition, last.
-    """
+    """The settings in which runs differ: FIRST come first, and the seed, a repetition, last."""
     told = [run.told for run in runs if run.told]
     names = (
         sorted(told[0], key=lambda name: (*(name != first for first in FIRST), name == "seed"))
@@ -30,8 +28,8 @@ def differing(runs: Iterable[Run]) -> list[str]:
 
 
 def telling(runs: Sequence[Run], without: Sequence[str] = ()) -> list[str]:
-    """As few of these as tell the same runs apart: a setting that follows from those before it says
-    nothing new.
+    """The differing settings that tell runs apart, except `without`. A setting that follows from
+    those before it tells nothing new and is left out.
     """
     chosen: list[str] = []
     for name in differing(runs):
@@ -47,8 +45,8 @@ def _keys(runs: Iterable[Run], names: Sequence[str]) -> list[tuple[str, ...]]:
 
 
 def call(runs: Sequence[Run]) -> list[str]:
-    """Each run in words: what it differs by from the others. Of rarer settings what most runs have
-    is not said.
+    """The differing settings of each run, in words. A value that most runs have is left out, except
+    for FIRST.
     """
     names = telling(runs)
     usual = {}
@@ -76,8 +74,8 @@ def _in_words(name: str, value: str) -> str:
 
 
 def give_labels(runs: Sequence[Run]) -> None:
-    """Sets the label of every run: what it differs by; its directory where others differ by
-    nothing, or nothing is known.
+    """Sets the label of every run: the settings in which it differs. Its directory is added where
+    labels are equal, and stands alone where no settings are known.
     """
     labels = call(runs)
     if not any(labels):
@@ -95,7 +93,7 @@ def give_labels(runs: Sequence[Run]) -> None:
 
 @dataclass(slots=True, kw_only=True)
 class Look:
-    """How a run is drawn: a series' number, an index into DASHES and one into MARKERS."""
+    """The look of a run: the number of a series, an index into DASHES, and one into MARKERS."""
 
     colour: int = 0
     dash: int = 0
@@ -104,18 +102,20 @@ class Look:
 
 @dataclass(slots=True, kw_only=True)
 class Looks:
-    """The look of every run, and what it means: setting -> its channel (a field of Look) -> value
-    by value.
+    """The look of every run, and the legend: setting -> its channel (a field of Look) and the look
+    of each value.
     """
 
     of: dict[str, Look] = field(default_factory=dict)  # by label
     legend: dict[str, tuple[str, dict[str, Look]]] = field(default_factory=dict)
-    unseen: list[str] = field(default_factory=list)  # settings for which no channel was left
+    unseen: list[str] = field(default_factory=list)  # settings without a channel
 
 
 def looks_of(runs: Sequence[Run], shown: Sequence[Run], without: Sequence[str] = ()) -> Looks:
-    """A value looks the same in every picture; three settings can be seen. The legend is of the
-    runs `shown`, `without` some.
+    """Chooses looks for `runs`, so that a value has the same look in every picture.
+
+    There are three channels, so pictures show three settings at most. The legend is for the runs
+    `shown`, and has no settings of `without`.
     """
     looks = Looks(of={run.label: Look() for run in runs})
     room = {"colour": NUM_SERIES, "dash": len(DASHES), "marker": len(MARKERS)}
@@ -142,7 +142,7 @@ def looks_of(runs: Sequence[Run], shown: Sequence[Run], without: Sequence[str] =
 
 
 def _ordered(values: Iterable[str]) -> list[str]:
-    """Each once: numbers by size, anything else as it came."""
+    """Each value once: numbers by size, then text in its order."""
     return sorted(
         dict.fromkeys(values),
         key=lambda value: math.inf if (known := number(value)) is None else known,
@@ -151,7 +151,7 @@ def _ordered(values: Iterable[str]) -> list[str]:
 
 @dataclass(slots=True, kw_only=True)
 class Group:
-    """Runs that differ in nothing but the axes and the seed: `points` by what they have on the
+    """Runs that differ in the axes and the seed only; `points` has the runs by their values on the
     axes.
     """
 
@@ -160,8 +160,8 @@ class Group:
 
 
 def groups_over(runs: Sequence[Run], axes: Sequence[str]) -> list[Group]:
-    """The runs that ended well, by all other settings in which runs differ. Another seed is the
-    same thing once more.
+    """Groups the runs that ended well by all other settings in which runs differ. Runs that differ
+    in the seed are repetitions of one point.
     """
     free = (*axes, "seed")
     others = [name for name in differing(runs) if name not in free]
@@ -182,7 +182,7 @@ def groups_over(runs: Sequence[Run], axes: Sequence[str]) -> list[Group]:
 
 
 def repetitions(groups: Iterable[Group]) -> str:
-    """What is to be said of figures that stand for several runs; nothing where each is of one."""
+    """The note on figures that are medians of several runs; "" if each is of one run."""
     counts = {len(own) for group in groups for own in group.points.values()}
     if max(counts, default=1) == 1:
         return ""

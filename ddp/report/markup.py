@@ -89,7 +89,10 @@ def legend_of_looks(looks: Looks) -> str:
         for value, look in values.items():
             colour = f"var(--series-{look.colour})" if channel == "colour" else "currentColor"
             shape = _MARKER_SHAPES[MARKERS[look.marker]] if channel == "marker" else ""
-            line = f'<path d="M1 6h32" fill="none" stroke="{colour}" stroke-width="2" stroke-dasharray="{DASHES[look.dash]}"/>'
+            line = (
+                f'<path d="M1 6h32" fill="none" stroke="{colour}" stroke-width="2"'
+                f' stroke-dasharray="{DASHES[look.dash]}"/>'
+            )
             entries.append(
                 '<li><svg class="swatch" viewBox="0 0 34 12" aria-hidden="true"'
                 f' fill="{colour}">{line}{shape}</svg>'
@@ -162,12 +165,16 @@ def table(
 
 def pairs(values: Iterable[tuple[str, str]]) -> str:
     """Names and values, in columns where there is room."""
-    return f"<dl>{''.join(f'<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>' for name, value in values)}</dl>"
+    items = (
+        f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in values
+    )
+    return f"<dl>{''.join(items)}</dl>"
 
 
 def listing(values: Iterable[tuple[str, str]]) -> str:
     """A list of names, each with its text."""
-    return f"<ul>{''.join(f'<li><b>{escape(name)}</b>: {escape(text)}</li>' for name, text in values)}</ul>"
+    items = (f"<li><b>{escape(name)}</b>: {escape(text)}</li>" for name, text in values)
+    return f"<ul>{''.join(items)}</ul>"
 
 
 def details(summary: str, content: str) -> str:

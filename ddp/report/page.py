@@ -8,13 +8,13 @@
                                                               |                 |
                                                               +--> overview.py -+
 
-| module                        | makes                                                             |
-|-------------------------------|-------------------------------------------------------------------|
-| reading.py, tracing.py        | a `Run` of a run's files; one round of its trace                  |
-| comparing.py                  | labels and looks of runs, groups of runs that belong together     |
-| parts.py, bars.py, scaling.py | the parts with pictures, which pictures.py and svg.py draw        |
-| overview.py                   | the parts without pictures                                        |
-| page.py                       | the whole page, of page.html, page.css and page.js                |
+| module                        | makes                                                            |
+|-------------------------------|------------------------------------------------------------------|
+| reading.py, tracing.py        | a `Run` of a run's files; one round of its trace                 |
+| comparing.py                  | labels and looks of runs, groups of runs that belong together    |
+| parts.py, bars.py, scaling.py | the parts with pictures, which pictures.py and svg.py draw       |
+| overview.py                   | the parts without pictures                                       |
+| page.py                       | the whole page, of page.html, page.css and page.js               |
 
 All parts are made of the pieces of HTML in markup.py.
 """

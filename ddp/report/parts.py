@@ -1,6 +1,4 @@
-"""The parts of the page that are pictures: which there are, and what one looks at. Each is None
-where its data is not there.
-"""
+"""The parts about accuracy, one round, and memory. A part without data is None."""
 
 from collections.abc import Callable, Sequence
 
@@ -21,7 +19,7 @@ from ddp.report.tracing import TracedRound, read_traced_round
 from ddp.results.run_directory import TRACE_FILE
 
 MB = 1e6
-# What RMSE is drawn against -> its axis, and where a round stands on it.
+# Axis of RMSE -> its label, and the place of a round on it.
 AXES: dict[str, tuple[str, Callable[[Round], float | None]]] = {
     "rounds": ("rounds", lambda done: done.index + 1),
     "seconds": ("seconds of training", lambda done: done.elapsed_s),
@@ -34,7 +32,7 @@ MEMORY = {"peak RSS": "peak_rss_bytes", "PSS": "pss_bytes", "shared": "shared_by
 
 
 def accuracy(runs: Sequence[Run]) -> str | None:
-    """RMSE against rounds, seconds and bytes."""
+    """RMSE against rounds, seconds and bytes; None if no run has finished a round."""
     shown = [run for run in runs if any(done.rmse is not None for done in run.rounds)]
     if not shown:
         return None
@@ -60,14 +58,15 @@ def accuracy(runs: Sequence[Run]) -> str | None:
         else ""
     )
     unseen = f" Not told apart: {', '.join(looks.unseen)}." if looks.unseen else ""
-    text = f"The aggregate after each round: which line is lowest, and which gets there first and with the fewest bytes?{together}"
+    text = (
+        "The aggregate after each round: which line is lowest, and which gets there first and with"
+        f" the fewest bytes?{together}"
+    )
     return lead(text + unseen) + legend_of_looks(looks) + figures(pieces)
 
 
 def points_of(run: Run, x: Callable[[Round], float | None]) -> list[tuple[float, float]]:
-    """Where the test RMSE of each round stands; without rounds of which one of both is not
-    known.
-    """
+    """(x, test RMSE) of each round of which both are known."""
     return [
         (at, done.rmse)
         for done in run.rounds
@@ -76,7 +75,9 @@ def points_of(run: Run, x: Callable[[Round], float | None]) -> list[tuple[float,
 
 
 def rounds(runs: Sequence[Run]) -> str | None:
-    """A timeline of one run of each backend: of the one with the most workers that ended well."""
+    """A timeline for each backend, of its run with the most workers that ended well; None if no run
+    has a trace.
+    """
     traced: dict[str, tuple[Run, TracedRound]] = {}
     for run in sorted(runs, key=lambda run: (run.status != "ok", -len(run.workers()))):
         if run.backend not in traced and (run.directory / TRACE_FILE).exists():
@@ -105,7 +106,7 @@ def rounds(runs: Sequence[Run]) -> str | None:
 
 
 def memory(runs: Sequence[Run]) -> str | None:
-    """What the run of each backend that took the most had."""
+    """The memory of one run of each backend: the run that took the most."""
     most: dict[str, Run] = {}
     for run in runs:
         taken = run.memory.peak_rss_bytes or run.memory.pss_bytes

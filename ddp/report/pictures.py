@@ -1,32 +1,29 @@
-"""The pictures. Each function gives an SVG element; what is drawn is chosen in
-ddp/report/parts.py.
-"""
+"""Draws the pictures. Each function returns an SVG element."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from ddp.report.comparing import DASHES, MARKERS, Look
-from ddp.report.svg import TIP, ink, new_figure, to_svg
+from ddp.report.svg import TIP, canvas, ink, new_figure, to_svg
 from ddp.report.tracing import Slice, TracedRound
 from ddp.timing.kinds import KINDS
 
 WIDTH = 360.0  # a phone's, between its margins
 WIDE = 760.0  # scrolls on a phone
-LOG_FROM = 20.0  # times: an axis whose lines end this far apart is logarithmic
-SMALLEST = 0.3  # of a pixel: what is narrower is not drawn
+LOG_FROM = 20.0  # ratio of the ends of lines from which an axis is logarithmic
+SMALLEST = 0.3  # pixels: narrower pieces are not drawn
 ROW, TEXT_ROW = 13.0, 15.0
-# that fit on a line of text over a bar, and before a lane, in a wide font
+# that fit over a bar, and beside a lane, in a wide font
 CHARACTERS, LANE_CHARACTERS = 52, 12
 
 
 @dataclass(slots=True, kw_only=True)
 class Curve:
-    """A line of a picture, and what it is called."""
+    """A line of a picture, with its label."""
 
     label: str
     x: Sequence[float]
@@ -37,7 +34,7 @@ class Curve:
 def curves(
     lines: Sequence[Curve], x_label: str, y_label: str, *, ideal: Sequence[tuple[float, float]] = ()
 ) -> str:
-    """Lines over one axis; `ideal`: what could be reached at best, dashed."""
+    """Lines over one axis; `ideal` is a dashed line, the best that could be reached."""
     figure = new_figure(WIDTH, 260, layout="constrained")
     axes = figure.subplots()
     if ideal:
@@ -51,18 +48,16 @@ def curves(
     for line in lines:
         on_off = [float(length) for length in DASHES[line.look.dash].split()]
         axes.plot(
-            line.x, line.y,
-            color=ink(f"series-{line.look.colour}"), linestyle=(0, on_off if len(on_off) > 1 else ()),
-            marker=MARKERS[line.look.marker], markevery=max(1, len(line.x) // 6), gid=TIP + line.label,
-        )  # fmt: skip
-    ends = [line.x[-1] for line in lines if line.x]
-    # What could be reached is a straight line on plain axes only.
-    if (
-        not ideal
-        and min(ends) > 0
-        and max(ends) / min(ends) > LOG_FROM
-        and all(min(line.x) > 0 for line in lines)
-    ):
+            line.x,
+            line.y,
+            color=ink(f"series-{line.look.colour}"),
+            linestyle=(0, on_off if len(on_off) > 1 else ()),
+            marker=MARKERS[line.look.marker],
+            markevery=max(1, len(line.x) // 6),
+            gid=TIP + line.label,
+        )
+    # the ideal is a straight line on plain axes only
+    if not ideal and _is_wide(lines):
         axes.set_xscale("log")
         axes.xaxis.set_major_formatter("{x:g}")
     else:
@@ -77,9 +72,15 @@ def curves(
     return to_svg(figure, f"{y_label} against {on_x}: {_list(line.label for line in lines)}")
 
 
+def _is_wide(lines: Sequence[Curve]) -> bool:
+    ends = [line.x[-1] for line in lines if line.x]
+    positive = all(min(line.x) > 0 for line in lines)
+    return positive and max(ends) / min(ends) > LOG_FROM
+
+
 @dataclass(slots=True, kw_only=True)
 class Stack:
-    """A line of text, and the bars below it: seconds by kind. `thin` ones are the aggregator's."""
+    """A line of text, and the bars below it."""
 
     label: str
     bars: list["Bar"] = field(default_factory=list)
@@ -87,6 +88,8 @@ class Stack:
 
 @dataclass(slots=True, kw_only=True)
 class Bar:
+    """The seconds of a lane by kind of time; the aggregator's bar is `thin`."""
+
     who: str
     seconds: Mapping[str, float]
     thin: bool = False
@@ -97,10 +100,10 @@ class Bar:
 
 
 def stacks(rows: Sequence[Stack], *, shares: bool) -> str:
-    """Where the time went; `shares`: as parts of the wall, so that short runs can be read too."""
+    """Stacked bars of seconds, or with `shares` of parts of the wall, for runs too short to read."""
     heights = [TEXT_ROW + sum(6.0 if bar.thin else ROW for bar in row.bars) + 6 for row in rows]
     longest = max((bar.total_s for row in rows for bar in row.bars), default=0.0) or 1.0
-    figure, axes = _canvas(WIDTH, sum(heights), bottom=34)
+    figure, axes = canvas(WIDTH, sum(heights), bottom=34)
     room = 0.0 if shares else 0.16  # for the figure behind the longest bar
     end = 100.0 if shares else longest * (1 + room)
     y = 0.0
@@ -133,12 +136,12 @@ def stacks(rows: Sequence[Stack], *, shares: bool) -> str:
 
 
 def timeline(traced: TracedRound, what: str) -> str:
-    """The lanes of one round, in milliseconds from its first slice."""
+    """The lanes of one round, in milliseconds from its first slice; `what` names it."""
     pieces = [piece for lane in traced.lanes.values() for piece in lane]
     begin_s, end_s = min(piece.start_s for piece in pieces), max(piece.end_s for piece in pieces)
     length_ms = (end_s - begin_s) * 1e3
     lane_height = 24.0
-    figure, axes = _canvas(WIDE, lane_height * len(traced.lanes), bottom=34, left=86)
+    figure, axes = canvas(WIDE, lane_height * len(traced.lanes), bottom=34, left=86)
     for number, (who, lane) in enumerate(traced.lanes.items()):
         y = number * lane_height
         axes.annotate(
@@ -161,7 +164,7 @@ def timeline(traced: TracedRound, what: str) -> str:
 
 
 def _joined(lane: Sequence[Slice]) -> list[tuple[str, float, float]]:
-    """Slices of a kind that follow one another are one."""
+    """(kind, start, end) of the slices; adjacent slices of one kind are joined."""
     joined: list[tuple[str, float, float]] = []
     for piece in sorted(lane, key=lambda piece: piece.start_s):
         if joined and joined[-1][0] == piece.kind and piece.start_s - joined[-1][2] < 1e-6:
@@ -174,11 +177,11 @@ def _joined(lane: Sequence[Slice]) -> list[tuple[str, float, float]]:
 def grid(
     cells: Mapping[tuple[float, float], float], form: str, lowest: float, highest: float, what: str
 ) -> str:
-    """A heat map: (workers, local epochs) -> a figure, in a colour that is the stronger the higher
-    it is between the two ends.
+    """A heat map of figures by (workers, local epochs). The colour is faint at `lowest` and strong
+    at `highest`; `form` formats a figure, `what` names the picture.
     """
     columns, rows = (sorted({place[axis] for place in cells}) for axis in (0, 1))
-    figure, axes = _canvas(46 + 52 * len(columns), 30 * len(rows), bottom=34, left=44)
+    figure, axes = canvas(46 + 52 * len(columns), 30 * len(rows), bottom=34, left=44)
     for (column, row), value in cells.items():
         x, y = columns.index(column), rows.index(row) * 30
         strength = (value - lowest) / (highest - lowest) if highest > lowest else 0.0
@@ -205,15 +208,13 @@ def grid(
 
 
 def amounts(groups: Mapping[str, Mapping[str, float]], what: str) -> str:
-    """Bars that are named by a text behind them, one colour per name: group -> name ->
-    megabytes.
-    """
+    """Bars of megabytes by group and name, one colour per name; `what` names the picture."""
     names = list(dict.fromkeys(name for group in groups.values() for name in group))
     height = sum(TEXT_ROW + ROW * len(group) + 8 for group in groups.values())
     longest = (
         max((amount for group in groups.values() for amount in group.values()), default=1.0) or 1.0
     )
-    figure, axes = _canvas(WIDTH, height, bottom=34)
+    figure, axes = canvas(WIDTH, height, bottom=34)
     y = 0.0
     for label, group in groups.items():
         axes.text(0, y + TEXT_ROW - 4, _fit(label))
@@ -237,25 +238,6 @@ def amounts(groups: Mapping[str, Mapping[str, float]], what: str) -> str:
     return to_svg(figure, what)
 
 
-def _canvas(
-    width: float, height: float, *, bottom: float, left: float = 10.0
-) -> tuple[Figure, Axes]:
-    """Axes whose vertical unit is a pixel, counted downwards; labels have the room below and on the
-    left.
-    """
-    right, top = 18.0, 4.0
-    figure = new_figure(width, height + bottom + top)
-    full = height + bottom + top
-    axes = figure.add_axes(
-        (left / width, bottom / full, (width - left - right) / width, height / full)
-    )
-    axes.set_ylim(height, 0)
-    axes.xaxis.set_major_formatter("{x:g}")
-    axes.set_yticks([])
-    axes.spines["left"].set_visible(False)
-    return figure, axes
-
-
 def _piece(
     axes: Axes, x: float, y: float, width: float, height: float, kind: str, tip: str
 ) -> None:
@@ -267,11 +249,11 @@ def _piece(
 
 
 def _fit(text: str, most: int = CHARACTERS) -> str:
-    """As much of it as there is room for."""
+    """The first `most` characters of a text."""
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def _list(labels: object) -> str:
-    """Some of them, for those who hear what others see."""
+    """The first labels, for people who hear the page read aloud."""
     every = list(labels)  # type: ignore[call-overload]
     return "; ".join(every[:8]) + (f"; and {len(every) - 8} more" if len(every) > 8 else "")

@@ -98,11 +98,7 @@ class Run:
         try:
             yield
         except Exception as error:  # a file may hold anything, and none of it may cost the rest
-            reason = (
-                error.strerror
-                if isinstance(error, OSError) and error.strerror
-                else f"{type(error).__name__}: {error}"
-            )
+            reason = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
             self.troubles.append(harmless(f"{what}: {reason}"))
 
 
@@ -251,10 +247,12 @@ def _read_rounds(path: Path) -> Iterator[Round]:
             )
             if row["who"] == AGGREGATED:
                 aggregates[index] = row
-    totals = dict(
-        zip(sorted(moved), accumulate(moved[index] for index in sorted(moved)), strict=True)
-    )
+    in_order = sorted(moved)
+    totals = dict(zip(in_order, accumulate(map(moved.__getitem__, in_order)), strict=True))
     for index, row in sorted(aggregates.items()):
         yield Round(
-            index=index, rmse=number(row["test_rmse"]), elapsed_s=number(row.get("elapsed_s")), num_bytes=totals[index]
-        )  # fmt: skip
+            index=index,
+            rmse=number(row["test_rmse"]),
+            elapsed_s=number(row.get("elapsed_s")),
+            num_bytes=totals[index],
+        )

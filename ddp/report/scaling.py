@@ -1,4 +1,4 @@
-"""What more workers give, and more local epochs: speed-up, efficiency, and heat maps over both."""
+"""The parts about numbers of workers and local epochs: speed-up, efficiency, and heat maps."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
@@ -11,7 +11,7 @@ from ddp.report.pictures import Curve, curves, grid
 from ddp.report.reading import Run
 
 MAX_NARROW = 6  # columns of a heat map that can be read on a phone without scrolling
-# Name -> how a figure is written, and where it stands.
+# Name -> format of a figure, and the field of a run.
 GRIDS: dict[str, tuple[str, Callable[[Run], float | None]]] = {
     "test RMSE": ("{:.4f}", lambda run: run.rmse),
     "seconds, the whole run": ("{:.3g}", lambda run: run.total_s),
@@ -20,7 +20,7 @@ GRIDS: dict[str, tuple[str, Callable[[Run], float | None]]] = {
 
 @dataclass(slots=True, frozen=True)
 class Point:
-    """What a number of workers gives over one of them."""
+    """The speed-up of a number of workers over one worker."""
 
     workers: float
     speedup: float
@@ -31,7 +31,7 @@ class Point:
 
 
 def speedups(group: Group) -> list[Point]:
-    """By the seconds of training; none where one worker or more than one is not among them."""
+    """Speed-ups by the seconds of training; none without runs of one worker and of several."""
     train_s = {
         workers: _median(run.train_s for run in own)
         for (workers,), own in sorted(group.points.items())
@@ -43,7 +43,7 @@ def speedups(group: Group) -> list[Point]:
 
 
 def scaling(runs: Sequence[Run]) -> str | None:
-    """Speed-up and efficiency against workers, where one worker is among them."""
+    """Speed-up and efficiency against workers; None if no group of runs has one worker and more."""
     groups = [group for group in groups_over(runs, ("workers",)) if speedups(group)]
     if not groups:
         return None
@@ -83,7 +83,7 @@ def _median(values: Iterable[float | None]) -> float | None:
 
 
 def grids(runs: Sequence[Run]) -> str | None:
-    """Heat maps over workers and local epochs, of groups that have more than a line of them."""
+    """Heat maps over workers and local epochs; None if no group of runs varies both."""
     groups = [
         group
         for group in groups_over(runs, ("workers", "local_epochs"))
@@ -109,8 +109,8 @@ def grids(runs: Sequence[Run]) -> str | None:
 def heat_maps(
     groups: Sequence[Group], of: Callable[[Run], float | None]
 ) -> list[tuple[str, dict[tuple[float, float], float]]]:
-    """A figure at every place (workers, local epochs), by group; groups with the same figures are
-    one.
+    """Heat maps as (label, figures by (workers, local epochs)). Groups with the same figures share
+    one map.
     """
     merged: dict[tuple[tuple[tuple[float, ...], float], ...], list[str]] = defaultdict(list)
     for group in groups:

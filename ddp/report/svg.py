@@ -1,5 +1,5 @@
-"""Pictures as SVG inside a page: colours and fonts are the page's, so that they follow its light
-and dark modes.
+"""Turns matplotlib's figures into SVG for the page. Their colours and fonts are the page's, so they
+follow its light and dark modes.
 """
 
 import io
@@ -11,12 +11,13 @@ from typing import Any, Literal
 from xml.etree import ElementTree
 
 import matplotlib
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ddp.timing.kinds import KINDS
 
 NUM_SERIES = 8
-# What a picture is drawn with, and what the variables of page.css are called.
+# The colours of pictures, which are variables of the page.
 INKS = (
     "text",
     "muted",
@@ -26,15 +27,15 @@ INKS = (
     *(f"series-{n}" for n in range(NUM_SERIES)),
     *(f"kind-{k}" for k in KINDS),
 )
-# colours that nobody would choose
+# nobody would choose these colours, so `_clean_attribute` can find them and name the variable
 _PLACEHOLDERS = {name: f"#0101{number:02x}" for number, name in enumerate(INKS)}
 _NAMES = {placeholder: name for name, placeholder in _PLACEHOLDERS.items()}
-TIP = "tip:"  # how the id of what has a tooltip begins
+TIP = "tip:"  # prefix of the id of an element with a tooltip
 FONT_SIZE = 10.5  # in units of the picture, of which a phone shows about one per pixel
 
 
 def ink(name: str) -> str:
-    """The colour that stands for the page's variable of this name."""
+    """The placeholder for the page's variable of this name (one of INKS)."""
     return _PLACEHOLDERS[name]
 
 
@@ -69,8 +70,8 @@ STYLE: Any = {
 
 @contextmanager
 def page_style() -> Iterator[None]:
-    """Figures are made and saved within; what matplotlib was told before does not matter, and comes
-    back.
+    """Sets matplotlib's style for figures made and saved in the block; restores the settings that
+    it had before.
     """
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
@@ -79,13 +80,32 @@ def page_style() -> Iterator[None]:
 
 
 def new_figure(width: float, height: float, layout: Literal["constrained"] | None = None) -> Figure:
-    """An empty one, in pixels of a phone's screen."""
+    """An empty figure; `width` and `height` are in pixels of a phone's screen."""
     return Figure(figsize=(width / 72, height / 72), dpi=72, layout=layout)
 
 
+def canvas(
+    width: float, height: float, *, bottom: float, left: float = 10.0
+) -> tuple[Figure, Axes]:
+    """A figure and its axes, whose vertical unit is a pixel, counted downwards. `bottom` and `left`
+    are the pixels for labels.
+    """
+    right, top = 18.0, 4.0
+    figure = new_figure(width, height + bottom + top)
+    full = height + bottom + top
+    axes = figure.add_axes(
+        (left / width, bottom / full, (width - left - right) / width, height / full)
+    )
+    axes.set_ylim(height, 0)
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.set_yticks([])
+    axes.spines["left"].set_visible(False)
+    return figure, axes
+
+
 def to_svg(figure: Figure, description: str) -> str:
-    """The element for the page, with ids that no other picture has. An artist's `set_gid(TIP +
-    text)` is its tooltip.
+    """The figure as an SVG element, with ids that no other picture has. An artist gets a tooltip by
+    `set_gid(TIP + text)`.
     """
     buffer = io.BytesIO()
     nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
@@ -103,8 +123,8 @@ def to_svg(figure: Figure, description: str) -> str:
 
 
 def _clean(parent: ElementTree.Element, prefix: str) -> None:
-    """Plain names, the page's colours, two decimals; no groups, ids and metadata that nothing
-    needs.
+    """Gives an element plain names, the page's colours and two decimals; removes groups, ids and
+    metadata that nothing needs.
     """
     _, _, parent.tag = parent.tag.rpartition("}")
     for name, value in list(parent.attrib.items()):

@@ -1,4 +1,4 @@
-"""A round of a run, from its trace.json."""
+"""Reads one round of a run from its trace.json."""
 
 import json
 from collections import defaultdict
@@ -14,7 +14,7 @@ MAX_TRACE_BYTES = 200 << 20  # a longer one takes gigabytes to read
 
 @dataclass(slots=True, kw_only=True)
 class Slice:
-    """A piece of a lane, in seconds from the start of the run."""
+    """A piece of a lane, of one kind of time; in seconds from the start of the run."""
 
     kind: str
     start_s: float
@@ -30,8 +30,9 @@ class TracedRound:
 
 
 def read_traced_round(path: Path) -> TracedRound | None:
-    """The last round of which every lane has slices, or else the last of all; None if there is
-    none. Raises what goes wrong.
+    """The last round in which every lane has slices, or else the last round; None without rounds.
+
+    Raises OSError, ValueError, or any error that a damaged file leads to.
     """
     if path.stat().st_size > MAX_TRACE_BYTES:
         raise ValueError(f"has more than {MAX_TRACE_BYTES >> 20} MB, and is not read")

@@ -1,3 +1,1 @@
-"""What a run leaves behind: its directory, checkpoints, model and result, and the table over many
-runs.
-"""
+"""The files that a run leaves behind, and the table over many runs."""

@@ -17,11 +17,18 @@ from ddp.tracking.tracker import AGGREGATOR, worker_name
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lane:
-    """One worker, or the aggregator. `wall_s`: from when its start was begun until it was seen to
-    have ended, by a clock of its own; NaN if that is not known. A worker that was started again,
-    after a failure or by another process, is told of from then on. `closed`: it ended in good
-    order, and its seconds add up to its wall. `waits_for`: whom its waits were for. `bytes`:
-    pickled and copied.
+    """The account of one worker, or of the aggregator.
+
+    | field       | holds                                                                        |
+    |-------------|------------------------------------------------------------------------------|
+    | `wall_s`    | start request to observed end, measured independently of the spans; NaN if   |
+    |             | not known                                                                    |
+    | `closed`    | it ended in good order, and `seconds` add up to `wall_s`                     |
+    | `seconds`   | by kind of time                                                              |
+    | `waits_for` | seconds of waiting, by the lane that it waited for                           |
+    | `bytes`     | `pickled` and `copied`                                                       |
+
+    After a restart, or in a resumed run, only the last life of a worker counts.
     """
 
     who: str
@@ -33,13 +40,13 @@ class Lane:
     memory: Memory
 
     def as_json(self) -> dict[str, Any]:
-        """For result.json: flat."""
+        """The lane for result.json, with the fields of `memory` beside its own."""
         values = asdict(self)
         return {**values, **values.pop("memory")}
 
 
 def worker_lane(history: History, worker: int, backend: str) -> Lane:
-    """From all that a worker has told."""
+    """The lane of a worker, from its messages."""
     rows = history.this_life(worker)
     account = total_account(
         [
@@ -59,7 +66,7 @@ def worker_lane(history: History, worker: int, backend: str) -> Lane:
         else NO_MEMORY
     )
     waits_for = _waits_of_worker(history, worker, account)
-    if backend == "serial":  # it has waited for its turn, whoever had his
+    if backend == "serial":  # it waited for its turn, and any other worker may have had one
         waits_for = {"others": sum(waits_for.values())}
     return Lane(
         who=worker_name(worker),
@@ -75,7 +82,9 @@ def worker_lane(history: History, worker: int, backend: str) -> Lane:
 def aggregator_lane(
     history: History, outside: Account, wall_s: float, memory: Memory, *, closed: bool
 ) -> Lane:
-    """`outside`: the account of what the main process did before and after the rounds."""
+    """The lane of the aggregator. `outside` is the account of the main process before and after the
+    rounds.
+    """
     account = total_account([outside, *(row.account for row in history.aggregated_here)])
     waits_for: dict[str, float] = {}
     for row in history.aggregated_here:
@@ -97,8 +106,10 @@ NO_MEMORY = Memory(peak_rss_bytes=None, pss_bytes=None)
 
 
 def _waits_of_worker(history: History, worker: int, account: Account) -> dict[str, float]:
-    """Of its seconds of "wait": for the workers whose rows it needed; else for the last one of each
-    round; the rest for the aggregator.
+    """Divides a worker's seconds of "wait" among the lanes that it waited for.
+
+    They are the workers whose rows it needed. Where it needed no rows, they are the last worker of
+    each round. The aggregator gets the rest.
     """
     waits_for = {worker_name(other): seconds for other, seconds in account.waited_for.items()}
     if not waits_for:
@@ -116,7 +127,7 @@ def _waits_of_worker(history: History, worker: int, account: Account) -> dict[st
 
 
 def _last_one(row: AggregateRound) -> int | None:
-    """The worker whose update all had to wait for; None if that is not known."""
+    """The worker whose update came last, so that all waited for it; None if not known."""
     return next((worker for worker, seconds in enumerate(row.ready_s) if seconds == 0), None)
 
 

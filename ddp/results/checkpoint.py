@@ -1,10 +1,9 @@
-"""Checkpoints: what a run needs to go on to the same bits, and what it has told so far. Data only:
-   no pickle is involved.
+"""Writes and reads checkpoints: a resumed run goes on from the last one to the same bits.
 
-A checkpoint is one safetensors file of the aggregate and what workers and the outer optimizer
-remember, with the rest as JSON in its metadata, and a checksum over all of it. It is complete or
-not there (ddp/machine/files.py), and the one before it is kept. What the run has told so far lies
-beside them, see ddp/results/history_file.py.
+A checkpoint is one safetensors file without pickle. Its tensors are the `aggregate`, the trainer
+state of each worker (`memory/0`, ...) and the outer state (`outer/0`, ...). Its metadata are all
+the rest as JSON (`about`) and a checksum over everything (`sha256`). The file is complete or
+absent, and the checkpoint before it stays. rounds.jsonl beside them has the rows so far.
 """
 
 import dataclasses
@@ -30,12 +29,12 @@ from ddp.tracking.history import History
 from ddp.tracking.messages import Failure
 from ddp.workers.state import RunState
 
-FORMAT = 1  # of the file; to be raised when what it holds, or what a round makes of it, changes
-KEPT = 2  # the last one, and the one before
+FORMAT = 1  # raise it when the content of the file changes, or the use that a round makes of it
+KEPT = 2  # checkpoints: the last one, and the one before it in case the last is damaged
 
-# A run may go on with other values of these. Everything else decides its numbers.
+# A resumed run may have other values of these. Everything else decides its numbers.
 FREE = {"rounds", *OFF}
-# What reading a truncated or altered file raises, in safetensors, json and here.
+# The errors of reading a truncated or altered file, in safetensors, json and here.
 DAMAGE = (
     OSError,
     EOFError,
@@ -52,8 +51,8 @@ Tensors = dict[str, np.ndarray[Any, np.dtype[Any]]]
 
 
 class Checkpoints:
-    """Those of one run, in `checkpoints/` of its directory. `history` is saved with the state, and
-    brought back with it.
+    """The checkpoints of one run, in `checkpoints/` of its directory. They save `history` with the
+    state, and restore both.
     """
 
     def __init__(self, config: Config, history: History) -> None:
@@ -64,14 +63,14 @@ class Checkpoints:
         self._saved_round = 0
 
     def save_if_due(self, run_dir: Path, state: RunState, ratings: Ratings) -> None:
-        """Saves the state if `checkpoint_every` rounds have gone by."""
+        """Saves the state after every `checkpoint_every` rounds."""
         every = self.config.checkpoint_every
         if every > 0 and state.next_round % every == 0:
             self._save(run_dir, state, ratings)
 
     def save_last(self, run_dir: Path, state: RunState, ratings: Ratings) -> None:
-        """Saves the state at the end of a run, however it ends, unless it is there with all its
-        rows, or is not wanted.
+        """Saves the state at the end of a run, however it ends, unless `checkpoint_every` is 0 or
+        the last checkpoint has the same state and all its rows.
         """
         wanted = self.config.checkpoint_every > 0 and state.vector is not None
         if wanted and (
@@ -109,11 +108,9 @@ class Checkpoints:
             old.unlink(missing_ok=True)
 
     def load(self, run_dir: Path, ratings: Ratings) -> RunState:
-        """The state in the last checkpoint that is whole; brings back the history that goes with
-           it.
+        """Returns the state in the last whole checkpoint, and restores its history.
 
-        Raises CheckpointError where there is none, and for one of another version, config or
-        ratings.
+        Raises CheckpointError if there is none, or if it is of another version, config or ratings.
         """
         damaged: list[str] = []
         for path in reversed(find_checkpoints(run_dir)):
@@ -171,7 +168,7 @@ class Checkpoints:
             )
 
     def _check_state(self, state: RunState, ratings: Ratings) -> None:
-        """Raises ValueError for one that no run of this config can be in."""
+        """Raises ValueError for a state that no run of this config can be in."""
         config, numbers = self.config, (state.next_round, state.restarts, *state.dropped)
         if (
             not all(type(number) is int for number in numbers)
@@ -208,12 +205,13 @@ class Checkpoints:
 
 
 def read_checkpoint(path: Path) -> tuple[Tensors, dict[str, Any]]:
-    """What a file holds, and says about itself. Raises CheckpointError if it cannot be read, or is
-    not what was written.
+    """The tensors of a checkpoint and its `about`. Raises CheckpointError if the file cannot be
+    read, or differs from what was written.
     """
     try:
         with safe_open(path, framework="numpy") as file:
-            tensors: Tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a dict
+            names = file.keys()  # `file` is no dict and cannot be iterated
+            tensors: Tensors = {name: file.get_tensor(name) for name in names}
             metadata = file.metadata()
         if metadata["sha256"] != _digest(tensors, metadata["about"]):
             raise ValueError("its checksum is another")
@@ -226,7 +224,7 @@ def read_checkpoint(path: Path) -> tuple[Tensors, dict[str, Any]]:
 
 
 def deciding(config: Config) -> dict[str, Any]:
-    """The values of a config that decide the numbers of a run, as JSON has them."""
+    """The settings that decide the numbers of a run, as JSON holds them."""
     values = {key: value for key, value in dataclasses.asdict(config).items() if key not in FREE}
     decided: dict[str, Any] = json.loads(json.dumps(values))
     return decided

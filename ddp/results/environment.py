@@ -1,4 +1,4 @@
-"""What a run ran with and on: versions and machine."""
+"""The environment of a run: versions and machine."""
 
 import os
 import platform
@@ -13,8 +13,8 @@ PACKAGES = ("torch", "numba", "numpy", "pandas", "hydra-core", "omegaconf", "ten
 
 
 def environment() -> dict[str, Any]:
-    """Versions and machine. `gil_enabled` is read now, after the imports: importing triton can turn
-    the GIL on again.
+    """Versions and machine, for result.json. Call it after all imports: triton's can turn the GIL
+    on again.
     """
     return {
         "python": platform.python_version(),
@@ -28,7 +28,7 @@ def environment() -> dict[str, Any]:
 
 
 def _cpu_model() -> str | None:
-    """As Linux says it, or whatever Python knows; None if that is nothing."""
+    """The name that Linux gives, or else Python; None if neither gives one."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:

@@ -1,5 +1,5 @@
-"""rounds.jsonl: the rows of a run so far, one JSON object a line. The file is only appended to, and a
-checkpoint restores the rows from it.
+"""Writes and reads rounds.jsonl: the rows of a run so far, a JSON object per line. A checkpoint
+appends the new rows, and a resumed run restores them all.
 """
 
 import hashlib
@@ -20,8 +20,8 @@ NAME = "rounds.jsonl"
 
 
 class HistoryFile(Tracker):
-    """Keeps new rows until the next checkpoint, which appends them and notes how much of the file
-    belongs to it.
+    """Keeps new rows until the next checkpoint appends them; the checkpoint stores the length of
+    the file at that moment.
     """
 
     def __init__(self) -> None:
@@ -37,21 +37,21 @@ class HistoryFile(Tracker):
                 self._new = [row for row in self._new if row.round_index < next_round]
 
     def has_news(self, next_round: int) -> bool:
-        """Whether rows of rounds before `next_round` are missing in the file: workers send theirs
-        after the aggregate.
+        """Tells whether the file lacks rows of rounds before `next_round`. Workers send their rows
+        after the aggregate, so a checkpoint may miss them.
         """
         return any(row.round_index < next_round for row in self._new)
 
     def append(self, directory: Path, next_round: int) -> tuple[int, str]:
-        """Appends the new rows of rounds before `next_round`; gives bytes and SHA-256 of the file.
-        Raises OSError, which names the file.
+        """Appends the new rows of rounds before `next_round`. Returns the bytes and the SHA-256 of
+        the whole file. Raises OSError, which names the file.
         """
         told = [row for row in self._new if row.round_index < next_round]
         text = "".join(f"{json.dumps(_untyped(row))}\n" for row in told).encode()
         path = directory / NAME
         directory.mkdir(parents=True, exist_ok=True)
         with naming(path), path.open("r+b" if path.exists() else "x+b") as file:
-            # a failed or a killed writer may have left half a row
+            # a writer that failed or was killed may have left half a row
             file.truncate(self._num_bytes)
             file.seek(self._num_bytes)
             file.write(text)
@@ -63,8 +63,8 @@ class HistoryFile(Tracker):
         return self._num_bytes, self._digest.hexdigest()
 
     def restore(self, directory: Path, num_bytes: int, sha256: str, history: History) -> None:
-        """Reads the first `num_bytes` of the file into `history`. Raises OSError, and ValueError
-        for another checksum or rows that are none.
+        """Reads the first `num_bytes` of the file into `history`. Raises OSError if it cannot be
+        read, and ValueError if it has another checksum or holds no rows.
         """
         with (directory / NAME).open("rb") as file:
             text = file.read(num_bytes)
@@ -86,7 +86,7 @@ class HistoryFile(Tracker):
 
 def _untyped(row: WorkerRound | AggregateRound) -> dict[str, Any]:
     values = asdict(row)
-    # trace.json has the slices, and only those of its own process
+    # trace.json has the slices of one process only, so no checkpoint brings them back
     del values["account"]["slices"]
     return values
 
@@ -94,6 +94,6 @@ def _untyped(row: WorkerRound | AggregateRound) -> dict[str, Any]:
 def _typed(row: dict[str, Any]) -> dict[str, Any]:
     errors = {part: SquaredError(**row[part]) for part in ("valid", "test")}
     account = Account(**row["account"])
-    # JSON's keys are text
+    # the keys of JSON objects are text
     account.waited_for = {int(worker): seconds for worker, seconds in account.waited_for.items()}
     return row | errors | {"account": account}

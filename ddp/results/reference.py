@@ -1,5 +1,5 @@
-"""The reference of a run: one worker that trains on the ratings of all shards, and visits each as
-often. It trains once per config.
+"""Finds the reference of a run: the errors of one worker that trains on the ratings of all shards,
+for as many epochs. It trains once per config; a file keeps its errors.
 """
 
 import dataclasses
@@ -20,9 +20,8 @@ from ddp.ratings.arrays import Ratings
 from ddp.ratings.splits import Deal
 from ddp.tracking.messages import Reference
 
-DIRECTORY = Path("outputs/references")  # one small file each
-# to be raised when a change to a trainer, the model or the order of visits changes what one worker
-# reaches
+DIRECTORY = Path("outputs/references")  # a small file for each reference
+# raise it when a change of a trainer, the model or the visit order changes the errors of one worker
 VERSION = 2
 CHEAP_VISITS = 20_000_000  # ratings: about a second with the compiled trainer
 # of one state; the name of the file depends on every value here
@@ -50,14 +49,14 @@ def reference_config(config: Config) -> Config:
 def find_reference(
     config: Config, ratings: Ratings, deal: Deal, train: Callable[[Config], Reference]
 ) -> Reference | None:
-    """The errors of the reference, read from its file, or else from `train` if the setting
-    `reference` allows it; None if it does not, or if the reference diverges.
+    """The errors of the reference: from its file, or else from `train` if the setting `reference`
+    allows it. None if it does not, or if the reference diverges.
     """
     if config.reference == "false":
         return None
     alone = reference_config(config)
     file = DIRECTORY / f"{_fingerprint(alone, ratings, deal)}.json"
-    with suppress(OSError, ValueError, TypeError):  # not there, or damaged
+    with suppress(OSError, ValueError, TypeError):  # the file is absent or damaged
         return Reference(**json.loads(file.read_text(encoding="utf-8")))
     visits = len(deal.whole.train) * config.rounds * config.local_epochs
     if config.reference == "auto" and not (
@@ -72,16 +71,14 @@ def find_reference(
         if not error.diverged:
             raise
         return None
-    # the run is over and saved: it does not fail for a cache
+    # the run has ended and is saved: a cache must not make it fail
     with suppress(OSError), atomic_file(file) as out:
         out.write(json.dumps(dataclasses.asdict(reference)).encode())
     return reference
 
 
 def _fingerprint(config: Config, ratings: Ratings, deal: Deal) -> str:
-    """A hash of all that decides the result: the config, the ratings, which of them are held out,
-    and our version.
-    """
+    """A hash of all that decides the errors: config, ratings, holdout, and VERSION."""
     checksum = 0
     for column in (
         ratings.users,

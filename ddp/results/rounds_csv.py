@@ -1,5 +1,5 @@
-"""rounds.csv: a row for each worker and each aggregate of each round, with what it reached and what
-it cost.
+"""Writes rounds.csv: a row for each worker and each aggregate of each round, with errors, seconds
+and bytes.
 """
 
 import csv
@@ -32,7 +32,7 @@ ROUND_COLUMNS = (
 
 
 def rounds_csv(history: History) -> str:
-    """The file."""
+    """The content of the file."""
     text = io.StringIO()
     writer = csv.DictWriter(text, ROUND_COLUMNS, restval="", lineterminator="\n")
     writer.writeheader()
@@ -44,7 +44,7 @@ def rounds_csv(history: History) -> str:
 
 
 def worker_columns(row: WorkerRound) -> dict[str, Any]:
-    """A worker's row."""
+    """The row of a worker in a round, by column."""
     told = costs(row.account, WORKER_PHASES)
     del told["pickle_s"]
     return {
@@ -60,7 +60,7 @@ def worker_columns(row: WorkerRound) -> dict[str, Any]:
 
 
 def aggregate_columns(row: AggregateRound) -> dict[str, Any]:
-    """The aggregate's."""
+    """The row of a round's aggregate, by column."""
     told = costs(row.account, AGGREGATOR_PHASES)
     del told["pickle_s"]
     return {
@@ -74,7 +74,7 @@ def aggregate_columns(row: AggregateRound) -> dict[str, Any]:
 
 
 def costs(account: Account, phases: Sequence[str]) -> dict[str, float]:
-    """Seconds by phase and by kind, and bytes."""
+    """Seconds by phase and by kind of time, and bytes, by column."""
     by_phase, by_innermost = account.by_phase(), account.by_innermost()
     return {
         **{f"{phase}_s": by_phase[phase] for phase in phases},

@@ -1,4 +1,4 @@
-"""A run directory belongs to one run: how it is taken, and what its files are called."""
+"""The directory of a run: the names of its files, and the lock that gives it to one run alone."""
 
 import dataclasses
 import os
@@ -27,11 +27,11 @@ CHECKPOINT = re.compile(r"round-(\d{6,})\.safetensors")
 
 @contextmanager
 def run_directory(config: Config, output_dir: Path, *, resume: bool) -> Iterator[None]:
-    """Takes the directory for a run: as long as the block lasts nobody else can.
+    """Takes the directory for a run; no other run can take it before the block ends.
 
-    A new run writes config.yaml; a second one that is given the directory is refused with
-    ConfigError, and so is one that wants to go on where there is no run, or one that still lives.
-    Raises OSError if it cannot be written; nothing is taken then.
+    A new run writes config.yaml. Raises ConfigError if the directory holds a run already, or if
+    `resume` finds no run there or one that still lives. Raises OSError if the directory cannot be
+    written, and then takes nothing.
     """
     if resume:
         if not (output_dir / CONFIG_FILE).is_file():
@@ -42,7 +42,7 @@ def run_directory(config: Config, output_dir: Path, *, resume: bool) -> Iterator
         output_dir.mkdir(parents=True, exist_ok=True)
     with _held(output_dir):
         if resume:
-            for part in output_dir.rglob(".*.part"):  # of whoever was killed here
+            for part in output_dir.rglob(".*.part"):  # a killed process left it
                 part.unlink(missing_ok=True)
         else:
             try:
@@ -54,7 +54,7 @@ def run_directory(config: Config, output_dir: Path, *, resume: bool) -> Iterator
 
 
 def write_config(config: Config, output_dir: Path) -> None:
-    """What a run goes on with: some values may be others than before."""
+    """Replaces config.yaml: a resumed run may have other values than before."""
     with atomic_file(output_dir / CONFIG_FILE) as file:
         file.write(_as_yaml(config))
 
@@ -65,7 +65,7 @@ def _as_yaml(config: Config) -> bytes:
 
 @contextmanager
 def _held(output_dir: Path) -> Iterator[None]:
-    """Holds the lock on a directory."""
+    """Holds the lock on a directory. Raises ConfigError if another process holds it."""
     fd = os.open(output_dir, os.O_RDONLY)
     try:
         if not lock(fd, wait=False):
@@ -80,13 +80,16 @@ def _held(output_dir: Path) -> Iterator[None]:
 
 
 def directory_taken(output_dir: Path) -> ConfigError:
-    """What to say of a directory that holds a run."""
-    message = "holds a run already; choose another directory (hydra.run.dir, hydra.sweep.dir), or remove this one"
+    """The error for a directory that holds a run."""
+    message = (
+        "holds a run already; choose another directory (hydra.run.dir, hydra.sweep.dir),"
+        " or remove this one"
+    )
     return ConfigError("run directory", output_dir, message)
 
 
 def find_checkpoints(run_dir: Path) -> list[Path]:
-    """Those of a run, the oldest first."""
+    """The checkpoints of a run, the oldest first."""
     directory = run_dir / CHECKPOINTS
     if not directory.is_dir():
         return []
@@ -99,7 +102,7 @@ def find_checkpoints(run_dir: Path) -> list[Path]:
 
 
 def differences(was: Any, now: dict[str, Any]) -> list[str]:
-    """What is not the same in two configs, in words."""
+    """The settings in which two configs differ, in words."""
     if not isinstance(was, dict):
         return [f"the config was {was}"]
     found = []

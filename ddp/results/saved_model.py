@@ -1,4 +1,6 @@
-"""A trained model on disk, and back: predictions by the data's own ids. No pickle is involved."""
+"""Writes a trained model and loads it again, to predict by the data's own ids. The files contain no
+pickle.
+"""
 
 import math
 from collections.abc import Sequence
@@ -22,8 +24,8 @@ MODEL_FILE, CATALOGUE_FILE = "model.safetensors", "catalogue.npz"
 
 
 def save_model(directory: Path, options: Model, vector: Vector, ratings: Ratings) -> None:
-    """model.safetensors: the named parameters. catalogue.npz: ids, titles, and which items each
-    user has rated.
+    """Writes model.safetensors, the named parameters, and catalogue.npz: ids, titles, and the items
+    that each user has rated.
     """
     model = CollabFiltering(
         ratings.num_users, ratings.num_items, options.dim, biases=options.biases, vector=vector
@@ -45,11 +47,12 @@ def save_model(directory: Path, options: Model, vector: Vector, ratings: Ratings
     if ratings.titles is not None:
         arrays["titles"] = ratings.titles
     with atomic_file(directory / CATALOGUE_FILE) as file:
-        np.savez(file, **arrays)  # type: ignore[arg-type]  # numpy's stub confuses **arrays with allow_pickle
+        # numpy's stub takes **arrays for allow_pickle
+        np.savez(file, **arrays)  # type: ignore[arg-type]
 
 
 class SavedModel:
-    """What `ddp.load_model` gives back."""
+    """A trained model, as `ddp.load_model` returns it."""
 
     def __init__(
         self,
@@ -70,8 +73,8 @@ class SavedModel:
         metadata: dict[str, str],
         catalogue: dict[str, npt.NDArray[Any]],
     ) -> "SavedModel":
-        """Puts together what the two files hold. Raises KeyError, TypeError or ValueError if they
-        do not fit.
+        """Makes a model of the contents of its two files. Raises KeyError, TypeError or ValueError
+        if they do not fit.
         """
         num_users, dim = tensors["user_factors"].shape
         num_items = len(catalogue["item_ids"])
@@ -97,8 +100,8 @@ class SavedModel:
     def predict(
         self, users: Sequence[int | str], items: Sequence[int | str]
     ) -> npt.NDArray[np.float32]:
-        """The predicted rating of each pair of the data's own ids, clipped to its scale. Raises
-        KeyError for an unknown id.
+        """The predicted rating of each pair of a user's and an item's id, clipped to the scale of
+        the ratings. Raises KeyError for an unknown id.
         """
         if len(users) != len(items):
             raise ValueError(f"{len(users)} users but {len(items)} items: they are taken in pairs")
@@ -107,8 +110,7 @@ class SavedModel:
         return self._predict_rows(user_rows, item_rows)
 
     def top_items(self, user: int | str, n: int = 10) -> list[tuple[int | str, str, float]]:
-        """The `n` items with the highest predictions among those that the user has not rated: id,
-           title, prediction.
+        """The `n` best items that the user has not rated: id, title, predicted rating.
 
         The title is "" where the data has none; equal predictions come in the order of the ids.
         """
@@ -137,13 +139,14 @@ class SavedModel:
 
 
 def load_model(run_dir: str | Path) -> SavedModel:
-    """The final model of a run. Raises DataError if the directory holds none, or one that is
-    damaged.
+    """Loads the final model of a run. Raises DataError if the directory holds none, or a damaged
+    one.
     """
     directory = Path(run_dir)
     try:
         with safe_open(directory / MODEL_FILE, framework="numpy") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a dict
+            names = file.keys()  # `file` is no dict and cannot be iterated
+            tensors = {name: file.get_tensor(name) for name in names}
             metadata: dict[str, str] = file.metadata() or {}
         saved = SavedModel.from_parts(tensors, metadata, read_arrays(directory / CATALOGUE_FILE))
     except (OSError, KeyError, TypeError, ValueError, SafetensorError) as error:
@@ -155,8 +158,8 @@ def load_model(run_dir: str | Path) -> SavedModel:
 
 
 def _check_catalogue(catalogue: dict[str, npt.NDArray[Any]]) -> None:
-    """Raises KeyError or ValueError unless these are sorted ids, a title per item, and each user's
-    range of known items.
+    """Raises KeyError or ValueError unless the catalogue has sorted ids, a title per item or no
+    titles, and each user's range of rated items.
     """
     users, items, starts, seen = (
         catalogue[name] for name in ("user_ids", "item_ids", "seen_starts", "seen_items")
@@ -187,7 +190,7 @@ def _check_catalogue(catalogue: dict[str, npt.NDArray[Any]]) -> None:
 def _positions(
     known: npt.NDArray[Any], ids: Sequence[int | str], kind: str
 ) -> npt.NDArray[np.int64]:
-    """Where each id stands in the sorted array `known`."""
+    """The position of each id in the sorted array `known`. Raises KeyError for an unknown one."""
     wanted = np.asarray(ids)
     if known.dtype.kind == "U":
         wanted = wanted.astype(str)
