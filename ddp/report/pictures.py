@@ -100,7 +100,7 @@ class Bar:
 
 
 def stacks(rows: Sequence[Stack], *, shares: bool) -> str:
-    """Stacked bars of seconds, or with `shares` of parts of the wall, for runs too short to read."""
+    """Stacked bars of seconds, or with `shares` of parts of the wall, to read short runs too."""
     heights = [TEXT_ROW + sum(6.0 if bar.thin else ROW for bar in row.bars) + 6 for row in rows]
     longest = max((bar.total_s for row in rows for bar in row.bars), default=0.0) or 1.0
     figure, axes = canvas(WIDTH, sum(heights), bottom=34)

@@ -584,7 +584,11 @@ def test_kernels_are_compiled_into_memory_where_no_cache_can_be_written(disk, pr
         env=environment | {"HOME": str(disk.path), "PYTHONPATH": str(disk.path), "PYTHONDONTWRITEBYTECODE": "1"},
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.split() == [str(disk.path / "ddp" / "machine" / "compiled" / "gates.py"), "False", "True"]
+    assert done.stdout.split() == [
+        str(disk.path / "ddp" / "machine" / "compiled" / "gates.py"),
+        "False",
+        "True",
+    ]
 
 
 # --- shared memory ---
