@@ -35,7 +35,11 @@ def save_model(directory: Path, options: Model, vector: Vector, ratings: Ratings
     with atomic_file(directory / MODEL_FILE) as file:
         file.write(in_fixed_order(save(tensors, metadata)))
     # by user, then by item
-    pairs = np.sort(ratings.users.astype(np.int64) * ratings.num_items + ratings.items)
+    # In place: with a copy for each step, this would be the largest moment of a run.
+    pairs = ratings.users.astype(np.int64)
+    pairs *= ratings.num_items
+    pairs += ratings.items
+    pairs.sort()
     starts = np.zeros(ratings.num_users + 1, np.int64)
     np.cumsum(np.bincount(ratings.users, minlength=ratings.num_users), out=starts[1:])
     arrays: dict[str, npt.NDArray[Any]] = {

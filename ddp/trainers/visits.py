@@ -23,6 +23,7 @@ CELL_RATINGS = 1 << 10  # not so many cells that a cell has fewer ratings than t
 CHUNK = 256  # ratings; smaller where there are few, so that an epoch has ...
 CHUNKS = 1 << 10  # ... about so many chunks to shuffle
 SMALLEST_CHUNK = 16
+SLICE = 1 << 20  # ratings whose cells are looked up at a time
 
 
 def grid_size(num_users: int, num_items: int, dim: int, num_ratings: int) -> int:
@@ -38,10 +39,14 @@ def cell_of(
     """The cell of each rating, int32 (n,): range * grid + range of the other kind, of which there
     are fewer rows.
     """
-    user_range = (np.arange(num_users, dtype=np.int64) * grid // num_users).astype(np.int32)[users]
-    item_range = (np.arange(num_items, dtype=np.int64) * grid // num_items).astype(np.int32)[items]
-    outer, inner = (user_range, item_range) if num_users >= num_items else (item_range, user_range)
-    cell: IntArray = outer * np.int32(grid) + inner
+    user_range = (np.arange(num_users, dtype=np.int64) * grid // num_users).astype(np.int32)
+    item_range = (np.arange(num_items, dtype=np.int64) * grid // num_items).astype(np.int32)
+    outer = user_range if num_users >= num_items else item_range
+    outer *= np.int32(grid)
+    cell: IntArray = np.empty(len(users), np.int32)
+    for start in range(0, len(users), SLICE):  # so that nothing else is as long as the ratings
+        rows = slice(start, start + SLICE)
+        np.add(user_range[users[rows]], item_range[items[rows]], out=cell[rows])
     return cell
 
 
@@ -70,7 +75,7 @@ def chunks_of(users: IntArray, items: IntArray, num_users: int, num_items: int, 
     num_ratings = len(users)
     grid = grid_size(num_users, num_items, dim, num_ratings)
     cell = cell_of(users, items, num_users, num_items, grid)
-    ends = np.append(np.flatnonzero(np.diff(cell)) + 1, num_ratings)
+    ends = np.append(np.flatnonzero(cell[1:] != cell[:-1]) + 1, num_ratings)
     begins = np.append(0, ends[:-1])
     chunk = max(SMALLEST_CHUNK, min(CHUNK, num_ratings // CHUNKS))
     per_run = -(-(ends - begins) // chunk)
