@@ -32,15 +32,33 @@ NOBODY_WAITS = (
 
 
 def print_result(result: RunResult, console: Console) -> None:
-    """The table at the end of a run: RMSE per worker and aggregated, seconds by kind, and where the
-    files are.
+    """Prints the end of a run: a table with RMSE and seconds per worker and aggregated, remarks,
+    where the time went, and where the files are.
     """
-    config = result.config
+    console.print()
+    console.print(_table(result))
+    if result.reference is None:
+        unknown = "gap to one worker: not measured (reference=true trains it, once)"
+        console.print(unknown, style="dim", highlight=False)
+    for remark in _remarks(result):
+        console.print(remark, highlight=False, soft_wrap=True)
+    console.print()
+    if result.config.account:
+        lanes_of = {"workers": result.lanes()[:-1], "aggregator": result.lanes()[-1:]}
+        for who, lanes in lanes_of.items():
+            console.print(f"{who + ':':11} {summary(total_seconds(lanes))}", highlight=False)
+    seconds = "  ".join(f"{stage} {value:.2f}" for stage, value in result.seconds.items())
+    console.print(
+        f"seconds:    {seconds}\nfiles:      {result.output_dir}", highlight=False, soft_wrap=True
+    )
+
+
+def _table(result: RunResult) -> Table:
     # fits 80 columns
     table = Table(
         title=result.title, box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="underline"
     )
-    columns = columns_of(config.backend.name)
+    columns = columns_of(result.config.backend.name)
     table.add_column("", no_wrap=True)
     for name in columns:
         table.add_column(name, justify="right", no_wrap=True)
@@ -55,34 +73,18 @@ def print_result(result: RunResult, console: Console) -> None:
         table.add_row("one worker", number(one.valid, 4), number(one.test, 4))
         gaps = (own.valid.rmse - one.valid, own.test.rmse - one.test)
         table.add_row("gap to it", *("-" if math.isnan(gap) else f"{gap:+.4f}" for gap in gaps))
-    console.print()
-    console.print(table)
-    if result.reference is None:
-        console.print(
-            "gap to one worker: not measured (reference=true trains it, once)",
-            style="dim",
-            highlight=False,
-        )
+    return table
+
+
+def _remarks(result: RunResult) -> list[str]:
+    """Settings that the run did not use, and workers that failed."""
+    config, remarks = result.config, []
     if config.stratified and not _plain_rows(config.aggregation):
         instead = "copies" if config.aggregation.name == "ensemble" else "iid"
-        console.print(
-            NOTHING_AVERAGED.format(config.aggregation.name, instead),
-            highlight=False,
-            soft_wrap=True,
-        )
+        remarks.append(NOTHING_AVERAGED.format(config.aggregation.name, instead))
     if config.stratified and config.agg_timeout != default_scalars()["agg_timeout"]:
-        console.print(NOBODY_WAITS.format(config.agg_timeout), highlight=False, soft_wrap=True)
-    for failure in result.history.failures:
-        console.print(told_as_text(failure), highlight=False, soft_wrap=True)
-    console.print()
-    if config.account:
-        lanes_of = {"workers": result.lanes()[:-1], "aggregator": result.lanes()[-1:]}
-        for who, lanes in lanes_of.items():
-            console.print(f"{who + ':':11} {summary(total_seconds(lanes))}", highlight=False)
-    seconds = "  ".join(f"{stage} {value:.2f}" for stage, value in result.seconds.items())
-    console.print(
-        f"seconds:    {seconds}\nfiles:      {result.output_dir}", highlight=False, soft_wrap=True
-    )
+        remarks.append(NOBODY_WAITS.format(config.agg_timeout))
+    return remarks + [told_as_text(failure) for failure in result.history.failures]
 
 
 def columns_of(backend: str) -> dict[str, tuple[str, int, float]]:
