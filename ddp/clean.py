@@ -17,13 +17,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         "python -m ddp.clean", description="Removes the shared memory that killed runs have left."
     )
-    parser.add_argument("--dry-run", action="store_true", help="tell what would be removed")
+    parser.add_argument("--dry-run", action="store_true", help="list the segments, remove none")
     parser.add_argument(
         "directories",
         nargs="*",
         type=Path,
         metavar="DIR",
-        help="what backend.directory was (default: /dev/shm)",
+        help="the backend.directory of the runs (default: /dev/shm)",
     )
     arguments = parser.parse_args()
     directories = arguments.directories or [default_directory()]

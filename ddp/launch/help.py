@@ -1,4 +1,4 @@
-"""`python train.py --help`, written from conf/ itself: a line on every group, option and scalar."""
+"""`python train.py --help`: a line on every group, option and scalar, read from conf/."""
 
 from pathlib import Path
 
@@ -10,10 +10,11 @@ USAGE = """\
 python train.py [group=option ...] [key=value ...]      one run
 python train.py -m key=value1,value2 group=a,b ...      a sweep: every combination
 python train.py sweep=NAME                              a sweep that has a name
-python train.py advise=true [...]                       which backend, how many workers; runs nothing
-python train.py --cfg job [...]                         show the config, run nothing
-tensorboard --logdir outputs                            look at all runs
-python -m ddp.results outputs                           one table over all runs
+python train.py advise=true [...]                       predicts the fastest backend; runs nothing
+python train.py --cfg job [...]                         shows the configuration; runs nothing
+tensorboard --logdir outputs                            shows the charts of all runs
+python -m ddp.results outputs                           one table of all runs
+python -m ddp.report outputs                            one page about all runs
 """
 
 
@@ -34,8 +35,8 @@ def help_text(conf: Path = CONF) -> str:
 
 
 def _scalars(path: Path) -> list[str]:
-    """The `key: value  # comment` lines of config.yaml, below its defaults list; those within
-    another key with its name.
+    """Lines of the help from the `key: value  # comment` lines of config.yaml below its defaults.
+    A key inside another one is shown as outer.key.
     """
     lines = []
     outer = ""

@@ -26,7 +26,7 @@ def main() -> int:
         "--out",
         type=Path,
         metavar="FILE",
-        help="what to write (default: report.html in the first DIR)",
+        help="file of the page (default: report.html in the first DIR)",
     )
     arguments = parser.parse_args()
     missing = [root for root in arguments.roots if not root.is_dir()]

@@ -155,7 +155,7 @@ def main() -> int:
         help="directories that hold runs, at any depth",
     )
     parser.add_argument(
-        "--csv", type=Path, help="where to write the table (default: results.csv in the first DIR)"
+        "--csv", type=Path, help="file of the table (default: results.csv in the first DIR)"
     )
     arguments = parser.parse_args()
     missing = [root for root in arguments.roots if not root.is_dir()]
