@@ -17,16 +17,8 @@ from ddp.advice.measuring.calibration import calibrate, calibration_file
 from ddp.advice.prediction import Prediction, Surroundings, predict
 from ddp.advice.simulation import GIL, MEMORY, QUEUE
 from ddp.advice.sizes import Sizes, sizes_of
-from ddp.config.options import (
-    Backend,
-    FusedTrainer,
-    PollingBackend,
-    ProcessBackend,
-    SerialBackend,
-    ShmBackend,
-    Simulate,
-    ThreadBackend,
-)
+from ddp.config.defaults import default_option
+from ddp.config.options import Backend, FusedTrainer, PollingBackend, Simulate
 from ddp.config.schema import Config
 from ddp.errors import ConfigError, UserError
 from ddp.ratings.arrays import Ratings
@@ -133,16 +125,14 @@ def backends(config: Config) -> list[Backend]:
     """One of each kind: the config's own as it is, the others as conf/ has them; if it polls,
     others do that can.
     """
-    poll_interval_s = (
-        config.backend.poll_interval_s if isinstance(config.backend, PollingBackend) else None
-    )
-    usual: list[Backend] = [
-        SerialBackend(name="serial"),
-        ThreadBackend(name="thread", poll_interval_s=poll_interval_s),
-        ProcessBackend(name="process", poll_interval_s=poll_interval_s, start_method="spawn"),
-        ShmBackend(name="shm", directory=None, start_method=None),
-    ]
-    return [config.backend if backend.name == config.backend.name else backend for backend in usual]
+    own = config.backend
+    found: list[Backend] = []
+    for name in BACKENDS:
+        backend: Backend = own if name == own.name else default_option("backend", name)
+        if isinstance(backend, PollingBackend) and isinstance(own, PollingBackend):
+            backend = replace(backend, poll_interval_s=own.poll_interval_s)
+        found.append(backend)
+    return found
 
 
 def other_workers(config: Config, cores: int) -> list[int]:

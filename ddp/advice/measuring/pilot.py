@@ -1,4 +1,4 @@
-"""A small real run, as the command has it: what it costs tells of the machine.
+"""A small real run, as `python train.py` makes it: its seconds give the constants of the machine.
 
 Everything heavy is imported late, because a spawned worker imports this file.
 """
@@ -12,17 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ddp.config.checks import start_methods
-from ddp.config.data import SyntheticData
 from ddp.config.options import (
-    Aggregation,
     AutogradTrainer,
     Backend,
     FusedTrainer,
-    Model,
     ProcessBackend,
     SerialBackend,
     ShmBackend,
-    Split,
     ThreadBackend,
     Trainer,
 )
@@ -55,54 +51,33 @@ SHM = ShmBackend(name="shm", directory=None, start_method=None)
 def pilot_config(
     backend: Backend, trainer: Trainer, dim: int, rounds: int, local_epochs: int
 ) -> Config:
-    """A job like those of the document, but short."""
-    return Config(
+    """A job like those of the seed systems, but short. Everything that the constants depend on is
+    told here; the rest is as conf/ has it.
+    """
+    from ddp.config.defaults import default_config, default_option  # which read files
+
+    ratings = default_option("data", "synthetic")
+    usual = default_config(split="iid", model="small", aggregation="uniform")
+    return replace(
+        usual,
         workers=WORKERS,
         rounds=rounds,
         local_epochs=local_epochs,
-        seed=0,
         select_on="valid",
-        agg_timeout=300.0,
-        round_timeout=300.0,
-        straggler_timeout=None,
-        on_failure="abort",
-        min_workers=1,
-        max_restarts=0,
-        max_norm=None,
         checkpoint_every=1,
         account=True,
-        torch_threads=1,
         tensorboard=True,
         display="none",
         reference="false",
         backend=backend,
-        data=SyntheticData(
-            name="synthetic",
-            num_users=USERS,
-            num_items=ITEMS,
-            num_ratings=RATINGS,
-            rank=8,
-            noise_std=0.5,
-            popularity=0.8,
-        ),
-        split=Split(
-            name="iid", holdout="random", test_fraction=0.2, valid_fraction=0.05, test_file=None
-        ),
-        model=Model(name="small", dim=dim, biases=True, init_std=0.01),
+        data=replace(ratings, num_users=USERS, num_items=ITEMS, num_ratings=RATINGS),
+        model=replace(usual.model, dim=dim),
         trainer=trainer,
-        aggregation=Aggregation(
-            name="uniform",
-            outer="none",
-            outer_lr=1.0,
-            outer_beta1=0.0,
-            outer_beta2=0.0,
-            outer_tau=1.0,
-        ),
     )
 
 
 def run_pilot(config: Config) -> "Pilot":
-    """One run as the command has it, in a temporary directory."""
+    """One run as `python train.py` makes it, in a temporary directory."""
     from ddp.config.schema import settings
     from ddp.experiment import run
     from ddp.tracking.tensorboard import TensorBoard
@@ -117,7 +92,7 @@ def run_pilot(config: Config) -> "Pilot":
 
 @dataclass(frozen=True, slots=True)
 class Pilot:
-    """`main_s`: CPU seconds of the thread that ran it, the aggregator's."""
+    """A run, and `main_s`: the CPU seconds of the thread that ran it, the aggregator's."""
 
     run: "RunResult"
     main_s: float
@@ -127,12 +102,12 @@ Pilots = Sequence[Pilot]  # of the same config, of several sittings
 
 
 def least(pilots: Pilots, seconds: "Callable[[RunResult], float]") -> float:
-    """What it took in the best of the sittings."""
+    """The seconds of the best of the sittings."""
     return min(seconds(pilot.run) for pilot in pilots)
 
 
 def with_core_s(account: "Account", phase: str) -> float:
-    """What it takes with a core: without the time in which there was none, be it for our workers or
-    for other programs.
+    """Seconds of a phase without those in which the thread waited for a core, which our workers or
+    other programs had.
     """
     return account.phase_s(phase) - account.seconds.get(f"{phase}/run_queue", 0.0)
