@@ -123,9 +123,7 @@ class DirichletSplit(Split):
 
 @options
 class Model(Checked):
-    """`dim`: embedding size; `init_std`: of the factors' normal initial values (biases start at
-    0).
-    """
+    """`dim`: embedding size; `init_std`: of the first factors, which are normal (biases: 0)."""
 
     PREFIX = "model."
 
@@ -148,9 +146,7 @@ class AutogradTrainer(Checked):
 
 @options
 class FusedTrainer(Checked):
-    """Each epoch multiplies `lr` by `lr_decay`; `reg_*`: L2 on the rows of each rating that is
-    visited.
-    """
+    """Each epoch multiplies `lr` by `lr_decay`; `reg_*`: L2 on the rows of each visited rating."""
 
     PREFIX = "trainer."
 
@@ -179,7 +175,7 @@ class Aggregation(Checked):
     @property
     def by_loss(self) -> bool:
         """Whether a worker counts by the loss of its state."""
-        return self.name in ("inverse_loss", "softmax_loss")
+        return False
 
     def check(self) -> None:
         if self.name == "ensemble" and self.outer != "none":
@@ -189,7 +185,16 @@ class Aggregation(Checked):
 
 
 @options
-class SoftmaxAggregation(Aggregation):
+class LossAggregation(Aggregation):
+    """A worker counts by the loss of its state."""
+
+    @property
+    def by_loss(self) -> bool:
+        return True
+
+
+@options
+class SoftmaxAggregation(LossAggregation):
     """`temperature`: of softmax(-loss / temperature). A large one weighs all workers alike; one so
     small that a weight underflows to 0 ends the run.
     """
@@ -243,7 +248,10 @@ OPTIONS: dict[str, dict[str, type]] = {
     "model": dict.fromkeys(("tiny", "small", "medium", "large"), Model),
     "trainer": {"autograd": AutogradTrainer, "fused": FusedTrainer},
     "aggregation": {
-        **dict.fromkeys(("uniform", "samples", "inverse_loss", "ensemble"), Aggregation),
+        "uniform": Aggregation,
+        "samples": Aggregation,
+        "inverse_loss": LossAggregation,
+        "ensemble": Aggregation,
         "softmax_loss": SoftmaxAggregation,
         "rows": RowsAggregation,
     },

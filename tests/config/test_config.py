@@ -488,11 +488,7 @@ REFUSED = [
     (("backend.name=foo",), "backend=foo:", "serial, thread, process"),
     (("trainer.name=foo",), "trainer=foo:", "choose one of autograd, fused"),
     (("~backend",), "backend=null:", "serial, thread, process"),
-    (
-        ("~aggregation",),
-        "aggregation=null:",
-        "uniform, samples, inverse_loss, ensemble, softmax_loss, rows",
-    ),
+    (("~aggregation",), "aggregation=null:", ", ".join(OPTIONS["aggregation"])),
     (("~split.name",), "split=null:", "iid, user, item"),
 ]
 
