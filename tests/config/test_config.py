@@ -485,11 +485,11 @@ REFUSED = [
     # numbers that no float can hold
     ((f"agg_timeout=1{'0' * 400}",), "agg_timeout=1000", "expected float"),
     # groups
-    (("backend.name=foo",), "backend=foo:", "serial, thread, process"),
-    (("trainer.name=foo",), "trainer=foo:", "choose one of autograd, fused"),
-    (("~backend",), "backend=null:", "serial, thread, process"),
+    (("backend.name=foo",), "backend=foo:", ", ".join(OPTIONS["backend"])),
+    (("trainer.name=foo",), "trainer=foo:", f"choose one of {', '.join(OPTIONS['trainer'])}"),
+    (("~backend",), "backend=null:", ", ".join(OPTIONS["backend"])),
     (("~aggregation",), "aggregation=null:", ", ".join(OPTIONS["aggregation"])),
-    (("~split.name",), "split=null:", "iid, user, item"),
+    (("~split.name",), "split=null:", ", ".join(OPTIONS["split"])),
 ]
 
 
