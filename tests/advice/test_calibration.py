@@ -136,8 +136,8 @@ def slower(pilot):
     """The same run in a moment in which the machine is four times as slow. (A power of two: no
     digit is rounded.)
     """
-    run, history = copy.copy(pilot.run), copy.deepcopy(pilot.run.history)
-    run.history, run.seconds = history, dict(run.seconds)
+    history = copy.deepcopy(pilot.run.history)
+    run = dataclasses.replace(pilot.run, history=history, seconds=dict(pilot.run.seconds))
     accounts = [row.account for row in (*history.worker_rounds, *history.aggregate_rounds)]
     for seconds in (
         run.seconds,
