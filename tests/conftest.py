@@ -398,8 +398,9 @@ def train_alone():
     """`train_alone(job, rounds)`: the state of a worker that never hears of the others."""
 
     def train(job, rounds):
+        from jobs import make_trainer
+
         from ddp.config import seeding
-        from ddp.trainers.trainer import make_trainer
 
         model = job.make_parameters()
         trainer = make_trainer(job.config.trainer, model, job.shard.train)

@@ -69,3 +69,10 @@ def in_a_child(target, *arguments, timeout_s=CHILD_S):
         process.kill()
         process.join()
         process.close()
+
+
+def make_trainer(options, parameters, train):
+    """The trainer that the options name; it only trains."""
+    from ddp.trainers.trainer import trainer_for
+
+    return trainer_for(options)(options, parameters, train)

@@ -40,8 +40,9 @@ EVERYTHING = (
         "rich.table",
     ),
     *(
-        "ddp.backends.preload.autograd",
-        "ddp.backends.preload.fused",
+        "ddp.trainers.autograd",
+        "ddp.trainers.fused",
+        "ddp.backends.preload",
         "ddp.experiment",
         "ddp.launch.command",
         "ddp.tracking.terminal",

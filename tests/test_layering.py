@@ -132,13 +132,13 @@ def test_a_room_says_what_it_is_for_and_nothing_else():
 
 
 def test_a_worker_of_the_compiled_trainer_loads_no_torch_no_pandas_and_no_hydra():
-    loaded = loaded_by("import ddp.backends.preload.fused")
+    loaded = loaded_by("import ddp.trainers.fused, ddp.backends.preload")
     assert "numba" in loaded
     assert not packages(loaded) & {"torch", "pandas", "tensorboard", "rich", *HYDRA}
 
 
 def test_a_worker_of_torch_loads_no_pandas_and_no_hydra():
-    loaded = loaded_by("import ddp.backends.preload.autograd")
+    loaded = loaded_by("import ddp.trainers.autograd, ddp.backends.preload")
     assert "torch" in loaded
     assert not packages(loaded) & {"pandas", "tensorboard", "rich", *HYDRA}
 

@@ -25,8 +25,7 @@ from ddp.config.schema import Config
 from ddp.config.seeding import stream
 from ddp.model.parameters import Parameters, initial_vector
 from ddp.ratings.arrays import Part, Ratings
-from ddp.trainers.trainer import make_trainer
-from ddp.trainers.visits import arrange
+from ddp.trainers.trainer import arrange, trainer_for
 
 INSTALL = "not installed; `make benchmark-peers` installs it"
 # the Makefile builds it here with AVX; without AVX it runs at half its speed
@@ -91,24 +90,19 @@ def trainer(name: str, case: Case) -> float:
 
 
 def _epoch_function(case: Case, config: Config, worker: int, ratings: Part) -> Callable[[], float]:
-    rows = np.arange(worker, len(ratings), case.workers)
-    if config.trainer.name == "fused":  # the order of ratings in a run of ddp.experiment
-        users, items, random = (
-            ratings.users[rows],
-            ratings.items[rows],
-            stream(config.seed, "layout", worker),
-        )
-        rows = rows[arrange(users, items, case.num_users, case.num_items, case.dim, random)]
-    share = Part(
-        users=ratings.users[rows], items=ratings.items[rows], ratings=ratings.ratings[rows]
+    share = ratings.take(np.arange(worker, len(ratings), case.workers))
+    random = stream(config.seed, "layout", worker)
+    order = arrange(
+        config.trainer, share.users, share.items, case.num_users, case.num_items, case.dim, random
     )
+    share = share if order is None else share.take(order)
     mean = float(share.ratings.mean(dtype="float64"))
     vector = initial_vector(config.model, case.num_users, case.num_items, mean, config.seed)
     parameters = Parameters(
         case.num_users, case.num_items, case.dim, biases=config.model.biases, vector=vector
     )
     return partial(
-        make_trainer(config.trainer, parameters, share).epoch,
+        trainer_for(config.trainer)(config.trainer, parameters, share).epoch,
         stream(config.seed, "order", worker, 0),
     )
 

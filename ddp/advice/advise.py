@@ -18,7 +18,7 @@ from ddp.advice.prediction import Prediction, Surroundings, predict
 from ddp.advice.simulation import GIL, MEMORY, QUEUE
 from ddp.advice.sizes import Sizes, sizes_of
 from ddp.config.defaults import default_option
-from ddp.config.options import Backend, FusedTrainer, PollingBackend, Simulate
+from ddp.config.options import Backend, PollingBackend, Simulate
 from ddp.config.schema import Config
 from ddp.errors import ConfigError, UserError
 from ddp.ratings.arrays import Ratings
@@ -153,7 +153,7 @@ def other_workers_change(config: Config) -> str:
     """What another number of workers changes besides the wall, in words; none where it is
     nothing.
     """
-    if config.stratified and isinstance(config.trainer, FusedTrainer):
+    if config.stratified and config.trainer.compiled:
         # one serial SGD over all ratings, in whichever order (ddp/ratings/strata.py); other
         # optimizers keep a state per block
         return ""

@@ -7,9 +7,9 @@ from math import ceil, log
 from ddp.advice.constants import SPILLING, Constants, Exchange, spilled_bytes
 from ddp.advice.simulation import Work
 from ddp.advice.sizes import Sizes
-from ddp.config.options import AutogradTrainer, FusedTrainer
+from ddp.config.options import AutogradTrainer
 from ddp.config.schema import Config
-from ddp.trainers.pace import TOGETHER_S
+from ddp.trainers.epochs_per_call import TOGETHER_S
 
 START, COMPUTE, EVALUATE, EXCHANGE = "start-up", "compute", "evaluate", "exchange"
 WAIT, AVERAGE, RECORD = "wait for others", "aggregator", "record, save"
@@ -41,9 +41,7 @@ class Costs:
         self.times_as_wide = config.workers if self.in_ensemble else 1  # the aggregate is
         shares_memory = self.backend in ("thread", "shm")
         self.passes_rows = self.stratified and self.backend == "process" and config.workers > 1
-        self.in_one_loop = (
-            self.stratified and shares_memory and isinstance(config.trainer, FusedTrainer)
-        )
+        self.in_one_loop = self.stratified and shares_memory and config.trainer.compiled
 
     @property
     def exchange(self) -> Exchange:
@@ -74,9 +72,9 @@ class Costs:
         return self._messages(worker) * self.exchange.message_s
 
     def _messages(self, worker: int) -> int:
-        """That tell of them: of short compiled ones together (ddp/trainers/pace.py)."""
+        """That tell of them: of short compiled ones together (`EpochsPerCall`)."""
         epochs, in_turns = self.config.local_epochs, self.stratified and not self.in_one_loop
-        if in_turns or not isinstance(self.config.trainer, FusedTrainer):
+        if in_turns or not self.config.trainer.compiled:
             return epochs
         epoch_s = self.sizes.train[worker] * self._rating_s + self.exchange.epoch_s
         return max(1, min(epochs, ceil(epochs * epoch_s / TOGETHER_S)))
@@ -108,7 +106,7 @@ class Costs:
             steps, batch_s = epochs * ceil(num_ratings / trainer.batch_size), costs.batch_s
         python_s = steps * batch_s + around_s
         # compiled epochs need no GIL, and a word 10 ms later
-        held_s = 0.0 if isinstance(trainer, FusedTrainer) else python_s
+        held_s = 0.0 if trainer.compiled else python_s
         seconds = (
             python_s
             + steps * costs.parameter_s * num_floats
@@ -155,7 +153,7 @@ class Costs:
             seconds += epochs * self.num_floats * self.exchanges.thread.float_s
             if selects is not None:
                 # there only ratings cost anything
-                in_a_loop = isinstance(self.config.trainer, FusedTrainer)
+                in_a_loop = self.config.trainer.compiled
                 seconds += epochs * (
                     self._evaluation_s(selects) - self.training.evaluation_s * in_a_loop
                 )
@@ -211,18 +209,15 @@ class Costs:
 
     def _trainer_state_floats(self, worker: int) -> int:
         """The moments of Adam; in an ensemble also the worker's own state."""
-        trainer = self.config.trainer
-        own = self.num_floats if self.in_ensemble else 0
-        if not isinstance(trainer, AutogradTrainer) or trainer.optimizer == "sgd":
-            return own
-        if not self.stratified:
-            return own + 2 * self.num_floats
-        blocks = zip(self.sizes.blocks[worker], self.sizes.items, strict=True)
-        return sum(
-            2 * (self.sizes.users[worker] + items) * self.width
-            for ratings, items in blocks
-            if ratings
-        )
+        sizes, own = [self.num_floats], self.num_floats if self.in_ensemble else 0
+        if self.stratified:
+            blocks = zip(self.sizes.blocks[worker], self.sizes.items, strict=True)
+            sizes = [
+                (self.sizes.users[worker] + items) * self.width
+                for ratings, items in blocks
+                if ratings
+            ]
+        return own + self.config.trainer.state_length(sizes)
 
     def _checkpoints(self) -> float:
         """In a round."""

@@ -15,9 +15,10 @@ from multiprocessing import forkserver
 from typing import Any
 
 from ddp.machine.sockets import make_folder
+from ddp.trainers.trainer import TRAINERS
 
-# trainer -> modules
-PRELOAD = {"autograd": ["ddp.backends.preload.autograd"], "fused": ["ddp.backends.preload.fused"]}
+# trainer -> the modules that the server imports for its workers, in this order
+PRELOAD = {name: [module, "ddp.backends.preload"] for name, (module, _) in TRAINERS.items()}
 
 
 def ensure_server(trainer: str) -> None:

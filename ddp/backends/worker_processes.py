@@ -23,7 +23,7 @@ from ddp.errors import ConfigError, Stopped, WorkerError
 from ddp.machine.child import Arrival, end_with_parent, enter
 from ddp.machine.memory import available_bytes
 from ddp.tracking.messages import Asking, Failed, Message
-from ddp.trainers.trainer import compile_kernels, set_threads
+from ddp.trainers.trainer import trainer_for
 from ddp.workers.exchange import Exchange
 from ddp.workers.job import Job, Task
 from ddp.workers.worker import run_worker
@@ -68,7 +68,8 @@ class WorkerProcesses(ConcurrentBackend):
         """Sends the worker what its `Connect` waits for."""
 
     def load(self) -> None:
-        compile_kernels(self.config.trainer)  # workers find them on disk
+        if self.config.trainer.compiled:
+            trainer_for(self.config.trainer)  # workers find its kernels on disk
 
     def start(self) -> None:
         check_memory(self.config, self.start_method, available_bytes())
@@ -237,7 +238,7 @@ def run_process(
         spans.book("start/interpreter", arrived_at)
         spans.book("start/imports", imported_at)
         spans.book("start/data")
-        set_threads(job.config.trainer, job.config.torch_threads)
+        trainer_for(job.config.trainer).set_threads(job.config.torch_threads)
         spans.book("start/imports")
         run_worker(job, exchange, spans)
     except (Stopped, EOFError, BrokenPipeError):

@@ -4,6 +4,9 @@ The YAML files in conf/<group>/ choose values, these dataclasses own the shape: 
 defaults here.
 """
 
+from collections.abc import Sequence
+from typing import ClassVar
+
 from ddp.config.checks import (
     Checked,
     above,
@@ -143,6 +146,18 @@ class AutogradTrainer(Checked):
     weight_decay: float = number(least=0)
     batch_size: int = at_least(1)
 
+    compiled: ClassVar[bool] = False  # whether epochs run as compiled code, without the GIL
+
+    def learning_rate(self, epoch: int) -> float:
+        """The learning rate of an epoch, which counts from the beginning of the run."""
+        return self.lr
+
+    def state_length(self, sizes: Sequence[int]) -> int:
+        """The floats that the trainer keeps from epoch to epoch, with these numbers of parameters
+        in its blocks. Adam keeps two moments of each parameter, and its number of steps.
+        """
+        return 0 if self.optimizer == "sgd" else sum(2 * size + 1 for size in sizes)
+
 
 @options
 class FusedTrainer(Checked):
@@ -155,6 +170,16 @@ class FusedTrainer(Checked):
     lr_decay: float = above(0)
     reg_factors: float = number(least=0)
     reg_biases: float = number(least=0)
+
+    compiled: ClassVar[bool] = True
+
+    def learning_rate(self, epoch: int) -> float:
+        """The learning rate of an epoch, which counts from the beginning of the run."""
+        return self.lr * self.lr_decay**epoch
+
+    def state_length(self, sizes: Sequence[int]) -> int:
+        """None: plain SGD keeps no state."""
+        return 0
 
 
 @options
@@ -226,7 +251,7 @@ class Simulate(Checked):
 
 
 Backend = SerialBackend | ThreadBackend | ProcessBackend | ShmBackend
-Trainer = AutogradTrainer | FusedTrainer
+TrainerOptions = AutogradTrainer | FusedTrainer
 
 # Closed sets: group -> option -> its dataclass. conf/<group>/<option>.yaml holds the values.
 OPTIONS: dict[str, dict[str, type]] = {

@@ -18,7 +18,7 @@ from ddp.config.options import (
     PollingBackend,
     SerialBackend,
     Split,
-    Trainer,
+    TrainerOptions,
 )
 from ddp.errors import ConfigError
 
@@ -69,7 +69,7 @@ class Config(Scalars):
     data: Data
     split: Split
     model: Model
-    trainer: Trainer
+    trainer: TrainerOptions
     aggregation: Aggregation
 
     @property

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ddp.config.options import Aggregation, FusedTrainer, Split
+from ddp.config.options import Aggregation, Split
 from ddp.config.schema import OFF, Config
 from ddp.errors import AggregationError, WorkerError
 from ddp.machine.files import atomic_file
@@ -59,9 +59,7 @@ def find_reference(
     with suppress(OSError, ValueError, TypeError):  # the file is absent or damaged
         return Reference(**json.loads(file.read_text(encoding="utf-8")))
     visits = len(deal.whole.train) * config.rounds * config.local_epochs
-    if config.reference == "auto" and not (
-        isinstance(config.trainer, FusedTrainer) and visits <= CHEAP_VISITS
-    ):
+    if config.reference == "auto" and not (config.trainer.compiled and visits <= CHEAP_VISITS):
         return None
     try:
         reference = train(alone)

@@ -208,17 +208,6 @@ class Spans:
         self._credit(self._parts(times, now - self._since))
         self._since = now
 
-    def divide(self, parts: Callable[[float, Meter | None], dict[str, float]]) -> None:
-        """Credits by a function of the seconds. To be replaced by `credit_loop`."""
-        now = self._clock()
-        self._credit(parts(now - self._since, None))
-        self._since = now
-
-    @property
-    def tells_off_core(self) -> str:
-        """To go with `divide`."""
-        return "off_cpu"
-
     def count_bytes(self, num_bytes: int) -> None:
         """Adds pickled bytes to the open phase."""
         self._num_bytes[self._open_phase] += num_bytes
@@ -302,16 +291,6 @@ class MeteredSpans(Spans):
         self._meter.on_cpu_s()
         self._meter.queued_s()
         self._unread_s = 0.0
-
-    def divide(self, parts: Callable[[float, Meter | None], dict[str, float]]) -> None:
-        now = self._clock()
-        self._unread_s = 0.0
-        self._credit(parts(now - self._since, self._meter))
-        self._since = now
-
-    @property
-    def tells_off_core(self) -> str:
-        return self._meter.sleep_kind
 
     def take(self) -> Account:
         account = super().take()

@@ -1,8 +1,6 @@
-"""One local epoch through torch autograd and torch.optim: the ordinary way, and the one that shows
-the GIL.
-"""
+"""The ordinary trainer: mini-batches through torch autograd and torch.optim. It shows the GIL."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -10,38 +8,102 @@ from torch import Tensor
 from torch.nn import functional
 
 from ddp.config.options import AutogradTrainer
-from ddp.model.parameters import EMPTY_VECTOR, Rows, Vector
+from ddp.model.parameters import EMPTY_VECTOR, Parameters, Rows, Vector
 from ddp.model.torch_module import CollabFiltering
 from ddp.ratings.arrays import Block, Part
 from ddp.tracking.metrics import SquaredError, squared_error
+from ddp.trainers.trainer import UNBOUNDED, Scale, Trainer
 
 
-class Autograd:
-    """Mini-batches in a fresh random order each epoch; the optimiser keeps its state from round to
-    round.
+class Autograd(Trainer):
+    """Mini-batches in a fresh random order in each epoch. Each block has a model and an optimizer
+    of its own, so that a step changes no rows but those of the block.
+
+    A batch of one of n blocks has n times as many ratings of each of its rows, so a row is in n
+    times fewer batches. Weight decay, which a row has once in a batch, therefore has to be n times
+    larger to weigh the same.
     """
 
-    def __init__(self, options: AutogradTrainer, parameters: Rows, train: Part) -> None:
-        self.model = CollabFiltering.over(parameters)
+    def __init__(
+        self,
+        options: AutogradTrainer,
+        parameters: Parameters,
+        train: Part,
+        *,
+        held_out: Sequence[Part] = (),
+        blocks: Sequence[Block] = (),
+        scale: Scale = UNBOUNDED,
+    ) -> None:
+        super().__init__(options, parameters, train, held_out=held_out, blocks=blocks, scale=scale)
+        weight_decay = options.weight_decay * len(self.blocks)
+        self._batches = [
+            _Batches(
+                options,
+                weight_decay,
+                parameters.block(block.users, block.items),
+                train.between(block.train).counted_from(block.users.start, block.items.start),
+            )
+            for block in self.blocks
+        ]
+
+    def turn(self, block: int, order: np.random.Generator) -> float:
+        """The steps of one epoch on a block; a block without ratings has none."""
+        return self._batches[block].epoch(order)
+
+    def state(self) -> Vector:
+        """The states of the optimizers, block after block."""
+        return np.concatenate([batches.state() for batches in self._batches])
+
+    def load_state(self, state: Vector, num_epochs: int) -> None:
+        """Hands each optimizer its part of `state`."""
+        start = 0
+        for batches in self._batches if len(state) else ():
+            batches.load_state(state[start : start + batches.state_length])
+            start += batches.state_length
+
+    @staticmethod
+    def evaluate(parameters: Rows, part: Part, scale: Scale) -> SquaredError:
+        """Predicts with torch, at most EVALUATION_CHUNK ratings at a time."""
+        users, items = torch.from_numpy(part.users), torch.from_numpy(part.items)
+        predictions = CollabFiltering.over(parameters).predict(users, items, *scale)
+        return squared_error(predictions, part.ratings)
+
+    @staticmethod
+    def set_threads(number: int) -> None:
+        """The threads of one torch operation."""
+        torch.set_num_threads(number)
+
+    @staticmethod
+    def warm_up() -> None:
+        """The first optimizer of a process imports torch._dynamo, which takes 1 to 2 s."""
+        torch.optim.SGD([torch.zeros(1)], lr=1.0)
+
+
+class _Batches:
+    """The model of a block, its optimizer and its ratings."""
+
+    def __init__(
+        self, options: AutogradTrainer, weight_decay: float, rows: Rows, train: Part
+    ) -> None:
+        self.model = CollabFiltering.over(rows)
         self.batch_size = options.batch_size
         self.users, self.items, self.ratings = (
             torch.from_numpy(column) for column in (train.users, train.items, train.ratings)
         )
-        tensors = list(self.model.parameters())
-        self.optimizer: torch.optim.Optimizer
-        if options.optimizer == "adam":
-            self.optimizer = torch.optim.Adam(
-                tensors, lr=options.lr, weight_decay=options.weight_decay, fused=True
-            )
-        else:
-            self.optimizer = torch.optim.SGD(
-                tensors, lr=options.lr, weight_decay=options.weight_decay, fused=True
-            )
+        self.learned = list(self.model.parameters())
+        sizes = [sum(parameter.numel() for parameter in self.learned)]
+        self.state_length = options.state_length(sizes) if len(train) else 0
+        optimizer: Callable[..., torch.optim.Optimizer] = (
+            torch.optim.Adam if options.optimizer == "adam" else torch.optim.SGD
+        )
+        self.optimizer = optimizer(
+            self.learned, lr=options.lr, weight_decay=weight_decay, fused=True
+        )
 
     def epoch(self, order: np.random.Generator) -> float:
-        """Visits every rating once, in an order drawn from `order`; the mean squared error seen on
-        the way.
-        """
+        """The steps of one epoch, and the sum of the squared errors."""
+        if len(self.ratings) == 0:
+            return 0.0
         permutation = torch.from_numpy(order.permutation(len(self.ratings)))
         # Gathered once, so that a batch is a slice.
         users, items, ratings = (
@@ -57,14 +119,13 @@ class Autograd:
             loss.backward()  # type: ignore[no-untyped-call]
             self.optimizer.step()
             total += loss.detach() * len(ratings[batch])
-        return float(total) / len(ratings)
+        return float(total)
 
     def state(self) -> Vector:
-        """Adam's number of steps, and its two moments of each parameter; of SGD nothing."""
-        if not isinstance(self.optimizer, torch.optim.Adam):
+        """Adam's number of steps, then its two moments of each parameter; SGD has no state."""
+        if self.state_length == 0:
             return EMPTY_VECTOR
-        size = sum(parameter.numel() for parameter in self.model.parameters())
-        state: Vector = np.zeros(1 + 2 * size, np.float32)
+        state: Vector = np.zeros(self.state_length, np.float32)
         for kept, views in self._adam_states(state):
             if kept:  # there is none before the first step
                 state[0] = kept["step"]
@@ -72,9 +133,9 @@ class Autograd:
                     view[...] = kept[name].numpy()
         return state
 
-    def load_state(self, state: Vector, num_epochs: int) -> None:
-        """Continues with the moments in `state`."""
-        if len(state) == 0 or state[0] == 0:
+    def load_state(self, state: Vector) -> None:
+        """Continues with these moments."""
+        if self.state_length == 0 or state[0] == 0:
             return
         for kept, views in self._adam_states(state):
             kept["step"] = torch.tensor(state[0])
@@ -83,56 +144,9 @@ class Autograd:
     def _adam_states(self, state: Vector) -> Iterator[tuple[dict[str, Tensor], dict[str, Vector]]]:
         """Of each parameter: what torch keeps, and where its two moments lie in `state`."""
         start = 1
-        for parameter in self.model.parameters():
+        for parameter in self.learned:
             views = {}
             for name in ("exp_avg", "exp_avg_sq"):
                 views[name] = state[start : start + parameter.numel()].reshape(parameter.shape)
                 start += parameter.numel()
             yield self.optimizer.state[parameter], views
-
-
-class AutogradInBlocks:
-    """A model and an optimizer for each block, so that its rows are all that a step changes."""
-
-    def __init__(
-        self, options: AutogradTrainer, parameters: Rows, train: Part, blocks: Sequence[Block]
-    ) -> None:
-        self.sizes = [block.train.stop - block.train.start for block in blocks]
-        self.blocks = [
-            Autograd(
-                options,
-                parameters.block(block.users, block.items),
-                train.between(block.train).counted_from(block.users.start, block.items.start),
-            )
-            if size > 0
-            else None
-            for block, size in zip(blocks, self.sizes, strict=True)
-        ]
-
-    def state(self) -> Vector:
-        """Those of the blocks one after another; a block without ratings has none."""
-        states = [trainer.state() for trainer in self.blocks if trainer is not None]
-        return np.concatenate([EMPTY_VECTOR, *states])
-
-    def load_state(self, state: Vector, num_epochs: int) -> None:
-        """Hands each block's trainer its part of `state`."""
-        start = 0
-        for trainer in self.blocks:
-            if trainer is not None:
-                length = len(trainer.state())
-                trainer.load_state(state[start : start + length], num_epochs)
-                start += length
-
-    def turn(self, block: int, order: np.random.Generator) -> float:
-        """Visits every rating of a block once, in an order drawn from `order`; the sum of the
-        squared errors seen on the way.
-        """
-        trainer = self.blocks[block]
-        return 0.0 if trainer is None else trainer.epoch(order) * self.sizes[block]
-
-
-def evaluate(parameters: Rows, part: Part, rating_min: float, rating_max: float) -> SquaredError:
-    """The squared error on a part, predictions clipped to the scale."""
-    users, items = torch.from_numpy(part.users), torch.from_numpy(part.items)
-    predictions = CollabFiltering.over(parameters).predict(users, items, rating_min, rating_max)
-    return squared_error(predictions, part.ratings)

@@ -14,14 +14,14 @@ from ddp.machine.compiled.jit import compiled
 from ddp.model.parameters import Vector
 from ddp.ratings.arrays import IndexArray
 from ddp.trainers.sgd import (
-    _CHUNKS,
-    _COLUMNS,
-    _FLOAT,
-    _MODEL,
-    _PLACES,
-    _SEEDS,
-    _SUMS,
-    _VECTOR,
+    CHUNKS_TYPE,
+    COLUMNS_TYPE,
+    FLOAT_TYPE,
+    MODEL_TYPE,
+    PLACES_TYPE,
+    SEEDS_TYPE,
+    SUMS_TYPE,
+    VECTOR_TYPE,
     Chunks,
     Columns,
     SeedArray,
@@ -35,25 +35,25 @@ TimeArray = npt.NDArray[np.int64]
 
 
 VALID, TEST = 0, 1  # in `held_out_errors`
-# rows of `spent_ns` (a copy is part of evaluating), ...
+# rows of `times_ns` (a copy is part of evaluating), ...
 ALL, WAITING, EVALUATING, COPYING = 0, 1, 2, 3
 WALL, ON_CORE = 0, 1  # ... and its columns
 
 
 @compiled(types.void(types.Array(types.int64, 2, "C"), types.int64, types.int64, types.int64))
-def spend(spent_ns: TimeArray, on: int, wall_ns: int, on_core_ns: int) -> None:
+def add_elapsed(times_ns: TimeArray, on: int, wall_ns: int, on_core_ns: int) -> None:
     """Adds what has gone by since these readings of the two clocks."""
-    spent_ns[on, WALL] += now_ns() - wall_ns
-    spent_ns[on, ON_CORE] += thread_ns() - on_core_ns
+    times_ns[on, WALL] += now_ns() - wall_ns
+    times_ns[on, ON_CORE] += thread_ns() - on_core_ns
 
 
 @compiled(
     types.UniTuple(types.int64, 2)(
-        *_MODEL,
-        *(_COLUMNS, _COLUMNS, _COLUMNS, _CHUNKS, _PLACES, _PLACES),
-        *(_PLACES, _SEEDS, _PLACES, types.int64, types.int64, types.boolean),
-        *(_VECTOR, _FLOAT, _FLOAT, _FLOAT, _FLOAT, _SUMS, _SUMS),
-        *(_PLACES, types.Array(types.int64, 2, "C")),
+        *MODEL_TYPE,
+        *(COLUMNS_TYPE, COLUMNS_TYPE, COLUMNS_TYPE, CHUNKS_TYPE, PLACES_TYPE, PLACES_TYPE),
+        *(PLACES_TYPE, SEEDS_TYPE, PLACES_TYPE, types.int64, types.int64, types.boolean),
+        *(VECTOR_TYPE, FLOAT_TYPE, FLOAT_TYPE, FLOAT_TYPE, FLOAT_TYPE, SUMS_TYPE, SUMS_TYPE),
+        *(PLACES_TYPE, types.Array(types.int64, 2, "C")),
     ),
     calls=(sgd, squared_error, shuffle),
 )
@@ -83,7 +83,7 @@ def sgd_in_turns(
     train_errors: Sums,
     held_out_errors: Sums,
     waited_ns: IndexArray,
-    spent_ns: TimeArray,
+    times_ns: TimeArray,
 ) -> tuple[int, int]:
     """`sgd` on one block after another, each when its turn comes (see gates.py), in as many epochs
        as there are `lrs`.
@@ -92,7 +92,7 @@ def sgd_in_turns(
 
     Passes each block on when it is done, but not the last one of a round. In the last epoch of a
     round it also takes the squared errors on the blocks of validation and test ratings. Adds to the
-    errors, those of training by epoch, and to `spent_ns`, and writes the wait for each turn.
+    errors, those of training by epoch, and to `times_ns`, and writes the wait for each turn.
     """
     outcome, turn = OPEN, first_turn
     wall, on_core = now_ns(), thread_ns()
@@ -104,7 +104,7 @@ def sgd_in_turns(
             began, began_on_core = now_ns(), thread_ns()
             outcome = wait_for_turn(counters, block, turn, timeout_ns)
             waited_ns[n] = now_ns() - began
-            spend(spent_ns, WAITING, began, began_on_core)
+            add_elapsed(times_ns, WAITING, began, began_on_core)
             if outcome != OPEN:
                 break
         count = shuffle(chunks, block, seeds[n], starts, stops)
@@ -119,26 +119,34 @@ def sgd_in_turns(
                 here = slice(part.bounds[block], part.bounds[block + 1])
                 columns = (part.users[here], part.items[here], part.ratings[here])
                 held_out_errors[kind] += squared_error(*model, *columns, rating_min, rating_max)
-            spend(spent_ns, EVALUATING, began, began_on_core)
+            add_elapsed(times_ns, EVALUATING, began, began_on_core)
         if not (ends_round and n == num_turns - 1):
             set_turn(counters, block, turn + 1)
-    spend(spent_ns, ALL, wall, on_core)
+    add_elapsed(times_ns, ALL, wall, on_core)
     return outcome, turn
 
 
 @compiled(
     types.Tuple((types.int64, types.float64))(
-        *_MODEL,
-        *(_VECTOR, _VECTOR, _COLUMNS, _COLUMNS, _CHUNKS, _PLACES, _PLACES),
+        *MODEL_TYPE,
         *(
-            _SEEDS,
-            _VECTOR,
-            _FLOAT,
-            _FLOAT,
-            _FLOAT,
-            _FLOAT,
+            VECTOR_TYPE,
+            VECTOR_TYPE,
+            COLUMNS_TYPE,
+            COLUMNS_TYPE,
+            CHUNKS_TYPE,
+            PLACES_TYPE,
+            PLACES_TYPE,
+        ),
+        *(
+            SEEDS_TYPE,
+            VECTOR_TYPE,
+            FLOAT_TYPE,
+            FLOAT_TYPE,
+            FLOAT_TYPE,
+            FLOAT_TYPE,
             types.float64,
-            _SUMS,
+            SUMS_TYPE,
             types.Array(types.int64, 2, "C"),
         ),
     ),
@@ -165,14 +173,14 @@ def sgd_selecting(
     rating_max: np.float32,
     best_rmse: float,
     train_errors: Sums,
-    spent_ns: TimeArray,
+    times_ns: TimeArray,
 ) -> tuple[int, float]:
     """`sgd` in as many epochs as there are `lrs`; copies the parameters to `best` after each whose
        RMSE on the held-out ratings is below all before, and below `best_rmse`. Gives the last one
        of these, or -1, and the lowest RMSE.
 
     `parameters`: the vector that the model's arrays are views of. Writes the squared errors of each
-    epoch to `train_errors`, and adds to `spent_ns`.
+    epoch to `train_errors`, and adds to `times_ns`.
     """
     best_epoch = -1
     num_held_out = held_out.ratings.shape[0]
@@ -192,7 +200,7 @@ def sgd_selecting(
                 best_rmse, best_epoch = rmse, epoch
                 copying = now_ns()
                 best[:] = parameters
-                spent_ns[COPYING, WALL] += now_ns() - copying
-            spend(spent_ns, EVALUATING, began, began_on_core)
-    spend(spent_ns, ALL, wall, on_core)
+                times_ns[COPYING, WALL] += now_ns() - copying
+            add_elapsed(times_ns, EVALUATING, began, began_on_core)
+    add_elapsed(times_ns, ALL, wall, on_core)
     return best_epoch, best_rmse

@@ -16,13 +16,13 @@ from ddp.ratings.arrays import FloatArray, IndexArray, IntArray
 AHEAD = 8  # ratings: how early a row is asked for
 LINE_BYTES = 64  # of a cache line
 
-_FACTORS = types.Array(types.float32, 2, "C")
-_VECTOR = types.Array(types.float32, 1, "C")
-_IDS = types.Array(types.int32, 1, "C", readonly=True)
-_RATINGS = types.Array(types.float32, 1, "C", readonly=True)
-_PLACES = types.Array(types.int64, 1, "C")
-_MODEL = (_FACTORS, _FACTORS, _VECTOR, _VECTOR, _VECTOR)
-_FLOAT = types.float32
+FACTORS_TYPE = types.Array(types.float32, 2, "C")
+VECTOR_TYPE = types.Array(types.float32, 1, "C")
+IDS_TYPE = types.Array(types.int32, 1, "C", readonly=True)
+RATINGS_TYPE = types.Array(types.float32, 1, "C", readonly=True)
+PLACES_TYPE = types.Array(types.int64, 1, "C")
+MODEL_TYPE = (FACTORS_TYPE, FACTORS_TYPE, VECTOR_TYPE, VECTOR_TYPE, VECTOR_TYPE)
+FLOAT_TYPE = types.float32
 
 
 SeedArray = npt.NDArray[np.uint64]
@@ -53,13 +53,25 @@ class Chunks(NamedTuple):
     grids: IndexArray
 
 
-_COLUMNS = types.NamedTuple((_IDS, _IDS, _RATINGS, _PLACES), Columns)
-_CHUNKS = types.NamedUniTuple(_PLACES, 5, Chunks)
-_SEEDS = types.Array(types.uint64, 1, "C")
-_SUMS = types.Array(types.float64, 1, "C")
+COLUMNS_TYPE = types.NamedTuple((IDS_TYPE, IDS_TYPE, RATINGS_TYPE, PLACES_TYPE), Columns)
+CHUNKS_TYPE = types.NamedUniTuple(PLACES_TYPE, 5, Chunks)
+SEEDS_TYPE = types.Array(types.uint64, 1, "C")
+SUMS_TYPE = types.Array(types.float64, 1, "C")
 
 
-@compiled(types.float64(*_MODEL, _IDS, _IDS, _RATINGS, _PLACES, _PLACES, _FLOAT, _FLOAT, _FLOAT))
+@compiled(
+    types.float64(
+        *MODEL_TYPE,
+        IDS_TYPE,
+        IDS_TYPE,
+        RATINGS_TYPE,
+        PLACES_TYPE,
+        PLACES_TYPE,
+        FLOAT_TYPE,
+        FLOAT_TYPE,
+        FLOAT_TYPE,
+    )
+)
 def sgd(
     user_factors: Vector,
     item_factors: Vector,
@@ -121,7 +133,7 @@ def sgd(
     return total
 
 
-@compiled(types.float64(*_MODEL, _IDS, _IDS, _RATINGS, _FLOAT, _FLOAT))
+@compiled(types.float64(*MODEL_TYPE, IDS_TYPE, IDS_TYPE, RATINGS_TYPE, FLOAT_TYPE, FLOAT_TYPE))
 def squared_error(
     user_factors: Vector,
     item_factors: Vector,
@@ -177,7 +189,7 @@ def draw(state: np.uint64, below: int) -> tuple[np.uint64, np.uint64]:
     return ((z >> np.uint64(32)) * np.uint64(below)) >> np.uint64(32), state
 
 
-@compiled(types.int64(_CHUNKS, types.int64, types.uint64, _PLACES, _PLACES))
+@compiled(types.int64(CHUNKS_TYPE, types.int64, types.uint64, PLACES_TYPE, PLACES_TYPE))
 def shuffle(
     chunks: Chunks, block: int, seed: np.uint64, starts: IndexArray, stops: IndexArray
 ) -> int:

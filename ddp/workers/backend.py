@@ -10,7 +10,7 @@ from ddp.model.parameters import Vector
 from ddp.ratings.arrays import IndexArray
 from ddp.timing.spans import Spans
 from ddp.tracking.messages import Message
-from ddp.trainers.trainer import warm_up
+from ddp.trainers.trainer import trainer_for
 from ddp.workers.exchange import Update
 from ddp.workers.job import Job, Task
 
@@ -46,7 +46,7 @@ class Backend(ABC):
         """Imports and compiles what is needed before `start`, here: by several workers at once it
         would take longer.
         """
-        warm_up(self.config.trainer)
+        trainer_for(self.config.trainer).warm_up()
 
     @abstractmethod
     def start(self) -> None:

@@ -15,7 +15,7 @@ from ddp.timing.meter import Meter
 from ddp.timing.spans import MeteredSpans, Spans
 from ddp.tracking.messages import WorkerRound
 from ddp.tracking.metrics import SquaredError
-from ddp.trainers.trainer import evaluate, learning_rate, state_length
+from ddp.trainers.trainer import Scale, trainer_for
 from ddp.workers.exchange import Update
 
 
@@ -59,6 +59,11 @@ class Task:
     first_round: int = 0
 
     @property
+    def scale(self) -> Scale:
+        """The least and the greatest rating."""
+        return self.rating_min, self.rating_max
+
+    @property
     def aggregate_dim(self) -> int:
         """Embedding size of the aggregate."""
         return self.config.model.dim * (self.config.workers if self.config.in_ensemble else 1)
@@ -66,7 +71,7 @@ class Task:
     @property
     def has_trainer_state(self) -> bool:
         """Whether a worker has a state besides the aggregate: an optimizer's, or its own model."""
-        return self.config.in_ensemble or state_length(self.config.trainer, [1]) > 0
+        return self.config.in_ensemble or self.config.trainer.state_length([1]) > 0
 
     def make_aggregate(self, vector: Vector | None = None) -> Parameters:
         """`vector` read as an aggregate; without one at zero."""
@@ -98,7 +103,7 @@ class Task:
 
     def evaluate(self, parameters: Rows, part: Part) -> SquaredError:
         """The squared error on a part, predictions clipped to the scale."""
-        return evaluate(self.config.trainer, parameters, part, self.rating_min, self.rating_max)
+        return trainer_for(self.config.trainer).evaluate(parameters, part, self.scale)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -146,8 +151,8 @@ class Job(Task):
         """
         blocks = [self.parameters(self.vector)] if self.strata is None else self._block_rows()
         own = len(self.vector) if self.config.in_ensemble else 0
-        return own + state_length(
-            self.config.trainer, [sum(array.size for array in learned(rows)) for rows in blocks]
+        return own + self.config.trainer.state_length(
+            [sum(array.size for array in learned(rows)) for rows in blocks]
         )
 
     def _block_rows(self) -> list[Rows]:
@@ -187,7 +192,7 @@ class Job(Task):
             raise self._diverged(what, row.round_index, row.best_epoch)
 
     def _diverged(self, what: str, round_index: int, epoch: int) -> Diverged:
-        rate = learning_rate(self.config.trainer, round_index * self.config.local_epochs + epoch)
+        rate = self.config.trainer.learning_rate(round_index * self.config.local_epochs + epoch)
         outer = "" if self.config.aggregation.outer == "none" else " or aggregation.outer_lr"
         return Diverged(
             f"diverged in epoch {epoch} at learning rate {rate:.3g}: {what}; try a smaller"

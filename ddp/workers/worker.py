@@ -5,7 +5,6 @@ import traceback
 from collections.abc import Generator, Iterator
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,19 +15,15 @@ from ddp.model.parameters import EMPTY_VECTOR, Vector
 from ddp.timing.paths import START
 from ddp.timing.spans import Spans
 from ddp.tracking.messages import EpochDone, Failed, Finished, Started, WorkerRound
-from ddp.trainers.loop_times import spent_parts
-from ddp.trainers.trainer import make_selecting, make_trainer
+from ddp.trainers.trainer import Best, trainer_for
 from ddp.workers.exchange import Exchange
 from ddp.workers.job import Job
 from ddp.workers.stratified import StratifiedWorker
 
-if TYPE_CHECKING:
-    from ddp.trainers.epochs import Selecting
-
 
 class Worker:
-    """Trains on its shard, and keeps the best state of the round. In an ensemble it goes on
-    from its own.
+    """Trains on its shard, and publishes the best state of the round. In an ensemble it then
+    continues from its own state.
     """
 
     def __init__(self, job: Job, exchange: Exchange, spans: Spans) -> None:
@@ -38,15 +33,15 @@ class Worker:
         # one after the aggregate that we have: a worker that is late leaves rounds out
         self.next_round = job.first_round
         self.live = job.make_parameters()
-        self.best = job.make_parameters()
-        self.trainer = make_trainer(job.config.trainer, self.live, job.shard.train)
-        scale = (job.rating_min, job.rating_max)
-        self.loop = make_selecting(
-            job.config.trainer, self.trainer, self.live.vector, job.selects_on, scale
+        self.best = Best(job.make_parameters())
+        self.trainer = trainer_for(job.config.trainer)(
+            job.config.trainer,
+            self.live,
+            job.shard.train,
+            held_out=(job.selects_on,),
+            scale=job.scale,
         )
         self.trainer.load_state(job.trainer_state, job.first_round * job.config.local_epochs)
-        self.best_rmse = math.inf  # of the round
-        self.best_epoch: int | None = None
 
     def round(self, round_index: int) -> Generator[None, None, WorkerRound]:
         """Trains, publishes, and takes over the aggregate if it comes in time. Yields before it
@@ -81,73 +76,35 @@ class Worker:
         """
         num_epochs = self.job.config.local_epochs
         order = seeding.stream(self.job.config.seed, "order", self.job.worker, round_index)
-        self.best_rmse, self.best_epoch = math.inf, None
-        train_loss, done = math.nan, 0
+        self.best.forget()
+        loss, done = math.nan, 0
         while done < num_epochs:
-            if self.loop is not None:
-                number = self.loop.pace.epochs(num_epochs - done)
-                train_loss = self._epochs_in_a_loop(self.loop, number, order, round_index, done)
-            else:
-                number, train_loss = 1, self._epoch(order, round_index, done)
-            done += number
+            for loss in self.trainer.epochs(range(done, num_epochs), order, self.best, self.spans):
+                self.job.check_loss(loss, round_index, done)
+                done += 1
             with self.spans("tell"):
                 self.exchange.tell(
                     EpochDone(worker=self.job.worker, round_index=round_index, epoch=done - 1)
                 )
         with self.spans("evaluate"):
-            # The last state also stands in when no epoch had a finite RMSE: the aggregator then
-            # refuses it by name.
-            best_epoch = (
-                self.best_epoch if self.best_epoch is not None else self._keep(num_epochs - 1)
-            )
-            valid = self.job.evaluate(self.best, self.job.shard.valid)
-            test = self.job.evaluate(self.best, self.job.shard.test)
+            best_epoch = self.best.epoch
+            if best_epoch is None:
+                # The last state also stands in when no epoch had a finite RMSE: the aggregator
+                # then refuses it by name.
+                best_epoch = num_epochs - 1
+                with self.spans("copy"):
+                    self.best.keep(self.live.vector, best_epoch)
+            valid = self.job.evaluate(self.best.parameters, self.job.shard.valid)
+            test = self.job.evaluate(self.best.parameters, self.job.shard.test)
         return WorkerRound(
             worker=self.job.worker,
             round_index=round_index,
-            train_loss=train_loss,
+            train_loss=loss,
             valid=valid,
             test=test,
             best_epoch=best_epoch,
             aggregate_received=False,
         )
-
-    def _epoch(self, order: np.random.Generator, round_index: int, epoch: int) -> float:
-        """One, and its training loss."""
-        with self.spans("compute"):
-            train_loss = self.trainer.epoch(order)
-            self.job.check_loss(train_loss, round_index, epoch)
-        with self.spans("evaluate"):
-            held_out = self.job.selects_on
-            rmse = self.job.evaluate(self.live, held_out).rmse if len(held_out) else math.inf
-            if rmse < self.best_rmse:
-                self.best_rmse, self.best_epoch = rmse, self._keep(epoch)
-        return train_loss
-
-    def _epochs_in_a_loop(
-        self,
-        loop: "Selecting",
-        number: int,
-        order: np.random.Generator,
-        round_index: int,
-        epoch: int,
-    ) -> float:
-        """So many from this one on, and the training loss of the last."""
-        with self.spans("compute"):
-            done = loop.epochs(number, order, self.best.vector, self.best_rmse)
-            self.spans.divide(partial(spent_parts, done.spent_ns, self.spans.tells_off_core))
-            for n, train_loss in enumerate(done.train):
-                self.job.check_loss(train_loss, round_index, epoch + n)
-            self.best_rmse = done.rmse
-            if done.best_epoch is not None:
-                self.best_epoch = epoch + done.best_epoch
-        return done.train[-1]
-
-    def _keep(self, epoch: int) -> int:
-        """The state after this epoch is the best so far."""
-        with self.spans("copy"):
-            np.copyto(self.best.vector, self.live.vector)
-        return epoch
 
 
 def worker_loop(job: Job, exchange: Exchange, spans: Spans) -> Iterator[None]:

@@ -7,14 +7,13 @@ from functools import partial
 
 import numpy as np
 import pytest
-from jobs import BACKENDS, prepare
+from jobs import BACKENDS, make_trainer, prepare
 
 from ddp.aggregation.mean import weighted_mean
 from ddp.backends.worker_processes import WorkerProcesses
 from ddp.config import seeding
 from ddp.errors import ConfigError
 from ddp.tracking.messages import Finished
-from ddp.trainers.trainer import make_trainer
 
 DEADLINE_S = 60.0
 LATE = 1

@@ -14,7 +14,7 @@ from ddp.backends.store import aggregate_key
 from ddp.errors import WorkerError
 from ddp.timing.spans import Spans
 from ddp.tracking.messages import EpochDone, Published, WorkerRound
-from ddp.trainers.trainer import make_trainer
+from ddp.trainers.trainer import trainer_for
 
 DEADLINE_S = 60.0
 MODES = {"notified": "backend.poll_interval_s=null", "polling": "backend.poll_interval_s=0.001"}
@@ -64,8 +64,8 @@ def patch_epoch(monkeypatch, jobs, worker, before_epoch):
     trainer is the real one.
     """
 
-    def making(options, model, train):
-        trainer = make_trainer(options, model, train)
+    def making(options, model, train, **rest):
+        trainer = trainer_for(options)(options, model, train, **rest)
         if train is jobs[worker].shard.train:
             real, number = trainer.epoch, iter(range(10**9))
 
@@ -76,7 +76,7 @@ def patch_epoch(monkeypatch, jobs, worker, before_epoch):
             trainer.epoch = epoch
         return trainer
 
-    monkeypatch.setattr("ddp.workers.worker.make_trainer", making)
+    monkeypatch.setattr("ddp.workers.worker.trainer_for", lambda options: making)
 
 
 # --- a late aggregate ---
@@ -263,11 +263,11 @@ def test_workers_compute_with_the_torch_threads_of_the_config(make_config, monke
 
     seen = []
 
-    def making(options, model, train):
+    def making(options, *rest, **more):
         seen.append((threading.current_thread().name, torch.get_num_threads()))
-        return make_trainer(options, model, train)
+        return trainer_for(options)(options, *rest, **more)
 
-    monkeypatch.setattr("ddp.workers.worker.make_trainer", making)
+    monkeypatch.setattr("ddp.workers.worker.trainer_for", lambda options: making)
     run(make_config("torch_threads=3", "backend=thread"), tmp_path / "run", [])
     assert sorted(seen) == [("worker-0", 3), ("worker-1", 3), ("worker-2", 3)]
 

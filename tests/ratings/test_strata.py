@@ -2,7 +2,6 @@
 ratings.
 """
 
-import dataclasses
 from types import SimpleNamespace
 
 import numpy as np
@@ -20,7 +19,6 @@ from ddp.model.rows import held_rows, in_data_order, item_rows, learned, pack, r
 from ddp.ratings.strata import Numbering, Strata
 from ddp.results.saved_model import load_model
 from ddp.timing.spans import Spans
-from ddp.trainers.trainer import for_blocks
 from ddp.workers.exchange import Exchange
 from ddp.workers.stratified import StratifiedWorker
 from ddp.workers.worker import worker_loop
@@ -308,9 +306,3 @@ def test_seconds_of_the_compiled_loop_are_told_apart(make_config):
     with pytest.raises(TimeoutError):
         list(worker.round(0))
     assert worker.spans.take().phase_s("wait") >= 0.2
-
-
-def test_weight_decay_weighs_the_same_in_blocks(make_config):
-    """A row is in as many times fewer batches as there are blocks."""
-    autograd = make_config("trainer=autograd", "trainer.weight_decay=0.01").trainer
-    assert for_blocks(autograd, 4) == dataclasses.replace(autograd, weight_decay=0.04)

@@ -1,10 +1,7 @@
-"""Local epochs in one compiled loop: what several at once are, how many they are, and what their
-seconds are called.
-"""
+"""Local epochs in one compiled loop: what several at once are, and how many they are."""
 
 import math
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,10 +11,7 @@ from ddp.backends.serial import Serial, SerialExchange
 from ddp.config import seeding
 from ddp.errors import Diverged
 from ddp.timing.spans import Spans
-from ddp.trainers import pace
-from ddp.trainers.loop_times import spent_parts
-from ddp.trainers.loops import ALL, COPYING, EVALUATING, ON_CORE, WAITING, WALL
-from ddp.trainers.pace import Pace
+from ddp.trainers.epochs_per_call import TOGETHER_S, EpochsPerCall
 from ddp.workers.worker import Worker
 
 FUSED = (
@@ -39,7 +33,9 @@ def worker_of(config):
 @pytest.fixture
 def together(monkeypatch):
     """Has epochs done so many at a time."""
-    return lambda number: monkeypatch.setattr(Pace, "epochs", lambda self, left: min(left, number))
+    return lambda number: monkeypatch.setattr(
+        EpochsPerCall, "choose", lambda self, left: min(left, number)
+    )
 
 
 @pytest.mark.parametrize("select_on", ["valid", "test", "last"])
@@ -97,66 +93,12 @@ def test_computing_evaluating_and_copying_are_told_apart(make_config):
 
 @given(number=st.integers(1, 1000), seconds=st.floats(1e-7, 100), left=st.integers(1, 1000))
 def test_as_many_as_fit_but_never_none_and_never_more_than_are_left(number, seconds, left):
-    chosen = Pace()
-    assert chosen.epochs(left) == 1  # before anything is known
+    chosen = EpochsPerCall()
+    assert chosen.choose(left) == 1  # before anything is known
     chosen.took(number, seconds)
-    many = chosen.epochs(left)
+    many = chosen.choose(left)
     assert 1 <= many <= left
     if many > 1:
-        assert many * seconds / number <= pace.TOGETHER_S * (1 + 1e-9)
+        assert many * seconds / number <= TOGETHER_S * (1 + 1e-9)
     if many < left:
-        assert (many + 1) * seconds / number > pace.TOGETHER_S * (1 - 1e-9)
-
-
-# --- seconds ---
-
-
-class Scheduler:
-    """What a meter would say: so long on a core since the last time."""
-
-    knows_queue = True
-
-    def __init__(self, on_cpu_s):
-        self.on_cpu = on_cpu_s
-
-    def on_cpu_s(self):
-        return self.on_cpu
-
-    def queued_s(self):
-        return 0.0
-
-
-def spent(**rows):
-    ns = np.zeros((4, 2), np.int64)
-    names = {"all": ALL, "waiting": WAITING, "evaluating": EVALUATING, "copying": COPYING}
-    for name, (wall, on_core) in rows.items():
-        ns[names[name], WALL], ns[names[name], ON_CORE] = wall * 10**9, on_core * 10**9
-    return ns
-
-
-def test_what_a_loop_spent_adds_up_to_the_wall_around_it():
-    ns = spent(all=(100, 70), waiting=(20, 5), evaluating=(30, 20), copying=(4, 0))
-    assert spent_parts(ns, "gil_wait", 110.0, None) == {
-        "compute": 60.0,
-        "wait": 20.0,
-        "evaluate": 26.0,
-        "evaluate/copy": 4.0,
-    }
-    # Off its core: 15 waiting, 10 evaluating, and 5 of the rest; and of the 10 around the loop 7.
-    parts = spent_parts(ns, "gil_wait", 110.0, Scheduler(73.0))
-    assert parts == pytest.approx(
-        {
-            **{"compute": 48.0, "compute/gil_wait": 7.0, "compute/run_queue": 5.0, "wait": 20.0},
-            **{"evaluate": 16.0, "evaluate/copy": 4.0, "evaluate/run_queue": 10.0},
-        }
-    )
-    assert sum(parts.values()) == pytest.approx(110.0)
-
-
-def test_a_copy_that_was_interrupted_leaves_nothing_below_zero():
-    """Of evaluating 30 were 25 a copy, and 20 without a core: at least 15 of these in the copy."""
-    ns = spent(all=(100, 80), evaluating=(30, 10), copying=(25, 0))
-    parts = spent_parts(ns, "gil_wait", 100.0, Scheduler(80.0))
-    assert parts == pytest.approx(
-        {"compute": 70.0, "evaluate": 0.0, "evaluate/copy": 10.0, "evaluate/run_queue": 20.0}
-    )
+        assert (many + 1) * seconds / number > TOGETHER_S * (1 - 1e-9)

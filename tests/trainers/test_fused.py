@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from jobs import make_trainer
 
 from ddp.config.options import AutogradTrainer, FusedTrainer
 from ddp.config.seeding import stream
@@ -23,7 +24,6 @@ from ddp.tracking.metrics import squared_error
 from ddp.trainers.autograd import Autograd
 from ddp.trainers.fused import Fused, seeds
 from ddp.trainers.sgd import draw, shuffle
-from ddp.trainers.trainer import evaluate, make_trainer
 from ddp.trainers.visits import CELL_RATINGS, CHUNK, arrange, cell_of, chunks_of, grid_size, joined
 
 REPOSITORY = Path(__file__).parent.parent.parent
@@ -164,7 +164,7 @@ def test_read_only_ratings_do_and_stay_as_they_were():
         column.setflags(write=False)
     parameters = start()
     make_trainer(options(), parameters, part).epoch(stream(0, "order", 0, 0))
-    evaluate(options(), parameters, part, 1, 5)
+    Fused.evaluate(parameters, part, (1, 5))
     assert [column.tobytes() for column in columns] == before
 
 
@@ -176,7 +176,7 @@ def test_an_index_out_of_range_is_refused_before_it_writes_anywhere(column, inde
     with pytest.raises(IndexError, match=rf"{column[:-1]} .*{index}.* out of range"):
         make_trainer(options(), start(), part)
     with pytest.raises(IndexError, match="out of range"):
-        evaluate(options(), start(), part, 1, 5)
+        Fused.evaluate(start(), part, (1, 5))
 
 
 def test_a_model_that_diverges_shows_it():
@@ -185,7 +185,7 @@ def test_a_model_that_diverges_shows_it():
     for _ in range(3):
         trainer.epoch(stream(0, "order", 0, 0))
     assert not np.isfinite(parameters.vector).all()
-    assert not np.isfinite(evaluate(options(), parameters, random_part(), 1, 5).rmse)
+    assert not np.isfinite(Fused.evaluate(parameters, random_part(), (1, 5)).rmse)
 
 
 # --- evaluation ---
@@ -204,13 +204,13 @@ def test_the_error_is_the_clipped_formulas(dim, biases):
     low, high = np.quantile(predictions, (0.3, 0.7))
     clipped = np.clip(predictions, low, high)
     expected = squared_error(clipped.astype(np.float32), part.ratings)
-    error = evaluate(options(), parameters, part, low, high)
+    error = Fused.evaluate(parameters, part, (low, high))
     assert error.count == 500
     assert error.total == pytest.approx(expected.total, rel=1e-5)
 
 
 def test_the_error_of_nothing_is_nothing():
-    error = evaluate(options(), start(), random_part(count=0), 1, 5)
+    error = Fused.evaluate(start(), random_part(count=0), (1, 5))
     assert (error.total, error.count) == (0.0, 0)
 
 
@@ -324,7 +324,7 @@ def test_the_layout_is_random_inside_a_cell():
 
 # What a worker's process imports.
 LOAD = """
-import ddp.backends.preload.fused
+import ddp.trainers.fused, ddp.backends.preload
 from ddp.trainers.sgd import sgd, squared_error
 hits = [sum(kernel.stats.cache_hits.values()) for kernel in (sgd, squared_error)]
 misses = [sum(kernel.stats.cache_misses.values()) for kernel in (sgd, squared_error)]
@@ -359,10 +359,10 @@ def test_kernels_are_compiled_again_when_the_loops_they_call_have_changed(tmp_pa
     )
     cache = str(tmp_path / "cache")
     load_kernels(tmp_path, NUMBA_CACHE_DIR=cache)
+    before = (source / "machine" / "compiled" / "simd.py").stat().st_mtime
     later = time.time() + 10  # a clock that has moved on; the kernels' own files stay as they are
     os.utime(source / "machine" / "compiled" / "simd.py", (later, later))
     assert load_kernels(tmp_path, NUMBA_CACHE_DIR=cache)[:4] == ["0", "0", "1", "1"]
-    before = time.time() - 10
     os.utime(source / "machine" / "compiled" / "simd.py", (before, before))
     assert load_kernels(tmp_path, NUMBA_CACHE_DIR=cache)[:4] == ["1", "1", "0", "0"]
 

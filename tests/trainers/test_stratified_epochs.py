@@ -58,10 +58,19 @@ def make_worker(config, gates):
     return worker, [job.strata.group(0, turn) for turn in range(2)]
 
 
-def epoch(worker, groups, *, ends_round=True):
-    return worker.loop.epochs(
-        0, groups, 1, np.random.default_rng(0), DEADLINE_S, ends_round=ends_round
-    )
+def last_value(generator):
+    """What a generator returns."""
+    while True:
+        try:
+            next(generator)
+        except StopIteration as end:
+            return end.value
+
+
+def epoch(worker, *, ends_round=True):
+    """One epoch of two turns, of a round that has no more, or one more."""
+    turns, order = range(2 if ends_round else 4), np.random.default_rng(0)
+    return last_value(worker.trainer.turns(turns, order, worker.turns, worker.spans))
 
 
 def test_rows_are_handed_on_when_they_are_done(make_config):
@@ -76,7 +85,7 @@ def test_rows_are_handed_on_when_they_are_done(make_config):
     )
     worker, (first, second) = make_worker(make_config(*STRATIFIED, *big), gates)
     worker.trainer.turn(first, np.random.default_rng(1))
-    block = worker.blocks[first]
+    block = worker.job.shard.blocks[first]
     rows = item_rows(worker.parameters.block(block.users, block.items))
     seen = []
 
@@ -87,7 +96,7 @@ def test_rows_are_handed_on_when_they_are_done(make_config):
 
     thread = threading.Thread(target=other, daemon=True)
     thread.start()
-    epoch(worker, [first, second])
+    epoch(worker)
     thread.join(DEADLINE_S)
     assert [array.tobytes() for array in seen] == [array.tobytes() for array in rows]
 
@@ -98,7 +107,7 @@ def test_the_last_turn_of_a_round_is_not_handed_on_yet(make_config, ends_round):
     gates = Gates(np.array([0, 0, 0], np.int64))
     worker, (first, second) = make_worker(make_config(*STRATIFIED), gates)
     gates.open(second, 1)
-    epoch(worker, [first, second], ends_round=ends_round)
+    epoch(worker, ends_round=ends_round)
     assert (gates.counters[first], gates.counters[second]) == (1, 1 if ends_round else 2)
 
 
@@ -131,7 +140,7 @@ def test_it_computes_what_turns_one_by_one_do(make_config):
     )
 
 
-def test_several_epochs_are_what_they_are_one_by_one(make_config):
+def test_several_epochs_are_what_they_are_one_by_one(make_config, monkeypatch):
     """Each with its own learning rate; errors on held-out ratings are those of the last one."""
     config = make_config(*STRATIFIED, "workers=1", "local_epochs=3", "trainer.lr_decay=0.5")
 
@@ -143,21 +152,22 @@ def test_several_epochs_are_what_they_are_one_by_one(make_config):
     row = last_value(stepped.round(0))
     for numbers in ([3], [1, 2], [1, 1, 1]):
         worker = make(Gates(np.zeros(2, np.int64)))
-        order, turn, train = seeding.stream(config.seed, "order", 0, 0), 0, []
+        order, turns, train = seeding.stream(config.seed, "order", 0, 0), range(3), []
         for number in numbers:
-            done = worker.loop.epochs(
-                turn, [0] * number, number, order, DEADLINE_S, ends_round=turn + number == 3
-            )
-            turn += number
-            train += done.train
-            assert (done.test > 0) == (turn == 3)
-        assert worker.loop.counters[0] == 2
+            monkeypatch.setattr(worker.trainer.per_call, "choose", lambda left, n=number: n)
+            done = last_value(worker.trainer.turns(turns, order, worker.turns, worker.spans))
+            assert len(done.train) == number
+            turns = turns[number:]
+            train += [error.total for error in done.train]
+            valid, test = done.held_out
+            assert (test.total > 0) == (not turns)
+        assert worker.turns.gates.counters[0] == 2
         made.append(
             (
                 worker.parameters.vector.tobytes(),
                 train,
-                done.valid,
-                done.test,
+                valid,
+                test,
                 worker.trainer.lrs.tolist(),
             )
         )
@@ -165,16 +175,7 @@ def test_several_epochs_are_what_they_are_one_by_one(make_config):
     vector, train, valid, test, _ = made[0]
     assert vector == stepped.parameters.vector.tobytes()
     assert train[-1] / len(stepped.job.shard.train) == row.train_loss
-    assert (valid, test) == (row.valid.total, row.test.total)
-
-
-def last_value(generator):
-    """What a generator returns."""
-    while True:
-        try:
-            next(generator)
-        except StopIteration as end:
-            return end.value
+    assert (valid, test) == (row.valid, row.test)
 
 
 def test_seconds_are_told_apart(make_config):

@@ -3,13 +3,14 @@
 import numpy as np
 import pytest
 import torch
+from jobs import make_trainer
 
 from ddp.config.options import AutogradTrainer
 from ddp.config.seeding import stream
 from ddp.model.parameters import Parameters
 from ddp.model.torch_module import CollabFiltering
-from ddp.ratings.arrays import Part
-from ddp.trainers.trainer import make_trainer
+from ddp.ratings.arrays import Block, Part
+from ddp.trainers.autograd import Autograd
 
 
 def options(**changes):
@@ -121,3 +122,24 @@ def test_the_ratings_are_left_as_they_were():
     make_trainer(options(batch_size=4), start_model(), part).epoch(stream(0, "order", 0, 0))
     for column, kept in zip((part.users, part.items, part.ratings), before, strict=True):
         np.testing.assert_array_equal(column, kept)
+
+
+@pytest.mark.parametrize("num_blocks", [1, 4])
+def test_weight_decay_weighs_the_same_in_blocks(num_blocks):
+    """A row is in as many times fewer batches as there are blocks, so that it shrinks as much more
+    in one; the item without a rating does nothing but shrink.
+    """
+    model = start_model()
+    rated, alone = np.array([0, 0], np.int32), model.views["item_factors"][3].copy()
+    part = Part(users=rated, items=rated, ratings=np.ones(2, np.float32))
+    nothing = slice(0, 0)
+    blocks = [
+        Block(users=slice(0, 5), items=slice(0, 4), train=slice(0, 2), valid=nothing, test=nothing)
+    ] * num_blocks
+    trainer = Autograd(
+        options(lr=0.05, weight_decay=0.01, batch_size=2), model, part, blocks=blocks
+    )
+    trainer.turn(0, stream(0, "order", 0, 0))
+    np.testing.assert_allclose(
+        model.views["item_factors"][3], alone * (1 - 0.05 * 0.01 * num_blocks), rtol=1e-6
+    )

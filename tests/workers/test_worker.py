@@ -4,7 +4,7 @@ import time
 
 import numpy as np
 import pytest
-from jobs import prepare
+from jobs import make_trainer, prepare
 
 from ddp.aggregation.weights import worker_weights
 from ddp.backends.serial import Serial, SerialExchange
@@ -12,7 +12,6 @@ from ddp.config import seeding
 from ddp.errors import Diverged, Stopped, WorkerError
 from ddp.timing.spans import Spans
 from ddp.tracking.messages import EpochDone, Failed, Finished, Started, WorkerRound
-from ddp.trainers.trainer import make_trainer
 from ddp.workers.worker import Worker, run_worker, worker_loop
 
 OVERFITS = {  # so fast that the best epoch is not the last one

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 from ddp.advice.constants import Constants, Exchange, Exchanges, Training
 from ddp.advice.measuring.measure import EXCHANGES
-from ddp.config.options import AutogradTrainer, Trainer
+from ddp.config.options import AutogradTrainer, TrainerOptions
 from ddp.errors import BackendError
 from ddp.machine.files import atomic_file
 from ddp.machine.memory import num_cores
@@ -42,7 +42,7 @@ def calibration_file() -> Path:
     return Path(cache) / "ddp" / "calibration.json"
 
 
-def calibrate(trainer: Trainer, tell: Tell = print, file: Path | None = None) -> Constants:
+def calibrate(trainer: TrainerOptions, tell: Tell = print, file: Path | None = None) -> Constants:
     """The constants for that trainer. `tell` hears of what takes time. Raises BackendError if they
        cannot be measured.
 

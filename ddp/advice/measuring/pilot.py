@@ -20,7 +20,7 @@ from ddp.config.options import (
     SerialBackend,
     ShmBackend,
     ThreadBackend,
-    Trainer,
+    TrainerOptions,
 )
 from ddp.config.schema import Config
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 WORKERS = 2
 USERS, ITEMS, RATINGS = 943, 1682, 40_000  # as MovieLens 100K, with fewer ratings
-TRAINERS: dict[str, Trainer] = {
+TRAINERS: dict[str, TrainerOptions] = {
     "fused": FusedTrainer(name="fused", lr=0.01, lr_decay=0.98, reg_factors=0.1, reg_biases=0.02),
     "adam": AutogradTrainer(
         name="autograd", optimizer="adam", lr=0.01, weight_decay=1e-5, batch_size=1024
@@ -49,7 +49,7 @@ SHM = ShmBackend(name="shm", directory=None, start_method=None)
 
 
 def pilot_config(
-    backend: Backend, trainer: Trainer, dim: int, rounds: int, local_epochs: int
+    backend: Backend, trainer: TrainerOptions, dim: int, rounds: int, local_epochs: int
 ) -> Config:
     """A job like those of the seed systems, but short. Everything that the constants depend on is
     told here; the rest is as conf/ has it.

@@ -15,7 +15,7 @@ from ddp.advice.measuring.pilot import (
     pilot_config,
     with_core_s,
 )
-from ddp.config.options import Backend, Trainer
+from ddp.config.options import Backend, TrainerOptions
 from ddp.config.schema import Config
 from ddp.machine.memory import num_cores
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ddp.results.run_result import RunResult
 
 
-def start_configs(trainer: Trainer) -> dict[str, Config]:
+def start_configs(trainer: TrainerOptions) -> dict[str, Config]:
     """The runs that tell it."""
     kinds: dict[str, Backend] = {"forked": SHM, "in threads": THREAD, "spawned": PROCESS}
     return {

@@ -14,17 +14,11 @@ from itertools import product
 import numpy as np
 
 from ddp.advice.constants import SPILLING, spilled_bytes
-from ddp.config.options import AutogradTrainer, Model, Trainer
+from ddp.config.options import AutogradTrainer, Model, TrainerOptions
 from ddp.model.parameters import Parameters, initial_vector
 from ddp.ratings.arrays import Part
-from ddp.trainers.trainer import (
-    Epochs,
-    arrange,
-    evaluate,
-    make_selecting,
-    make_trainer,
-    set_threads,
-)
+from ddp.timing.spans import Spans
+from ddp.trainers.trainer import Best, Trainer, arrange, trainer_for
 
 USERS, ITEMS = 943, 1682
 RATINGS = 2048  # in an epoch of batches, which has at least two
@@ -45,9 +39,9 @@ PARTS = ((500, 8), (20_000, 8), (20_000, 64), (20_000, 256))
 class TrainerCosts:
     """Samples of it, taken one by one, and what follows from them."""
 
-    def __init__(self, options: Trainer, cores: int) -> None:
+    def __init__(self, options: TrainerOptions, cores: int) -> None:
         self.options, self.cores = options, cores
-        set_threads(options, 1)
+        trainer_for(options).set_threads(1)
         self.alone: dict[str, Callable[[], object]] = {
             **{f"evaluation {size} {dim}": _evaluation(options, size, dim) for size, dim in PARTS}
         }
@@ -164,11 +158,12 @@ def fit(terms: Sequence[tuple[float, ...]], seconds: Sequence[float]) -> list[fl
     return [float(factor) for factor in best]
 
 
-def _make(options: Trainer, num_ratings: int, dim: int) -> tuple[Epochs, Parameters]:
+def _make(options: TrainerOptions, num_ratings: int, dim: int) -> Trainer:
     random, model = np.random.default_rng(0), _model(dim)
     part = _ratings(num_ratings)
     order = arrange(options, part.users, part.items, USERS, ITEMS, dim, random)
-    return make_trainer(options, model, part if order is None else part.take(order)), model
+    part = part if order is None else part.take(order)
+    return trainer_for(options)(options, model, part, held_out=(_ratings(0),))
 
 
 def _ratings(number: int) -> Part:
@@ -189,21 +184,26 @@ def _num_batches(size: int) -> int:
 
 def _batches(options: AutogradTrainer, dim: int) -> Callable[[], object]:
     """An epoch of them."""
-    trainer, _ = _make(options, _num_batches(options.batch_size) * options.batch_size, dim)
+    trainer = _make(options, _num_batches(options.batch_size) * options.batch_size, dim)
     return partial(trainer.epoch, np.random.default_rng(2))
 
 
-def _epochs(options: Trainer, num_ratings: int, dim: int) -> Callable[[], object]:
+def _epochs(options: TrainerOptions, num_ratings: int, dim: int) -> Callable[[], object]:
     """IN_A_LOOP compiled ones."""
-    trainer, model = _make(options, num_ratings, dim)
-    loop = make_selecting(options, trainer, model.vector, _ratings(0), (1.0, 5.0))
-    assert loop is not None
-    return partial(loop.epochs, IN_A_LOOP, np.random.default_rng(2), model.vector)
+    trainer = _make(options, num_ratings, dim)
+    order, best, spans = np.random.default_rng(2), Best(trainer.parameters.like()), Spans()
+
+    def train() -> None:
+        done = 0
+        while done < IN_A_LOOP:
+            done += len(trainer.epochs(range(done, IN_A_LOOP), order, best, spans))
+
+    return train
 
 
-def _evaluation(options: Trainer, num_ratings: int, dim: int) -> Callable[[], object]:
+def _evaluation(options: TrainerOptions, num_ratings: int, dim: int) -> Callable[[], object]:
     model, part = _model(dim), _ratings(num_ratings)
-    return lambda: evaluate(options, model, part, 1.0, 5.0)
+    return lambda: trainer_for(options).evaluate(model, part, (1.0, 5.0))
 
 
 def _mean_s(call: Callable[[], object]) -> float:

@@ -1,1 +1,0 @@
-"""Modules that the fork server imports once, so that each worker finds them loaded."""

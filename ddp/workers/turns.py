@@ -1,0 +1,75 @@
+"""The turns of one worker (split=stratified): which block of its ratings each turn is for, and how
+the rows of items come to it and go on to the next worker.
+"""
+
+from ddp.errors import LateRows
+from ddp.model.parameters import Parameters, Vector
+from ddp.model.rows import item_rows
+from ddp.ratings.strata import Strata
+from ddp.timing.spans import Spans
+from ddp.trainers.trainer import Turns
+from ddp.workers.exchange import Exchange
+from ddp.workers.job import Job
+
+
+class WorkerTurns(Turns):
+    """The turns of the worker of `job`, in `parameters`, which workers may share. Turns count from
+    the first round of a run: an epoch has one for each worker.
+    """
+
+    def __init__(
+        self, job: Job, strata: Strata, exchange: Exchange, parameters: Parameters, spans: Spans
+    ) -> None:
+        self.job = job
+        self.strata = strata
+        self.exchange = exchange
+        self.parameters = parameters
+        self.spans = spans
+        self.gates = exchange.gates
+        self.timeout_s = job.config.round_timeout
+        self.first = strata.first_turn(job.first_round)
+        self.end = strata.first_turn(job.config.rounds)
+
+    def block(self, turn: int) -> int:
+        """The index of the block of this turn: that of its group of items."""
+        return self.strata.group(self.job.worker, turn)
+
+    def take(self, turn: int) -> None:
+        """Waits for the rows of the turn until the worker that held them before has passed them on.
+        Raises LateRows after `timeout_s`.
+        """
+        if turn == self.first:
+            return
+        group = self.block(turn)
+        before = self.strata.holder(group, turn - 1)
+        if not self.exchange.take(
+            group, turn, before, self._items(turn), self.timeout_s, self.spans
+        ):
+            raise self.late(turn)
+
+    def hand_on(self, turn: int) -> None:
+        """Passes the rows of the turn to the worker that holds them next."""
+        if turn + 1 == self.end:
+            return
+        group = self.block(turn)
+        with self.spans("publish"):
+            self.exchange.hand_on(
+                group, turn + 1, self.strata.holder(group, turn + 1), self._items(turn), self.spans
+            )
+
+    def waited(self, turn: int, seconds: float) -> None:
+        """The wait for the rows of a turn was for the worker that held them before."""
+        if turn > self.first and seconds > 0:
+            self.spans.waited_for(self.strata.holder(self.block(turn), turn - 1), seconds)
+
+    def late(self, turn: int) -> LateRows:
+        """The error for rows that did not come in time."""
+        before = self.strata.holder(self.block(turn), turn - 1)
+        return LateRows(
+            f"no items came from worker {before} within round_timeout={self.timeout_s:g} s"
+        )
+
+    def _items(self, turn: int) -> list[Vector]:
+        """The rows of items that the worker holds in a turn."""
+        block = self.job.shard.blocks[self.block(turn)]
+        return item_rows(self.parameters.block(block.users, block.items))
