@@ -5,6 +5,7 @@ of.
 import copy
 import dataclasses
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -96,12 +97,14 @@ def test_nor_does_what_is_none(tmp_path, content):
     assert read(file)["training"] == {}
 
 
-def test_what_is_there_is_used(tmp_path):
+@pytest.mark.parametrize("name", ["adam", "fused"])
+def test_what_is_there_is_used_and_no_process_measures(monkeypatch, tmp_path, name):
     file = tmp_path / "calibration.json"
     write_calibration(file)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "nothing"))
     told = []
-    made = calibrate(TRAINERS["adam"], tell=told.append, file=file)
-    assert dataclasses.replace(made, cores=2) == constants("adam")
+    made = calibrate(TRAINERS[name], tell=told.append, file=file)
+    assert dataclasses.replace(made, cores=2) == constants(name)
     assert told == []
 
 

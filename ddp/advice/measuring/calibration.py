@@ -65,8 +65,9 @@ def calibrate(trainer: TrainerOptions, tell: Tell = print, file: Path | None = N
                 f"warning: other programs use {share:.0%} of this machine: delete {file} when they"
                 " do not, to measure anew"
             )
-    # exchanges are measured with fused
-    for parts in [missing] if name == "fused" else [[part] for part in missing]:
+    # one process measures exchanges and fused, which they are measured with
+    together = [missing] if name == "fused" and missing else [[part] for part in missing]
+    for parts in together:
         measured = _measure(parts)
         known["training"] |= measured.pop("training")
         known |= measured
