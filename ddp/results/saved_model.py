@@ -27,30 +27,40 @@ def save_model(directory: Path, options: Model, vector: Vector, ratings: Ratings
     """Writes model.safetensors, the named parameters, and catalogue.npz: ids, titles, and the items
     that each user has rated.
     """
+    _save_parameters(directory / MODEL_FILE, options, vector, ratings)
+    _save_catalogue(directory / CATALOGUE_FILE, ratings)
+
+
+def _save_parameters(path: Path, options: Model, vector: Vector, ratings: Ratings) -> None:
     model = CollabFiltering(
         ratings.num_users, ratings.num_items, options.dim, biases=options.biases, vector=vector
     )
     metadata = {"rating_min": repr(ratings.rating_min), "rating_max": repr(ratings.rating_max)}
     tensors = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    with atomic_file(directory / MODEL_FILE) as file:
+    with atomic_file(path) as file:
         file.write(in_fixed_order(save(tensors, metadata)))
+
+
+def _save_catalogue(path: Path, ratings: Ratings) -> None:
     # by user, then by item
     # In place: with a copy for each step, this would be the largest moment of a run.
     pairs = ratings.users.astype(np.int64)
     pairs *= ratings.num_items
     pairs += ratings.items
     pairs.sort()
-    starts = np.zeros(ratings.num_users + 1, np.int64)
-    np.cumsum(np.bincount(ratings.users, minlength=ratings.num_users), out=starts[1:])
+    starts = np.searchsorted(pairs, np.arange(ratings.num_users + 1) * ratings.num_items)
+    seen_items = np.empty(len(pairs), np.int32)
+    np.remainder(pairs, ratings.num_items, out=seen_items, casting="same_kind")
+    del pairs
     arrays: dict[str, npt.NDArray[Any]] = {
         "user_ids": ratings.user_ids,
         "item_ids": ratings.item_ids,
         "seen_starts": starts,
-        "seen_items": (pairs % ratings.num_items).astype(np.int32),
+        "seen_items": seen_items,
     }
     if ratings.titles is not None:
         arrays["titles"] = ratings.titles
-    with atomic_file(directory / CATALOGUE_FILE) as file:
+    with atomic_file(path) as file:
         # numpy's stub takes **arrays for allow_pickle
         np.savez(file, **arrays)  # type: ignore[arg-type]
 

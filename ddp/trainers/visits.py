@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from math import ceil
 
 import numpy as np
+import numpy.typing as npt
 
 from ddp.ratings.arrays import IndexArray, IntArray
 from ddp.trainers.sgd import Chunks
@@ -35,15 +36,17 @@ def grid_size(num_users: int, num_items: int, dim: int, num_ratings: int) -> int
 
 def cell_of(
     users: IntArray, items: IntArray, num_users: int, num_items: int, grid: int
-) -> IntArray:
-    """The cell of each rating, int32 (n,): range * grid + range of the other kind, of which there
-    are fewer rows.
+) -> npt.NDArray[np.unsignedinteger]:
+    """The cell of each rating, as narrow integers (n,): range * grid + range of the other kind, of
+    which there are fewer rows.
     """
-    user_range = (np.arange(num_users, dtype=np.int64) * grid // num_users).astype(np.int32)
-    item_range = (np.arange(num_items, dtype=np.int64) * grid // num_items).astype(np.int32)
+    user_range = np.arange(num_users) * grid // num_users
+    item_range = np.arange(num_items) * grid // num_items
     outer = user_range if num_users >= num_items else item_range
-    outer *= np.int32(grid)
-    cell: IntArray = np.empty(len(users), np.int32)
+    outer *= grid
+    narrow = np.min_scalar_type(grid * grid)
+    user_range, item_range = user_range.astype(narrow), item_range.astype(narrow)
+    cell: npt.NDArray[np.unsignedinteger] = np.empty(len(users), narrow)
     for start in range(0, len(users), SLICE):  # so that nothing else is as long as the ratings
         rows = slice(start, start + SLICE)
         np.add(user_range[users[rows]], item_range[items[rows]], out=cell[rows])
@@ -64,8 +67,7 @@ def arrange(
     if grid == 1:
         return shuffled
     cell = cell_of(users, items, num_users, num_items, grid)[shuffled]
-    # 16 bits: a radix sort
-    return shuffled[np.argsort(cell.astype(np.min_scalar_type(grid * grid)), kind="stable")]
+    return shuffled[np.argsort(cell, kind="stable")]  # of narrow integers: a radix sort
 
 
 def chunks_of(users: IntArray, items: IntArray, num_users: int, num_items: int, dim: int) -> Chunks:
