@@ -48,7 +48,6 @@ from ddp.aggregation.combine import make_combine
 from ddp.backends.make import make_backend
 from ddp.config.schema import Config
 from ddp.ratings.arrays import Ratings
-from ddp.ratings.holdout import Parts
 from ddp.ratings.splits import Deal
 from ddp.timing.spans import Account
 from ddp.tracking.messages import AggregateRound, Message, WorkerRound
@@ -233,8 +232,6 @@ def _prepared(config: Config, size: int) -> Prepared:
         rating_min=1.0,
         rating_max=5.0,
     )
-    one, none = np.arange(1), np.arange(0)
-    whole = Parts(train=one, valid=none, test=none)
     return Prepared(
         config=config,
         num_users=ratings.num_users,
@@ -243,7 +240,7 @@ def _prepared(config: Config, size: int) -> Prepared:
         rating_max=ratings.rating_max,
         vector=np.full(rows * DIM + 1, 0.1, np.float32),
         ratings=ratings,
-        deal=Deal(whole=whole, shards=[whole] * config.workers),
+        deal=Deal(part=np.zeros(1, np.uint8), owner=None, workers=config.workers),
         workers=tuple(range(config.workers)),
     )
 

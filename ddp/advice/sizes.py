@@ -7,6 +7,7 @@ import numpy as np
 
 from ddp.config.schema import Config
 from ddp.ratings.arrays import Ratings
+from ddp.ratings.holdout import PARTS
 from ddp.ratings.strata import Strata, groups_of, stratify
 from ddp.workers.prepare import deal_of
 
@@ -38,26 +39,26 @@ def sizes_of(config: Config, ratings: Ratings) -> Sizes:
     where it could not.
     """
     deal = deal_of(config, ratings)
-    train, valid, test = (
-        [len(getattr(shard, part)) for shard in deal.shards] for part in ("train", "valid", "test")
-    )
+    workers = range(config.workers)
+    train, valid, test = (tuple(deal.size(part, worker) for worker in workers) for part in PARTS)
     blocks: list[tuple[int, ...]] = []
     users: Sequence[int] = ()
     items: Sequence[int] = ()
     strata = None
     if config.stratified:
-        strata, numbering = stratify(ratings, deal, config, range(config.workers))
-        groups = [groups_of(ratings, shard.train, numbering, strata) for shard in deal.shards]
-        blocks = [tuple(np.bincount(each, minlength=config.workers).tolist()) for each in groups]
+        strata, numbering = stratify(ratings, deal, config, workers)
+        for worker in workers:
+            groups = groups_of(ratings, deal.rows("train", worker), numbering, strata)
+            blocks.append(tuple(np.bincount(groups, minlength=config.workers).tolist()))
         users, items = np.diff(strata.user_bounds).tolist(), np.diff(strata.item_bounds).tolist()
     return Sizes(
         num_users=ratings.num_users,
         num_items=ratings.num_items,
-        train=tuple(train),
-        valid=tuple(valid),
-        test=tuple(test),
-        whole_valid=len(deal.whole.valid),
-        whole_test=len(deal.whole.test),
+        train=train,
+        valid=valid,
+        test=test,
+        whole_valid=deal.size("valid"),
+        whole_test=deal.size("test"),
         blocks=tuple(blocks),
         users=tuple(users),
         items=tuple(items),

@@ -10,6 +10,8 @@ from ddp.config.seeding import stream
 from ddp.errors import ConfigError, DataError
 from ddp.ratings.arrays import IndexArray, Ratings
 
+PARTS = ("train", "valid", "test")
+
 
 @dataclass(slots=True, kw_only=True)
 class Parts:

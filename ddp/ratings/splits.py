@@ -16,21 +16,43 @@ from ddp.config.options import DirichletSplit, Split
 from ddp.config.seeding import stream
 from ddp.errors import ConfigError, DataError
 from ddp.ratings.arrays import FloatArray, IndexArray, IntArray, Ratings
-from ddp.ratings.holdout import Parts, hold_out, time_order
+from ddp.ratings.holdout import PARTS, Parts, hold_out, time_order
 
 # more distinct ratings than this are a continuous scale (MovieLens has 5 or 10) ...
 MAX_VALUES = 20
 NUM_BINS = 10  # ... and are grouped into this many quantile bins
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Deal:
-    """`whole`: the parts of all ratings. `shards`: each worker's share of them. The shards are
-    disjoint, and together they are `whole`; with split=copies each of them is `whole`.
+    """Who gets which of n ratings. A shard is a worker's share of the ratings.
+
+    | field     | type       | meaning                                                       |
+    | --------- | ---------- | ------------------------------------------------------------- |
+    | `part`    | uint8 (n,) | the part of each rating, as its position in PARTS             |
+    | `owner`   | uint (n,)  | the worker of each rating; None: each worker has all (copies) |
+    | `workers` | int        | the number of workers                                         |
+
+    The columns take two bytes a rating. Row numbers would take eight, so they are made on demand.
     """
 
-    whole: Parts
-    shards: list[Parts]
+    part: npt.NDArray[np.uint8]
+    owner: npt.NDArray[np.unsignedinteger] | None
+    workers: int
+
+    def rows(self, part: str, worker: int | None = None) -> IndexArray:
+        """The rows of a part in a worker's shard, ascending; without a worker those of all."""
+        return np.flatnonzero(self._chosen(part, worker))
+
+    def size(self, part: str, worker: int | None = None) -> int:
+        """The number of these rows."""
+        return int(np.count_nonzero(self._chosen(part, worker)))
+
+    def _chosen(self, part: str, worker: int | None) -> npt.NDArray[np.bool_]:
+        chosen: npt.NDArray[np.bool_] = self.part == PARTS.index(part)
+        if worker is not None and self.owner is not None:
+            chosen &= self.owner == worker
+        return chosen
 
 
 def make_split(
@@ -50,17 +72,13 @@ def make_split(
             workers,
             f"must be at most {num_train}: there are {num_train} training ratings",
         )
+    part = np.empty(len(ratings), np.uint8)
+    for number, name in enumerate(PARTS):
+        part[getattr(whole, name)] = number
     if split.copies:
-        return Deal(whole=whole, shards=[whole] * workers)
+        return Deal(part=part, owner=None, workers=workers)
     owners = DEALERS[split.name](ratings, whole, split, workers, stream(seed, "shards"))
-    parts = [_by_owner(part, owners, workers) for part in (whole.train, whole.valid, whole.test)]
-    return Deal(
-        whole=whole,
-        shards=[
-            Parts(train=train, valid=valid, test=test)
-            for train, valid, test in zip(*parts, strict=True)
-        ],
-    )
+    return Deal(part=part, owner=owners.astype(np.min_scalar_type(workers)), workers=workers)
 
 
 def shard_summary(ratings: Ratings, deal: Deal) -> list[dict[str, int | float]]:
@@ -70,37 +88,31 @@ def shard_summary(ratings: Ratings, deal: Deal) -> list[dict[str, int | float]]:
     that of all training rows: 0 if they are alike, 1 if they have nothing in common. A continuous
     scale is binned as in split=dirichlet.
     """
-    levels, num_levels = _levels(ratings.ratings, deal.whole.train)
+    levels, num_levels = _levels(ratings.ratings, deal.rows("train"))
 
     def histogram(rows: IndexArray) -> npt.NDArray[np.float64]:
         return np.bincount(levels[rows], minlength=num_levels) / len(rows)
 
-    overall = histogram(deal.whole.train)
-    return [
-        {
-            "worker": worker,
-            "num_train": len(shard.train),
-            "num_valid": len(shard.valid),
-            "num_test": len(shard.test),
-            "num_users": int(np.count_nonzero(np.bincount(ratings.users[shard.train]))),
-            "num_items": int(np.count_nonzero(np.bincount(ratings.items[shard.train]))),
-            "mean_rating": float(ratings.ratings[shard.train].mean(dtype=np.float64)),
-            "skew": float(np.abs(histogram(shard.train) - overall).sum() / 2),
-        }
-        for worker, shard in enumerate(deal.shards)
-    ]
+    overall = histogram(deal.rows("train"))
+    summary: list[dict[str, int | float]] = []
+    for worker in range(deal.workers):
+        rows = deal.rows("train", worker)
+        summary.append(
+            {
+                "worker": worker,
+                "num_train": len(rows),
+                "num_valid": deal.size("valid", worker),
+                "num_test": deal.size("test", worker),
+                "num_users": int(np.count_nonzero(np.bincount(ratings.users[rows]))),
+                "num_items": int(np.count_nonzero(np.bincount(ratings.items[rows]))),
+                "mean_rating": float(ratings.ratings[rows].mean(dtype=np.float64)),
+                "skew": float(np.abs(histogram(rows) - overall).sum() / 2),
+            }
+        )
+    return summary
 
 
 # --- dealers: each gives int32 (num_ratings,), the worker that owns each row ---
-
-
-def _by_owner(part: IndexArray, owners: IntArray, workers: int) -> list[IndexArray]:
-    """The part's rows of each worker, ascending."""
-    owner = owners[part]
-    # numpy sorts narrow integers by radix, which is faster
-    order = np.argsort(owner.astype(np.min_scalar_type(workers)), kind="stable")
-    ends = np.cumsum(np.bincount(owner, minlength=workers))
-    return np.split(part[order], ends[:-1])
 
 
 def _deal_iid(
@@ -189,15 +201,19 @@ def _deal_dirichlet(
     return owners
 
 
-def _levels(values: FloatArray, train: IndexArray) -> tuple[npt.NDArray[np.int64], int]:
+def _levels(values: FloatArray, train: IndexArray) -> tuple[npt.NDArray[np.uint8], int]:
     """The level of each rating, and the number of levels. A level is a value that occurs in
     training, or a quantile bin of a continuous scale.
     """
-    seen = np.sort(values[train])
-    edges = seen[1:][np.diff(seen) > 0]
+    seen = values[train]
+    seen.sort()
+    edges = seen[1:][seen[1:] != seen[:-1]]
     if len(edges) >= MAX_VALUES:
-        edges = np.unique(np.quantile(values[train], np.arange(1, NUM_BINS) / NUM_BINS))
-    return np.searchsorted(edges, values, side="right"), len(edges) + 1
+        edges = np.unique(np.quantile(seen, np.arange(1, NUM_BINS) / NUM_BINS))
+    levels = np.zeros(len(values), np.uint8)
+    for edge in edges:  # a search would need eight bytes a rating
+        levels += values >= edge
+    return levels, len(edges) + 1
 
 
 def _fill_empty(owners: IntArray, train: IndexArray, workers: int) -> None:

@@ -23,6 +23,7 @@ import numpy.typing as npt
 from ddp.config.schema import Config
 from ddp.config.seeding import stream
 from ddp.ratings.arrays import IndexArray, IntArray, Ratings
+from ddp.ratings.holdout import PARTS
 from ddp.ratings.splits import Deal, balance
 
 
@@ -108,11 +109,14 @@ def stratify(
     """
     count = len(workers)
     user_group = np.zeros(ratings.num_users, np.int32)
-    for worker, rows in enumerate(deal.shards):
-        for part in (rows.train, rows.valid, rows.test):
-            user_group[ratings.users[part]] = workers.index(worker) if worker in workers else count
-    train = np.concatenate([deal.shards[worker].train for worker in workers])
-    loads = np.bincount(ratings.items[train], minlength=ratings.num_items)
+    for worker in range(deal.workers):
+        group = workers.index(worker) if worker in workers else count
+        for part in PARTS:
+            user_group[ratings.users[deal.rows(part, worker)]] = group
+    loads = np.zeros(ratings.num_items, np.int64)
+    for worker in workers:
+        items = ratings.items[deal.rows("train", worker)]
+        loads += np.bincount(items, minlength=ratings.num_items)
     item_group = balance(loads, "item", config.split, count, stream(config.seed, "items"))
     users, user_bounds = _number(user_group, count)
     items, item_bounds = _number(item_group, count)

@@ -17,6 +17,7 @@ from ddp.config.schema import OFF, Config
 from ddp.errors import AggregationError, WorkerError
 from ddp.machine.files import atomic_file
 from ddp.ratings.arrays import Ratings
+from ddp.ratings.holdout import PARTS
 from ddp.ratings.splits import Deal
 from ddp.tracking.messages import Reference
 
@@ -58,7 +59,7 @@ def find_reference(
     file = DIRECTORY / f"{_fingerprint(alone, ratings, deal)}.json"
     with suppress(OSError, ValueError, TypeError):  # the file is absent or damaged
         return Reference(**json.loads(file.read_text(encoding="utf-8")))
-    visits = len(deal.whole.train) * config.rounds * config.local_epochs
+    visits = deal.size("train") * config.rounds * config.local_epochs
     if config.reference == "auto" and not (config.trainer.compiled and visits <= CHEAP_VISITS):
         return None
     try:
@@ -78,14 +79,7 @@ def find_reference(
 def _fingerprint(config: Config, ratings: Ratings, deal: Deal) -> str:
     """A hash of all that decides the errors: config, ratings, holdout, and VERSION."""
     checksum = 0
-    for column in (
-        ratings.users,
-        ratings.items,
-        ratings.ratings,
-        deal.whole.train,
-        deal.whole.valid,
-        deal.whole.test,
-    ):
+    for column in (ratings.users, ratings.items, ratings.ratings, *map(deal.rows, PARTS)):
         checksum = zlib.crc32(np.ascontiguousarray(column).data, checksum)
     told = json.dumps([VERSION, dataclasses.asdict(config), checksum], sort_keys=True)
     return hashlib.sha256(told.encode()).hexdigest()[:24]

@@ -13,7 +13,7 @@ from ddp.errors import ConfigError
 from ddp.model.parameters import EMPTY_VECTOR, Parameters, Vector, initial_vector
 from ddp.model.rows import in_data_order, renumbered
 from ddp.ratings.arrays import Block, IndexArray, IntArray, Part, Ratings
-from ddp.ratings.holdout import Parts
+from ddp.ratings.holdout import PARTS
 from ddp.ratings.load import read_pairs
 from ddp.ratings.splits import Deal, make_split
 from ddp.ratings.strata import Numbering, rows_by_group, stratify
@@ -45,8 +45,8 @@ class Prepared(Task):
     test: Part = field(init=False)
 
     def __post_init__(self) -> None:
-        self.valid = self._part(self.deal.whole.valid)
-        self.test = self._part(self.deal.whole.test)
+        self.valid = self._part(self.deal.rows("valid"))
+        self.test = self._part(self.deal.rows("test"))
 
     def make_jobs(self) -> list[Job]:
         """A job for each worker. Only the jobs hold their copies of the ratings, so the memory is
@@ -60,12 +60,12 @@ class Prepared(Task):
     @property
     def trains(self) -> list[IndexArray]:
         """The training rows of each worker."""
-        return [self.deal.shards[worker].train for worker in self.workers]
+        return [self.deal.rows("train", worker) for worker in self.workers]
 
     @property
     def num_ratings(self) -> dict[int, int]:
         """How many training ratings each worker has."""
-        return dict(zip(self.workers, map(len, self.trains), strict=True))
+        return {worker: self.deal.size("train", worker) for worker in self.workers}
 
     def in_data_order(self, vector: Vector) -> Vector:
         """A copy of an aggregate, with its rows in the order of the ratings' users and items."""
@@ -96,18 +96,15 @@ class Prepared(Task):
 
     def _shard(self, worker: int, layout: int) -> Shard:
         """A worker's ratings. `layout` is the key of the random stream that orders them."""
-        dealt, random = self.deal.shards[worker], stream(self.config.seed, "layout", layout)
+        train, valid, test = (self.deal.rows(part, worker) for part in PARTS)
+        random = stream(self.config.seed, "layout", layout)
         if self.strata is None or self.numbering is None:
             users, items = slice(0, self.num_users), slice(0, self.num_items)
-            train = self._arranged(dealt.train, users, items, random)
-            return Shard(
-                train=self._part(train),
-                valid=self._part(dealt.valid),
-                test=self._part(dealt.test),
-            )
+            train = self._arranged(train, users, items, random)
+            return Shard(train=self._part(train), valid=self._part(valid), test=self._part(test))
         trains, valids, tests = (
             rows_by_group(self.ratings, rows, self.numbering, self.strata)
-            for rows in (dealt.train, dealt.valid, dealt.test)
+            for rows in (train, valid, test)
         )
         users = self.strata.users(worker)
         groups = [self.strata.items(group) for group in range(self.strata.num_workers)]
@@ -202,8 +199,7 @@ def deal_of(config: Config, ratings: Ratings) -> Deal:
     test_rows = None if name is None else read_pairs(Path(name), config.data, ratings)
     deal = make_split(ratings, config.split, config.workers, config.seed, test_rows)
     if not config.stratified:  # which selects nothing
-        for worker, shard in enumerate(deal.shards):
-            _check_parts(config, worker, shard)
+        _check_parts(config, deal)
     return deal
 
 
@@ -211,7 +207,7 @@ def _first_vector(config: Config, ratings: Ratings, deal: Deal, *member: int) ->
     """The state that a run begins with; `member`: the one that a worker of an ensemble begins
     with.
     """
-    mean = float(ratings.ratings[deal.whole.train].mean(dtype="float64"))
+    mean = float(ratings.ratings[deal.rows("train")].mean(dtype="float64"))
     return initial_vector(
         config.model, ratings.num_users, ratings.num_items, mean, config.seed, *member
     )
@@ -223,19 +219,20 @@ def _ranges(parts: Sequence[IndexArray]) -> list[slice]:
     return [slice(start, stop) for start, stop in pairwise(ends)]
 
 
-def _check_parts(config: Config, worker: int, shard: Parts) -> None:
-    """Raises ConfigError if a shard lacks the part that the worker selects its best state on, or by
+def _check_parts(config: Config, deal: Deal) -> None:
+    """Raises ConfigError if a shard lacks the part that its worker selects its best state on, or by
     whose loss the worker is weighted.
     """
     part = config.judged_on
     if part is None:
         return
-    if len(shard.valid if part == "valid" else shard.test) == 0:
-        raise ConfigError(
-            "workers",
-            config.workers,
-            f"worker {worker}'s shard has {len(shard.train):,} training ratings but none in its"
-            f" {part} part;"
-            f" use fewer workers, a larger split.{part}_fraction, or select_on=last with"
-            " aggregation=uniform",
-        )
+    for worker in range(config.workers):
+        if deal.size(part, worker) == 0:
+            raise ConfigError(
+                "workers",
+                config.workers,
+                f"worker {worker}'s shard has {deal.size('train', worker):,} training ratings but"
+                f" none in its {part} part;"
+                f" use fewer workers, a larger split.{part}_fraction, or select_on=last with"
+                " aggregation=uniform",
+            )

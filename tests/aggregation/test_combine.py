@@ -186,7 +186,7 @@ def test_members_of_an_ensemble_never_hear_of_each_other(make_config, drive, tra
 def test_an_ensemble_is_saved_as_one_model(make_config, tmp_path):
     result = run(make_config(*ENSEMBLE, "trainer=fused"), tmp_path / "run", [])
     prepared = prepare(result.config)
-    ratings, rows = prepared.ratings, prepared.deal.whole.test
+    ratings, rows = prepared.ratings, prepared.deal.rows("test")
     saved = load_model(tmp_path / "run")
     predicted = saved.predict(
         ratings.user_ids[ratings.users[rows]].tolist(),

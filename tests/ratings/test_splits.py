@@ -12,12 +12,11 @@ from hypothesis import strategies as st
 from ddp.config.defaults import default_option
 from ddp.config.options import OPTIONS, DirichletSplit, Split
 from ddp.errors import ConfigError, DataError, UserError
-from ddp.ratings.arrays import Ratings
-from ddp.ratings.holdout import Parts
+from ddp.ratings.arrays import IndexArray, Ratings
+from ddp.ratings.holdout import PARTS
 from ddp.ratings.splits import DEALERS, Deal, make_split, shard_summary
 
 CONF = Path(__file__).parent.parent.parent / "conf" / "split"
-PARTS = ("train", "valid", "test")
 HOLDOUTS = ("random", "user", "time", "files")
 laws = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
@@ -100,8 +99,16 @@ def split_or_skip(case) -> Deal:
         raise
 
 
+def shards_of(deal: Deal, part) -> list[IndexArray]:
+    return [deal.rows(part, worker) for worker in range(deal.workers)]
+
+
+def sizes_of(deal: Deal, part) -> list[int]:
+    return [deal.size(part, worker) for worker in range(deal.workers)]
+
+
 def rows_of(deal: Deal) -> list[list[int]]:
-    return [getattr(parts, part).tolist() for parts in (deal.whole, *deal.shards) for part in PARTS]
+    return [rows.tolist() for part in PARTS for rows in (deal.rows(part), *shards_of(deal, part))]
 
 
 # --- laws of every split ---
@@ -111,27 +118,26 @@ def rows_of(deal: Deal) -> list[list[int]]:
 @given(cases())
 def test_parts_cover_all_ratings_and_shards_cover_each_part(case):
     deal = split_or_skip(case)
-    whole, num_rows = deal.whole, len(case[0])
-    assert np.sort(np.concatenate([whole.train, whole.valid, whole.test])).tolist() == list(
-        range(num_rows)
-    )
-    assert len(deal.shards) == case[2]
+    rows = np.concatenate([deal.rows(part) for part in PARTS])
+    assert np.sort(rows).tolist() == list(range(len(case[0])))
+    assert deal.workers == case[2]
     for part in PARTS:
-        dealt = np.concatenate([getattr(shard, part) for shard in deal.shards])
-        assert dealt.dtype == getattr(whole, part).dtype == np.int64
-        assert np.sort(dealt).tolist() == getattr(whole, part).tolist()
+        dealt = np.concatenate(shards_of(deal, part))
+        assert dealt.dtype == deal.rows(part).dtype == np.int64
+        assert np.sort(dealt).tolist() == deal.rows(part).tolist()
+        assert sizes_of(deal, part) == list(map(len, shards_of(deal, part)))
 
 
 @laws
 @given(cases())
 def test_training_shards_and_test_are_never_empty(case):
     deal = split_or_skip(case)
-    assert len(deal.whole.test) > 0
-    assert all(len(shard.train) > 0 for shard in deal.shards)
+    assert deal.size("test") > 0
+    assert min(sizes_of(deal, "train")) > 0
     if case[1].valid_fraction == 0:
-        assert len(deal.whole.valid) == 0
+        assert deal.size("valid") == 0
     elif case[1].holdout != "user":
-        assert len(deal.whole.valid) > 0 or len(deal.whole.train) == 1
+        assert deal.size("valid") > 0 or deal.size("train") == 1
 
 
 @laws
@@ -149,7 +155,7 @@ def test_holdout_depends_on_neither_workers_nor_option(case, other_workers, othe
     other_workers = workers if other_name == "files" else other_workers
     other = split_of(other_name, split.holdout, split.test_fraction, split.valid_fraction)
     again = split_or_skip((ratings, other, other_workers, seed, test_rows))
-    assert rows_of(Deal(whole=deal.whole, shards=[])) == rows_of(Deal(whole=again.whole, shards=[]))
+    assert deal.part.tolist() == again.part.tolist()
 
 
 @laws
@@ -158,20 +164,18 @@ def test_test_part_does_not_depend_on_validation(case):
     deal = split_or_skip(case)
     ratings, split, _, seed, test_rows = case
     other = split_of("iid", split.holdout, split.test_fraction, valid=0.0)
-    assert (
-        make_split(ratings, other, 1, seed, test_rows).whole.test.tolist()
-        == deal.whole.test.tolist()
-    )
+    again = make_split(ratings, other, 1, seed, test_rows)
+    assert again.rows("test").tolist() == deal.rows("test").tolist()
 
 
 def test_another_seed_gives_another_split():
     ratings = random_ratings(200)
     one, two = (make_split(ratings, split_of(), 3, seed) for seed in (0, 1))
-    assert one.whole.test.tolist() != two.whole.test.tolist()
+    assert one.rows("test").tolist() != two.rows("test").tolist()
     # the holdout is the same, so that only the dealing can differ
     by_time = split_of(holdout="time")
     one, two = (make_split(ratings, by_time, 3, seed) for seed in (0, 1))
-    assert one.shards[0].train.tolist() != two.shards[0].train.tolist()
+    assert one.rows("train", 0).tolist() != two.rows("train", 0).tolist()
 
 
 # --- holdouts ---
@@ -183,10 +187,10 @@ def test_parts_have_the_size_of_their_fraction(case):
     ratings, split, _, seed, _ = case
     num_rows = len(ratings)
     assume(num_rows > 1)
-    whole = make_split(ratings, split, 1, seed).whole  # nothing here may be refused
-    assert len(whole.test) == min(max(round(split.test_fraction * num_rows), 1), num_rows - 1)
-    rest = num_rows - len(whole.test)
-    assert split.valid_fraction == 0 or len(whole.valid) == min(
+    deal = make_split(ratings, split, 1, seed)  # nothing here may be refused
+    assert deal.size("test") == min(max(round(split.test_fraction * num_rows), 1), num_rows - 1)
+    rest = num_rows - deal.size("test")
+    assert split.valid_fraction == 0 or deal.size("valid") == min(
         max(round(split.valid_fraction * rest), 1), rest - 1
     )
 
@@ -194,30 +198,24 @@ def test_parts_have_the_size_of_their_fraction(case):
 @laws
 @given(cases(names=("iid",), holdouts=("time",)))
 def test_time_holdout_is_the_latest(case):
-    whole, times = split_or_skip(case).whole, case[0].timestamps
-    early_to_late = np.concatenate(
-        [
-            part[np.argsort(times[part], kind="stable")]
-            for part in (whole.train, whole.valid, whole.test)
-        ]
-    )
+    deal, times = split_or_skip(case), case[0].timestamps
+    parts = map(deal.rows, PARTS)
+    early_to_late = np.concatenate([rows[np.argsort(times[rows], kind="stable")] for rows in parts])
     assert early_to_late.tolist() == np.argsort(times, kind="stable").tolist()
 
 
 @laws
 @given(cases(names=("iid",), holdouts=("user",)))
 def test_user_holdout_takes_a_share_of_each_user_and_never_all(case):
-    whole, users, split = split_or_skip(case).whole, case[0].users, case[1]
-    test, valid, train = (
-        np.bincount(users[part], minlength=61) for part in (whole.test, whole.valid, whole.train)
-    )
+    deal, users, split = split_or_skip(case), case[0].users, case[1]
+    train, valid, test = (np.bincount(users[deal.rows(part)], minlength=61) for part in PARTS)
     total = test + valid + train
     assert (train[total > 0] > 0).all()
-    if len(whole.test) > 1:  # a single row may be the one that test must have
+    if deal.size("test") > 1:  # a single row may be the one that test must have
         assert (
             np.abs(test - np.minimum(split.test_fraction * total, np.maximum(total - 1, 0))) < 1
         ).all()
-    if len(whole.valid) > 1:
+    if deal.size("valid") > 1:
         rest = total - test
         assert (
             np.abs(valid - np.minimum(split.valid_fraction * rest, np.maximum(rest - 1, 0))) < 1
@@ -226,27 +224,28 @@ def test_user_holdout_takes_a_share_of_each_user_and_never_all(case):
 
 def test_user_holdout_keeps_its_fraction_where_users_have_few_ratings():
     ratings = ratings_of(np.repeat(np.arange(5000), 2), np.tile([0, 1], 5000), np.ones(10000))
-    whole = make_split(ratings, split_of(holdout="user", test=0.2), 1, 0).whole
-    assert len(whole.test) == pytest.approx(2000, abs=150)
-    assert 0.4 < ratings.items[whole.test].mean() < 0.6  # which of the two is random
+    test = make_split(ratings, split_of(holdout="user", test=0.2), 1, 0).rows("test")
+    assert len(test) == pytest.approx(2000, abs=150)
+    assert 0.4 < ratings.items[test].mean() < 0.6  # which of the two is random
 
 
 def test_user_holdout_finds_a_test_row_when_every_share_rounds_to_none():
     ratings = ratings_of([0, 1, 1, 1], [0, 0, 1, 2], [1, 2, 3, 4])
-    whole = make_split(ratings, split_of(holdout="user", test=1e-9, valid=1e-9), 1, 0).whole
-    assert ratings.users[whole.test].tolist() == ratings.users[whole.valid].tolist() == [1]
+    deal = make_split(ratings, split_of(holdout="user", test=1e-9, valid=1e-9), 1, 0)
+    for part in ("test", "valid"):
+        assert ratings.users[deal.rows(part)].tolist() == [1]
 
 
 @laws
 @given(cases(holdouts=("files",)))
 def test_files_holdout_is_the_given_rows(case):
-    assert split_or_skip(case).whole.test.tolist() == sorted(case[4].tolist())
+    assert split_or_skip(case).rows("test").tolist() == sorted(case[4].tolist())
 
 
 def test_random_holdout_is_uniform():
     ratings = random_ratings(50)
     hits = sum(
-        np.bincount(make_split(ratings, split_of(), 1, seed).whole.test, minlength=50)
+        np.bincount(make_split(ratings, split_of(), 1, seed).rows("test"), minlength=50)
         for seed in range(2000)
     )
     assert np.abs(hits / 2000 - 0.2).max() < 0.05  # 5.6 standard deviations
@@ -259,7 +258,7 @@ def test_random_holdout_is_uniform():
 @given(cases(names=("iid",)))
 def test_iid_shards_are_of_equal_size(case):
     for part in PARTS:
-        sizes = [len(getattr(shard, part)) for shard in split_or_skip(case).shards]
+        sizes = sizes_of(split_or_skip(case), part)
         assert max(sizes) - min(sizes) <= 1
 
 
@@ -269,12 +268,12 @@ def test_whole_users_or_items_are_dealt_in_balance(case):
     deal, ratings = split_or_skip(case), case[0]
     owned = ratings.users if case[1].name == "user" else ratings.items
     groups = [
-        set(owned[np.concatenate([getattr(shard, part) for part in PARTS])].tolist())
-        for shard in deal.shards
+        set(owned[np.concatenate([deal.rows(part, worker) for part in PARTS])].tolist())
+        for worker in range(deal.workers)
     ]
     assert sum(map(len, groups)) == len(set.union(*groups)), "a user or item has two workers"
-    loads = [len(shard.train) for shard in deal.shards]
-    assert max(loads) <= np.mean(loads) + np.bincount(owned[deal.whole.train]).max()
+    loads = sizes_of(deal, "train")
+    assert max(loads) <= np.mean(loads) + np.bincount(owned[deal.rows("train")]).max()
 
 
 def test_one_large_user_outweighs_many_small_ones():
@@ -282,14 +281,14 @@ def test_one_large_user_outweighs_many_small_ones():
     users = [*range(11), *([0] * 9), 0]
     ratings = ratings_of(users, range(21), np.ones(21))
     deal = make_split(ratings, split_of("user", "files", valid=0.0), 2, 0, np.array([20]))
-    assert [len(shard.train) for shard in deal.shards] == [10, 10]
+    assert sizes_of(deal, "train") == [10, 10]
 
 
 def test_items_without_training_ratings_are_dealt_in_turn():
     items = [0, 1, 2, 3, *range(4, 12)]
     ratings = ratings_of(np.zeros(12), items, np.ones(12))
     deal = make_split(ratings, split_of("item", "files", valid=0.0), 4, 0, np.arange(4, 12))
-    assert [len(shard.test) for shard in deal.shards] == [2, 2, 2, 2]
+    assert sizes_of(deal, "test") == [2, 2, 2, 2]
 
 
 @laws
@@ -297,12 +296,12 @@ def test_items_without_training_ratings_are_dealt_in_turn():
 def test_time_shards_are_equal_consecutive_chunks(case):
     deal, times = split_or_skip(case), case[0].timestamps
     for part in PARTS:
-        chunks = [getattr(shard, part) for shard in deal.shards]
+        chunks = shards_of(deal, part)
         assert max(map(len, chunks)) - min(map(len, chunks)) <= 1
         in_order = np.concatenate(
             [chunk[np.argsort(times[chunk], kind="stable")] for chunk in chunks]
         )
-        rows = getattr(deal.whole, part)
+        rows = deal.rows(part)
         assert in_order.tolist() == rows[np.argsort(times[rows], kind="stable")].tolist()
 
 
@@ -310,9 +309,9 @@ def test_time_shards_are_equal_consecutive_chunks(case):
 @given(cases(names=("files",)))
 def test_files_shards_are_the_files(case):
     deal = split_or_skip(case)
-    for worker, shard in enumerate(deal.shards):
+    for worker in range(deal.workers):
         for part in PARTS:
-            assert (case[0].files[getattr(shard, part)] == worker).all()
+            assert (case[0].files[deal.rows(part, worker)] == worker).all()
 
 
 @pytest.mark.parametrize("continuous", [False, True])
@@ -332,12 +331,10 @@ def test_dirichlet_uses_the_same_proportions_in_every_part():
     deal = make_split(ratings, split_of("dirichlet", test=0.3, valid=0.3), 4, 0)
     for value in range(1, 6):
         shares = [
-            [
-                (ratings.ratings[getattr(shard, part)] == value).sum()
-                / (ratings.ratings[getattr(deal.whole, part)] == value).sum()
-            ]
+            (ratings.ratings[rows] == value).sum()
+            / (ratings.ratings[deal.rows(part)] == value).sum()
             for part in PARTS
-            for shard in deal.shards
+            for rows in shards_of(deal, part)
         ]
         train, valid, test = np.reshape(shares, (3, 4))
         np.testing.assert_allclose(valid, train, atol=0.002)
@@ -349,10 +346,10 @@ def test_dirichlet_repair_takes_from_the_largest_shard(seed):
     # one value: a tiny alpha gives all to one worker
     ratings = ratings_of(range(100), range(100), np.full(100, 3))
     deal = make_split(ratings, split_of("dirichlet", alpha=1e-9), 8, seed)
-    num_train = len(deal.whole.train)
-    assert sorted(len(shard.train) for shard in deal.shards) == [1] * 7 + [num_train - 7]
+    num_train = deal.size("train")
+    assert sorted(sizes_of(deal, "train")) == [1] * 7 + [num_train - 7]
     tight = make_split(ratings, split_of("dirichlet", alpha=1e-9), num_train, seed)
-    assert [len(shard.train) for shard in tight.shards] == [1] * num_train
+    assert sizes_of(tight, "train") == [1] * num_train
 
 
 # --- the summary ---
@@ -360,13 +357,12 @@ def test_dirichlet_repair_takes_from_the_largest_shard(seed):
 
 def test_summary_counts_and_measures_skew():
     ratings = ratings_of([0, 0, 1, 2, 2, 2], [0, 1, 1, 0, 1, 2], [1, 1, 5, 5, 5, 1])
-    whole = Parts(train=np.arange(4), valid=np.array([4]), test=np.array([5]))
-    none = np.array([], dtype=np.int64)
-    shards = [
-        Parts(train=np.array([0, 1]), valid=none, test=np.array([5])),
-        Parts(train=np.array([2, 3]), valid=np.array([4]), test=none),
-    ]
-    first, second = shard_summary(ratings, Deal(whole=whole, shards=shards))
+    deal = Deal(
+        part=np.array([0, 0, 0, 0, 1, 2], np.uint8),
+        owner=np.array([0, 0, 1, 1, 1, 0], np.uint8),
+        workers=2,
+    )
+    first, second = shard_summary(ratings, deal)
     sizes = [
         [
             row[key]
@@ -462,8 +458,9 @@ def test_every_option_of_the_schema_has_a_dealer_and_a_file():
 
 def test_with_copies_everybody_has_everything():
     deal = make_split(random_ratings(40), split_of(name="copies"), 3, 0)
-    assert len(deal.shards) == 3
-    assert all(shard is deal.whole for shard in deal.shards)
+    for part in PARTS:
+        for rows in shards_of(deal, part):
+            assert rows.tolist() == deal.rows(part).tolist()
 
 
 @pytest.mark.parametrize("name", sorted(OPTIONS["split"]))
@@ -479,4 +476,4 @@ def test_yaml_gives_every_field_and_describes_itself(name):
 def test_two_million_rows():
     ratings = random_ratings(2_000_000, num_users=30_000, num_items=5_000)
     deal = make_split(ratings, split_of("user", "user"), 8, 0)
-    assert sum(len(shard.train) for shard in deal.shards) == len(deal.whole.train)
+    assert sum(sizes_of(deal, "train")) == deal.size("train")

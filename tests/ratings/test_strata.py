@@ -101,7 +101,7 @@ def test_the_blocks_are_the_ratings_of_each_part_and_those_of_a_turn_share_no_ro
                 assert set(of.users) <= set(range(block.users.start, block.users.stop))
                 assert set(of.items) <= set(range(block.items.start, block.items.stop))
                 found += zip(user_at[of.users], item_at[of.items], of.ratings, strict=True)
-        whole = getattr(prepared.deal.whole, part)
+        whole = prepared.deal.rows(part)
         assert sorted(found) == sorted(
             zip(ratings.users[whole], ratings.items[whole], ratings.ratings[whole], strict=True)
         )
@@ -207,7 +207,7 @@ def test_a_workers_errors_are_those_of_its_own_users_and_add_up(make_config, dri
 def test_the_saved_model_has_the_datas_own_ids(make_config, tmp_path):
     result = run(make_config(*STRATIFIED, *FUSED, "workers=3"), tmp_path / "run", [])
     ratings = prepare(result.config).ratings
-    rows = prepare(result.config).deal.whole.test
+    rows = prepare(result.config).deal.rows("test")
     predicted = load_model(tmp_path / "run").predict(
         ratings.user_ids[ratings.users[rows]].tolist(),
         ratings.item_ids[ratings.items[rows]].tolist(),

@@ -31,7 +31,7 @@ def test_it_is_one_worker_with_the_same_test_part_and_as_many_visits(make_config
     alone, together = prepare(reference_config(config)), prepare(config)
     [job] = alone.make_jobs()
     assert len(job.shard.train) == sum(len(job.shard.train) for job in together.make_jobs())
-    assert sorted(alone.deal.whole.test) == sorted(together.deal.whole.test)
+    assert alone.deal.rows("test").tolist() == together.deal.rows("test").tolist()
     assert job.vector.tobytes() == together.make_jobs()[0].vector.tobytes()
     assert (job.config.rounds, job.config.local_epochs) == (3, 2)
     assert job.config.trainer == config.trainer

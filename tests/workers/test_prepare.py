@@ -13,8 +13,8 @@ def test_a_workers_ratings_are_its_rows_in_the_order_that_the_trainer_wants(make
     config = make_config("trainer=fused", "split=user", f"workers={workers}")
     prepared = prepare(config)
     ratings = prepared.ratings
-    for job, dealt in zip(prepared.make_jobs(), prepared.deal.shards, strict=True):
-        rows = dealt.train
+    for job in prepared.make_jobs():
+        rows = prepared.deal.rows("train", job.worker)
         order = arrange(
             ratings.users[rows],
             ratings.items[rows],
