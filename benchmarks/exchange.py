@@ -189,6 +189,7 @@ def exchange(backend_name: str, size: int, workers: int, rounds: int, *more: str
     try:
         backend.load()
         backend.start()
+        backend.spans.take()  # the rounds begin now
         aggregator = Aggregator(
             backend, combine, run.vector, lambda _: (SquaredError(), SquaredError())
         )

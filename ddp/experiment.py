@@ -116,7 +116,7 @@ def _rounds(
         return
     combine = make_combine(prepared, state.outer_state)
     with spans("data"):
-        backend = make_backend(prepared, prepared.make_jobs(), tracker.on)
+        backend = make_backend(prepared, prepared.make_jobs(), tracker.on, spans)
     try:
         with spans("imports"):
             backend.load()
@@ -124,9 +124,7 @@ def _rounds(
             backend.start()
         tracker.on(OutsideRounds(account=spans.take()))
         before, evaluate, began_s = prepared.vector, _evaluation(prepared), state.elapsed_s
-        aggregator = Aggregator(
-            backend, combine, before, evaluate, failures.survive, began_s, spans
-        )
+        aggregator = Aggregator(backend, combine, before, evaluate, failures.survive, began_s)
         for done in aggregator.rounds():
             resumable = not backend.has_trainer_state or prepared.sends_state(done.row.round_index)
             after = _state_after(done, prepared, combine, failures, state.restarts)
@@ -139,8 +137,8 @@ def _rounds(
         with spans("stop"):
             backend.stop()
         # a thread that was left behind may still end
-        for worker, ended in list(backend.ended.items()):
-            tracker.on(Ended(worker=worker, began_s=backend.began[worker], ended_s=ended))
+        for worker, (began, ended) in backend.lifetimes().items():
+            tracker.on(Ended(worker=worker, began_s=began, ended_s=ended))
 
 
 def _evaluation(prepared: Prepared) -> Evaluate:

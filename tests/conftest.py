@@ -338,6 +338,7 @@ class Driven:
         self._watch(backend, "broadcast")
         try:
             backend.start()
+            backend.spans.take()
             for done in Aggregator(backend, combine, self.prepared.vector, self.evaluate).rounds():
                 self.vectors.append(done.vector.copy())
                 self.history.on(done.row)

@@ -104,17 +104,17 @@ class Faulty:
             self._may_fail(moment, message.round_index)
         self._exchange.tell(message)
 
-    def publish(self, update, spans):
+    def publish(self, update):
         self._may_fail("publishing", update.round_index)
         if self._fault.kind in STATES and self._fault.due("publishing", update.round_index):
             update.vector = (
                 np.full_like(update.vector, np.nan) if self._fault.kind == "NaN" else NotAState()
             )
-        self._exchange.publish(update, spans)
+        self._exchange.publish(update)
 
-    def wait(self, round_index, timeout_s, spans):
+    def wait(self, round_index, timeout_s):
         self._may_fail("waiting", round_index)
-        return self._exchange.wait(round_index, timeout_s, spans)
+        return self._exchange.wait(round_index, timeout_s)
 
 
 class NotAState:
@@ -127,36 +127,18 @@ class NotAState:
         raise TypeError("cannot be copied")
 
 
-def connect(fault, real, pipe):
-    """In a worker process: the job, and an end of the exchange that misbehaves."""
-    job, exchange = real(pipe)
-    return job, fault.wrap(job.worker, exchange)
-
-
 def infect(monkeypatch, fault):
     """Every backend that a run makes from now on has that worker 1."""
     import ddp.experiment
-    from ddp.backends import serial
 
-    make_backend, worker_loop = ddp.experiment.make_backend, serial.worker_loop
+    make_backend = ddp.experiment.make_backend
 
     def make(*given):
         backend = make_backend(*given)
-        if hasattr(backend, "_open"):
-            ends = backend._open
-            backend._open = lambda: [partial(connect, fault, end) for end in ends()]
-        elif hasattr(backend, "exchanges"):
-            backend.exchanges = {
-                worker: fault.wrap(worker, end) for worker, end in backend.exchanges.items()
-            }
+        backend.wrap = fault.wrap
         return backend
 
     monkeypatch.setattr(ddp.experiment, "make_backend", make)
-    monkeypatch.setattr(
-        serial,
-        "worker_loop",
-        lambda job, exchange, spans: worker_loop(job, fault.wrap(job.worker, exchange), spans),
-    )
 
 
 def run_infected(fault, config, directory):

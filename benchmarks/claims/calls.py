@@ -20,9 +20,9 @@ import numpy as np
 from benchmarks import exchange
 from benchmarks.harness import REPOSITORY, Figures, compose_config
 from benchmarks.headline import JOB, TRAINERS
-from ddp.backends.manager import ManagerProcess
+from ddp.backends.manager import ManagerStore
 from ddp.backends.store import worker_key
-from ddp.backends.thread import Threads
+from ddp.backends.thread import ThreadExchange, Threads
 from ddp.model.parameters import Parameters, Vector
 from ddp.ratings.arrays import Part
 from ddp.timing.spans import Spans
@@ -36,6 +36,7 @@ ROUND_FLOATS = {
     "process": (JOB_FLOATS, 1_000_000, 16_000_000),
 }
 OTHERS = (0, 1, 4)  # threads that train beside the one that writes
+TIMEOUT_S = 600.0  # of one write
 WORKERS = 5  # in a round of exchange, as in the seed systems
 FLOATS_TO_MOVE = 8_000_000  # in all writes of a measurement, about
 THREAD_WRITES = 60
@@ -75,12 +76,12 @@ def send(rounds: int) -> None:
 
 def manager_writes(sizes: Sequence[int] = WRITE_FLOATS) -> dict[str, float]:
     """Times of one entry of a `Manager().dict()`: a vector, which the proxy pickles."""
-    manager = ManagerProcess(multiprocessing.get_context("spawn"))
-    stores: list[Any] = [manager.start()]  # the only reference to the proxy
+    manager = ManagerStore(multiprocessing.get_context("spawn"), TIMEOUT_S, lambda: 0)
 
     def write(vector: Vector) -> None:
-        stores[0]["w0_r0_best"] = vector
+        manager.proxy["w0_r0_best"] = vector
 
+    manager.start()
     try:
         figures = {}
         for floats in sizes:
@@ -92,7 +93,7 @@ def manager_writes(sizes: Sequence[int] = WRITE_FLOATS) -> dict[str, float]:
             figures[call_name("manager", floats)] = _mean_ms(call, number)
         return figures
     finally:
-        manager.stop(stores.clear)
+        manager.stop()
 
 
 def thread_writes(
@@ -130,13 +131,13 @@ def _publishing(floats: int) -> Callable[[], None]:
     run = exchange.prepared("thread", floats, 1, 1, "split=iid")
     options: Any = run.config.backend
     threads = Threads(options, run, run.make_jobs(), lambda _: None)
-    end, spans = threads.exchanges[0], Spans()
+    end = ThreadExchange(threads, 0, Spans())
     update = Update(worker=0, round_index=0, vector=run.vector, rmse=1.0, loss=1.0)
 
     def publish() -> None:
-        end.publish(update, spans)
+        end.publish(update)
         # an aggregate would bring the slot back
-        end.slots.append(threads.shared[worker_key(0, 0, "best")])
+        threads.peers[0].slots.append(threads.shared[worker_key(0, 0, "best")])
 
     publish()  # the first one allocates
     return publish

@@ -10,7 +10,6 @@ from typing import TypeVar
 from ddp.aggregation.combine import Combine
 from ddp.errors import AggregationError, WorkerError
 from ddp.model.parameters import Vector
-from ddp.timing.spans import Spans
 from ddp.tracking.messages import AggregateRound
 from ddp.tracking.metrics import SquaredError
 from ddp.workers.backend import Backend
@@ -41,9 +40,9 @@ def refuse(error: WorkerError) -> None:
 class Aggregator:
     """The document's `aggregator`. `before`: the state that the workers begin with.
 
-    `evaluate`: a vector's errors on the global validation and test parts; `began_s`: seconds of
-    training before this; `spans`: its stopwatch, from which what was before the first round has
-    been taken.
+    `evaluate`: a vector's errors on the global validation and test parts. `began_s`: seconds of
+    training before this. The stopwatch is the backend's; its caller has taken from it what was
+    before the first round.
     """
 
     def __init__(
@@ -54,7 +53,6 @@ class Aggregator:
         evaluate: Evaluate,
         survive: Survive = refuse,
         began_s: float = 0.0,
-        spans: Spans | None = None,
     ) -> None:
         self.backend = backend
         self.config = backend.config
@@ -62,7 +60,7 @@ class Aggregator:
         self.before = before
         self.evaluate = evaluate
         self.survive = survive
-        self.spans = spans or Spans()
+        self.spans = backend.spans
         self.began = time.perf_counter() - began_s
 
     def rounds(self) -> Iterator[Aggregated]:
@@ -77,10 +75,10 @@ class Aggregator:
     def _round(self, round_index: int) -> Aggregated:
         backend, spans = self.backend, self.spans
         updates = self._without_the_dead(
-            lambda: backend.gather(round_index, self.config.round_timeout, spans)
+            lambda: backend.gather(round_index, self.config.round_timeout)
         )
         with spans("average"):
-            vector = backend.room(round_index)
+            vector = backend.aggregate_buffer(round_index)
             weights = self._combined(round_index, updates, vector)
             trainer_states = {
                 update.worker: update.trainer_state
@@ -89,13 +87,13 @@ class Aggregator:
             }
             ready_s = backend.ready_s(updates)
         with spans("broadcast"):
-            backend.broadcast(round_index, vector, spans)
+            backend.broadcast(round_index, vector)
         del updates  # they may be views of what workers write next
         elapsed_s = time.perf_counter() - self.began
         with spans("evaluate"):
             valid, test = self.evaluate(vector)
         with spans("wait"):
-            self._without_the_dead(backend.hear)
+            self._without_the_dead(backend.poll)
         self.before = vector
         row = AggregateRound(
             round_index=round_index,

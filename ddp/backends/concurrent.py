@@ -1,9 +1,12 @@
-"""What a backend is: how workers are started, and what carries a vector between them and the
-   aggregator.
+"""What thread, process and shm share: workers that run at once, and an aggregator that waits for them.
 
-Two ends. A worker holds an `Exchange` (ddp/workers/exchange.py) and knows nothing else; the
-aggregator holds the `Backend`. A published vector never aliases live weights, a received one never
-aliases the store, and no wait is without a deadline.
+    aggregator                         worker 0, 1, ... (ddp/workers/worker.py)
+      gather     <-- Published, rows --  publish, tell
+      broadcast  --- round is out ---->  wait, receive_into
+
+A backend carries the vectors its own way. Here is the rest: a record of each worker (`Peer`), the
+messages, and waiting. A published vector never is a worker's live state, a received one never is
+the store's, and every wait has a deadline.
 """
 
 import math
@@ -11,6 +14,10 @@ import time
 from abc import abstractmethod
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+import numpy as np
 
 from ddp.errors import WorkerError
 from ddp.ratings.arrays import IndexArray
@@ -26,217 +33,297 @@ from ddp.tracking.messages import (
     Started,
     WorkerRound,
 )
-from ddp.workers.backend import Backend
+from ddp.workers.backend import Backend, OnMessage
 from ddp.workers.exchange import Update
 from ddp.workers.job import Job, Task
 
 
-class ConcurrentBackend(Backend):
-    """Workers that run at the same time and send messages: how to wait for them with a deadline.
+@dataclass(slots=True)
+class LastSeen:
+    """The last round and phase that a worker reported: for errors about one that died or hangs.
 
-    `poll_interval_s`: look for the workers' ready flags this often, as the document does; None: be
-    notified.
+    `round_index`: None before its first round. `phase`: the span that it was about to open.
+    """
+
+    first_round: int
+    local_epochs: int
+    round_index: int | None = None
+    phase: str = START
+
+    def note(self, message: Message) -> None:
+        """The worker has sent this."""
+        match message:
+            case Started():
+                self.round_index, self.phase = self.first_round, "compute"
+            case EpochDone(round_index=round_index, epoch=epoch):
+                is_last = epoch == self.local_epochs - 1
+                self.round_index, self.phase = round_index, "publish" if is_last else "compute"
+            case Published(round_index=round_index):
+                self.round_index, self.phase = round_index, "wait"
+            case WorkerRound(round_index=round_index):
+                self.round_index, self.phase = round_index + 1, "compute"
+
+
+@dataclass(slots=True, kw_only=True)
+class Peer:
+    """Everything that the aggregator's side knows of one worker. Times are of `perf_counter`."""
+
+    last_seen: LastSeen
+    published: int  # the last round that it announced ...
+    taken: int  # ... and the last of which its update was gathered
+    ready_at: float = 0.0  # when it announced `published`
+    late: bool = False  # it was missing when updates were gathered last
+    left: int | None = None  # it was dropped, and nobody has taken its update of this round out yet
+    finished: bool = False
+    began: float = 0.0  # when its start began
+    ended: float | None = None
+
+
+P = TypeVar("P", bound=Peer)
+
+
+@dataclass(slots=True)
+class Deadline:
+    """The end of a wait: `timeout_s` from now, or `patience_s` after enough workers have come."""
+
+    timeout_s: float
+    patience_s: float | None = None
+    _at: float = field(init=False)
+    _patient_until: float = math.inf
+
+    def __post_init__(self) -> None:
+        self._at = time.monotonic() + self.timeout_s
+
+    def remaining_s(self, *, enough: bool) -> float:
+        """Seconds that are left; 0 if the wait is over. `enough`: enough workers are there."""
+        now = time.monotonic()
+        if enough and self.patience_s is not None:
+            self._patient_until = min(self._patient_until, now + self.patience_s)
+        return max(0.0, min(self._at, self._patient_until) - now)
+
+    @property
+    def is_past(self) -> bool:
+        """Whether `timeout_s` has passed."""
+        return time.monotonic() >= self._at
+
+
+class ConcurrentBackend(Backend, Generic[P]):
+    """Waits for workers that run at the same time and send messages.
+
+    `poll_interval_s`: look for the workers' ready flags this often, as the seed systems do; None:
+    wait for their messages. `peer_type`: the record of a worker.
     """
 
     def __init__(
         self,
         task: Task,
         jobs: Sequence[Job],
-        listen: Callable[[Message], None],
+        on_message: OnMessage,
+        spans: Spans | None,
         poll_interval_s: float | None,
+        peer_type: type[P],
     ) -> None:
-        super().__init__(task, jobs, listen)
+        super().__init__(task, jobs, on_message, spans)
         self.poll_interval_s = poll_interval_s
-        before = task.first_round - 1
-        # the last round that each worker has announced ...
-        self._published = dict.fromkeys(self.workers, before)
-        self._taken = dict.fromkeys(self.workers, before)  # ... and the last that was gathered
-        self._late: set[int] = set()  # who was missing when updates were gathered last
-        self._left: dict[int, int] = {}  # updates of dropped workers: of which round
-        self._finished: set[int] = set()
-        self._whereabouts = {
-            worker: Whereabouts(before + 1, self.config.local_epochs) for worker in self.workers
+        first = task.first_round
+        self.peers = {
+            worker: peer_type(
+                last_seen=LastSeen(first, self.config.local_epochs),
+                published=first - 1,
+                taken=first - 1,
+            )
+            for worker in self.workers
         }
+        self.round_index = first  # that is being gathered or broadcast
         self._inbox: deque[Message] = deque()
-        # of groups of items: who is waited for is seen from them
-        self._counters: IndexArray | None = None
+        # split=stratified: the turn of each group of items, and a last counter that ends all waits
+        self._turns: IndexArray | None = None
+        if self.strata is not None:
+            num_groups, first_turn = self.strata.num_workers, self.strata.first_turn(first)
+            self._turns = np.full(num_groups + 1, first_turn, np.int64)
+            self._turns[-1] = 0
 
     @abstractmethod
     def _messages(self, timeout_s: float) -> list[Message]:
-        """What workers have said; waits up to `timeout_s` for a first message. Raises WorkerError
-        for a dead worker.
+        """What workers have sent; waits up to `timeout_s` for a first message.
+
+        Raises WorkerError for a dead worker.
         """
 
-    def _is_ready(self, worker: int, round_index: int, spans: Spans) -> bool:
-        """Looks into the store whether the worker has published the round (for backends that can
-        poll).
-        """
+    def _is_ready(self, worker: int, round_index: int) -> bool:
+        """Looks into the store whether the worker has published (for backends that can poll)."""
         raise NotImplementedError
 
     @abstractmethod
-    def _read_updates(self, rounds: Mapping[int, int], spans: Spans) -> list[Update]:
-        """What each of the workers has published in its round, in this order."""
+    def _read_updates(self, rounds: Mapping[int, int]) -> list[Update]:
+        """The update that each of the workers has published in its round, in this order."""
 
-    def gather(self, round_index: int, timeout_s: float, spans: Spans) -> list[Update]:
+    @abstractmethod
+    def _send_news(self, worker: int, round_index: int) -> None:
+        """Tells a worker that the aggregate of the round is out. A dead worker is no error here."""
+
+    def gather(self, round_index: int, timeout_s: float) -> list[Update]:
         def missing() -> list[int]:
-            if self.poll_interval_s is None:
-                return [w for w in self.workers if self._newest(w, round_index) <= self._taken[w]]
-            return [w for w in self.workers if not self._is_ready(w, round_index, spans)]
+            if self.poll_interval_s is not None:
+                return [w for w in self.workers if not self._is_ready(w, round_index)]
+            peers = self.peers
+            return [w for w in self.workers if self._newest(w, round_index) <= peers[w].taken]
 
-        with spans("wait"):
-            self._await(
-                missing, timeout_s, round_index, self.poll_interval_s, self.config.straggler_timeout
-            )
-        # Whoever polls sees the store before it hears the messages.
+        self.round_index = round_index
+        patience_s = self.config.straggler_timeout
+        with self.spans("wait"):
+            late = self._await(missing, Deadline(timeout_s, patience_s), self.poll_interval_s)
+        # Polling sees the store before the messages come, and has no late workers.
         rounds = dict.fromkeys(self.workers, round_index)
-        if self.config.straggler_timeout is not None:
-            self._late = set(missing())
-            rounds = {w: self._newest(w, round_index) for w in self.workers if w not in self._late}
-        unread = {worker: left for worker, left in self._left.items() if left > self._taken[worker]}
+        if patience_s is not None:
+            for worker, peer in self.peers.items():
+                peer.late = worker in late
+            rounds = {w: self._newest(w, round_index) for w in self.workers if w not in late}
+        unread = {w: left for w, left in self._left().items() if left > self.peers[w].taken}
         rounds = dict(sorted((rounds | unread).items()))
-        self._taken |= rounds
-        with spans("gather"):
-            return self._read_updates(rounds, spans)
+        for worker, taken in rounds.items():
+            self.peers[worker].taken = taken
+        with self.spans("gather"):
+            return self._read_updates(rounds)
 
     def _newest(self, worker: int, round_index: int) -> int:
-        """The round of the update that a worker can be counted with. (One that gave up waiting for
-        an aggregate is ahead.)
+        """The round of the update with which a worker can count.
+
+        A worker that gave up waiting for an aggregate is ahead.
         """
-        return min(self._published[worker], round_index)
+        return min(self.peers[worker].published, round_index)
+
+    def _left(self) -> dict[int, int]:
+        """Updates of dropped workers: of which round."""
+        return {w: peer.left for w, peer in self.peers.items() if peer.left is not None}
+
+    def _forget_left(self) -> None:
+        """These updates have been averaged, and are gone from the store."""
+        for peer in self.peers.values():
+            peer.left = None
 
     def _counted(self, round_index: int) -> dict[int, int]:
         """The workers that count in the aggregate of a round, with the round of their update.
 
-        They hear of it; a late worker hears of the first one that it counts in.
+        They get news of it. A late worker gets news of the first aggregate that it counts in.
         """
         if self.config.straggler_timeout is None:
             return dict.fromkeys(self.workers, round_index)
-        return {worker: self._taken[worker] for worker in self.workers if worker not in self._late}
+        return {w: self.peers[w].taken for w in self.workers if not self.peers[w].late}
 
-    def hear(self) -> None:
+    def ready_s(self, updates: Sequence[Update]) -> tuple[float | None, ...]:
+        now, ready = time.perf_counter(), {}
+        for update in updates:
+            peer = self.peers[update.worker]
+            # Polling may see that a worker is ready before its message comes.
+            ready[update.worker] = peer.ready_at if peer.published >= update.round_index else now
+        last = max(ready.values(), default=0.0)
+        return tuple(
+            last - ready[worker] if worker in ready else None
+            for worker in range(self.config.workers)
+        )
+
+    def finish(self, timeout_s: float) -> None:
+        last_round = self.config.rounds - 1
+        for worker in self.workers:  # a late one has published, or will; then it ends as well
+            if self.peers[worker].late:
+                self._send_news(worker, last_round)
+        self._await(
+            lambda: [worker for worker in self.workers if not self.peers[worker].finished],
+            Deadline(timeout_s, self.config.straggler_timeout),
+        )
+
+    def drop(self, worker: int) -> None:
+        """An update that it has published and nobody has read counts once more."""
+        super().drop(worker)
+        peer = self.peers[worker]
+        peer.late = False
+        if peer.published > peer.taken:
+            peer.left = peer.published
+
+    def lifetimes(self) -> dict[int, tuple[float, float]]:
+        return {
+            worker: (peer.began, peer.ended)
+            for worker, peer in self.peers.items()
+            if peer.ended is not None
+        }
+
+    # --- messages ---
+
+    def poll(self) -> None:
         try:
-            self._listen(0)
+            self._receive(0)
         except WorkerError as error:
             self._inbox.appendleft(Failed(worker=error.worker, error=error))
 
-    def _listen(self, timeout_s: float) -> None:
-        """Takes note of what was said; of the rest another time, if one of the messages is a
-        failure.
-        """
+    def _receive(self, timeout_s: float) -> None:
+        """Handles the messages that have come. The rest stays for later if one is a failure."""
         if not self._inbox:
             self._inbox.extend(self._messages(timeout_s))
         while self._inbox:
             message = self._inbox.popleft()
             if message.worker in self.workers:  # else it was dropped
-                self._whereabouts[message.worker].note(message)
+                self.peers[message.worker].last_seen.note(message)
                 self._handle(message)
-
-    @abstractmethod
-    def _send_news(self, worker: int, round_index: int) -> None:
-        """Lets a worker know that the aggregate of the round is out. One that has died need not
-        hear it.
-        """
-
-    def finish(self, timeout_s: float) -> None:
-        last_round = self.config.rounds - 1
-        for worker in self._late:  # it has published, or will; then it ends as well
-            self._send_news(worker, last_round)
-        self._await(
-            lambda: [worker for worker in self.workers if worker not in self._finished],
-            timeout_s,
-            last_round,
-            None,
-            self.config.straggler_timeout,
-        )
-
-    def drop(self, worker: int) -> None:
-        """What it has published and nobody has read counts once more."""
-        super().drop(worker)
-        self._late.discard(worker)
-        if self._published[worker] > self._taken[worker]:
-            self._left[worker] = self._published[worker]
-
-    def _await(
-        self,
-        missing: Callable[[], list[int]],
-        timeout_s: float,
-        round_index: int | None,
-        poll_interval_s: float | None,
-        patience_s: float | None = None,
-    ) -> None:
-        """Listens until nobody is missing, or for `patience_s` from when enough are there."""
-        deadline = time.monotonic() + timeout_s
-        enough = max(self.config.min_workers, -(-len(self.workers) // 2))
-        patient_until = math.inf
-        while absent := missing():
-            now = time.monotonic()
-            if now >= deadline:
-                raise self._late_error(absent, timeout_s)
-            if patience_s is not None and len(self.workers) - len(absent) >= enough:
-                patient_until = min(patient_until, now + patience_s)
-                if now >= patient_until:
-                    return
-            remaining_s = min(deadline, patient_until) - now
-            if poll_interval_s is not None:
-                time.sleep(min(poll_interval_s, remaining_s))
-                remaining_s = 0
-            try:
-                self._listen(remaining_s)
-            except WorkerError as error:
-                if not error.waited or not (absent := missing()):
-                    raise
-                raise self._late_error(absent, timeout_s) from error
-
-    def _late_error(self, absent: Sequence[int], timeout_s: float) -> WorkerError:
-        """Blames the one that has not come; of workers that wait for each other the one that all
-        wait for.
-        """
-        worker = absent[0]
-        if self.strata is not None and self._counters is not None:
-            turns = self._counters[: self.strata.num_workers].tolist()
-            holders = {self.strata.holder(group, turn): turn for group, turn in enumerate(turns)}
-            # who waits holds nothing
-            worker = min(absent, key=lambda worker: holders.get(worker, math.inf))
-        where = self._whereabouts[worker]
-        reason = f"nothing was heard of it within round_timeout={timeout_s:g} s"
-        return WorkerError(worker, where.round_index, reason, phase=where.phase)
 
     def _handle(self, message: Message) -> None:
         match message:
             case Published(worker=worker, round_index=round_index):
-                self._published[worker] = round_index
-                self._ready_at[worker] = round_index, time.perf_counter()
+                peer = self.peers[worker]
+                peer.published, peer.ready_at = round_index, time.perf_counter()
             case HandedOn(group=group, turn=turn):
-                if self._counters is None:
-                    self._counters = self._first_turns()
-                self._counters[group] = turn
+                assert self._turns is not None
+                self._turns[group] = turn
             case Finished(worker=worker):
-                self._finished.add(worker)
-                self.listen(message)
+                self.peers[worker].finished = True
+                self.on_message(message)
             case Failed(error=error):
                 raise error
             case _:
-                self.listen(message)
+                self.on_message(message)
 
+    # --- waiting ---
 
-class Whereabouts:
-    """`round_index`: None before its first; `phase`: the span that it was about to open."""
+    def _await(
+        self,
+        missing: Callable[[], list[int]],
+        deadline: Deadline,
+        poll_interval_s: float | None = None,
+    ) -> list[int]:
+        """Receives messages until no worker is missing, or patience ends; gives who is missing."""
+        enough = max(self.config.min_workers, -(-len(self.workers) // 2))
+        while absent := missing():
+            here = len(self.workers) - len(absent)
+            remaining_s = deadline.remaining_s(enough=here >= enough)
+            if deadline.is_past:
+                raise self._late_error(absent, deadline.timeout_s)
+            if not remaining_s:
+                break
+            if poll_interval_s is not None:
+                time.sleep(min(poll_interval_s, remaining_s))
+                remaining_s = 0.0
+            try:
+                self._receive(remaining_s)
+            except WorkerError as error:
+                if not error.waited or not (absent := missing()):
+                    raise
+                raise self._late_error(absent, deadline.timeout_s) from error
+        return absent
 
-    def __init__(self, first_round: int, local_epochs: int) -> None:
-        self.round_index: int | None = None
-        self.phase = START
-        self._first_round = first_round
-        self._local_epochs = local_epochs
+    def _late_error(self, absent: Sequence[int], timeout_s: float) -> WorkerError:
+        """Blames the worker that has not come; of workers that wait for each other, the first cause.
 
-    def note(self, message: Message) -> None:
-        """It has said this."""
-        match message:
-            case Started():
-                self.round_index, self.phase = self._first_round, "compute"
-            case EpochDone(round_index=round_index, epoch=epoch):
-                is_last = epoch == self._local_epochs - 1
-                self.round_index, self.phase = round_index, "publish" if is_last else "compute"
-            case Published(round_index=round_index):
-                self.round_index, self.phase = round_index, "wait"
-            case WorkerRound(round_index=round_index):
-                self.round_index, self.phase = round_index + 1, "compute"
+        A worker that waits for rows holds none. So the cause is the one whose turn is oldest.
+        """
+        worker = absent[0]
+        if self.strata is not None and self._turns is not None:
+            turns = self._turns[: self.strata.num_workers].tolist()
+            holders = {self.strata.holder(group, turn): turn for group, turn in enumerate(turns)}
+            worker = min(absent, key=lambda worker: holders.get(worker, math.inf))
+        reason = f"nothing was heard of it within round_timeout={timeout_s:g} s"
+        return self._error_of(worker, reason)
+
+    def _error_of(self, worker: int, reason: str, exit_code: int | None = None) -> WorkerError:
+        """An error that says where the worker was when it was seen last."""
+        seen = self.peers[worker].last_seen
+        return WorkerError(worker, seen.round_index, reason, phase=seen.phase, exit_code=exit_code)

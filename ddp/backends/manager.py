@@ -1,17 +1,22 @@
-"""The process behind a `Manager().dict()`, so that it can neither be waited for without end nor be
-left behind.
+"""A dict in a process of its own (`Manager().dict()`), which never keeps the aggregator waiting.
+
+aggregator --call--> ManagerStore --proxy--> manager's process: the dict
+                         |                       ^
+                     Watchdog -------kill--------+   if the answer does not come in time
+worker -------------------------proxy------------+
 """
 
+import math
 import secrets
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+import time
+from collections.abc import Callable, Iterator, MutableMapping
+from contextlib import contextmanager
 from multiprocessing.context import BaseContext
-from multiprocessing.managers import SyncManager
+from multiprocessing.managers import DictProxy, SyncManager
 from multiprocessing.process import BaseProcess
-from typing import Any
+from typing import Any, TypeVar
 
-from ddp.backends.store import Store
 from ddp.errors import BackendError
 from ddp.machine.child import end_with_parent
 from ddp.machine.sockets import make_folder
@@ -19,79 +24,135 @@ from ddp.machine.sockets import make_folder
 STOP_GRACE_S = 1.0
 KEY_BYTES = 32
 
+Answer = TypeVar("Answer")
 
-class ManagerProcess:
-    """It listens on a socket in a folder that only its user can enter (ddp/machine/sockets.py), and
-    asks for a random key, of this run only.
+
+class Watchdog:
+    """Kills a process that does not answer in time. For calls to it that have no deadline.
+
+    One thread serves all calls. It wakes up at most once in the time that a call may take.
     """
 
-    def __init__(self, context: BaseContext) -> None:
-        self._manager = SyncManager(ctx=context, authkey=secrets.token_bytes(KEY_BYTES))
-        self._ending = ExitStack()
-        self._gave_up = False
-        self._process: BaseProcess | None = None
+    def __init__(self, process: BaseProcess) -> None:
+        self.has_killed = False
+        self._process = process
+        self._changed = threading.Condition()
+        self._until = math.inf  # the end of the call that is under way
+        self._wakes_at = math.inf
+        self._is_over = False
+        self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
+        self._thread.start()
 
-    def start(self) -> Store:
-        """Starts the process; its dict."""
+    @contextmanager
+    def within(self, seconds: float) -> Iterator[None]:
+        """Kills the process if the block takes longer."""
+        until = time.monotonic() + seconds
+        with self._changed:
+            self._until = until
+            if until < self._wakes_at:
+                self._changed.notify()
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._until = math.inf
+
+    def stop(self) -> None:
+        """Ends the thread."""
+        with self._changed:
+            self._is_over = True
+            self._changed.notify()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        with self._changed:
+            while not self._is_over:
+                remaining_s = self._until - time.monotonic()
+                if remaining_s <= 0:
+                    self.has_killed = True
+                    self._process.kill()
+                    self._until = remaining_s = math.inf
+                self._wakes_at = self._until
+                self._changed.wait(None if remaining_s == math.inf else remaining_s)
+
+
+class ManagerStore(MutableMapping[str, Any]):
+    """The dict, for the aggregator. Every call raises BackendError if the manager is dead.
+
+    A manager that does not answer a call within `timeout_s` is killed. `round_index()`: the round
+    that an error names. `proxy`: the dict for the workers, between `start` and `stop`.
+
+    The manager listens on a socket in a folder that only its user can enter
+    (ddp/machine/sockets.py), and asks for a random key of this run only.
+    """
+
+    def __init__(
+        self, context: BaseContext, timeout_s: float, round_index: Callable[[], int]
+    ) -> None:
+        self.timeout_s = timeout_s
+        self.round_index = round_index
+        self.proxy: DictProxy[str, Any]
+        self._manager = SyncManager(ctx=context, authkey=secrets.token_bytes(KEY_BYTES))
+        self._process: BaseProcess | None = None
+        self._watchdog: Watchdog
+
+    def start(self) -> None:
+        """Starts the process."""
         make_folder()
         self._manager.start(end_with_parent)
-        self._process = getattr(self._manager, "_process", None)  # there is no public way to it
-        self._ending.callback(self._manager.shutdown)
-        store: Store = self._manager.dict()
-        return store
+        self._process = self._manager._process  # type: ignore[attr-defined]  # there is no public way to it
+        assert self._process is not None
+        self._watchdog = Watchdog(self._process)
+        self.proxy = self._manager.dict()
 
     def process_id(self) -> dict[str, int]:
-        """Its id, by its name, while it runs."""
+        """The id of the process, by its name, while it runs."""
         process_id = None if self._process is None else self._process.pid
         return {} if process_id is None else {"manager": process_id}
 
-    @contextmanager
-    def answers(self, round_index: int, timeout_s: float | None = None) -> Iterator[None]:
-        """Says so when the manager is dead. (Pipes to workers that break are dealt with where they
-           are used.)
-
-        One that does not answer within `timeout_s` is killed: a call to it has no deadline of its
-        own, and ends so.
-        """
-        timer = self._kill_after(timeout_s) if timeout_s is not None else None
-        try:
-            yield
-        except (EOFError, ConnectionError) as error:
-            how = (
-                f"did not answer for {timeout_s:g} s"
-                if self._gave_up
-                else f"died ({type(error).__name__})"
-            )
-            raise BackendError(f"round {round_index}: the manager's process {how}") from error
-        finally:
-            if timer is not None:
-                timer.cancel()
-                timer.join()
-
-    def stop(self, forget: Callable[[], None]) -> None:
-        """Asks it to end; makes it. `forget`: drops the last proxy, which then says goodbye to
-        it.
-        """
-        timer = self._kill_after(STOP_GRACE_S)
-        try:
-            forget()
-            self._ending.close()
-        finally:
-            timer.cancel()
-            timer.join()
-        if self._process is not None and not self._process.is_alive():
+    def stop(self) -> None:
+        """Asks the process to end; kills it if it does not."""
+        if self._process is None:
+            return
+        with self._watchdog.within(STOP_GRACE_S):
+            vars(self).pop("proxy", None)  # the last proxy says goodbye to the manager
+            self._manager.shutdown()
+        self._watchdog.stop()
+        if not self._process.is_alive():
             self._process.close()  # its descriptors, which we would hold as long as we live
-            self._process = None
+        self._process = None
 
-    def _kill_after(self, seconds: float) -> threading.Timer:
-        process = self._process
+    def check(self, timeout_s: float) -> None:
+        """Raises BackendError unless the manager answers within `timeout_s`."""
+        self._ask(lambda: len(self.proxy), timeout_s)
 
-        def kill(*_: Any) -> None:
-            if process is not None and process.is_alive():
-                self._gave_up = True
-                process.kill()
+    def _ask(self, call: Callable[[], Answer], timeout_s: float | None = None) -> Answer:
+        if timeout_s is None:
+            timeout_s = self.timeout_s
+        try:
+            with self._watchdog.within(timeout_s):
+                return call()
+        except (EOFError, ConnectionError) as error:
+            how = f"died ({type(error).__name__})"
+            if self._watchdog.has_killed:
+                how = f"did not answer for {timeout_s:g} s"
+            reason = f"round {self.round_index()}: the manager's process {how}"
+            raise BackendError(reason) from error
 
-        timer = threading.Timer(seconds, kill)
-        timer.daemon = True
-        timer.start()
-        return timer
+    def __getitem__(self, key: str) -> Any:
+        return self._ask(lambda: self.proxy[key])
+
+    def get(self, key: str, default: Any = None) -> Any:
+        return self._ask(lambda: self.proxy.get(key, default))
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        self._ask(lambda: self.proxy.__setitem__(key, value))
+
+    def __delitem__(self, key: str) -> None:
+        self._ask(lambda: self.proxy.__delitem__(key))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._ask(self.proxy.keys))
+
+    def __len__(self) -> int:
+        return self._ask(lambda: len(self.proxy))

@@ -1,20 +1,27 @@
-"""One worker after another in one thread: the reference that every other backend must equal bit for
-bit.
+"""One worker after another in one thread: the reference that every other backend equals bit by bit.
+
+For small models, for debugging, and to know what the other backends have to compute.
+
+    aggregator --runs--> worker 0, up to where it waits; then worker 1; then ...
+        ^                   |
+        +--- a copy --------+          no thread, no lock, no message queue: plain calls
 """
 
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
 
+from ddp.backends.row_passing import RowsInTurn
+from ddp.config.options import SerialBackend
 from ddp.errors import WorkerError
 from ddp.model.parameters import Vector
 from ddp.timing.spans import Spans
 from ddp.tracking.messages import Finished, Message
-from ddp.workers.backend import Backend
+from ddp.workers.backend import Backend, OnMessage
 from ddp.workers.exchange import Exchange, Update
 from ddp.workers.job import Job, Task
 from ddp.workers.worker import worker_loop
@@ -23,77 +30,68 @@ from ddp.workers.worker import worker_loop
 class SerialExchange(Exchange):
     """Hands a copy of the update to the backend, and reads the aggregate from it."""
 
-    def __init__(self, backend: "Serial") -> None:
+    def __init__(self, backend: "Serial", spans: Spans) -> None:
+        super().__init__(spans, backend.rows)
         self.backend = backend
 
-    def publish(self, update: Update, spans: Spans) -> None:
-        with spans("copy"):
+    def publish(self, update: Update) -> None:
+        with self.spans("copy"):
             update.vector = update.vector.copy()
-        spans.count_copied(update.vector.nbytes)
+        self.spans.count_copied(update.vector.nbytes)
         self.backend.updates[update.worker] = update
 
-    def wait(self, round_index: int, timeout_s: float, spans: Spans) -> bool:
+    def wait(self, round_index: int, timeout_s: float) -> bool:
         return True  # a worker goes on only after the aggregator has had its turn
 
-    def receive_into(self, out: Vector, round_index: int, spans: Spans) -> int:
-        with spans("copy"):
+    def receive_into(self, out: Vector, round_index: int) -> int:
+        with self.spans("copy"):
             np.copyto(out, self.backend.aggregate)
-        spans.count_copied(out.nbytes)
+        self.spans.count_copied(out.nbytes)
         return round_index
-
-    def common(self, vector: Vector) -> Vector:
-        if self.backend.common is None:
-            self.backend.common = vector.copy()
-        return self.backend.common
-
-    def hand_on(self, group: int, turn: int, to: int, rows: Sequence[Vector], spans: Spans) -> None:
-        """Nothing to do: everybody has had its turn before anybody has the next."""
-
-    def take(
-        self,
-        group: int,
-        turn: int,
-        before: int,
-        rows: Sequence[Vector],
-        timeout_s: float,
-        spans: Spans,
-    ) -> bool:
-        return True
 
     def tell(self, message: Message) -> None:
         if isinstance(message, Finished):
             self.backend.ended[message.worker] = time.perf_counter()
-        self.backend.listen(message)
+        self.backend.on_message(message)
 
 
 class Serial(Backend):
     """Runs each worker up to the point where it waits for others, in turn."""
 
-    def __init__(self, task: Task, jobs: Sequence[Job], listen: Callable[[Message], None]) -> None:
-        super().__init__(task, jobs, listen)
+    def __init__(
+        self,
+        options: SerialBackend,
+        task: Task,
+        jobs: Sequence[Job],
+        on_message: OnMessage,
+        spans: Spans | None = None,
+    ) -> None:
+        super().__init__(task, jobs, on_message, spans)
         self.updates: dict[int, Update] = {}
         self.aggregate: Vector
-        self.common: Vector | None = None  # with split=stratified: what all workers train in
+        self.rows = None if self.strata is None else RowsInTurn(task.vector.copy())
+        self.began: dict[int, float] = {}
+        self.ended: dict[int, float] = {}
         self._loops: dict[int, Iterator[None]] = {}
-        self._failed: WorkerError | None = None  # in `hear`
+        self._failed: WorkerError | None = None  # in `poll`
 
     def start(self) -> None:
         """Nothing to do: a worker starts when its first turn comes."""
 
-    def gather(self, round_index: int, timeout_s: float, spans: Spans) -> list[Update]:
-        with spans("wait"):
+    def gather(self, round_index: int, timeout_s: float) -> list[Update]:
+        with self.spans("wait"):
             while len(self.updates) < len(self.workers):
                 self._give_turns(
                     [worker for worker in self.workers if worker not in self.updates], timeout_s
                 )
-        with spans("gather"):
+        with self.spans("gather"):
             return [self.updates.pop(worker) for worker in self.workers]
 
-    def broadcast(self, round_index: int, vector: Vector, spans: Spans) -> None:
+    def broadcast(self, round_index: int, vector: Vector) -> None:
         self.aggregate = vector
 
-    def hear(self) -> None:
-        """The row of a round is told after its aggregate."""
+    def poll(self) -> None:
+        """Workers tell the row of a round after its aggregate."""
         try:
             self._give_turns(self.workers, self.config.round_timeout)
         except WorkerError as error:
@@ -107,6 +105,9 @@ class Serial(Backend):
         self.updates.pop(worker, None)
         del self._loops[worker]
 
+    def lifetimes(self) -> dict[int, tuple[float, float]]:
+        return {worker: (self.began[worker], ended) for worker, ended in self.ended.items()}
+
     def stop(self) -> None:
         self._loops.clear()
 
@@ -117,17 +118,19 @@ class Serial(Backend):
         for job in self.jobs:
             if job.worker in workers:
                 if job.worker not in self._loops:
-                    self.began[job.worker] = time.perf_counter()
-                    spans = job.make_spans(self.began[job.worker], shares_thread=True)
-                    self._loops[job.worker] = worker_loop(job, SerialExchange(self), spans)
+                    self._loops[job.worker] = self._loop(job)
                 with _deadline(timeout_s):
                     next(self._loops[job.worker], None)
+
+    def _loop(self, job: Job) -> Iterator[None]:
+        self.began[job.worker] = time.perf_counter()
+        spans = job.make_spans(self.began[job.worker], shares_thread=True)
+        return worker_loop(job, self.wrap(job.worker, SerialExchange(self, spans)))
 
 
 @contextmanager
 def _deadline(timeout_s: float) -> Iterator[None]:
-    """Raises TimeoutError in the block after so many seconds: nobody else is there to notice a
-       worker that hangs.
+    """Raises TimeoutError in the block after so many seconds, for a worker that hangs.
 
     Only the main thread has an alarm; in another one nobody notices.
     """

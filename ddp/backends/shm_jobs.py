@@ -1,5 +1,7 @@
-"""How a job comes to a worker that shares memory: its arrays lie in the segment, and only what is
-left of it is pickled.
+"""How a job comes to a worker that shares memory.
+
+JobPickler    parent   arrays of the job -> the segment; the rest, and their places -> bytes
+JobUnpickler  worker   bytes -> the job, whose arrays are views of the segment
 """
 
 import io
@@ -12,18 +14,19 @@ from ddp.machine.segment import Array, Layout, Place, Segment
 from ddp.workers.job import Job
 
 
-class Mover(pickle.Pickler):
-    """Pickles a job without its arrays. Each gets a place instead, one in however many jobs it is.
+class JobPickler(pickle.Pickler):
+    """Pickles a job without its arrays. Each array gets one place, in however many jobs it is.
 
-    `moves`: the arrays that this job is the first to have, with their places.
+    `pickled`: the bytes. `new`: the arrays that no job before had, with their places; the caller
+    copies them there. `places`: of all arrays so far, by id, so the jobs must stay alive meanwhile.
     """
 
     def __init__(self, job: Job, layout: Layout, places: dict[int, Place]) -> None:
         file = io.BytesIO()
         super().__init__(file, pickle.HIGHEST_PROTOCOL)
         self.layout = layout
-        self.places = places  # by id: the jobs keep the arrays alive meanwhile
-        self.moves: list[tuple[Place, Array]] = []
+        self.places = places
+        self.new: list[tuple[Place, Array]] = []
         self.dump(job)
         self.pickled = file.getvalue()
 
@@ -32,12 +35,12 @@ class Mover(pickle.Pickler):
             return None
         if id(obj) not in self.places:
             self.places[id(obj)] = self.layout.place(obj.shape, obj.dtype)
-            self.moves.append((self.places[id(obj)], obj))
+            self.new.append((self.places[id(obj)], obj))
         return self.places[id(obj)]
 
 
-class Finder(pickle.Unpickler):
-    """Unpickles a job that a `Mover` has pickled: its arrays are views of the segment."""
+class JobUnpickler(pickle.Unpickler):
+    """Unpickles a job that a `JobPickler` has pickled: its arrays are views of the segment."""
 
     def __init__(self, pickled: bytes, segment: Segment) -> None:
         super().__init__(io.BytesIO(pickled))

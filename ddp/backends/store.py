@@ -1,16 +1,21 @@
-"""The document's shared dict: its keys, and the access to it that threads and processes have in
-   common.
+"""The shared dict of the seed systems: its keys, and the access that threads and processes share.
 
-Under keys `w{w}_r{r}_best`, `_rmse`, `_test_loss` and `_ready` a worker leaves its update, under
-`agg_r{r}_state` the aggregator leaves the aggregate. (`_test_loss` holds the loss on whatever part
-`select_on` names; `_memory`, which the document does not know, is there only in rounds that may be
-gone back to.)
+key                    from        value
+w{w}_r{r}_best         worker      the vector of its update
+w{w}_r{r}_rmse         worker      that state's RMSE
+w{w}_r{r}_test_loss    worker      the loss on the part that `select_on` names
+w{w}_r{r}_ready        worker      True, written last
+agg_r{r}_state         aggregator  the aggregate of the round
+w{w}_r{r}_memory       worker      what else a restart needs (not in the seed systems)
+w{w}_t{t}_items        worker      rows of items that worker w needs in turn t (not in them)
 """
 
+import pickle
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from typing import Any
 
+from ddp.model.parameters import Vector
 from ddp.timing.spans import Spans
 
 Store = MutableMapping[str, Any]
@@ -20,33 +25,33 @@ TRAINER_STATE = "memory"
 
 
 def worker_key(worker: int, round_index: int, field: str) -> str:
-    """The document's key of one of FIELDS, or that of TRAINER_STATE."""
+    """The key of one of FIELDS, or that of TRAINER_STATE, of a worker's update."""
     return f"w{worker}_r{round_index}_{field}"
 
 
 def aggregate_key(round_index: int) -> str:
-    """The document's key of a round's aggregate."""
+    """The key of a round's aggregate."""
     return f"agg_r{round_index}_state"
 
 
 def turn_key(worker: int, turn: int) -> str:
-    """The key of the rows that a worker needs for a turn (split=stratified, which the document does
-    not know).
-    """
+    """The key of the rows that a worker needs for a turn (split=stratified)."""
     return f"w{worker}_t{turn}_items"
 
 
 class Readers:
-    """Who may still read which aggregate: whoever was told of it, until it has published again."""
+    """Which workers may still read which aggregate.
+
+    A worker may read an aggregate from when it was told of it until it has published again.
+    """
 
     def __init__(self) -> None:
         self._readers: dict[int, set[int]] = {}
 
     def done(self, counted: Mapping[int, int], round_index: int) -> list[str]:
-        """What nobody will read again once the workers that count in the aggregate of the round
-           were told that it is out.
+        """The keys that nobody reads again once the aggregate of the round is out.
 
-        `counted`: these, and of which round their updates were.
+        `counted`: the workers that count in it, with the round of their update.
         """
         keys = [
             worker_key(worker, updated, field)
@@ -68,7 +73,7 @@ class Readers:
 
 
 def left_by(keys: Iterable[str], worker: int, but_of: int | None) -> list[str]:
-    """What a worker has left in the store, but for the update of that round."""
+    """The keys that a worker has left in the store, except those of its update of round `but_of`."""
     return [
         key
         for key in keys
@@ -76,9 +81,33 @@ def left_by(keys: Iterable[str], worker: int, but_of: int | None) -> list[str]:
     ]
 
 
+def send(store: Store, key: str, vector: Vector, spans: Spans) -> None:
+    """Puts a vector into the manager's dict, pickled here and not inside the proxy.
+
+    So serialising and the way through the manager are timed apart, and the bytes of a numpy array
+    travel. (A torch tensor would travel as a handle to shared memory.)
+    """
+    with spans("serialise"):
+        pickled = pickle.dumps(vector, protocol=pickle.HIGHEST_PROTOCOL)
+    spans.count_bytes(len(pickled))
+    with spans("transfer"):
+        store[key] = pickled
+
+
+def fetch(store: Store, key: str, spans: Spans) -> Vector:
+    """The vector that `send` has put there."""
+    with spans("transfer"):
+        pickled = store[key]
+    spans.count_bytes(len(pickled))
+    with spans("deserialise"):
+        # our own worker or aggregator pickled this a moment ago
+        vector: Vector = pickle.loads(pickled)
+    return vector
+
+
 @contextmanager
 def held(lock: Any, spans: Spans) -> Iterator[None]:
-    """Holds the lock, and accounts for waiting for it and for holding it."""
+    """Holds the lock, and times the wait for it and the holding of it apart."""
     with spans("lock_wait"):
         lock.acquire()
     try:

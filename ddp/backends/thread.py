@@ -1,8 +1,16 @@
-"""Threads over a plain dict and a lock: the document's first system.
+"""Threads over a plain dict and a lock: the first seed system.
 
-With `poll_interval_s: null` a worker's queue replaces the polling. The lock is held for swapping
-references only: a vector is copied before into a slot of its worker, which comes back when the
-aggregate is out, and after.
+For models so small that starting processes costs more than they save: threads start at once and
+share all memory, but only compiled loops (trainer=fused) run at the same time.
+
+    worker 0 --entries--> +--------------+ <--entries-- aggregator
+    worker 1 --entries--> | dict + lock  |
+             <-aggregate- +--------------+
+    workers  --messages--> one mailbox --> aggregator --rounds--> a queue for each worker
+
+With `poll_interval_s: null` a worker waits at its queue, else it polls the dict. The lock is held
+for swapping references only. A worker copies its vector before into a slot of its own, which comes
+back to it when the aggregate is out; it copies an aggregate after the lock is free again.
 """
 
 import queue
@@ -11,11 +19,13 @@ import threading
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from ddp.backends.concurrent import ConcurrentBackend
+from ddp.backends.concurrent import ConcurrentBackend, Peer
+from ddp.backends.row_passing import SharedRows
 from ddp.backends.store import (
     TRAINER_STATE,
     Readers,
@@ -31,41 +41,44 @@ from ddp.machine.signals import WORKER_THREAD
 from ddp.model.parameters import EMPTY_VECTOR, Vector
 from ddp.timing.spans import Spans
 from ddp.tracking.messages import Message, Published
-from ddp.workers.exchange import Exchange, Update, make_gates
+from ddp.workers.backend import OnMessage
+from ddp.workers.exchange import Exchange, Update
 from ddp.workers.job import Job, Task
 from ddp.workers.worker import run_worker
 
-STOP_GRACE_S = (
-    # how long a thread may take to notice that the run is over (it looks after every epoch), before
-    # it is left behind
-    1.0
-)
+# Threads look after every epoch whether the run is over. One that takes longer is left behind.
+STOP_GRACE_S = 1.0
 STOP = -1  # in a worker's queue: nothing will come
 
 
-class ThreadExchange(Exchange):
-    """A worker's end: the shared dict and its lock, a queue to everybody's mailbox and one of its
-    own for news.
-    """
+@dataclass(slots=True, kw_only=True)
+class ThreadPeer(Peer):
+    """`news`: rounds whose aggregate is out. `slots`: vectors of this worker that nobody reads."""
 
-    def __init__(self, threads: "Threads") -> None:
-        self.threads = threads
+    news: "queue.SimpleQueue[int]" = field(default_factory=queue.SimpleQueue)
+    slots: deque[Vector] = field(default_factory=deque)
+    dropped: threading.Event = field(default_factory=threading.Event)
+
+
+class ThreadExchange(Exchange):
+    """A worker's end: the shared dict and its lock, the mailbox of all, and its own record."""
+
+    def __init__(self, threads: "Threads", worker: int, spans: Spans) -> None:
+        super().__init__(spans, threads.rows)
+        self.peer = threads.peers[worker]
         self.shared = threads.shared
         self.lock = threads.lock
         self.poll_interval_s = threads.poll_interval_s if threads.reads_aggregate else None
         self.mailbox = threads.mailbox
         self.stopping = threads.stopping
-        self.gates = threads.gates
-        self.news: queue.SimpleQueue[int] = queue.SimpleQueue()  # rounds whose aggregate is out
-        self.dropped = threading.Event()
-        self._heard = -1  # the last of them
-        self.slots: deque[Vector] = deque()  # this worker's, which nobody reads any more
+        self._newest = -1  # the last round in `news`
 
-    def publish(self, update: Update, spans: Spans) -> None:
-        vector = self.slots.pop() if self.slots else np.empty_like(update.vector)
-        with spans("copy"):
+    def publish(self, update: Update) -> None:
+        slots = self.peer.slots
+        vector = slots.pop() if slots else np.empty_like(update.vector)
+        with self.spans("copy"):
             np.copyto(vector, update.vector)
-        spans.count_copied(vector.nbytes)
+        self.spans.count_copied(vector.nbytes)
         worker, round_index = update.worker, update.round_index
         entries = {
             worker_key(worker, round_index, "best"): vector,
@@ -75,18 +88,18 @@ class ThreadExchange(Exchange):
         }
         if len(update.trainer_state):
             entries[worker_key(worker, round_index, TRAINER_STATE)] = update.trainer_state.copy()
-        with held(self.lock, spans):
-            if self.dropped.is_set():
+        with held(self.lock, self.spans):
+            if self.peer.dropped.is_set():
                 raise Stopped
             self.shared.update(entries)
         self.tell(Published(worker=worker, round_index=round_index))
 
-    def wait(self, round_index: int, timeout_s: float, spans: Spans) -> bool:
+    def wait(self, round_index: int, timeout_s: float) -> bool:
         deadline = time.monotonic() + timeout_s
         if self.poll_interval_s is None:
             return self._wait_for_news(round_index, deadline)
         while time.monotonic() < deadline:
-            with held(self.lock, spans):
+            with held(self.lock, self.spans):
                 state = self.shared.get(aggregate_key(round_index))
             if state is not None:
                 return True
@@ -96,33 +109,29 @@ class ThreadExchange(Exchange):
 
     def _wait_for_news(self, round_index: int, deadline: float) -> bool:
         while (remaining_s := deadline - time.monotonic()) > 0:
-            news = _get(self.news, remaining_s)
+            news = _get(self.peer.news, remaining_s)
             # an older one belongs to a round that this worker gave up
             if news is not None and news >= round_index:
-                self._heard = news
+                self._newest = news
                 return True
         return False
 
-    def receive_into(self, out: Vector, round_index: int, spans: Spans) -> int:
-        newest = max(round_index, self._heard)
-        with held(self.lock, spans):
+    def receive_into(self, out: Vector, round_index: int) -> int:
+        newest = max(round_index, self._newest)
+        with held(self.lock, self.spans):
             aggregate = self.shared[aggregate_key(newest)]
-        with spans("copy"):
+        with self.spans("copy"):
             np.copyto(out, aggregate)
-        spans.count_copied(out.nbytes)
+        self.spans.count_copied(out.nbytes)
         return newest
 
-    def common(self, vector: Vector) -> Vector:
-        assert self.threads.common is not None
-        return self.threads.common
-
     def tell(self, message: Message) -> None:
-        if self.stopping.is_set() or self.dropped.is_set():
+        if self.stopping.is_set() or self.peer.dropped.is_set():
             raise Stopped
         self.mailbox.put(message)
 
 
-class Threads(ConcurrentBackend):
+class Threads(ConcurrentBackend[ThreadPeer]):
     """One thread per worker; the aggregator runs in the caller's thread."""
 
     def __init__(
@@ -130,77 +139,84 @@ class Threads(ConcurrentBackend):
         options: ThreadBackend,
         task: Task,
         jobs: Sequence[Job],
-        listen: Callable[[Message], None],
+        on_message: OnMessage,
+        spans: Spans | None = None,
     ) -> None:
-        super().__init__(task, jobs, listen, options.poll_interval_s)
+        super().__init__(task, jobs, on_message, spans, options.poll_interval_s, ThreadPeer)
         self.shared: Store = {}
         self.lock = threading.Lock()
         self.mailbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self.stopping = threading.Event()
-        self._counters = None if self.strata is None else self._first_turns()
-        self.gates = None if self._counters is None else make_gates(self._counters)
-        self.common = None if self.strata is None else task.vector.copy()
-        self.exchanges = {job.worker: ThreadExchange(self) for job in jobs}
-        self.threads: list[threading.Thread] = []
+        self.rows = None if self._turns is None else SharedRows(task.vector.copy(), self._turns)
+        self.threads: dict[int, threading.Thread] = {}
         self._readers = Readers()
 
     def start(self) -> None:
-        for job, exchange in zip(self.jobs, self.exchanges.values(), strict=True):
-            self.began[job.worker] = time.perf_counter()
+        for job in self.jobs:
+            self.peers[job.worker].began = time.perf_counter()
             # A daemon, so that a worker stuck in an endless batch cannot keep a finished program
             # alive.
             thread = threading.Thread(
-                target=_run,
-                args=(job, exchange, self.began[job.worker]),
-                name=f"{WORKER_THREAD}{job.worker}",
-                daemon=True,
+                target=self._run, args=(job,), name=f"{WORKER_THREAD}{job.worker}", daemon=True
             )
             thread.start()
-            self.threads.append(thread)
+            self.threads[job.worker] = thread
 
-    def room(self, round_index: int) -> Vector:
+    def _run(self, job: Job) -> None:
+        """The whole life of a worker, in its thread."""
+        peer = self.peers[job.worker]
+        spans = job.make_spans(peer.began, shares_gil=True)
+        spans.book("start/interpreter")
+        try:
+            run_worker(job, self.wrap(job.worker, ThreadExchange(self, job.worker, spans)))
+        except Stopped:
+            return
+        finally:
+            peer.ended = time.perf_counter()
+
+    def aggregate_buffer(self, round_index: int) -> Vector:
         if self.config.straggler_timeout is None:
-            return super().room(round_index)
+            return super().aggregate_buffer(round_index)
         # a late worker may still read any of those before
         return np.empty(self.aggregate_length, np.float32)
 
-    def broadcast(self, round_index: int, vector: Vector, spans: Spans) -> None:
-        with held(self.lock, spans):
+    def broadcast(self, round_index: int, vector: Vector) -> None:
+        with held(self.lock, self.spans):
             self.shared[aggregate_key(round_index)] = vector
         counted = self._counted(round_index)
         if self.poll_interval_s is None or not self.reads_aggregate:
             for worker in counted:
                 self._send_news(worker, round_index)
-        read = self._readers.done(counted | self._left, round_index)
-        self._left.clear()
-        with held(self.lock, spans):
+        read = self._readers.done(counted | self._left(), round_index)
+        self._forget_left()
+        with held(self.lock, self.spans):
             dropped = {key: self.shared.pop(key, None) for key in read}
         for worker, updated in counted.items():
             slot = dropped[worker_key(worker, updated, "best")]
             if slot is not None:
-                self.exchanges[worker].slots.append(slot)
+                self.peers[worker].slots.append(slot)
 
     def _send_news(self, worker: int, round_index: int) -> None:
-        self.exchanges[worker].news.put(round_index)
+        self.peers[worker].news.put(round_index)
 
     def drop(self, worker: int) -> None:
         super().drop(worker)
-        exchange = self.exchanges[worker]
-        exchange.dropped.set()
-        exchange.news.put(STOP)
+        peer = self.peers[worker]
+        peer.dropped.set()
+        peer.news.put(STOP)
         self._readers.forget(worker)
         with self.lock:
-            for key in left_by(self.shared, worker, self._left.get(worker)):
+            for key in left_by(self.shared, worker, peer.left):
                 del self.shared[key]
 
     def stop(self) -> None:
         self.stopping.set()
-        if self.gates is not None:
-            self.gates.close()
-        for exchange in self.exchanges.values():
-            exchange.news.put(STOP)
+        if self.rows is not None:
+            self.rows.gates.close()
+        for peer in self.peers.values():
+            peer.news.put(STOP)
         deadline = time.monotonic() + STOP_GRACE_S
-        for thread in self.threads:
+        for thread in self.threads.values():
             thread.join(max(0.0, deadline - time.monotonic()))
         self.shared.clear()
 
@@ -213,13 +229,13 @@ class Threads(ConcurrentBackend):
         except queue.Empty:
             return messages
 
-    def _is_ready(self, worker: int, round_index: int, spans: Spans) -> bool:
-        with held(self.lock, spans):
+    def _is_ready(self, worker: int, round_index: int) -> bool:
+        with held(self.lock, self.spans):
             return bool(self.shared.get(worker_key(worker, round_index, "ready"), False))
 
-    def _read_updates(self, rounds: Mapping[int, int], spans: Spans) -> list[Update]:
+    def _read_updates(self, rounds: Mapping[int, int]) -> list[Update]:
         """By reference: a published vector is the store's own copy, and nobody writes into it."""
-        with held(self.lock, spans):
+        with held(self.lock, self.spans):
             entries = dict(self.shared)
         return [
             Update(
@@ -238,15 +254,15 @@ class Threads(ConcurrentBackend):
     def _late_error(self, absent: Sequence[int], timeout_s: float) -> WorkerError:
         """With the stack that the thread has at this moment."""
         error = super()._late_error(absent, timeout_s)
-        thread = self.threads[[job.worker for job in self.jobs].index(error.worker)]
-        frame = sys._current_frames().get(thread.ident or 0)
+        frame = sys._current_frames().get(self.threads[error.worker].ident or 0)
         stack = "".join(traceback.format_stack(frame)) if frame else ""
         return WorkerError(error.worker, error.round_index, error.reason, stack, error.phase)
 
 
 def _get(numbers: "queue.SimpleQueue[int]", timeout_s: float) -> int | None:
-    """The next number in the queue; None if none comes in time. Raises Stopped at the end of the
-    run.
+    """The next number in the queue; None if none comes in time.
+
+    Raises Stopped at the end of the run.
     """
     try:
         number = numbers.get(timeout=timeout_s)
@@ -255,14 +271,3 @@ def _get(numbers: "queue.SimpleQueue[int]", timeout_s: float) -> int | None:
     if number == STOP:
         raise Stopped
     return number
-
-
-def _run(job: Job, exchange: ThreadExchange, began: float) -> None:
-    spans = job.make_spans(began, shares_gil=True)
-    spans.book("start/interpreter")
-    try:
-        run_worker(job, exchange, spans)
-    except Stopped:
-        return
-    finally:
-        exchange.threads.ended[job.worker] = time.perf_counter()

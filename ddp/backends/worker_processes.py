@@ -1,8 +1,13 @@
-"""What the backends with a process per worker have in common: how workers are started, listened to,
-   mourned and stopped.
+"""What process and shm share: one process per worker, and how it is started, heard and stopped.
 
-A worker holds one end of a pipe, and we the other. If it dies, its sentinel tells us; if we die, it
-ends itself.
+    parent (aggregator)                             worker's process
+      start    --spawn or fork-------------------->  run_process
+               <--Asking---------------------------
+      _admit   --job------------------------------>  connect: its job and its exchange
+               <--messages------- pipe --- rounds->  worker_loop
+      waits for the pipe, and for the process's sentinel, which tells of its death
+
+If we die, the worker ends itself (`end_with_parent`).
 """
 
 import multiprocessing
@@ -12,18 +17,21 @@ import time
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass
 from multiprocessing import connection
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 
-from ddp.backends.concurrent import ConcurrentBackend
+from ddp.backends.concurrent import ConcurrentBackend, Deadline, Peer
 from ddp.backends.forkserver import ensure_server, interrupts_blocked, server_id
 from ddp.config.schema import Config
 from ddp.errors import ConfigError, Stopped, WorkerError
 from ddp.machine.child import Arrival, end_with_parent, enter
 from ddp.machine.memory import available_bytes
+from ddp.timing.spans import Spans
 from ddp.tracking.messages import Asking, Failed, Message
 from ddp.trainers.trainer import trainer_for
+from ddp.workers.backend import OnMessage
 from ddp.workers.exchange import Exchange
 from ddp.workers.job import Job, Task
 from ddp.workers.worker import run_worker
@@ -33,13 +41,24 @@ STOP_GRACE_S = 1.0  # after SIGTERM, before SIGKILL
 KILL_GRACE_S = 60.0
 FINISH_GRACE_S = 5.0  # for a process that has done all its work to end
 
-# In the worker: takes its job and its end of the exchange from the pipe.
-Connect = Callable[[Connection], tuple[Job, Exchange]]
+# In the worker: takes its job from the pipe, and makes its end of the exchange, whose stopwatch began
+# at the given moment.
+Connect = Callable[[Connection, float], tuple[Job, Exchange]]
+Wrap = Callable[[int, Exchange], Exchange]
 
 
-class WorkerProcesses(ConcurrentBackend):
-    """One process per worker; the aggregator runs in the parent. `start_method`: spawn or
-    forkserver.
+@dataclass(slots=True, kw_only=True)
+class ProcessPeer(Peer):
+    """`asked`: the worker is up and has asked for its job. `attached`: it has begun (shm)."""
+
+    asked: bool = False
+    attached: bool = False
+
+
+class WorkerProcesses(ConcurrentBackend[ProcessPeer]):
+    """One process per worker; the aggregator runs in the parent.
+
+    `start_method`: spawn or forkserver.
     """
 
     def __init__(
@@ -47,21 +66,19 @@ class WorkerProcesses(ConcurrentBackend):
         start_method: str,
         task: Task,
         jobs: Sequence[Job],
-        listen: Callable[[Message], None],
+        on_message: OnMessage,
+        spans: Spans | None,
         poll_interval_s: float | None,
     ) -> None:
-        super().__init__(task, jobs, listen, poll_interval_s)
+        super().__init__(task, jobs, on_message, spans, poll_interval_s, ProcessPeer)
         self.start_method = start_method
         self.context = multiprocessing.get_context(start_method)
         self.processes: dict[int, BaseProcess] = {}
         self.pipes: dict[int, Connection] = {}
-        self._asked: set[int] = set()  # for their jobs
 
     @abstractmethod
     def _open(self) -> list[Connect]:
-        """Makes what is exchanged through; gives a picklable function for each worker with which it
-        enters.
-        """
+        """Makes what vectors go through; gives for each worker a picklable way to its end."""
 
     @abstractmethod
     def _admit(self, worker: int) -> None:
@@ -75,36 +92,32 @@ class WorkerProcesses(ConcurrentBackend):
         check_memory(self.config, self.start_method, available_bytes())
         if self.start_method == "forkserver":
             ensure_server(self.config.trainer.name)
-        for worker, connect in zip(list(self.workers), self._open(), strict=True):
-            ours, theirs = self.context.Pipe()
-            self.pipes[worker] = ours
-            self.began[worker] = time.perf_counter()
-            arguments = (
-                Arrival(),
-                run_process,
-                self.began[worker],
-                worker,
-                theirs,
-                connect,
-            )
-            process = self.context.Process(  # type: ignore[attr-defined]  # every context that can be named has one
-                target=enter, args=arguments, name=f"worker-{worker}", daemon=True
-            )
-            # The server's children inherit this from the server, whose imports are waited for here.
-            with interrupts_blocked() if self.start_method == "spawn" else nullcontext():
-                process.start()
-            self.processes[worker] = process
-            # the worker holds the only other end: if it dies, ours reads end-of-file
-            theirs.close()
+        for worker, connect in zip(self.workers, self._open(), strict=True):
+            self._start_one(worker, connect)
         # A job is handed over when its worker asks for it. As an argument of `Process` the ratings
         # would fill the pipe to a child that is still importing torch, and the parent could start
         # the next one only when that is done.
         self._await(
-            lambda: [w for w in self.workers if w not in self._asked],
-            self.config.round_timeout,
-            None,
-            None,
+            lambda: [w for w in self.workers if not self.peers[w].asked],
+            Deadline(self.config.round_timeout),
         )
+
+    def _start_one(self, worker: int, connect: Connect) -> None:
+        ours, theirs = self.context.Pipe()
+        self.pipes[worker] = ours
+        began = self.peers[worker].began = time.perf_counter()
+        process = self.context.Process(  # type: ignore[attr-defined]  # every context that can be named has one
+            target=enter,
+            args=(Arrival(), run_process, began, worker, theirs, connect, self.wrap),
+            name=f"worker-{worker}",
+            daemon=True,
+        )
+        # The server's children inherit this from the server, whose imports are waited for here.
+        with interrupts_blocked() if self.start_method == "spawn" else nullcontext():
+            process.start()
+        self.processes[worker] = process
+        # the worker holds the only other end: if it dies, ours reads end-of-file
+        theirs.close()
 
     def servers(self) -> dict[str, int]:
         server = server_id() if self.start_method == "forkserver" else None
@@ -115,12 +128,12 @@ class WorkerProcesses(ConcurrentBackend):
         process = self.processes.pop(worker)
         process.kill()
         process.join(KILL_GRACE_S)
-        self.ended[worker] = time.perf_counter()
+        self.peers[worker].ended = time.perf_counter()
         process.close()
         self.pipes.pop(worker).close()
 
     def stop(self) -> None:
-        if self._finished.issuperset(self.workers):
+        if all(self.peers[worker].finished for worker in self.workers):
             self._join(FINISH_GRACE_S)
         for end, grace_s in (
             (BaseProcess.terminate, STOP_GRACE_S),
@@ -138,45 +151,43 @@ class WorkerProcesses(ConcurrentBackend):
         self.pipes.clear()
 
     def _join(self, timeout_s: float) -> None:
-        """Waits until all processes have ended, or for so long; notes when each did."""
+        """Waits until all processes have ended, or for `timeout_s`; notes when each ended."""
         deadline = time.monotonic() + timeout_s
         running = {
             process.sentinel: worker
             for worker, process in self.processes.items()
-            if worker not in self.ended
+            if self.peers[worker].ended is None
         }
         while running and (
             ready := connection.wait(list(running), max(0.0, deadline - time.monotonic()))
         ):
             for sentinel in ready:
                 assert isinstance(sentinel, int)
-                self.ended[running.pop(sentinel)] = time.perf_counter()
+                self.peers[running.pop(sentinel)].ended = time.perf_counter()
         for process in self.processes.values():
             process.join(max(0.0, deadline - time.monotonic()))
 
     def _handle(self, message: Message) -> None:
         if isinstance(message, Asking):
             self._admit(message.worker)
-            self._asked.add(message.worker)
+            self.peers[message.worker].asked = True
         else:
             super()._handle(message)
 
     def _messages(self, timeout_s: float) -> list[Message]:
-        running = [worker for worker in self.workers if worker not in self._finished]
+        running = [worker for worker in self.workers if not self.peers[worker].finished]
         sentinels = {self.processes[worker].sentinel: worker for worker in running}
         ending = {
-            self.processes[w].sentinel: w
-            for w in self._finished
-            if w in self.processes and w not in self.ended
+            process.sentinel: self.peers[worker]
+            for worker, process in self.processes.items()
+            if self.peers[worker].finished and self.peers[worker].ended is None
         }
         ready = connection.wait(
             [*(self.pipes[worker] for worker in running), *sentinels, *ending], timeout_s
         )
-        self.ended |= {
-            ending[end]: time.perf_counter()
-            for end in ready
-            if isinstance(end, int) and end in ending
-        }
+        for end in ready:
+            if isinstance(end, int) and end in ending:
+                ending[end].ended = time.perf_counter()
         messages = [
             self._decode(worker, content)
             for worker in running
@@ -191,16 +202,20 @@ class WorkerProcesses(ConcurrentBackend):
     def _decode(self, worker: int, content: bytes) -> Message:
         """The message that a worker has sent as `content`."""
         try:
-            message: Message = pickle.loads(content)  # what our own worker pickled a moment ago
+            return self._decoded(worker, content)
         except Exception as error:
             reason = f"what it sent cannot be read: {type(error).__name__}: {error}"
             return Failed(worker=worker, error=self._error_of(worker, reason))
+
+    def _decoded(self, worker: int, content: bytes) -> Message:
+        message: Message = pickle.loads(content)  # our own worker pickled this a moment ago
         return message
 
     @contextmanager
     def _pipe_to(self, worker: int) -> Iterator[Connection]:
-        """The pipe, for sending. To a worker that is dead nothing is said: its sentinel will tell
-        us, when we listen next.
+        """The pipe, for sending. A dead worker is no error here.
+
+        Its sentinel tells of its death when we receive next.
         """
         with suppress(BrokenPipeError, ConnectionResetError):
             yield self.pipes[worker]
@@ -216,38 +231,38 @@ class WorkerProcesses(ConcurrentBackend):
         )
         return self._error_of(worker, f"the process died ({how})", code)
 
-    def _error_of(self, worker: int, reason: str, exit_code: int | None = None) -> WorkerError:
-        where = self._whereabouts[worker]
-        return WorkerError(
-            worker, where.round_index, reason, phase=where.phase, exit_code=exit_code
-        )
-
 
 def run_process(
-    arrived_at: float, began: float, worker: int, pipe: Connection, connect: Connect
+    arrived_at: float,
+    began: float,
+    worker: int,
+    pipe: Connection,
+    connect: Connect,
+    wrap: Wrap,
 ) -> None:
-    """The whole life of a worker process, that its parent began to start at `began`."""
+    """The whole life of a worker process. Its parent began to start it at `began`."""
     imported_at = time.perf_counter()
     end_with_parent()
     # Ctrl-C reaches the whole group; the parent decides what happens
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         pipe.send(Asking(worker=worker))
-        job, exchange = connect(pipe)
-        spans = job.make_spans(began)
+        job, exchange = connect(pipe, began)
+        spans = exchange.spans
         spans.book("start/interpreter", arrived_at)
         spans.book("start/imports", imported_at)
         spans.book("start/data")
         trainer_for(job.config.trainer).set_threads(job.config.torch_threads)
         spans.book("start/imports")
-        run_worker(job, exchange, spans)
+        run_worker(job, wrap(worker, exchange))
     except (Stopped, EOFError, BrokenPipeError):
         return  # the parent is gone, or does not want us any more
 
 
 def drain(pipe: Connection) -> list[bytes]:
-    """All whole messages that lie in the pipe. A closed one, or half a message, is none: the
-    worker's sentinel tells why.
+    """All whole messages that lie in the pipe.
+
+    A closed pipe, or half a message, holds none: the worker's sentinel tells why.
     """
     contents: list[bytes] = []
     try:
@@ -266,7 +281,7 @@ FORKED_BYTES = {"autograd": 25 * 2**20, "fused": 15 * 2**20}
 
 
 def needed_bytes(config: Config, start_method: str) -> int:
-    """What the processes of a run's workers take, about."""
+    """RAM that the processes of a run's workers take, about."""
     trainer = config.trainer.name
     if start_method == "forkserver":
         return SPAWNED_BYTES[trainer] + config.workers * FORKED_BYTES[trainer]
@@ -274,8 +289,9 @@ def needed_bytes(config: Config, start_method: str) -> int:
 
 
 def check_memory(config: Config, start_method: str, available: int | None) -> None:
-    """Raises ConfigError if the processes of the workers would not fit into what is available
-    (None: not known).
+    """Raises ConfigError if the workers' processes would not fit into the available RAM.
+
+    `available`: bytes; None: not known.
     """
     needed = needed_bytes(config, start_method)
     if available is not None and needed > available:

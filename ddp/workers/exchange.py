@@ -1,5 +1,11 @@
-"""A worker's view of the others: the one interface that the rounds in worker.py and stratified.py
-are written against.
+"""A worker's view of the others: the interfaces that worker.py and stratified.py are written against.
+
+split=iid and the like                      split=stratified: also rows of items, in a ring
+
+worker 0 --publish--> +------------+        worker 0 --hand_on--> worker 1
+worker 1 --publish--> | aggregator |            ^                    |
+worker 2 --publish--> +------------+            +----- worker 2 <----+
+all      <-receive_into--- |
 """
 
 from abc import ABC, abstractmethod
@@ -8,7 +14,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ddp.model.parameters import EMPTY_VECTOR, Vector
-from ddp.ratings.arrays import IndexArray
 from ddp.timing.spans import Spans
 from ddp.tracking.messages import Message
 
@@ -18,11 +23,12 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True, kw_only=True)
 class Update:
-    """What a worker publishes at the end of a round: its best state, that state's RMSE, and the
-       loss that may weigh it.
+    """A worker publishes this at the end of a round.
 
-    With split=stratified the rows that it holds, one after another. `trainer_state`: see `Job.trainer_state`,
-    at the end of this round; empty unless the run may go back to it (`Job.sends_state`).
+    `vector`: float32, its best state; with split=stratified the rows that it holds, one after
+    another. `rmse`: that state's error. `loss`: the loss that may weigh it. `trainer_state`: the rest of
+    what the worker needs to begin the next round again, in rounds that a run may go back to
+    (`Job.sends_state`); else empty.
     """
 
     worker: int
@@ -33,77 +39,67 @@ class Update:
     trainer_state: Vector = field(default_factory=lambda: EMPTY_VECTOR)
 
 
+class RowPassing(ABC):
+    """How groups of item rows go from worker to worker (split=stratified).
+
+    `gates`: the counters of the turns, where workers share memory. A compiled loop waits for them
+    and sets them itself, instead of calling `take` and `hand_on`.
+    """
+
+    gates: "Gates | None" = None
+
+    @abstractmethod
+    def working_vector(self, start: Vector) -> Vector:
+        """The vector to train in; it begins as `start`. Workers that share memory share it."""
+
+    @abstractmethod
+    def take(
+        self, group: int, turn: int, before: int, rows: Sequence[Vector], timeout_s: float
+    ) -> bool:
+        """Waits for a group of items, which worker `before` had, in turn `turn`.
+
+        May write the group into `rows`, views of the working vector. False after `timeout_s`.
+        """
+
+    @abstractmethod
+    def hand_on(self, group: int, turn: int, to: int, rows: Sequence[Vector]) -> None:
+        """Gives a group of items to worker `to`, perhaps this one, for turn `turn`.
+
+        `rows`: views of the working vector, which this worker must not touch any more.
+        """
+
+
 class Exchange(ABC):
-    """A worker's end of a backend. `spans` is the worker's stopwatch: an implementation opens the
-    finer spans in it.
+    """A worker's end of a backend.
+
+    `spans`: the worker's stopwatch, in which an implementation opens its finer spans. `rows`: how
+    rows go from worker to worker; None unless split=stratified.
     """
 
     own_process = False  # whether the worker has a process of its own
 
+    def __init__(self, spans: Spans, rows: RowPassing | None = None) -> None:
+        self.spans = spans
+        self.rows = rows
+
     @abstractmethod
-    def publish(self, update: Update, spans: Spans) -> None:
-        """Makes the update visible to the aggregator; `update.vector` may be changed as soon as
-        this returns.
+    def publish(self, update: Update) -> None:
+        """Makes the update visible to the aggregator.
+
+        The worker may change `update.vector` as soon as this returns.
         """
 
     @abstractmethod
-    def wait(self, round_index: int, timeout_s: float, spans: Spans) -> bool:
-        """Waits until the aggregate of the round, or a later one, is there; False after
-        `timeout_s`.
-        """
+    def wait(self, round_index: int, timeout_s: float) -> bool:
+        """Waits for the aggregate of the round, or a later one; False after `timeout_s`."""
 
     @abstractmethod
-    def receive_into(self, out: Vector, round_index: int, spans: Spans) -> int:
-        """Copies the aggregate that `wait` has seen into `out`. Gives its round: a later one if the
-        worker was late.
+    def receive_into(self, out: Vector, round_index: int) -> int:
+        """Copies the aggregate that `wait` has seen into `out`.
+
+        Gives its round, which is a later one if the worker was late.
         """
 
     @abstractmethod
     def tell(self, message: Message) -> None:
-        """Hands a message to the aggregator's side. Raises Stopped when the run is being
-        stopped.
-        """
-
-    # --- split=stratified: no vector is averaged, rows go from worker to worker ---
-
-    # where workers share memory: they pass groups of items on through these
-    gates: "Gates | None" = None
-
-    def common(self, vector: Vector) -> Vector:
-        """A copy of `vector` to train in: the same for all workers where they share memory."""
-        return vector.copy()
-
-    def hand_on(self, group: int, turn: int, to: int, rows: Sequence[Vector], spans: Spans) -> None:
-        """Lets worker `to` have a group of items in turn `turn`: `rows`, views of the common
-           vector. They are not ours any more.
-
-        `to` may be ourselves.
-        """
-        assert self.gates is not None
-        self.gates.open(group, turn)
-
-    def take(
-        self,
-        group: int,
-        turn: int,
-        before: int,
-        rows: Sequence[Vector],
-        timeout_s: float,
-        spans: Spans,
-    ) -> bool:
-        """Waits until a group of items, which worker `before` had, is ours in turn `turn`; False
-           after `timeout_s`.
-
-        It may write to `rows`, views of the common vector.
-        """
-        assert self.gates is not None
-        return self.gates.wait(group, turn, timeout_s)
-
-
-def make_gates(counters: IndexArray) -> "Gates":
-    """Gates over counters that all workers share, as ddp/machine/compiled/gates.py wants them.
-    (That needs numba, which not every worker does.)
-    """
-    from ddp.machine.compiled.gates import Gates
-
-    return Gates(counters)
+        """Sends a message to the aggregator. Raises Stopped when the run is being stopped."""

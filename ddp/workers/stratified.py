@@ -1,5 +1,12 @@
-"""The worker's round with split=stratified: turn by turn on the rows that it holds, which then go
-to the worker that needs them next.
+"""The worker's round with split=stratified: turn by turn, each on one block of its ratings.
+
+A worker keeps the rows of its users. The rows of items go from worker to worker: after its turn
+with a group of items a worker hands the group on to the one that needs it next. For example:
+
+              turn 0    turn 1    turn 2
+    worker 0  group 0   group 1   group 2          worker 0 <--- worker 1
+    worker 1  group 1   group 2   group 0             |             ^
+    worker 2  group 2   group 0   group 1             +-> worker 2 -+
 """
 
 from collections.abc import Generator
@@ -10,7 +17,6 @@ from ddp.config import seeding
 from ddp.model.parameters import EMPTY_VECTOR, Vector
 from ddp.model.rows import held_rows, learned, pack
 from ddp.ratings.strata import Strata
-from ddp.timing.spans import Spans
 from ddp.tracking.messages import EpochDone, WorkerRound
 from ddp.trainers.trainer import trainer_for
 from ddp.workers.exchange import Exchange
@@ -23,13 +29,14 @@ class StratifiedWorker:
     and gets those of the other workers.
     """
 
-    def __init__(self, job: Job, strata: Strata, exchange: Exchange, spans: Spans) -> None:
+    def __init__(self, job: Job, strata: Strata, exchange: Exchange) -> None:
         self.job = job
         self.strata = strata
         self.exchange = exchange
-        self.spans = spans
-        self.parameters = job.parameters(exchange.common(job.vector))
-        self.turns = WorkerTurns(job, strata, exchange, self.parameters, spans)
+        self.spans = exchange.spans
+        assert exchange.rows is not None
+        self.parameters = job.parameters(exchange.rows.working_vector(job.vector))
+        self.turns = WorkerTurns(job, strata, exchange.rows, self.parameters, self.spans)
         self.trainer = trainer_for(job.config.trainer)(
             job.config.trainer,
             self.parameters,
@@ -79,9 +86,7 @@ class StratifiedWorker:
         with self.spans("wait"):
             self._wait_for_the_aggregate(round_index - 1)
         with self.spans("publish"):
-            self.exchange.publish(
-                self.job.update(row, self.published, self.trainer_state), self.spans
-            )
+            self.exchange.publish(self.job.update(row, self.published, self.trainer_state))
         return row
 
     def _keep(self, turn: int, round_index: int) -> None:
@@ -101,9 +106,7 @@ class StratifiedWorker:
         take memory.
         """
         timeout_s = self.job.config.round_timeout
-        if round_index >= self.job.first_round and not self.exchange.wait(
-            round_index, timeout_s, self.spans
-        ):
+        if round_index >= self.job.first_round and not self.exchange.wait(round_index, timeout_s):
             raise TimeoutError(
                 f"what it published in round {round_index} was not taken within"
                 f" round_timeout={timeout_s:g} s"

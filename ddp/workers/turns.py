@@ -8,7 +8,7 @@ from ddp.model.rows import item_rows
 from ddp.ratings.strata import Strata
 from ddp.timing.spans import Spans
 from ddp.trainers.trainer import Turns
-from ddp.workers.exchange import Exchange
+from ddp.workers.exchange import RowPassing
 from ddp.workers.job import Job
 
 
@@ -18,14 +18,14 @@ class WorkerTurns(Turns):
     """
 
     def __init__(
-        self, job: Job, strata: Strata, exchange: Exchange, parameters: Parameters, spans: Spans
+        self, job: Job, strata: Strata, rows: RowPassing, parameters: Parameters, spans: Spans
     ) -> None:
         self.job = job
         self.strata = strata
-        self.exchange = exchange
+        self.rows = rows
         self.parameters = parameters
         self.spans = spans
-        self.gates = exchange.gates
+        self.gates = rows.gates
         self.timeout_s = job.config.round_timeout
         self.first = strata.first_turn(job.first_round)
         self.end = strata.first_turn(job.config.rounds)
@@ -42,9 +42,7 @@ class WorkerTurns(Turns):
             return
         group = self.block(turn)
         before = self.strata.holder(group, turn - 1)
-        if not self.exchange.take(
-            group, turn, before, self._items(turn), self.timeout_s, self.spans
-        ):
+        if not self.rows.take(group, turn, before, self._items(turn), self.timeout_s):
             raise self.late(turn)
 
     def hand_on(self, turn: int) -> None:
@@ -53,9 +51,8 @@ class WorkerTurns(Turns):
             return
         group = self.block(turn)
         with self.spans("publish"):
-            self.exchange.hand_on(
-                group, turn + 1, self.strata.holder(group, turn + 1), self._items(turn), self.spans
-            )
+            to = self.strata.holder(group, turn + 1)
+            self.rows.hand_on(group, turn + 1, to, self._items(turn))
 
     def waited(self, turn: int, seconds: float) -> None:
         """The wait for the rows of a turn was for the worker that held them before."""

@@ -13,7 +13,6 @@ from ddp.errors import Diverged, LateRows, Stopped, WorkerError
 from ddp.machine.memory import Memory, memory_of, peak_rss_bytes
 from ddp.model.parameters import EMPTY_VECTOR, Vector
 from ddp.timing.paths import START
-from ddp.timing.spans import Spans
 from ddp.tracking.messages import EpochDone, Failed, Finished, Started, WorkerRound
 from ddp.trainers.trainer import Best, trainer_for
 from ddp.workers.exchange import Exchange
@@ -26,10 +25,10 @@ class Worker:
     continues from its own state.
     """
 
-    def __init__(self, job: Job, exchange: Exchange, spans: Spans) -> None:
+    def __init__(self, job: Job, exchange: Exchange) -> None:
         self.job = job
         self.exchange = exchange
-        self.spans = spans
+        self.spans = exchange.spans
         # one after the aggregate that we have: a worker that is late leaves rounds out
         self.next_round = job.first_round
         self.live = job.make_parameters()
@@ -55,15 +54,13 @@ class Worker:
             trainer_state = (
                 self._trainer_state() if self.job.sends_state(round_index) else EMPTY_VECTOR
             )
-            self.exchange.publish(self.job.update(row, self.best.vector, trainer_state), self.spans)
+            self.exchange.publish(self.job.update(row, self.best.vector, trainer_state))
         with self.spans("wait"):
             yield
-            received = self.exchange.wait(round_index, self.job.config.agg_timeout, self.spans)
+            received = self.exchange.wait(round_index, self.job.config.agg_timeout)
         if received and self.job.config.reads_aggregate:
             with self.spans("receive"):
-                self.next_round = (
-                    self.exchange.receive_into(self.live.vector, round_index, self.spans) + 1
-                )
+                self.next_round = self.exchange.receive_into(self.live.vector, round_index) + 1
         return replace(row, aggregate_received=received)
 
     def _trainer_state(self) -> Vector:
@@ -107,13 +104,14 @@ class Worker:
         )
 
 
-def worker_loop(job: Job, exchange: Exchange, spans: Spans) -> Iterator[None]:
-    """The document's `worker_proc`. Yields where a worker waits for others, and after a round:
-       `serial` then runs those.
+def worker_loop(job: Job, exchange: Exchange) -> Iterator[None]:
+    """The whole work of a worker.
 
-    `spans` began when the parent began to start this worker; it is closed at the end.
+    Yields where the worker waits for others, and after a round: `serial` then runs those. Closes
+    the stopwatch of the exchange at the end.
     """
     worker, round_index = None, None
+    spans = exchange.spans
 
     def tell(message: Started | WorkerRound | Finished) -> None:
         with spans("tell"):
@@ -122,7 +120,7 @@ def worker_loop(job: Job, exchange: Exchange, spans: Spans) -> Iterator[None]:
     try:
         with spans(START), spans("kernel"):
             make = Worker if job.strata is None else partial(StratifiedWorker, strata=job.strata)
-            worker = make(job=job, exchange=exchange, spans=spans)
+            worker = make(job=job, exchange=exchange)
         account = spans.take()
         tell(Started(worker=job.worker, startup_s=account.wall_s, account=account))
         while worker.next_round < job.config.rounds:
@@ -157,12 +155,12 @@ def worker_loop(job: Job, exchange: Exchange, spans: Spans) -> Iterator[None]:
         spans.close()
 
 
-def run_worker(job: Job, exchange: Exchange, spans: Spans) -> None:
+def run_worker(job: Job, exchange: Exchange) -> None:
     """Runs the loop to its end in a thread or process of its own; a failure is handed to the
     aggregator's side.
     """
     try:
-        for _ in worker_loop(job, exchange, spans):
+        for _ in worker_loop(job, exchange):
             pass
     except WorkerError as error:
         exchange.tell(Failed(worker=error.worker, error=error))

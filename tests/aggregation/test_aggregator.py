@@ -14,6 +14,7 @@ from ddp.aggregation.combine import MeanByWorker, make_combine
 from ddp.backends.make import make_backend
 from ddp.errors import AggregationError, WorkerError
 from ddp.timing.paths import AGGREGATOR_PHASES
+from ddp.timing.spans import Spans
 from ddp.tracking.messages import WorkerRound
 from ddp.tracking.metrics import SquaredError
 from ddp.workers.exchange import Update
@@ -58,12 +59,13 @@ class Gathers:
     def __init__(self, config, updates):
         self.config = config
         self.first_round = 0
+        self.spans = Spans()
         self.updates = updates
 
     def gather(self, *_):
         return self.updates
 
-    def room(self, round_index):
+    def aggregate_buffer(self, round_index):
         return np.empty(2, np.float32)
 
 
@@ -146,8 +148,12 @@ def test_evaluation_keeps_nobody_waiting(make_config, driven):
         return SquaredError(1, 1), SquaredError(1, 1)
 
     run = driven(make_config("rounds=1", "backend=thread"), evaluate=evaluate)
-    for exchange in run.backend.exchanges.values():
+
+    def note(_, exchange):
         exchange.tell = telling(exchange.tell, received, changed)
+        return exchange
+
+    run.backend.wrap = note
     run.run()
     assert received == [True] * 3
 
@@ -192,8 +198,7 @@ def test_finish_waits_for_rows_that_are_still_on_their_way(make_config):
         prepared.make_jobs(),
         lambda message: rows.append(message) if isinstance(message, WorkerRound) else None,
     )
-    for exchange in backend.exchanges.values():
-        exchange.receive_into = after(release, exchange.receive_into)
+    backend.wrap = lambda _, exchange: receiving(after(release, exchange.receive_into), exchange)
     try:
         backend.start()
         combine = make_combine(prepared)
@@ -212,6 +217,11 @@ def test_finish_waits_for_rows_that_are_still_on_their_way(make_config):
     finally:
         release.set()
         backend.stop()
+
+
+def receiving(receive_into, exchange):
+    exchange.receive_into = receive_into
+    return exchange
 
 
 def after(event, function):

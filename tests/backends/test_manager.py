@@ -74,14 +74,14 @@ def test_a_run_ends_with_its_manager(
 
 
 def test_one_that_is_stopped_does_not_keep_the_end_waiting(make_config):
-    from ddp.backends.manager import ManagerProcess
+    from ddp.backends.manager import ManagerStore
 
-    manager = ManagerProcess(multiprocessing.get_context("forkserver"))
+    manager = ManagerStore(multiprocessing.get_context("forkserver"), 60.0, lambda: 0)
     before = set(multiprocessing.active_children())
-    held = [manager.start()]
-    held[0]["key"] = np.zeros(3)
+    manager.start()
+    manager["key"] = np.zeros(3)
     (process,) = set(multiprocessing.active_children()) - before
     pid = process.pid
     os.kill(pid, signal.SIGSTOP)
-    manager.stop(held.clear)
+    manager.stop()
     assert not psutil.pid_exists(pid)

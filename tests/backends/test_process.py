@@ -19,7 +19,6 @@ from ddp.backends.worker_processes import drain
 from ddp.errors import WorkerError
 from ddp.machine.memory import Memory
 from ddp.machine.sockets import remove_orphans
-from ddp.timing.spans import Spans
 from ddp.tracking.messages import Asking, EpochDone, Finished, Published
 
 DEADLINE_S = 60.0
@@ -115,7 +114,7 @@ def test_a_worker_killed_while_it_waits_for_its_job_is_named(make_config):
     failure = ""
     try:
         backend.start()
-        backend.gather(0, DEADLINE_S, Spans())
+        backend.gather(0, DEADLINE_S)
     except Exception as error:  # not kept: its traceback holds the manager
         failure = f"{type(error).__name__}: {error}"
     finally:
@@ -136,25 +135,25 @@ def dead(make_config):
     backend.processes[0] = backend.context.Process(target=sys.exit, args=(7,))
     backend.processes[0].start()
     backend.processes[0].join(DEADLINE_S)
-    backend.shared = {}
-    backend._whereabouts[0].note(PUBLISHED)
+    manager, backend.shared = backend.shared, {}
+    backend.peers[0].last_seen.note(PUBLISHED)
     backend._handle(PUBLISHED)
-    backend._taken[0] = 0
+    backend.peers[0].taken = 0
     yield backend, theirs
     theirs.close()
-    del backend.shared  # there is no manager to be shut down
+    backend.shared = manager  # which was not started
     backend.stop()
 
 
 def test_a_worker_that_is_dead_at_the_broadcast_is_named_when_we_wait_next(dead):
     backend, theirs = dead
     theirs.close()
-    backend.broadcast(0, np.zeros(3, np.float32), Spans())
-    backend.hear()
+    backend.broadcast(0, np.zeros(3, np.float32))
+    backend.poll()
     with pytest.raises(
         WorkerError, match=r"^worker 0 in round 0 \(wait\): the process died \(exit code 7\)$"
     ) as caught:
-        backend.gather(1, DEADLINE_S, Spans())
+        backend.gather(1, DEADLINE_S)
     assert (caught.value.worker, caught.value.round_index, caught.value.exit_code) == (0, 0, 7)
 
 
@@ -163,9 +162,9 @@ def test_a_worker_that_is_dead_at_the_broadcast_with_unread_news_is_named(dead, 
     backend, theirs = dead
     backend.pipes[0].send(0)  # of a round that the worker gave up: it read no news any more
     theirs.close()
-    backend.broadcast(0, np.zeros(3, np.float32), Spans())
+    backend.broadcast(0, np.zeros(3, np.float32))
     steps = {
-        "gather": lambda: backend.gather(1, DEADLINE_S, Spans()),
+        "gather": lambda: backend.gather(1, DEADLINE_S),
         "finish": lambda: backend.finish(DEADLINE_S),
     }
     with pytest.raises(
@@ -198,7 +197,7 @@ def test_a_worker_that_gave_up_the_last_aggregate_and_has_finished_needs_not_hea
     theirs.send(FINISHED)
     theirs.close()
     backend.shared = {}
-    backend.broadcast(0, np.zeros(3, np.float32), Spans())
+    backend.broadcast(0, np.zeros(3, np.float32))
     backend.finish(DEADLINE_S)
 
 
@@ -215,7 +214,7 @@ def test_half_a_message_of_a_killed_worker_is_no_message():
 def test_a_stopped_backend_holds_no_descriptor(make_config):
     backend = backend_of(make_config("backend=process"))
     before = psutil.Process().num_fds()
-    backend.shared = backend._manager.start()
+    backend.shared.start()
     backend.shared["key"] = 1
     backend.stop()
     assert psutil.Process().num_fds() == before
@@ -226,13 +225,13 @@ def test_a_manager_that_dies_is_named(make_config):
 
     backend = backend_of(make_config("backend=process"))
     before = set(multiprocessing.active_children())
-    backend.shared = backend._manager.start()
+    backend.shared.start()
     try:
         (manager,) = set(multiprocessing.active_children()) - before
         manager.kill()
         manager.join(DEADLINE_S)
         with pytest.raises(BackendError, match="round 3: the manager's process died"):
-            backend.broadcast(3, np.zeros(4, np.float32), Spans())
+            backend.broadcast(3, np.zeros(4, np.float32))
     finally:
         backend.stop()
 

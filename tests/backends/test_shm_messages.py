@@ -1,4 +1,4 @@
-"""What a worker rings is what the aggregator's side understands, whatever it is."""
+"""The aggregator's side decodes what a worker has encoded, and refuses everything else."""
 
 import math
 from array import array
@@ -6,7 +6,7 @@ from array import array
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ddp.backends.shm_messages import PICKLED, ring, understand
+from ddp.backends.shm_messages import PICKLED, decode, encode
 from ddp.machine.memory import Memory
 from ddp.timing.paths import PATHS
 from ddp.timing.spans import Account
@@ -43,8 +43,8 @@ others = st.one_of(
 
 @given(rows | others)
 def test_a_message_is_handed_over_whole(message):
-    content = ring(message)
-    assert understand(3, content) == message
+    content = encode(message)
+    assert decode(3, content) == message
     assert not content.startswith(PICKLED)
 
 
@@ -59,17 +59,17 @@ def test_an_error_over_no_ratings_stays_one():
         best_epoch=-1,
         aggregate_received=True,
     )
-    read = understand(0, ring(row))
+    read = decode(0, encode(row))
     assert math.isnan(read.valid.total)
     assert read.valid.count == 0
     assert type(read.aggregate_received) is bool
 
 
-def test_what_is_said_once_a_run_is_not_rung():
+def test_a_message_of_once_a_run_is_not_encoded():
     memory = Memory(peak_rss_bytes=None, pss_bytes=None)
     for message in (
         Asking(worker=0),
         Started(worker=0, startup_s=1.0),
         Finished(worker=0, memory=memory),
     ):
-        assert ring(message) is None
+        assert encode(message) is None

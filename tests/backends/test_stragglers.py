@@ -48,11 +48,11 @@ class Late:
     def __getattr__(self, name):
         return getattr(self._exchange, name)
 
-    def publish(self, update, spans):
+    def publish(self, update):
         if self._late and update.round_index == 0:
             self._events["let go"].wait()
         step = f"published {update.round_index}" if self._late else AFTER[update.round_index]
-        self._after_the_late_one(step, lambda: self._exchange.publish(update, spans))
+        self._after_the_late_one(step, lambda: self._exchange.publish(update))
 
     def tell(self, message):
         step = "finished" if isinstance(message, Finished) else None
@@ -71,21 +71,16 @@ AFTER = {0: None, 1: "published 0", 2: "published 2"}
 STEPS = ("let go", "published 0", "published 2", "finished")
 
 
-def connect(real, events, in_order, pipe):
-    job, exchange = real(pipe)
-    return job, Late(exchange, events, job.worker, in_order)
+def late(events, in_order, worker, exchange):
+    return Late(exchange, events, worker, in_order)
 
 
 def hold_back(backend, *, in_order):
     """Lets worker 1 be late until the event that it gives is set."""
-    if isinstance(backend, WorkerProcesses):
-        events, ends = {step: backend.context.Event() for step in STEPS}, backend._open
-        backend._open = lambda: [partial(connect, end, events, in_order) for end in ends()]
-    else:
-        events = {step: threading.Event() for step in STEPS}
-        backend.exchanges = {
-            worker: Late(end, events, worker, in_order) for worker, end in backend.exchanges.items()
-        }
+    in_processes = isinstance(backend, WorkerProcesses)
+    new = backend.context.Event if in_processes else threading.Event
+    events = {step: new() for step in STEPS}
+    backend.wrap = partial(late, events, in_order)
     return events["let go"]
 
 

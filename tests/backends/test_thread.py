@@ -12,7 +12,6 @@ from ddp.aggregation.weights import worker_weights
 from ddp.backends.make import make_backend
 from ddp.backends.store import aggregate_key
 from ddp.errors import WorkerError
-from ddp.timing.spans import Spans
 from ddp.tracking.messages import EpochDone, Published, WorkerRound
 from ddp.trainers.trainer import trainer_for
 
@@ -25,15 +24,22 @@ def mode(request):
     return "backend=thread", MODES[request.param]
 
 
-def on_tell(exchange, told):
-    """Calls `told(message)` when the worker's message has gone its real way."""
-    tell = exchange.tell
+def after_tell(backend, told):
+    """Calls `told(message)` when a worker's message has gone its real way."""
+    wrap = backend.wrap
 
-    def telling(message):
-        tell(message)
-        told(message)
+    def wrapping(worker, exchange):
+        exchange = wrap(worker, exchange)
+        tell = exchange.tell
 
-    exchange.tell = telling
+        def telling(message):
+            tell(message)
+            told(message)
+
+        exchange.tell = telling
+        return exchange
+
+    backend.wrap = wrapping
 
 
 class Rounds:
@@ -43,8 +49,7 @@ class Rounds:
         self.told = set()
         self.changed = threading.Condition()
         self.kind = kind
-        for exchange in backend.exchanges.values():
-            on_tell(exchange, self._note)
+        after_tell(backend, self._note)
 
     def _note(self, message):
         if isinstance(message, self.kind):
@@ -91,9 +96,9 @@ def test_a_worker_whose_aggregate_is_late_goes_on_with_its_own_model(
     def hold_back(backend):
         gave_up, broadcast = Rounds(backend, WorkerRound), backend.broadcast
 
-        def late(round_index, vector, spans):
+        def late(round_index, vector):
             gave_up.wait(range(2), round_index)
-            broadcast(round_index, vector, spans)
+            broadcast(round_index, vector)
 
         backend.broadcast = late
 
@@ -136,18 +141,18 @@ def test_a_late_worker_is_named_with_its_round(make_config, monkeypatch, mode, l
     published, trained = Rounds(backend, Published), Rounds(backend, EpochDone)
     try:
         backend.start()
-        updates = backend.gather(0, DEADLINE_S, Spans())
+        updates = backend.gather(0, DEADLINE_S)
         assert [(update.worker, update.round_index) for update in updates] == [
             (0, 0),
             (1, 0),
             (2, 0),
         ]
-        backend.broadcast(0, updates[0].vector, Spans())
+        backend.broadcast(0, updates[0].vector)
         published.wait({0, 1, 2} - {late}, 1)
         trained.wait({late}, 1)
         told = rf"^worker {late} in round 1 \(compute\): nothing was heard of it within round_timeout=0.01 s\n"
         with pytest.raises(WorkerError, match=told) as caught:
-            backend.gather(1, 0.01, Spans())
+            backend.gather(1, 0.01)
         assert "release.wait(DEADLINE_S)" in caught.value.remote_traceback  # where it hangs
     finally:
         release.set()
@@ -176,19 +181,21 @@ def test_round_timeout_of_the_config_is_what_the_aggregator_waits(
         attempt.run()
 
 
-def test_finish_waits_for_the_last_rows(make_config, monkeypatch, mode):
+def test_finish_waits_for_the_last_rows(make_config, mode):
     config = make_config("rounds=1", *mode)
     backend = backend_of(config)
     release = threading.Event()
-    receive = backend.exchanges[2].receive_into
-    monkeypatch.setattr(
-        backend.exchanges[2],
-        "receive_into",
-        lambda *args: release.wait(DEADLINE_S) and receive(*args),
-    )
+
+    def hold_back(worker, exchange):
+        receive = exchange.receive_into
+        if worker == 2:
+            exchange.receive_into = lambda *args: release.wait(DEADLINE_S) and receive(*args)
+        return exchange
+
+    backend.wrap = hold_back
     try:
         backend.start()
-        backend.broadcast(0, backend.gather(0, DEADLINE_S, Spans())[0].vector, Spans())
+        backend.broadcast(0, backend.gather(0, DEADLINE_S)[0].vector)
         while any(backend.threads[worker].is_alive() for worker in (0, 1)):
             backend.threads[0].join(DEADLINE_S)
             backend.threads[1].join(DEADLINE_S)
@@ -238,24 +245,24 @@ def test_stop_ends_workers_that_wait(make_config, mode):
     backend = backend_of(make_config("agg_timeout=3600", *mode))
     backend.start()
     try:
-        backend.gather(0, DEADLINE_S, Spans())
-        assert all(thread.is_alive() for thread in backend.threads)
+        backend.gather(0, DEADLINE_S)
+        assert all(thread.is_alive() for thread in backend.threads.values())
     finally:
         backend.stop()
-    assert not any(thread.is_alive() for thread in backend.threads)
+    assert not any(thread.is_alive() for thread in backend.threads.values())
     assert backend.shared == {}
 
 
 def test_stop_ends_workers_that_train(make_config, mode):
     first = threading.Event()
     backend = backend_of(make_config("local_epochs=1000000", *mode))
-    on_tell(backend.exchanges[0], lambda message: first.set())
+    after_tell(backend, lambda message: first.set())
     backend.start()
     try:
         assert first.wait(DEADLINE_S)
     finally:
         backend.stop()
-    assert not any(thread.is_alive() for thread in backend.threads)
+    assert not any(thread.is_alive() for thread in backend.threads.values())
 
 
 def test_workers_compute_with_the_torch_threads_of_the_config(make_config, monkeypatch, tmp_path):

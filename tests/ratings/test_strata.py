@@ -19,7 +19,7 @@ from ddp.model.rows import held_rows, in_data_order, item_rows, learned, pack, r
 from ddp.ratings.strata import Numbering, Strata
 from ddp.results.saved_model import load_model
 from ddp.timing.spans import Spans
-from ddp.workers.exchange import Exchange
+from ddp.workers.exchange import Exchange, RowPassing
 from ddp.workers.stratified import StratifiedWorker
 from ddp.workers.worker import worker_loop
 
@@ -266,21 +266,32 @@ def test_what_is_packed_is_unpacked():
 class Deaf(Exchange):
     """Nobody hands anything on."""
 
-    def take(self, group, turn, before, rows, timeout_s, spans):
-        return False
+    def __init__(self, gates):
+        super().__init__(Spans(), NoRows(gates))
 
-    def hand_on(self, group, turn, to, rows, spans):
+    def publish(self, update):
         pass
 
-    def publish(self, update, spans):
-        pass
-
-    def wait(self, round_index, timeout_s, spans):
+    def wait(self, round_index, timeout_s):
         raise AssertionError("it needs no aggregate")
 
     receive_into = wait
 
     def tell(self, message):
+        pass
+
+
+class NoRows(RowPassing):
+    def __init__(self, gates):
+        self.gates = gates
+
+    def working_vector(self, start):
+        return start.copy()
+
+    def take(self, group, turn, before, rows, timeout_s):
+        return False
+
+    def hand_on(self, group, turn, to, rows):
         pass
 
 
@@ -291,18 +302,15 @@ def test_a_worker_that_waits_too_long_for_its_items_says_for_whose(make_config, 
     job = prepare(make_config(*STRATIFIED, *FUSED, "round_timeout=0.01")).make_jobs()[1]
     before = job.strata.holder(job.strata.group(1, 1), 0)
     expected = rf"^worker 1 in round 0 \(wait\): LateRows: no items came from worker {before} within round_timeout=0.01 s"
-    deaf = Deaf()
-    deaf.gates = gates
     with pytest.raises(WorkerError, match=expected):
-        list(worker_loop(job, deaf, Spans()))
+        list(worker_loop(job, Deaf(gates)))
 
 
 def test_seconds_of_the_compiled_loop_are_told_apart(make_config):
     """It waits in vain: what it took is waiting, and not computing."""
     job = prepare(make_config(*STRATIFIED, *FUSED, "round_timeout=0.2")).make_jobs()[1]
-    deaf = Deaf()
-    deaf.gates = Gates(np.zeros(4, np.int64))
-    worker = StratifiedWorker(job, job.strata, deaf, Spans())
+    deaf = Deaf(Gates(np.zeros(4, np.int64)))
+    worker = StratifiedWorker(job, job.strata, deaf)
     with pytest.raises(TimeoutError):
         list(worker.round(0))
     assert worker.spans.take().phase_s("wait") >= 0.2

@@ -27,7 +27,8 @@ FUSED = (
 def worker_of(config):
     prepared = prepare(config)
     jobs = prepared.make_jobs()
-    return Worker(jobs[1], SerialExchange(Serial(prepared, jobs, lambda message: None)), Spans())
+    backend = Serial(None, prepared, jobs, lambda message: None)
+    return Worker(jobs[1], SerialExchange(backend, Spans()))
 
 
 @pytest.fixture
@@ -76,7 +77,7 @@ def test_an_index_out_of_range_is_refused_before_anything_is_read(make_config):
     jobs = prepared.make_jobs()
     jobs[1].shard.valid.items[0] = 10**8
     with pytest.raises(IndexError, match=r"item .*100000000 is out of range"):
-        Worker(jobs[1], SerialExchange(Serial(prepared, jobs, lambda message: None)), Spans())
+        Worker(jobs[1], SerialExchange(Serial(None, prepared, jobs, lambda message: None), Spans()))
 
 
 def test_computing_evaluating_and_copying_are_told_apart(make_config):

@@ -11,7 +11,7 @@ from ddp.errors import Stopped
 from ddp.machine.compiled.gates import Gates
 from ddp.model.rows import item_rows
 from ddp.timing.spans import Spans
-from ddp.workers.exchange import Exchange
+from ddp.workers.exchange import Exchange, RowPassing
 from ddp.workers.stratified import StratifiedWorker
 
 DEADLINE_S = 60.0
@@ -25,26 +25,36 @@ STRATIFIED = (
 )
 
 
-class Recording(Exchange):
-    """Takes and hands on at once, and remembers it."""
+class Recording(RowPassing):
+    """Takes and hands on at once, and notes it."""
 
     def __init__(self, gates=None):
         self.gates = gates
         self.handed_on = []
 
-    def take(self, group, turn, before, rows, timeout_s, spans):
+    def working_vector(self, start):
+        return start.copy()
+
+    def take(self, group, turn, before, rows, timeout_s):
         return True
 
-    def hand_on(self, group, turn, to, rows, spans):
+    def hand_on(self, group, turn, to, rows):
         self.handed_on.append((group, turn))
 
-    def publish(self, update, spans):
+
+class Alone(Exchange):
+    """Nobody waits for anything but rows."""
+
+    def __init__(self, gates=None):
+        super().__init__(Spans(), Recording(gates))
+
+    def publish(self, update):
         pass
 
-    def wait(self, round_index, timeout_s, spans):
+    def wait(self, round_index, timeout_s):
         return True
 
-    def receive_into(self, out, round_index, spans):
+    def receive_into(self, out, round_index):
         raise AssertionError("it needs no aggregate")
 
     def tell(self, message):
@@ -54,7 +64,7 @@ class Recording(Exchange):
 def make_worker(config, gates):
     """The first of two workers, and the groups of items in the order in which it holds them."""
     job = prepare(config).make_jobs()[0]
-    worker = StratifiedWorker(job, job.strata, Recording(gates), Spans())
+    worker = StratifiedWorker(job, job.strata, Alone(gates))
     return worker, [job.strata.group(0, turn) for turn in range(2)]
 
 
@@ -118,12 +128,12 @@ def test_turn_by_turn_the_last_one_of_a_round_waits_too(make_config, monkeypatch
         worker,
         "_keep",
         lambda turn, round_index: at_keeping.extend(
-            [turn, round_index, *worker.exchange.handed_on]
+            [turn, round_index, *worker.exchange.rows.handed_on]
         ),
     )
     list(worker.round(0))
     assert at_keeping == [1, 0, (first, 1)]
-    assert worker.exchange.handed_on == [(first, 1), (second, 2)]
+    assert worker.exchange.rows.handed_on == [(first, 1), (second, 2)]
 
 
 def test_it_computes_what_turns_one_by_one_do(make_config):
@@ -146,7 +156,7 @@ def test_several_epochs_are_what_they_are_one_by_one(make_config, monkeypatch):
 
     def make(gates):
         job = prepare(config).make_jobs()[0]
-        return StratifiedWorker(job, job.strata, Recording(gates), Spans())
+        return StratifiedWorker(job, job.strata, Alone(gates))
 
     stepped, made = make(None), []
     row = last_value(stepped.round(0))
@@ -200,4 +210,4 @@ def test_an_index_out_of_range_is_refused_before_anything_is_read(make_config, p
     job = prepare(make_config(*STRATIFIED)).make_jobs()[0]
     getattr(job.shard, part).items[0] = 10**8
     with pytest.raises(IndexError, match=r"item .*100000000 is out of range"):
-        StratifiedWorker(job, job.strata, Recording(Gates(np.zeros(3, np.int64))), Spans())
+        StratifiedWorker(job, job.strata, Alone(Gates(np.zeros(3, np.int64))))

@@ -21,7 +21,7 @@ import yaml
 from jobs import DATA
 from programs import TRAIN
 
-from ddp.backends.shm import create_segment
+from ddp.backends.shm_segment import create_segment
 from ddp.errors import ConfigError, DataError, UserError
 from ddp.experiment import run
 from ddp.machine.files import atomic_file

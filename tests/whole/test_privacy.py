@@ -42,7 +42,7 @@ def manager(monkeypatch):
         "make_backend",
         lambda *given: backends.append(make_backend(*given)) or backends[-1],
     )
-    yield lambda: backends[-1]._manager._manager
+    yield lambda: backends[-1].shared._manager
     backends.clear()
 
 
@@ -118,11 +118,12 @@ def test_a_segment_lies_where_it_was_asked_for_and_is_its_users_alone(make_confi
 
 READERS = {"load", "loads", "Unpickler"}
 MODULES = {"pickle", "cPickle", "_pickle", "dill", "marshal", "shelve", "joblib", "cloudpickle"}
-# What our own processes send each other through pipes, and the manager's dict.
+# Our own processes send these through pipes, the manager's dict and the segment.
 ALLOWED = {
-    "backends/process.py": {"pickle.loads"},
+    "backends/store.py": {"pickle.loads"},
     "backends/worker_processes.py": {"pickle.loads"},
     "backends/shm_jobs.py": {"pickle.Unpickler"},
+    "backends/shm_messages.py": {"marshal"},
 }
 
 

@@ -24,15 +24,15 @@ class Noting(SerialExchange):
     """The real exchange of `serial`, and when what was called."""
 
     def __init__(self, prepared, told):
-        super().__init__(Serial(prepared, prepared.make_jobs(), told.append))
+        super().__init__(Serial(None, prepared, prepared.make_jobs(), told.append), Spans())
         self.calls = []
         self.told = told
 
     def moments(self, name):
         return [moment for called, moment in self.calls if called == name]
 
-    def receive_into(self, out, round_index, spans):
-        received = super().receive_into(out, round_index, spans)
+    def receive_into(self, out, round_index):
+        received = super().receive_into(out, round_index)
         self.calls.append(("receive", time.perf_counter()))
         return received
 
@@ -78,7 +78,7 @@ def test_the_best_state_of_the_round_is_published(
     best = 11 if column is None else min(range(12), key=lambda epoch: states[epoch][column].rmse)
     assert (best == 11) == (select_on == "last")
 
-    trainee = Worker(job, exchange, Spans())
+    trainee = Worker(job, exchange)
     row = trainee.train_round(0)
     assert trainee.best.vector.tobytes() == states[best][0].tobytes()
     assert trainee.live.vector.tobytes() == states[-1][0].tobytes()
@@ -122,7 +122,7 @@ def test_valid_and_test_choose_differently(make_config, trainer):
 def test_of_equal_states_the_first_is_the_best(make_config, exchange, options):
     """With so small a learning rate no prediction differs from the one before."""
     job = prepare(make_config("local_epochs=4", *options, "trainer.lr=1e-30")).make_jobs()[0]
-    trainee = Worker(job, exchange, Spans())
+    trainee = Worker(job, exchange)
     assert trainee.train_round(0).best_epoch == 0
     np.testing.assert_allclose(trainee.live.vector, job.vector, atol=1e-25)
 
@@ -130,7 +130,7 @@ def test_of_equal_states_the_first_is_the_best(make_config, exchange, options):
 def test_the_best_state_is_of_this_round(make_config, exchange):
     """A round that starts from a worse state may not publish what an earlier round found."""
     job = prepare(make_config("local_epochs=1")).make_jobs()[0]
-    trainee = Worker(job, exchange, Spans())
+    trainee = Worker(job, exchange)
     trainee.train_round(0)
     trainee.live.vector[:] = 40
     row = trainee.train_round(1)
@@ -142,7 +142,7 @@ def test_rounds_visit_the_ratings_in_other_orders(make_config, exchange):
     job = prepare(make_config("local_epochs=1", "select_on=last")).make_jobs()[0]
     vectors = []
     for round_index in (0, 1, 0):
-        trainee = Worker(job, exchange, Spans())
+        trainee = Worker(job, exchange)
         trainee.train_round(round_index)
         vectors.append(trainee.best.vector.tobytes())
     assert vectors[0] != vectors[1]
@@ -157,7 +157,7 @@ def test_without_a_finite_rmse_the_last_state_stands_in(make_config, exchange, s
     ).make_jobs()[0]
     judged = getattr(job.shard, select_on)
     unseen = np.setdiff1d(judged.items, job.shard.train.items)[0]
-    trainee = Worker(job, exchange, Spans())
+    trainee = Worker(job, exchange)
     trainee.live.views["item_factors"][unseen] = np.nan
     row = trainee.train_round(0)
     assert np.isfinite(row.train_loss)
@@ -168,7 +168,7 @@ def test_without_a_finite_rmse_the_last_state_stands_in(make_config, exchange, s
 
 def test_a_state_that_is_not_finite_has_diverged(make_config, exchange):
     job = prepare(make_config("local_epochs=3", "trainer.lr=0.25")).make_jobs()[0]
-    trainee = Worker(job, exchange, Spans())
+    trainee = Worker(job, exchange)
     trainee.live.vector[:] = np.nan
     with pytest.raises(
         Diverged,
@@ -180,7 +180,7 @@ def test_a_state_that_is_not_finite_has_diverged(make_config, exchange):
 
 def test_the_loop_waits_once_a_round_and_tells_in_order(make_config, exchange, told):
     job = prepare(make_config("workers=1", "rounds=2", "local_epochs=1")).make_jobs()[0]
-    loop = worker_loop(job, exchange, Spans())
+    loop = worker_loop(job, exchange)
     for round_index in range(2):
         next(loop)
         update = exchange.backend.updates.pop(0)
@@ -205,7 +205,8 @@ def test_seconds_cover_the_rounds_and_no_more(make_config, exchange, told):
     """
     job = prepare(make_config("workers=1", "rounds=5")).make_jobs()[0]
     began = time.perf_counter()
-    loop = worker_loop(job, exchange, Spans())
+    exchange.spans = Spans()
+    loop = worker_loop(job, exchange)
     while next(loop, "ended") is None:  # when it waits, and when it has told its row
         if exchange.backend.updates:
             exchange.backend.aggregate = exchange.backend.updates.pop(0).vector
@@ -220,7 +221,7 @@ def test_seconds_cover_the_rounds_and_no_more(make_config, exchange, told):
 def test_a_failure_carries_worker_round_and_traceback(make_config, exchange, told):
     job = prepare(make_config()).make_jobs()[2]
     job.shard.train.users[0] = 10**6
-    run_worker(job, exchange, Spans())
+    run_worker(job, exchange)
     failed = told[-1]
     assert isinstance(failed, Failed)
     assert (failed.error.worker, failed.error.round_index, failed.error.phase) == (2, 0, "compute")
@@ -230,7 +231,7 @@ def test_a_failure_carries_worker_round_and_traceback(make_config, exchange, tol
 def test_a_failure_before_the_first_round_says_so(make_config, exchange, told):
     job = prepare(make_config()).make_jobs()[1]
     job.vector = job.vector[:-1]
-    run_worker(job, exchange, Spans())
+    run_worker(job, exchange)
     assert told[-1].error.round_index is None
     assert str(told[-1].error).startswith("worker 1 before its first round: ValueError: ")
 
@@ -244,7 +245,7 @@ def test_a_worker_that_is_stopped_does_not_fail(make_config, told):
 
     prepared = prepare(make_config())
     with pytest.raises(Stopped):
-        run_worker(prepared.make_jobs()[0], Stopping(prepared, told), Spans())
+        run_worker(prepared.make_jobs()[0], Stopping(prepared, told))
     assert [type(message) for message in told] == [Started]
 
 
@@ -269,7 +270,7 @@ def test_published_loss_weighs_the_worker(make_config, exchange):
     config = make_config("select_on=test", "aggregation=inverse_loss")
     updates = []
     for job in prepare(config).make_jobs():
-        trainee = Worker(job, exchange, Spans())
+        trainee = Worker(job, exchange)
         updates.append(trainee.job.update(trainee.train_round(0), trainee.best.vector))
     inverse = np.array([1 / update.loss for update in updates])
     weights = worker_weights(config.aggregation, [1, 1, 1], [update.loss for update in updates])

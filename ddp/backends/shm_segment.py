@@ -1,0 +1,164 @@
+"""What lies in the segment of backend=shm, as both ends see it.
+
+jobs            each array once: ratings, the state to start from
+slots           one for each worker, which alone writes it: vector, trainer state, record
+aggregates      the last two in turn; with straggler_timeout one for each worker
+common, turns   split=stratified: the vector that all train in, and the counters of the turns
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ddp.backends.row_passing import SharedRows
+from ddp.errors import BackendError, ConfigError, UserError
+from ddp.machine.segment import Array, Layout, NoRoom, Place, Segment
+from ddp.model.parameters import Vector
+from ddp.ratings.arrays import IndexArray
+from ddp.workers.job import Job, Task
+
+# Of the vector in a slot. `num_rounds`, its round + 1, is written last.
+RECORD = np.dtype([("rmse", "f8"), ("loss", "f8"), ("num_rounds", "i8")])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlotPlan:
+    """Where a worker writes. `trainer_state`: empty unless the run may go back to a round."""
+
+    vector: Place
+    trainer_state: Place
+    record: Place
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Where everything but the jobs lies. `num_rounds`: of each aggregate, its round + 1."""
+
+    slots: dict[int, SlotPlan]
+    aggregates: tuple[Place, ...]
+    num_rounds: Place
+    each_its_own: bool  # an aggregate for each worker, which may still read when the next is there
+    common: Place | None
+    turns: Place | None
+
+    @classmethod
+    def of(cls, task: Task, jobs: Sequence[Job], layout: Layout) -> "Plan":
+        """Takes places for a run of these jobs from `layout`."""
+        config = task.config
+        goes_back = config.on_failure == "restart" or config.checkpoint_every > 0
+        slots = {
+            job.worker: SlotPlan(
+                vector=layout.place((job.update_length,), np.float32),
+                trainer_state=layout.place((job.state_length if goes_back else 0,), np.float32),
+                record=layout.place((1,), RECORD),
+            )
+            for job in jobs
+        }
+        each_its_own = config.straggler_timeout is not None
+        count = len(jobs) if each_its_own else 2
+        length = len(task.make_aggregate().vector)
+        common = turns = None
+        if task.strata is not None:
+            common = layout.place((len(task.vector),), np.float32)
+            # (They share cache lines, which workers then write and read by turns.)
+            turns = layout.place((task.strata.num_workers + 1,), np.int64)
+        return cls(
+            slots=slots,
+            aggregates=tuple(layout.place((length,), np.float32) for _ in range(count)),
+            num_rounds=layout.place((count,), np.int64),
+            each_its_own=each_its_own,
+            common=common,
+            turns=turns,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """Views of a slot: float32 vectors, and one RECORD."""
+
+    vector: Vector
+    trainer_state: Vector
+    record: Array
+
+
+class Shared:
+    """An open segment, its plan, and views of everything that the plan names."""
+
+    def __init__(self, segment: Segment, plan: Plan) -> None:
+        self.segment = segment
+        self.plan = plan
+        self.slots = {
+            worker: Slot(
+                segment.view(slot.vector),
+                segment.view(slot.trainer_state),
+                segment.view(slot.record),
+            )
+            for worker, slot in plan.slots.items()
+        }
+        self.aggregates: list[Vector] = [segment.view(place) for place in plan.aggregates]
+        self._num_rounds: IndexArray = segment.view(plan.num_rounds)
+
+    def rows(self) -> SharedRows | None:
+        """How workers pass rows on; None unless split=stratified."""
+        if self.plan.common is None or self.plan.turns is None:
+            return None
+        return SharedRows(self.segment.view(self.plan.common), self.segment.view(self.plan.turns))
+
+    def close(self) -> None:
+        """Takes the segment's name away and drops our views, so that the memory is free."""
+        self.segment.unlink()
+        vars(self).clear()
+
+    # --- a slot ---
+
+    def write_slot(self, worker: int, round_index: int, rmse: float, loss: float) -> None:
+        """Marks what the worker has copied into its slot as its update of the round."""
+        record = self.slots[worker].record
+        record["rmse"], record["loss"] = rmse, loss
+        record["num_rounds"] = round_index + 1
+
+    def read_slot(self, worker: int, round_index: int) -> tuple[float, float]:
+        """RMSE and loss of the worker's update. Raises BackendError if it is of another round."""
+        record = self.slots[worker].record
+        _check_round(f"the slot of worker {worker}", record["num_rounds"][0], round_index)
+        return float(record["rmse"][0]), float(record["loss"][0])
+
+    # --- the aggregate ---
+
+    def which(self, worker: int, round_index: int) -> int:
+        """The number of the aggregate that the worker reads in a round."""
+        return list(self.slots).index(worker) if self.plan.each_its_own else round_index % 2
+
+    def write_aggregate(self, which: int, round_index: int, vector: Vector) -> None:
+        """Copies an aggregate into the segment, unless it lies there already, and marks it."""
+        if not np.shares_memory(self.aggregates[which], vector):
+            np.copyto(self.aggregates[which], vector)
+        self._num_rounds[which] = round_index + 1
+
+    def aggregate(self, which: int, round_index: int) -> Vector:
+        """An aggregate, where it lies. Raises BackendError if it is of another round."""
+        _check_round("the aggregate", self._num_rounds[which], round_index)
+        return self.aggregates[which]
+
+
+def create_segment(size: int, directory: Path) -> Segment:
+    """A new segment. Raises UserError or ConfigError, which say what to do, where there is none."""
+    try:
+        return Segment.create(size, directory)
+    except NoRoom as error:
+        raise UserError(
+            f"{directory}: this run needs {size / 2**20:,.0f} MiB of shared memory there, and"
+            f" {error.free / 2**20:,.0f} MiB are free; set backend.directory=DIR to a folder with"
+            " more room, give a container more (docker run --shm-size=...), or remove what killed"
+            " runs have left (python -m ddp.clean)"
+        ) from error
+    except OSError as error:
+        reason = f"cannot hold a file ({error.strerror})"
+        raise ConfigError("backend.directory", directory, reason) from error
+
+
+def _check_round(what: str, num_rounds: int, round_index: int) -> None:
+    if num_rounds != round_index + 1:
+        raise BackendError(f"round {round_index}: {what} holds round {num_rounds - 1}")
