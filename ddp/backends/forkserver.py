@@ -1,5 +1,5 @@
 """The server that workers are forked from: it has imported what they need, once, and never runs any
-   of it.
+of it.
 
 (That is what makes its forks safe. A fork of the main process would hold copies of locks whose
 threads it has not.) The server is one for the whole program: it serves run after run of a sweep,
@@ -50,7 +50,7 @@ def server_id() -> int | None:
 @contextmanager
 def interrupts_blocked() -> Iterator[None]:
     """Processes that are started in the block never see Ctrl-C, which reaches the whole group: the
-       parent decides what happens.
+    parent decides what happens.
 
     (A handler of their own would come too late for one that still imports torch: it would print a
     stack trace.)

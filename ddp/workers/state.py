@@ -9,7 +9,7 @@ from ddp.tracking.messages import AggregateRound
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunState:
     """Where a run stands between two rounds. (Random streams have no state: they are addressed by
-       seed, worker and round.)
+    seed, worker and round.)
 
     `next_round`: the round that comes; `vector`: the last aggregate, rows in the data's order, None
     before the first; `trainer_states`: of workers that have one, see `Job.trainer_state`;
