@@ -1,5 +1,6 @@
-"""The aggregator's loop, written once: gather, combine, hand back; evaluate when nobody waits for
-it any more.
+"""The aggregator's rounds, the same on every backend: gather, combine, hand back, evaluate.
+
+It evaluates last, when no worker waits for it any more.
 """
 
 import time
@@ -17,14 +18,16 @@ from ddp.workers.exchange import Update
 
 Result = TypeVar("Result")
 Evaluate = Callable[[Vector], tuple[SquaredError, SquaredError]]
-# Is told of a worker that failed, and raises the error unless the run goes on without it.
+# Hears of a worker that failed, and raises the error unless the run goes on without it.
 Survive = Callable[[WorkerError], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Aggregated:
-    """A round's outcome. `vector`: the aggregate, overwritten by that of the round after the next;
-    `trainer_states`: see `Update`.
+    """A round's outcome.
+
+    `vector`: the aggregate; that of the round after the next overwrites it. `trainer_states`: by
+    worker, see `Update`.
     """
 
     row: AggregateRound
@@ -38,7 +41,7 @@ def refuse(error: WorkerError) -> None:
 
 
 class Aggregator:
-    """The document's `aggregator`. `before`: the state that the workers begin with.
+    """Makes an aggregate in every round. `before`: the state that the workers begin with.
 
     `evaluate`: a vector's errors on the global validation and test parts. `began_s`: seconds of
     training before this. The stopwatch is the backend's; its caller has taken from it what was
@@ -64,7 +67,7 @@ class Aggregator:
         self.began = time.perf_counter() - began_s
 
     def rounds(self) -> Iterator[Aggregated]:
-        """One after another. What the caller does with one is timed as "record"."""
+        """One round after another. The time that the caller takes with one counts as "record"."""
         for round_index in range(self.backend.first_round, self.config.rounds):
             aggregated = self._round(round_index)
             with self.spans("record"):
@@ -107,7 +110,7 @@ class Aggregator:
         return Aggregated(row=row, vector=vector, trainer_states=trainer_states)
 
     def _without_the_dead(self, step: Callable[[], Result]) -> Result:
-        """What the step gives, tried again without each worker that fails in it."""
+        """The result of the step; tries again without each worker that fails in it."""
         while True:
             try:
                 return step()
@@ -118,8 +121,9 @@ class Aggregator:
     def _combined(
         self, round_index: int, updates: Sequence[Update], vector: Vector
     ) -> tuple[float, ...]:
-        """Combines the updates into `vector`, without that of a worker that cannot be averaged; a
-        weight for each worker.
+        """Combines the updates into `vector`; gives a weight for each worker.
+
+        An update that cannot be averaged counts as a failure of its worker.
         """
         updates = list(updates)
         while True:

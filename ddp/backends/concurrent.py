@@ -1,12 +1,12 @@
-"""What thread, process and shm share: workers that run at once, and an aggregator that waits for them.
+"""The common part of thread, process and shm: workers run at once, and the aggregator waits.
 
     aggregator                         worker 0, 1, ... (ddp/workers/worker.py)
       gather     <-- Published, rows --  publish, tell
       broadcast  --- round is out ---->  wait, receive_into
 
-A backend carries the vectors its own way. Here is the rest: a record of each worker (`Peer`), the
-messages, and waiting. A published vector never is a worker's live state, a received one never is
-the store's, and every wait has a deadline.
+A backend carries the vectors its own way. This file has the messages and the waiting; peer.py has
+the record of each worker. A published vector never is a worker's live state, a received one never
+is the store's, and every wait has a deadline.
 """
 
 import math
@@ -14,97 +14,20 @@ import time
 from abc import abstractmethod
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 import numpy as np
 
+from ddp.backends.peer import Deadline, LastSeen, Peer
 from ddp.errors import WorkerError
 from ddp.ratings.arrays import IndexArray
-from ddp.timing.paths import START
 from ddp.timing.spans import Spans
-from ddp.tracking.messages import (
-    EpochDone,
-    Failed,
-    Finished,
-    HandedOn,
-    Message,
-    Published,
-    Started,
-    WorkerRound,
-)
+from ddp.tracking.messages import Failed, Finished, HandedOn, Message, Published
 from ddp.workers.backend import Backend, OnMessage
 from ddp.workers.exchange import Update
 from ddp.workers.job import Job, Task
 
-
-@dataclass(slots=True)
-class LastSeen:
-    """The last round and phase that a worker reported: for errors about one that died or hangs.
-
-    `round_index`: None before its first round. `phase`: the span that it was about to open.
-    """
-
-    first_round: int
-    local_epochs: int
-    round_index: int | None = None
-    phase: str = START
-
-    def note(self, message: Message) -> None:
-        """The worker has sent this."""
-        match message:
-            case Started():
-                self.round_index, self.phase = self.first_round, "compute"
-            case EpochDone(round_index=round_index, epoch=epoch):
-                is_last = epoch == self.local_epochs - 1
-                self.round_index, self.phase = round_index, "publish" if is_last else "compute"
-            case Published(round_index=round_index):
-                self.round_index, self.phase = round_index, "wait"
-            case WorkerRound(round_index=round_index):
-                self.round_index, self.phase = round_index + 1, "compute"
-
-
-@dataclass(slots=True, kw_only=True)
-class Peer:
-    """Everything that the aggregator's side knows of one worker. Times are of `perf_counter`."""
-
-    last_seen: LastSeen
-    published: int  # the last round that it announced ...
-    taken: int  # ... and the last of which its update was gathered
-    ready_at: float = 0.0  # when it announced `published`
-    late: bool = False  # it was missing when updates were gathered last
-    left: int | None = None  # it was dropped, and nobody has taken its update of this round out yet
-    finished: bool = False
-    began: float = 0.0  # when its start began
-    ended: float | None = None
-
-
 P = TypeVar("P", bound=Peer)
-
-
-@dataclass(slots=True)
-class Deadline:
-    """The end of a wait: `timeout_s` from now, or `patience_s` after enough workers have come."""
-
-    timeout_s: float
-    patience_s: float | None = None
-    _at: float = field(init=False)
-    _patient_until: float = math.inf
-
-    def __post_init__(self) -> None:
-        self._at = time.monotonic() + self.timeout_s
-
-    def remaining_s(self, *, enough: bool) -> float:
-        """Seconds that are left; 0 if the wait is over. `enough`: enough workers are there."""
-        now = time.monotonic()
-        if enough and self.patience_s is not None:
-            self._patient_until = min(self._patient_until, now + self.patience_s)
-        return max(0.0, min(self._at, self._patient_until) - now)
-
-    @property
-    def is_past(self) -> bool:
-        """Whether `timeout_s` has passed."""
-        return time.monotonic() >= self._at
 
 
 class ConcurrentBackend(Backend, Generic[P]):
@@ -145,7 +68,7 @@ class ConcurrentBackend(Backend, Generic[P]):
 
     @abstractmethod
     def _messages(self, timeout_s: float) -> list[Message]:
-        """What workers have sent; waits up to `timeout_s` for a first message.
+        """The messages that workers have sent; waits up to `timeout_s` for the first.
 
         Raises WorkerError for a dead worker.
         """
@@ -290,7 +213,7 @@ class ConcurrentBackend(Backend, Generic[P]):
         deadline: Deadline,
         poll_interval_s: float | None = None,
     ) -> list[int]:
-        """Receives messages until no worker is missing, or patience ends; gives who is missing."""
+        """Receives messages until no worker is missing, or patience ends; gives those missing."""
         enough = max(self.config.min_workers, -(-len(self.workers) // 2))
         while absent := missing():
             here = len(self.workers) - len(absent)
@@ -311,7 +234,7 @@ class ConcurrentBackend(Backend, Generic[P]):
         return absent
 
     def _late_error(self, absent: Sequence[int], timeout_s: float) -> WorkerError:
-        """Blames the worker that has not come; of workers that wait for each other, the first cause.
+        """Blames a worker that has not come; if workers wait for each other, the first cause.
 
         A worker that waits for rows holds none. So the cause is the one whose turn is oldest.
         """

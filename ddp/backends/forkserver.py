@@ -31,8 +31,8 @@ def ensure_server(trainer: str) -> None:
     if server._forkserver_pid is not None and server._preload_modules != PRELOAD[trainer]:
         server._stop()
     forkserver.set_forkserver_preload(PRELOAD[trainer])
-    # Before Python 3.12 the server does not get our sys.path, and passes over what it cannot import
-    # without a word.
+    # Before Python 3.12 the server does not get this process's sys.path. It says nothing of a
+    # module that it cannot import.
     with (
         _environment(PYTHONPATH=os.pathsep.join(sys.path), PYTHONSAFEPATH="1"),
         interrupts_blocked(),

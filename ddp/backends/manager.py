@@ -100,7 +100,8 @@ class ManagerStore(MutableMapping[str, Any]):
         """Starts the process."""
         make_folder()
         self._manager.start(end_with_parent)
-        self._process = self._manager._process  # type: ignore[attr-defined]  # there is no public way to it
+        # there is no public way to it
+        self._process = self._manager._process  # type: ignore[attr-defined]
         assert self._process is not None
         self._watchdog = Watchdog(self._process)
         self.proxy = self._manager.dict()
@@ -119,7 +120,7 @@ class ManagerStore(MutableMapping[str, Any]):
             self._manager.shutdown()
         self._watchdog.stop()
         if not self._process.is_alive():
-            self._process.close()  # its descriptors, which we would hold as long as we live
+            self._process.close()  # its descriptors, which this process would hold to its end
         self._process = None
 
     def check(self, timeout_s: float) -> None:

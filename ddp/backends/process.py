@@ -32,7 +32,8 @@ from ddp.backends.store import (
     send,
     worker_key,
 )
-from ddp.backends.worker_processes import Connect, WorkerProcesses
+from ddp.backends.worker_process import Connect
+from ddp.backends.worker_processes import WorkerProcesses
 from ddp.config.options import ProcessBackend
 from ddp.errors import Stopped, WorkerError
 from ddp.model.parameters import EMPTY_VECTOR, Vector
@@ -63,7 +64,7 @@ class ProcessExchange(Exchange):
         self.shared = shared
         self.pipe = pipe
         self.poll_interval_s = poll_interval_s
-        self._newest = -1  # the last round of which we know that its aggregate is out
+        self._newest = -1  # the last round whose aggregate is known to be out
 
     def publish(self, update: Update) -> None:
         worker, round_index = update.worker, update.round_index

@@ -1,7 +1,7 @@
 """How rows of items go from worker to worker (split=stratified), one way for each kind of memory.
 
 SharedRows    thread, shm   all train in one vector; a counter for each group says whose turn it is
-ManagerRows   process       the manager's dict carries the rows, a pipe the word that they are there
+ManagerRows   process       the manager's dict carries the rows, a pipe the news that they are there
 RowsInTurn    serial        all train in one vector, one after another
 """
 
@@ -79,7 +79,7 @@ class RowPipes:
     worker: int
     ours: Connection
     to: dict[int, Connection]
-    # turns that others announced while we waited for an earlier one
+    # turns that others announced during the wait for an earlier one
     _begun: set[int] = field(default_factory=set)
 
     def tell(self, worker: int, turn: int) -> None:
@@ -89,11 +89,11 @@ class RowPipes:
         other write can come in between. No worker gets more than a few turns ahead of another whose
         rows it needs, so the pipe is never full.
         """
-        with suppress(BrokenPipeError):  # it is dead: our parent sees to that, and will stop us
+        with suppress(BrokenPipeError):  # it is dead: the parent sees to that, and stops the run
             self.to[worker].send_bytes(TURN.pack(turn))
 
     def wait(self, turn: int, timeout_s: float) -> bool:
-        """Waits until our turn `turn` may begin; False after `timeout_s`."""
+        """Waits until this worker's turn may begin; False after `timeout_s`."""
         deadline = time.monotonic() + timeout_s
         while turn not in self._begun:
             if not self.ours.poll(max(0.0, deadline - time.monotonic())):

@@ -1,7 +1,6 @@
 """Processes that exchange through one segment of shared memory: the fastest backend for most runs.
 
-A vector is copied once each way, nothing is pickled from round to round, and ratings are in memory
-once.
+A vector is copied once each way, no round pickles anything, and ratings are in memory once.
 
     worker 0 --copy--> +-----------------------------+
     worker 1 --copy--> | segment: slots, aggregate   | <--averages the slots-- aggregator
@@ -30,7 +29,8 @@ import numpy as np
 from ddp.backends.shm_jobs import JobPickler, JobUnpickler
 from ddp.backends.shm_messages import PICKLED, decode, encode
 from ddp.backends.shm_segment import Plan, Shared, create_segment
-from ddp.backends.worker_processes import Connect, WorkerProcesses
+from ddp.backends.worker_process import Connect
+from ddp.backends.worker_processes import WorkerProcesses
 from ddp.config.options import ShmBackend
 from ddp.errors import Stopped
 from ddp.machine.segment import Layout, Place, Segment, default_directory, remove_orphans
@@ -63,8 +63,8 @@ class ShmExchange(Exchange):
         self.worker = worker
         self.slot = shared.slots[worker]
         self.round_timeout_s = round_timeout_s
-        self._published = -1  # the last round that we published ...
-        self._newest = -1  # ... and the last whose aggregate we know to be out
+        self._published = -1  # the last round that this worker published ...
+        self._newest = -1  # ... and the last whose aggregate is known to be out
 
     def publish(self, update: Update) -> None:
         # A worker that gave up waiting for its aggregate gets ahead: its last state may not have
@@ -118,7 +118,7 @@ class ShmExchange(Exchange):
 class SharedMemory(WorkerProcesses):
     """The workers' processes, and the segment.
 
-    We create the segment, and take its name away as soon as every worker has it.
+    The parent creates the segment, and removes its name as soon as every worker has attached.
     """
 
     def __init__(
@@ -141,7 +141,8 @@ class SharedMemory(WorkerProcesses):
     def load(self) -> None:
         super().load()
         if self.strata is not None:
-            import ddp.machine.compiled.gates  # noqa: F401  # compiled here, whatever trains: workers find it on disk
+            # compiles the gates, for every trainer: workers find them on disk
+            import ddp.machine.compiled.gates  # noqa: F401
 
     def _open(self) -> list[Connect]:
         layout = Layout()
@@ -174,7 +175,7 @@ class SharedMemory(WorkerProcesses):
         if isinstance(message, Started):
             self.peers[message.worker].attached = True
             self._unlink_when_attached()
-        # whoever gets the message that all have started may rely on it
+        # a tracker that hears that all have started may rely on it
         super()._handle(message)
 
     def _unlink_when_attached(self) -> None:

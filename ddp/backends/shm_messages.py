@@ -1,11 +1,11 @@
-"""The messages of every round, as bytes that need no pickle: plain values, packed by `marshal`.
+"""The messages of every round as bytes: plain values that `marshal` packs, no pickle.
 
-    EpochDone      ("epoch", round, epoch)
-    Published      ("published", round)
-    WorkerRound    ("row", round, train loss, valid, test, best epoch, received, account)
+EpochDone      ("epoch", round, epoch)
+Published      ("published", round)
+WorkerRound    ("row", round, train loss, valid, test, best epoch, received, account)
 
-(`marshal` fits, for both ends are the same Python program. It cannot make anything but plain
-values, and takes a third of the time of packing them by hand.)
+`marshal` fits, since both ends are the same Python program. It makes nothing but plain values, and
+takes a third of the time of packing them by hand.
 """
 
 import marshal

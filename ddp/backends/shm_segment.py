@@ -1,4 +1,4 @@
-"""What lies in the segment of backend=shm, as both ends see it.
+"""The content of the segment of backend=shm, as both ends see it.
 
 jobs            each array once: ratings, the state to start from
 slots           one for each worker, which alone writes it: vector, trainer state, record
@@ -107,14 +107,14 @@ class Shared:
         return SharedRows(self.segment.view(self.plan.common), self.segment.view(self.plan.turns))
 
     def close(self) -> None:
-        """Takes the segment's name away and drops our views, so that the memory is free."""
+        """Removes the segment's name and drops this end's views, so that the memory is free."""
         self.segment.unlink()
         vars(self).clear()
 
     # --- a slot ---
 
     def write_slot(self, worker: int, round_index: int, rmse: float, loss: float) -> None:
-        """Marks what the worker has copied into its slot as its update of the round."""
+        """Marks the content of the worker's slot as its update of the round."""
         record = self.slots[worker].record
         record["rmse"], record["loss"] = rmse, loss
         record["num_rounds"] = round_index + 1

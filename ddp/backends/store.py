@@ -6,7 +6,7 @@ w{w}_r{r}_rmse         worker      that state's RMSE
 w{w}_r{r}_test_loss    worker      the loss on the part that `select_on` names
 w{w}_r{r}_ready        worker      True, written last
 agg_r{r}_state         aggregator  the aggregate of the round
-w{w}_r{r}_memory       worker      what else a restart needs (not in the seed systems)
+w{w}_r{r}_state        worker      its trainer state (not in the seed systems)
 w{w}_t{t}_items        worker      rows of items that worker w needs in turn t (not in them)
 """
 
@@ -17,11 +17,12 @@ from typing import Any
 
 from ddp.model.parameters import Vector
 from ddp.timing.spans import Spans
+from ddp.workers.exchange import Update
 
 Store = MutableMapping[str, Any]
 
 FIELDS = ("best", "rmse", "test_loss", "ready")
-TRAINER_STATE = "memory"
+TRAINER_STATE = "state"
 
 
 def worker_key(worker: int, round_index: int, field: str) -> str:
@@ -39,8 +40,14 @@ def turn_key(worker: int, turn: int) -> str:
     return f"w{worker}_t{turn}_items"
 
 
+def entries_of(update: Update, vector: Vector) -> dict[str, Any]:
+    """The entries of an update, whose vector is in the store as `vector`. "ready" comes last."""
+    values = zip(FIELDS, (vector, update.rmse, update.loss, True), strict=True)
+    return {worker_key(update.worker, update.round_index, field): value for field, value in values}
+
+
 class Readers:
-    """Which workers may still read which aggregate.
+    """Keeps for each aggregate the workers that may still read it.
 
     A worker may read an aggregate from when it was told of it until it has published again.
     """
@@ -73,7 +80,7 @@ class Readers:
 
 
 def left_by(keys: Iterable[str], worker: int, but_of: int | None) -> list[str]:
-    """The keys that a worker has left in the store, except those of its update of round `but_of`."""
+    """The keys that a worker has left in the store, but for its update of round `but_of`."""
     return [
         key
         for key in keys
@@ -100,7 +107,7 @@ def fetch(store: Store, key: str, spans: Spans) -> Vector:
         pickled = store[key]
     spans.count_bytes(len(pickled))
     with spans("deserialise"):
-        # our own worker or aggregator pickled this a moment ago
+        # a worker or the aggregator of this run pickled it a moment ago
         vector: Vector = pickle.loads(pickled)
     return vector
 

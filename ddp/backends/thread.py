@@ -24,13 +24,15 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ddp.backends.concurrent import ConcurrentBackend, Peer
+from ddp.backends.concurrent import ConcurrentBackend
+from ddp.backends.peer import Peer
 from ddp.backends.row_passing import SharedRows
 from ddp.backends.store import (
     TRAINER_STATE,
     Readers,
     Store,
     aggregate_key,
+    entries_of,
     held,
     left_by,
     worker_key,
@@ -80,12 +82,7 @@ class ThreadExchange(Exchange):
             np.copyto(vector, update.vector)
         self.spans.count_copied(vector.nbytes)
         worker, round_index = update.worker, update.round_index
-        entries = {
-            worker_key(worker, round_index, "best"): vector,
-            worker_key(worker, round_index, "rmse"): update.rmse,
-            worker_key(worker, round_index, "test_loss"): update.loss,
-            worker_key(worker, round_index, "ready"): True,
-        }
+        entries = entries_of(update, vector)
         if len(update.trainer_state):
             entries[worker_key(worker, round_index, TRAINER_STATE)] = update.trainer_state.copy()
         with held(self.lock, self.spans):
@@ -108,13 +105,14 @@ class ThreadExchange(Exchange):
         return False
 
     def _wait_for_news(self, round_index: int, deadline: float) -> bool:
-        while (remaining_s := deadline - time.monotonic()) > 0:
-            news = _get(self.peer.news, remaining_s)
-            # an older one belongs to a round that this worker gave up
-            if news is not None and news >= round_index:
-                self._newest = news
-                return True
-        return False
+        while self._newest < round_index:  # an older one is of a round that this worker gave up
+            try:
+                self._newest = self.peer.news.get(timeout=max(0.0, deadline - time.monotonic()))
+            except queue.Empty:
+                return False
+            if self._newest == STOP:
+                raise Stopped
+        return True
 
     def receive_into(self, out: Vector, round_index: int) -> int:
         newest = max(round_index, self._newest)
@@ -257,17 +255,3 @@ class Threads(ConcurrentBackend[ThreadPeer]):
         frame = sys._current_frames().get(self.threads[error.worker].ident or 0)
         stack = "".join(traceback.format_stack(frame)) if frame else ""
         return WorkerError(error.worker, error.round_index, error.reason, stack, error.phase)
-
-
-def _get(numbers: "queue.SimpleQueue[int]", timeout_s: float) -> int | None:
-    """The next number in the queue; None if none comes in time.
-
-    Raises Stopped at the end of the run.
-    """
-    try:
-        number = numbers.get(timeout=timeout_s)
-    except queue.Empty:
-        return None
-    if number == STOP:
-        raise Stopped
-    return number

@@ -1,13 +1,13 @@
-"""What process and shm share: one process per worker, and how it is started, heard and stopped.
+"""The common part of process and shm: one process per worker, its start, its messages, its end.
 
     parent (aggregator)                             worker's process
       start    --spawn or fork-------------------->  run_process
                <--Asking---------------------------
       _admit   --job------------------------------>  connect: its job and its exchange
                <--messages------- pipe --- rounds->  worker_loop
-      waits for the pipe, and for the process's sentinel, which tells of its death
+      waits for the pipe, and for the sentinel of the process, which tells of its death
 
-If we die, the worker ends itself (`end_with_parent`).
+If the parent dies, the worker ends itself (`end_with_parent`).
 """
 
 import multiprocessing
@@ -15,36 +15,31 @@ import pickle
 import signal
 import time
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from multiprocessing import connection
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 
-from ddp.backends.concurrent import ConcurrentBackend, Deadline, Peer
+from ddp.backends.concurrent import ConcurrentBackend
 from ddp.backends.forkserver import ensure_server, interrupts_blocked, server_id
-from ddp.config.schema import Config
-from ddp.errors import ConfigError, Stopped, WorkerError
-from ddp.machine.child import Arrival, end_with_parent, enter
+from ddp.backends.peer import Deadline, Peer
+from ddp.backends.process_memory import check_memory
+from ddp.backends.worker_process import Connect, run_process
+from ddp.errors import WorkerError
+from ddp.machine.child import Arrival, enter
 from ddp.machine.memory import available_bytes
 from ddp.timing.spans import Spans
 from ddp.tracking.messages import Asking, Failed, Message
 from ddp.trainers.trainer import trainer_for
 from ddp.workers.backend import OnMessage
-from ddp.workers.exchange import Exchange
 from ddp.workers.job import Job, Task
-from ddp.workers.worker import run_worker
 
 STOP_GRACE_S = 1.0  # after SIGTERM, before SIGKILL
 # after SIGKILL: on a busy machine it takes a while to give back the memory of many processes
 KILL_GRACE_S = 60.0
 FINISH_GRACE_S = 5.0  # for a process that has done all its work to end
-
-# In the worker: takes its job from the pipe, and makes its end of the exchange, whose stopwatch began
-# at the given moment.
-Connect = Callable[[Connection, float], tuple[Job, Exchange]]
-Wrap = Callable[[int, Exchange], Exchange]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -106,7 +101,8 @@ class WorkerProcesses(ConcurrentBackend[ProcessPeer]):
         ours, theirs = self.context.Pipe()
         self.pipes[worker] = ours
         began = self.peers[worker].began = time.perf_counter()
-        process = self.context.Process(  # type: ignore[attr-defined]  # every context that can be named has one
+        # mypy does not see that every context with a name has `Process`
+        process = self.context.Process(  # type: ignore[attr-defined]
             target=enter,
             args=(Arrival(), run_process, began, worker, theirs, connect, self.wrap),
             name=f"worker-{worker}",
@@ -193,7 +189,7 @@ class WorkerProcesses(ConcurrentBackend[ProcessPeer]):
             for worker in running
             for content in drain(self.pipes[worker])
         ]
-        if not messages:  # what a dead worker said before it died is heard first
+        if not messages:  # first come the last messages of a worker that died
             for sentinel, worker in sentinels.items():
                 if sentinel in ready:
                     raise self._death_of(worker)
@@ -208,14 +204,14 @@ class WorkerProcesses(ConcurrentBackend[ProcessPeer]):
             return Failed(worker=worker, error=self._error_of(worker, reason))
 
     def _decoded(self, worker: int, content: bytes) -> Message:
-        message: Message = pickle.loads(content)  # our own worker pickled this a moment ago
+        message: Message = pickle.loads(content)  # a worker of this run pickled it a moment ago
         return message
 
     @contextmanager
     def _pipe_to(self, worker: int) -> Iterator[Connection]:
         """The pipe, for sending. A dead worker is no error here.
 
-        Its sentinel tells of its death when we receive next.
+        Its sentinel tells of its death at the next wait for messages.
         """
         with suppress(BrokenPipeError, ConnectionResetError):
             yield self.pipes[worker]
@@ -232,33 +228,6 @@ class WorkerProcesses(ConcurrentBackend[ProcessPeer]):
         return self._error_of(worker, f"the process died ({how})", code)
 
 
-def run_process(
-    arrived_at: float,
-    began: float,
-    worker: int,
-    pipe: Connection,
-    connect: Connect,
-    wrap: Wrap,
-) -> None:
-    """The whole life of a worker process. Its parent began to start it at `began`."""
-    imported_at = time.perf_counter()
-    end_with_parent()
-    # Ctrl-C reaches the whole group; the parent decides what happens
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        pipe.send(Asking(worker=worker))
-        job, exchange = connect(pipe, began)
-        spans = exchange.spans
-        spans.book("start/interpreter", arrived_at)
-        spans.book("start/imports", imported_at)
-        spans.book("start/data")
-        trainer_for(job.config.trainer).set_threads(job.config.torch_threads)
-        spans.book("start/imports")
-        run_worker(job, wrap(worker, exchange))
-    except (Stopped, EOFError, BrokenPipeError):
-        return  # the parent is gone, or does not want us any more
-
-
 def drain(pipe: Connection) -> list[bytes]:
     """All whole messages that lie in the pipe.
 
@@ -271,34 +240,3 @@ def drain(pipe: Connection) -> list[bytes]:
     except (EOFError, OSError):
         pass
     return contents
-
-
-# Proportional set size of a worker's process, its ratings and its model not counted: the
-# interpreter, and torch where the trainer needs it. The server that workers are forked from takes
-# as much; they then share all but what they write to.
-SPAWNED_BYTES = {"autograd": 230 * 2**20, "fused": 70 * 2**20}
-FORKED_BYTES = {"autograd": 25 * 2**20, "fused": 15 * 2**20}
-
-
-def needed_bytes(config: Config, start_method: str) -> int:
-    """RAM that the processes of a run's workers take, about."""
-    trainer = config.trainer.name
-    if start_method == "forkserver":
-        return SPAWNED_BYTES[trainer] + config.workers * FORKED_BYTES[trainer]
-    return config.workers * SPAWNED_BYTES[trainer]
-
-
-def check_memory(config: Config, start_method: str, available: int | None) -> None:
-    """Raises ConfigError if the workers' processes would not fit into the available RAM.
-
-    `available`: bytes; None: not known.
-    """
-    needed = needed_bytes(config, start_method)
-    if available is not None and needed > available:
-        raise ConfigError(
-            "workers",
-            config.workers,
-            f"so many processes need about {needed / 2**30:,.1f} GiB, and"
-            f" {max(0, available) / 2**30:,.1f} GiB are free;"
-            " use fewer workers, or backend=thread, whose workers share one process",
-        )

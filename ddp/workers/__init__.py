@@ -1,3 +1,1 @@
-"""A worker's job and its rounds, and the two interfaces, Exchange and Backend, that they are
-written against.
-"""
+"""A worker's job, its rounds, and the two interfaces that they use: Exchange and Backend."""

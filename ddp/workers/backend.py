@@ -1,4 +1,4 @@
-"""The aggregator's end of a backend: the interface that the aggregator is written against."""
+"""The aggregator's end of a backend: the interface that the aggregator uses."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -43,9 +43,9 @@ class Backend(ABC):
         self.wrap: Callable[[int, Exchange], Exchange] = unchanged
         self.workers = [job.worker for job in jobs]  # all but those that were dropped
         self.strata = task.strata
-        # whether workers go on from the aggregate; else they need to know only that it is out
+        # True: workers go on from the aggregate; else they need to know only that it is out
         self.reads_aggregate = task.config.reads_aggregate
-        # whether workers send their trainer states in some rounds
+        # True: workers send their trainer states in some rounds
         self.has_trainer_state = task.has_trainer_state
         self.first_round = task.first_round
         self.aggregate_length = len(task.make_aggregate().vector)
@@ -115,7 +115,7 @@ class Backend(ABC):
 
     @abstractmethod
     def lifetimes(self) -> dict[int, tuple[float, float]]:
-        """When the start of a worker began and when it had ended, of each that has ended.
+        """For each worker that has ended: when its start began, and when it had ended.
 
         Both are readings of `time.perf_counter`.
         """

@@ -1,4 +1,4 @@
-"""A worker's view of the others: the interfaces that worker.py and stratified.py are written against.
+"""A worker's end of a backend: the interfaces that worker.py and stratified.py use.
 
 split=iid and the like                      split=stratified: also rows of items, in a ring
 
@@ -25,10 +25,13 @@ if TYPE_CHECKING:
 class Update:
     """A worker publishes this at the end of a round.
 
-    `vector`: float32, its best state; with split=stratified the rows that it holds, one after
-    another. `rmse`: that state's error. `loss`: the loss that may weigh it. `trainer_state`: the rest of
-    what the worker needs to begin the next round again, in rounds that a run may go back to
-    (`Job.sends_state`); else empty.
+    | field           | meaning                                                                 |
+    |-----------------|-------------------------------------------------------------------------|
+    | `vector`        | float32, its best state; with split=stratified the rows that it holds   |
+    | `rmse`          | the error of that state                                                 |
+    | `loss`          | the loss that may weigh it                                              |
+    | `trainer_state` | the rest that the worker needs to begin the next round again; empty     |
+    |                 | unless the run may go back to this round (`Job.sends_state`)            |
     """
 
     worker: int
@@ -56,7 +59,7 @@ class RowPassing(ABC):
     def take(
         self, group: int, turn: int, before: int, rows: Sequence[Vector], timeout_s: float
     ) -> bool:
-        """Waits for a group of items, which worker `before` had, in turn `turn`.
+        """Waits for a group of items, which worker `before` held, in turn `turn`.
 
         May write the group into `rows`, views of the working vector. False after `timeout_s`.
         """
@@ -76,7 +79,7 @@ class Exchange(ABC):
     rows go from worker to worker; None unless split=stratified.
     """
 
-    own_process = False  # whether the worker has a process of its own
+    own_process = False  # True: the worker has a process of its own
 
     def __init__(self, spans: Spans, rows: RowPassing | None = None) -> None:
         self.spans = spans

@@ -1,4 +1,4 @@
-"""What becomes of a run when one of its workers fails: `on_failure`."""
+"""The choice of `on_failure`: a run ends, drops a worker or starts again when a worker fails."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -10,7 +10,7 @@ from ddp.workers.state import RunState
 
 
 class Failures:
-    """Decides, and tells what it has decided. `dropped`: workers that the run goes on without.
+    """Decides, and tells the trackers. `dropped`: the workers that the run goes on without.
 
     A worker whose updates are averaged is dropped where the run stands. One that holds rows which
     the others need cannot be: then the round begins again without it, as it does with
@@ -25,16 +25,15 @@ class Failures:
         self.dropped = list(dropped)
 
     def survive(self, error: WorkerError) -> None:
-        """In the middle of a round: raises the error unless the run goes on from where it
-        stands.
-        """
+        """In the middle of a round: raises the error unless the run goes on from there."""
         if self.config.stratified or not self._may_drop(error):
             raise error
         self._drop(error)
 
     def go_back(self, error: WorkerError, state: RunState) -> RunState:
-        """The state to begin again from after what `survive` has not survived. Raises the error if
-        the run must end.
+        """The state to begin again from after an error that `survive` has raised.
+
+        Raises the error if the run must end.
         """
         if self._may_drop(error):
             self._drop(error)

@@ -70,7 +70,7 @@ class Task:
 
     @property
     def has_trainer_state(self) -> bool:
-        """Whether a worker has a state besides the aggregate: an optimizer's, or its own model."""
+        """True if a worker has a state besides the aggregate: an optimizer's, or its own model."""
         return self.config.in_ensemble or self.config.trainer.state_length([1]) > 0
 
     def make_aggregate(self, vector: Vector | None = None) -> Parameters:
@@ -84,8 +84,9 @@ class Task:
         )
 
     def sends_state(self, round_index: int) -> bool:
-        """Whether the run may go back to the end of this round, so that the worker has to send
-        its trainer state with its update.
+        """True if the worker sends its trainer state with its update of this round.
+
+        The run may then go back to the end of the round.
         """
         every = self.config.checkpoint_every
         return self.config.on_failure == "restart" or (every > 0 and (round_index + 1) % every == 0)
@@ -138,7 +139,7 @@ class Job(Task):
     def make_spans(
         self, began: float, *, shares_gil: bool = False, shares_thread: bool = False
     ) -> Spans:
-        """The worker's stopwatch, for the thread that calls this; see `MeteredSpans` and `Meter`."""
+        """The stopwatch of the worker, which the calling thread is (`MeteredSpans`, `Meter`)."""
         if not self.config.account:
             return Spans(began=began)
         meter = Meter(shares_gil=shares_gil, shares_thread=shares_thread)
@@ -163,8 +164,9 @@ class Job(Task):
     def update(
         self, row: WorkerRound, vector: Vector, trainer_state: Vector = EMPTY_VECTOR
     ) -> Update:
-        """What is published of a round: `vector`, judged on the part that `select_on` names (last:
-        validation).
+        """The update of a round: `vector`, judged on the part that `select_on` names.
+
+        With `select_on: last` that is the validation part.
         """
         judged = row.test if self.config.select_on == "test" else row.valid
         return Update(
@@ -188,7 +190,8 @@ class Job(Task):
         # (np.dot would wake up BLAS and its threads)
         norm = math.sqrt(np.einsum("i,i->", vector, vector))
         if not norm <= self.config.max_norm:
-            what = f"its state has norm {norm:.4g}, above max_norm={self.config.max_norm:g} (which can be set)"
+            limit = f"max_norm={self.config.max_norm:g} (which can be set)"
+            what = f"its state has norm {norm:.4g}, above {limit}"
             raise self._diverged(what, row.round_index, row.best_epoch)
 
     def _diverged(self, what: str, round_index: int, epoch: int) -> Diverged:

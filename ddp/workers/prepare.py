@@ -192,8 +192,10 @@ def prepare(config: Config, ratings: Ratings, state: RunState | None = None) -> 
 
 
 def deal_of(config: Config, ratings: Ratings) -> Deal:
-    """Who gets which of the ratings. Raises ConfigError or DataError where that cannot be done, or
-    where a worker's shard lacks a part that the config needs.
+    """The ratings of each worker.
+
+    Raises ConfigError or DataError if the split is impossible, or if a worker's shard lacks a part
+    that the config needs.
     """
     name = config.split.test_file
     test_rows = None if name is None else read_pairs(Path(name), config.data, ratings)

@@ -8,13 +8,19 @@ from ddp.tracking.messages import AggregateRound
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunState:
-    """Where a run stands between two rounds. (Random streams have no state: they are addressed by
-    seed, worker and round.)
+    """Where a run stands between two rounds.
 
-    `next_round`: the round that comes; `vector`: the last aggregate, rows in the data's order, None
-    before the first; `trainer_states`: of workers that have one, see `Job.trainer_state`;
-    `outer_state`: of the outer optimizer; `dropped`: workers that are no longer there; `restarts`: how
-    often a round was begun again; `elapsed_s`: training so far.
+    Random streams have no state: seed, worker and round address them.
+
+    | field            | meaning                                                                |
+    |------------------|------------------------------------------------------------------------|
+    | `next_round`     | the round that comes                                                   |
+    | `vector`         | the last aggregate, rows in the order of the data; None before round 0 |
+    | `trainer_states` | of workers that have one, see `Job.trainer_state`                      |
+    | `outer_state`    | that of the outer optimizer                                            |
+    | `dropped`        | workers that are no longer there                                       |
+    | `restarts`       | the number of times that a round began again                           |
+    | `elapsed_s`      | seconds of training so far                                             |
     """
 
     next_round: int = 0
@@ -28,8 +34,10 @@ class RunState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoundDone:
-    """A round that counts. `row`: its figures; `state`: where the run stands after it; `resumable`:
-    whether the state holds the trainer state of every worker that has one, as a checkpoint must.
+    """A round that counts.
+
+    `row`: its figures. `state`: where the run stands after it. `resumable`: the state holds the
+    trainer state of every worker that has one, as a checkpoint must.
     """
 
     row: AggregateRound

@@ -25,8 +25,9 @@ from ddp.workers.turns import WorkerTurns
 
 
 class StratifiedWorker:
-    """Trains on one block of its ratings after another. It reads no aggregate: it holds its rows,
-    and gets those of the other workers.
+    """Trains on one block of its ratings after another.
+
+    It reads no aggregate: it holds its rows, and gets those of the other workers.
     """
 
     def __init__(self, job: Job, strata: Strata, exchange: Exchange) -> None:
@@ -51,8 +52,9 @@ class StratifiedWorker:
         self.next_round = job.first_round
 
     def round(self, round_index: int) -> Generator[None, None, WorkerRound]:
-        """`local_epochs` epochs; then publishes the rows that it holds. Yields before it waits for
-        the others.
+        """Trains `local_epochs` epochs, then publishes the rows that it holds.
+
+        Yields before it waits for the others.
         """
         num_epochs = self.job.config.local_epochs
         self.next_round = round_index + 1
@@ -102,9 +104,7 @@ class StratifiedWorker:
             self.spans.count_copied(self.published.nbytes + self.trainer_state.nbytes)
 
     def _wait_for_the_aggregate(self, round_index: int) -> None:
-        """Only so that no worker is more than a round ahead: updates that nobody has averaged yet
-        take memory.
-        """
+        """Keeps the worker at most a round ahead: updates that wait for the average take RAM."""
         timeout_s = self.job.config.round_timeout
         if round_index >= self.job.first_round and not self.exchange.wait(round_index, timeout_s):
             raise TimeoutError(

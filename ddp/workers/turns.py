@@ -1,5 +1,7 @@
-"""The turns of one worker (split=stratified): which block of its ratings each turn is for, and how
-the rows of items come to it and go on to the next worker.
+"""The turns of one worker (split=stratified).
+
+Each turn is for one block of its ratings. The rows of the block's items come from the worker that
+held them before, and go on to the next.
 """
 
 from ddp.errors import LateRows
@@ -13,8 +15,9 @@ from ddp.workers.job import Job
 
 
 class WorkerTurns(Turns):
-    """The turns of the worker of `job`, in `parameters`, which workers may share. Turns count from
-    the first round of a run: an epoch has one for each worker.
+    """The turns of the worker of `job`, in `parameters`, which workers may share.
+
+    Turns count from the first round of a run: an epoch has one for each worker.
     """
 
     def __init__(
@@ -35,7 +38,8 @@ class WorkerTurns(Turns):
         return self.strata.group(self.job.worker, turn)
 
     def take(self, turn: int) -> None:
-        """Waits for the rows of the turn until the worker that held them before has passed them on.
+        """Waits until the worker that held the rows of the turn before has passed them on.
+
         Raises LateRows after `timeout_s`.
         """
         if turn == self.first:

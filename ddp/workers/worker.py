@@ -1,4 +1,4 @@
-"""The worker's loop, written once: no thread or process in sight."""
+"""A worker's rounds, the same on every backend: train, publish, receive the aggregate."""
 
 import math
 import traceback
@@ -21,15 +21,16 @@ from ddp.workers.stratified import StratifiedWorker
 
 
 class Worker:
-    """Trains on its shard, and publishes the best state of the round. In an ensemble it then
-    continues from its own state.
+    """Trains on its shard, and publishes the best state of the round.
+
+    It goes on from the aggregate, in an ensemble from its own state.
     """
 
     def __init__(self, job: Job, exchange: Exchange) -> None:
         self.job = job
         self.exchange = exchange
         self.spans = exchange.spans
-        # one after the aggregate that we have: a worker that is late leaves rounds out
+        # the one after its newest aggregate: a worker that is late leaves rounds out
         self.next_round = job.first_round
         self.live = job.make_parameters()
         self.best = Best(job.make_parameters())
@@ -43,8 +44,9 @@ class Worker:
         self.trainer.load_state(job.trainer_state, job.first_round * job.config.local_epochs)
 
     def round(self, round_index: int) -> Generator[None, None, WorkerRound]:
-        """Trains, publishes, and takes over the aggregate if it comes in time. Yields before it
-        waits for the others.
+        """Trains, publishes, and takes over the aggregate if it comes in time.
+
+        Yields before it waits for the others.
         """
         self.next_round = round_index + 1
         row = self.train_round(round_index)
@@ -68,8 +70,9 @@ class Worker:
         return np.concatenate([*own, self.trainer.state()])
 
     def train_round(self, round_index: int) -> WorkerRound:
-        """`local_epochs` epochs; afterwards `self.best` holds the state with the lowest RMSE on the
-        `select_on` part.
+        """Trains `local_epochs` epochs.
+
+        Afterwards `self.best` holds the state with the lowest RMSE on the `select_on` part.
         """
         num_epochs = self.job.config.local_epochs
         order = seeding.stream(self.job.config.seed, "order", self.job.worker, round_index)
@@ -130,10 +133,7 @@ def worker_loop(job: Job, exchange: Exchange) -> Iterator[None]:
             with spans("wait"):
                 yield
         with spans("tell"):
-            wanted = exchange.own_process and job.config.account
-            memory = (
-                memory_of() if wanted else Memory(peak_rss_bytes=peak_rss_bytes(), pss_bytes=None)
-            )
+            memory = _memory_of(job, exchange)
         account = spans.take()
         tell(Finished(worker=job.worker, memory=memory, account=account, at_s=spans.at))
     except (Stopped, KeyboardInterrupt, GeneratorExit):
@@ -141,24 +141,31 @@ def worker_loop(job: Job, exchange: Exchange) -> Iterator[None]:
     # a thread that ended by SystemExit without a word would be waited for
     except BaseException as error:
         phase = START if worker is None else worker.spans.phase
-        # no fault of the code: a traceback would only hide what to do
-        if isinstance(error, Diverged):
-            raise WorkerError(
-                job.worker, round_index, str(error), phase=phase, diverged=True
-            ) from error
-        reason = f"{type(error).__name__}: {error}"
-        waited = isinstance(error, LateRows)
-        raise WorkerError(
-            job.worker, round_index, reason, traceback.format_exc(), phase, waited=waited
-        ) from error
+        raise _worker_error(job.worker, round_index, phase, error) from error
     finally:
         spans.close()
 
 
+def _memory_of(job: Job, exchange: Exchange) -> Memory:
+    """The RAM of the worker's process; of a thread only the peak of the process that it is in."""
+    if exchange.own_process and job.config.account:
+        return memory_of()
+    return Memory(peak_rss_bytes=peak_rss_bytes(), pss_bytes=None)
+
+
+def _worker_error(
+    worker: int, round_index: int | None, phase: str, error: BaseException
+) -> WorkerError:
+    """The error of a worker, with the stack of `error` unless that would only hide what to do."""
+    if isinstance(error, Diverged):
+        return WorkerError(worker, round_index, str(error), phase=phase, diverged=True)
+    reason = f"{type(error).__name__}: {error}"
+    waited = isinstance(error, LateRows)
+    return WorkerError(worker, round_index, reason, traceback.format_exc(), phase, waited=waited)
+
+
 def run_worker(job: Job, exchange: Exchange) -> None:
-    """Runs the loop to its end in a thread or process of its own; a failure is handed to the
-    aggregator's side.
-    """
+    """Runs the loop to its end, in a thread or process of its own, and tells of a failure."""
     try:
         for _ in worker_loop(job, exchange):
             pass

@@ -19,9 +19,9 @@ from jobs import BACKENDS, prepare
 
 from ddp.aggregation.mean import weighted_mean
 from ddp.aggregation.weights import worker_weights
-from ddp.backends.concurrent import Deadline
 from ddp.backends.forkserver import PRELOAD, ensure_server
 from ddp.backends.make import make_backend
+from ddp.backends.peer import Deadline
 from ddp.backends.shm_segment import create_segment
 from ddp.backends.worker_processes import drain
 from ddp.config.options import OPTIONS

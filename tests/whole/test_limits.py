@@ -19,7 +19,7 @@ from jobs import BACKENDS, USUAL
 import ddp.backends.worker_processes
 import ddp.experiment
 from ddp.backends.forkserver import ensure_server
-from ddp.backends.worker_processes import FORKED_BYTES, SPAWNED_BYTES, check_memory
+from ddp.backends.process_memory import FORKED_BYTES, SPAWNED_BYTES, check_memory
 from ddp.errors import ConfigError, UserError
 from ddp.experiment import run
 from ddp.launch.composed import load_config

@@ -1,0 +1,34 @@
+"""The RAM that the processes of a run's workers need, and whether the machine has it."""
+
+from ddp.config.schema import Config
+from ddp.errors import ConfigError
+
+# Proportional set size of a worker's process, its ratings and its model not counted: the
+# interpreter, and torch where the trainer needs it. The server that workers are forked from takes
+# as much; they then share all but what they write to.
+SPAWNED_BYTES = {"autograd": 230 * 2**20, "fused": 70 * 2**20}
+FORKED_BYTES = {"autograd": 25 * 2**20, "fused": 15 * 2**20}
+
+
+def needed_bytes(config: Config, start_method: str) -> int:
+    """RAM that the processes of a run's workers take, about."""
+    trainer = config.trainer.name
+    if start_method == "forkserver":
+        return SPAWNED_BYTES[trainer] + config.workers * FORKED_BYTES[trainer]
+    return config.workers * SPAWNED_BYTES[trainer]
+
+
+def check_memory(config: Config, start_method: str, available: int | None) -> None:
+    """Raises ConfigError if the workers' processes would not fit into the available RAM.
+
+    `available`: bytes; None: not known.
+    """
+    needed = needed_bytes(config, start_method)
+    if available is not None and needed > available:
+        raise ConfigError(
+            "workers",
+            config.workers,
+            f"so many processes need about {needed / 2**30:,.1f} GiB, and"
+            f" {max(0, available) / 2**30:,.1f} GiB are free;"
+            " use fewer workers, or backend=thread, whose workers share one process",
+        )

@@ -1,0 +1,46 @@
+"""The life of a worker's process, from its start to its end (process and shm)."""
+
+import signal
+import time
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+
+from ddp.errors import Stopped
+from ddp.machine.child import end_with_parent
+from ddp.tracking.messages import Asking
+from ddp.trainers.trainer import trainer_for
+from ddp.workers.exchange import Exchange
+from ddp.workers.job import Job
+from ddp.workers.worker import run_worker
+
+# In the worker: takes its job from the pipe, and makes its end of the exchange, whose stopwatch
+# began at the given moment.
+Connect = Callable[[Connection, float], tuple[Job, Exchange]]
+Wrap = Callable[[int, Exchange], Exchange]
+
+
+def run_process(
+    arrived_at: float,
+    began: float,
+    worker: int,
+    pipe: Connection,
+    connect: Connect,
+    wrap: Wrap,
+) -> None:
+    """The whole life of a worker process. Its parent began to start it at `began`."""
+    imported_at = time.perf_counter()
+    end_with_parent()
+    # Ctrl-C reaches the whole group; the parent decides what happens
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        pipe.send(Asking(worker=worker))
+        job, exchange = connect(pipe, began)
+        spans = exchange.spans
+        spans.book("start/interpreter", arrived_at)
+        spans.book("start/imports", imported_at)
+        spans.book("start/data")
+        trainer_for(job.config.trainer).set_threads(job.config.torch_threads)
+        spans.book("start/imports")
+        run_worker(job, wrap(worker, exchange))
+    except (Stopped, EOFError, BrokenPipeError):
+        return  # the parent is gone, or stops the run
