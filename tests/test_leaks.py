@@ -46,9 +46,11 @@ def test_a_left_thread_is_found():
 
 
 def test_a_left_process_is_found():
-    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
-        with found(r"process \d+ .* -c input\(\)"):
-            other = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    command, pipe = [sys.executable, "-c", "print('here', flush=True); input()"], subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe) as process:
+        with found(r"process \d+ .* -c print.*input\(\)"):
+            other = subprocess.Popen(command, stdin=pipe, stdout=pipe)
+            assert other.stdout.readline() == b"here\n"  # before, it has no command line yet
         other.kill()
         other.communicate()
         process.communicate(b"\n")

@@ -237,12 +237,15 @@ def case(tmp_path):
 def test_each_worker_of_a_trainer_visits_its_share_of_the_ratings(case, workers, monkeypatch):
     seen = []
 
-    def make_trainer(options, model, train):
-        seen.append(train)
-        return real(options, model, train)
+    def trainer_for(options):
+        def make(options, model, train):
+            seen.append(train)
+            return real(options)(options, model, train)
 
-    real = contenders.make_trainer
-    monkeypatch.setattr(contenders, "make_trainer", make_trainer)
+        return make
+
+    real = contenders.trainer_for
+    monkeypatch.setattr(contenders, "trainer_for", trainer_for)
     threads = torch.get_num_threads()
     try:
         assert contenders.trainer("autograd", dataclasses.replace(case, workers=workers)) > 0

@@ -104,7 +104,9 @@ def test_every_value_has_exactly_the_type_that_the_schema_says(subtests):
         with subtests.test(group=group, option=option):
             config = config_of(f"{group}={option}", *COMPANIONS.get((group, option), ()))
             for holder in (config, getattr(config, group)):
-                for name, hint in typing.get_type_hints(type(holder)).items():
+                hints = typing.get_type_hints(type(holder))
+                for name in (field.name for field in dataclasses.fields(holder)):
+                    hint = hints[name]
                     if dataclasses.is_dataclass(value := getattr(holder, name)):
                         continue
                     kinds = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)

@@ -161,7 +161,9 @@ rarely_whole = st.none() | st.none() | st.tuples(st.sampled_from(list(GROUPS)), 
 def check_config(config: Config, folder: Path) -> None:
     """Each value has its type, and what a run writes of the config is the config."""
     for holder in (config, *(getattr(config, group) for group in OPTIONS)):
-        for name, hint in typing.get_type_hints(type(holder)).items():
+        hints = typing.get_type_hints(type(holder))
+        for name in (field.name for field in dataclasses.fields(holder)):
+            hint = hints[name]
             if dataclasses.is_dataclass(value := getattr(holder, name)):
                 continue
             kinds = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
