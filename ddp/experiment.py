@@ -169,7 +169,7 @@ def _state_after(
 
 def _memory_used(backend: Backend) -> MemoryUsed:
     """The RAM of this process and of those that serve the workers, while the workers live."""
-    main = memory_of(alone=backend.config.backend.name in ("serial", "thread"))
+    main = memory_of(alone=not backend.config.backend.in_processes)
     servers = {name: memory_of(pid) for name, pid in backend.servers().items()}
     return MemoryUsed(processes={"main": main, **servers}, shared_bytes=backend.shared_bytes)
 

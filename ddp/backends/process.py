@@ -49,8 +49,6 @@ MANAGER_GRACE_S = 5.0  # for an answer to a small question
 class ProcessExchange(Exchange):
     """A worker's end: a proxy of the manager's dict, and a pipe for messages out and rounds in."""
 
-    own_process = True
-
     def __init__(
         self,
         shared: Store,

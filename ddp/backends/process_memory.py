@@ -4,18 +4,19 @@ from ddp.config.schema import Config
 from ddp.errors import ConfigError
 
 # Proportional set size of a worker's process, its ratings and its model not counted: the
-# interpreter, and torch where the trainer needs it. The server that workers are forked from takes
+# interpreter, and torch unless the trainer is compiled. The server that workers are forked from takes
 # as much; they then share all but what they write to.
-SPAWNED_BYTES = {"autograd": 230 * 2**20, "fused": 70 * 2**20}
-FORKED_BYTES = {"autograd": 25 * 2**20, "fused": 15 * 2**20}
+# By `trainer.compiled`.
+SPAWNED_BYTES = {False: 230 * 2**20, True: 70 * 2**20}
+FORKED_BYTES = {False: 25 * 2**20, True: 15 * 2**20}
 
 
 def needed_bytes(config: Config, start_method: str) -> int:
     """RAM that the processes of a run's workers take, about."""
-    trainer = config.trainer.name
+    compiled = config.trainer.compiled
     if start_method == "forkserver":
-        return SPAWNED_BYTES[trainer] + config.workers * FORKED_BYTES[trainer]
-    return config.workers * SPAWNED_BYTES[trainer]
+        return SPAWNED_BYTES[compiled] + config.workers * FORKED_BYTES[compiled]
+    return config.workers * SPAWNED_BYTES[compiled]
 
 
 def check_memory(config: Config, start_method: str, available: int | None) -> None:

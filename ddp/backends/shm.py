@@ -47,8 +47,6 @@ NEWS = struct.Struct("=q")  # to a worker: the round whose aggregate is out
 class ShmExchange(Exchange):
     """A worker's end: the segment, and a pipe for messages out and rounds in."""
 
-    own_process = True
-
     def __init__(
         self,
         pipe: Connection,

@@ -30,21 +30,24 @@ OUTER = ("none", "momentum", "nesterov", "adam")
 
 
 @options
-class SerialBackend(Checked):
+class BackendOptions(Checked):
     PREFIX = "backend."
+    in_processes: ClassVar[bool] = False  # True: each worker has a process of its own
 
     name: str
 
 
 @options
-class PollingBackend(Checked):
+class SerialBackend(BackendOptions):
+    pass
+
+
+@options
+class PollingBackend(BackendOptions):
     """`poll_interval_s`: seconds from one look into the shared dict to the next, as in the seed
     systems; null: workers are notified.
     """
 
-    PREFIX = "backend."
-
-    name: str
     poll_interval_s: float | None = above(0)
 
 
@@ -57,6 +60,8 @@ class ThreadBackend(PollingBackend):
 class ProcessBackend(PollingBackend):
     """`start_method`: how Python starts the process of a worker."""
 
+    in_processes = True
+
     start_method: str = safe_start_method()
 
     @property
@@ -65,14 +70,13 @@ class ProcessBackend(PollingBackend):
 
 
 @options
-class ShmBackend(Checked):
+class ShmBackend(BackendOptions):
     """`directory`: where the shared memory lies, null: /dev/shm; `start_method`: null: forkserver
     where the platform has it.
     """
 
-    PREFIX = "backend."
+    in_processes = True
 
-    name: str
     directory: str | None = file_name()
     start_method: str | None = safe_start_method()
 

@@ -12,6 +12,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
+from ddp.config.options import OPTIONS
 from ddp.results.run_directory import RESULT_FILE, ROUNDS_FILE
 from ddp.results.run_file import RunFile
 from ddp.results.table import cell, harmless
@@ -182,7 +183,7 @@ def _read_memory(run: Run, result: Mapping[str, Any]) -> None:
         str(process["who"]): process for process in map(_mapping, memory.get("processes") or [])
     }
     whole = bool(processes)
-    if run.backend in ("process", "shm"):
+    if getattr(OPTIONS["backend"].get(run.backend), "in_processes", False):
         workers = {
             str(entry["who"]): entry
             for entry in map(_mapping, result.get("account") or [])

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from ddp.config.options import Backend
 from ddp.machine.memory import Memory
 from ddp.timing.kinds import OTHER
 from ddp.timing.paths import AGGREGATOR_PHASES, START
@@ -45,7 +46,7 @@ class Lane:
         return {**values, **values.pop("memory")}
 
 
-def worker_lane(history: History, worker: int, backend: str) -> Lane:
+def worker_lane(history: History, worker: int, backend: Backend) -> Lane:
     """The lane of a worker, from its messages."""
     rows = history.this_life(worker)
     account = total_account(
@@ -59,14 +60,13 @@ def worker_lane(history: History, worker: int, backend: str) -> Lane:
     seconds = account.by_kind()
     if worker in history.finished_with:
         seconds["exit"] = ended - history.finished_with[worker].at_s
-    has_process = backend in ("process", "shm")
     memory = (
         history.finished_with[worker].memory
-        if worker in history.finished_with and has_process
+        if worker in history.finished_with and backend.in_processes
         else NO_MEMORY
     )
     waits_for = _waits_of_worker(history, worker, account)
-    if backend == "serial":  # it waited for its turn, and any other worker may have had one
+    if backend.name == "serial":  # it waited for its turn, and any other worker may have had one
         waits_for = {"others": sum(waits_for.values())}
     return Lane(
         who=worker_name(worker),

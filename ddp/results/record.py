@@ -105,7 +105,7 @@ def _peak_rss_bytes(result: RunResult) -> int | None:
     count in each.
     """
     parts: list[int | None] = [peak_rss_bytes()]
-    if result.config.backend.name in ("process", "shm"):
+    if result.config.backend.in_processes:
         parts += [
             message.memory.peak_rss_bytes for message in result.history.finished_with.values()
         ]

@@ -62,7 +62,7 @@ class RunResult:
         """The account of each worker and of the aggregator."""
         history, workers = self.history, range(self.config.workers)
         return [
-            *(worker_lane(history, worker, self.config.backend.name) for worker in workers),
+            *(worker_lane(history, worker, self.config.backend) for worker in workers),
             aggregator_lane(
                 history,
                 total_account(history.outside),

@@ -79,8 +79,6 @@ class Exchange(ABC):
     rows go from worker to worker; None unless split=stratified.
     """
 
-    own_process = False  # True: the worker has a process of its own
-
     def __init__(self, spans: Spans, rows: RowPassing | None = None) -> None:
         self.spans = spans
         self.rows = rows

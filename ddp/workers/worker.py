@@ -133,7 +133,7 @@ def worker_loop(job: Job, exchange: Exchange) -> Iterator[None]:
             with spans("wait"):
                 yield
         with spans("tell"):
-            memory = _memory_of(job, exchange)
+            memory = _memory_of(job)
         account = spans.take()
         tell(Finished(worker=job.worker, memory=memory, account=account, at_s=spans.at))
     except (Stopped, KeyboardInterrupt, GeneratorExit):
@@ -146,9 +146,9 @@ def worker_loop(job: Job, exchange: Exchange) -> Iterator[None]:
         spans.close()
 
 
-def _memory_of(job: Job, exchange: Exchange) -> Memory:
+def _memory_of(job: Job) -> Memory:
     """The RAM of the worker's process; of a thread only the peak of the process that it is in."""
-    if exchange.own_process and job.config.account:
+    if job.config.backend.in_processes and job.config.account:
         return memory_of()
     return Memory(peak_rss_bytes=peak_rss_bytes(), pss_bytes=None)
 

@@ -11,6 +11,7 @@ from faults import Fault, infect
 from jobs import BACKENDS, QUICK, USUAL
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from ddp.advice.measuring.pilot import THREAD
 from ddp.experiment import run
 from ddp.results.accounts import NO_MEMORY, aggregator_lane, worker_lane
 from ddp.timing.kinds import KINDS, summary
@@ -257,7 +258,7 @@ def test_waits_are_blamed_on_the_last_one():
             account=Account(seconds={"wait": 1.4, "average": 0.1}),
         )
     )  # fmt: skip
-    lanes = [worker_lane(history, worker, "thread").waits_for for worker in (0, 1)]
+    lanes = [worker_lane(history, worker, THREAD).waits_for for worker in (0, 1)]
     assert lanes == [
         {"worker_1": pytest.approx(0.4), "aggregator": pytest.approx(0.1)},
         {"aggregator": pytest.approx(0.1)},
