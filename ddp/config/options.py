@@ -30,7 +30,7 @@ OUTER = ("none", "momentum", "nesterov", "adam")
 
 
 @options
-class BackendOptions(Checked):
+class BackendBase(Checked):
     PREFIX = "backend."
     in_processes: ClassVar[bool] = False  # True: each worker has a process of its own
 
@@ -38,12 +38,12 @@ class BackendOptions(Checked):
 
 
 @options
-class SerialBackend(BackendOptions):
+class SerialBackend(BackendBase):
     pass
 
 
 @options
-class PollingBackend(BackendOptions):
+class PollingBackend(BackendBase):
     """`poll_interval_s`: seconds from one look into the shared dict to the next, as in the seed
     systems; null: workers are notified.
     """
@@ -70,7 +70,7 @@ class ProcessBackend(PollingBackend):
 
 
 @options
-class ShmBackend(BackendOptions):
+class ShmBackend(BackendBase):
     """`directory`: where the shared memory lies, null: /dev/shm; `start_method`: null: forkserver
     where the platform has it.
     """
@@ -141,49 +141,48 @@ class Model(Checked):
 
 
 @options
-class AutogradTrainer(Checked):
+class TrainerBase(Checked):
+    """The settings that every trainer has."""
+
     PREFIX = "trainer."
+    compiled: ClassVar[bool] = False  # True: epochs run as compiled code, without the GIL
 
     name: str
-    optimizer: str = one_of(OPTIMIZERS)
     lr: float = above(0)
-    weight_decay: float = number(least=0)
-    batch_size: int = at_least(1)
-
-    compiled: ClassVar[bool] = False  # whether epochs run as compiled code, without the GIL
 
     def learning_rate(self, epoch: int) -> float:
         """The learning rate of an epoch, which counts from the beginning of the run."""
         return self.lr
 
     def state_length(self, sizes: Sequence[int]) -> int:
-        """The floats that the trainer keeps from epoch to epoch, with these numbers of parameters
-        in its blocks. Adam keeps two moments of each parameter, and its number of steps.
-        """
+        """The floats that the trainer keeps from epoch to epoch. `sizes`: parameters by block."""
+        return 0
+
+
+@options
+class AutogradTrainer(TrainerBase):
+    optimizer: str = one_of(OPTIMIZERS)
+    weight_decay: float = number(least=0)
+    batch_size: int = at_least(1)
+
+    def state_length(self, sizes: Sequence[int]) -> int:
+        """Adam keeps two moments of each parameter, and its number of steps in each block."""
         return 0 if self.optimizer == "sgd" else sum(2 * size + 1 for size in sizes)
 
 
 @options
-class FusedTrainer(Checked):
+class FusedTrainer(TrainerBase):
     """Each epoch multiplies `lr` by `lr_decay`; `reg_*`: L2 on the rows of each visited rating."""
 
-    PREFIX = "trainer."
+    compiled = True
 
-    name: str
-    lr: float = above(0)
     lr_decay: float = above(0)
     reg_factors: float = number(least=0)
     reg_biases: float = number(least=0)
 
-    compiled: ClassVar[bool] = True
-
     def learning_rate(self, epoch: int) -> float:
-        """The learning rate of an epoch, which counts from the beginning of the run."""
+        """Falls with every epoch."""
         return self.lr * self.lr_decay**epoch
-
-    def state_length(self, sizes: Sequence[int]) -> int:
-        """None: plain SGD keeps no state."""
-        return 0
 
 
 @options
