@@ -1,5 +1,5 @@
 """Train collaborative filtering with N workers: `python train.py backend=process workers=5` (or
-   --help).
+--help).
 
 Everything is below the guard because a spawned worker imports this file, and must not pay for
 Hydra.

@@ -240,7 +240,7 @@ def started(start):
 @pytest.fixture(scope="module")
 def server_of_programs():
     """The server that workers are forked from has imported all that a main process needs too: then
-       one takes milliseconds.
+    one takes milliseconds.
 
     It is the same for both trainers, and need not begin anew where they take turns. What it forks
     knows nothing of this.

@@ -144,7 +144,7 @@ class Programs:
         temporary=None,
     ):
         """`python *arguments` as a `Program`; without `stdout` and `stderr` (descriptors) it has
-           pipes to them.
+        pipes to them.
 
         `forget`: packages that it imports anew. `without`: modules that it cannot import.
         `temporary`: the folder that tempfile uses, even if nobody can write there.

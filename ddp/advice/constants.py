@@ -19,7 +19,7 @@ def spilled_bytes(num_floats: int) -> int:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exchange:
     """Of one backend, of a vector on its way in one direction. Measured: the medians of rounds of
-       runs with two sizes of model.
+    runs with two sizes of model.
 
     `message_s`: to say something to the aggregator; `vector_s`: a vector, however short; `float_s`:
     each of its floats. `epoch_s`: an epoch of the fused trainer with split=stratified, two workers

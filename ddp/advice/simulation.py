@@ -1,5 +1,5 @@
 """A discrete-event simulation of a machine: cores that everybody shares, one GIL, memory that all
-   copy through.
+copy through.
 
 Who is simulated is a generator that yields what it does next: `Work`, `Delay` or `Wait`. Between
 two events everything that works goes on at a constant rate, so the next event is found by division,
@@ -125,7 +125,7 @@ class Actor:
 @dataclass(slots=True, eq=False)
 class Crowd:
     """All whose work is of the same nature, and so goes on equally fast: who has least left is who
-       has done first.
+    has done first.
 
     `progress`: what each of them would have done since the crowd began, and lost. `actors`: with
     the `done` that each waits for.

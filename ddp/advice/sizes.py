@@ -15,7 +15,7 @@ from ddp.workers.prepare import deal_of
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sizes:
     """Numbers of ratings, users and items. `train`, `valid`, `test`: of each worker; `whole_valid`,
-       `whole_test`: of all.
+    `whole_test`: of all.
 
     With split=stratified `blocks[w][g]` are a worker's training ratings in a group of items,
     `users[w]` its users, `items[g]` a group's items, and `strata` say who has which group when.

@@ -30,7 +30,7 @@ class Combine(ABC):
     @abstractmethod
     def __call__(self, updates: Sequence[Update], before: Vector, out: Vector) -> tuple[float, ...]:
         """Writes the next state into `out`, and gives what each of the updates counts. `before`:
-           the state before the round.
+        the state before the round.
 
         Workers may be missing. Raises AggregationError, naming the worker.
         """

@@ -27,7 +27,7 @@ def weighted_mean(
     workers: Sequence[int] | None = None,
 ) -> Vector:
     """sum_w weights[w] * vectors[w] / sum_w weights[w], float32 (n,), accumulated in float64 in
-       worker order.
+    worker order.
 
     One pass over the vectors, on all cores if they are long; written into `out` if given. The order
     of the sum is fixed, so that every backend gives the same bits. Raises AggregationError for
@@ -115,7 +115,7 @@ def mean_by_row(
     workers: Sequence[int] | None = None,
 ) -> None:
     """row r = sum_w weights[r, w] * (row r of worker w), the factors and bias of each user and
-       item; into `out`.
+    item; into `out`.
 
     Accumulated in float64 in worker order, so that every backend gives the same bits. Rows whose
     weights are all zero, and the global mean, are those of `before`. Raises AggregationError,

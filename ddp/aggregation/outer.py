@@ -12,7 +12,7 @@ from ddp.model.parameters import Vector
 
 class OuterOptimizer:
     """A step per round, from `delta`, the mean of the workers' states minus the state that they
-       started from.
+    started from.
 
     momentum: v = beta1 v + delta, step = lr v (SlowMo; Wang et al., ICLR 2020, with its alpha as
     lr). nesterov: v = beta1 v + delta, step = lr (delta + beta1 v) (DiLoCo; Douillard et al.,

@@ -55,7 +55,7 @@ def worker_weights(
     workers: Sequence[int] | None = None,
 ) -> Weights:
     """One weight per worker, summing to 1, from its number of training ratings and its published
-       loss.
+    loss.
 
     `workers`: which they are; None: all, counted from 0. Raises AggregationError, naming the
     worker, for a weight that is zero, negative, infinite or NaN.
@@ -83,7 +83,7 @@ def worker_weights(
 
 def row_weights(counts: Sequence[IndexArray], power: float) -> Weights:
     """Each worker's weight in each row, float64 (rows, workers): counts ** power, normalised by
-       row; 0 where it has no rating.
+    row; 0 where it has no rating.
 
     `counts`: per worker, its training ratings of each user (or item). power=1: as if all ratings of
     the row were averaged; power=0: all workers that have any count the same (FedSubAvg; Ding et

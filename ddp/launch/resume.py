@@ -19,7 +19,7 @@ ARGUMENT = re.compile(r"resume=(.*)")
 
 def resumed_arguments(arguments: list[str]) -> list[str]:
     """The command line of a run that is to be gone on with: every value that its config.yaml holds,
-       then what was typed.
+    then what was typed.
 
     Without `resume=RUN_DIR` among them, the arguments as they are. Raises ConfigError for a
     directory without a run.

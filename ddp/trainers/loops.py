@@ -86,7 +86,7 @@ def sgd_in_turns(
     times_ns: TimeArray,
 ) -> tuple[int, int]:
     """`sgd` on one block after another, each when its turn comes (see gates.py), in as many epochs
-       as there are `lrs`.
+    as there are `lrs`.
 
     Gives the OPEN, LATE or CLOSED of the last wait, and the turn that it was for.
 
@@ -176,8 +176,8 @@ def sgd_selecting(
     times_ns: TimeArray,
 ) -> tuple[int, float]:
     """`sgd` in as many epochs as there are `lrs`; copies the parameters to `best` after each whose
-       RMSE on the held-out ratings is below all before, and below `best_rmse`. Gives the last one
-       of these, or -1, and the lowest RMSE.
+    RMSE on the held-out ratings is below all before, and below `best_rmse`. Gives the last one
+    of these, or -1, and the lowest RMSE.
 
     `parameters`: the vector that the model's arrays are views of. Writes the squared errors of each
     epoch to `train_errors`, and adds to `times_ns`.

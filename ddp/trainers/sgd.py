@@ -88,7 +88,7 @@ def sgd(
     reg_biases: np.float32,
 ) -> float:
     """One epoch of stochastic gradient descent on the parameters, in place; the sum of the squared
-       errors seen on the way.
+    errors seen on the way.
 
     Visits the chunks starts[c] .. stops[c] of the ratings one after another. Per rating, with error
     e (Koren, Bell, Volinsky 2009, p. 45; Paterek 2007 for the biases): p += lr * (e * q -

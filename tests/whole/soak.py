@@ -1,5 +1,5 @@
 """`make soak`: random jobs, backends and faults for as long as is asked; nothing may hang, leak, or
-   differ from the serial run.
+differ from the serial run.
 
 PYTHONPATH=tests python tests/whole/soak.py --minutes 30 [--seed 0]
 """

@@ -44,7 +44,7 @@ def calibration_file() -> Path:
 
 def calibrate(trainer: TrainerOptions, tell: Tell = print, file: Path | None = None) -> Constants:
     """The constants for that trainer. `tell` hears of what takes time. Raises BackendError if they
-       cannot be measured.
+    cannot be measured.
 
     A file of another machine, another version or another number of cores, or a damaged one, is
     replaced.

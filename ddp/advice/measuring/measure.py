@@ -1,5 +1,5 @@
 """Measures this machine: `python -m ddp.advice.measuring.measure [exchanges] [fused|adam|sgd]`
-   prints constants as JSON.
+prints constants as JSON.
 
 A machine has slow moments, which may last for seconds. So everything is measured several times, far
 apart from each other, and what took least counts, or nearly so.

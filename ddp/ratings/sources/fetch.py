@@ -158,7 +158,7 @@ def pip_download(requirement: str, folder: Path, connect_timeout_s: float) -> Pa
 
 def unpack(archive: Path, members: Sequence[Member], folder: Path, limit_bytes: int) -> None:
     """Copies `members` into `folder` under the names that we chose; whatever else the archive holds
-       is not looked at.
+    is not looked at.
 
     Raises SourceError for a missing, oversized or altered member, and what zipfile raises for a
     damaged one.

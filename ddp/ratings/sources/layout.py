@@ -14,7 +14,7 @@ _PIECE = 1 << 20
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
     """The facts that are needed to read a file. Columns are names (needs `header`) or positions counted
-       from 0.
+    from 0.
 
     `rating_min`, `rating_max`: ratings outside are an error; None = whatever the data has.
     `duplicates`: what to do with a second rating of one user for one item: error, last or mean.

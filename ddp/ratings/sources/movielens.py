@@ -38,7 +38,7 @@ class Titles:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MovieLensSet:
     """One set. `ratings_file` is written last: its presence means that the set is complete.
-       `titles`: the first that exists.
+    `titles`: the first that exists.
 
     `sha256`: of `ratings_file`; None where none is published, then the archive's own checksums must
     do. `limit_bytes`: no file of the set is larger, nor is the archive.

@@ -19,7 +19,7 @@ from ddp.ratings.sources.table import Ids, numbers_or_text, pair_keys, read_tabl
 
 def read_pairs(path: Path, data: Data, ratings: Ratings) -> npt.NDArray[np.int64]:
     """Row positions in `ratings`, sorted and each once, of the (user, item) pairs that the file
-       `path` lists.
+    `path` lists.
 
     The file has the format of `data`. With a MovieLens set, a bare name is searched in its folder
     too: `u1.test` is enough. Raises DataError when the file is not readable, or for its first line

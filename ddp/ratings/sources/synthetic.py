@@ -57,7 +57,7 @@ def truth(data: SyntheticData, seed: int) -> Truth:
 
 def load(data: SyntheticData, seed: int) -> Ratings:
     """`data.num_ratings` ratings, sorted by user and item, each pair once; not rounded and not
-       clipped.
+    clipped.
 
     Ids are 0..n-1, those without a rating too. Raises DataError when `data.popularity` leaves too
     few pairs to draw.
