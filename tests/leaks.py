@@ -77,7 +77,8 @@ def descendants(*, thorough: bool) -> set[Process]:
     children: dict[int, list[Process]] = {}
     running = {int(name) for name in names("/proc") if name.isdigit()}
     for pid in running if thorough else running - strangers:
-        with suppress(FileNotFoundError, ProcessLookupError), open(f"/proc/{pid}/stat") as file:  # noqa: PTH123
+        stat = f"/proc/{pid}/stat"
+        with suppress(FileNotFoundError, ProcessLookupError), open(stat) as file:  # noqa: PTH123
             fields = file.read().rpartition(")")[2].split()
             children.setdefault(int(fields[1]), []).append((pid, int(fields[19])))
     server, tracker = (

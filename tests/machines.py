@@ -7,14 +7,20 @@ from ddp.advice.constants import Constants, Exchange, Exchanges, Training
 from ddp.advice.measuring.calibration import FORMAT, machine
 
 FUSED = Training(
-    batch_s=1e-5, parameter_s=0.0, rating_s=1e-8, element_s=2e-10, spilled_element_s=0.0, bandwidth=0.0,
-    evaluation_s=1e-5, evaluated_rating_s=4e-9, evaluated_element_s=1e-10, handoff_s=0.0, handoff_growth=0.0,
-    imports_s=0.01, server_s=0.02, fork_s=0.02, forked_s=0.001, spawn_s=0.5, spawned_s=0.01, exit_s=0.2, manager_s=0.1,
+    batch_s=1e-5, parameter_s=0.0, rating_s=1e-8, element_s=2e-10, spilled_element_s=0.0,
+    bandwidth=0.0,
+    evaluation_s=1e-5, evaluated_rating_s=4e-9, evaluated_element_s=1e-10, handoff_s=0.0,
+    handoff_growth=0.0,
+    imports_s=0.01, server_s=0.02, fork_s=0.02, forked_s=0.001, spawn_s=0.5, spawned_s=0.01,
+    exit_s=0.2, manager_s=0.1,
 )  # fmt: skip
 ADAM = Training(
-    batch_s=3e-4, parameter_s=5e-10, rating_s=1.5e-7, element_s=2e-9, spilled_element_s=2e-9, bandwidth=2e10,
-    evaluation_s=1e-4, evaluated_rating_s=1e-8, evaluated_element_s=2e-9, handoff_s=4.5e-4, handoff_growth=0.7,
-    imports_s=1.0, server_s=0.8, fork_s=0.03, forked_s=0.01, spawn_s=2.2, spawned_s=0.01, exit_s=0.7, manager_s=0.1,
+    batch_s=3e-4, parameter_s=5e-10, rating_s=1.5e-7, element_s=2e-9, spilled_element_s=2e-9,
+    bandwidth=2e10,
+    evaluation_s=1e-4, evaluated_rating_s=1e-8, evaluated_element_s=2e-9, handoff_s=4.5e-4,
+    handoff_growth=0.7,
+    imports_s=1.0, server_s=0.8, fork_s=0.03, forked_s=0.01, spawn_s=2.2, spawned_s=0.01,
+    exit_s=0.7, manager_s=0.1,
 )  # fmt: skip
 EXCHANGES = Exchanges(
     serial=Exchange(message_s=2e-5, vector_s=2e-6, float_s=4e-10, epoch_s=1e-4),
@@ -22,7 +28,8 @@ EXCHANGES = Exchanges(
     shm=Exchange(message_s=4e-5, vector_s=2e-5, float_s=4e-10, epoch_s=1e-4),
     process=Exchange(message_s=6e-5, vector_s=4e-4, float_s=9e-9, epoch_s=1e-3),
     heard_s=4e-5,
-    average_float_s=4e-10, log_s=1e-3, checkpoint_s=2e-3, checkpoint_float_s=1e-8, save_s=0.01, save_float_s=1e-9, jitter=0.01,
+    average_float_s=4e-10, log_s=1e-3, checkpoint_s=2e-3, checkpoint_float_s=1e-8, save_s=0.01,
+    save_float_s=1e-9, jitter=0.01,
 )  # fmt: skip
 TRAINING = {"fused": FUSED, "adam": ADAM}
 

@@ -54,10 +54,12 @@ def write_run(directory, *, parts=("account", "memory", "rounds", "trace"), also
     }
     workers = [f"worker_{number}" for number in range(config["workers"])]
     result = {
-        "format": 1, "status": values["status"], "error": values["error"], "warnings": [], "command": values["command"],
+        "format": 1, "status": values["status"], "error": values["error"], "warnings": [],
+        "command": values["command"],
         "config": config, "rmse": {"test": values["rmse"], "valid": values["rmse"]},
         "seconds": {"train": values["train_s"], "total": values["total_s"]},
-        "workers": [{"startup_s": 0.25, "compute_s": 1.0, "wait_s": 0.5} for _ in workers], "peak_rss_bytes": 300_000_000,
+        "workers": [{"startup_s": 0.25, "compute_s": 1.0, "wait_s": 0.5} for _ in workers],
+        "peak_rss_bytes": 300_000_000,
         "environment": {"python": "3.11.1", "cpu_count": 2, "versions": VERSIONS},
     }  # fmt: skip
     if "account" in parts:
@@ -78,8 +80,10 @@ def write_run(directory, *, parts=("account", "memory", "rounds", "trace"), also
 
 def lane(who, seconds, waits_for, memory=None, *, closed=True):
     return {
-        "who": who, "wall_s": sum(seconds.values()), "closed": closed, "seconds": dict(seconds), "waits_for": waits_for,
-        "bytes": {"pickled": 0, "copied": 4_000_000}, "peak_rss_bytes": memory, "pss_bytes": memory and memory // 2,
+        "who": who, "wall_s": sum(seconds.values()), "closed": closed, "seconds": dict(seconds),
+        "waits_for": waits_for,
+        "bytes": {"pickled": 0, "copied": 4_000_000}, "peak_rss_bytes": memory,
+        "pss_bytes": memory and memory // 2,
     }  # fmt: skip
 
 
@@ -140,8 +144,12 @@ def write_sweep(directory):
         for workers in (1, 2, 4):
             for local_epochs in (1, 5):
                 write_run(
-                    directory / str(number), backend=backend, workers=workers, local_epochs=local_epochs,
-                    train_s=8.0 / workers, total_s=10.0 / workers + 3.0 * (backend == "process") + 0.25 * (local_epochs == 5),
+                    directory / str(number), backend=backend, workers=workers,
+                    local_epochs=local_epochs,
+                    train_s=8.0 / workers,
+                    total_s=10.0 / workers
+                    + 3.0 * (backend == "process")
+                    + 0.25 * (local_epochs == 5),
                     rmse=0.95 - 0.004 * local_epochs + 0.002 * workers,
                 )  # fmt: skip
                 number += 1

@@ -164,7 +164,8 @@ def test_another_program_of_the_same_user_is_not_blamed():
             with check_leaks(deadline_s=0, thorough=thorough):
                 if thorough:
                     subprocess.run(
-                        [sys.executable, "-c", STRANGER], env=environment, stdin=stdin, stdout=stdout, check=True,
+                        [sys.executable, "-c", STRANGER], env=environment, stdin=stdin,
+                        stdout=stdout, check=True,
                     )  # fmt: skip
                     folder, segment, semaphore = said.readline().split()
                     assert said.readline() == "made\n"

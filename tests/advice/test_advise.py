@@ -65,7 +65,7 @@ def test_it_names_the_fastest_says_why_and_up_to_where(ask, trainer):
     for asked in ("model.dim: .*8", "local_epochs: .*10", "trainer.batch_size: .*1,024")[
         : 3 if trainer == "autograd" else 2
     ]:
-        # of all, and of the two of the document
+        # of all, and of the two backends of the seed systems
         assert len(re.findall(rf"{asked}\)", done.stdout)) == 2
     assert ("trainer.batch_size: " in done.stdout) == (trainer == "autograd")
     assert (

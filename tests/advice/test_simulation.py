@@ -134,7 +134,8 @@ works = st.builds(
 free = st.builds(compute, seconds)  # of processes: they share cores only
 machines = st.builds(
     Machine,
-    cores=st.integers(1, 8), bandwidth=st.sampled_from([1e9, 1e12]), handoff_s=st.floats(0, 1e-3), handoff_growth=st.floats(0, 1),
+    cores=st.integers(1, 8), bandwidth=st.sampled_from([1e9, 1e12]), handoff_s=st.floats(0, 1e-3),
+    handoff_growth=st.floats(0, 1),
 )  # fmt: skip
 
 

@@ -100,7 +100,7 @@ def test_momentum_goes_on_along_the_change_before(make_config):
     np.testing.assert_allclose(second, start + 1.5, rtol=1e-5)
 
 
-def test_by_row_a_row_is_that_of_the_workers_who_have_rated_it_and_an_unrated_one_is_the_last_rounds(
+def test_by_row_a_row_is_the_mean_of_its_raters_and_an_unrated_one_stays(
     make_config,
 ):
     prepared = prepare(

@@ -317,7 +317,10 @@ def test_a_worker_process_imports_only_what_it_needs():
         "ddp.launch.command",
         "ddp.experiment",
     }
-    code = f"import sys, ddp.backends.process, ddp.workers.worker; print(sorted({unwanted} & set(sys.modules)))"
+    code = (
+        "import sys, ddp.backends.process, ddp.workers.worker;"
+        f" print(sorted({unwanted} & set(sys.modules)))"
+    )
     output = subprocess.run(
         [sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True
     )

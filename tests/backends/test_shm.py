@@ -592,7 +592,10 @@ def test_the_server_is_exchanged_when_it_should_have_imported_something_else(mon
     (tmp_path / "ddp").mkdir()
     (tmp_path / "ddp" / "__init__.py").write_text("raise SystemExit('not this one')")
     monkeypatch.chdir(tmp_path)
-    loaded = "import sys; sys.exit(10 + ('ddp.tracking.metrics' in sys.modules) + 2 * ('only_on_our_path' in sys.modules))"
+    loaded = (
+        "import sys; sys.exit(10 + ('ddp.tracking.metrics' in sys.modules)"
+        " + 2 * ('only_on_our_path' in sys.modules))"
+    )
     pids, codes = [], []
     for trainer in ("one", "one", "two"):
         ensure_server(trainer)

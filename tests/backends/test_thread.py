@@ -150,7 +150,10 @@ def test_a_late_worker_is_named_with_its_round(make_config, monkeypatch, mode, l
         backend.broadcast(0, updates[0].vector)
         published.wait({0, 1, 2} - {late}, 1)
         trained.wait({late}, 1)
-        told = rf"^worker {late} in round 1 \(compute\): nothing was heard of it within round_timeout=0.01 s\n"
+        told = (
+            rf"^worker {late} in round 1 \(compute\): nothing was heard of it"
+            r" within round_timeout=0.01 s\n"
+        )
         with pytest.raises(WorkerError, match=told) as caught:
             backend.gather(1, 0.01)
         assert "release.wait(DEADLINE_S)" in caught.value.remote_traceback  # where it hangs

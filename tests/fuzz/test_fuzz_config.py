@@ -90,7 +90,8 @@ TEXTS = [
 NUMBERS = [0, 1, -1, 2, 5, 1023, 1025, 2**31, 2**63, 2**64, 10**400, -(10**400)]
 FLOATS = [0.0, -0.0, 0.5, 1.0, 1e-320, 1e308, math.inf, -math.inf, math.nan, 1e6, 3e6]
 plain = st.one_of(
-    st.sampled_from([None, True, False, b"bytes"]), st.sampled_from(NUMBERS), st.sampled_from(FLOATS), st.sampled_from(TEXTS),
+    st.sampled_from([None, True, False, b"bytes"]), st.sampled_from(NUMBERS),
+    st.sampled_from(FLOATS), st.sampled_from(TEXTS),
     st.integers(-3, 12), st.floats(), st.text(max_size=8),
 )  # fmt: skip
 values = (

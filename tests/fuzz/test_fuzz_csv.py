@@ -186,7 +186,8 @@ def files(draw: st.DrawFn) -> tuple[bytes, CsvData]:
     options = CsvData(
         name="csv", path="unset", paths=None, separator=separator, header=header,
         encoding=draw(st.sampled_from([encoding] * 20 + ODD_ENCODINGS)),
-        user=columns[0], item=columns[1], rating=columns[2], timestamp=columns[3], rating_min=low, rating_max=high,
+        user=columns[0], item=columns[1], rating=columns[2], timestamp=columns[3], rating_min=low,
+        rating_max=high,
         duplicates=draw(st.sampled_from(["last", "mean", "error"])), cache=None,
     )  # fmt: skip
     return draw(damaged(tables, PIECES)), options

@@ -22,7 +22,8 @@ from ddp.results.run_file import find_runs, read_runs
 NUM_RUNS = 10  # on one page, which takes most of the time
 
 LANE = {
-    "who": "worker_0", "wall_s": 2.0, "closed": True, "seconds": {"compute": 1.5, "wait": 0.5}, "waits_for": {"aggregator": 0.5},
+    "who": "worker_0", "wall_s": 2.0, "closed": True, "seconds": {"compute": 1.5, "wait": 0.5},
+    "waits_for": {"aggregator": 0.5},
 }  # fmt: skip
 TOLD = RESULT | {
     "account": [LANE, LANE | {"who": "aggregator"}],
@@ -59,9 +60,12 @@ ROUNDS = b"""round,who,test_rmse,elapsed_s,pickled_bytes,copied_bytes
 
 result_places = st.sampled_from(
     [
-        *[(key,) for key in TOLD], *[("config", key) for key in TOLD["config"]], *[("account", 0, key) for key in LANE],
-        ("account", 1, "seconds", "compute"), ("account", 0, "seconds", "a"), ("memory", "shared_bytes"), ("memory", "processes"),
-        ("memory", "processes", 0), ("memory", "processes", 0, "pss_bytes"), ("environment", "versions"), ("command", 0),
+        *[(key,) for key in TOLD], *[("config", key) for key in TOLD["config"]],
+        *[("account", 0, key) for key in LANE],
+        ("account", 1, "seconds", "compute"), ("account", 0, "seconds", "a"),
+        ("memory", "shared_bytes"), ("memory", "processes"),
+        ("memory", "processes", 0), ("memory", "processes", 0, "pss_bytes"),
+        ("environment", "versions"), ("command", 0),
         ("rmse", "test"), ("seconds", "total"),
     ]
 )  # fmt: skip

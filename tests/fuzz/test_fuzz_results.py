@@ -52,12 +52,17 @@ RESULT = {
     "status": "ok",
     "error": None,
     "config": {
-        "workers": 2, "rounds": 1, "seed": 0, "display": "none", "data": {"name": "csv", "path": None, "paths": ["a", "b"]},
-        "backend": {"name": "thread"}, "split": {"name": "iid", "test_fraction": 0.2}, "model": {"name": "tiny", "dim": 8},
+        "workers": 2, "rounds": 1, "seed": 0, "display": "none",
+        "data": {"name": "csv", "path": None, "paths": ["a", "b"]},
+        "backend": {"name": "thread"}, "split": {"name": "iid", "test_fraction": 0.2},
+        "model": {"name": "tiny", "dim": 8},
     },
     "rmse": {"test": 0.9, "valid": 0.95},
     "seconds": {"total": 1.5, "train": 1.0},
-    "workers": [{"startup_s": 0.1, "compute_s": 1.0, "wait_s": 0.2}, {"startup_s": 0.2, "compute_s": 1.0, "wait_s": 0.1}],
+    "workers": [
+        {"startup_s": 0.1, "compute_s": 1.0, "wait_s": 0.2},
+        {"startup_s": 0.2, "compute_s": 1.0, "wait_s": 0.1},
+    ],
 }  # fmt: skip
 
 plain = (
@@ -77,8 +82,10 @@ values = st.recursive(
 )
 places = st.sampled_from(
     [
-        *[(key,) for key in RESULT], *[("config", key) for key in RESULT["config"]], ("config", "data", "paths"),
-        ("config", "data", "name"), ("rmse", "test"), ("seconds", "total"), ("workers", 0), ("workers", 0, "wait_s"),
+        *[(key,) for key in RESULT], *[("config", key) for key in RESULT["config"]],
+        ("config", "data", "paths"),
+        ("config", "data", "name"), ("rmse", "test"), ("seconds", "total"), ("workers", 0),
+        ("workers", 0, "wait_s"),
         ("workers", 1, "lock_wait_s"), ("new",),
     ]
 )  # fmt: skip

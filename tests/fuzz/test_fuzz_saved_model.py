@@ -78,7 +78,8 @@ arrays = st.one_of(
 def some_ratings() -> Ratings:
     return Ratings(
         name="made", users=np.array([0, 2, 1, 0], np.int32), items=np.array([3, 1, 0, 0], np.int32),
-        ratings=np.ones(4, np.float32), user_ids=np.array([3, 5, 9]), item_ids=np.array(["a", "b", "c", "d"]),
+        ratings=np.ones(4, np.float32), user_ids=np.array([3, 5, 9]),
+        item_ids=np.array(["a", "b", "c", "d"]),
         titles=np.array(["", "B", "C (1995)", "D"]), rating_min=1.0, rating_max=5.0,
     )  # fmt: skip
 

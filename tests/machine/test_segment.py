@@ -179,7 +179,8 @@ if __name__ == "__main__":
     segment = Segment.create(8192, Path(sys.argv[1]))
     children = []
     for method in ("spawn", "forkserver"):
-        children.append(multiprocessing.get_context(method).Process(target=time.sleep, args=(3600,)))
+        context = multiprocessing.get_context(method)
+        children.append(context.Process(target=time.sleep, args=(3600,)))
         children[-1].start()
     print(segment.path, *(child.pid for child in children), flush=True)
     time.sleep(3600)

@@ -401,7 +401,10 @@ def test_more_workers_than_training_ratings():
 @pytest.mark.parametrize("kind", ["user", "item"])
 def test_more_workers_than_users_or_items(kind):
     ratings = random_ratings(100, num_users=3, num_items=3)
-    message = f"workers=4: split={kind} deals whole {kind}s, and only 3 {kind}s have training ratings: use at most 3 workers"
+    message = (
+        f"workers=4: split={kind} deals whole {kind}s, and only 3 {kind}s have training ratings:"
+        " use at most 3 workers"
+    )
     with pytest.raises(ConfigError, match=message):
         make_split(ratings, split_of(kind), 4, 0)
 

@@ -24,7 +24,10 @@ from ddp.timing.kinds import KINDS as TABLE
 
 ROOT = Path(__file__).parent.parent.parent
 EVERY_PART = [*PARTS, "runs", "origin"]
-EVIL = "<script>alert('x')</script><img src=http://evil.example/x onerror=alert(1)> \" ' & $\\frac{$ \x1b \ud800 \u202e"
+EVIL = (
+    "<script>alert('x')</script><img src=http://evil.example/x onerror=alert(1)>"
+    " \" ' & $\\frac{$ \x1b \ud800 \u202e"
+)
 pytestmark = pytest.mark.usefixtures("fonts")
 
 

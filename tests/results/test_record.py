@@ -139,8 +139,10 @@ def test_the_stages_do_not_overlap(done):
 
 def test_each_stage_is_read_off_the_account():
     seconds = {
-        "start/interpreter": 1.0, "data": 2.0, "imports": 3.0, "start": 4.0, "start/run_queue": 5.0, "wait": 6.0,
-        "record/checkpoint": 7.0, "other": 8.0, "stop": 9.0, "save/checkpoint": 10.0, "save/log": 11.0, "reference": 12.0,
+        "start/interpreter": 1.0, "data": 2.0, "imports": 3.0, "start": 4.0, "start/run_queue": 5.0,
+        "wait": 6.0,
+        "record/checkpoint": 7.0, "other": 8.0, "stop": 9.0, "save/checkpoint": 10.0,
+        "save/log": 11.0, "reference": 12.0,
     }  # fmt: skip
     assert list(stage_seconds(Account(seconds=seconds)).items()) == [
         *(("data", 2.0), ("imports", 3.0), ("start", 9.0), ("train", 13.0), ("stop", 9.0)),

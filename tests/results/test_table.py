@@ -76,7 +76,8 @@ def test_the_table_is_written_too(shown, outputs):
     assert list(table.backend)[:4] == ["thread", "serial", "thread", "thread"]
     assert list(table.workers)[:4] == [3, 2, 3, 3]
     assert [Path(directory) for directory in table.directory] == [
-        outputs / "a" / "ok", outputs / "a" / "second", outputs / "b failed", outputs / "c", outputs / "d",
+        outputs / "a" / "ok", outputs / "a" / "second", outputs / "b failed", outputs / "c",
+        outputs / "d",
     ]  # fmt: skip
     assert table.error[2] == "AggregationError: it is, made up"
     assert table.error[[0, 1, 3]].isna().all()

@@ -176,7 +176,10 @@ def test_a_process_of_its_own_has_nobody_to_wait_for():
 
 @linux
 def test_when_a_process_began_is_known():
-    code = "import time; from ddp.timing.meter import process_began; print(process_began(), time.perf_counter())"
+    code = (
+        "import time; from ddp.timing.meter import process_began;"
+        " print(process_began(), time.perf_counter())"
+    )
     before = time.perf_counter()
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     began, told = map(float, done.stdout.split())

@@ -327,8 +327,12 @@ def test_the_hparams_are_compared_by_scalars_that_exist(recorded):
 
 
 def test_the_hparams_have_the_same_keys_whatever_runs(make_config):
-    one_of_each = [(f"{group}={option}",) for group in ("backend", "split", "model", "trainer", "aggregation") for option in
-                   OPTIONS[group] if option not in ("files", "time")]  # fmt: skip
+    one_of_each = [
+        (f"{group}={option}",)
+        for group in ("backend", "split", "model", "trainer", "aggregation")
+        for option in OPTIONS[group]
+        if option not in ("files", "time")
+    ]
     rows = [hparams(make_config(*overrides)) for overrides in one_of_each]
     assert {tuple(row) for row in rows} == {tuple(hparams(make_config()))}
     for row in rows:
@@ -408,7 +412,8 @@ def worker_round(
     worker, round_index, *, test=TEST_ERROR, account=None, received=True
 ) -> WorkerRound:
     return WorkerRound(
-        worker=worker, round_index=round_index, train_loss=1.0, valid=SquaredError(1.0, 4), test=test,
+        worker=worker, round_index=round_index, train_loss=1.0, valid=SquaredError(1.0, 4),
+        test=test,
         best_epoch=0, aggregate_received=received, account=account or Account(),
     )  # fmt: skip
 
@@ -421,7 +426,8 @@ AGGREGATE = AggregateRound(
     elapsed_s=1.0,
 )
 HEARD = [
-    Started(worker=1, startup_s=0.5), EpochDone(worker=1, round_index=0, epoch=2), worker_round(1, 0),
+    Started(worker=1, startup_s=0.5), EpochDone(worker=1, round_index=0, epoch=2),
+    worker_round(1, 0),
     Finished(worker=1, memory=Memory(peak_rss_bytes=1000, pss_bytes=100)),
 ]  # fmt: skip
 NOT_FOR_TRACKERS = [

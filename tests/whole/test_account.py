@@ -248,13 +248,15 @@ def test_waits_are_blamed_on_the_last_one():
         history.on(Started(worker=worker, startup_s=0.0, account=Account()))
         history.on(
             WorkerRound(
-                worker=worker, round_index=0, train_loss=1.0, valid=error, test=error, best_epoch=0, aggregate_received=True,
+                worker=worker, round_index=0, train_loss=1.0, valid=error, test=error, best_epoch=0,
+                aggregate_received=True,
                 account=Account(seconds={"compute": 1.0, "wait": wait_s}),
             )
         )  # fmt: skip
     history.on(
         AggregateRound(
-            round_index=0, elapsed_s=1.5, weights=(0.5, 0.5), valid=error, test=error, ready_s=(0.4, 0.0),
+            round_index=0, elapsed_s=1.5, weights=(0.5, 0.5), valid=error, test=error,
+            ready_s=(0.4, 0.0),
             account=Account(seconds={"wait": 1.4, "average": 0.1}),
         )
     )  # fmt: skip

@@ -43,7 +43,8 @@ from hydra.experimental.callback import Callback
 
 class Spy(Callback):
     def on_job_end(self, config, job_return, **kwargs):
-        Path(config.hydra.runtime.output_dir, "returned.txt").write_text(repr(job_return.return_value))
+        directory = Path(config.hydra.runtime.output_dir)
+        (directory / "returned.txt").write_text(repr(job_return.return_value))
 """
 SPYING = "+hydra.callbacks.spy._target_=spying.Spy"
 
@@ -82,7 +83,8 @@ def train_for_real(directory, *arguments, flags=()):
     """`python train.py`, not forked from anything."""
     return subprocess.run(
         [sys.executable, *flags, TRAIN, *arguments],
-        cwd=directory, env=own_environment(directory), capture_output=True, text=True, timeout=TIMEOUT_S, check=False,
+        cwd=directory, env=own_environment(directory), capture_output=True, text=True,
+        timeout=TIMEOUT_S, check=False,
     )  # fmt: skip
 
 
@@ -392,7 +394,8 @@ from hydra.experimental.callback import Callback
 
 class Spy(Callback):
     def on_job_end(self, config, job_return, **kwargs):
-        Path("server.txt").write_text("none" if forkserver._forkserver._forkserver_pid is None else "started")
+        pid = forkserver._forkserver._forkserver_pid
+        Path("server.txt").write_text("none" if pid is None else "started")
 """
 
 
@@ -460,7 +463,8 @@ def test_a_signal_ends_everything_and_the_result_says_so(start, tmp_path, case, 
     if case == "process spawned":  # nothing here is forked
         process = subprocess.Popen(
             [sys.executable, TRAIN, *arguments],
-            cwd=tmp_path, env=own_environment(tmp_path), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            cwd=tmp_path, env=own_environment(tmp_path), stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, text=True,
             start_new_session=True,
         )  # fmt: skip
     else:

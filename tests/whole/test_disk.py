@@ -367,7 +367,9 @@ def test_a_run_needs_no_directory_but_its_own(train, disk, tmp_path):
 
 READ_ONLY = """
 for place in /tmp /var/tmp /usr/tmp; do
-    [ ! -d $place ] || { mount --rbind $place $place && mount -o remount,ro,bind $place; } || exit 99
+    [ ! -d $place ] || {
+        mount --rbind $place $place && mount -o remount,ro,bind $place
+    } || exit 99
 done
 exec "$@"
 """
@@ -393,7 +395,8 @@ def test_processes_without_any_temporary_directory_are_one_message(disk):
     }
     done = subprocess.run(
         [*command, "backend=process", f"hydra.run.dir={disk.path}/run"],
-        cwd="/proc", env=environment, capture_output=True, text=True, timeout=TIMEOUT_S, check=False,
+        cwd="/proc", env=environment, capture_output=True, text=True, timeout=TIMEOUT_S,
+        check=False,
     )  # fmt: skip
     assert done.returncode == 1
     (message,) = done.stderr.splitlines()
@@ -547,7 +550,8 @@ def test_a_cache_that_cannot_be_written_is_done_without(disk, tmp_path, protecte
     (tmp_path / "data").write_text("data")
     numbers = np.arange(3 * PAGE, dtype=np.int32)
     ratings = Ratings(
-        name="some", users=numbers, items=numbers, ratings=numbers.astype(np.float32), user_ids=numbers.astype(np.int64),
+        name="some", users=numbers, items=numbers, ratings=numbers.astype(np.float32),
+        user_ids=numbers.astype(np.int64),
         item_ids=numbers.astype(np.int64), rating_min=1.0, rating_max=5.0,
     )  # fmt: skip
     disk.protect() if protected else disk.fill(2)
@@ -580,8 +584,10 @@ def test_kernels_are_compiled_into_memory_where_no_cache_can_be_written(disk, pr
         if key not in ("NUMBA_CACHE_DIR", "XDG_CACHE_HOME")
     }
     done = subprocess.run(
-        [sys.executable, "-c", WITHOUT_A_CACHE], capture_output=True, text=True, timeout=TIMEOUT_S, check=False, cwd=disk.path,
-        env=environment | {"HOME": str(disk.path), "PYTHONPATH": str(disk.path), "PYTHONDONTWRITEBYTECODE": "1"},
+        [sys.executable, "-c", WITHOUT_A_CACHE], capture_output=True, text=True, timeout=TIMEOUT_S,
+        check=False, cwd=disk.path,
+        env=environment
+        | {"HOME": str(disk.path), "PYTHONPATH": str(disk.path), "PYTHONDONTWRITEBYTECODE": "1"},
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.split() == [

@@ -61,7 +61,10 @@ ONE_ITEM = [(item, user, rating) for user, item, rating in ONE_USER]
 SQUARE = [(each, each, 1 + each % 5) for each in range(10)]
 FEW = [(0, 0, 3), (1, 1, 4)]
 TOO_MANY = "workers={}: must be at most {}: there are {} training ratings"
-WHOLE = "workers={}: split=stratified deals whole {kind}, and only {} {kind} have training ratings: use at most {} workers"
+WHOLE = (
+    "workers={}: split=stratified deals whole {kind}, and only {} {kind} have training ratings:"
+    " use at most {} workers"
+)
 
 # ratings, workers, why it is refused with split=stratified and with iid (None: it works)
 SMALL = {
@@ -165,7 +168,10 @@ def test_a_worker_without_validation_ratings_is_refused_where_it_would_choose_by
     of_ratings, tmp_path, name
 ):
     config = of_ratings(SQUARE, "workers=7", "split=iid", *BACKENDS[name])
-    told = r"^workers=7: worker 1's shard has 1 training ratings but none in its valid part; use fewer workers, "
+    told = (
+        r"^workers=7: worker 1's shard has 1 training ratings but none in its valid part;"
+        " use fewer workers, "
+    )
     with pytest.raises(ConfigError, match=told):
         run(config, tmp_path / "run", [])
 
@@ -369,7 +375,10 @@ def test_so_many_processes_as_do_not_fit_into_memory_are_refused(
     config = make_config("backend=shm", "workers=24", *WITHOUT_VALIDATION, "aggregation=uniform")
     monkeypatch.setattr(ddp.backends.worker_processes, "available_bytes", lambda: 2**29)
     children = psutil.Process().children(recursive=True)
-    told = r"^workers=24: so many processes need about 0.8 GiB, and 0.5 GiB are free; use fewer workers, or backend=thread, "
+    told = (
+        r"^workers=24: so many processes need about 0.8 GiB, and 0.5 GiB are free;"
+        " use fewer workers, or backend=thread, "
+    )
     with pytest.raises(ConfigError, match=told):
         run(config, tmp_path / "run", [])
     assert psutil.Process().children(recursive=True) == children

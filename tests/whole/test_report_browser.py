@@ -193,7 +193,8 @@ def column(browser, name):
     return browser.execute_script(
         """const table = document.querySelector("#runs table");
         const at = [...table.rows[0].cells].findIndex((cell) => cell.textContent === arguments[0]);
-        return [[...table.tBodies[0].rows].map((row) => row.cells[at].textContent), table.rows[0].cells[at].ariaSort]""",
+        const texts = [...table.tBodies[0].rows].map((row) => row.cells[at].textContent);
+        return [texts, table.rows[0].cells[at].ariaSort]""",
         name,
     )
 

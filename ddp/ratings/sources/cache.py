@@ -22,12 +22,11 @@ CACHE_VERSION = 1
 def cached(
     cache_file: Path | None, sources: Sequence[Path], options: str, build: Callable[[], Ratings]
 ) -> Ratings:
-    """The result of `build()`, or the one that the cache holds for the same `sources` and `options`.
-    With `cache_file` None it always builds.
+    """The result of `build()`, or the cached one for the same `sources` and `options`.
 
-    A missing, stale or damaged cache is rebuilt without a message. A cache that cannot be written
-    is no error. Raises DataError when a source is missing, empty, not a file, or changes while it
-    is read.
+    With `cache_file` None it always builds. It also builds, without a message, when the cache is
+    missing, stale or damaged. A cache that cannot be written is no error. Raises DataError when a
+    source is missing, empty, not a file, or changes while `build` reads it.
     """
     stamps = [_stamp(path) for path in sources]
     key = json.dumps([CACHE_VERSION, options, stamps])

@@ -21,7 +21,8 @@ def layout_of(data: CsvData) -> Layout:
     return Layout(
         separator=data.separator, header=data.header, encoding=data.encoding,
         user=data.user, item=data.item, rating=data.rating, timestamp=data.timestamp,
-        rating_min=data.rating_min, rating_max=data.rating_max, duplicates=data.duplicates, published=False,
+        rating_min=data.rating_min, rating_max=data.rating_max, duplicates=data.duplicates,
+        published=False,
     )  # fmt: skip
 
 

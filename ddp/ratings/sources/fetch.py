@@ -32,10 +32,11 @@ class SourceError(Exception):
     """The reason why a source did not give the files."""
 
 
-# Errors that a source may raise: refused connections, half downloads, damaged or encrypted archives, full
-# disks, a pip that hangs.
+# Errors that a source may raise: refused connections, half downloads, damaged or encrypted
+# archives, full disks, a pip that hangs.
 FAILURES = (
-    SourceError, OSError, ValueError, EOFError, RuntimeError, MemoryError, zlib.error, lzma.LZMAError, zipfile.BadZipFile,
+    SourceError, OSError, ValueError, EOFError, RuntimeError, MemoryError, zlib.error,
+    lzma.LZMAError, zipfile.BadZipFile,
     http.client.HTTPException, subprocess.SubprocessError,
 )  # fmt: skip
 
@@ -80,9 +81,7 @@ def _bring(source: Source, folder: Path, connect_timeout_s: float, limit_bytes: 
 
 
 class _PatientHttpConnection(http.client.HTTPConnection):
-    """Its timeout holds for connecting only, so that it gives up quickly on a dead server but not on
-    a slow one.
-    """
+    """Its timeout is for connecting only: a dead server ends it soon, a slow one does not."""
 
     def connect(self) -> None:
         super().connect()

@@ -13,13 +13,14 @@ _PIECE = 1 << 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
-    """The facts that are needed to read a file. Columns are names (needs `header`) or positions counted
-    from 0.
+    """The facts that are needed to read a file.
 
-    `rating_min`, `rating_max`: ratings outside are an error; None = whatever the data has.
-    `duplicates`: what to do with a second rating of one user for one item: error, last or mean.
-    `published`: one of the sets we know: ids are whole numbers, and no option of the user's
-    describes the file.
+    | field                      | meaning                                                        |
+    | -------------------------- | -------------------------------------------------------------- |
+    | `user`, ... `timestamp`    | columns: names (needs `header`) or positions, counted from 0   |
+    | `rating_min`, `rating_max` | a rating outside is an error; None: no bound                   |
+    | `duplicates`               | of two ratings of an item by a user: error, last or mean       |
+    | `published`                | a MovieLens set: ids are whole numbers, no option describes it |
     """
 
     separator: str
@@ -135,7 +136,10 @@ def length_trouble(fields: list[str], expected: int, layout: Layout) -> str | No
     if len(fields) == expected:
         return None
     kind = "line cut short" if len(fields) < expected else "line too long"
-    return f"{kind}: {len(fields)} fields separated by {layout.separator!r}, where {expected} were expected."
+    return (
+        f"{kind}: {len(fields)} fields separated by {layout.separator!r},"
+        f" where {expected} were expected."
+    )
 
 
 def _position(path: Path, line: int, names: list[str], role: str, column: int | str) -> int:

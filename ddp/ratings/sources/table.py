@@ -102,7 +102,8 @@ def _parse(
         # of ids that are not all whole numbers
         warnings.simplefilter("ignore", pd.errors.DtypeWarning)
         frame = pd.read_csv(
-            path, sep=layout.separator[0], header=0 if layout.header else None, names=list(dtypes), dtype=typed,
+            path, sep=layout.separator[0], header=0 if layout.header else None, names=list(dtypes),
+            dtype=typed,
             index_col=False, na_filter=False, engine="c", encoding=layout.codec, compression=None,
         )  # fmt: skip
     if not text_ids and any(frame[column].dtype != np.int64 for column in list(wanted)[:2]):
@@ -205,12 +206,14 @@ def _each_pair_once(
         second = int(series.duplicated().to_numpy().argmax())
         first = int((keys == keys[second]).argmax())
         here, there = (place_of_row(paths, lengths, layout, row) for row in (second, first))
-        pair = f"user {ratings.user_ids[ratings.users[second]]}, item {ratings.item_ids[ratings.items[second]]}"
+        user = ratings.user_ids[ratings.users[second]]
+        item = ratings.item_ids[ratings.items[second]]
         option = (
             "" if layout.published else ", or set data.duplicates to last or mean (it is error)"
         )
         raise DataError(
-            f"{here}: {pair}: already rated in {there}. Remove one of the two lines{option}."
+            f"{here}: user {user}, item {item}: already rated in {there}."
+            f" Remove one of the two lines{option}."
         )
     if layout.duplicates == "mean":
         groups = pd.factorize(keys)[0]

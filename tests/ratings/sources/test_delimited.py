@@ -17,8 +17,10 @@ from ddp.errors import DataError
 from ddp.ratings.load import load_ratings
 
 DEFAULTS = CsvData(
-    name="csv", path="unset", paths=None, separator=",", header=True, encoding="utf-8", user="userId", item="movieId",
-    rating="rating", timestamp=None, rating_min=None, rating_max=None, duplicates="error", cache=None,
+    name="csv", path="unset", paths=None, separator=",", header=True, encoding="utf-8",
+    user="userId", item="movieId",
+    rating="rating", timestamp=None, rating_min=None, rating_max=None, duplicates="error",
+    cache=None,
 )  # fmt: skip
 HEADER = "userId,movieId,rating,when\n"
 

@@ -325,7 +325,10 @@ def test_root_that_cannot_be_written(tmp_path):
 
 
 CSV_RATINGS = "userId,movieId,rating,timestamp\n3,500,0.5,100\n1,20,4.5,101\n"
-CSV_MOVIES = 'movieId,title,genres\n20,"Comma, The (1990)",Drama\n77,Unrated (2000),Drama\n500,L\xfan (1991),War\n'
+CSV_MOVIES = (
+    'movieId,title,genres\n20,"Comma, The (1990)",Drama\n'
+    "77,Unrated (2000),Drama\n500,L\xfan (1991),War\n"
+)
 
 
 @pytest.mark.parametrize("name", ["ml1m", "ml_latest_small", "ml25m", "ml32m"])
