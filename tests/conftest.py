@@ -276,19 +276,14 @@ def make_config():
     """`make_config(*overrides)`: the checked config of a job that takes some milliseconds, from the
     files in conf/.
     """
-    from hydra import compose, initialize_config_dir
+    from composing import composed
 
     from ddp.launch.composed import load_config
 
     @cache
     def compose_once(*overrides):
-        with initialize_config_dir(str(REPOSITORY / "conf"), version_base="1.3"):
-            trainer = (
-                ()
-                if any(override.startswith("trainer=") for override in overrides)
-                else SMALL_TRAINER
-            )
-            return load_config(compose("config", [*SMALL, *trainer, *overrides]))
+        given = any(override.startswith("trainer=") for override in overrides)
+        return load_config(composed(*SMALL, *(() if given else SMALL_TRAINER), *overrides))
 
     return lambda *overrides: deepcopy(compose_once(*overrides))  # some tests change theirs
 

@@ -5,10 +5,10 @@ behind.
 import re
 
 import pytest
-from hydra import compose, initialize_config_dir
+from composing import composed
 from jobs import DATA, USUAL
 from machines import constants, write_calibration
-from programs import REPOSITORY, TRAIN, own_environment
+from programs import TRAIN, own_environment
 
 from ddp.advice.advise import advice, backends, other_workers, seconds, why, with_workers
 from ddp.advice.crossover import Crossovers, Stretch, along, find_crossovers, in_words
@@ -137,16 +137,12 @@ def test_a_mistake_is_one_message(ask, arguments, message):
 
 
 def test_another_machine_is_for_advice_only():
-    def composed(*overrides):
-        with initialize_config_dir(str(REPOSITORY / "conf"), version_base="1.3"):
-            return load_simulate(compose("config", list(overrides)))
-
-    assert composed() is None
-    assert composed("advise=true", "simulate.cores=4") == Simulate(
+    assert load_simulate(composed()) is None
+    assert load_simulate(composed("advise=true", "simulate.cores=4")) == Simulate(
         cores=4, bandwidth=None, straggler=1.0
     )
     with pytest.raises(ConfigError, match="nothing is simulated without advise=true"):
-        composed("simulate.cores=4")
+        load_simulate(composed("simulate.cores=4"))
 
 
 # --- its sentences ---

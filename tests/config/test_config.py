@@ -7,11 +7,10 @@ import pickle
 import types
 import typing
 from functools import cache
-from pathlib import Path
 
 import pytest
-from hydra import compose, initialize_config_dir
-from hydra.errors import MissingConfigException
+from composing import CONF, by_hydra, composed
+from hydra.errors import HydraException, MissingConfigException
 from omegaconf import OmegaConf
 
 from ddp.config.data import DUPLICATES, CsvData
@@ -21,7 +20,6 @@ from ddp.config.schema import Config, Scalars
 from ddp.errors import ConfigError, UserError
 from ddp.launch.composed import OF_THE_LAUNCH, load_config
 
-CONF = Path(__file__).parent.parent.parent / "conf"
 NAMED = ("experiment", "sweep")
 EVERY_OPTION = [(group, option) for group, options in OPTIONS.items() for option in options]
 # What an option cannot do without: split=files wants a file per worker, data=csv a file.
@@ -29,11 +27,6 @@ COMPANIONS = {
     ("split", "files"): ("data=csv", "data.paths=[a.csv,b.csv]", "workers=2"),
     ("data", "csv"): ("data.path=ratings.csv",),
 }
-
-
-def composed(*overrides: str, hydra: bool = False):
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        return compose("config", list(overrides), return_hydra_config=hydra)
 
 
 @cache
@@ -191,7 +184,7 @@ def test_the_command_line_wins_over_an_experiment():
 
 @pytest.mark.parametrize("name", names_in("sweep"))
 def test_every_job_of_every_sweep_is_a_valid_config(name):
-    hydra = composed(f"sweep={name}", hydra=True).hydra
+    hydra = by_hydra(f"sweep={name}", hydra=True).hydra
     assert hydra.mode.name == "MULTIRUN"
     values = {key: str(listed).split(",") for key, listed in hydra.sweeper.params.items()}
     assert any(len(options) > 1 for options in values.values())
@@ -205,12 +198,12 @@ def test_every_job_of_every_sweep_is_a_valid_config(name):
 
 
 def test_the_sweep_over_backends_holds_every_backend():
-    params = composed("sweep=backends", hydra=True).hydra.sweeper.params
+    params = by_hydra("sweep=backends", hydra=True).hydra.sweeper.params
     assert set(params.backend.split(",")) == set(OPTIONS["backend"])
 
 
 def test_the_sweep_over_aggregations_holds_every_way_to_average_states():
-    params = composed("sweep=aggregations", hydra=True).hydra.sweeper.params
+    params = by_hydra("sweep=aggregations", hydra=True).hydra.sweeper.params
     assert {*params.aggregation.split(","), "ensemble"} == set(OPTIONS["aggregation"])
 
 
@@ -621,3 +614,34 @@ def test_a_number_for_a_name_stays_text_and_a_whole_number_for_a_float_becomes_o
     assert type(config.agg_timeout) is float
     assert config.data.path == "7"
     assert (config.data.user, config.data.item) == (3, "4")
+
+
+# --- how the tests compose ---
+
+ODD = [
+    ("backend=serial", "backend=thread"),
+    ("backend.poll_interval_s=1", "workers=2", "backend=thread"),
+    ("experiment=seed_thread", "workers=2"),
+    ("++workers=3",),
+    ("backend=foo",),
+    ("backend=null",),
+    ("nothing=1",),
+    ("data.path=x",),
+    ("workers={a: 1}",),
+]
+EVERY_CASE = [*(overrides for overrides, *_ in REFUSED), *ACCEPTED]
+
+
+def tree_or_refusal(compose, overrides):
+    try:
+        config = compose(*overrides)
+    except (HydraException, ValueError) as refusal:
+        return type(refusal), str(refusal)
+    return repr(OmegaConf.to_container(config)), OmegaConf.is_struct(config)  # nan != nan
+
+
+@pytest.mark.parametrize("cases", [ODD, pytest.param(EVERY_CASE, marks=pytest.mark.slow)])
+def test_options_that_are_composed_once_give_what_hydra_composes_of_them(subtests, cases):
+    for overrides in cases:
+        with subtests.test(overrides=overrides):
+            assert tree_or_refusal(composed, overrides) == tree_or_refusal(by_hydra, overrides)

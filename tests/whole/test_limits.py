@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
-from hydra import compose, initialize_config_dir
+from composing import composed
 from jobs import BACKENDS, USUAL
 
 import ddp.backends.worker_processes
@@ -112,8 +112,7 @@ def of_ratings(tmp_path):
             "data.rating=rating",
             "data.cache=null",
         )
-        with initialize_config_dir(str(REPOSITORY / "conf"), version_base="1.3"):
-            return load_config(compose("config", [*JOB, *data, *overrides]))
+        return load_config(composed(*JOB, *data, *overrides))
 
     return make
 
