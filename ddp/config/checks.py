@@ -24,7 +24,7 @@ from ddp.errors import ConfigError
 START_METHODS = ("spawn", "forkserver")
 DECIDES = object()  # for `off`: the setting decides the numbers of a run, and cannot be left out
 
-# of a key and its value: raises a ConfigError that says what is allowed
+# takes a key and its value; raises a ConfigError that names the allowed values
 Rule = Callable[[str, Any], None]
 Class = TypeVar("Class")
 
@@ -97,7 +97,7 @@ def file_name() -> Any:
 
 
 def safe_start_method() -> Any:
-    """A field for a way to start processes that is safe, and that this platform has."""
+    """A field for a start method that is safe, and that this platform has."""
 
     def rule(key: str, value: str) -> None:
         reason = ""

@@ -1,4 +1,4 @@
-"""The options of `data`: where the ratings come from."""
+"""The options of `data`, the source of the ratings."""
 
 from ddp.config.checks import Checked, above, at_least, file_name, number, one_of, options
 from ddp.errors import ConfigError
@@ -76,8 +76,9 @@ class CsvData(Checked):
 
 @options
 class SyntheticData(Checked):
-    """Low-rank factors + biases + Gaussian noise; `popularity`: exponent of the power law over
-    items and users.
+    """Low-rank factors + biases + Gaussian noise.
+
+    `popularity`: exponent of the power law over users and over items.
     """
 
     PREFIX = "data."

@@ -1,6 +1,4 @@
-"""The values in conf/, read without Hydra: for --help, and to know what a run without arguments is
-told.
-"""
+"""The values in conf/, read without Hydra: for --help, and for the config of a default run."""
 
 from dataclasses import fields
 from functools import cache
@@ -51,8 +49,9 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _typed(schema: type[Checked], values: dict[str, Any]) -> dict[str, Any]:
-    """The values of the fields, as floats where the schema has them: to YAML 1e-3 is a text, and 3
-    is none.
+    """The values of the fields, as floats where the schema has floats.
+
+    YAML reads 1e-3 as a text, and 3 as a whole number.
     """
     return {
         field.name: float(values[field.name])

@@ -1,7 +1,7 @@
 """The options of the config groups: one dataclass each, and the rules that its values keep.
 
-The YAML files in conf/<group>/ choose values, these dataclasses own the shape: there are no
-defaults here.
+The YAML files in conf/<group>/ hold the values, these dataclasses the names, types and rules. No
+field has a default.
 """
 
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ OPTIMIZERS = ("adam", "sgd")
 OUTER = ("none", "momentum", "nesterov", "adam")
 
 
-# --- backend: how workers are started and what carries a vector between them ---
+# --- backend: the way workers run, and exchange vectors ---
 
 
 @options
@@ -85,7 +85,7 @@ class ShmBackend(BackendBase):
         return self.start_method or start_methods()[-1]
 
 
-# --- split: what is held out, and how the rest is dealt to workers ---
+# --- split: the parts that are held out, and the deal of the rest to workers ---
 
 
 @options

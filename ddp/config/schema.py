@@ -1,7 +1,7 @@
 """The schema of a run: scalars, one option of every group, and the rules that join them.
 
-`ddp.launch.composed` converts what Hydra composed into a `Config` once, at the door; after that
-nothing touches Hydra or OmegaConf, and a worker process receives these plain dataclasses.
+`ddp.launch.composed` converts Hydra's configuration into a `Config` once. From there on nothing
+touches Hydra or OmegaConf, and a worker process receives these plain dataclasses.
 """
 
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ from ddp.config.options import (
 from ddp.errors import ConfigError
 
 SELECT_ON = ("valid", "test", "last")
-MAX_TORCH_THREADS = 1024  # a typo above this brings the machine down, not an error
+MAX_TORCH_THREADS = 1024  # more, by a typo, would bring the machine down
 MAX_TIMEOUT_S = 2e6  # 23 days: a pipe's timeout is an int32 of milliseconds
 ON_FAILURE = ("abort", "drop", "restart")
 REFERENCES = ("auto", "true", "false")
@@ -91,8 +91,9 @@ class Config(Scalars):
 
     @property
     def judged_on(self) -> str | None:
-        """The part, valid or test, by which a worker selects its best epoch, or which gives the
-        loss that it is weighed by; None: neither is done.
+        """The part (valid or test) whose errors select a worker's best epoch, or give its weight.
+
+        None: no part does either.
         """
         if self.stratified:
             return None
@@ -144,20 +145,22 @@ class Config(Scalars):
         if self.stratified:
             reason = "split=stratified cannot go on without a worker's rows; choose another split"
         elif isinstance(self.backend, PollingBackend) and self.backend.poll_interval_s is not None:
-            reason = "whoever polls cannot tell a late worker; set backend.poll_interval_s=null"
+            reason = (
+                "an aggregator that polls cannot tell a late worker;"
+                " set backend.poll_interval_s=null"
+            )
         if reason:
             raise ConfigError(
                 "straggler_timeout", self.straggler_timeout, f"{reason}, or straggler_timeout=null"
             )
 
 
-# Setting of a config -> its value where it is to have no effect. These decide no number of a run.
+# Setting of a config -> the value that leaves it without effect. None of them decides a number.
 OFF = all_off(Config)
 
 
 def settings(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A config (as nested dicts) in one row, with the same columns for every run: runs are compared
-    by them.
+    """A config (nested dicts) as one row, with the same columns for every run, to compare runs.
 
     Scalars stand under their name, the choice of a group under the name of the group, its values
     under `group.key`; "-" where the chosen option has no such key.

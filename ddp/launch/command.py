@@ -32,13 +32,13 @@ def launch(task: Callable[[], Any]) -> int:
         return 0
     # argparse wants flags before overrides; people write them anywhere.
     sys.argv[1:] = sorted(sys.argv[1:], key=lambda argument: argument not in ("-m", "--multirun"))
-    # Hydra passes exceptions on to us, instead of printing them and ending with 1
+    # so Hydra raises an exception; without it Hydra prints the exception and exits with 1
     os.environ["HYDRA_FULL_ERROR"] = "1"
     end_in_good_order()
     code = SWEEP.end(_code_of(task))
     if any(thread.name.startswith(WORKER_THREAD) for thread in threading.enumerate()):
-        # A worker that hangs was left behind. It could crash an interpreter that shuts down, so
-        # this process ends without.
+        # A worker that hangs is still there. It could crash the interpreter's shutdown, so this
+        # process ends without one.
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
@@ -46,8 +46,8 @@ def launch(task: Callable[[], Any]) -> int:
 
 
 def _code_of(task: Callable[[], Any]) -> int:
-    """Runs the application; prints a message for what ends it."""
-    finished = "what was finished is in the run directory"
+    """Runs the application. Prints a message if an error or a signal ends it."""
+    finished = "the run directory holds all finished work"
     try:
         sys.argv[1:] = resumed_arguments(sys.argv[1:])
         task()

@@ -1,6 +1,4 @@
-"""From what Hydra has composed to the checked dataclasses, and to a message where it could not
-compose.
-"""
+"""Turns Hydra's configuration into the checked dataclasses, and Hydra's errors into messages."""
 
 import dataclasses
 import difflib
@@ -17,14 +15,15 @@ from ddp.config.options import OPTIONS, Simulate
 from ddp.config.schema import Config, Scalars
 from ddp.errors import MISSING, ConfigError
 
-COMPOSED = ".hydra/{}.yaml"  # in every job's directory: what Hydra has composed
-# in conf/config.yaml, but no values of a run
+COMPOSED = ".hydra/{}.yaml"  # in every job's directory: Hydra's files
+# keys of conf/config.yaml that are no settings of a run
 OF_THE_LAUNCH = ("resume", "sweep_resume", "advise", "simulate")
 
 
 def load_config(composed: DictConfig) -> Config:
-    """The checked dataclasses for what Hydra composed. Raises ConfigError, which names the key, the
-    value and what is allowed.
+    """The checked dataclasses of Hydra's configuration.
+
+    Raises ConfigError, which names the key, the value and the allowed values.
     """
     values = _resolved(composed)
     groups = {
@@ -41,7 +40,7 @@ def load_config(composed: DictConfig) -> Config:
 
 
 def load_simulate(composed: DictConfig) -> Simulate | None:
-    """The machine that advice is wanted for; None without advise=true. Raises ConfigError."""
+    """The machine to advise about; None without advise=true. Raises ConfigError."""
     values = _resolved(composed)
     advise = values.get("advise", False)
     if not isinstance(advise, bool):
@@ -66,7 +65,7 @@ def _simulated() -> list[str]:
 
 
 def _resolved(composed: DictConfig) -> dict[Any, Any]:
-    """The plain values, those of ${...} put in."""
+    """Plain values, with each ${...} replaced by its value."""
     try:
         return cast(dict[Any, Any], OmegaConf.to_container(composed, resolve=True))
     except OmegaConfBaseException as error:
@@ -89,8 +88,9 @@ def _schema(group: str, chosen: Any) -> type:
 
 
 def _typed(schema: type, values: dict[Any, Any], prefix: str) -> dict[str, Any]:
-    """The values of the fields of the dataclass `schema`. OmegaConf checks and converts their
-    types. Raises ConfigError.
+    """The values of the fields of the dataclass `schema`. Raises ConfigError.
+
+    OmegaConf checks and converts their types.
     """
     wanted = {field.name: field.type for field in dataclasses.fields(schema)}
     for key, value in values.items():
@@ -103,19 +103,19 @@ def _typed(schema: type, values: dict[Any, Any], prefix: str) -> dict[str, Any]:
             raise ConfigError(f"{prefix}{key}", MISSING, f"is not set; expected {described}")
         try:
             typed[key] = values[key]
-        # the latter: a whole number that no float can hold
+        # OverflowError: a whole number that no float can hold
         except (OmegaConfBaseException, OverflowError):
             raise ConfigError(f"{prefix}{key}", values[key], f"expected {described}") from None
     try:
         return cast(
             dict[str, Any], OmegaConf.to_container(typed, resolve=True, throw_on_missing=True)
         )
-    except OmegaConfBaseException as error:  # a text in which ${ is not meant as OmegaConf means it
+    except OmegaConfBaseException as error:  # a text with a ${ that is no reference
         raise _unresolved(prefix, error) from None
 
 
 def _unknown(key: str) -> str:
-    """What to say of a key that nothing reads."""
+    """The message about a key that nothing reads."""
     group, _, name = key.partition(".")
     owners = [
         option for option, schema in OPTIONS.get(group, {}).items() if name in _fields(schema)
@@ -151,8 +151,8 @@ def _fields(schema: type) -> list[str]:
 
 
 def composition_message(error: Exception) -> str | None:
-    """What to say of what Hydra could not compose; None if `error` is of another kind."""
-    # Hydra's word for group=null
+    """The message about Hydra's `error`; None if `error` is of another kind."""
+    # Hydra says this about group=null
     if isinstance(error, ValueError) and "Config group override must be" in str(error):
         groups = [argument for argument in sys.argv[1:] if argument.partition("=")[0] in OPTIONS]
         return f"a group cannot be null, it needs one of its options: look at {' '.join(groups)}"

@@ -13,9 +13,7 @@ FAILED, USER_ERROR, INTERRUPTED, TERMINATED = 1, 2, 130, 143
 
 
 def explain(error: Exception) -> int:
-    """Prints what went wrong, for the person who has to do something about it; the exit code for
-    it.
-    """
+    """Prints the error for the person who has to act on it. Gives the exit code."""
     code = FAILED
     if isinstance(error, UserError):
         message, code = str(error), USER_ERROR
@@ -36,6 +34,6 @@ def explain(error: Exception) -> int:
 
 
 def report_error(message: str, code: int, error: BaseException | None = None) -> int:
-    """Prints the message, and what was noted on the error's way up."""
+    """Prints the message and the error's notes. Gives the exit code."""
     print("\n".join([f"error: {message}", *getattr(error, "__notes__", ())]), file=sys.stderr)
     return code

@@ -1,4 +1,4 @@
-"""One job of a command: check the config, run it, show the result."""
+"""One job of a command: checks the config, runs it, shows the result."""
 
 import dataclasses
 import tempfile
@@ -22,9 +22,9 @@ from ddp.results.run_directory import find_checkpoints
 
 
 def run_job(composed: DictConfig) -> float:
-    """One job: check, run, show; the final aggregated test RMSE, for Hydra's sweepers.
+    """Runs one job and gives the final aggregated test RMSE, for Hydra's sweepers.
 
-    In a sweep a job that fails says so at once and gives NaN, and the next one starts; alone it
+    In a sweep a job that fails prints its error and gives NaN, and the next one starts; alone it
     ends the program. (Hydra finds an option that does not exist before the first job, and ends the
     sweep.)
     """
@@ -52,7 +52,7 @@ def _check_run_show(composed: DictConfig, hydra: HydraConf, output_dir: Path) ->
     if not resume:
         _keep_composed(composed, hydra)
     config = load_config(composed)
-    load_simulate(composed)  # refuses what only advise=true reads
+    load_simulate(composed)  # refuses settings that only advise=true reads
     if composed.get("sweep_resume") and hydra.mode == RunMode.MULTIRUN:
         rmse = finished_rmse(output_dir, config)
         if rmse is not None:
@@ -64,9 +64,9 @@ def _check_run_show(composed: DictConfig, hydra: HydraConf, output_dir: Path) ->
 
 
 def _prepare_for_processes(config: Config) -> None:
-    """Checks that multiprocessing has a place for its sockets (it would just die without), and
-    starts the fork server, whose imports then run beside ours and beside the loading of the
-    ratings.
+    """Checks that multiprocessing has a folder for its sockets: without one it just dies.
+
+    Starts the fork server, whose imports then run beside ours and beside the loading of ratings.
     """
     if isinstance(config.backend, ProcessBackend | ShmBackend):
         with naming(Path("TMPDIR")):
@@ -76,8 +76,8 @@ def _prepare_for_processes(config: Config) -> None:
 
 
 def _run_and_show(config: Config, output_dir: Path, *, resume: bool, alone: bool) -> float:
-    """`alone`: this process has begun for this run, so the run's account begins with it."""
-    # Late: torch is imported only once the config is known to be good.
+    """`alone`: this process began for this run, so the run's account begins with it."""
+    # Late: only a good config is worth the import of torch.
     from rich.console import Console
 
     from ddp.experiment import run
@@ -99,7 +99,7 @@ def _run_and_show(config: Config, output_dir: Path, *, resume: bool, alone: bool
 
 
 def _advise(composed: DictConfig) -> float:
-    """Prints what a run would cost instead of running: no model, no directory, no RMSE."""
+    """Prints the prediction of a run, and runs nothing: no model, no directory, no RMSE."""
     config, simulate = load_config(composed), load_simulate(composed)
     assert simulate is not None
     from rich.console import Console
@@ -116,8 +116,9 @@ def _note_how_to_go_on(error: BaseException, output_dir: Path) -> None:
 
 
 def _keep_composed(composed: DictConfig, hydra: HydraConf) -> None:
-    """Writes what Hydra would write as .hydra/*.yaml. On a full disk Hydra would leave half of a
-    file, and not say which.
+    """Writes .hydra/*.yaml in Hydra's place.
+
+    On a full disk Hydra would leave half of a file, and not say which.
     """
     parts = {"config": composed, "hydra": {"hydra": hydra}, "overrides": hydra.overrides.task}
     for name, part in parts.items():

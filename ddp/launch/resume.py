@@ -1,4 +1,4 @@
-"""What `resume=RUN_DIR` and `sweep_resume=true` find in a run directory."""
+"""Reads a run directory for `resume=RUN_DIR` and for `sweep_resume=true`."""
 
 import dataclasses
 import json
@@ -18,10 +18,9 @@ ARGUMENT = re.compile(r"resume=(.*)")
 
 
 def resumed_arguments(arguments: list[str]) -> list[str]:
-    """The command line of a run that is to be gone on with: every value that its config.yaml holds,
-    then what was typed.
+    """The command line that goes on with a run: the values of its config.yaml, then `arguments`.
 
-    Without `resume=RUN_DIR` among them, the arguments as they are. Raises ConfigError for a
+    Without `resume=RUN_DIR` among them the arguments stay as they are. Raises ConfigError for a
     directory without a run.
     """
     given = [match[1] for argument in arguments if (match := ARGUMENT.fullmatch(argument))]
@@ -85,9 +84,9 @@ def _quoted(value: Any) -> str:
 
 
 def finished_rmse(directory: Path, config: Config) -> float | None:
-    """The test RMSE of a run with this config that has ended well there, None if there is none.
+    """The test RMSE of the run with this config that ended well in `directory`.
 
-    Raises ConfigError if the directory holds a run of another config.
+    None: there is no such run. Raises ConfigError if the directory holds a run of another config.
     """
     try:
         was = yaml.safe_load((directory / CONFIG_FILE).read_text(encoding="utf-8"))
@@ -105,8 +104,9 @@ def finished_rmse(directory: Path, config: Config) -> float | None:
 
 
 def make_room(directory: Path) -> bool:
-    """For a job of a sweep that has not ended well: whether it can go on from a checkpoint; else it
-    may begin anew.
+    """Prepares the directory of a job that did not end well, for `sweep_resume=true`.
+
+    Gives whether the job can go on from a checkpoint; else it begins anew.
     """
     if find_checkpoints(directory):
         return (directory / CONFIG_FILE).is_file()

@@ -29,7 +29,7 @@ class Directories(Callback):
     """
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Called by Hydra before a single run has its directory."""
+        """Hydra calls it before a single run has its directory."""
         if wants_advice(config):
             with read_write(config):
                 # advice needs no directory of its own, so it gets one that exists
@@ -39,7 +39,7 @@ class Directories(Callback):
             raise SystemExit(explain(directory_taken(Path(config.hydra.run.dir))))
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Called by Hydra before the first job of a sweep."""
+        """Hydra calls it before the first job of a sweep."""
         if wants_advice(config):
             raise SystemExit(
                 explain(
@@ -51,7 +51,7 @@ class Directories(Callback):
         sweep_dir = Path(config.hydra.sweep.dir)
         if not config.get("sweep_resume") and (sweep_dir / SWEEP_MARK).exists():
             raise SystemExit(explain(directory_taken(sweep_dir)))
-        # Hydra is about to write the same; if there is no room, this leaves nothing, and says so
+        # Hydra is about to write the same file; without room for it, Hydra would leave half of it
         try:
             with atomic_file(sweep_dir / SWEEP_MARK) as file:
                 file.write(OmegaConf.to_yaml(config).encode())
@@ -60,15 +60,15 @@ class Directories(Callback):
 
 
 class Summary(Callback):
-    """Configured in conf/config.yaml: a sweep leaves `sweep.csv` and `report.html`, also when jobs
-    failed or it was interrupted. Without this callback it leaves neither.
+    """Configured in conf/config.yaml: a sweep leaves `sweep.csv` and `report.html`, also after
+    failed jobs or an interrupt. Without this callback it leaves neither.
 
-    Hydra calls `on_multirun_end` only when nothing was raised, and Ctrl-C is raised. So this
-    callback only says that there is a sweep, and `launch` ends it, whichever way.
+    Hydra calls `on_multirun_end` only if nothing raises, and Ctrl-C raises. So this callback only
+    begins the sweep, and `launch` ends it in every case.
     """
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Called by Hydra before the first job of a sweep, if `Directories` has not refused it."""
+        """Hydra calls it before the first job, unless `Directories` refuses the sweep."""
         SWEEP.begin(Path(config.hydra.sweep.dir))
 
 
@@ -77,19 +77,20 @@ class Sweep:
 
     def __init__(self) -> None:
         self._directory: Path | None = None
-        self._failures: dict[str, tuple[int, str]] = {}  # directory -> exit code, why
+        self._failures: dict[str, tuple[int, str]] = {}  # directory -> exit code, reason
 
     def begin(self, directory: Path) -> None:
-        """From now on there is a sweep, and `end` writes its summary into this directory."""
+        """Begins a sweep: `end` writes its summary into this directory."""
         self._directory = directory
 
     def job_failed(self, directory: str, code: int, reason: str) -> None:
-        """Notes the exit code that the job would have had alone."""
+        """Notes the exit code that the job would have alone, and the reason."""
         self._failures[directory] = (code, reason)
 
     def end(self, code: int) -> int:
-        """Writes the summary, if there is to be one. Gives the exit code of the program; `code`: of
-        the error that has ended the sweep, or 0.
+        """Writes the summary if a sweep has begun. Gives the exit code of the program.
+
+        `code`: that of the error that ended the sweep, or 0.
         """
         if self._directory is not None:
             code = self._summarise(self._directory, code)
@@ -104,7 +105,7 @@ class Sweep:
             for write in (_write_table, _write_report):
                 try:
                     write(runs, directory)
-                except Exception as error:  # the other one is worth having without this one
+                except Exception as error:  # the other one is of use without this one
                     not_written = explain(error)
                     code = code or not_written
         except KeyboardInterrupt as error:
@@ -116,7 +117,7 @@ class Sweep:
         return code or self._code_of(failed)
 
     def _code_of(self, failed: int) -> int:
-        """Of a sweep in which so many jobs did not succeed."""
+        """The exit code of a sweep in which so many jobs did not succeed."""
         if not failed:
             return 0
         codes = [code for code, _ in self._failures.values()]
@@ -125,7 +126,7 @@ class Sweep:
     def _read_jobs(self, directory: Path) -> list[RunFile]:
         """The result of each job, in the order of the jobs."""
         found = [mark.parent.parent for mark in directory.rglob(COMPOSED.format("config"))]
-        # also those whose directory could not be written to
+        # also jobs that could not write into their directory
         jobs = {failed: Path(failed) for failed in self._failures}
         jobs |= zip(map(os.path.abspath, found), found, strict=True)
         ordered = sorted(jobs.items(), key=lambda job: in_order(job[1]))
@@ -136,7 +137,7 @@ SWEEP = Sweep()  # Hydra makes the callbacks and calls the jobs: they meet here
 
 
 def _with_reason(run: RunFile, failure: tuple[int, str] | None) -> RunFile:
-    """A refused job leaves no result that says why; a result in its directory is another run's."""
+    """The run with the reason of a refused job: a result in its directory is another run's."""
     if failure is None:
         return run
     status = "refused" if run.status == "ok" else run.status

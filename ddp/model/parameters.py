@@ -42,7 +42,7 @@ class Rows:
         self.biases = "user_bias" in views
 
     def block(self, users: slice, items: slice) -> "Rows":
-        """The parameters of a range of users and a range of items, both counted from 0 in there."""
+        """The parameters of a range of these users and a range of these items."""
         ranges = {
             "user_factors": users,
             "user_bias": users,

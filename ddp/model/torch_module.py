@@ -70,9 +70,7 @@ class CollabFiltering(nn.Module):
 
     @torch.no_grad()
     def predict(self, users: Tensor, items: Tensor, rating_min: float, rating_max: float) -> Vector:
-        """Predictions (n,) clipped to the rating scale, computed in chunks and without
-        gradients.
-        """
+        """Predictions (n,) clipped to the rating scale, in chunks and without gradients."""
         chunks = [
             self(users[start : start + EVALUATION_CHUNK], items[start : start + EVALUATION_CHUNK])
             for start in range(0, len(users), EVALUATION_CHUNK)

@@ -9,9 +9,7 @@ __all__ = ["Ratings", "load_ratings", "read_pairs"]
 
 
 def load_ratings(data: Data, seed: int) -> Ratings:
-    """The ratings that `data` describes. `seed` matters for synthetic ones only. Raises
-    DataError.
-    """
+    """The ratings that `data` describes. `seed`: of synthetic ratings. Raises DataError."""
     if isinstance(data, MovieLensData):
         return movielens.load(data)
     if isinstance(data, CsvData):

@@ -25,7 +25,7 @@ NUM_BINS = 10  # ... and are grouped into this many quantile bins
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deal:
-    """Who gets which of n ratings. A shard is a worker's share of the ratings.
+    """The deal of n ratings to workers. A shard is a worker's share of the ratings.
 
     | field     | type       | meaning                                                       |
     | --------- | ---------- | ------------------------------------------------------------- |

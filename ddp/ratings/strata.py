@@ -1,4 +1,4 @@
-"""split=stratified: which worker trains on which block of users x items, and when.
+"""split=stratified: the deal of blocks (users x items) to workers, and the schedule of the blocks.
 
 Users and items are cut into as many groups as there are workers, with about as many training
 ratings in each. A worker keeps its group of users, and the groups of items go from worker to

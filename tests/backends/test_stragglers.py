@@ -158,7 +158,7 @@ def test_who_is_on_time_gives_the_numbers_of_a_run_without_a_timeout(make_config
         (("split=stratified",), "split=stratified cannot go on without a worker's rows"),
         (
             ("backend=thread", "backend.poll_interval_s=0.1"),
-            "whoever polls cannot tell a late worker",
+            "an aggregator that polls cannot tell a late worker",
         ),
     ],
 )

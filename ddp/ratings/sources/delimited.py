@@ -12,7 +12,7 @@ from ddp.ratings.sources.table import read_ratings
 
 
 def layout_of(data: CsvData) -> Layout:
-    """How `data` says its files look. Raises DataError for a separator that no file can have."""
+    """The layout that `data` describes. Raises DataError for a separator that no file can have."""
     if data.separator in ('"', "\r", "\n"):
         raise DataError(
             f"data.separator={data.separator!r} cannot separate fields; use ',' or ';' or '|' or a"
@@ -27,9 +27,7 @@ def layout_of(data: CsvData) -> Layout:
 
 
 def load(data: CsvData) -> Ratings:
-    """The ratings of `data.path` or `data.paths`; with the latter, `Ratings.files` says which file
-    a row is from.
-    """
+    """The ratings of `data.path` or `data.paths`. The latter fill `Ratings.files`."""
     names = data.paths if data.paths is not None else [data.path or ""]
     paths = [Path(name) for name in names]
     layout = layout_of(data)

@@ -1,4 +1,4 @@
-"""Finds the line that is wrong: slow scans, which run only after the fast parser has refused."""
+"""Finds the wrong line by slow scans, which run only after the fast parser has refused."""
 
 import math
 import re

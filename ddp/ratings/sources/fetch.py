@@ -1,5 +1,6 @@
-"""Brings the files of a public set into its folder, from the first source that has them. The files
-are verified, and they are complete or not there.
+"""Brings the files of a public set into its folder, from the first source that has them.
+
+It verifies each file. A file is complete or not there.
 """
 
 import hashlib
@@ -24,7 +25,7 @@ _log = logging.getLogger(__name__)
 
 _CHUNK_BYTES = 1 << 20
 _STALL_TIMEOUT_S = 60  # between two pieces of a download that has begun
-_PIP_READ_TIMEOUT_S = 15  # as pip has it
+_PIP_READ_TIMEOUT_S = 15  # pip's own default
 _PIP_TIMEOUT_S = 120  # in all
 
 
@@ -44,8 +45,9 @@ FAILURES = (
 def fetch(
     sources: Sequence[Source], folder: Path, *, connect_timeout_s: float, limit_bytes: int
 ) -> list[str]:
-    """Puts the files of the first source that works into `folder`. Gives [], or why each source
-    failed.
+    """Puts the files of the first source that works into `folder`.
+
+    Gives [], or the reason of each source if all failed.
 
     `limit_bytes`: the largest size of the archive, and of one unpacked file. Raises DataError when
     `folder` cannot be written.
@@ -105,8 +107,9 @@ class _PatientHttps(urllib.request.HTTPSHandler):
 
 
 def download(url: str, folder: Path, connect_timeout_s: float, limit_bytes: int) -> Path:
-    """The file at `url`, put into `folder`. Raises SourceError when it breaks off or does not end,
-    or what urllib raises.
+    """Downloads the file at `url` into `folder` and gives its path.
+
+    Raises SourceError when the download breaks off or is too long, and the errors of urllib.
     """
     path = folder / "download.zip"
     opener = urllib.request.build_opener(_PatientHttp, _PatientHttps)
@@ -124,7 +127,10 @@ def download(url: str, folder: Path, connect_timeout_s: float, limit_bytes: int)
 
 
 def pip_download(requirement: str, folder: Path, connect_timeout_s: float) -> Path:
-    """The wheel of `requirement`, put into `folder`. Raises SourceError with pip's last line."""
+    """Downloads the wheel of `requirement` into `folder` and gives its path.
+
+    Raises SourceError with pip's last line.
+    """
     options = [
         "--quiet",
         "--no-input",
@@ -156,10 +162,9 @@ def pip_download(requirement: str, folder: Path, connect_timeout_s: float) -> Pa
 
 
 def unpack(archive: Path, members: Sequence[Member], folder: Path, limit_bytes: int) -> None:
-    """Copies `members` into `folder` under the names that we chose; whatever else the archive holds
-    is not looked at.
+    """Copies `members` into `folder`, each under its `target`, and reads nothing else.
 
-    Raises SourceError for a missing, oversized or altered member, and what zipfile raises for a
+    Raises SourceError for a missing, oversized or altered member, and the errors of zipfile for a
     damaged one.
     """
     with zipfile.ZipFile(archive) as opened:
@@ -170,7 +175,7 @@ def unpack(archive: Path, members: Sequence[Member], folder: Path, limit_bytes: 
             raise SourceError(f"the archive lacks {', '.join(missing)}")
         for member in (member for member in members if member.name in present):
             info = present[member.name]
-            # zipfile never gives more than the size that is declared
+            # zipfile never gives more than the declared size
             if info.file_size > limit_bytes:
                 raise SourceError(
                     f"{member.name} has {info.file_size:,} bytes, more than the {limit_bytes:,}"
@@ -180,7 +185,7 @@ def unpack(archive: Path, members: Sequence[Member], folder: Path, limit_bytes: 
                 for _ in range(member.num_lines_skipped):
                     source.readline()
                 digest = _copy(source, target)
-                # inside the block: what is not verified never gets its name
+                # inside the block: only a verified file gets its name
                 if member.sha256 not in (None, digest):
                     raise SourceError(
                         f"{member.name} is not the published file: its SHA-256 is {digest}, not"
@@ -189,7 +194,7 @@ def unpack(archive: Path, members: Sequence[Member], folder: Path, limit_bytes: 
 
 
 def _copy(source: IO[bytes], target: IO[bytes]) -> str:
-    """Copies what is left of `source`; its SHA-256."""
+    """Copies the rest of `source`. Gives its SHA-256."""
     digest = hashlib.sha256()
     while chunk := source.read(_CHUNK_BYTES):
         digest.update(chunk)

@@ -65,7 +65,7 @@ def records(path: Path, layout: Layout) -> Iterator[tuple[int, list[str]]]:
     """(line number from 1, fields) of every record that is not blank, including the header.
 
     This is for headers and for error messages: it is far too slow to parse with. Undecodable
-    bytes become U+FFFD. Raises DataError when the file cannot be split into fields at all.
+    bytes become U+FFFD. Raises DataError when no reader can split the file into fields.
     """
     line = 1
     try:
@@ -90,15 +90,13 @@ def records(path: Path, layout: Layout) -> Iterator[tuple[int, list[str]]]:
 
 
 def has_nul(path: Path, layout: Layout) -> bool:
-    """Whether there is a NUL in the text, where the fast parser ends a field without a word."""
+    """Whether the text holds a NUL, at which the fast parser ends a field without a word."""
     with path.open(encoding=layout.codec, errors="replace", newline="") as file:
         return any("\0" in piece for piece in iter(lambda: file.read(_PIECE), ""))
 
 
 def _split(fields: list[str], layout: Layout) -> list[str]:
-    """'::' is read as ':' with an empty field between every two, as the fast parser has to read
-    it.
-    """
+    """With '::' drops the empty field that a split at ':' finds between every two fields."""
     if layout.separator != "::":
         return fields
     return fields[::2] if not any(fields[1::2]) else [":".join(fields)]
@@ -115,8 +113,7 @@ def find_columns(path: Path, layout: Layout) -> Columns:
             + (", only a header line." if heading else "; it should have one per line.")
         )
     line, names = heading[0]
-    # pandas takes the first line of data as the measure for the others, so that one must agree with
-    # the header.
+    # pandas measures all lines by the first line of data, so that one must agree with the header.
     if trouble := length_trouble(heading[-1][1], len(names), layout):
         raise DataError(f"{path}:{heading[-1][0]}: {trouble}")
     find = {

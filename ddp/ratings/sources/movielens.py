@@ -1,6 +1,4 @@
-"""The MovieLens sets: where each comes from and how its files look. Source:
-https://grouplens.org/datasets/movielens/.
-"""
+"""The MovieLens sets (https://grouplens.org/datasets/movielens/): their sources and layouts."""
 
 import csv
 import hashlib
@@ -24,8 +22,9 @@ _GROUPLENS = "https://files.grouplens.org/datasets/movielens"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Titles:
-    """A file of item id, title, ... `year_column`: of a year that is not part of the title
-    there.
+    """A file with a line per item: id, title, ...
+
+    `year_column`: the column of the year, where the title does not hold it.
     """
 
     file: str
@@ -37,11 +36,14 @@ class Titles:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MovieLensSet:
-    """One set. `ratings_file` is written last: its presence means that the set is complete.
-    `titles`: the first that exists.
+    """One set.
 
-    `sha256`: of `ratings_file`; None where none is published, then the archive's own checksums must
-    do. `limit_bytes`: no file of the set is larger, nor is the archive.
+    | field          | meaning                                                                    |
+    | -------------- | -------------------------------------------------------------------------- |
+    | `ratings_file` | the last file that `fetch` writes: if it is there, the set is complete     |
+    | `titles`       | the first file of these that exists                                        |
+    | `limit_bytes`  | no file of the set is larger, nor is the archive                           |
+    | `sha256`       | of `ratings_file`; None: nobody publishes it, the archive's checksums do   |
     """
 
     folder: str
@@ -63,8 +65,9 @@ def _layout(separator: str, rating_min: float) -> Layout:
 def _grouplens(
     folder: str, *files: str, optional: Sequence[str] = (), sha256: str | None = None
 ) -> Download:
-    """A zip of GroupLens, which holds one folder of the same name. The last of `files` is written
-    last.
+    """A zip of GroupLens, which holds one folder of the same name.
+
+    `fetch` writes the last of `files` last.
     """
     extra = tuple(Member(name=f"{folder}/{file}", target=file, required=False) for file in optional)
     titles = tuple(Member(name=f"{folder}/{file}", target=file) for file in files[:-1])
@@ -146,9 +149,9 @@ SETS: dict[str, MovieLensSet] = {
 
 
 def load(data: MovieLensData, known: MovieLensSet | None = None) -> Ratings:
-    """The set called `data.name` (or `known`), fetched into `data.root` when it is not there.
+    """The set called `data.name` (or `known`). It is fetched into `data.root` if it is not there.
 
-    Raises DataError when no source has it, or when its files are not what was published.
+    Raises DataError when no source has it, or when its files are not the published ones.
     """
     known = known or SETS[data.name]
     folder = Path(data.root) / known.folder
@@ -190,7 +193,7 @@ def _nowhere(name: str, path: Path, known: MovieLensSet, reasons: Sequence[str])
     tried = "\n".join(f"  - {reason}" for reason in reasons)
     return DataError(
         f"data={name}: {path} is not there, and no source gave it:\n{tried}\n"
-        f"What to do: get {zips[0] if zips else 'the set'} by other means, and put its files into"
+        f"Get {zips[0] if zips else 'the set'} by other means, and put its files into"
         f" {path.parent} "
         f"so that {path} exists; or choose data=synthetic, which needs no download."
     )

@@ -1,6 +1,4 @@
-"""Finds the rows of the data that a file lists, for test sets that are given as files
-(split.holdout=files).
-"""
+"""Finds the rows of the data that a file lists: the test part of split.holdout=files."""
 
 from pathlib import Path
 from typing import Any
@@ -18,19 +16,18 @@ from ddp.ratings.sources.table import Ids, numbers_or_text, pair_keys, read_tabl
 
 
 def read_pairs(path: Path, data: Data, ratings: Ratings) -> npt.NDArray[np.int64]:
-    """Row positions in `ratings`, sorted and each once, of the (user, item) pairs that the file
-    `path` lists.
+    """Rows of `ratings`, sorted and each once, of the (user, item) pairs that the file lists.
 
-    The file has the format of `data`. With a MovieLens set, a bare name is searched in its folder
-    too: `u1.test` is enough. Raises DataError when the file is not readable, or for its first line
-    whose pair is not in the data.
+    The file has the format of `data`. With a MovieLens set, a bare name such as `u1.test` may also
+    be a file in the folder of the set. Raises DataError when the file is not readable, or for its
+    first line whose pair is not in the data.
     """
     if isinstance(data, CsvData):
         layout = layout_of(data)
     elif isinstance(data, MovieLensData):
         layout = SETS[data.name].layout
         beside = Path(data.root) / SETS[data.name].folder / path.name
-        # A bare name, so that it cannot lead out of the folder.
+        # Only a bare name, which cannot lead out of the folder.
         path = (
             beside if path == Path(path.name) and not _is_file(path) and _is_file(beside) else path
         )
@@ -74,7 +71,7 @@ def _lookup(raw: npt.NDArray[Any], ids: Ids) -> npt.NDArray[np.int64]:
     codes, distinct = pd.factorize(raw)
     if distinct.dtype == object:
         distinct = numbers_or_text(distinct) if ids.dtype.kind == "i" else distinct.astype(np.str_)
-    # one id of the file is no number: those that are must still be found
+    # One id of the file is no number. Those that are numbers must still be found.
     if distinct.dtype.kind != ids.dtype.kind:
         ids = ids.astype(np.str_)
     found: npt.NDArray[np.int64] = pd.Index(ids.tolist()).get_indexer(pd.Index(distinct.tolist()))[

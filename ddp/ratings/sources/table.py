@@ -77,15 +77,16 @@ def _parse_all(
 def _parse(
     path: Path, layout: Layout, columns: Columns, *, text_ids: bool
 ) -> list[npt.NDArray[Any]]:
-    """Users, items, ratings and timestamps (empty when there are none) of one file. ValueError or
-    OverflowError: bad line.
+    """Users, items, ratings and timestamps (empty when there are none) of one file.
+
+    Raises ValueError or OverflowError for a bad line.
     """
     import pandas as pd
 
     # '::' is ':' with an empty column between: the C parser takes one character
     step = len(layout.separator)
-    # Without a type pandas finds one: int64, if all are whole numbers. Asked for it, it would take
-    # 1.0 and 1e5 for such.
+    # Without a type pandas chooses int64 if all ids are whole numbers. Asked for int64, it would
+    # also accept 1.0 and 1e5.
     ids = "object" if text_ids else None
     wanted: dict[int, str | None] = {
         columns.user * step: ids,
@@ -94,8 +95,8 @@ def _parse(
     }
     if columns.timestamp is not None:
         wanted[columns.timestamp * step] = "int64"
-    # Other columns are read too, one byte of each, because with `usecols` pandas accepts lines that
-    # are too long.
+    # pandas reads one byte of the other columns too: with `usecols` it accepts lines that are too
+    # long.
     dtypes = {**dict.fromkeys(range((columns.num_fields - 1) * step + 1), "S1"), **wanted}
     typed: Any = {column: dtype for column, dtype in dtypes.items() if dtype is not None}
     with np.errstate(over="ignore", invalid="ignore"), warnings.catch_warnings():
@@ -114,12 +115,12 @@ def _parse(
 
 
 def _check_fields(path: Path, layout: Layout, frame: Any, unused: Sequence[int]) -> None:
-    """Raises what is wrong with the fields that pandas filled up or left out on its own."""
+    """Raises an error for fields that pandas filled up or left out on its own."""
     between = [column for column in unused if column % 2] if layout.separator == "::" else []
     if any((frame[column] != b"").any() for column in between):
         raise ValueError("a field contains ':'")
-    # pandas fills a line that is cut short; where the lost column is one we use, the empty field
-    # did not parse.
+    # pandas fills a line that is cut short with empty fields. In a column that we use, an empty
+    # field did not parse.
     last = frame.columns[-1]
     if last in unused and (frame[last] == b"").any() and (bad := first_bad_line([path], layout)):
         raise bad
@@ -138,9 +139,7 @@ def _check_scale(ratings: npt.NDArray[np.float32], layout: Layout) -> None:
 
 
 def numbers_or_text(ids: npt.NDArray[Any]) -> Ids:
-    """Ids given as str objects: as int64 when all are whole numbers of 64 bits, else as fixed-width
-    text.
-    """
+    """Ids from str objects: int64 if all are whole numbers of 64 bits, else fixed-width text."""
     numbers = [whole_number(text) for text in ids]
     return ids.astype(np.str_) if None in numbers else np.array(numbers, dtype=np.int64)
 
@@ -159,8 +158,9 @@ def _positions(raw: npt.NDArray[Any]) -> tuple[Ids, npt.NDArray[np.int32]]:
 def read_ratings(
     name: str, paths: Sequence[Path], layout: Layout, *, number_files: bool = False
 ) -> Ratings:
-    """The ratings of all `paths`; `number_files`: fill `Ratings.files`. Raises DataError for
-    anything that is not a rating.
+    """The ratings of all `paths`. Raises DataError for a line that is not a rating.
+
+    `number_files`: fill `Ratings.files`.
     """
     table = read_table(paths, layout)
     user_ids, users = _positions(table.users)
@@ -194,7 +194,7 @@ def pair_keys(ratings: Ratings) -> npt.NDArray[np.int64]:
 def _each_pair_once(
     ratings: Ratings, paths: Sequence[Path], lengths: Sequence[int], layout: Layout
 ) -> Ratings:
-    """Applies `layout.duplicates`. What is kept stands where its last rating stood."""
+    """Applies `layout.duplicates`. A kept pair stands where its last rating stood."""
     keys = pair_keys(ratings)
     ordered = np.sort(keys)
     if not (ordered[1:] == ordered[:-1]).any():
