@@ -362,7 +362,7 @@ def smoke() -> int:
 
 
 def try_out(options: tuple[str, ...], directory: Path) -> tuple[str, Digests | None]:
-    """What to print of a run, and its digests; None if it has failed."""
+    """A text about a run, and its digests; None if it has failed."""
     try:
         train((*MADE_UP, *options), directory)
         return f"test RMSE {float(rounds(directory)[-1]['test_rmse']):.4f}", digests(directory)

@@ -1,6 +1,4 @@
-"""What every test gets: small jobs, a way to run them step by step, a watchdog, and a check that
-nothing is left behind.
-"""
+"""Fixtures for all tests: small jobs, runs step by step, a watchdog, and a check for leaks."""
 
 import faulthandler
 import fcntl
@@ -131,7 +129,9 @@ def turn(*, alone: bool) -> Iterator[None]:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_handlecrashitem(report):
-    """pytest-xdist says which worker ended in which test; here is why, if the watchdog ended it."""
+    """pytest-xdist says which worker ended in which test; this adds the reason if the watchdog
+    ended it.
+    """
     for file in _shared.glob(STACKS.format("*")):
         if stacks := file.read_text():
             report.longrepr = f"{report.longrepr}\n{file.name.replace('-', ' ')}:\n{stacks}"
@@ -143,8 +143,8 @@ def pytest_handlecrashitem(report):
 
 @pytest.fixture(scope="session", autouse=True)
 def _warm_up():
-    """Starts what Python starts once and keeps: the tracker of shared resources, a process with a
-    pipe to it.
+    """Starts the things that Python starts once and keeps: the tracker of shared resources, and a
+    process with a pipe to it.
     """
     from ddp.machine.sockets import make_folder
 
@@ -156,7 +156,7 @@ def _warm_up():
 
 @pytest.fixture(scope="module", autouse=True)
 def _module_leaves_nothing():
-    """Nor do its fixtures. (Fixtures of the session may open descriptors meanwhile.)"""
+    """Fixtures leave nothing either. (Fixtures of the session may open descriptors meanwhile.)"""
     with check_leaks(descriptors=False):
         yield
 
@@ -170,7 +170,7 @@ def _nothing_left(request):
 
 @pytest.fixture(scope="session")
 def fonts():
-    """matplotlib has opened the files of its fonts, which it keeps open."""
+    """matplotlib keeps the files of its fonts open."""
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
@@ -239,11 +239,11 @@ def started(start):
 
 @pytest.fixture(scope="module")
 def server_of_programs():
-    """The server that workers are forked from has imported all that a main process needs too: then
-    one takes milliseconds.
+    """The fork server of workers, which here imports all that a main process needs too: a start
+    takes milliseconds.
 
-    It is the same for both trainers, and need not begin anew where they take turns. What it forks
-    knows nothing of this.
+    It is the same for both trainers, and need not begin anew where they take turns. Its forks know
+    nothing of this.
     """
     from ddp.backends import forkserver as ours
 
@@ -385,7 +385,7 @@ def drive():
 
 @pytest.fixture(scope="session")
 def driven():
-    """The class `Driven`, for a run that is to be started by the test."""
+    """The class `Driven`, for a run that the test starts itself."""
     return Driven
 
 

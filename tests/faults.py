@@ -1,4 +1,4 @@
-"""Workers that fail, in every way and at every moment, on every backend: the real loop over an
+"""Workers that fail in every way and at every moment, on every backend: the real loop over an
 exchange that misbehaves.
 """
 
@@ -49,8 +49,8 @@ MOMENTS = ("start", "first epoch", "publishing", "waiting", "last round")
 
 @dataclass
 class Fault:
-    """What worker 1 does, once: at that moment (publishing and waiting: in round 1). `marker`: a
-    file that says it was done.
+    """The fault of worker 1, which happens once at that moment (publishing and waiting: in round
+    1). `marker`: a file that says that it has happened.
     """
 
     kind: str
@@ -118,7 +118,7 @@ class Faulty:
 
 
 class NotAState:
-    """What neither can be copied nor pickled."""
+    """An object that can neither be copied nor pickled."""
 
     def __reduce__(self):
         raise TypeError("cannot be sent")
@@ -128,7 +128,7 @@ class NotAState:
 
 
 def infect(monkeypatch, fault):
-    """Every backend that a run makes from now on has that worker 1."""
+    """From now on every backend of a run has this worker 1."""
     import ddp.experiment
 
     make_backend = ddp.experiment.make_backend
@@ -142,8 +142,8 @@ def infect(monkeypatch, fault):
 
 
 def run_infected(fault, config, directory):
-    """A whole program, for deaths that its parent must survive: the main process of a run, whose
-    worker 1 is this one.
+    """A whole program, for deaths that its parent must survive: the main process of a run with this
+    worker 1.
     """
     import pytest
 

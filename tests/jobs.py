@@ -1,6 +1,4 @@
-"""Small jobs, and every backend that they can run on: overrides, as a person gives them to `python
-train.py`.
-"""
+"""Small jobs, and every backend for them: overrides as a person gives them to `python train.py`."""
 
 import multiprocessing
 

@@ -39,7 +39,7 @@ owners: set[int] = set()  # this process and all descendants that the check has 
 
 
 def make_own_folder() -> str:
-    """The folder for temporary files of this process and of all that it starts from now on."""
+    """The folder for temporary files of this process and of its descendants, from now on."""
     folder = tempfile.mkdtemp(prefix="ddp-tests-")
     os.environ["TMPDIR"] = tempfile.tempdir = folder
     # Children of multiprocessing inherit it.
@@ -49,7 +49,7 @@ def make_own_folder() -> str:
 
 @contextmanager
 def own_folder() -> Iterator[None]:
-    """The folder of the block."""
+    """Makes a new folder for temporary files of the block."""
     before = os.environ.get("TMPDIR")
     folder = make_own_folder()
     try:
@@ -62,14 +62,14 @@ def own_folder() -> Iterator[None]:
 
 
 def names(folder: str) -> list[str]:
-    """Of what is in it, if there is such a folder."""
+    """The names in a folder, if there is such a folder."""
     with suppress(FileNotFoundError):
         return os.listdir(folder)  # noqa: PTH208  # twice as fast, and around every test
     return []
 
 
 def descendants(*, thorough: bool) -> set[Process]:
-    """The processes below this one, but for those that stay by design.
+    """The processes below this one, except those that stay by design.
 
     Without `thorough` it passes over the ids of known strangers, which takes a tenth of the time.
     (The system gives an id again only after all others.)
@@ -102,7 +102,7 @@ def descendants(*, thorough: bool) -> set[Process]:
 
 @dataclass
 class Held:
-    """What this process and its descendants hold."""
+    """The things that this process and its descendants hold."""
 
     children: set[Process]
     threads: set[threading.Thread]
@@ -127,7 +127,7 @@ class Held:
         return cls(children, set(threading.enumerate()), fds, files)
 
     def left(self, before: "Held", *, descriptors: bool) -> list[str]:
-        """What is here and was not `before`."""
+        """The things that are here and not in `before`."""
         left = [f"process {told(pid)}" for pid, _ in self.children - before.children]
         left += [f"thread {thread.name}" for thread in self.threads - before.threads]
         more = len(self.fds) - len(before.fds)
@@ -159,8 +159,9 @@ def check_leaks(
     descriptors: bool = True,
     thorough: bool = True,
 ) -> Iterator[None]:
-    """Raises AssertionError for what the block leaves for longer than `deadline_s`, and for each
-    *.part in `directory`."""
+    """Raises AssertionError for things that the block leaves for longer than `deadline_s`, and for
+    each *.part in `directory`.
+    """
     before = Held.now(thorough=thorough)
     yield
     deadline = time.monotonic() + deadline_s

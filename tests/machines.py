@@ -1,4 +1,4 @@
-"""A machine with round numbers, for tests of what is predicted for it."""
+"""A machine with round numbers, for tests of predictions."""
 
 import dataclasses
 import json
@@ -35,14 +35,14 @@ TRAINING = {"fused": FUSED, "adam": ADAM}
 
 
 def constants(trainer="fused", cores=2, **changed):
-    """Those of the machine; `changed`: fields of `Training` with other values."""
+    """The constants of the machine; `changed`: fields of `Training` with other values."""
     return Constants(
         cores=cores, exchanges=EXCHANGES, training=dataclasses.replace(TRAINING[trainer], **changed)
     )
 
 
 def write_calibration(file):
-    """A file as if these had been measured here."""
+    """A calibration file with these constants for this machine."""
     file.parent.mkdir(parents=True, exist_ok=True)
     training = {name: dataclasses.asdict(one) for name, one in TRAINING.items()}
     known = {

@@ -60,7 +60,7 @@ LIGHT = ("hydra.main", "hydra._internal.hydra", "ddp.launch.command")  # neither
 
 
 def own_environment(directory, **changes):
-    """Of a program that a person starts in a terminal, and not a test."""
+    """The environment of a program that a person starts in a terminal, without marks of a test."""
     ours = ("HYDRA", "PYTEST", "COLUMNS", "FORCE_COLOR")
     kept = {key: value for key, value in os.environ.items() if not key.startswith(ours)}
     return kept | {"PYTHONPATH": str(directory)} | changes
@@ -70,7 +70,7 @@ def own_environment(directory, **changes):
 
 
 class Program:
-    """One that runs. It has what the tests use of `subprocess.Popen`."""
+    """A running program. It has the parts of `subprocess.Popen` that the tests use."""
 
     def __init__(self, pid, status, stdout, stderr):
         self.pid, self.stdout, self.stderr = pid, stdout, stderr
@@ -114,7 +114,7 @@ class Program:
             os.kill(self.pid, number)
 
     def kill(self):
-        """Ends it and all of its group."""
+        """Ends the program and its group."""
         if self.poll() is None:
             os.killpg(self.pid, signal.SIGKILL)
 
@@ -183,7 +183,7 @@ class Programs:
         return Program(pid, status, ours.pop() if stdout is None else None, said)
 
     def run(self, *arguments, timeout=TIMEOUT_S, **options):
-        """`python *arguments`, to its end."""
+        """Runs `python *arguments` to its end."""
         program = self.start(*arguments, **options)
         try:
             shown, said = program.communicate(timeout)
@@ -203,7 +203,9 @@ class Programs:
 
 
 def serve(requests):
-    """Until the test closes its end. One thread, or a fork could hold a lock that nobody opens."""
+    """Serves until the test closes its end. It has one thread: a fork could inherit the lock of
+    another.
+    """
     running = {}  # a descriptor of the program -> its id, where its exit code goes
     while True:
         for ready in select.select([requests, *running], [], [])[0]:
@@ -265,7 +267,7 @@ def text(descriptor, *, line_buffering):
 
 
 def run_program(case):
-    """The exit code that Python gives it."""
+    """The exit code that Python gives for it."""
     try:
         if case["arguments"][0] == "-m":
             sys.modules.pop(sys.argv[0], None)

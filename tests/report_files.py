@@ -1,6 +1,4 @@
-"""Runs for reports, as their files would tell of them: written by hand, so that every figure is
-known.
-"""
+"""Files of runs for reports, written by hand, so that every figure is known."""
 
 import csv
 import json
@@ -100,9 +98,7 @@ def write_rounds(path, workers, rounds, rmse):
 
 
 def trace(workers, rounds):
-    """Rounds of 100 ms, one after the other; the last is one of which only the aggregator has
-    begun.
-    """
+    """Rounds of 100 ms, one after the other; only the aggregator has begun the last one."""
     lanes = ["aggregator", *workers]
     events = [
         {"ph": "M", "name": "thread_name", "pid": 0, "tid": tid, "args": {"name": who}}
@@ -136,8 +132,8 @@ def piece(kind, tid, start_us, length_us, args):
 
 
 def write_sweep(directory):
-    """Two backends, 1, 2 and 4 workers, 1 and 5 local epochs; and runs that went wrong: every part
-    has something to show.
+    """Two backends, 1, 2 and 4 workers, 1 and 5 local epochs, and runs that failed: every part of a
+    page has content.
     """
     number = 0
     for backend in ("thread", "process"):

@@ -1,5 +1,5 @@
-"""`make audit`: what pip-audit reports is judged; a database that did not answer is never taken for
-a clean bill.
+"""`make audit` judges the output of pip-audit, and never takes a database without an answer for a
+clean bill.
 """
 
 import importlib.util

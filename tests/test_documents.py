@@ -1,4 +1,4 @@
-"""Documents name what is there: files, modules, names; the reading path is short."""
+"""Documents name existing files, modules and names; the reading path is short."""
 
 import re
 from importlib import import_module
@@ -23,7 +23,7 @@ IMPORT = re.compile(r"^from (ddp[\w.]*) import (\w+)$", re.MULTILINE)
 
 
 def there(name):
-    """Whether a dotted name is a module, or what a module holds."""
+    """Whether a dotted name is a module, or a name in a module."""
     module, _, attribute = name.rpartition(".")
     try:
         return find_spec(name) is not None or hasattr(import_module(module), attribute)
@@ -32,7 +32,7 @@ def there(name):
 
 
 def runs(module):
-    """Whether `python -m` finds something to run."""
+    """Whether `python -m` finds a module to run."""
     spec = find_spec(module)
     return bool(spec) and (not spec.submodule_search_locations or find_spec(f"{module}.__main__"))
 

@@ -144,8 +144,8 @@ def test_a_worker_of_torch_loads_no_pandas_and_no_hydra():
 
 
 def test_the_manager_process_loads_only_the_standard_library():
-    """It unpickles the server's function and then `end_with_parent`: neither may cost it an import
-    of ours that is heavy.
+    """The server unpickles its function and then `end_with_parent`: neither may import a heavy
+    module of ours.
     """
     loaded = loaded_by("import multiprocessing.managers, ddp.machine.child")
     assert packages(loaded) <= {*STANDARD, *packages(loaded_by("import multiprocessing.managers"))}

@@ -26,7 +26,7 @@ TWO = ("-n", "2", "--dist", "loadscope")
 
 @contextmanager
 def found(match, **options):
-    """By either check."""
+    """Expects that both kinds of check find a leak in the block."""
     with (
         pytest.raises(AssertionError, match=match),
         check_leaks(deadline_s=0, **options),
@@ -155,7 +155,7 @@ segment.unlink()
 
 
 def test_another_program_of_the_same_user_is_not_blamed():
-    """It makes a folder of sockets, a segment, a semaphore and processes."""
+    """Another program makes a folder of sockets, a segment, a semaphore and processes."""
     environment = {key: value for key, value in os.environ.items() if key != "TMPDIR"}
     environment |= {"PYTHONPATH": str(TESTS.parent)}
     (stdin, going), (said, stdout) = os.pipe(), os.pipe()
@@ -199,7 +199,7 @@ def test_another():
 
 
 def run_pytest(directory, *arguments):
-    """With this conftest.py, in a session of its own."""
+    """Runs pytest with this conftest.py, in a session of its own."""
     command = [
         sys.executable,
         "-m",

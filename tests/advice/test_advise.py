@@ -1,6 +1,4 @@
-"""`python train.py advise=true`: what it says, that it is consistent, and that it leaves nothing
-behind.
-"""
+"""`python train.py advise=true`: its output is consistent, and it leaves nothing behind."""
 
 import re
 
@@ -23,9 +21,7 @@ SMALL = (*DATA, "model=tiny")
 
 @pytest.fixture
 def ask(programs, tmp_path):
-    """`ask(*arguments)`: the command in a directory of its own, on a machine whose constants are
-    known.
-    """
+    """`ask(*arguments)`: runs the command in a new directory, on a machine with known constants."""
     write_calibration(tmp_path / "cache" / "ddp" / "calibration.json")
     (tmp_path / "here").mkdir()
 
@@ -41,7 +37,7 @@ def ask(programs, tmp_path):
 
 
 def rows(printed):
-    """Of the table: (workers, backend) -> wall."""
+    """The table as (workers, backend) -> wall."""
     found = re.findall(r"^ *(\d+) +(serial|thread|process|shm) +([\d.]+)", printed, re.MULTILINE)
     return {(int(workers), backend): float(wall) for workers, backend, wall in found}
 

@@ -1,6 +1,4 @@
-"""The constants: measured for real, once; kept, and read again only by the machine that they are
-of.
-"""
+"""The constants: measured for real, once; kept, and read again only on the same machine."""
 
 import copy
 import dataclasses
@@ -22,7 +20,7 @@ from ddp.errors import BackendError
 
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory):
-    """A file with the constants of this machine, really measured, and what was said meanwhile."""
+    """Constants of this machine, really measured; their file; and the messages meanwhile."""
     file = tmp_path_factory.mktemp("cache") / "deeper" / "calibration.json"
     told = []
     return calibrate(TRAINERS["fused"], tell=told.append, file=file), file, told
@@ -136,9 +134,7 @@ def test_a_line_through_two_pairs_of_points():
 
 
 def slower(pilot):
-    """The same run in a moment in which the machine is four times as slow. (A power of two: no
-    digit is rounded.)
-    """
+    """The same run while the machine is four times as slow (a power of two rounds no digit)."""
     history = copy.deepcopy(pilot.run.history)
     run = dataclasses.replace(pilot.run, history=history, seconds=dict(pilot.run.seconds))
     accounts = [row.account for row in (*history.worker_rounds, *history.aggregate_rounds)]
@@ -153,7 +149,7 @@ def slower(pilot):
 
 @pytest.mark.usefixtures("server_of_programs")
 def test_a_slow_moment_is_no_constant():
-    """It may be that of any sitting, and of any run in it."""
+    """The slow moment may be in any sitting, and in any run of it."""
     starting = {"forked": start_configs(TRAINERS["fused"])["forked"]}
     quiet = {name: [run_pilot(config)] for name, config in (starting | exchange_configs()).items()}
     quiet["spawned"] = quiet["forked"]  # takes no seconds here, and has the same of everything

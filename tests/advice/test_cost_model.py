@@ -1,4 +1,4 @@
-"""What is predicted of a run: laws, and cases that can be worked out by hand."""
+"""Predictions of runs: laws, and cases that a person can work out by hand."""
 
 import dataclasses
 import statistics
@@ -97,7 +97,7 @@ PLAIN = Sizes(
 
 
 def free(trainer="fused", **changed):
-    """A machine on which nothing costs anything but what is changed."""
+    """A machine on which only the `changed` constants cost anything."""
     nothing = dict.fromkeys((field.name for field in dataclasses.fields(constants().training)), 0.0)
     machine = constants(trainer, **nothing | changed)
     none = {field.name: 0.0 for field in dataclasses.fields(machine.exchanges)}
@@ -212,7 +212,7 @@ def test_the_main_process_hears_of_all_rows_that_are_handed_on(of):
 @pytest.mark.parametrize(("epoch_s", "messages"), [(0.0, 1), (0.001, 3), (0.004, 10), (0.02, 24)])
 @pytest.mark.parametrize("backend", ["serial", "thread", "shm"])
 def test_short_compiled_epochs_are_told_of_together(make_config, epoch_s, messages, backend):
-    """As many as take a hundredth of a second."""
+    """The number of epochs that take a hundredth of a second together."""
     job = ("workers=2", "rounds=1", "local_epochs=24", f"backend={backend}")
     machine = free("fused", rating_s=epoch_s / PLAIN.train[0])
     machine = dataclasses.replace(

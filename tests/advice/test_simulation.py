@@ -1,6 +1,4 @@
-"""The simulated machine: small cases that can be worked out by hand, and laws that any case
-keeps.
-"""
+"""The simulated machine: small cases worked out by hand, and laws that hold in any case."""
 
 from collections import defaultdict
 

@@ -1,6 +1,4 @@
-"""The aggregator's loop: gather, average, hand back, and evaluate when nobody waits for it any
-more.
-"""
+"""The aggregator's loop: gather, average, hand back, and evaluate when nobody waits for it."""
 
 import math
 import threading
@@ -54,7 +52,7 @@ def test_workers_count_as_configured(make_config, name, expected):
 
 
 class Gathers:
-    """A backend that has these updates, and wants no aggregate."""
+    """A backend that has these updates, and takes no aggregate."""
 
     def __init__(self, config, updates):
         self.config = config
@@ -137,9 +135,7 @@ def test_rows_carry_the_errors_on_the_global_parts(make_config, drive, backend):
 
 
 def test_evaluation_keeps_nobody_waiting(make_config, driven):
-    """Every worker has received the aggregate, and told so, while the aggregator is still
-    evaluating it.
-    """
+    """Every worker has received the aggregate while the aggregator still evaluates it."""
     received, changed = [], threading.Condition()
 
     def evaluate(vector):
@@ -178,7 +174,7 @@ def test_seconds_belong_to_the_phases(make_config, drive, backend):
         assert math.isclose(
             sum(row.account.phase_s(phase) for phase in AGGREGATOR_PHASES), row.account.wall_s
         )
-    # What the caller does with a row is timed with the next one.
+    # The caller's work on a row is timed with the next row.
     assert rows[0].account.phase_s("record") == 0
     assert all(row.account.phase_s("record") > 0 for row in rows[1:])
     # `elapsed_s` is read before the evaluation, and everything before it is in the accounts.
@@ -188,9 +184,7 @@ def test_seconds_belong_to_the_phases(make_config, drive, backend):
 
 
 def test_finish_waits_for_rows_that_are_still_on_their_way(make_config):
-    """The last aggregate's row comes before the workers' last rows; the loop ends when they are
-    in.
-    """
+    """The last aggregate's row comes before the workers' last rows; then the loop ends."""
     config = make_config("rounds=1", "backend=thread")
     prepared, rows, release = prepare(config), [], threading.Event()
     backend = make_backend(

@@ -1,4 +1,4 @@
-"""How updates become the next state: means by row, and the outer optimizer's step."""
+"""The way from updates to the next state: means by row, and the outer optimizer's step."""
 
 from types import SimpleNamespace
 
@@ -29,7 +29,7 @@ def deltas(rounds=6, seed=0):
 
 
 def walked(options, rounds):
-    """Where the steps lead from 0."""
+    """The states that the steps reach from 0."""
     optimizer = OuterOptimizer(options, LENGTH)
     state = np.zeros(LENGTH, np.float32)
     for delta in rounds:

@@ -1,4 +1,4 @@
-"""Averaging against numpy's, and what it refuses."""
+"""The average equals numpy's; inputs that have no average are refused."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ LENGTHS = (1, 7, 8, 13, 31, 32, 33, 40, 47, 64, 1000, 100_003)
 
 
 def aggregation(name, **values):
-    """Its options, without an outer step."""
+    """The options of an aggregation without an outer step."""
     return OPTIONS["aggregation"][name](
         name=name,
         outer="none",
@@ -96,7 +96,7 @@ def test_accumulates_in_float64():
 
 
 def test_adds_one_worker_after_another():
-    """So that every backend gives the same bits: in another order 1 is lost beside 1e30."""
+    """The order is fixed, so that every backend gives the same bits: 1 is lost beside 1e30."""
     one, big = np.float32([1.0]), np.float32([1e30])
     assert weighted_mean([big, -big, one], np.ones(3))[0] == np.float32(1 / 3)
     assert weighted_mean([one, big, -big], np.ones(3))[0] == 0

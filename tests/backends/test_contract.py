@@ -1,6 +1,4 @@
-"""One suite for all backends: what a run computes, keeps and leaves does not depend on how its
-workers are run.
-"""
+"""One suite for all backends: they compute, keep and leave the same."""
 
 import dataclasses
 import math
@@ -82,7 +80,7 @@ def store_of(backend):
 
 
 def same(run, reference):
-    """Bit for bit."""
+    """The two results agree bit for bit."""
     assert len(run.vectors) == len(reference.vectors) > 0
     for vector, expected in zip(run.vectors, reference.vectors, strict=True):
         assert vector.dtype == np.float32
@@ -108,7 +106,7 @@ def reference(make_config, drive):
 
 
 class Long:
-    """A long run and what was seen in its store: (moment, round, keys)."""
+    """A long run, and the keys of its store as (moment, round, keys)."""
 
     def __init__(self, drive, config):
         self.keys = []
@@ -131,7 +129,7 @@ class Long:
 
 @pytest.fixture(scope="module")
 def long(make_config, drive, leaks):
-    """`long(name)`: the long run of a concurrent backend; what it left behind fails here."""
+    """`long(name)`: the long run of a concurrent backend; a leak of it fails here."""
     runs = {}
 
     def of(name):
@@ -191,9 +189,7 @@ STRATIFIED = {
 def test_rows_that_go_from_worker_to_worker_compute_the_bits_of_serial(
     make_config, drive, reference, name, variant
 ):
-    """Without an average, and without waiting for an aggregate: the workers are up to a round ahead
-    of it.
-    """
+    """Nobody averages or waits for an aggregate: workers are up to a round ahead of it."""
     options = ("split=stratified", "aggregation=rows", *STRATIFIED[variant])
     same(drive(make_config(*options, *BACKENDS[name])), reference(*options))
 
@@ -235,7 +231,7 @@ def test_run_saves_the_last_aggregate(make_config, reference, tmp_path, name):
 
 
 def plain_training(config):
-    """What one worker must equal: torch, one loop, nothing exchanged."""
+    """One worker must equal torch in one loop, with nothing exchanged."""
     job = prepare(config).make_jobs()[0]
     model = CollabFiltering(
         job.num_users, job.num_items, config.model.dim, vector=job.vector.copy()
@@ -542,7 +538,7 @@ def test_serial_pickles_and_locks_nothing(reference):
 
 
 def with_bad_item(jobs):
-    """Worker 1 has an item that is not there."""
+    """Gives worker 1 an item that does not exist."""
     shard = jobs[1].shard
     items = shard.train.items.copy()
     items[-1] = 10**6
@@ -591,8 +587,8 @@ def test_a_worker_that_diverges_on_its_rows_is_named_too(make_config, drive, nam
 
 
 def with_nan_in_an_item(jobs):
-    """Of the first job, in a row that nobody trains, and no loss shows. (With split=stratified all
-    jobs have one state.)
+    """Puts a NaN into a row of the first job that nobody trains and no loss shows. (With
+    split=stratified all jobs have one state.)
     """
     rated = [part.items for job in jobs for part in (job.shard.train, job.shard.valid)]
     unrated = np.setdiff1d(np.arange(jobs[0].num_items), np.concatenate(rated))[0]
@@ -640,7 +636,7 @@ def test_rows_with_nan_are_refused_by_worker_and_round_too(make_config, drive, n
 def test_a_worker_that_hands_rows_on_is_at_most_a_round_ahead_of_the_aggregate(
     make_config, drive, name
 ):
-    """What is published and not averaged yet takes memory."""
+    """Updates that are published and not averaged yet take memory."""
     published, ahead = {}, []
 
     def look(moment, round_index, backend):

@@ -1,4 +1,4 @@
-"""A manager that is dead, or that is stopped and would be waited for without end."""
+"""A manager that is dead, or stopped, so that workers would wait for it without end."""
 
 import multiprocessing
 import os
@@ -24,7 +24,7 @@ OPTIONS = (
 
 
 class Does(Tracker):
-    """Something to the manager's process, after the second aggregate."""
+    """Sends a signal to the manager's process after the second aggregate."""
 
     def __init__(self, number):
         self.number = number

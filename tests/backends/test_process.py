@@ -1,4 +1,4 @@
-"""What only processes do: they die, they start without Hydra, and they must not outlive us."""
+"""Processes can die, they start without Hydra, and they must not outlive the main process."""
 
 import multiprocessing
 import os
@@ -47,9 +47,7 @@ SPAWNED = pytest.param("process spawned", marks=pytest.mark.slow)
 @pytest.mark.usefixtures("server_of_programs")
 @pytest.mark.parametrize("name", ["process", SPAWNED])
 def test_a_killed_worker_is_named_with_round_and_signal(make_config, driven, leaks, name):
-    """Worker 0 trains on meanwhile, with an hour's round_timeout: only the death itself can end the
-    run.
-    """
+    """Worker 0 trains on, with an hour's round_timeout: only the death itself can end the run."""
     killed = []
 
     def look(moment, round_index, backend):
@@ -62,8 +60,7 @@ def test_a_killed_worker_is_named_with_round_and_signal(make_config, driven, lea
             killed.append(backend.processes[1].pid)
             os.kill(killed[0], signal.SIGKILL)
 
-    # So many epochs that worker 1 is in the middle of round 1 when its first epoch there is heard
-    # of.
+    # So many epochs that worker 1 is still in round 1 when the test hears of its first epoch there.
     options = ("workers=2", "rounds=2", "local_epochs=300", "round_timeout=3600")
     config = make_config(*BACKENDS[name], *options)
     told = r"^worker 1 in round 1 \(compute\): the process died \(signal SIGKILL\)$"
@@ -126,9 +123,7 @@ def test_a_worker_killed_while_it_waits_for_its_job_is_named(make_config):
 
 @pytest.fixture
 def dead(make_config):
-    """A backend whose worker 0 has published round 0 and exited with code 7; and the worker's end
-    of the pipe.
-    """
+    """A backend whose worker 0 has published round 0 and exited with code 7; the worker's pipe."""
     backend = backend_of(make_config("backend=process", "workers=1"))
     ours, theirs = backend.context.Pipe()
     backend.pipes[0] = ours
@@ -192,7 +187,7 @@ def test_a_worker_may_be_gone_once_it_has_finished(dead):
 
 
 def test_a_worker_that_gave_up_the_last_aggregate_and_has_finished_needs_not_hear_of_it(dead):
-    """Its word that it has finished may not have been read yet."""
+    """The aggregator may not have read yet that the worker has finished."""
     backend, theirs = dead
     theirs.send(FINISHED)
     theirs.close()
@@ -202,7 +197,7 @@ def test_a_worker_that_gave_up_the_last_aggregate_and_has_finished_needs_not_hea
 
 
 def test_half_a_message_of_a_killed_worker_is_no_message():
-    """A long one (a traceback) is written in several pieces; SIGKILL may come between them."""
+    """A long message (a traceback) is written in several pieces; SIGKILL may come between them."""
     ours, theirs = multiprocessing.get_context("spawn").Pipe()
     with ours:
         theirs.send(FINISHED)
@@ -267,7 +262,7 @@ if __name__ == "__main__":
 
 
 def start_script(config, folder, poisoned=()):
-    """Runs the job in a Python of its own, in which the `poisoned` packages cannot be imported."""
+    """Runs the job in a new Python that cannot import the `poisoned` packages."""
     (folder / "script.py").write_text(SCRIPT)
     (folder / "config.pickle").write_bytes(pickle.dumps(config))
     for package in poisoned:
@@ -327,8 +322,8 @@ def test_a_worker_process_imports_only_what_it_needs():
     assert output.stdout.strip() == "[]"
 
 
-# Who there is besides the tracker of shared resources: a manager, a server that forks workers, and
-# the worker.
+# The processes besides the tracker of shared resources: a manager, a server that forks workers,
+# and the worker.
 FAMILIES = {
     "process": (("backend=process",), 2),
     "process forkserver": (("backend=process", "backend.start_method=forkserver"), 3),

@@ -1,6 +1,4 @@
-"""What only shared memory does: slots that are not overwritten too early, nothing pickled, ratings
-that are there once.
-"""
+"""Shared memory: no slot is overwritten too early, nothing is pickled, ratings are there once."""
 
 import importlib.util
 import multiprocessing
@@ -49,7 +47,7 @@ class Runs:
 
 
 def in_workers(code):
-    """For `Driven(jobs=...)`: the workers run the code when they get their jobs. (They do not read
+    """For `Driven(jobs=...)`: the workers run the code when they get their jobs. (No worker reads
     `display`.)
     """
 
@@ -64,7 +62,7 @@ def in_workers(code):
 
 
 class Seen:
-    """A run, and what was seen while it went on."""
+    """A run, and observations of it while it goes on."""
 
     def __init__(self, drive, config, directory):
         self.files = {}  # number of workers that have started -> files in the directory
@@ -143,10 +141,10 @@ def seen(make_config, drive, leaks, tmp_path_factory):
 
 
 def test_nothing_is_pickled_from_round_to_round(seen):
-    """A worker that pickles, or unpickles, anything but its own start and end has failed by now."""
+    """By now a worker that pickles or unpickles anything but its start and end has failed."""
     assert len(seen.run.vectors) == 5
     jobs = [kind for kind in seen.pickled if kind is tuple]
-    # what the parent has pickled: what each worker is sent when it asks
+    # the parent pickles only its answer when a worker asks for its job
     assert seen.pickled == jobs
     assert len(jobs) == 2
 
@@ -174,7 +172,7 @@ def test_the_server_has_imported_torch(seen):
 
 
 def test_ctrl_c_does_not_reach_the_server_and_its_workers(seen):
-    """A stack trace of each would be printed, if it came while they import."""
+    """Otherwise Ctrl-C while they import would make each of them print a stack trace."""
     assert len(seen.blocked) == 3
     assert all(seen.blocked.values())
     assert not blocks_ctrl_c(psutil.Process())
@@ -247,8 +245,7 @@ def test_ratings_and_the_first_state_lie_in_the_segment_once(ends):
     # the first state, the last two aggregates, and two slots
     vectors = 5 * ends.originals[0][-1].nbytes
     assert size + vectors <= ends.backend._shared.segment.size <= size + vectors + 4096
-    # What one worker trains on does not reach the other, but the first state is the same memory for
-    # both.
+    # One worker's training does not reach the other; the first state is the same memory for both.
     first, second = (parts(job)[0] for job in ends.jobs)
     first[:] = -1
     assert (second >= 0).all()
@@ -347,9 +344,7 @@ def test_what_lies_in_the_segment_says_of_which_round_it_is(ends):
 
 
 def test_two_rows_can_wait_to_be_read(ends):
-    """A worker that gave up waiting for an aggregate may be a round ahead of what the aggregator
-    has heard.
-    """
+    """A worker that gave up waiting for an aggregate may be a round ahead of the aggregator."""
     exchange = ends.exchanges[0]
     for round_index in (0, 1):
         exchange.publish(ends.update(0, round_index, 1.0))

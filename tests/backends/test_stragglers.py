@@ -1,5 +1,5 @@
-"""straggler_timeout: an aggregate is not held back for late workers; what they publish counts in
-the next one.
+"""straggler_timeout: an aggregate does not wait for late workers; their states count in the next
+one.
 """
 
 import threading
@@ -76,7 +76,7 @@ def late(events, in_order, worker, exchange):
 
 
 def hold_back(backend, *, in_order):
-    """Lets worker 1 be late until the event that it gives is set."""
+    """Makes worker 1 late until the test sets the event that it gives."""
     in_processes = isinstance(backend, WorkerProcesses)
     new = backend.context.Event if in_processes else threading.Event
     events = {step: new() for step in STEPS}

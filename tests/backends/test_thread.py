@@ -1,4 +1,4 @@
-"""What only threads do: late aggregates and late workers at a moment that the test chooses."""
+"""Threads: late aggregates and late workers at a moment that the test chooses."""
 
 import threading
 
@@ -25,7 +25,7 @@ def mode(request):
 
 
 def after_tell(backend, told):
-    """Calls `told(message)` when a worker's message has gone its real way."""
+    """Calls `told(message)` after the real `tell` of a worker's message."""
     wrap = backend.wrap
 
     def wrapping(worker, exchange):
@@ -65,9 +65,7 @@ class Rounds:
 
 
 def patch_epoch(monkeypatch, jobs, worker, before_epoch):
-    """Calls `before_epoch(number)` in that worker before its epochs, counted over all rounds; the
-    trainer is the real one.
-    """
+    """Calls `before_epoch(number)` in a worker before its epochs, counted over all rounds."""
 
     def making(options, model, train, **rest):
         trainer = trainer_for(options)(options, model, train, **rest)
@@ -116,7 +114,7 @@ def test_a_worker_whose_aggregate_is_late_goes_on_with_its_own_model(
     )
     assert sizes == [{aggregate_key(round_index)} for round_index in rounds]
 
-    # The reference: workers that have never heard of each other.
+    # The reference: workers without any exchange.
     alone = [prepare(config).make_jobs()[worker] for worker in range(2)]
     for round_index, vector in enumerate(run.vectors):
         trained = [train_alone(job, round_index + 1) for job in alone]

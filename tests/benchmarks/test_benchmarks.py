@@ -1,6 +1,4 @@
-"""Every benchmark, at a tiny size: what it prints and writes is consistent. Nothing here says how
-fast anything is.
-"""
+"""Every benchmark at a tiny size: its output and its file are consistent. Speed is no matter."""
 
 import dataclasses
 import json
@@ -37,7 +35,7 @@ DATA = ("data.num_users=60", "data.num_items=40", "data.num_ratings=1200", "data
 
 @pytest.fixture
 def benchmark(tmp_path):
-    """`benchmark(name, *arguments)`: runs it; its rows, by their labels, and what it printed."""
+    """`benchmark(name, *arguments)`: runs it; gives its rows by their labels, and its output."""
 
     def run(name, *arguments):
         output = tmp_path / "deeper" / f"{name}.json"

@@ -1,5 +1,5 @@
-"""How benchmarks.claims judges: the rules by themselves, and two worlds in which every claim holds,
-or none does.
+"""The judgements of benchmarks.claims: the rules by themselves, and two worlds in which every claim
+holds, or none does.
 """
 
 import math
@@ -156,9 +156,7 @@ def test_a_platform_that_does_not_tell_memory_leaves_it_out():
 
 
 def world(*, cost, thread_pace, process_pace, process_command_s, worker_mb):
-    """Figures of two repeats. `cost`: how many times as much as claimed; paces: how many times as
-    fast as serial N are.
-    """
+    """Figures of two repeats. `cost`: times the claim; `paces`: times as fast as serial N."""
 
     def twice(**figures):
         return {name: [value, value * 1.01] for name, value in figures.items()}
@@ -204,7 +202,7 @@ def world(*, cost, thread_pace, process_pace, process_command_s, worker_mb):
 
 @pytest.fixture
 def the_documents():
-    """In which all that it claims is so."""
+    """A world in which every claim holds."""
     return world(
         cost=1, thread_pace=lambda _: 1.0, process_pace=float, process_command_s=5.0, worker_mb=2.0
     )
@@ -212,7 +210,7 @@ def the_documents():
 
 @pytest.fixture
 def another():
-    """In which nothing of it is so."""
+    """A world in which no claim holds."""
     return world(
         cost=1000,
         thread_pace=float,

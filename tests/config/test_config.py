@@ -1,4 +1,4 @@
-"""What conf/ can be asked for, what config.py refuses, and what a refusal says."""
+"""The options of conf/, the values that the schema refuses, and the messages of refusals."""
 
 import dataclasses
 import itertools
@@ -22,7 +22,7 @@ from ddp.launch.composed import OF_THE_LAUNCH, load_config
 
 NAMED = ("experiment", "sweep")
 EVERY_OPTION = [(group, option) for group, options in OPTIONS.items() for option in options]
-# What an option cannot do without: split=files wants a file per worker, data=csv a file.
+# Settings that an option needs: split=files a file per worker, data=csv a file.
 COMPANIONS = {
     ("split", "files"): ("data=csv", "data.paths=[a.csv,b.csv]", "workers=2"),
     ("data", "csv"): ("data.path=ratings.csv",),
@@ -515,7 +515,7 @@ def test_a_name_that_is_no_name_is_refused(subtests):
         with subtests.test(key=key):
             for group in (None, "model"):
                 config = composed()
-                # else it would not be told from an override that Hydra refuses
+                # else it would look like an override that Hydra refuses
                 OmegaConf.set_struct(config, False)
                 (config if group is None else config[group])[key] = 3
                 with pytest.raises(ConfigError, match="there is no such setting"):

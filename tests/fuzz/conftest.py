@@ -1,6 +1,4 @@
-"""`make fuzz` gives the tests here more inputs (FUZZ_INPUTS), and so more time; without, they are a
-short part of the suite.
-"""
+"""`make fuzz` gives these tests more inputs (FUZZ_INPUTS) and more time than the suite does."""
 
 import os
 

@@ -1,6 +1,4 @@
-"""What the fuzz tests share: how many inputs there are, how long one may take, and files that are
-nearly valid.
-"""
+"""Common parts of the fuzz tests: number of inputs, time for one, and nearly valid files."""
 
 import os
 import signal
@@ -32,7 +30,7 @@ def fuzzed(share: float = 1.0) -> settings:
 
 @contextmanager
 def no_hang():
-    """Raises AssertionError in the middle of what takes longer than INPUT_S."""
+    """Raises AssertionError in a reader that takes longer than INPUT_S."""
 
     def give_up(*_: object) -> None:
         raise AssertionError(f"took longer than {INPUT_S} s")
@@ -71,8 +69,8 @@ ACCIDENTS = (
 def damaged(
     contents: st.SearchStrategy[bytes], pieces: Sequence[bytes]
 ) -> st.SearchStrategy[bytes]:
-    """`contents` after up to three accidents, which may leave some of `pieces` in it; sometimes
-    bytes of any kind.
+    """`contents` after up to three accidents, which may leave some of `pieces` in it, or random
+    bytes.
     """
     piece = st.sampled_from(pieces) | st.binary(min_size=1, max_size=4)
     accident = st.tuples(
@@ -92,7 +90,7 @@ def damaged(
 
 
 def check_ratings(ratings: Ratings) -> None:
-    """What `Ratings` promises of itself."""
+    """Checks the promises of `Ratings`."""
     num = len(ratings)
     assert num > 0
     for rows, dtype in (

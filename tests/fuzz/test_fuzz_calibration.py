@@ -1,4 +1,4 @@
-"""The file with a machine's constants: whatever is in it, it is used whole or not at all."""
+"""A file of a machine's constants with any content is used as a whole or not at all."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""Checkpoints.load: whatever lies in the folder, there is a state that the run can go on from, or a
+"""Checkpoints.load gives, for a folder with any content, a state that resumes, or a
 CheckpointError.
 """
 
@@ -49,7 +49,7 @@ ROW_PIECES = [
 
 @pytest.fixture(scope="module")
 def valid(make_config, tmp_path_factory):
-    """A run that has two checkpoints, its ratings, and what is in the files."""
+    """A run with two checkpoints, its ratings, and the content of the files."""
     folder = tmp_path_factory.mktemp("valid")
     config = make_config(
         *(

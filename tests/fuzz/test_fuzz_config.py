@@ -139,8 +139,8 @@ changes = st.lists(
 def composed(
     chosen: dict[str, str], changed: list, lost: tuple | None, whole: tuple | None
 ) -> dict:
-    """What Hydra might have composed: an option of every group, with some values changed, one lost,
-    or a group that is none.
+    """Values that Hydra might compose: an option of every group, some of them changed, one lost, or
+    a group that is no group.
     """
     tree = copy.deepcopy(SCALARS) | {
         group: copy.deepcopy(GROUPS[group][name]) for group, name in chosen.items()
@@ -160,7 +160,7 @@ rarely_whole = st.none() | st.none() | st.tuples(st.sampled_from(list(GROUPS)), 
 
 
 def check_config(config: Config, folder: Path) -> None:
-    """Each value has its type, and what a run writes of the config is the config."""
+    """Each value has its type, and the config survives its own config.yaml."""
     for holder in (config, *(getattr(config, group) for group in OPTIONS)):
         hints = typing.get_type_hints(type(holder))
         for name in (field.name for field in dataclasses.fields(holder)):

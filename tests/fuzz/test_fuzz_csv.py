@@ -1,6 +1,4 @@
-"""data=csv: whatever the file and the options are, there are ratings that are those of the file, or
-a DataError.
-"""
+"""data=csv gives, for any file and any options, the ratings of the file, or a DataError."""
 
 from dataclasses import replace
 from itertools import islice
@@ -198,7 +196,7 @@ def _id(text: str, ids: np.ndarray) -> int | str:
 
 
 def check_against_the_file(ratings: Ratings, path: Path, data: CsvData) -> None:
-    """A slow second reader finds the same pairs in the same order, each where it stands last."""
+    """A slow second reader finds the same pairs in the same order, each at its last place."""
     layout = layout_of(data)
     columns = find_columns(path, layout)
     pairs = {}

@@ -1,6 +1,4 @@
-"""The MovieLens readers: ratings and titles in each set's format, and the archives that the files
-come from.
-"""
+"""The MovieLens readers: ratings and titles in each set's format, and the archives of the sets."""
 
 import io
 import zipfile
@@ -191,7 +189,7 @@ def test_any_archive(tmp_path, content):
 
 
 def test_the_sets_have_these_formats():
-    """A new set whose format is not among FORMATS has to be added there."""
+    """FORMATS must have the format of every set."""
     formats = {SETS[name].layout for name in FORMATS}
     assert {known.layout for known in SETS.values()} <= formats
     assert all(

@@ -1,6 +1,4 @@
-"""`python -m ddp.report`: whatever lies in the files of a run, there is a page, and the run is on
-it.
-"""
+"""`python -m ddp.report` makes, of runs with any content in their files, a page with these runs."""
 
 import copy
 import json

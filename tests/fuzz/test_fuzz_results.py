@@ -1,4 +1,4 @@
-"""`python -m ddp.results`: whatever lies in the files of a run, it is a row of the table."""
+"""`python -m ddp.results` makes, of a run with any content in its files, a row of the table."""
 
 import copy
 import json

@@ -1,6 +1,4 @@
-"""ddp.load_model: whatever is in the two files, there is a model that can be used, or a
-DataError.
-"""
+"""ddp.load_model gives, for any content of the two files, a model that works, or a DataError."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""`--help` is written from conf/: nothing that can be set is missing from it."""
+"""`--help` comes from conf/ and shows every setting."""
 
 import re
 import subprocess

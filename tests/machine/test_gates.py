@@ -1,4 +1,4 @@
-"""How workers that share memory wait for each other: in turn, in time, and not after the end."""
+"""Workers that share memory wait for each other: in turn, in time, and not after the end."""
 
 import threading
 
@@ -12,7 +12,7 @@ DEADLINE_S = 60.0
 
 
 def together(*functions):
-    """Runs each in a thread of its own to the end."""
+    """Runs each function in a thread of its own to the end."""
     threads = [threading.Thread(target=function, daemon=True) for function in functions]
     for thread in threads:
         thread.start()

@@ -1,6 +1,4 @@
-"""Arrays of an .npz are read as they were written; a file that is damaged, or was made to do harm,
-is one kind of error.
-"""
+"""Arrays of an .npz come back as they were; a damaged or malicious file gives one kind of error."""
 
 import io
 import pickle

@@ -1,6 +1,4 @@
-"""Shared segments: what lies in them, who takes the name away, and what is told from what when
-cleaning up.
-"""
+"""Shared segments: their content, the end of their names, and the cleaning up after dead owners."""
 
 import errno
 import fcntl
@@ -189,7 +187,7 @@ if __name__ == "__main__":
 
 @pytest.fixture(scope="module")
 def owner(tmp_path_factory):
-    """A directory with the segment of a process that lives; and how to kill it, which leaves its
+    """A directory with the segment of a living process, and a function that kills it and leaves its
     children.
     """
     directory = tmp_path_factory.mktemp("segments")
@@ -243,7 +241,7 @@ def test_cleaning_up_leaves_the_living_removes_the_dead_and_touches_nothing_else
 def test_a_segment_that_was_taken_for_dead_while_it_was_born_gets_another_name(
     tmp_path, monkeypatch
 ):
-    """Between its creation and its lock somebody may clean up."""
+    """Another program may clean up between the creation of a segment and its lock."""
     cleaned = []
     flock = fcntl.flock
 

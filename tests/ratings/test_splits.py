@@ -1,6 +1,4 @@
-"""Laws that every split keeps, whatever the ratings, and the messages of the splits that cannot be
-made.
-"""
+"""Laws that every split keeps for any ratings, and the messages of impossible splits."""
 
 from pathlib import Path
 

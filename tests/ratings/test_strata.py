@@ -1,6 +1,4 @@
-"""split=stratified: who holds what when, and that the result is that of one SGD over all
-ratings.
-"""
+"""split=stratified: the schedule, and a result that equals one SGD over all ratings."""
 
 from types import SimpleNamespace
 
@@ -147,7 +145,7 @@ def test_a_numbering_is_undone(order, other, biases):
 
 @pytest.mark.parametrize("trainer", [FUSED, ("trainer=autograd", "trainer.batch_size=64")])
 def test_one_worker_is_the_one_worker_of_any_other_split(make_config, drive, trainer):
-    """With one worker nothing is cut, and the visits are those of split=iid: so are the bits."""
+    """One worker cuts nothing and visits as with split=iid: so the bits are the same."""
     common = ("workers=1", "rounds=3", "select_on=last", "backend=serial", *trainer)
     stratified = drive(make_config(*common, *STRATIFIED))
     plain = drive(make_config(*common, "split=iid", "aggregation=uniform"))
@@ -172,9 +170,7 @@ def test_what_a_turn_gives_does_not_depend_on_who_is_first(make_config, drive, t
 
 
 def test_it_fits_as_well_as_one_worker(make_config, drive):
-    """Five workers that are averaged have a fifth of each row's ratings; here each row has all of
-    them.
-    """
+    """Five averaged workers have a fifth of each row's ratings; here each row has all of them."""
     common = (
         *FUSED,
         "backend=serial",
@@ -264,7 +260,7 @@ def test_what_is_packed_is_unpacked():
 
 
 class Deaf(Exchange):
-    """Nobody hands anything on."""
+    """An exchange that hands nothing on."""
 
     def __init__(self, gates):
         super().__init__(Spans(), NoRows(gates))
@@ -310,7 +306,7 @@ def test_a_worker_that_waits_too_long_for_its_items_says_for_whose(make_config, 
 
 
 def test_seconds_of_the_compiled_loop_are_told_apart(make_config):
-    """It waits in vain: what it took is waiting, and not computing."""
+    """A worker that waits in vain spends its time waiting, not computing."""
     job = prepare(make_config(*STRATIFIED, *FUSED, "round_timeout=0.2")).make_jobs()[1]
     deaf = Deaf(Gates(np.zeros(4, np.int64)))
     worker = StratifiedWorker(job, job.strata, deaf)

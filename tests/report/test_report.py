@@ -1,6 +1,4 @@
-"""The report: one file that needs no other, from whatever is there; what is damaged costs its own
-part and is said.
-"""
+"""The report: one file that needs no other. It shows all runs, and marks damaged ones."""
 
 import json
 import re
@@ -32,7 +30,7 @@ pytestmark = pytest.mark.usefixtures("fonts")
 
 
 class Page(HTMLParser):
-    """What a reader finds on a page."""
+    """The parts of a page as a reader finds them."""
 
     def __init__(self, text):
         super().__init__()

@@ -29,7 +29,7 @@ def read(folder):
 
 
 def texts(svg):
-    """What is written in a picture -> where."""
+    """The texts in a picture -> their places."""
     return {element.text: place(element) for element in ElementTree.fromstring(svg).iter("text")}
 
 
@@ -142,9 +142,7 @@ def styles(svg):
 
 
 def test_no_heat_map_hides_another(tmp_path):
-    """Learning rates that had other numbers of workers: what tells runs apart does not tell groups
-    apart.
-    """
+    """Learning rates with different numbers of workers: they tell runs apart, but not groups."""
     for lr, counts in ((0.1, (1, 2)), (0.2, (4, 8))):
         for workers in counts:
             for epochs in (1, 5):

@@ -1,5 +1,5 @@
-"""A checkpoint is what was written, or it is refused: truncated, altered, of another version,
-config or ratings.
+"""A checkpoint comes back as it was, or is refused: truncated, altered, of another version, config
+or ratings.
 """
 
 import dataclasses
@@ -45,7 +45,7 @@ def done(make_config, tmp_path_factory):
 
 @pytest.fixture
 def copied(done, tmp_path):
-    """Of its directory, to do damage in."""
+    """A copy of the run's directory, for damage."""
     shutil.copytree(done.output_dir, tmp_path / "run")
     return tmp_path / "run"
 
@@ -55,7 +55,7 @@ def resumed(make_config, directory, *overrides):
 
 
 def rewritten(path, **about):
-    """The same checkpoint, that says something else about itself, with a checksum that fits."""
+    """The same checkpoint with other metadata, and a checksum that fits."""
     with safe_open(path, framework="numpy") as file:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         told = json.loads(file.metadata()["about"]) | about
@@ -84,7 +84,7 @@ def test_the_last_two_are_kept_with_all_that_they_need(done):
 
 
 def test_a_resumed_run_says_so_and_is_not_compared_by_its_seconds(make_config, done, copied):
-    """Those in result.json are of the last process."""
+    """The seconds in result.json are of the last process."""
     first = json.loads((done.output_dir / "result.json").read_text())
     resumed(make_config, copied, "rounds=4")
     again = json.loads((copied / "result.json").read_text())
@@ -102,7 +102,7 @@ def test_a_run_brings_its_rows_back(make_config, done, copied):
 
 
 def test_a_round_that_began_again_has_its_rows_once(make_config, monkeypatch, tmp_path):
-    """Worker 0 has told its row of round 1 when worker 1 fails there."""
+    """Worker 1 fails in round 1 after worker 0 has reported its row of that round."""
     infect(monkeypatch, Fault("exception", "publishing", tmp_path / "done", last_round=2))
     options = ("split=stratified", "aggregation=rows", "trainer=fused", "rounds=3")
     config = make_config("backend=serial", *options, "checkpoint_every=1", "on_failure=restart")
@@ -265,7 +265,7 @@ def test_one_in_so_many_rounds_and_the_last(make_config, tmp_path):
 
 
 def test_a_state_is_one_thing():
-    """It is exchanged whole, so that an interrupt finds the one before or the one after."""
+    """A run replaces it as a whole: an interrupt finds the old one or the new one."""
     state = checkpoint.RunState(next_round=1, vector=np.zeros(3, np.float32))
     with pytest.raises(dataclasses.FrozenInstanceError):
         state.next_round = 2

@@ -1,4 +1,4 @@
-"""What a run leaves behind, however it ended, and what others can rely on in those files."""
+"""The files of a run, after every kind of end, and the promises that other programs rely on."""
 
 import csv
 import dataclasses
@@ -230,7 +230,7 @@ def test_the_workers_and_the_aggregator_are_summed_over_the_rounds(done):
 
 
 class OnlyBuiltins(pickle.Unpickler):
-    """Refuses to look up any name: what it loads consists of builtin values."""
+    """Refuses to look up any name, so that it loads builtin values only."""
 
     def find_class(self, module, name):
         raise AssertionError(f"{module}.{name} is in the pickle")

@@ -1,4 +1,4 @@
-"""The one worker that a run is compared with."""
+"""The reference: one worker that a run compares itself with."""
 
 import json
 

@@ -1,6 +1,4 @@
-"""A model on disk: what comes back predicts what was saved, by the data's own ids, and no pickle is
-ever loaded.
-"""
+"""A model on disk predicts as before, by the data's own ids, and nothing unpickles."""
 
 import os
 import pickle
@@ -86,7 +84,7 @@ for number in range(8):
 
 
 def test_equal_models_are_equal_files(tmp_path):
-    """Eight times in each of two processes: the library's order is a matter of luck."""
+    """Eight times in each of two processes, since luck decides the order of the library."""
     printed = [
         subprocess.run(
             [sys.executable, "-c", SAVES, str(tmp_path / seed)],
@@ -252,7 +250,7 @@ def test_a_directory_that_is_not_there(tmp_path):
 
 
 class Planted:
-    """Would leave a file behind if anybody unpickled it."""
+    """Leaves a file behind if anybody unpickles it."""
 
     def __init__(self, mark: Path) -> None:
         self.mark = mark

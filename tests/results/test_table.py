@@ -1,4 +1,4 @@
-"""One table over many runs: those that failed, were killed or cannot be read are in it as well."""
+"""One table of many runs, also of those that failed, were killed or cannot be read."""
 
 import csv
 import json
@@ -33,7 +33,7 @@ class Raises(Tracker):
 
 @pytest.fixture(scope="module")
 def outputs(make_config, tmp_path_factory) -> Path:
-    """ok, another backend's, failed, interrupted, cut short; written by real runs."""
+    """Two runs that ended well (on two backends), a failed, an interrupted, a damaged one."""
     folder = tmp_path_factory.mktemp("outputs")
     run(make_config("backend=thread"), folder / "a" / "ok", [])
     run(make_config("backend=serial", "workers=2"), folder / "a" / "second", [])
@@ -259,7 +259,7 @@ def test_a_setting_that_one_run_has_and_another_has_not_is_shown(tmp_path, capsy
 
 
 def test_numbers_of_a_column_have_one_type(tmp_path):
-    """Integers become floats beside a hole or a float, and stay what they are elsewhere."""
+    """Integers become floats beside a hole or a float, and stay integers elsewhere."""
     for name, workers, lr, seed in (("a", 2, 1, 7), ("b", 4, 0.5, 8)):
         config = {"workers": workers, "seed": seed, "trainer": {"name": "fused", "lr": lr}}
         make_run(tmp_path / name, json.dumps({"status": "ok", "config": config}))
@@ -278,7 +278,7 @@ def test_numbers_of_a_column_have_one_type(tmp_path):
 
 
 def test_a_table_is_written_without_pandas(outputs, tmp_path):
-    """It takes longer to load than all else that the command does."""
+    """pandas takes longer to load than the rest of the command."""
     shutil.copytree(outputs / "a" / "ok", tmp_path / "0")
     (tmp_path / "0" / ".hydra").mkdir()
     (tmp_path / "0" / ".hydra" / "config.yaml").touch()

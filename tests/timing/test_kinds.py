@@ -1,4 +1,4 @@
-"""The one table of kinds, and the names that are made from it: files of users have them."""
+"""The one table of kinds, and the names that come from it: users' files have them."""
 
 import pytest
 
@@ -35,7 +35,7 @@ def test_no_two_kinds_have_the_same_colour_or_meaning(mode):
 
 
 def test_rounds_csv_keeps_its_columns_in_order():
-    """A new kind may add one; none goes, none is renamed."""
+    """A new kind may add a name; no name goes or changes."""
     columns = [
         *("round", "who", "train_loss", "valid_rmse", "test_rmse", "best_epoch"),
         *("aggregate_received", "elapsed_s", "compute_s", "evaluate_s", "publish_s", "wait_s"),

@@ -1,4 +1,4 @@
-"""The clocks of a compiled loop, taken apart into kinds of time."""
+"""The clocks of a compiled loop, split into kinds of time."""
 
 import pytest
 
@@ -60,7 +60,7 @@ def test_where_the_run_queue_is_not_known_time_off_the_core_has_the_coarser_kind
 
 
 def test_a_copy_that_was_interrupted_leaves_nothing_below_zero():
-    """Of evaluating 30 were 25 a copy, and 20 without a core: at least 15 of these in the copy."""
+    """Evaluation took 30: 25 a copy, 20 off its core, so at least 15 of these in the copy."""
     interrupted = times((100, 80), evaluated=(30, 10), copied=(25, 0))
     assert interrupted.metered_parts(100.0, Scheduler(80.0)) == pytest.approx(
         {"compute": 70.0, "evaluate": 0.0, "evaluate/copy": 10.0, "evaluate/run_queue": 20.0}

@@ -1,4 +1,4 @@
-"""What a thread did with its time, in cases in which it is known."""
+"""A meter of a thread, in cases where the kinds of its time are known."""
 
 import os
 import subprocess
@@ -27,14 +27,14 @@ WORK_S = 0.3  # of CPU
 
 
 def busy_in_python():
-    """Takes so much CPU with the GIL, which it gives up only when asked to."""
+    """Takes so much CPU time with the GIL, which it gives up only on request."""
     end = time.thread_time() + WORK_S
     while time.thread_time() < end:
         pass
 
 
 def busy_without_gil():
-    """The same in compiled code that has let go of the GIL."""
+    """The same in compiled code without the GIL."""
     from numba import types
 
     from ddp.machine.compiled.atomics import thread_ns
@@ -153,7 +153,7 @@ def test_where_the_run_queue_is_not_known_the_figure_is_named_as_the_coarser_one
 
 @linux
 def test_a_kernel_that_does_not_count_knows_no_queue(monkeypatch):
-    """It prints zeros, also how often a thread was on a core that runs at this moment."""
+    """Such a kernel prints zeros, also for the number of times that the thread was on a core."""
 
     def read(file, content, size, offset):
         content.value = b"0 0 0\n"

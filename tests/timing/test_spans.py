@@ -86,7 +86,7 @@ def test_a_span_closes_on_an_exception(clock):
 
 
 def test_what_an_interrupt_has_left_open_is_closed(clock):
-    """It may come after a span was opened, and before its block has begun."""
+    """A signal may come after a span has opened and before its block has begun."""
     spans = Spans(clock)
     spans("wait").__enter__()
     clock.now += 1

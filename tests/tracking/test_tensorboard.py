@@ -1,4 +1,4 @@
-"""What the real TensorBoard shows of a sweep, asked through the interface that its page asks."""
+"""The real TensorBoard shows a sweep: its server answers the requests of its page."""
 
 import json
 import re

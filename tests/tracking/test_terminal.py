@@ -1,4 +1,4 @@
-"""What a person sees: lines where the output is piped, bars on a terminal, a table at the end."""
+"""Output for a person: lines into a pipe, bars on a terminal, a table at the end."""
 
 import dataclasses
 import io
@@ -164,7 +164,7 @@ def result(make_config, tmp_path_factory) -> RunResult:
 
 
 def table_rows(text: str) -> dict[str, list[str]]:
-    """First cell -> the other cells; of the rows whose name is a worker's or the aggregate's."""
+    """First cell -> the other cells, for the rows of workers and of the aggregate."""
     rows = [line.split() for line in text.splitlines()]
     return {
         row[0]: row[1:]

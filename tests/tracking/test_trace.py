@@ -1,4 +1,4 @@
-"""A trace that has become long keeps sums, and the order of what is looked at: the last rounds."""
+"""A long trace keeps sums, and the order of the last rounds."""
 
 import json
 from array import array
@@ -14,7 +14,7 @@ NUM_SLICES = MOST_SLICES // 4 + 2  # of a lane in a round: too many from the thi
 
 
 def content(start):
-    """Compute and evaluate in turns, a millisecond and two."""
+    """Compute and evaluate in turns, one and two milliseconds long."""
     numbers = array("d")
     for number in range(NUM_SLICES):
         path = ("compute", "evaluate")[number % 2]

@@ -1,4 +1,4 @@
-"""What TensorBoard shows is what the run measured; and whoever is not interested hears nothing."""
+"""TensorBoard shows the run's measurements; a tracker ignores events that are not for it."""
 
 import csv
 import dataclasses
@@ -120,8 +120,8 @@ def test_every_tag_has_one_point_per_round(recorded):
 
 
 def shown_columns():
-    """Each tag that shows a column of rounds.csv, with whose rows, the column, and TensorBoard's
-    unit.
+    """Each tag that shows a column of rounds.csv: whose rows, which column, and the unit in
+    TensorBoard.
     """
     for who in [*WHOS, "aggregated"]:
         for part in ("valid", "test"):
@@ -140,7 +140,7 @@ def kinds_of(who):
 
 
 def test_every_point_is_the_number_of_the_rounds_file(recorded):
-    """The file holds what the trackers were told: tests/test_record.py."""
+    """The file holds the events of the trackers: tests/results/test_record.py."""
     wrong = {}
     for tag, who, column, unit in shown_columns():
         expected = {n: float(value) * unit for n, value in recorded.column(who, column).items()}
@@ -264,7 +264,7 @@ def test_a_timeout_is_a_point_and_its_absence_is_none(tmp_path):
 
 
 def hparams(config):
-    """What TensorBoard is told of a config: numbers, strings and booleans."""
+    """The values of a config that TensorBoard gets: numbers, strings and booleans."""
     row = settings(dataclasses.asdict(config))
     return {
         key: value if isinstance(value, int | float | str) else str(value)
@@ -467,7 +467,7 @@ class Notebook(Tracker):
 
 
 def test_every_kind_of_event_is_listed_here():
-    """Else the next test would not try a new one."""
+    """Otherwise the next test would not try a new one."""
     kinds = {
         kind
         for kind in vars(messages).values()
@@ -531,7 +531,7 @@ def test_a_round_that_begins_again_leaves_no_row_in_the_history():
 
 
 def test_the_history_keeps_no_slices():
-    """Of a long run they would take more memory than all the rest."""
+    """Slices of a long run would take more memory than all the rest."""
     history = History()
     told = Account(seconds={"compute": 1.0}, slices=b"12345678" * 3)
     history.on(worker_round(0, 0, account=told))
@@ -545,7 +545,7 @@ def test_the_history_keeps_no_slices():
 
 
 def scalars(directory):
-    """As TensorBoard reads them: of a step that was told twice, the later word."""
+    """Reads as TensorBoard does: of two events of one step the later one counts."""
     accumulator = EventAccumulator(str(directory), size_guidance={"scalars": 0}).Reload()
     return {
         tag: [(event.step, event.value) for event in accumulator.Scalars(tag)]

@@ -1,4 +1,4 @@
-"""Local epochs in one compiled loop: what several at once are, and how many they are."""
+"""Local epochs in one compiled loop equal single epochs; their number follows the clock."""
 
 import math
 
@@ -33,7 +33,7 @@ def worker_of(config):
 
 @pytest.fixture
 def together(monkeypatch):
-    """Has epochs done so many at a time."""
+    """Makes a trainer do so many epochs at a time."""
     return lambda number: monkeypatch.setattr(
         EpochsPerCall, "choose", lambda self, left: min(left, number)
     )

@@ -1,5 +1,5 @@
-"""The compiled trainer: what it computes, in which order it visits, and that its kernels are there
-whatever the cache.
+"""The compiled trainer: its steps, its order of visits, and its kernels with any state of the
+cache.
 """
 
 import os
@@ -377,7 +377,7 @@ def test_kernels_are_compiled_again_when_the_loops_they_call_have_changed(compil
 
 
 def test_without_a_writable_cache_a_temporary_one_serves_and_goes(tmp_path):
-    """Files stand where the directories would be: not even root can write there."""
+    """Files stand in place of the directories: not even root can write there."""
     source = copy_of_sources(tmp_path)
     (source / "trainers" / "__pycache__").touch()
     nowhere = str(source / "trainers" / "__pycache__" / "deeper")

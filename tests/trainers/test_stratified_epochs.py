@@ -1,4 +1,4 @@
-"""The compiled loop over turns: what it hands on and when, what it counts, and what it refuses."""
+"""The compiled loop over turns: its hand-overs and their moments, its counts, and its refusals."""
 
 import threading
 
@@ -43,7 +43,7 @@ class Recording(RowPassing):
 
 
 class Alone(Exchange):
-    """Nobody waits for anything but rows."""
+    """Workers wait for nothing but rows."""
 
     def __init__(self, gates=None):
         super().__init__(Spans(), Recording(gates))
@@ -69,7 +69,7 @@ def make_worker(config, gates):
 
 
 def last_value(generator):
-    """What a generator returns."""
+    """The value that a generator returns."""
     while True:
         try:
             next(generator)
@@ -84,7 +84,7 @@ def epoch(worker, *, ends_round=True):
 
 
 def test_rows_are_handed_on_when_they_are_done(make_config):
-    """Whoever waits for them sees them as they stay."""
+    """A worker that waits for the rows sees them in their final state."""
     gates = Gates(np.zeros(3, np.int64))
     big = (
         "data.num_users=600",
@@ -113,7 +113,7 @@ def test_rows_are_handed_on_when_they_are_done(make_config):
 
 @pytest.mark.parametrize("ends_round", [True, False])
 def test_the_last_turn_of_a_round_is_not_handed_on_yet(make_config, ends_round):
-    """First it has to be kept for publishing."""
+    """The worker first has to keep these rows for publishing."""
     gates = Gates(np.array([0, 0, 0], np.int64))
     worker, (first, second) = make_worker(make_config(*STRATIFIED), gates)
     gates.open(second, 1)
@@ -137,7 +137,7 @@ def test_turn_by_turn_the_last_one_of_a_round_waits_too(make_config, monkeypatch
 
 
 def test_it_computes_what_turns_one_by_one_do(make_config):
-    """Also the errors of predictions that are far off the scale, and clipped."""
+    """The errors include those of predictions far off the scale, which are clipped."""
     config = make_config(*STRATIFIED, "model.init_std=3", "trainer.lr=1e-4", "trainer.lr_decay=0.5")
     gates = Gates(np.zeros(3, np.int64))
     (looped, (_, second)), (stepped, _) = make_worker(config, gates), make_worker(config, None)
@@ -151,7 +151,7 @@ def test_it_computes_what_turns_one_by_one_do(make_config):
 
 
 def test_several_epochs_are_what_they_are_one_by_one(make_config, monkeypatch):
-    """Each with its own learning rate; errors on held-out ratings are those of the last one."""
+    """Each epoch has its own learning rate; held-out errors are those of the last one."""
     config = make_config(*STRATIFIED, "workers=1", "local_epochs=3", "trainer.lr_decay=0.5")
 
     def make(gates):

@@ -38,7 +38,7 @@ POLICIES = ("abort", "drop", "restart")
 
 
 class Drawn:
-    """A job, how it is run, and what goes wrong in it."""
+    """A job, its backend, and its fault."""
 
     def __init__(self, dice: random.Random) -> None:
         self.backend = dice.choices(list(BACKENDS), weights=(3, 3, 2, 3, 2, 1, 3, 1))[0]
@@ -102,7 +102,7 @@ class Drawn:
 
 
 def reference(drawn: Drawn, known: dict, directory: Path) -> bytes:
-    """The last aggregate of the serial run that nothing happens to."""
+    """The last aggregate of the serial run without a fault."""
     if drawn.job not in known:
         trainer = () if "trainer=fused" in drawn.job else ("trainer.batch_size=64",)
         config = load_config(compose("config", [*SMALL, *drawn.job, *trainer, "backend=serial"]))
@@ -111,7 +111,7 @@ def reference(drawn: Drawn, known: dict, directory: Path) -> bytes:
 
 
 def try_once(drawn: Drawn, directory: Path, expected: bytes) -> str:
-    """What became of it. Raises AssertionError if it is not what must become of it."""
+    """Runs it and gives its outcome. Raises AssertionError if it is a wrong one."""
     config, fault = (
         drawn.config(),
         Fault(drawn.kind, drawn.moment, directory / "done", last_round=ROUNDS - 1),
@@ -146,7 +146,7 @@ def resumed(config, directory: Path, expected: bytes, outcome: str) -> str:
 
 
 def let_go() -> None:
-    """Threads that hang end here."""
+    """Lets threads that hang end."""
     RELEASED.set()
     for thread in threading.enumerate():
         if thread.name.startswith("worker-"):

@@ -33,7 +33,7 @@ TRAINERS = {
     ),
     "stratified fused": ("split=stratified", "aggregation=rows", "trainer=fused"),
 }
-# Whatever is measured, a copy of a state takes some time, and so on: kinds that cannot be zero.
+# Kinds that cannot be zero: a copy of a state takes some time, and so on.
 CERTAIN = {
     "serial": {"compute", "evaluate", "copy", "wait", "startup", "log"},
     "thread": {"compute", "evaluate", "copy", "wait", "startup", "log", "lock_wait", "lock_hold"},
@@ -180,7 +180,7 @@ def test_the_trace_sums_up_to_the_table(accounted):
 
 
 def lanes_of(directory):
-    """Of result.json, by name."""
+    """The lanes of result.json, by name."""
     return {
         lane["who"]: lane for lane in json.loads((directory / "result.json").read_text())["account"]
     }
@@ -197,7 +197,7 @@ def closes(lane):
 def test_it_closes_after_a_round_that_began_again(
     make_config, monkeypatch, tmp_path, backend, split
 ):
-    """Workers are told of since they were started last; the aggregator from the beginning."""
+    """A worker's account begins with its last start, the aggregator's with the run."""
     infect(
         monkeypatch,
         Fault(kind="exception", moment="last round", marker=tmp_path / "marker", last_round=2),
@@ -295,7 +295,7 @@ def test_without_it_tensorboard_has_no_picture(make_config, tmp_path):
 
 
 def test_nothing_is_measured_per_batch(make_config, tmp_path, monkeypatch):
-    """As many spans with batches of 4 as with one batch an epoch."""
+    """Batches of 4 make as many spans as one batch an epoch."""
     opened = []
     enter = Span.__enter__
 

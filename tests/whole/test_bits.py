@@ -1,6 +1,4 @@
-"""The tool that compares bits notices other bits, and refuses a file that says nothing about
-them.
-"""
+"""The tool that compares bits finds other bits, and refuses files that it cannot compare with."""
 
 import json
 from dataclasses import replace
@@ -88,7 +86,7 @@ def test_smoke_compares_every_backend_with_serial(monkeypatch, capsys):
     real = bits.train
 
     def train(options, directory, **how):
-        """A thread that computes something else, and a process that cannot start."""
+        """A thread that computes another result, and a process that cannot start."""
         if "backend=process" in options:
             raise OSError("no process")
         real((*options, "seed=1") if "backend=thread" in options else options, directory, **how)

@@ -67,9 +67,7 @@ def contents(directory: Path) -> dict[str, bytes]:
 
 
 def only_message(ended: subprocess.CompletedProcess[str]) -> str:
-    """What a refused command said: one message on standard error, and nothing that looks like a
-    crash.
-    """
+    """The one message of a refused command, on standard error, without a stack trace."""
     assert ended.returncode == 2, ended
     assert ended.stdout == ""
     assert ended.stderr.startswith("error: ")
@@ -80,7 +78,7 @@ def only_message(ended: subprocess.CompletedProcess[str]) -> str:
 
 
 def train_for_real(directory, *arguments, flags=()):
-    """`python train.py`, not forked from anything."""
+    """Runs `python train.py` without a fork."""
     return subprocess.run(
         [sys.executable, *flags, TRAIN, *arguments],
         cwd=directory, env=own_environment(directory), capture_output=True, text=True,
@@ -410,8 +408,8 @@ class Spy(Callback):
     ],
 )
 def test_the_server_starts_before_anything_is_read(train, tmp_path, backend, server):
-    """Its imports run beside the main process's; here reading the ratings fails, so no worker was
-    ever asked for.
+    """The server's imports run beside those of the main process. Reading the ratings fails here, so
+    nobody asks for a worker.
     """
     (tmp_path / "spying.py").write_text(SERVER_SPY)
     run = train(tmp_path, "-m", *TYPED, "data=csv", "data.path=nowhere.csv", *backend, SPYING)
@@ -499,7 +497,7 @@ def test_a_signal_ends_everything_and_the_result_says_so(start, tmp_path, case, 
 
 @pytest.mark.parametrize("backend", ["process", "shm"])
 def test_a_second_ctrl_c_ends_everything_at_once(started, tmp_path, backend):
-    """The first is still waiting for workers that do not react to anything but SIGKILL."""
+    """The first Ctrl-C still waits for workers that react to nothing but SIGKILL."""
     process = started(
         tmp_path, "workers=2", "rounds=100000", *BACKENDS[backend], "hydra.run.dir=run"
     )
@@ -556,7 +554,7 @@ def test_an_interrupted_run_goes_on_where_it_was(train, started, tmp_path):
 
 
 def scalars(directory, tag):
-    """As TensorBoard reads them: of a step that was told twice, the later word."""
+    """Reads as TensorBoard does: of two events of one step the later one counts."""
     events = EventAccumulator(str(directory), size_guidance={"scalars": 0}).Reload()
     return [(event.step, event.value) for event in events.Scalars(tag)]
 

@@ -1,5 +1,5 @@
-"""Full disks and read-only ones, which are really mounted: nothing hangs, nothing is half written,
-nothing is lost silently.
+"""Full and read-only disks, really mounted: no command hangs, leaves half a file, or loses results
+without a message.
 """
 
 import csv
@@ -63,14 +63,14 @@ class Disk:
         self.path = path
 
     def fill(self, pages: int = 0) -> None:
-        """Leaves room for so many pages."""
+        """Fills the disk and leaves so many pages."""
         (self.path / "filler").unlink(missing_ok=True)
         free = os.statvfs(self.path)
         with (self.path / "filler").open("wb") as file:
             os.posix_fallocate(file.fileno(), 0, free.f_bavail * free.f_bsize - pages * PAGE)
 
     def protect(self) -> None:
-        """Makes it read-only: for root too, who may ignore permissions."""
+        """Makes the disk read-only: for root too, who may ignore permissions."""
         subprocess.run(["mount", "-o", "remount,ro", self.path], check=True)
 
 
@@ -90,7 +90,7 @@ def disk_directory(tmp_path_factory):
 
 @pytest.fixture
 def disk(disk_directory):
-    """An empty one, that can be written to."""
+    """An empty disk that takes files."""
     yield Disk(disk_directory)
     subprocess.run(["mount", "-o", "remount,rw", disk_directory], check=True)
     for path in disk_directory.iterdir():
@@ -102,8 +102,8 @@ def disk(disk_directory):
 
 @pytest.fixture
 def train(programs, disk, tmp_path):
-    """`train(*arguments)`: exit code, and what was said on standard error. What is saved elsewhere
-    goes to tmp_path.
+    """`train(*arguments)`: exit code and standard error. Files that the disk does not take go to
+    tmp_path.
     """
 
     def command(*arguments: str, directory=tmp_path, temporary=tmp_path, stdout=None):
@@ -131,7 +131,7 @@ def train(programs, disk, tmp_path):
 
 
 def members(session: int) -> list[psutil.Process]:
-    """What still runs of a command."""
+    """The processes of a command that still run."""
     running = []
     for process in psutil.process_iter(["status"]):
         try:
@@ -143,7 +143,7 @@ def members(session: int) -> list[psutil.Process]:
 
 
 def assert_whole(directory: Path) -> None:
-    """No file below it is half of one."""
+    """Every file below is complete."""
     assert list(directory.rglob("*.part")) == []
     for path in directory.rglob("*.*"):
         if path.suffix == ".json":
@@ -194,7 +194,7 @@ RESULTS = ("rounds.csv", "ddp_thread_results.pkl", "trace.json", "result.json")
 
 @pytest.fixture(scope="module")
 def blamed() -> set[str]:
-    """The files that the runs below had no room for."""
+    """The files that had no room in the runs below."""
     return set()
 
 
@@ -272,9 +272,7 @@ def test_each_file_was_the_one_without_room(blamed):
     "pages", page_counts({5, 9, 13, 21, 30}, [5, 7, 9, 11, 13, 15, 18, 21, 25, 30, 40])
 )
 def test_a_run_does_without_checkpoints_that_have_no_room(train, disk, pages):
-    """It comes to its end, says so, and what it has written can be gone on from when there is room
-    again.
-    """
+    """The run ends and says so, and `resume` goes on with its files once there is room."""
     disk.fill(pages)
     directory = disk.path / "run"
     code, said = train(f"hydra.run.dir={directory}", "tensorboard=false", "checkpoint_every=1")
@@ -298,7 +296,7 @@ def test_a_run_does_without_checkpoints_that_have_no_room(train, disk, pages):
 
 
 def test_a_run_does_without_tensorboard(train, disk):
-    """Whose file is by far the largest of such a run."""
+    """The file that is by far the largest of such a run."""
     disk.fill(33)
     code, said = train(f"hydra.run.dir={disk.path}/run", "rounds=40", "account=false")
     assert code == 0
@@ -368,7 +366,7 @@ def test_a_read_only_disk_is_one_message(train, disk):
 
 
 def test_a_run_needs_no_directory_but_its_own(train, disk, tmp_path):
-    """What one worker reaches cannot be remembered then; the run does not mind."""
+    """The run cannot keep the errors of the one worker then, and goes on without them."""
     disk.protect()
     assert train(
         f"hydra.run.dir={tmp_path}/run", "reference=true", "trainer=fused", directory=disk.path
@@ -387,9 +385,7 @@ exec "$@"
 
 
 def test_processes_without_any_temporary_directory_are_one_message(disk):
-    """As in a container whose root is read-only. (Nobody can write into /proc, and that is where it
-    runs.)
-    """
+    """As in a container with a read-only root. (Nobody can write into /proc, where this runs.)"""
     command = [
         "unshare",
         "--mount",
@@ -540,8 +536,8 @@ def archive(tmp_path):
 
 @pytest.mark.parametrize("pages", [0, 1, 2, 5])
 def test_a_set_that_has_no_room_is_one_message(disk, archive, pages):
-    """To begin with the archive has none, then a file in it. No other source is asked: it would
-    need as much.
+    """At first there is no archive, then a file in its place. Nobody asks another source, which
+    would need as much room.
     """
     disk.fill(pages)
     source = Download(

@@ -1,5 +1,5 @@
-"""No fault of a worker hangs a run, loses what was finished, or leaves anything behind: the matrix,
-on every backend.
+"""No fault of a worker hangs a run, loses finished work, or leaves anything behind: the matrix, on
+every backend.
 """
 
 import json
@@ -24,7 +24,7 @@ SPLITS = {
 }
 JOB = ("trainer=fused", "workers=3", "rounds=4", "local_epochs=2", "checkpoint_every=1")
 ROUNDS = 4
-# What a moment comes after: the rounds that are finished by then.
+# moment -> the number of rounds that are finished by then
 FINISHED = {"start": 0, "first epoch": 0, "publishing": 1, "waiting": 1, "last round": 3}
 PHASES = {"start": {"start"}, "publishing": {"publish"}, "waiting": {"wait"}}
 
@@ -42,7 +42,7 @@ MOST_USUAL = [
 
 
 def possible(name, kind):
-    """Not where the fault would end the program that runs the test."""
+    """Whether the program of the test survives the fault."""
     return not (name in IN_PROCESS and kind in DEADLY)
 
 
@@ -96,8 +96,8 @@ def _let_go(monkeypatch):
 
 
 def timeout(name, kind):
-    """A hang is noticed when it is over; anything else must be noticed without it. (Workers are
-    forked, and need 10 ms.)
+    """Options with which a hang ends soon. Any other fault must be noticed without a timeout.
+    (Forked workers need 10 ms.)
     """
     seconds = 3600 if kind != "hang" else 0.3 if name in IN_PROCESS else 1
     return f"round_timeout={seconds}", "agg_timeout=3600"
@@ -105,7 +105,7 @@ def timeout(name, kind):
 
 @pytest.fixture(scope="module")
 def whole(make_config, drive):
-    """The aggregates of the run that nothing happens to, round by round."""
+    """The aggregates of the run without a fault, round by round."""
     runs = {}
 
     def of(split):
@@ -119,9 +119,7 @@ def whole(make_config, drive):
 
 @pytest.fixture
 def removes_parts(tmp_path):
-    """What a program was writing when it was killed; the next one that is started there does not
-    leave it.
-    """
+    """Removes the half-written file of a killed program before the leak check looks."""
     yield
     for part in tmp_path.rglob("*.part"):
         part.unlink()
@@ -177,8 +175,8 @@ def test_a_fault_is_named_and_what_was_finished_is_kept(
         error.phase,
     )
     completed = result["rounds_completed"]
-    # What a worker has published before it fails may have been averaged; with iid it cannot be
-    # ahead of the others.
+    # The aggregate may have a state that a worker published before it failed; with iid a worker
+    # cannot be ahead of the others.
     assert completed in (
         {finished, finished + 1} if moment == "waiting" or split == "stratified" else {finished}
     )
@@ -230,7 +228,7 @@ ON_FAILURE = [
 
 
 def on_failure_cases(default, names, faults):
-    """Those on other backends than `default` are slow."""
+    """The cases on other backends than `default` are slow."""
     return [
         slow_unless(default, name, *fault, split)
         for name in names

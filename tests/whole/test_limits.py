@@ -1,5 +1,5 @@
-"""Data that is too small, runs that are too many, too long or too large: each works, or is refused
-with a reason.
+"""Too little data, and too many, too long or too large runs: each works, or ends with a message
+that says why.
 """
 
 import gc
@@ -66,7 +66,7 @@ WHOLE = (
     " use at most {} workers"
 )
 
-# ratings, workers, why it is refused with split=stratified and with iid (None: it works)
+# ratings, workers, the reasons of a refusal with split=stratified and with iid (None: it works)
 SMALL = {
     "more workers than ratings": (
         GRID,
@@ -119,7 +119,7 @@ def of_ratings(tmp_path):
 
 @pytest.fixture(scope="module")
 def backends(make_config):
-    """The options of each."""
+    """The options of each backend."""
     return {name: make_config(*BACKENDS[name]).backend for name in USUAL}
 
 
@@ -224,7 +224,7 @@ def held(others=frozenset()):
     """Descriptors, threads and children of this process; and the descriptors and threads of its
     children, but for `others` (the browser and the servers of the suite change theirs at will).
     """
-    gc.collect()  # what only a cycle holds is no leak
+    gc.collect()  # garbage in cycles is no leak
     process = psutil.Process()
     children = [child for child in process.children(recursive=True) if child.pid not in others]
     of_children = sorted((child.num_fds(), child.num_threads()) for child in children)
@@ -313,7 +313,7 @@ def test_20_runs_one_after_another_leave_nothing(make_config, tmp_path):
 
 @pytest.mark.slow
 def test_four_commands_at_once_in_one_directory(tmp_path):
-    """Each has a directory of its own, and the result that it has alone."""
+    """Each run has its own directory, and the result that it has alone."""
     data = ("data=synthetic", "data.num_users=60", "data.num_items=40", "data.num_ratings=1200")
     commands = [
         [sys.executable, str(REPOSITORY / "train.py"), *JOB, *data, "workers=2", f"backend={name}"]
@@ -395,8 +395,9 @@ def test_workers_that_are_forked_share_what_spawned_ones_have_each(make_config):
 @pytest.mark.slow
 @pytest.mark.parametrize("trainer", ["autograd", "fused"])
 def test_a_worker_takes_as_much_memory_as_is_claimed(make_config, tmp_path, trainer):
-    """Of its own, not counting what it shares; that is all but a few MB of what a spawned one
-    has.
+    """The memory of the process alone, without shared pages.
+
+    Of a spawned worker that is all but a few MB.
     """
     for start_method, claimed in (("spawn", SPAWNED_BYTES), ("forkserver", FORKED_BYTES)):
 

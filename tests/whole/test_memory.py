@@ -1,4 +1,4 @@
-"""How many bytes a rating takes on its way to the trainers and to the saved model. A rating itself
+"""The bytes that a rating takes on its way to the trainers and to the saved model. A rating itself
 has 12: user, item and value.
 """
 
@@ -17,7 +17,7 @@ DATA = ("data.num_users=1000", "data.num_items=1000", "data.num_ratings=200000")
 
 @pytest.fixture
 def allocated():
-    """Calls a function; gives its result, and the bytes that it keeps and that it has at most."""
+    """Calls a function. Gives its result, the bytes that it keeps, and its peak."""
 
     def measure(call, *arguments):
         before, _ = tracemalloc.get_traced_memory()
@@ -45,7 +45,7 @@ def test_no_stage_holds_more_of_the_ratings_than_it_needs(make_config, allocated
     assert len(prepared.valid) + len(prepared.test) < num_held_out
     assert (
         kept < 3 * num + 12 * num_held_out
-    )  # who has a rating, in 2 bytes; a copy of held-out ones
+    )  # the owner of a rating, in 2 bytes; a copy of held-out ones
     assert peak < 26 * num
     _, _, peak = allocated(shard_summary, ratings, prepared.deal)
     assert peak < 18 * num

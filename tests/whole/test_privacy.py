@@ -1,6 +1,4 @@
-"""What a run opens to others: nothing but a socket and a segment that only its own user can enter,
-and no pickle is read.
-"""
+"""A run opens only a socket and a segment that its own user can enter, and reads no pickle."""
 
 import ast
 import os
@@ -69,14 +67,14 @@ def test_the_manager_listens_where_only_its_user_can_enter_and_asks_for_a_random
 
 
 def sockets_of_the_internet(pid):
-    """Of one process. (Their states change at will.)"""
+    """The internet sockets of one process. (Their states change at will.)"""
     connections = psutil.Process(pid).net_connections("inet")
     return {(pid, each.fd, each.laddr, each.raddr) for each in connections}
 
 
 @pytest.mark.parametrize("name", ["thread", "shm", "process"])
 def test_no_process_of_a_run_has_a_socket_of_the_internet(make_config, tmp_path, name):
-    """The suite has some, to its browser, and so has the browser."""
+    """The suite has such sockets to its browser, and so has the browser."""
     theirs = descendants(thorough=True)
     open_before = sockets_of_the_internet(os.getpid())
 
@@ -128,8 +126,8 @@ ALLOWED = {
 
 
 def readers_of_pickles(source):
-    """What in a source may run code that it reads: functions by name, imports that would hide them,
-    np.load and torch.load.
+    """Parts of a source that may run code that it reads: functions by name, imports that would hide
+    them, np.load and torch.load.
     """
     for node in ast.walk(ast.parse(source)):
         match node:

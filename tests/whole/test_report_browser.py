@@ -1,5 +1,5 @@
-"""The report in a real browser: on a phone and on a desk, in light and dark; and the reports that
-sweeps leave.
+"""The report in a real browser: on a phone and on a desk, in light and dark; and the reports of
+sweeps.
 """
 
 import csv
@@ -30,14 +30,14 @@ LOWEST_CONTRAST = 4.5  # WCAG 2, AA
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 INSTALL = "no chromium and chromedriver: install Debian's, apt-get install chromium chromium-driver"
 
-# What is wrong with how the page looks: texts, the empty list if nothing is.
+# Gives a text for each fault in the look of the page.
 LOOK = (Path(__file__).parent.parent / "report_look.js").read_text()
 pytestmark = pytest.mark.usefixtures("fonts")
 
 
 @pytest.fixture(scope="session")
 def started_browser():
-    """One that keeps what it says and asks for."""
+    """A browser that records its messages and requests."""
     if not CHROMIUM or not DRIVER:
         # set by .ci/run where it has seen to them
         assert "REQUIRE_BROWSER" not in os.environ, INSTALL
@@ -58,8 +58,8 @@ def started_browser():
 
 @pytest.fixture
 def browser(started_browser):
-    """The one of all tests: it shows nothing, and what it said and asked for before is
-    forgotten.
+    """The one browser of all tests: it shows nothing and has forgotten earlier messages and
+    requests.
     """
     started_browser.get("about:blank")
     for kind in ("browser", "performance"):
@@ -102,7 +102,7 @@ def requested(browser):
 
 
 def check_look(browser, page, variants=VARIANTS[:1]):
-    """In every variant: it fits, it can be read, and it keeps to itself."""
+    """In every variant the page fits, is readable, and asks for nothing else."""
     surfaces = set()
     for width, mode in variants:
         show(browser, page, width, mode)
@@ -121,7 +121,7 @@ def check_look(browser, page, variants=VARIANTS[:1]):
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
-    """Everything that a report can have."""
+    """A report with every part."""
     folder = write_sweep(tmp_path_factory.mktemp("sweep"))
     write_report(read_runs(find_runs([folder])), folder / "report.html")
     return folder / "report.html"
@@ -189,7 +189,7 @@ def test_a_page_that_asks_the_network_is_found(browser, page, tmp_path):
 
 
 def column(browser, name):
-    """The cells below a header of the table of runs, and what its header says of the order."""
+    """The cells below a header of the table of runs, and the order that the header announces."""
     return browser.execute_script(
         """const table = document.querySelector("#runs table");
         const at = [...table.rows[0].cells].findIndex((cell) => cell.textContent === arguments[0]);

@@ -1,6 +1,4 @@
-"""A run that was killed goes on to the same bits as if it had not been, from whatever moment, on
-every backend.
-"""
+"""A run that was killed at any moment goes on to the same bits, on every backend."""
 
 import json
 import multiprocessing
@@ -79,9 +77,9 @@ def cases():
 
 
 class Killed(Tracker):
-    """Kills its own process when it is told something for the n-th time.
+    """Kills its own process at the n-th event.
 
-    It writes down first who is an orphan then, and how many rounds it was told of.
+    It first notes the ids of its children, and the number of rounds that it has heard of.
     """
 
     def __init__(self, step, note):
@@ -109,7 +107,7 @@ def run_and_die(config, directory, step, note):
 
 
 def run_and_die_while_writing(config, directory, call, nth):
-    """The same, killed in the n-th of these system calls that a checkpoint is written with."""
+    """The same, killed in the n-th of the system calls that write a checkpoint."""
     left = [nth]
     real = {"fsync": os.fsync, "replace": os.replace}
 
@@ -135,7 +133,7 @@ def ended(pid):
 
 @pytest.fixture(scope="module")
 def whole(make_config, tmp_path_factory):
-    """The serial run of a job that nothing happens to."""
+    """The serial run of a job without a fault."""
     runs = {}
 
     def of(job):
@@ -148,7 +146,7 @@ def whole(make_config, tmp_path_factory):
 
 
 def rows(result):
-    """All that does not depend on time."""
+    """The figures that do not depend on time."""
     workers = sorted(result.history.worker_rounds, key=lambda row: (row.round_index, row.worker))
     return (
         [

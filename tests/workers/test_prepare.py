@@ -1,4 +1,4 @@
-"""From ratings to jobs: what the jobs hold, and what all of them share."""
+"""From ratings to jobs: the content of each job, and the parts that all of them share."""
 
 import numpy as np
 import pytest

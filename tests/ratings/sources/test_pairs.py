@@ -1,4 +1,4 @@
-"""A file that lists the test set, found in the data row by row."""
+"""A file that lists the test set: its rows in the data."""
 
 from dataclasses import replace
 from pathlib import Path
