@@ -1,29 +1,38 @@
-"""What the cost model knows of a machine: few numbers, each measured. `calibration` gets them,
-`measure` measures them.
+"""The constants of a machine: the few measured numbers that the cost model computes with.
+
+`calibration` gets them from a file, or has `measure` measure them.
 """
 
 from dataclasses import dataclass
 
-# floats: a batch's temporaries of more than these 2 MB are new pages each time, and leave the
-# caches ...
+BACKENDS = ("serial", "thread", "process", "shm")
+FLOAT_BYTES = 4
+# Floats (2 MB). The temporaries of a larger batch are new pages each time and leave the caches.
 SPILLING = 1 << 19
-# ... about so often: gathered, multiplied, summed, and back (ddp/model/torch_module.py)
+# A large batch moves its floats through RAM about so often: it gathers, multiplies and sums them,
+# and goes back (ddp/model/torch_module.py).
 PASSES = 12
 
 
 def spilled_bytes(num_floats: int) -> int:
-    """Through memory, by a batch of so many ratings x dimensions that leaves the caches."""
-    return 4 * PASSES * num_floats if num_floats > SPILLING else 0
+    """The bytes that a batch moves through RAM; 0 for a batch that stays in the caches.
+
+    `num_floats`: its ratings x dimensions.
+    """
+    return FLOAT_BYTES * PASSES * num_floats if num_floats > SPILLING else 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exchange:
-    """Of one backend, of a vector on its way in one direction. Measured: the medians of rounds of
-    runs with two sizes of model.
+    """The constants of one backend: medians of the rounds of small runs with two sizes of model.
 
-    `message_s`: to say something to the aggregator; `vector_s`: a vector, however short; `float_s`:
-    each of its floats. `epoch_s`: an epoch of the fused trainer with split=stratified, two workers
-    and hardly any ratings: all that a worker does to get rows, to train and to hand them on.
+    | field | seconds |
+    |---|---|
+    | `message_s` | of a message to the aggregator |
+    | `vector_s` | of a vector in one direction, without its floats |
+    | `float_s` | of each float of a vector |
+    | `epoch_s` | of a compiled epoch with split=stratified, two workers and hardly any ratings: |
+    |           | getting rows, training, and passing rows on |
     """
 
     message_s: float
@@ -34,63 +43,87 @@ class Exchange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exchanges:
-    """What does not depend on the trainer: seconds, measured in small runs of the command's own
-    `run` with `fused`.
+    """The constants that do not depend on the trainer, measured in small runs with `fused`.
+
+    | field | seconds, where not said otherwise |
+    |---|---|
+    | `serial`, `thread`, `shm`, `process` | of each backend, see `Exchange` |
+    | `heard_s` | in which the main process reads a message (measured with process) |
+    | `average_float_s` | of averaging, per float of each worker's state |
+    | `log_s` | in which the trackers write down a round |
+    | `checkpoint_s` | of a checkpoint, with its wait for the disk |
+    | `checkpoint_float_s` | more per float of the checkpoint |
+    | `save_s`, `save_float_s` | of saving the model after the last round; more per float |
+    | `jitter` | standard deviation of the logarithm of the seconds that equal work takes |
     """
 
     serial: Exchange
     thread: Exchange
     shm: Exchange
     process: Exchange
-    heard_s: float  # to listen to a message, by the main process (measured with process)
-    average_float_s: float  # to average, per float of each worker's state
-    log_s: float  # to tell of a round
-    checkpoint_s: float  # to save a checkpoint, waiting for the disk included
-    checkpoint_float_s: float  # the same, per float
-    save_s: float  # after the last round: the model
-    save_float_s: float  # the same, per float
-    # no seconds: standard deviation of the logarithm of one worker's rounds: how unequal equal work
-    # is
+    heard_s: float
+    average_float_s: float
+    log_s: float
+    checkpoint_s: float
+    checkpoint_float_s: float
+    save_s: float
+    save_float_s: float
     jitter: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Training:
-    """Of one trainer (and optimizer), on one core, seconds. Training is measured with the trainer
-    alone, for several sizes of batch and model: `batch_s` + `parameter_s` per learned parameter
-    in each batch, `rating_s` + `element_s` per dimension for each rating. A batch of the fused
-    trainer is an epoch.
+    """The constants of one trainer (and optimizer) on one core.
+
+    A batch costs `batch_s`, `parameter_s` per learned parameter, `rating_s` per rating, and
+    `element_s` per rating and dimension. They are measured with the trainer alone, for several
+    sizes of batch and model. A batch of the fused trainer is an epoch.
+
+    | field | seconds, where not said otherwise |
+    |---|---|
+    | `batch_s` | as above; with torch all of it counts as Python that holds the GIL |
+    | `spilled_element_s` | more per rating and dimension of a batch beyond SPILLING of them |
+    | `evaluation_s` | of evaluating a part, however small |
+    | `evaluated_rating_s` | more per rating of the part |
+    | `evaluated_element_s` | more per rating and dimension of the part |
+    | `bandwidth` | bytes per second through RAM that large batches of two threads get together; |
+    |             | 0: RAM does not slow them down |
+    | `handoff_s` | by which a batch takes longer beside a second thread on another core |
+    | `handoff_growth` | with n threads that is (n / 2) ** `handoff_growth` times as much |
+    | `imports_s` | of imports and compiling in a main process that trains (serial, thread) |
+    | `server_s` | by which the forkserver imports for longer than the command itself |
+    | `fork_s` | from a fork to the worker's first epoch |
+    | `forked_s` | by which its first round takes longer than its others |
+    | `spawn_s` | of a new interpreter with its imports, up to the worker's first epoch |
+    | `spawned_s` | by which its first round takes longer than its others |
+    | `exit_s` | of the end of such an interpreter |
+    | `manager_s` | of starting the manager's process (backend=process) |
     """
 
-    batch_s: float  # of torch all is taken to be Python's, holding the GIL
+    batch_s: float
     parameter_s: float
     rating_s: float
     element_s: float
-    # what each rating and dimension of a batch costs more beyond SPILLING of them
     spilled_element_s: float
-    evaluation_s: float  # to evaluate a part, however small
-    evaluated_rating_s: float  # per rating of it
-    evaluated_element_s: float  # per rating and dimension
-    # of memory, bytes/s, that such batches of two threads get together; 0: as much as they want
+    evaluation_s: float
+    evaluated_rating_s: float
+    evaluated_element_s: float
     bandwidth: float
-    handoff_s: float  # what a batch takes longer beside a second thread, on a core of its own
-    handoff_growth: float  # with n threads (n / 2) ** this times as much: from two threads and four
-    # what the main process imports or compiles first if it trains itself (serial, thread)
+    handoff_s: float
+    handoff_growth: float
     imports_s: float
-    # by how much the imports of the server that workers are forked from take longer than the
-    # command's own
     server_s: float
-    fork_s: float  # from a fork to the worker's first epoch
-    forked_s: float  # what its first round takes longer than its others
-    spawn_s: float  # a new interpreter with all its imports, to the worker's first epoch
-    spawned_s: float  # what its first round takes longer than its others
-    exit_s: float  # such an interpreter's end
-    manager_s: float  # to start the process of a `Manager().dict()`: backend=process
+    fork_s: float
+    forked_s: float
+    spawn_s: float
+    spawned_s: float
+    exit_s: float
+    manager_s: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Constants:
-    """A machine, as the model knows it. `cores`: that a process may use."""
+    """The constants of a machine. `cores`: those that a process may use."""
 
     cores: int
     exchanges: Exchanges

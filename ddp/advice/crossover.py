@@ -1,5 +1,6 @@
-"""Where another backend becomes the fastest: found by bisection with the model, as one value of the
-config grows.
+"""Finds crossovers: the values of a setting from which another backend is the fastest.
+
+A bisection with the cost model finds each, as one value of the config grows.
 """
 
 from collections.abc import Callable, Sequence
@@ -8,13 +9,13 @@ from dataclasses import dataclass, replace
 from ddp.config.options import AutogradTrainer
 from ddp.config.schema import Config
 
-POINTS = 9  # looked at first, evenly on a logarithmic scale
+POINTS = 9  # the values that a search begins with, evenly on a logarithmic scale
 PRECISION = 1.03  # a crossover is known to this factor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stretch:
-    """Values of a key, from `first` to `last`, for which `fastest` is so."""
+    """The values of a setting, from `first` to `last`, at which `fastest` is the fastest."""
 
     fastest: str
     first: int
@@ -23,7 +24,7 @@ class Stretch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Crossovers:
-    """Along one key: who is fastest where; `asked` is the config's own value."""
+    """The stretches along one setting; `asked` is its value in the config."""
 
     key: str
     asked: int
@@ -31,8 +32,9 @@ class Crossovers:
 
 
 def find_crossovers(config: Config, fastest: Callable[[Config], str]) -> list[Crossovers]:
-    """Along the size of a batch, of the model, and the number of local epochs. `fastest`: the name
-    of a config's best backend.
+    """The crossovers along batch size, model dimension and number of local epochs.
+
+    `fastest` gives the name of the fastest backend for a config.
     """
     found = []
     trainer = config.trainer
@@ -62,15 +64,18 @@ def find_crossovers(config: Config, fastest: Callable[[Config], str]) -> list[Cr
 
 
 def along(first: int, last: int, fastest: Callable[[int], str]) -> list[Stretch]:
-    """Who is fastest from `first` to `last`. (A stretch that lies between two of the points looked
-    at first is not seen.)
+    """The stretches from `first` to `last`.
+
+    A stretch that lies between two neighbours of the first POINTS values is not found.
     """
     points = sorted({round(first * (last / first) ** (n / (POINTS - 1))) for n in range(POINTS)})
     names = [fastest(point) for point in points]
     stretches = [Stretch(fastest=names[0], first=first, last=last)]
     for low, high, after in zip(points, points[1:], names[1:], strict=False):
         begins = low
-        while (before := stretches[-1].fastest) != after:  # there may be a third one in between
+        while (
+            before := stretches[-1].fastest
+        ) != after:  # a third backend may be the fastest in between
             begins = _change(begins, high, before, fastest)
             stretches[-1] = replace(stretches[-1], last=begins - 1)
             stretches.append(Stretch(fastest=fastest(begins), first=begins, last=last))
@@ -78,7 +83,10 @@ def along(first: int, last: int, fastest: Callable[[int], str]) -> list[Stretch]
 
 
 def _change(low: int, high: int, before: str, fastest: Callable[[int], str]) -> int:
-    """Between a value where `before` is the fastest and one where it is not: where that begins."""
+    """The first value at which `before` is no longer the fastest, between `low` and `high`.
+
+    `before` is the fastest at `low` and not at `high`.
+    """
     while high > low + 1 and high > low * PRECISION:
         middle = round((low * high) ** 0.5)
         middle = min(max(middle, low + 1), high - 1)
@@ -90,7 +98,7 @@ def _change(low: int, high: int, before: str, fastest: Callable[[int], str]) -> 
 
 
 def in_words(crossovers: Sequence[Crossovers]) -> list[str]:
-    """A line on each."""
+    """One line for each setting."""
     lines = []
     for crossover in crossovers:
         parts = [

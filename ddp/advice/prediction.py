@@ -1,9 +1,8 @@
-"""The wall of a run before it is run: its workers and its aggregator as scripts for the simulation.
+"""Predicts the wall of a run: its workers and its aggregator as scripts for the simulation.
 
-The wall is what the backend decides: from when the ratings are dealt to when the model is saved,
-with what the main process has to import for it; in result.json `imports + start + train + stop +
-save`. (Reading the ratings, and the one worker that the run is compared with, cost the same with
-every backend.)
+The wall covers what the backend decides, from the dealt ratings to the saved model. In result.json
+it is `imports + start + train + stop + save`. Reading the ratings and training the reference cost
+the same on every backend, so they are left out.
 """
 
 import random
@@ -11,22 +10,28 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from ddp.advice.constants import Constants
-from ddp.advice.cost_model import AVERAGE, EXCHANGE, RECORD, START, WAIT, Costs
-from ddp.advice.simulation import Delay, Gate, Machine, Script, Wait, Work, simulate
+from ddp.advice.cost_model import Costs
+from ddp.advice.kinds import AVERAGE, EXCHANGE, RECORD, START, WAIT
+from ddp.advice.machine_model import Machine
+from ddp.advice.simulation import Delay, Gate, Script, Wait, Work, simulate
 from ddp.advice.sizes import Sizes
 from ddp.config.schema import Config
 
-ROUNDS = 4  # that are simulated; of more, each takes as long as the later ones of these
-# the same of the epochs of a round with split=stratified, each then standing for several
-EPOCHS = 2
-MOST_TURNS = 5_000  # of all workers; where there would be more, two rounds of one epoch are all
+ROUNDS = 4  # simulated rounds; each further round takes as long as the later ones of these
+EPOCHS = 2  # simulated epochs of a round with split=stratified; each stands for several
+MOST_TURNS = 5_000  # of all workers; a run with more is simulated as two rounds of one epoch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
-    """What is not in the constants. `cores`, `bandwidth` (bytes/s): of another machine, None: of
-    this one; `straggler`: how many times as long the slowest worker takes; `data_s`: how long
-    the ratings take to read, beside which a server starts.
+    """What the constants do not tell.
+
+    | field | meaning |
+    |---|---|
+    | `cores` | of another machine; None: those of this one |
+    | `bandwidth` | of RAM of another machine, bytes per second; None: that of this one |
+    | `straggler` | how many times as long the slowest worker takes |
+    | `data_s` | seconds of reading the ratings; a forkserver starts meanwhile |
     """
 
     cores: int | None = None
@@ -37,7 +42,7 @@ class Surroundings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prediction:
-    """`seconds`: of the wall by kind, as the mean worker lives it; they add up to `wall_s`."""
+    """The predicted wall. `seconds`: of the mean worker, by kind; they add up to `wall_s`."""
 
     backend: str
     workers: int
@@ -51,7 +56,7 @@ class Prediction:
 def predict(
     config: Config, sizes: Sizes, constants: Constants, around: Surroundings | None = None
 ) -> Prediction:
-    """The wall of a run with this config."""
+    """Predicts the wall of a run with this config."""
     around = around or Surroundings()
     few = config.stratified and config.workers**2 * ROUNDS > MOST_TURNS
     most = 2 if few else ROUNDS
@@ -66,9 +71,7 @@ def predict(
 
 
 def _epochs(config: Config) -> int:
-    """Local epochs that are simulated apart; where nobody waits in the middle of a round, all are
-    one.
-    """
+    """The simulated epochs of a round; 1 where no worker waits in the middle of a round."""
     if not config.stratified or config.workers**2 * EPOCHS * ROUNDS > MOST_TURNS:
         return 1
     return min(config.local_epochs, EPOCHS)
@@ -115,17 +118,17 @@ class _Run:
         self.started, self.training_now, self.published, self.averaged, self.ended = (
             Gate() for _ in range(5)
         )
-        self.groups = [Gate() for _ in self.sizes.items]  # which turn may begin with each
+        self.groups = [Gate() for _ in self.sizes.items]  # the turn that may begin, per group
         self.random = random.Random(self.config.seed)
         self.poll_s = getattr(self.config.backend, "poll_interval_s", None) or 0.0
         method = getattr(self.config.backend, "chosen_start_method", None)
         self.spawns, self.forks = method == "spawn", method == "forkserver"
         self.epochs = _epochs(self.config)
 
-    # --- who works ---
+    # --- scripts ---
 
     def worker(self, worker: int) -> Script:
-        """One that runs beside the others."""
+        """A worker beside the others."""
         costs, training = self.costs, self.training
         yield Wait(self.started, 1, START)
         yield Work(
@@ -155,7 +158,7 @@ class _Run:
         self.ended.add_one()
 
     def aggregator(self) -> Script:
-        """The main process, or thread."""
+        """The main process or thread."""
         costs = self.costs
         if self.costs.in_threads:
             yield Work(seconds=self.training.imports_s, kind=START, divided=False)
@@ -170,21 +173,19 @@ class _Run:
             yield costs.average()
             yield costs.broadcast()
             self.averaged.add_one()
-            yield costs.judge()
+            yield costs.evaluate_aggregate()
             yield Delay(costs.record_s(), RECORD)
         yield Wait(self.ended, self.workers, WAIT)
         yield Delay(costs.save_s(), RECORD)
 
     def listener(self) -> Script:
-        """The main process beside itself: it listens to the workers while they train, on a core
-        that one of them may want.
-        """
+        """The main process beside itself: it reads messages on a core that a worker may want."""
         for round_index in range(self.rounds):
             yield Wait(self.training_now, round_index + 1, WAIT)
-            yield self.costs.hear()
+            yield self.costs.read_messages()
 
     def alone(self) -> Script:
-        """Everybody's work, one after another (backend=serial)."""
+        """The work of all workers and the aggregator, one after another (backend=serial)."""
         costs = self.costs
         yield Work(seconds=self.training.imports_s, kind=START, divided=False)
         for _ in range(self.rounds):
@@ -201,11 +202,11 @@ class _Run:
                 if not costs.stratified:
                     yield costs.receive()
             yield costs.average()
-            yield costs.judge()
+            yield costs.evaluate_aggregate()
             yield Delay(costs.record_s(), RECORD)
         yield Delay(costs.save_s(), RECORD)
 
-    # --- parts of their scripts ---
+    # --- parts of scripts ---
 
     def _train(self, worker: int, round_index: int) -> Iterator[Work | Delay | Wait]:
         costs, strata = self.costs, self.sizes.strata
@@ -218,20 +219,21 @@ class _Run:
             group = strata.group(worker, turn)
             yield Wait(self.groups[group], turn, WAIT)
             if turn > 0:
-                yield self._often(costs.pass_on(group))
+                yield self._times_per_epoch(costs.pass_on(group))
             yield self._uneven(
                 costs.turn(worker, group, self.config.local_epochs / self.epochs), worker
             )
             if turn == first + self.epochs * self.workers - 1:
                 yield costs.evaluate(worker)
-            yield self._often(costs.pass_on(group))
+            yield self._times_per_epoch(costs.pass_on(group))
             self.groups[group].raise_to(turn + 1)
 
-    def _often(self, passed: Work) -> Work:
+    def _times_per_epoch(self, passed: Work) -> Work:
+        """A pass of rows, as often as the simulated epoch stands for epochs."""
         return replace(passed, seconds=passed.seconds * self.config.local_epochs / self.epochs)
 
     def _uneven(self, work: Work, worker: int) -> Work:
-        """Slower or faster by chance, and for the slowest worker by what it is slower."""
+        """The work, slower or faster by chance, and slower for the straggler."""
         turns = self.epochs * self.workers if self.costs.stratified else 1
         chance = self.random.lognormvariate(0.0, self.exchanges.jitter * turns**0.5)
         factor = chance * (self.around.straggler if worker == 0 else 1.0)
@@ -243,6 +245,6 @@ class _Run:
         )
 
     def _polled(self) -> Iterator[Delay]:
-        """Who looks at intervals sees a thing some time after it is there."""
+        """The delay until the next look, if one looks at intervals."""
         if self.poll_s:
             yield Delay(self.random.uniform(0.0, self.poll_s), EXCHANGE)

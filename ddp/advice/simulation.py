@@ -1,12 +1,13 @@
-"""A discrete-event simulation of a machine: cores that everybody shares, one GIL, memory that all
-copy through.
+"""A discrete-event simulation of a run: workers that share cores, one GIL and the bandwidth of RAM.
 
-Who is simulated is a generator that yields what it does next: `Work`, `Delay` or `Wait`. Between
-two events everything that works goes on at a constant rate, so the next event is found by division,
-and a run of minutes costs milliseconds. (Who does work of the same nature forms a crowd, in which
-all are equally fast: 64 workers cost hardly more than one.) (The GIL could be a mutex that is held
-in slices; with two of them a batch and 30,000 batches a run that would take a thousand times as
-long, and its hand-over, which is what costs, would still be a constant that had to be measured.)
+An actor (a worker or the aggregator) is a generator that yields its next step: `Work`, `Delay` or
+`Wait`. Between two events all work goes on at a constant rate, so a division finds the next event,
+and the simulation of a run of minutes takes milliseconds. Actors whose work has the same nature
+form a crowd and go at the same rate, so 64 workers take hardly longer to simulate than one.
+
+The GIL is a rate too, not a mutex that actors hold in slices. A mutex would make the simulation a
+thousand times as long (two slices per batch, 30,000 batches per run), and the cost of handing it
+over, the part that matters, would still be a measured constant.
 """
 
 import heapq
@@ -14,44 +15,25 @@ from collections import defaultdict, deque
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 
-# kinds of seconds that work loses; the others are named by the work
-QUEUE, GIL, MEMORY = "run queue", "GIL wait", "memory"
-ROUNDING = 1e-12  # with so small a part left, work is done
+from ddp.advice.kinds import GIL, MEMORY, QUEUE
+from ddp.advice.machine_model import Machine, Nature
 
-Nature = tuple[float, float, float]
-Progress = tuple[float, float, float, float]  # seconds: done, and lost to QUEUE, GIL and MEMORY
+ROUNDING = 1e-12  # work that has at most this share left is done
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Machine:
-    """What workers share. `bandwidth`: of memory, bytes/s.
-
-    `handoff_s`: what a step (a batch) costs more when two threads go for the GIL, since each kernel
-    gives it up and takes it again; with n threads `(n / 2) ** handoff_growth` times that. On one
-    core nobody wakes up while the other still runs, so it costs nothing there.
-    """
-
-    cores: int
-    bandwidth: float = float("inf")
-    handoff_s: float = 0.0
-    handoff_growth: float = 0.0
-
-    def handoff(self, threads: int) -> float:
-        """Seconds a step, with so many threads that take steps."""
-        return (
-            self.handoff_s * (threads / 2) ** self.handoff_growth
-            if threads > 1 and self.cores > 1
-            else 0.0
-        )
+# Seconds of work done, and seconds lost to the run queue, the GIL and the bandwidth of RAM.
+Progress = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
-    """What takes `seconds` on a core when nobody else is there; they are counted as `kind`.
+    """A step that takes `seconds` alone on a core, counted as `kind`.
 
-    `steps`: how often it goes for the GIL among other threads, and `held_s`: how long it holds it,
-    of these seconds (both 0 in a process of its own); `num_bytes`: that go through memory.
-    `divided`: whether what it loses by others counts apart.
+    | field | meaning |
+    |---|---|
+    | `steps` | how often it asks for the GIL beside other threads; 0 in a process of its own |
+    | `held_s` | those of its seconds in which it holds the GIL; 0 in a process of its own |
+    | `num_bytes` | bytes that it moves through RAM |
+    | `divided` | seconds that it loses to others count as GIL, QUEUE or MEMORY, not as `kind` |
     """
 
     seconds: float
@@ -63,43 +45,42 @@ class Work:
 
     @property
     def nature(self) -> Nature:
-        """What decides how fast it goes beside others, each per second of it: steps, seconds of the
-        GIL, bytes.
-        """
-        return self.steps / self.seconds, self.held_s / self.seconds, self.num_bytes / self.seconds
+        """The demands that decide how fast the work goes beside other work."""
+        per_s = (amount / self.seconds for amount in (self.steps, self.held_s, self.num_bytes))
+        return Nature(*per_s)
 
 
 @dataclass(frozen=True, slots=True)
 class Delay:
-    """Seconds in which no core is needed."""
+    """A step that takes `seconds` and needs no core."""
 
     seconds: float
     kind: str
 
 
 class Gate:
-    """A number that only grows. Who waits for it goes on when it is large enough."""
+    """A number that only grows. An actor that waits for a value goes on when it is reached."""
 
     def __init__(self) -> None:
         self.value = 0
         self.waiting: list[tuple[int, Actor]] = []
-        # who may go on: the simulation's own list, once somebody has waited
+        # Actors that may go on. The first wait puts the simulation's own list here.
         self.opened: list[Actor] = []
 
     def raise_to(self, value: int) -> None:
-        """Lets everybody pass who has waited for this or less."""
+        """Raises the number to `value`, and lets pass every actor that waits for this or less."""
         self.value = max(self.value, value)
         self.opened += [actor for least, actor in self.waiting if least <= self.value]
         self.waiting = [(least, actor) for least, actor in self.waiting if least > self.value]
 
     def add_one(self) -> None:
-        """One more has come."""
+        """Raises the number by one."""
         self.raise_to(self.value + 1)
 
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Until the gate's number is `least`."""
+    """A step that lasts until the number of `gate` is at least `least`."""
 
     gate: Gate
     least: int
@@ -111,7 +92,7 @@ Script = Generator[Work | Delay | Wait, None, None]
 
 @dataclass(slots=True, eq=False)
 class Actor:
-    """One that is simulated. `seconds`: its life by kind, which add up to `end`."""
+    """A simulated worker or aggregator. `seconds`: its life by kind; they add up to `end`."""
 
     script: Script
     seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
@@ -119,16 +100,16 @@ class Actor:
     work: Work | None = None
     kind: str = ""
     since: float = 0.0
-    before: Progress = (0.0, 0.0, 0.0, 0.0)  # its crowd's, when its work began
+    before: Progress = (0.0, 0.0, 0.0, 0.0)  # of its crowd, when its work began
 
 
 @dataclass(slots=True, eq=False)
 class Crowd:
-    """All whose work is of the same nature, and so goes on equally fast: who has least left is who
-    has done first.
+    """All actors whose work has the same nature, so that all go at the same rate.
 
-    `progress`: what each of them would have done since the crowd began, and lost. `actors`: with
-    the `done` that each waits for.
+    The actor with the least work left is the first to finish. `progress`: the seconds that an actor
+    would have done and lost if it had been here from the beginning. `actors`: a heap of (the `done`
+    at which the actor finishes, a number that breaks ties, the actor).
     """
 
     nature: Nature
@@ -136,16 +117,16 @@ class Crowd:
     actors: list[tuple[float, int, Actor]] = field(default_factory=list)
 
     def enter(self, actor: Actor, work: Work, number: int) -> None:
-        """Begins with the work."""
+        """The actor begins the work. `number`: breaks ties, the smaller one goes first."""
         actor.work, actor.before = work, self.progress
         heapq.heappush(self.actors, (self.progress[0] + work.seconds, number, actor))
 
     def left_s(self) -> float:
-        """Of the one who has done first, on a core of its own."""
+        """Seconds that the first actor to finish still needs, alone on a core."""
         return max(self.actors[0][0] - self.progress[0], 0.0)
 
     def leave(self) -> Iterator[Actor]:
-        """Those who have done, with what it took them."""
+        """Takes out the actors that have finished, and adds the seconds that it took them."""
         while self.actors and self.left_s() <= ROUNDING * (1.0 + self.progress[0]):
             actor = heapq.heappop(self.actors)[2]
             assert actor.work is not None
@@ -160,15 +141,15 @@ class Crowd:
 
 
 def simulate(machine: Machine, scripts: Sequence[Script]) -> list[Actor]:
-    """Runs all scripts to their ends; the actors, in this order. Raises RuntimeError if they wait
-    for each other for ever.
+    """Runs all scripts to their ends, and returns their actors in the same order.
+
+    Raises RuntimeError if actors wait for each other for ever.
     """
     actors = [Actor(script) for script in scripts]
     crowds: dict[Nature, Crowd] = {}
     delayed: list[tuple[float, int, Actor]] = []
     opened: list[Actor] = []
-    now, number, num_waiting = 0.0, 0, 0
-    ready = deque(actors)
+    ready, now, number, num_waiting = deque(actors), 0.0, 0, 0
     while ready or crowds or delayed:
         while ready:
             actor = ready.popleft()
@@ -194,25 +175,26 @@ def simulate(machine: Machine, scripts: Sequence[Script]) -> list[Actor]:
                     num_waiting += 1
                 case _:  # nothing to do, or nothing to wait for
                     ready.append(actor)
-        now = _to_the_next_event(machine, now, crowds, delayed, ready)
+        now = _advance(machine, now, crowds, delayed, ready)
     if num_waiting:
         raise RuntimeError("the simulated workers wait for each other for ever")
     return actors
 
 
-def _to_the_next_event(
+def _advance(
     machine: Machine,
     now: float,
     crowds: dict[Nature, Crowd],
     delayed: list[tuple[float, int, Actor]],
     ready: deque[Actor],
 ) -> float:
-    """Lets everybody work until the first has done or a delay is over; moves those to `ready`, and
-    gives the time then.
+    """Lets all actors work until the first one finishes or a delay ends; returns the time then.
+
+    Actors that have finished their step move to `ready`.
     """
-    rates = _rates(machine, list(crowds.values()))
+    rates = machine.rates([(len(crowd.actors), crowd.nature) for crowd in crowds.values()])
     step_s = min(
-        (crowd.left_s() / rate[-1] for crowd, rate in zip(crowds.values(), rates, strict=True)),
+        (crowd.left_s() / rate.in_all for crowd, rate in zip(crowds.values(), rates, strict=True)),
         default=float("inf"),
     )
     if delayed:
@@ -220,13 +202,13 @@ def _to_the_next_event(
     if step_s == float("inf"):
         return now
     now += step_s
-    for crowd, (share, with_gil, rate) in zip(list(crowds.values()), rates, strict=True):
+    for crowd, (on_core, with_gil, in_all) in zip(list(crowds.values()), rates, strict=True):
         done_s, queued_s, gil_s, memory_s = crowd.progress
         crowd.progress = (
-            done_s + rate * step_s,
-            queued_s + (1.0 - share) * step_s,
-            gil_s + (share - with_gil) * step_s,
-            memory_s + (with_gil - rate) * step_s,
+            done_s + in_all * step_s,
+            queued_s + (1.0 - on_core) * step_s,
+            gil_s + (on_core - with_gil) * step_s,
+            memory_s + (with_gil - in_all) * step_s,
         )
         ready += crowd.leave()
         if not crowd.actors:
@@ -234,35 +216,3 @@ def _to_the_next_event(
     while delayed and delayed[0][0] <= now + ROUNDING:
         ready.append(heapq.heappop(delayed)[2])
     return now
-
-
-def _rates(machine: Machine, crowds: Sequence[Crowd]) -> list[tuple[float, float, float]]:
-    """Of each crowd's works: their share of a core, how fast they go with the GIL as it is, and
-    with the memory as it is.
-    """
-    sizes = [len(crowd.actors) for crowd in crowds]
-    share = min(1.0, machine.cores / max(sum(sizes), 1))
-    natures = [crowd.nature for crowd in crowds]
-    handoff_s = machine.handoff(
-        sum(size for size, (steps, _, _) in zip(sizes, natures, strict=True) if steps > 0)
-    )
-    with_gil = [share / (1.0 + handoff_s * steps) for steps, _, _ in natures]
-    held = sum(
-        size * rate * held
-        for size, rate, (_, held, _) in zip(sizes, with_gil, natures, strict=True)
-    )
-    if held > 1.0:  # nobody can hold it for more than a second in a second
-        with_gil = [
-            rate / held if own > 0 else rate
-            for rate, (_, own, _) in zip(with_gil, natures, strict=True)
-        ]
-    traffic = sum(
-        size * rate * num_bytes
-        for size, rate, (_, _, num_bytes) in zip(sizes, with_gil, natures, strict=True)
-    )
-    crowded = max(1.0, traffic / machine.bandwidth)
-    rates = [
-        rate / crowded if num_bytes > 0 else rate
-        for rate, (_, _, num_bytes) in zip(with_gil, natures, strict=True)
-    ]
-    return list(zip([share] * len(crowds), with_gil, rates, strict=True))

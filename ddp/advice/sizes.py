@@ -1,4 +1,4 @@
-"""How much work there is for each worker: what a prediction needs of the ratings."""
+"""The sizes of shards and blocks: all that a prediction needs to know about the ratings."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,11 +14,15 @@ from ddp.workers.prepare import deal_of
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sizes:
-    """Numbers of ratings, users and items. `train`, `valid`, `test`: of each worker; `whole_valid`,
-    `whole_test`: of all.
+    """Numbers of ratings, users and items.
 
-    With split=stratified `blocks[w][g]` are a worker's training ratings in a group of items,
-    `users[w]` its users, `items[g]` a group's items, and `strata` say who has which group when.
+    | field | meaning |
+    |---|---|
+    | `train`, `valid`, `test` | ratings of each worker |
+    | `whole_valid`, `whole_test` | ratings of the global parts |
+    | `blocks[w][g]` | training ratings of worker w in group g of items (split=stratified) |
+    | `users[w]`, `items[g]` | users of worker w, items of group g (split=stratified) |
+    | `strata` | the worker that holds each group at each turn (split=stratified) |
     """
 
     num_users: int
@@ -35,8 +39,9 @@ class Sizes:
 
 
 def sizes_of(config: Config, ratings: Ratings) -> Sizes:
-    """Those of the deal that a run with this config would make. Raises ConfigError or DataError
-    where it could not.
+    """The sizes of the deal that a run with this config makes.
+
+    Raises ConfigError or DataError if the run cannot deal the ratings.
     """
     deal = deal_of(config, ratings)
     workers = range(config.workers)

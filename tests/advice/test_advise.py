@@ -8,10 +8,11 @@ from jobs import DATA, USUAL
 from machines import constants, write_calibration
 from programs import TRAIN, own_environment
 
-from ddp.advice.advise import advice, backends, other_workers, seconds, why, with_workers
+from ddp.advice.advise import backends, other_workers, with_workers
 from ddp.advice.crossover import Crossovers, Stretch, along, find_crossovers, in_words
 from ddp.advice.measuring.calibration import num_cores
 from ddp.advice.prediction import Prediction
+from ddp.advice.wording import advice, seconds, why
 from ddp.config.options import Simulate
 from ddp.errors import ConfigError
 from ddp.launch.composed import load_simulate

@@ -11,9 +11,9 @@ from jobs import USUAL, prepare
 from machines import constants
 
 from ddp.advice.constants import Exchange, spilled_bytes
-from ddp.advice.cost_model import COMPUTE, EXCHANGE, RECORD, START, WAIT, Costs
+from ddp.advice.cost_model import Costs
+from ddp.advice.kinds import COMPUTE, EXCHANGE, GIL, QUEUE, RECORD, START, WAIT
 from ddp.advice.prediction import Surroundings, predict
-from ddp.advice.simulation import GIL, QUEUE
 from ddp.advice.sizes import Sizes, sizes_of
 from ddp.ratings.load import load_ratings
 
@@ -201,7 +201,7 @@ def test_the_main_process_hears_of_all_rows_that_are_handed_on(of):
         machine, exchanges=dataclasses.replace(machine.exchanges, heard_s=0.25)
     )
     heard = {
-        backend: Costs(*of(*job, f"backend={backend}"), machine).hear().seconds
+        backend: Costs(*of(*job, f"backend={backend}"), machine).read_messages().seconds
         for backend in ("process", "shm")
     }
     assert heard == pytest.approx(
@@ -220,10 +220,10 @@ def test_short_compiled_epochs_are_told_of_together(make_config, epoch_s, messag
     )
     assert Costs(
         make_config(*job, "trainer=fused"), PLAIN, machine
-    ).hear().seconds == pytest.approx(2 * (messages + 1))
+    ).read_messages().seconds == pytest.approx(2 * (messages + 1))
     assert Costs(
         make_config(*job, "trainer=autograd"), PLAIN, machine
-    ).hear().seconds == pytest.approx(2 * (24 + 1))
+    ).read_messages().seconds == pytest.approx(2 * (24 + 1))
 
 
 @pytest.mark.parametrize("split", ["iid", "stratified"])
@@ -356,7 +356,9 @@ def test_an_ensembles_aggregate_is_as_many_times_as_wide(make_config):
     assert costs.record_s() == pytest.approx(exchanges.log_s + saved / 2)
     assert costs.save_s() == pytest.approx(exchanges.save_s + exchanges.save_float_s * 4 * floats)
     wider_s = 100 * machine.training.evaluated_element_s * 3 * costs.config.model.dim
-    assert costs.judge().seconds - alone.judge().seconds == pytest.approx(wider_s)
+    assert costs.evaluate_aggregate().seconds - alone.evaluate_aggregate().seconds == pytest.approx(
+        wider_s
+    )
     assert costs.receive().seconds == 0 < alone.receive().seconds
 
 

@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ddp.advice.simulation import GIL, MEMORY, QUEUE, Delay, Gate, Machine, Wait, Work, simulate
+from ddp.advice.kinds import GIL, MEMORY, QUEUE
+from ddp.advice.machine_model import Machine
+from ddp.advice.simulation import Delay, Gate, Wait, Work, simulate
 
 
 def script(*steps):

@@ -1,6 +1,4 @@
-"""The constants of this machine, from their file; measured, where they are not there, in some
-seconds.
-"""
+"""Reads the constants of this machine from their file, or measures them in some seconds."""
 
 import json
 import math
@@ -16,38 +14,36 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ddp.advice.constants import Constants, Exchange, Exchanges, Training
+from ddp.advice.constants import BACKENDS, Constants, Exchange, Exchanges, Training
 from ddp.advice.measuring.measure import EXCHANGES
 from ddp.config.options import AutogradTrainer, TrainerOptions
 from ddp.errors import BackendError
 from ddp.machine.files import atomic_file
 from ddp.machine.memory import num_cores
 
-# to be raised when what is measured, or a trainer or a backend that it is measured with, changes
+# Raise it when the measurements change, or a trainer or a backend that they use.
 FORMAT = 4
 COMPILE = "import ddp.aggregation.mean, ddp.machine.compiled.gates, ddp.trainers.fused"
-BACKENDS = ("serial", "thread", "shm", "process")
 PACKAGES = ("torch", "numba", "numpy")
-USUAL_S = {EXCHANGES: 6, "fused": 4, "adam": 13, "sgd": 13}  # that it takes, on two cores
-TIMEOUT_S = 300.0  # for what takes 15 s
-BUSY = 0.1  # of all cores: from there on what is measured is another machine
-LOOK_S = 0.2
+USUAL_S = {EXCHANGES: 6, "fused": 4, "adam": 13, "sgd": 13}  # of each measurement, on two cores
+TIMEOUT_S = 300.0  # of a measurement; it takes about 15 s
+BUSY = 0.1  # of all cores; if other programs use more, the measurements are wrong
+LOOK_S = 0.2  # how long `busy_share` looks
 Tell = Callable[[str], None]
 Kind = TypeVar("Kind", Exchange, Exchanges, Training)
 
 
 def calibration_file() -> Path:
-    """Where the constants are kept. Deleting it has them measured anew."""
+    """The file of the constants. After the user has deleted it they are measured again."""
     cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(cache) / "ddp" / "calibration.json"
 
 
 def calibrate(trainer: TrainerOptions, tell: Tell = print, file: Path | None = None) -> Constants:
-    """The constants for that trainer. `tell` hears of what takes time. Raises BackendError if they
-    cannot be measured.
+    """The constants for that trainer. `tell` gets a line before a measurement begins.
 
-    A file of another machine, another version or another number of cores, or a damaged one, is
-    replaced.
+    A file that is damaged, or of another machine, version or number of cores, is replaced. Raises
+    BackendError if the measurement fails.
     """
     file = file or calibration_file()
     known = read(file)
@@ -65,7 +61,7 @@ def calibrate(trainer: TrainerOptions, tell: Tell = print, file: Path | None = N
                 f"warning: other programs use {share:.0%} of this machine: delete {file} when they"
                 " do not, to measure anew"
             )
-    # one process measures exchanges and fused, which they are measured with
+    # One process measures both exchanges and fused, because the exchanges are measured with fused.
     together = [missing] if name == "fused" and missing else [[part] for part in missing]
     for parts in together:
         measured = _measure(parts)
@@ -84,9 +80,7 @@ def calibrate(trainer: TrainerOptions, tell: Tell = print, file: Path | None = N
 
 
 def read(file: Path) -> dict[str, Any]:
-    """What the file holds, if it is this machine's and whole; else the same without any
-    constants.
-    """
+    """The content of the file if it is whole and of this machine; else one without constants."""
     empty: dict[str, Any] = {"format": FORMAT, "machine": machine(), "training": {}}
     with suppress(
         OSError, ValueError, TypeError, KeyError, AttributeError, ArithmeticError, RecursionError
@@ -103,7 +97,7 @@ def read(file: Path) -> dict[str, Any]:
 
 
 def machine() -> dict[str, Any]:
-    """What constants belong to: they are not those of another one."""
+    """The machine and versions that the constants belong to."""
     return {
         "host": platform.node(),
         "platform": platform.platform(),
@@ -114,9 +108,7 @@ def machine() -> dict[str, Any]:
 
 
 def busy_share(seconds: float = LOOK_S) -> float:
-    """How much of all cores is in use, while we do nothing for so long; 0 where the system does not
-    say.
-    """
+    """The share of all cores in use while this process sleeps; 0 if the system does not tell."""
     try:
         before = _ticks()
         time.sleep(seconds)
@@ -127,7 +119,7 @@ def busy_share(seconds: float = LOOK_S) -> float:
 
 
 def _ticks() -> tuple[int, int]:
-    """Of all cores since the start of the system: all, and idle ones."""
+    """Clock ticks of all cores since the start of the system: all, and the idle ones."""
     _, user, nice, system, idle, iowait, *others = (
         Path("/proc/stat").read_text(encoding="utf-8").splitlines()[0].split()
     )
@@ -136,7 +128,7 @@ def _ticks() -> tuple[int, int]:
 
 
 def _measure(parts: Sequence[str]) -> dict[str, Any]:
-    if "fused" in parts:  # or the first run would be measured with the compiler in it
+    if "fused" in parts:  # compiled beforehand, so that no measurement contains the compiler
         _python("-c", COMPILE)
     printed = _python("-m", "ddp.advice.measuring.measure", *parts)
     try:
@@ -151,7 +143,7 @@ def _measure(parts: Sequence[str]) -> dict[str, Any]:
 
 
 def _python(*arguments: str) -> str:
-    """What Python prints, with our modules in its reach."""
+    """Runs Python with our modules in its path; returns its output."""
     environment = os.environ | {
         "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent.parent.parent.parent), *sys.path])
     }
@@ -178,8 +170,9 @@ def _exchanges(values: dict[str, Any]) -> Exchanges:
 
 
 def _checked(kind: type[Kind], values: dict[str, Any]) -> Kind:
-    """The dataclass with these values. Raises ValueError or TypeError if they are not finite
-    numbers of at least 0.
+    """The dataclass with these values.
+
+    Raises ValueError or TypeError unless all are finite numbers of at least 0.
     """
     made = kind(**values)
     for field in fields(made):

@@ -1,4 +1,4 @@
-"""What it costs to exchange states, rows and messages, to average and to record, by small runs."""
+"""Measures the cost of exchanging states, rows and messages, of averaging and of recording."""
 
 import math
 import statistics
@@ -29,10 +29,11 @@ if TYPE_CHECKING:
     from ddp.tracking.messages import WorkerRound
 
 
-DIMS = {"small": 8, "large": 128}  # states
+DIMS = {"small": 8, "large": 128}  # dimensions of the model
 ROUNDS, EPOCHS = 6, 4
-MESSAGES = 2  # of a worker in such a round: its epochs are short, and told of together; and its row
-TURNS_ROUNDS, FEW, MANY = 4, 8, 40  # of split=stratified, with few and many messages
+MESSAGES = 2  # of a worker in such a round: one about all its epochs, which are short, and one row
+# With split=stratified: rounds, and local epochs of runs with few and with many messages.
+TURNS_ROUNDS, FEW, MANY = 4, 8, 40
 FEW_RATINGS = SyntheticData(
     name="synthetic",
     num_users=60,
@@ -45,8 +46,9 @@ FEW_RATINGS = SyntheticData(
 
 
 def exchange_configs() -> dict[str, Config]:
-    """The runs that tell what it costs: for each backend with small and large states, and passing
-    rows on.
+    """The runs to measure with: for each backend one with small and one with large states.
+
+    More runs per backend pass rows on (split=stratified).
     """
     configs, fused = {}, TRAINERS["fused"]
     for backend in (SERIAL, THREAD, SHM, FORKED):
@@ -63,7 +65,7 @@ def exchange_configs() -> dict[str, Config]:
 
 
 def exchange_constants(pilots: Mapping[str, Pilots]) -> dict[str, Any]:
-    """The fields of `Exchanges`."""
+    """The fields of `Exchanges`, from these runs."""
     names = [backend.name for backend in (SERIAL, THREAD, SHM, FORKED)]
     both = [(size, pilots[f"{name}, {size}"]) for name in names for size in DIMS]
     sizes: list[float] = [_num_floats(DIMS[size]) for size, _ in both]
@@ -75,11 +77,12 @@ def exchange_constants(pilots: Mapping[str, Pilots]) -> dict[str, Any]:
     )
     large = pilots["shm, large"]
     few, many = (pilots[f"process, {number} turns"] for number in ("few", "many"))
-    # messages: of each epoch, and of each turn
-    more = TURNS_ROUNDS * WORKERS * (1 + WORKERS) * (MANY - FEW)
+    # Messages: one about each epoch, and one about each turn.
+    more_messages = TURNS_ROUNDS * WORKERS * (1 + WORKERS) * (MANY - FEW)
     return {
         **{name: _exchange(name, pilots) for name in names},
-        "heard_s": max(0.0, min(p.main_s for p in many) - min(p.main_s for p in few)) / more,
+        "heard_s": max(0.0, min(p.main_s for p in many) - min(p.main_s for p in few))
+        / more_messages,
         "average_float_s": least(
             large, lambda run: _median_s(run.history.aggregate_rounds, "average")
         )
@@ -96,53 +99,53 @@ def exchange_constants(pilots: Mapping[str, Pilots]) -> dict[str, Any]:
 
 
 def _exchange(name: str, pilots: Mapping[str, Pilots]) -> dict[str, float]:
-    """The fields of `Exchange`."""
+    """The fields of `Exchange` of a backend, from these runs."""
     ends = [(size, phase) for size in DIMS for phase in ("publish", "receive")]
     seconds = [least(pilots[f"{name}, {size}"], _median_of_workers(phase)) for size, phase in ends]
     vector_s, float_s = line([_num_floats(DIMS[size]) for size, _ in ends], seconds)
-    told = least(
+    messages_s = least(
         pilots[f"{name}, small"],
         lambda run: _median_of_workers("tell")(run) + _median_of_workers("other")(run),
     )
     turns = pilots[f"{name}, many turns"]
     return {
-        "message_s": told / MESSAGES,
+        "message_s": messages_s / MESSAGES,
         "vector_s": vector_s,
         "float_s": float_s,
         "epoch_s": least(
-            turns, lambda run: statistics.median(_busy_s(row.account) for row in _later(run))
+            turns, lambda run: statistics.median(_busy_s(row.account) for row in _later_rounds(run))
         )
         / MANY,
     }
 
 
 def _median_of_workers(phase: str) -> "Callable[[RunResult], float]":
-    """Of a phase in their rounds after the first."""
+    """The median seconds of a phase in the workers' rounds after the first."""
     return lambda run: _median_s(run.history.worker_rounds, phase)
 
 
 def _median_of_rounds(path: str) -> "Callable[[RunResult], float]":
-    """Of the aggregator's rounds after the first, for one path."""
+    """The median seconds of a path in the aggregator's rounds after the first."""
     return lambda run: statistics.median(
         row.account.seconds.get(path, 0.0) for row in run.history.aggregate_rounds[1:]
     )
 
 
 def _median_s(rows: Sequence[Any], phase: str) -> float:
-    """Of a phase in the rounds after the first."""
+    """The median seconds of a phase in the rounds after the first."""
     middle: float = statistics.median(
         with_core_s(row.account, phase) for row in rows if row.round_index > 0
     )
     return middle
 
 
-def _later(run: "RunResult") -> "list[WorkerRound]":
-    """All rounds of workers but their first."""
+def _later_rounds(run: "RunResult") -> "list[WorkerRound]":
+    """All rounds of workers after their first."""
     return [row for row in run.history.worker_rounds if row.round_index > 0]
 
 
 def _busy_s(account: "Account") -> float:
-    """Of a worker, all but its waits: for others, and for a core."""
+    """Seconds of a worker without its waits for other workers and for a core."""
     return sum(
         seconds
         for path, seconds in account.seconds.items()
@@ -151,8 +154,10 @@ def _busy_s(account: "Account") -> float:
 
 
 def _jitter(run: "RunResult") -> float:
-    """Median deviation of the logarithm of a worker's later rounds of compute, times what makes it
-    that of a normal law.
+    """How unequal equal work is: the standard deviation of the logarithm of its seconds.
+
+    It is estimated robustly from compute in the rounds after a worker's first: 1.4826 times the
+    median absolute deviation, as for a normal distribution.
     """
     deviations = []
     for worker in run.history.startup_s:
@@ -171,8 +176,9 @@ def _num_floats(dim: int) -> int:
 
 
 def line(sizes: Sequence[float], seconds: Sequence[float]) -> tuple[float, float]:
-    """Of the straight line through the points (medians of the small and of the large ones) its
-    value at 0, and its slope.
+    """The straight line through the points (size, seconds): its value at size 0, and its slope.
+
+    It goes through the medians at the smallest and at the largest size. Neither number is below 0.
     """
     small, large = min(sizes), max(sizes)
     low, high = (

@@ -1,12 +1,13 @@
-"""Measures this machine: `python -m ddp.advice.measuring.measure [exchanges] [fused|adam|sgd]`
-prints constants as JSON.
+"""Measures this machine, and prints the constants as JSON.
 
-A machine has slow moments, which may last for seconds. So everything is measured several times, far
-apart from each other, and what took least counts, or nearly so.
+    python -m ddp.advice.measuring.measure [exchanges] [fused|adam|sgd]
 
-A process of its own, so that what is imported and compiled first is so here, too; it begins as
-train.py does, with the server that workers are forked from. Everything heavy is imported late,
-because a spawned worker imports this file.
+A machine has slow moments, which may last for seconds. So each measurement is made several times,
+far apart from each other, and the smallest result counts, or nearly the smallest.
+
+A process of its own measures, so that first imports and first compilations are measured too. It
+begins as train.py does, with the forkserver. All heavy modules are imported late, because a spawned
+worker imports this file.
 """
 
 import json
@@ -22,13 +23,14 @@ from ddp.config.checks import start_methods
 from ddp.machine.memory import num_cores
 
 EXCHANGES = "exchanges"
-SITTINGS = 2  # how often each run is made, all in turn
-SAMPLES = 3  # of the trainer itself, in a sitting, at most
+SITTINGS = 2  # how often all runs are made, one after another
+SAMPLES = 3  # at most so many samples of the trainer itself in a sitting
 
 
 def main(*parts: str) -> None:
-    """Measures, and prints `training` and `exchanges`, each if asked for. (Exchanges are measured
-    with the fused trainer.)
+    """Measures, and prints `training` and `exchanges`, if `parts` asks for them.
+
+    The exchanges are measured with the fused trainer.
     """
     from ddp.backends.forkserver import ensure_server
 
@@ -36,7 +38,8 @@ def main(*parts: str) -> None:
     trainer = TRAINERS[names[0] if names else "fused"]
     if start_methods()[-1] == "forkserver":
         ensure_server(trainer.name)
-    import ddp.experiment  # noqa: F401  # the rest of what train.py imports, beside which the server starts
+    # train.py imports the same while the server starts.
+    import ddp.experiment  # noqa: F401
     from ddp.advice.measuring.trainer_costs import TrainerCosts
 
     starting = start_configs(trainer)

@@ -1,6 +1,6 @@
-"""A small real run, as `python train.py` makes it: its seconds give the constants of the machine.
+"""Makes a small real run, as `python train.py` does, whose seconds give constants of the machine.
 
-Everything heavy is imported late, because a spawned worker imports this file.
+All heavy modules are imported late, because a spawned worker imports this file.
 """
 
 import dataclasses
@@ -43,7 +43,7 @@ TRAINERS: dict[str, TrainerOptions] = {
 SERIAL = SerialBackend(name="serial")
 THREAD = ThreadBackend(name="thread", poll_interval_s=None)
 PROCESS = ProcessBackend(name="process", poll_interval_s=None, start_method="spawn")
-# exchanges the same, and is there at once
+# It exchanges as PROCESS does, and starts at once.
 FORKED = replace(PROCESS, start_method=start_methods()[-1])
 SHM = ShmBackend(name="shm", directory=None, start_method=None)
 
@@ -51,10 +51,11 @@ SHM = ShmBackend(name="shm", directory=None, start_method=None)
 def pilot_config(
     backend: Backend, trainer: TrainerOptions, dim: int, rounds: int, local_epochs: int
 ) -> Config:
-    """A job like those of the seed systems, but short. Everything that the constants depend on is
-    told here; the rest is as conf/ has it.
+    """A job like those of the seed systems, but short.
+
+    It sets all that the constants depend on. The rest is as in conf/.
     """
-    from ddp.config.defaults import default_config, default_option  # which read files
+    from ddp.config.defaults import default_config, default_option  # these read files
 
     ratings = default_option("data", "synthetic")
     usual = default_config(split="iid", model="small", aggregation="uniform")
@@ -77,37 +78,33 @@ def pilot_config(
 
 
 def run_pilot(config: Config) -> "Pilot":
-    """One run as `python train.py` makes it, in a temporary directory."""
+    """Makes one run in a temporary directory."""
     from ddp.config.schema import settings
     from ddp.experiment import run
     from ddp.tracking.tensorboard import TensorBoard
 
     with tempfile.TemporaryDirectory(prefix="ddp-pilot-") as directory:
-        board, began = (
-            TensorBoard(Path(directory), settings(dataclasses.asdict(config))),
-            time.thread_time(),
-        )
+        board = TensorBoard(Path(directory), settings(dataclasses.asdict(config)))
+        began = time.thread_time()
         return Pilot(run(config, Path(directory), [board]), time.thread_time() - began)
 
 
 @dataclass(frozen=True, slots=True)
 class Pilot:
-    """A run, and `main_s`: the CPU seconds of the thread that ran it, the aggregator's."""
+    """A run. `main_s`: CPU seconds of the main thread, which is the aggregator."""
 
     run: "RunResult"
     main_s: float
 
 
-Pilots = Sequence[Pilot]  # of the same config, of several sittings
+Pilots = Sequence[Pilot]  # runs of one config, from several sittings
 
 
 def least(pilots: Pilots, seconds: "Callable[[RunResult], float]") -> float:
-    """The seconds of the best of the sittings."""
+    """The smallest of these seconds among the runs."""
     return min(seconds(pilot.run) for pilot in pilots)
 
 
 def with_core_s(account: "Account", phase: str) -> float:
-    """Seconds of a phase without those in which the thread waited for a core, which our workers or
-    other programs had.
-    """
+    """Seconds of a phase, without those in which the thread waited for a core."""
     return account.phase_s(phase) - account.seconds.get(f"{phase}/run_queue", 0.0)

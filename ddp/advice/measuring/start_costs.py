@@ -1,4 +1,4 @@
-"""What it costs to start workers, by small runs."""
+"""Measures the cost of starting workers, with small runs."""
 
 import statistics
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def start_configs(trainer: TrainerOptions) -> dict[str, Config]:
-    """The runs that tell it."""
+    """The runs to measure with."""
     kinds: dict[str, Backend] = {"forked": SHM, "in threads": THREAD, "spawned": PROCESS}
     return {
         kind: pilot_config(backend, trainer, dim=32, rounds=4, local_epochs=2)
@@ -33,8 +33,9 @@ def start_configs(trainer: TrainerOptions) -> dict[str, Config]:
 
 
 def start_constants(firsts: Mapping[str, Pilot], pilots: Mapping[str, Pilots]) -> dict[str, float]:
-    """Those fields of `Training` that are about it. `firsts`: of this process, which waited for the
-    server, and imported.
+    """The fields of `Training` that are about starting workers.
+
+    `firsts`: the first runs of this process, which waited for the forkserver and imported modules.
     """
     forked, spawned, cores = pilots["forked"], pilots["spawned"], min(WORKERS, num_cores())
     waited_s = firsts["forked"].run.seconds["start"] + firsts["forked"].run.seconds["data"]
@@ -54,14 +55,14 @@ def start_constants(firsts: Mapping[str, Pilot], pilots: Mapping[str, Pilots]) -
 
 
 def _startup_s(run: "RunResult") -> float:
-    """Of a worker, in the mean, from when its process was started to its first round."""
+    """Mean seconds from a worker's start to its first round."""
     return statistics.mean(
         with_core_s(account, "start") for account in run.history.started_with.values()
     )
 
 
 def _longest_s(run: "RunResult") -> float:
-    """From when the first worker was started to its last row: the longest of all."""
+    """Seconds from the first start of a worker to the last row of the slowest worker."""
     walls = {
         worker: sum(row.account.wall_s for row in run.history.worker(worker))
         for worker in run.history.startup_s
@@ -70,7 +71,7 @@ def _longest_s(run: "RunResult") -> float:
 
 
 def _first_round_s(run: "RunResult") -> float:
-    """What the first round of a worker takes longer than a later one, in the mean."""
+    """Mean seconds by which the first round of a worker takes longer than a later one."""
     more = []
     for worker in run.history.startup_s:
         rows = run.history.worker(worker)

@@ -1,6 +1,4 @@
-"""What a trainer costs, measured with the trainer itself: alone on a core, and beside other
-threads.
-"""
+"""Measures the cost of training and evaluating, alone on a core and beside other threads."""
 
 import statistics
 import threading
@@ -14,30 +12,30 @@ from itertools import product
 import numpy as np
 
 from ddp.advice.constants import SPILLING, spilled_bytes
+from ddp.advice.measuring.pilot import ITEMS, USERS
 from ddp.config.options import AutogradTrainer, Model, TrainerOptions
 from ddp.model.parameters import Parameters, initial_vector
 from ddp.ratings.arrays import Part
 from ddp.timing.spans import Spans
 from ddp.trainers.trainer import Best, Trainer, arrange, trainer_for
 
-USERS, ITEMS = 943, 1682
-RATINGS = 2048  # in an epoch of batches, which has at least two
-LEAST_S = 0.01  # one measurement takes at least so long
-# of the samples counts (of four the least): what it costs when the machine is not slow
+RATINGS = 2048  # in an epoch of batches; it has at least two batches
+LEAST_S = 0.01  # the least duration of one measurement
+# This quantile of the samples counts (the least of four): the cost when the machine is not slow.
 QUARTILE = 0.25
-TOGETHER_S = 60.0  # until all are there
-THREADS_S = 0.05  # the same of several threads that train beside each other
-# size of the batch, embedding size
+BARRIER_TIMEOUT_S = 60.0  # until all threads have come
+THREADS_S = 0.05  # the least duration of a measurement with several threads
+# (size of the batch, embedding size)
 BATCHES = ((128, 8), (128, 256), (1024, 64), (8192, 8), (8192, 64), (2048, 256), (8192, 256))
 SPILLED = (8192, 256)
 CONTENDED = ((128, 8), (1024, 64))
-EPOCHS = ((2_000, 8), (40_000, 8), (40_000, 64), (40_000, 256))  # ratings, embedding size
-IN_A_LOOP = 10  # compiled epochs
+EPOCHS = ((2_000, 8), (40_000, 8), (40_000, 64), (40_000, 256))  # (ratings, embedding size)
+IN_A_LOOP = 10  # compiled epochs in one measurement
 PARTS = ((500, 8), (20_000, 8), (20_000, 64), (20_000, 256))
 
 
 class TrainerCosts:
-    """Samples of it, taken one by one, and what follows from them."""
+    """Samples of the seconds of one trainer, and the constants that follow from them."""
 
     def __init__(self, options: TrainerOptions, cores: int) -> None:
         self.options, self.cores = options, cores
@@ -77,7 +75,7 @@ class TrainerCosts:
             self.seconds[name].append(together_s())
 
     def constants(self) -> dict[str, float]:
-        """The fields of `Training` that are not about starting."""
+        """The fields of `Training` that are not about starting workers."""
         parts = [self._s(f"evaluation {size} {dim}") for size, dim in PARTS]
         fixed, rating, element = fit([(1.0, size, size * dim) for size, dim in PARTS], parts)
         measured = {
@@ -91,10 +89,11 @@ class TrainerCosts:
         batch, rating, element = fit([(1.0, size, size * dim) for size, dim in EPOCHS], epochs)
         measured |= {"batch_s": batch, "parameter_s": 0.0, "rating_s": rating, "element_s": element}
         measured |= {"spilled_element_s": 0.0, "bandwidth": 0.0}
-        # one call for some epochs, without the GIL
+        # One call does several epochs without the GIL.
         return measured | {"handoff_s": 0.0, "handoff_growth": 0.0}
 
     def _in_batches(self) -> dict[str, float]:
+        """The constants of a trainer of batches."""
         seconds = {
             (size, dim): self._s(f"batches {size} {dim}") / _num_batches(size)
             for size, dim in BATCHES
@@ -104,46 +103,54 @@ class TrainerCosts:
             for size, dim in BATCHES
         ]
         batch, parameter, rating, element, spilled = fit(terms, list(seconds.values()))
-        handoffs, bandwidth = {}, 0.0
-        if self.cores > 1:
-            for threads in (2, 4):
-                more = []
-                for size, dim in CONTENDED:
-                    batch_s = self._s(f"{threads} threads {size} {dim}") / _num_batches(size)
-                    more.append(
-                        max(0.0, batch_s * min(threads, self.cores) / threads - seconds[size, dim])
-                    )
-                handoffs[threads] = statistics.mean(more)
-            size, dim = SPILLED
-            crowded_s = self._s(f"2 threads {size} {dim}") / _num_batches(size) - handoffs[2]
-            # of which one thread alone gets as much as it wants
-            num_bytes = spilled_bytes(size * dim)
-            bandwidth = (
-                num_bytes * max(2 / crowded_s, 1 / seconds[SPILLED])
-                if crowded_s > seconds[SPILLED]
-                else 0.0
-            )
-        grows = len(handoffs) == 2 and min(handoffs.values()) > 0
         return {
             "batch_s": batch,
             "parameter_s": parameter,
             "rating_s": rating,
             "element_s": element,
             "spilled_element_s": spilled,
+            **self._contention(seconds),
+        }
+
+    def _contention(self, alone_s: dict[tuple[int, int], float]) -> dict[str, float]:
+        """The constants of threads that train beside each other. `alone_s`: seconds of a batch."""
+        if self.cores == 1:
+            return {"bandwidth": 0.0, "handoff_s": 0.0, "handoff_growth": 0.0}
+        handoffs = {threads: self._handoff_s(threads, alone_s) for threads in (2, 4)}
+        size, dim = SPILLED
+        crowded_s = self._s(f"2 threads {size} {dim}") / _num_batches(size) - handoffs[2]
+        bandwidth = 0.0
+        if crowded_s > alone_s[SPILLED]:
+            # Two batches in the time of both. One thread alone never gets less than it got alone.
+            bandwidth = spilled_bytes(size * dim) * max(2 / crowded_s, 1 / alone_s[SPILLED])
+        grows = min(handoffs.values()) > 0
+        return {
             "bandwidth": bandwidth,
-            "handoff_s": handoffs.get(2, 0.0),
+            "handoff_s": handoffs[2],
             "handoff_growth": max(0.0, float(np.log2(handoffs[4] / handoffs[2]))) if grows else 0.0,
         }
+
+    def _handoff_s(self, threads: int, alone_s: dict[tuple[int, int], float]) -> float:
+        """Mean seconds by which a batch takes longer beside other threads, each on its own core."""
+        more = []
+        for size, dim in CONTENDED:
+            batch_s = self._s(f"{threads} threads {size} {dim}") / _num_batches(size)
+            on_own_core_s = batch_s * min(threads, self.cores) / threads
+            more.append(max(0.0, on_own_core_s - alone_s[size, dim]))
+        return statistics.mean(more)
 
     def _s(self, name: str) -> float:
         return float(np.quantile(self.seconds[name], QUARTILE, method="lower"))
 
 
 def fit(terms: Sequence[tuple[float, ...]], seconds: Sequence[float]) -> list[float]:
-    """Factors of the terms, none below 0, for which the relative errors' squares are least."""
+    """Factors of the terms, none below 0, that minimise the sum of the squared relative errors.
+
+    `terms`: a tuple for each of `seconds`; the result has a factor for each place of a tuple.
+    """
     rows = np.array(terms) / np.array(seconds)[:, None]
     best, best_error = np.zeros(rows.shape[1]), np.inf
-    # few terms: all ways to leave some out
+    # There are few terms, so it tries all ways to leave some out.
     for used in product((False, True), repeat=rows.shape[1]):
         columns = np.flatnonzero(used)
         scale = np.abs(rows[:, columns]).max(axis=0) if len(columns) else np.ones(0)
@@ -178,18 +185,18 @@ def _model(dim: int) -> Parameters:
 
 
 def _num_batches(size: int) -> int:
-    """In an epoch."""
+    """Batches in an epoch, by their size."""
     return max(2, RATINGS // size)
 
 
 def _batches(options: AutogradTrainer, dim: int) -> Callable[[], object]:
-    """An epoch of them."""
+    """A call that does an epoch of batches."""
     trainer = _make(options, _num_batches(options.batch_size) * options.batch_size, dim)
     return partial(trainer.epoch, np.random.default_rng(2))
 
 
 def _epochs(options: TrainerOptions, num_ratings: int, dim: int) -> Callable[[], object]:
-    """IN_A_LOOP compiled ones."""
+    """A call that does IN_A_LOOP compiled epochs."""
     trainer = _make(options, num_ratings, dim)
     order, best, spans = np.random.default_rng(2), Best(trainer.parameters.like()), Spans()
 
@@ -202,13 +209,15 @@ def _epochs(options: TrainerOptions, num_ratings: int, dim: int) -> Callable[[],
 
 
 def _evaluation(options: TrainerOptions, num_ratings: int, dim: int) -> Callable[[], object]:
+    """A call that evaluates a part."""
     model, part = _model(dim), _ratings(num_ratings)
     return lambda: trainer_for(options).evaluate(model, part, (1.0, 5.0))
 
 
 def _mean_s(call: Callable[[], object]) -> float:
-    """CPU seconds of a call, in the mean over at least LEAST_S. (Of a thread that has a core these
-    are the wall; where other programs run, too, they still are what it would be.)
+    """Mean CPU seconds of a call, over at least LEAST_S.
+
+    They are the wall of a thread that has a core to itself, also where other programs run.
     """
     number, began = 0, time.thread_time()
     while time.thread_time() - began < LEAST_S:
@@ -218,9 +227,9 @@ def _mean_s(call: Callable[[], object]) -> float:
 
 
 def _beside_each_other_s(epochs: Sequence[Callable[[], object]]) -> float:
-    """Wall of an epoch when as many threads train, each its own model."""
+    """The mean wall of an epoch while each of these epochs trains in its own thread."""
     walls = [0.0] * len(epochs)
-    barrier = threading.Barrier(len(epochs), timeout=TOGETHER_S)
+    barrier = threading.Barrier(len(epochs), timeout=BARRIER_TIMEOUT_S)
 
     def train(thread: int) -> None:
         number = 0
