@@ -1,4 +1,4 @@
-"""Do the claims of the design document hold? `python -m benchmarks.claims`
+"""Do the claims about the seed systems hold? `python -m benchmarks.claims`
 
 The table has one row per claim (docs/design-document.md). Three things are measured, in turn: the
 two seed systems as they are; both without their polling, beside the serial run of the same job (1,
@@ -48,7 +48,7 @@ def main() -> None:
     more = tuple(arguments.overrides)
     run_train((*runs.BY["serial"], *more, "rounds=1"))  # fetches the data and fills the caches
     rows = in_turn([({"what": CALLS}, measure_calls), *runs.candidates(more)], arguments.repeats)
-    title = f"Claims of the design document: median (lowest - highest) of {arguments.repeats}"
+    title = f"Claims about the seed systems: median (lowest - highest) of {arguments.repeats}"
     report(
         "claims", arguments, rows, [Table(title=title, header=HEADER, cells=judged(found_in(rows)))]
     )

@@ -99,9 +99,10 @@ def manager_writes(sizes: Sequence[int] = WRITE_FLOATS) -> dict[str, float]:
 def thread_writes(
     sizes: Sequence[int] = COPY_FLOATS, others: Sequence[int] = OTHERS
 ) -> dict[str, float]:
-    """Times of two writes of a thread: a reference put into a dict under a lock, as the design
-    document claims it; and the four entries of ddp's threads, with a copy of the state, in which a
-    worker trains on.
+    """Times of two writes of a thread.
+
+    The claim is about a reference put into a dict under a lock. Threads of ddp write four entries,
+    with a copy of the state, in which a worker trains on.
 
     Each is measured alone, and for the state of the seed job also beside others that train.
     """

@@ -25,7 +25,7 @@ def samples(num_ratings: Sequence[int], losses: Sequence[float], options: Aggreg
 def inverse_loss(
     num_ratings: Sequence[int], losses: Sequence[float], options: Aggregation
 ) -> Weights:
-    """By 1 / loss, as the design document does."""
+    """By 1 / loss, as the seed systems do."""
     with np.errstate(divide="ignore"):
         return 1.0 / np.asarray(losses, np.float64)
 

@@ -1,1 +1,1 @@
-"""Ratings: where they come from, which are held out, and how the rest is dealt to workers."""
+"""Ratings: their sources, the parts that are held out, and the deal of the rest to workers."""
