@@ -24,7 +24,7 @@ from ddp.errors import ConfigError, UserError
 from ddp.ratings.arrays import Ratings
 from ddp.ratings.load import load_ratings
 
-THE_QUESTION = ("thread", "process")  # the two backends that the design document compares
+THE_QUESTION = ("thread", "process")  # the backends of the seed systems
 # Workers with split=stratified: a search for crossovers with more would take minutes, ...
 MOST_WORKERS = 16
 MOST_STRATIFIED = 128  # ... and already one prediction with more would take long.
