@@ -36,7 +36,8 @@ def test_the_model_predicts_as_before(backend):
 def test_the_run_goes_on_from_its_checkpoint(train, outputs, backend):
     run = outputs / backend
     before = list(csv.DictReader((run / "rounds.csv").open()))
-    done = train(outputs.parent, f"resume={run}", "rounds=4")
+    quick = ("backend.start_method=forkserver",) if backend == "process" else ()
+    done = train(outputs.parent, f"resume={run}", "rounds=4", *quick)
     assert done.returncode == 0, done.stderr
     result = json.loads((run / "result.json").read_text())
     assert (result["status"], result["resumed"], result["rounds_completed"]) == ("ok", True, 4)
