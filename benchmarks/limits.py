@@ -66,7 +66,7 @@ def main() -> None:
         "--only",
         nargs="+",
         default=[],
-        metavar="WHAT",
+        metavar="NAME",
         help="run only those whose names begin so",
     )
     arguments = parser.parse_args()

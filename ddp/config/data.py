@@ -1,9 +1,13 @@
-"""The options of `data`, the source of the ratings."""
+"""The options of `data`, the source of the ratings, and of `split`, their deal to workers."""
 
 from ddp.config.checks import Checked, above, at_least, file_name, number, one_of, options
 from ddp.errors import ConfigError
 
 DUPLICATES = ("error", "last", "mean")
+HOLDOUTS = ("random", "user", "time", "files")
+
+
+# --- data ---
 
 
 @options
@@ -102,3 +106,43 @@ class SyntheticData(Checked):
 
 
 Data = MovieLensData | CsvData | SyntheticData
+
+
+# --- split: the parts that are held out, and the deal of the rest to workers ---
+
+
+@options
+class Split(Checked):
+    """`holdout` chooses the test part (validation is cut from what remains); the name of the option
+    says how shards are dealt.
+    """
+
+    PREFIX = "split."
+
+    name: str
+    holdout: str = one_of(HOLDOUTS)
+    test_fraction: float = above(0, below=1)
+    valid_fraction: float = number(least=0, below=1)
+    test_file: str | None = file_name()
+
+    @property
+    def copies(self) -> bool:
+        """Whether every worker has all training ratings."""
+        return self.name == "copies"
+
+    def check(self) -> None:
+        if (self.holdout == "files") != (self.test_file is not None):
+            raise ConfigError(
+                "split.test_file",
+                self.test_file,
+                "split.holdout=files and split.test_file=FILE go together",
+            )
+
+
+@options
+class DirichletSplit(Split):
+    """`alpha`: concentration over the rating values; with a small one each worker sees few of them,
+    with a large one all, as with split=iid.
+    """
+
+    alpha: float = above(0)

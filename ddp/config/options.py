@@ -18,10 +18,9 @@ from ddp.config.checks import (
     safe_start_method,
     start_methods,
 )
-from ddp.config.data import CsvData, MovieLensData, SyntheticData
+from ddp.config.data import CsvData, DirichletSplit, MovieLensData, Split, SyntheticData
 from ddp.errors import ConfigError
 
-HOLDOUTS = ("random", "user", "time", "files")
 OPTIMIZERS = ("adam", "sgd")
 OUTER = ("none", "momentum", "nesterov", "adam")
 
@@ -83,46 +82,6 @@ class ShmBackend(BackendBase):
     @property
     def chosen_start_method(self) -> str:
         return self.start_method or start_methods()[-1]
-
-
-# --- split: the parts that are held out, and the deal of the rest to workers ---
-
-
-@options
-class Split(Checked):
-    """`holdout` chooses the test part (validation is cut from what remains); the name of the option
-    says how shards are dealt.
-    """
-
-    PREFIX = "split."
-
-    name: str
-    holdout: str = one_of(HOLDOUTS)
-    test_fraction: float = above(0, below=1)
-    valid_fraction: float = number(least=0, below=1)
-    test_file: str | None = file_name()
-
-    @property
-    def copies(self) -> bool:
-        """Whether every worker has all training ratings."""
-        return self.name == "copies"
-
-    def check(self) -> None:
-        if (self.holdout == "files") != (self.test_file is not None):
-            raise ConfigError(
-                "split.test_file",
-                self.test_file,
-                "split.holdout=files and split.test_file=FILE go together",
-            )
-
-
-@options
-class DirichletSplit(Split):
-    """`alpha`: concentration over the rating values; with a small one each worker sees few of them,
-    with a large one all, as with split=iid.
-    """
-
-    alpha: float = above(0)
 
 
 # --- model, trainer, aggregation ---

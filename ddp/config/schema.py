@@ -9,7 +9,7 @@ from dataclasses import fields
 from typing import Any
 
 from ddp.config.checks import Checked, above, all_off, at_least, one_of, options, setting
-from ddp.config.data import CsvData, Data, MovieLensData
+from ddp.config.data import CsvData, Data, MovieLensData, Split
 from ddp.config.options import (
     OPTIONS,
     Aggregation,
@@ -17,7 +17,6 @@ from ddp.config.options import (
     Model,
     PollingBackend,
     SerialBackend,
-    Split,
     TrainerOptions,
 )
 from ddp.errors import ConfigError

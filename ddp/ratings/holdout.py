@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ddp.config.options import Split
+from ddp.config.data import Split
 from ddp.config.seeding import stream
 from ddp.errors import ConfigError, DataError
 from ddp.ratings.arrays import IndexArray, Ratings

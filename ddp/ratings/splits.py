@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ddp.config.options import DirichletSplit, Split
+from ddp.config.data import DirichletSplit, Split
 from ddp.config.seeding import stream
 from ddp.errors import ConfigError, DataError
 from ddp.ratings.arrays import FloatArray, IndexArray, IntArray, Ratings

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ddp.config.options import Aggregation, Split
+from ddp.config.data import Split
+from ddp.config.options import Aggregation
 from ddp.config.schema import OFF, Config
 from ddp.errors import AggregationError, WorkerError
 from ddp.machine.files import atomic_file
