@@ -361,7 +361,7 @@ def round_keys(num_workers, round_index):
 
 
 @pytest.mark.parametrize("name", WITH_STORE)
-def test_store_holds_the_documents_keys_at_every_moment(long, name):
+def test_store_holds_the_keys_of_the_seed_systems_at_every_moment(long, name):
     run, keys = long(name).run, long(name).keys
     workers, rounds = run.config.workers, run.config.rounds
     assert worker_key(1, 3, "test_loss") == "w1_r3_test_loss"

@@ -201,7 +201,7 @@ def world(*, cost, thread_pace, process_pace, process_command_s, worker_mb):
 
 
 @pytest.fixture
-def the_documents():
+def all_hold():
     """A world in which every claim holds."""
     return world(
         cost=1, thread_pace=lambda _: 1.0, process_pace=float, process_command_s=5.0, worker_mb=2.0
@@ -227,8 +227,8 @@ def cells(found):
     }
 
 
-def test_every_claim_holds_where_it_is_so(the_documents):
-    table = cells(the_documents)
+def test_every_claim_holds_where_it_is_so(all_hold):
+    table = cells(all_hold)
     assert len(table) == 8
     for row in table.values():
         assert "not" not in row["holds"]
@@ -273,62 +273,60 @@ def test_no_claim_holds_where_nothing_is_so(another):
     assert rows[7]["turns"] == "twice as much: > 5 workers"
 
 
-def test_what_a_worker_needs_beside_its_copies_is_told(the_documents):
+def test_what_a_worker_needs_beside_its_copies_is_told(all_hold):
     for workers in runs.WORKERS:
-        the_documents[runs.run_name("process", workers)][runs.MEMORY] = [10 + workers * 200.0] * 2
-    the_documents["seed_process"][runs.MEMORY] = [10 + 5 * 200.0] * 2
-    row = cells(the_documents)["processes need more memory, for their copies"]
+        all_hold[runs.run_name("process", workers)][runs.MEMORY] = [10 + workers * 200.0] * 2
+    all_hold["seed_process"][runs.MEMORY] = [10 + 5 * 200.0] * 2
+    row = cells(all_hold)["processes need more memory, for their copies"]
     assert row["holds"] == "1, 2, 4 and 5 workers; not for copies: 1.4 MB of what a worker adds"
     assert row["so"] == "in part"
     assert row["turns"] == "twice as much: < 1 workers"
     assert row["measured"].endswith("process 1010 MB, 200 a worker")
 
 
-def test_a_claim_that_holds_for_some_sizes_says_how_far_off_the_document_is(the_documents):
-    writes = the_documents[judged.CALLS]
+def test_a_claim_that_holds_for_some_sizes_says_how_far_off_it_is(all_hold):
+    writes = all_hold[judged.CALLS]
     for floats, value in zip(calls.WRITE_FLOATS, (0.2, 0.4, 1.0, 12.0, 58.0, 300.0), strict=True):
         writes[calls.call_name("manager", floats)] = [value, value]
-    row = cells(the_documents)["processes: a write takes 10 - 50 ms"]
+    row = cells(all_hold)["processes: a write takes 10 - 50 ms"]
     assert row["holds"] == "states of 4 and 16 MB; not 0.35 MB (the seed job) 1/10 of that"
     assert row["turns"] == "10 ms: 3.3 MB; 50 ms: 14 MB"
 
 
-def test_processes_are_parallel_up_to_as_many_as_there_are_cores(the_documents):
+def test_processes_are_parallel_up_to_as_many_as_there_are_cores(all_hold):
     for workers, speed_up in ((2, 1.8), (4, 1.8)):
-        the_documents[runs.run_name("process", workers)][runs.ROUND] = [
+        all_hold[runs.run_name("process", workers)][runs.ROUND] = [
             1 / speed_up,
             1.01 / speed_up,
         ]
-    row = cells(the_documents)["processes train in parallel, in 1/N of the time"]
+    row = cells(all_hold)["processes train in parallel, in 1/N of the time"]
     assert row["measured"] == "2 processes 1.8 x serial, 4 processes 1.8 x serial"
     assert row["holds"] == "2 workers"
     assert row["turns"] == "2.4 workers"  # 1.8 is three quarters of it
 
 
-def test_start_up_is_not_paid_back_by_chance(the_documents):
+def test_start_up_is_not_paid_back_by_chance(all_hold):
     # 2.0 and 0.99 times as fast as serial
-    the_documents[runs.run_name("process", 2)][runs.ROUND] = [0.5, 1.02]
-    turns = cells(the_documents)["in total processes are fast, threads slow"]["turns"]
+    all_hold[runs.run_name("process", 2)][runs.ROUND] = [0.5, 1.02]
+    turns = cells(all_hold)["in total processes are fast, threads slow"]["turns"]
     assert "2 workers no gain (no gain)" in turns
 
 
-def test_threads_that_gain_from_large_batches_say_from_which(the_documents):
+def test_threads_that_gain_from_large_batches_say_from_which(all_hold):
     for batch, speed_up in zip(runs.BATCHES, (0.5, 0.8, 1.0, 1.05, 1.2, 1.5), strict=True):
-        the_documents[runs.batch_name("thread", batch)][runs.TRAINING] = [
+        all_hold[runs.batch_name("thread", batch)][runs.TRAINING] = [
             1 / speed_up,
             1.01 / speed_up,
         ]
-    the_documents[runs.batch_name("thread", 1024)][runs.TRAINING] = [1 / 0.95, 1.01 / 0.95]
-    row = cells(the_documents)["threads train sequentially, without a speed-up"]
+    all_hold[runs.batch_name("thread", 1024)][runs.TRAINING] = [1 / 0.95, 1.01 / 0.95]
+    row = cells(all_hold)["threads train sequentially, without a speed-up"]
     assert row["holds"] == "batch 1024 and 2048; slower with 128 and 512; faster with 4096 and 8192"
     assert row["turns"] == "batch 2607"  # where it is 1.1, on the way from 1.05 to 1.2
 
 
-def test_memory_that_is_not_told_leaves_a_gap(the_documents):
-    del the_documents["seed_process"][runs.MEMORY]
-    assert set(cells(the_documents)["processes need more memory, for their copies"].values()) == {
-        "-"
-    }
+def test_memory_that_is_not_told_leaves_a_gap(all_hold):
+    del all_hold["seed_process"][runs.MEMORY]
+    assert set(cells(all_hold)["processes need more memory, for their copies"].values()) == {"-"}
 
 
 # --- what is measured ---

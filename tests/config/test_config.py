@@ -141,7 +141,7 @@ def test_every_experiment_composes_and_its_first_line_is_its_command(subtests):
 @pytest.mark.parametrize(
     ("name", "backend"), [("seed_thread", ThreadBackend), ("seed_process", ProcessBackend)]
 )
-def test_the_documents_two_systems(name, backend):
+def test_the_two_seed_systems(name, backend):
     config = config_of(f"experiment={name}")
     assert type(config.backend) is backend
     assert config.backend.poll_interval_s == 0.2
@@ -150,7 +150,7 @@ def test_the_documents_two_systems(name, backend):
     assert config.select_on == "test"
 
 
-def test_the_documents_two_systems_differ_in_their_backend_only():
+def test_the_two_seed_systems_differ_in_their_backend_only():
     thread, process = (
         dataclasses.asdict(config_of(f"experiment={name}"))
         for name in ("seed_thread", "seed_process")

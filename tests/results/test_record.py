@@ -247,7 +247,7 @@ def all_types(value: object) -> set[type]:
     return {type(value)}.union(*(all_types(one) for one in inner))
 
 
-def test_the_documents_pickle_holds_builtin_values_only(done):
+def test_the_pickle_of_the_seed_systems_holds_builtin_values_only(done):
     with (done.directory / "ddp_thread_results.pkl").open("rb") as file:
         results = OnlyBuiltins(file).load()
     assert all_types(results) <= {dict, list, tuple, str, int, float, bool, type(None)}
