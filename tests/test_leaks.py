@@ -46,11 +46,12 @@ def test_a_left_thread_is_found():
 
 
 def test_a_left_process_is_found():
-    command, pipe = [sys.executable, "-c", "print('here', flush=True); input()"], subprocess.PIPE
-    with subprocess.Popen(command, stdin=pipe, stdout=pipe) as process:
-        with found(r"process \d+ .* -c print.*input\(\)"):
-            other = subprocess.Popen(command, stdin=pipe, stdout=pipe)
-            assert other.stdout.readline() == b"here\n"  # before, it has no command line yet
+    waits = [sys.executable, "-c", "print(flush=True); input()"]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(waits, **pipes) as process:
+        with found(r"process \d+ .* -c print\(flush=True\); input\(\)"):
+            other = subprocess.Popen(waits, **pipes)
+            other.stdout.readline()  # before that it may not have its command line
         other.kill()
         other.communicate()
         process.communicate(b"\n")
