@@ -1,5 +1,4 @@
-"""Train collaborative filtering with N workers: `python train.py backend=process workers=5` (or
---help).
+"""Trains collaborative filtering with N workers: `python train.py backend=process workers=5`.
 
 Everything is below the guard because a spawned worker imports this file, and must not pay for
 Hydra.

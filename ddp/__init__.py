@@ -1,6 +1,4 @@
-"""Data-parallel training of collaborative filtering on CPUs: threads, processes, and what each
-costs.
-"""
+"""Data-parallel training of collaborative filtering on CPUs, and the cost of each way to run it."""
 
 from typing import TYPE_CHECKING, Any
 

@@ -1,9 +1,9 @@
-"""`python -m ddp.clean [--dry-run] [DIR ...]`: removes the shared memory segments that killed runs
-have left.
+"""`python -m ddp.clean [--dry-run] [DIR ...]`: removes shared memory segments of killed runs.
 
 Only a run that is killed while it starts leaves a segment: later its segment has no name, and the
-system frees it. The next run with backend=shm removes such a segment too. Folders of sockets that
-killed runs leave are removed by the next run that needs one (ddp/machine/sockets.py).
+system frees it. The next run with backend=shm removes such a segment too. A killed run may also
+leave a folder of sockets; the next run that needs such a folder removes it
+(ddp/machine/sockets.py).
 """
 
 import argparse

@@ -13,9 +13,7 @@ class UserError(ValueError):
 
 
 class ConfigError(UserError):
-    """A configuration value is unknown, of the wrong type, out of range or in conflict with
-    another.
-    """
+    """A value of the config is unknown, of a wrong type, out of range, or contradicts another."""
 
     def __init__(self, key: str, value: object, allowed: str) -> None:
         text = f"{value:g}" if isinstance(value, float) else str(value)
@@ -33,8 +31,9 @@ class CheckpointError(UserError):
 
 
 class AggregationError(RuntimeError):
-    """States or weights cannot be averaged (NaN, zero total, wrong shape). `worker`: the worker
-    whose state or weight it is, None if it is nobody's alone.
+    """States or weights cannot be averaged (NaN, zero total, wrong shape).
+
+    `worker`: the worker with the wrong state or weight; None if it is not of one worker alone.
     """
 
     def __init__(self, message: str, worker: int | None = None) -> None:
@@ -51,8 +50,9 @@ class Stopped(Exception):  # no error: the run ends before the worker does
 
 
 class Diverged(ArithmeticError):
-    """A worker's loss is not finite, or its state is larger than `max_norm`. The message says
-    where, and what to try.
+    """A worker's loss is not finite, or its state is larger than `max_norm`.
+
+    The message says where, and what to try.
     """
 
 

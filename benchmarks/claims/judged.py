@@ -37,7 +37,7 @@ def found_in(rows: Sequence[Row]) -> Found:
 
 
 def costs(holds: str, off: Mapping[str, float]) -> str:
-    """Where a cost holds, and for all else how many times as much as claimed it is."""
+    """The points at which a cost holds, and for the others the factor by which it is off."""
     fails = ", ".join(
         f"{name} {_times(times)}".strip() for name, times in off.items() if times != 1
     )
@@ -138,7 +138,7 @@ def round_of(backend: str, low: float, high: float) -> Callable[[Found], Cells]:
 
 
 def speed_ups(found: Found, of: str, over: str, figure: str) -> list[float]:
-    """How many times faster `of` was than `over`, repeat by repeat."""
+    """The speed-up of `of` over `over`, repeat by repeat."""
     return [other / own for own, other in zip(found[of][figure], found[over][figure], strict=True)]
 
 

@@ -30,8 +30,9 @@ Pace = Literal["faster", "as fast", "slower"]
 
 
 def times_off(values: Sequence[float], low: float, high: float) -> float:
-    """How many times the claimed cost a cost is, below 1 if it is less; 1 if it is about in the
-    range. With `low` 0 any smaller cost is in the range.
+    """The cost as a multiple of the claim; 1 if it is about in the range.
+
+    With `low` 0 any smaller cost is in the range.
     """
     median = statistics.median(values)
     if median > high * ABOUT:
@@ -50,7 +51,7 @@ def pace(speed_ups: Sequence[float]) -> Pace:
 
 
 def times_at_least(values: Sequence[float], level: float) -> bool:
-    """Whether the median reaches the level."""
+    """True if the median reaches the level."""
     return statistics.median(values) >= level
 
 

@@ -127,7 +127,7 @@ class Split(Checked):
 
     @property
     def copies(self) -> bool:
-        """Whether every worker has all training ratings."""
+        """True if every worker has all training ratings."""
         return self.name == "copies"
 
     def check(self) -> None:

@@ -161,7 +161,7 @@ class Aggregation(Checked):
 
     @property
     def by_loss(self) -> bool:
-        """Whether a worker counts by the loss of its state."""
+        """True if a worker counts by the loss of its state."""
         return False
 
     def check(self) -> None:

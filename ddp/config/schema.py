@@ -73,19 +73,19 @@ class Config(Scalars):
 
     @property
     def stratified(self) -> bool:
-        """Whether every row of the model has one owner, so that nothing is averaged."""
+        """True if every row of the model has one owner, so that nothing is averaged."""
         return self.split.name == "stratified"
 
     @property
     def in_ensemble(self) -> bool:
-        """Whether each worker keeps its own state, and the aggregate is a wider model that averages
+        """True if each worker keeps its own state, and the aggregate is a wider model that averages
         their predictions.
         """
         return self.aggregation.name == "ensemble" and not self.stratified
 
     @property
     def reads_aggregate(self) -> bool:
-        """Whether a worker goes on from the aggregate."""
+        """True if a worker goes on from the aggregate."""
         return not self.stratified and not self.in_ensemble
 
     @property

@@ -56,7 +56,7 @@ def load_simulate(composed: DictConfig) -> Simulate | None:
 
 
 def wants_advice(composed: DictConfig) -> bool:
-    """Whether the command asks for advice instead of a run."""
+    """True if the command asks for advice instead of a run."""
     return composed.get("advise") not in (None, False)
 
 

@@ -49,8 +49,9 @@ class Prepared(Task):
         self.test = self._part(self.deal.rows("test"))
 
     def make_jobs(self) -> list[Job]:
-        """A job for each worker. Only the jobs hold their copies of the ratings, so the memory is
-        free again when the caller drops them.
+        """A job for each worker.
+
+        Only the jobs hold their copies of the ratings. The RAM is free when the caller drops them.
         """
         if self.config.split.copies:  # the workers share one shard
             shared = self._shard(self.workers[0], layout=0)
@@ -64,7 +65,7 @@ class Prepared(Task):
 
     @property
     def num_ratings(self) -> dict[int, int]:
-        """How many training ratings each worker has."""
+        """The number of training ratings of each worker."""
         return {worker: self.deal.size("train", worker) for worker in self.workers}
 
     def in_data_order(self, vector: Vector) -> Vector:
@@ -155,7 +156,7 @@ class Prepared(Task):
 
 
 def prepare(config: Config, ratings: Ratings, state: RunState | None = None) -> Prepared:
-    """Deals the ratings. `state` is where the run goes on from; None: it begins.
+    """Deals the ratings. `state`: the run continues from it; None: the run is new.
 
     Raises ConfigError or DataError where the ratings cannot be dealt as the config says.
     """
@@ -200,15 +201,13 @@ def deal_of(config: Config, ratings: Ratings) -> Deal:
     name = config.split.test_file
     test_rows = None if name is None else read_pairs(Path(name), config.data, ratings)
     deal = make_split(ratings, config.split, config.workers, config.seed, test_rows)
-    if not config.stratified:  # which selects nothing
+    if not config.stratified:  # stratified workers select no state
         _check_parts(config, deal)
     return deal
 
 
 def _first_vector(config: Config, ratings: Ratings, deal: Deal, *member: int) -> Vector:
-    """The state that a run begins with; `member`: the one that a worker of an ensemble begins
-    with.
-    """
+    """The state that a run begins with; `member`: that of a worker of an ensemble."""
     mean = float(ratings.ratings[deal.rows("train")].mean(dtype="float64"))
     return initial_vector(
         config.model, ratings.num_users, ratings.num_items, mean, config.seed, *member
@@ -216,15 +215,13 @@ def _first_vector(config: Config, ratings: Ratings, deal: Deal, *member: int) ->
 
 
 def _ranges(parts: Sequence[IndexArray]) -> list[slice]:
-    """Where each of the parts lies when they are joined."""
+    """The range of each part after joining them."""
     ends = accumulate((len(part) for part in parts), initial=0)
     return [slice(start, stop) for start, stop in pairwise(ends)]
 
 
 def _check_parts(config: Config, deal: Deal) -> None:
-    """Raises ConfigError if a shard lacks the part that its worker selects its best state on, or by
-    whose loss the worker is weighted.
-    """
+    """Raises ConfigError if a shard lacks the part that selects or weighs its worker's state."""
     part = config.judged_on
     if part is None:
         return

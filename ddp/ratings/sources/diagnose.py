@@ -78,7 +78,7 @@ def whole_number(text: str) -> int | None:
 
 
 def _is_whole(text: str) -> bool:
-    """Whether it is a number such as 12 or 12.0 that fits into 64 bits."""
+    """True if it is a number such as 12 or 12.0 that fits into 64 bits."""
     if INTEGER.fullmatch(text):
         return whole_number(text) is not None
     return (

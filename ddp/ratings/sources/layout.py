@@ -90,7 +90,7 @@ def records(path: Path, layout: Layout) -> Iterator[tuple[int, list[str]]]:
 
 
 def has_nul(path: Path, layout: Layout) -> bool:
-    """Whether the text holds a NUL, at which the fast parser ends a field without a word."""
+    """True if the text holds a NUL, at which the fast parser ends a field without a word."""
     with path.open(encoding=layout.codec, errors="replace", newline="") as file:
         return any("\0" in piece for piece in iter(lambda: file.read(_PIECE), ""))
 
@@ -103,8 +103,9 @@ def _split(fields: list[str], layout: Layout) -> list[str]:
 
 
 def find_columns(path: Path, layout: Layout) -> Columns:
-    """Where `path` has the columns that `layout` names. Raises DataError when one is missing or
-    there are no ratings.
+    """The positions in `path` of the columns that `layout` names.
+
+    Raises DataError when a column is missing or there are no ratings.
     """
     heading = list(islice(records(path, layout), 1 + layout.header))
     if len(heading) <= layout.header:
