@@ -285,9 +285,19 @@ def start_script(config, folder, poisoned=()):
     )
 
 
-@pytest.mark.parametrize("backend", ["process", pytest.param("shm", marks=pytest.mark.slow)])
-def test_a_run_needs_no_hydra(make_config, tmp_path, backend):
-    config = make_config(f"backend={backend}", "workers=1")
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("backend=process", "trainer=fused"),
+        *(
+            pytest.param((f"backend={name}", "trainer=autograd"), marks=pytest.mark.slow)
+            for name in ("process", "shm")
+        ),
+    ],
+    ids=" ".join,
+)
+def test_a_run_needs_no_hydra(make_config, tmp_path, options):
+    config = make_config("workers=1", *options)
     with start_script(config, tmp_path, ("hydra", "omegaconf")) as script:
         output, errors = script.communicate(timeout=DEADLINE_S)
     assert output.endswith("ok 2\n"), errors
