@@ -1,5 +1,12 @@
-"""How the updates of a round become the next state: a mean by worker or by row, and an outer step;
-every row from its owner; or all of them side by side.
+"""Makes the next aggregate from the updates of a round.
+
+| class | aggregation | the aggregate |
+|---|---|---|
+| `MeanByWorker` | uniform, samples, ... | a mean with one weight per worker |
+| `MeanByRow` | rows | a mean with weights per user and item |
+| `OuterStep` | outer=... | the last aggregate, and an optimizer's step along the mean's change |
+| `SideBySide` | ensemble | the models of all workers side by side in one |
+| `Assemble` | any, split=stratified | each row from the worker that holds it |
 """
 
 from abc import ABC, abstractmethod
@@ -21,30 +28,32 @@ from ddp.workers.prepare import Prepared
 
 
 class Combine(ABC):
-    """What becomes of a round's updates. `outer_state`: of the outer optimizer, new
-    arrays after each.
+    """Makes the next aggregate from updates.
+
+    `outer_state`: the state of the outer optimizer; each round makes new arrays.
     """
 
     outer_state: tuple[Vector, ...] = ()
 
     @abstractmethod
     def __call__(self, updates: Sequence[Update], before: Vector, out: Vector) -> tuple[float, ...]:
-        """Writes the next state into `out`, and gives what each of the updates counts. `before`:
-        the state before the round.
+        """Writes the next aggregate into `out`; returns the weight of each update.
 
-        Workers may be missing. Raises AggregationError, naming the worker.
+        `before`: the aggregate before the round. Updates of some workers may be missing. Raises
+        AggregationError, which names the worker.
         """
 
 
 def make_combine(prepared: Prepared, outer_state: tuple[Vector, ...] = ()) -> Combine:
-    """The way to combine updates that the config asks for. `outer_state` is
-    that of the combine that this one continues.
+    """The way to combine updates that the config asks for.
+
+    `outer_state`: the state that the outer optimizer continues from; () for a new run.
     """
     options = prepared.config.aggregation
     if prepared.strata is not None:
         return Assemble(prepared, prepared.strata)
     if prepared.config.in_ensemble:
-        return Widen(prepared)
+        return SideBySide(prepared)
     mean = (
         MeanByRow(options, prepared)
         if isinstance(options, RowsAggregation)
@@ -56,7 +65,7 @@ def make_combine(prepared: Prepared, outer_state: tuple[Vector, ...] = ()) -> Co
 
 
 class MeanByWorker(Combine):
-    """Each worker counts the same in every row. `num_ratings`: training ratings of each worker."""
+    """A mean with one weight per worker. `num_ratings`: training ratings of each worker."""
 
     def __init__(self, options: Aggregation, num_ratings: Mapping[int, int]) -> None:
         self.options = options
@@ -73,8 +82,9 @@ class MeanByWorker(Combine):
 
 
 class MeanByRow(Combine):
-    """Each worker counts in a row by its training ratings of that user or item; a row that nobody
-    rated stays as it was.
+    """A mean in which each worker has a weight per user and item, by its training ratings of them.
+
+    A row that no worker has rated stays as it was.
     """
 
     def __init__(self, options: RowsAggregation, prepared: Prepared) -> None:
@@ -91,8 +101,8 @@ class MeanByRow(Combine):
         workers = [update.worker for update in updates]
         users, items, shares = self.users, self.items, self.shares
         if workers != self.workers:
-            there = [self.workers.index(worker) for worker in workers]
-            users, items = normalised(users[:, there]), normalised(items[:, there])
+            places = [self.workers.index(worker) for worker in workers]
+            users, items = normalised(users[:, places]), normalised(items[:, places])
             shares = _shares(users, items)
         mean_by_row(
             [update.vector for update in updates],
@@ -106,15 +116,13 @@ class MeanByRow(Combine):
 
 
 def _shares(users: Weights, items: Weights) -> tuple[float, ...]:
-    """What each worker counts, over all rows."""
+    """The weight of each worker, averaged over all rows."""
     rows: Weights = np.concatenate([users, items])
     return tuple((rows.sum(axis=0) / rows.sum()).tolist())
 
 
 class OuterStep(Combine):
-    """The state before the round, and an optimizer's step from there along the change that the mean
-    makes.
-    """
+    """The last aggregate, and an optimizer's step along the change that the mean makes."""
 
     def __init__(
         self, options: Aggregation, mean: Combine, length: int, outer_state: tuple[Vector, ...]
@@ -124,7 +132,7 @@ class OuterStep(Combine):
 
     @property
     def outer_state(self) -> tuple[Vector, ...]:  # type: ignore[override]
-        """The optimizer's."""
+        """The state of the outer optimizer."""
         return self.optimizer.state
 
     def __call__(self, updates: Sequence[Update], before: Vector, out: Vector) -> tuple[float, ...]:
@@ -138,18 +146,19 @@ class OuterStep(Combine):
         return weights
 
 
-class Widen(Combine):
-    """The model whose prediction is the mean of the workers' predictions (before they are clipped).
+class SideBySide(Combine):
+    """A model whose prediction is the mean of the workers' predictions, before clipping.
 
-    sum_w <p_w, q_w> / N = <(p_1, ..., p_N), (q_1, ..., q_N)> / N: the factors side by side, over
-    sqrt(N); the biases' means.
+    It has the factors of all N workers side by side, over sqrt(N), and the means of the biases:
+
+        sum_w <p_w, q_w> / N = <(p_1, ..., p_N), (q_1, ..., q_N)> / N
     """
 
     def __init__(self, task: Task) -> None:
         self.task = task
 
     def __call__(self, updates: Sequence[Update], before: Vector, out: Vector) -> tuple[float, ...]:
-        out[:] = 0.0  # also the factors of who is missing
+        out[:] = 0.0  # the factors of missing workers stay zero
         aggregate, share = self.task.make_aggregate(out), 1.0 / len(updates)
         for update in updates:
             self._add(update, aggregate, share)
@@ -170,7 +179,7 @@ class Widen(Combine):
 
 
 class Assemble(Combine):
-    """Every row from the one worker that holds it at the end of the round (split=stratified)."""
+    """Each row from the worker that holds it at the end of the round (split=stratified)."""
 
     def __init__(self, task: Task, strata: Strata) -> None:
         self.task = task
@@ -178,7 +187,7 @@ class Assemble(Combine):
 
     def __call__(self, updates: Sequence[Update], before: Vector, out: Vector) -> tuple[float, ...]:
         strata, state = self.strata, self.task.parameters(out)
-        np.copyto(out, before)  # the mean, and rows of users whose worker was dropped
+        np.copyto(out, before)  # for the global mean, and for the users of dropped workers
         for update in updates:
             last_turn = strata.first_turn(update.round_index + 1) - 1
             held = learned(held_rows(strata, state, update.worker, last_turn))

@@ -1,4 +1,4 @@
-"""Averaging, as pure functions: vectors and weights in, one vector out."""
+"""Averages states: pure functions from vectors and weights to one vector."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,9 +15,8 @@ from ddp.machine.memory import num_cores
 from ddp.model.parameters import Parameters, Vector
 from ddp.ratings.arrays import IndexArray
 
-# not for less than this, 2 ms of memory traffic: to start and end a thread takes 0.3 ms
+# The least work for a thread: 2 ms of traffic through RAM. To start and end a thread takes 0.3 ms.
 THREAD_FLOATS = 1 << 22
-LARGEST = np.finfo(np.float32).max
 
 
 def weighted_mean(
@@ -26,24 +25,20 @@ def weighted_mean(
     out: Vector | None = None,
     workers: Sequence[int] | None = None,
 ) -> Vector:
-    """sum_w weights[w] * vectors[w] / sum_w weights[w], float32 (n,), accumulated in float64 in
-    worker order.
+    """sum_w weights[w] * vectors[w] / sum_w weights[w], float32 (n,); written into `out` if given.
 
-    One pass over the vectors, on all cores if they are long; written into `out` if given. The order
-    of the sum is fixed, so that every backend gives the same bits. Raises AggregationError for
-    unequal shapes, and names the first worker whose vector is not finite (`workers`: which they
-    are; None: all, counted from 0).
+    It adds in float64 in the order of the workers, so every backend gives the same bits. It reads
+    the vectors once, on all cores if they are long.
+
+    Raises AggregationError for unequal shapes, or for the first worker whose vector is not finite.
+    `workers`: the workers of the vectors; None: all, counted from 0.
     """
     addresses = _addresses(vectors, len(weights))
     length = len(vectors[0])
     mean = np.empty(length, np.float32) if out is None else out
     shares = weights / weights.sum()
-    bounds = (
-        np.linspace(0, length, max(1, min(num_cores(), length // THREAD_FLOATS)) + 1)
-        .astype(int)
-        .tolist()
-    )
-    ranges = list(pairwise(bounds))
+    num_threads = max(1, min(num_cores(), length // THREAD_FLOATS))
+    ranges = list(pairwise(np.linspace(0, length, num_threads + 1).astype(int).tolist()))
     if len(ranges) == 1:
         finite = [mean_of_range(addresses, shares, mean, *ranges[0])]
     else:
@@ -57,8 +52,9 @@ def weighted_mean(
 
 
 def _addresses(vectors: Sequence[Vector], expected: int) -> IndexArray:
-    """Of float32 vectors, contiguous as everywhere here. Raises AggregationError if they are not as
-    many, or unequal.
+    """The addresses of contiguous float32 vectors.
+
+    Raises AggregationError if their number is not `expected` or their shapes differ.
     """
     shapes = [vector.shape for vector in vectors]
     if len(set(shapes)) > 1 or len(vectors) != expected:
@@ -69,13 +65,14 @@ def _addresses(vectors: Sequence[Vector], expected: int) -> IndexArray:
 
 
 def not_finite(worker: int) -> AggregationError:
-    """What to say of a worker whose vector must not be averaged."""
+    """The error for a worker whose vector is not finite."""
     return AggregationError(
         f"worker {worker} published a state with NaN or infinity; try a smaller trainer.lr", worker
     )
 
 
 def _culprit(vectors: Sequence[Vector], workers: Sequence[int] | None) -> AggregationError:
+    """The error for a mean that is not finite: of the first such worker, or of an overflow."""
     for worker, vector in zip(
         range(len(vectors)) if workers is None else workers, vectors, strict=True
     ):
@@ -96,8 +93,9 @@ def _culprit(vectors: Sequence[Vector], workers: Sequence[int] | None) -> Aggreg
 def mean_of_range(
     addresses: IndexArray, shares: Weights, mean: Vector, start: int, stop: int
 ) -> bool:
-    """mean[start:stop] of the float32 vectors at `addresses`, without the GIL; whether all of it is
-    finite.
+    """Writes mean[start:stop] of the float32 vectors at `addresses`, without the GIL.
+
+    Returns True if all of it is finite.
     """
     count, offset, length = len(addresses), start * FLOAT_BYTES, stop - start
     finite: bool = weighted_sum(
@@ -114,13 +112,16 @@ def mean_by_row(
     out: Vector,
     workers: Sequence[int] | None = None,
 ) -> None:
-    """row r = sum_w weights[r, w] * (row r of worker w), the factors and bias of each user and
-    item; into `out`.
+    """Writes into `out` a mean in which each user and each item has weights of its own.
 
-    Accumulated in float64 in worker order, so that every backend gives the same bits. Rows whose
-    weights are all zero, and the global mean, are those of `before`. Raises AggregationError,
-    naming the first worker whose vector is not finite (`workers`: which they are; None: all,
-    counted from 0).
+        row r = sum_w weights[r, w] * (row r of worker w)
+
+    A row is the factors and the bias of a user or an item. `users`, `items`: float64 (rows,
+    workers). It adds in float64 in the order of the workers, so every backend gives the same bits.
+    Rows without weights, and the global mean, stay as in `before`.
+
+    Raises AggregationError for the first worker whose vector is not finite. `workers`: the workers
+    of the vectors; None: all, counted from 0.
     """
     addresses = _addresses([before.vector, *vectors], users.shape[1] + 1)[1:]
     np.copyto(out, before.vector)
@@ -146,8 +147,9 @@ def mean_by_row(
 def mean_of_rows(
     addresses: IndexArray, weights: Weights, mean: Vector, start: int, width: int
 ) -> bool:
-    """Rows of `width` floats from `start` on in `mean`, those with weights, without the GIL;
-    whether all of it is finite.
+    """Writes the mean of rows of `width` floats into `mean`, from `start` on, without the GIL.
+
+    It leaves rows without weights as they are. Returns True if all that it writes is finite.
     """
     count = len(addresses)
     finite = True

@@ -1,6 +1,4 @@
-"""The outer optimizer: what the aggregator does with the change that a round's mean makes to the
-state.
-"""
+"""The outer optimizer: the aggregator's step along the change that the mean of a round makes."""
 
 from collections.abc import Callable
 
@@ -11,22 +9,22 @@ from ddp.model.parameters import Vector
 
 
 class OuterOptimizer:
-    """A step per round, from `delta`, the mean of the workers' states minus the state that they
-    started from.
+    """One step per round along `delta`: the mean of the workers' states minus the aggregate before.
 
-    momentum: v = beta1 v + delta, step = lr v (SlowMo; Wang et al., ICLR 2020, with its alpha as
-    lr). nesterov: v = beta1 v + delta, step = lr (delta + beta1 v) (DiLoCo; Douillard et al.,
-    2023). adam: m = beta1 m + (1 - beta1) delta, u = beta2 u + (1 - beta2) delta^2, step = lr m /
-    (sqrt(u) + tau), u = tau^2 at first (FedAdam; Reddi et al., Adaptive federated optimization,
-    ICLR 2021, algorithm 2).
+    | name | state | step | source |
+    |---|---|---|---|
+    | momentum | v = beta1 v + delta | lr v | SlowMo; Wang et al., ICLR 2020 (lr: its alpha) |
+    | nesterov | v = beta1 v + delta | lr (delta + beta1 v) | DiLoCo; Douillard et al., 2023 |
+    | adam | m = beta1 m + (1 - beta1) delta, | lr m / (sqrt(u) + tau) | FedAdam; Reddi et al., |
+    |      | u = beta2 u + (1 - beta2) delta^2, | | Adaptive federated optimization, |
+    |      | at first u = tau^2 | | ICLR 2021, algorithm 2 |
     """
 
     def __init__(self, options: Aggregation, length: int, state: tuple[Vector, ...] = ()) -> None:
         self.name, self.lr = options.outer, np.float32(options.outer_lr)
         self.beta1, self.beta2 = np.float32(options.outer_beta1), np.float32(options.outer_beta2)
         self.tau = np.float32(options.outer_tau)
-        # v or m, and u. New arrays after each step: whoever goes back to a round still has those of
-        # then.
+        # v or m, and u. Each step makes new arrays, because a restart goes back to older ones.
         self.first: Vector = np.zeros(length, np.float32)
         self.second: Vector = np.full(length if self.name == "adam" else 0, self.tau**2, np.float32)
         if state:
@@ -43,7 +41,7 @@ class OuterOptimizer:
         return self.first, self.second
 
     def step(self, delta: Vector) -> Vector:
-        """What is to be added to the state, float32 (n,)."""
+        """The step to add to the aggregate, float32 (n,)."""
         return self._steps[self.name](delta)
 
     def _momentum(self, delta: Vector) -> Vector:

@@ -1,4 +1,4 @@
-"""How much each worker counts in the mean: pure functions from counts and losses to weights."""
+"""The weight of each worker in the mean: pure functions from counts and losses."""
 
 from collections.abc import Callable, Sequence
 
@@ -13,19 +13,19 @@ Weights = npt.NDArray[np.float64]
 
 
 def uniform(num_ratings: Sequence[int], losses: Sequence[float], options: Aggregation) -> Weights:
-    """Every worker counts the same."""
+    """Equal weights."""
     return np.ones(len(num_ratings))
 
 
 def samples(num_ratings: Sequence[int], losses: Sequence[float], options: Aggregation) -> Weights:
-    """By the number of training ratings (FedAvg; McMahan et al., AISTATS 2017, algorithm 1)."""
+    """The numbers of training ratings (FedAvg; McMahan et al., AISTATS 2017, algorithm 1)."""
     return np.asarray(num_ratings, np.float64)
 
 
 def inverse_loss(
     num_ratings: Sequence[int], losses: Sequence[float], options: Aggregation
 ) -> Weights:
-    """By 1 / loss, as the seed systems do."""
+    """1 / loss, as in the seed systems."""
     with np.errstate(divide="ignore"):
         return 1.0 / np.asarray(losses, np.float64)
 
@@ -33,7 +33,7 @@ def inverse_loss(
 def softmax_loss(
     num_ratings: Sequence[int], losses: Sequence[float], options: Aggregation
 ) -> Weights:
-    """By softmax(-loss / temperature)."""
+    """exp(-loss / temperature), up to a common factor."""
     assert isinstance(options, SoftmaxAggregation)
     scaled = -np.asarray(losses, np.float64) / options.temperature
     weights: Weights = np.exp(scaled - np.max(scaled))
@@ -54,11 +54,11 @@ def worker_weights(
     losses: Sequence[float],
     workers: Sequence[int] | None = None,
 ) -> Weights:
-    """One weight per worker, summing to 1, from its number of training ratings and its published
-    loss.
+    """One weight per worker, float64 (workers,), summing to 1.
 
-    `workers`: which they are; None: all, counted from 0. Raises AggregationError, naming the
-    worker, for a weight that is zero, negative, infinite or NaN.
+    It follows from the number of training ratings and the published loss of each worker. `workers`:
+    the workers that these are; None: all, counted from 0. Raises AggregationError for the first
+    worker whose weight is zero, negative, infinite or NaN.
     """
     weights = WEIGHTINGS[options.name](num_ratings, losses, options)
     names = range(len(weights)) if workers is None else workers
@@ -82,20 +82,20 @@ def worker_weights(
 
 
 def row_weights(counts: Sequence[IndexArray], power: float) -> Weights:
-    """Each worker's weight in each row, float64 (rows, workers): counts ** power, normalised by
-    row; 0 where it has no rating.
+    """The weight of each worker in each row, float64 (rows, workers); each row sums to 1.
 
-    `counts`: per worker, its training ratings of each user (or item). power=1: as if all ratings of
-    the row were averaged; power=0: all workers that have any count the same (FedSubAvg; Ding et
-    al., 2021). A row that nobody rated is all zeros.
+    The weights are proportional to counts ** power, and 0 without a rating. `counts`: per worker,
+    its training ratings of each user (or item). With power=1 each rating of the row counts the
+    same. With power=0 each worker that has one counts the same (FedSubAvg; Ding et al., 2021). A
+    row that no worker has rated is all zeros.
     """
     matrix = np.ascontiguousarray(np.array(counts, np.float64).T)
-    matrix /= np.maximum(matrix.max(axis=1, keepdims=True), 1)  # so that no power overflows
+    matrix /= np.maximum(matrix.max(axis=1, keepdims=True), 1)  # else a power may overflow
     return normalised(np.where(matrix > 0, matrix**power, 0.0))
 
 
 def normalised(weights: Weights) -> Weights:
-    """The same, with rows that sum to 1; those of zeros stay as they are."""
+    """The weights with rows that sum to 1; rows of zeros stay zeros."""
     total = weights.sum(axis=1, keepdims=True)
     out: Weights = np.zeros(weights.shape)
     np.divide(weights, total, out=out, where=total > 0)

@@ -16,12 +16,12 @@ from ddp.trainers.trainer import UNBOUNDED, Scale, Trainer
 
 
 class Autograd(Trainer):
-    """Mini-batches in a fresh random order in each epoch. Each block has a model and an optimizer
-    of its own, so that a step changes no rows but those of the block.
+    """Mini-batches in a fresh random order in each epoch.
 
-    A batch of one of n blocks has n times as many ratings of each of its rows, so a row is in n
-    times fewer batches. Weight decay, which a row has once in a batch, therefore has to be n times
-    larger to weigh the same.
+    Each block has a model and an optimizer of its own, so that a step changes only rows of the
+    block. A batch of one of n blocks has n times as many ratings of each of its rows, so a row is
+    in n times fewer batches. Each batch decays a row once, so weight decay is n times larger with n
+    blocks.
     """
 
     def __init__(
@@ -47,15 +47,15 @@ class Autograd(Trainer):
         ]
 
     def turn(self, block: int, order: np.random.Generator) -> float:
-        """The steps of one epoch on a block; a block without ratings has none."""
+        """One epoch on a block; a block without ratings has no steps."""
         return self._batches[block].epoch(order)
 
     def state(self) -> Vector:
-        """The states of the optimizers, block after block."""
+        """The states of the blocks' optimizers, one after another."""
         return np.concatenate([batches.state() for batches in self._batches])
 
     def load_state(self, state: Vector, num_epochs: int) -> None:
-        """Hands each optimizer its part of `state`."""
+        """Gives each optimizer its part of `state`."""
         start = 0
         for batches in self._batches if len(state) else ():
             batches.load_state(state[start : start + batches.state_length])
@@ -70,12 +70,12 @@ class Autograd(Trainer):
 
     @staticmethod
     def set_threads(number: int) -> None:
-        """The threads of one torch operation."""
+        """Sets the number of threads of one torch operation."""
         torch.set_num_threads(number)
 
     @staticmethod
     def warm_up() -> None:
-        """The first optimizer of a process imports torch._dynamo, which takes 1 to 2 s."""
+        """Makes an optimizer: the first one imports torch._dynamo, which takes 1 to 2 s."""
         torch.optim.SGD([torch.zeros(1)], lr=1.0)
 
 
@@ -101,11 +101,11 @@ class _Batches:
         )
 
     def epoch(self, order: np.random.Generator) -> float:
-        """The steps of one epoch, and the sum of the squared errors."""
+        """Does the steps of one epoch; returns the sum of their squared errors."""
         if len(self.ratings) == 0:
             return 0.0
         permutation = torch.from_numpy(order.permutation(len(self.ratings)))
-        # Gathered once, so that a batch is a slice.
+        # One gather per epoch, so that a batch is a slice.
         users, items, ratings = (
             self.users[permutation],
             self.items[permutation],
@@ -127,14 +127,14 @@ class _Batches:
             return EMPTY_VECTOR
         state: Vector = np.zeros(self.state_length, np.float32)
         for kept, views in self._adam_states(state):
-            if kept:  # there is none before the first step
+            if kept:  # torch makes it in the first step
                 state[0] = kept["step"]
                 for name, view in views.items():
                     view[...] = kept[name].numpy()
         return state
 
     def load_state(self, state: Vector) -> None:
-        """Continues with these moments."""
+        """Continues with this state of the optimizer."""
         if self.state_length == 0 or state[0] == 0:
             return
         for kept, views in self._adam_states(state):
@@ -142,7 +142,7 @@ class _Batches:
             kept |= {name: torch.from_numpy(view.copy()) for name, view in views.items()}
 
     def _adam_states(self, state: Vector) -> Iterator[tuple[dict[str, Tensor], dict[str, Vector]]]:
-        """Of each parameter: what torch keeps, and where its two moments lie in `state`."""
+        """For each parameter: torch's state, and views of its two moments in `state`."""
         start = 1
         for parameter in self.learned:
             views = {}

@@ -1,5 +1,9 @@
-"""Several epochs in one compiled call: the loops around `sgd` that wait, evaluate and keep the best
-state.
+"""Compiled loops of several epochs in one call, around the kernel `sgd`.
+
+| loop | split | besides training it |
+|---|---|---|
+| `sgd_in_turns` | stratified | waits for turns, evaluates at the end of a round, passes rows on |
+| `sgd_selecting` | all others | evaluates after each epoch, and keeps the best state |
 """
 
 import math
@@ -34,15 +38,14 @@ Sums = npt.NDArray[np.float64]
 TimeArray = npt.NDArray[np.int64]
 
 
-VALID, TEST = 0, 1  # in `held_out_errors`
-# rows of `times_ns` (a copy is part of evaluating), ...
-ALL, WAITING, EVALUATING, COPYING = 0, 1, 2, 3
-WALL, ON_CORE = 0, 1  # ... and its columns
+VALID, TEST = 0, 1  # places in `held_out_errors`
+ALL, WAITING, EVALUATING, COPYING = 0, 1, 2, 3  # rows of `times_ns`, see timing/loop_times.py
+WALL, ON_CORE = 0, 1  # columns of `times_ns`
 
 
 @compiled(types.void(types.Array(types.int64, 2, "C"), types.int64, types.int64, types.int64))
 def add_elapsed(times_ns: TimeArray, on: int, wall_ns: int, on_core_ns: int) -> None:
-    """Adds what has gone by since these readings of the two clocks."""
+    """Adds to row `on` the time since these readings of the two clocks, in nanoseconds."""
     times_ns[on, WALL] += now_ns() - wall_ns
     times_ns[on, ON_CORE] += thread_ns() - on_core_ns
 
@@ -85,14 +88,22 @@ def sgd_in_turns(
     waited_ns: IndexArray,
     times_ns: TimeArray,
 ) -> tuple[int, int]:
-    """`sgd` on one block after another, each when its turn comes (see gates.py), in as many epochs
-    as there are `lrs`.
+    """Runs `sgd` on one block after another, each in its turn (see gates.py).
 
-    Gives the OPEN, LATE or CLOSED of the last wait, and the turn that it was for.
+    It does one epoch per learning rate in `lrs`. It passes each block on after its turn, except for
+    the last turn of a round. In the last epoch of a round it evaluates the blocks of both held-out
+    parts.
 
-    Passes each block on when it is done, but not the last one of a round. In the last epoch of a
-    round it also takes the squared errors on the blocks of validation and test ratings. Adds to the
-    errors, those of training by epoch, and to `times_ns`, and writes the wait for each turn.
+    | argument | the kernel |
+    |---|---|
+    | `blocks`, `seeds` | reads the block and the seed of each turn |
+    | `counters` | reads and writes the turn of each group; waits at most `timeout_ns` for one |
+    | `train_errors` | adds squared errors, by epoch |
+    | `held_out_errors` | adds squared errors on validation (VALID) and test ratings (TEST) |
+    | `waited_ns` | writes the nanoseconds that it waited for each turn |
+    | `times_ns` | adds nanoseconds, in rows and columns as above |
+
+    Returns the outcome of the last wait (OPEN, LATE or CLOSED) and the turn that it was for.
     """
     outcome, turn = OPEN, first_turn
     wall, on_core = now_ns(), thread_ns()
@@ -100,7 +111,7 @@ def sgd_in_turns(
     for n in range(num_turns):
         block, turn = blocks[n], first_turn + n
         epoch = n * num_epochs // num_turns
-        if not is_turn(counters, block, turn):  # to read the thread's clock takes a system call
+        if not is_turn(counters, block, turn):  # reading the thread's clock takes a system call
             began, began_on_core = now_ns(), thread_ns()
             outcome = wait_for_turn(counters, block, turn, timeout_ns)
             waited_ns[n] = now_ns() - began
@@ -175,12 +186,13 @@ def sgd_selecting(
     train_errors: Sums,
     times_ns: TimeArray,
 ) -> tuple[int, float]:
-    """`sgd` in as many epochs as there are `lrs`; copies the parameters to `best` after each whose
-    RMSE on the held-out ratings is below all before, and below `best_rmse`. Gives the last one
-    of these, or -1, and the lowest RMSE.
+    """Runs `sgd` for one epoch per learning rate in `lrs`, and keeps the best state.
 
-    `parameters`: the vector that the model's arrays are views of. Writes the squared errors of each
-    epoch to `train_errors`, and adds to `times_ns`.
+    After an epoch it copies `parameters` to `best` if the RMSE on the held-out ratings is below
+    `best_rmse` and all before. `parameters` is the vector that the model's arrays are views of. It
+    writes the squared errors of each epoch to `train_errors`, and adds to `times_ns`.
+
+    Returns the best epoch (-1: none was better) and the lowest RMSE.
     """
     best_epoch = -1
     num_held_out = held_out.ratings.shape[0]

@@ -1,5 +1,6 @@
-"""The compiled loops of the fused trainer. They hold no GIL, and trust their indices: fused.py
-checks those.
+"""The compiled kernels of the fused trainer: one epoch of SGD, the squared error, the visit order.
+
+They release the GIL. They do not check their indices; `check_indices` in kernel_arguments.py does.
 """
 
 from typing import NamedTuple
@@ -13,8 +14,8 @@ from ddp.machine.compiled.simd import FLOAT_BYTES, descend, dot, prefetch
 from ddp.model.parameters import Vector
 from ddp.ratings.arrays import FloatArray, IndexArray, IntArray
 
-AHEAD = 8  # ratings: how early a row is asked for
-LINE_BYTES = 64  # of a cache line
+AHEAD = 8  # ratings: how early a kernel prefetches the rows of a rating
+LINE_BYTES = 64  # a cache line
 
 FACTORS_TYPE = types.Array(types.float32, 2, "C")
 VECTOR_TYPE = types.Array(types.float32, 1, "C")
@@ -29,8 +30,9 @@ SeedArray = npt.NDArray[np.uint64]
 
 
 class Columns(NamedTuple):
-    """Ratings of a worker, block by block: those of block b are the rows bounds[b] .. bounds[b +
-    1].
+    """The ratings of a worker, block by block.
+
+    Block b has the rows bounds[b] .. bounds[b + 1] of the other three arrays.
     """
 
     users: IntArray
@@ -40,10 +42,10 @@ class Columns(NamedTuple):
 
 
 class Chunks(NamedTuple):
-    """The chunks of ratings of each block (see visits.py): starts[c] .. stops[c].
+    """The chunks of ratings of each block (see visits.py).
 
-    Block b is cut into grids[b] x grids[b] cells; the chunks of its n-th are edges[first[b] + n] ..
-    edges[first[b] + n + 1].
+    Chunk c is the rows starts[c] .. stops[c] of the ratings. Block b is cut into grids[b] x
+    grids[b] cells. Its n-th cell has the chunks edges[first[b] + n] .. edges[first[b] + n + 1].
     """
 
     starts: IndexArray
@@ -87,13 +89,16 @@ def sgd(
     reg_factors: np.float32,
     reg_biases: np.float32,
 ) -> float:
-    """One epoch of stochastic gradient descent on the parameters, in place; the sum of the squared
-    errors seen on the way.
+    """One epoch of stochastic gradient descent, in place on the parameters.
 
-    Visits the chunks starts[c] .. stops[c] of the ratings one after another. Per rating, with error
-    e (Koren, Bell, Volinsky 2009, p. 45; Paterek 2007 for the biases): p += lr * (e * q -
-    reg_factors * p), q += lr * (e * p - reg_factors * q)     both from the values before b += lr *
-    (e - reg_biases * b) The global mean stays, and empty biases are left out.
+    It visits the chunks starts[c] .. stops[c] of the ratings, one after another. For each rating
+    with error e (Koren, Bell, Volinsky 2009, p. 45; Paterek 2007 for the biases):
+
+        p += lr * (e * q - reg_factors * p)
+        q += lr * (e * p - reg_factors * q)     both from the values before
+        b += lr * (e - reg_biases * b)          for both biases, if the model has them
+
+    The global mean stays as it is. Returns the sum of the squared errors e of all steps.
     """
     dim = user_factors.shape[1]
     row_bytes = dim * FLOAT_BYTES
@@ -146,8 +151,9 @@ def squared_error(
     rating_min: np.float32,
     rating_max: np.float32,
 ) -> float:
-    """The sum of squared errors of the model's predictions, clipped to the rating scale; a NaN
-    stays one.
+    """The sum of squared errors of the model's predictions, clipped to the rating scale.
+
+    A NaN among the predictions makes the sum NaN.
     """
     dim = user_factors.shape[1]
     row_bytes = dim * FLOAT_BYTES
@@ -179,8 +185,9 @@ def squared_error(
 
 @compiled(types.UniTuple(types.uint64, 2)(types.uint64, types.int64))
 def draw(state: np.uint64, below: int) -> tuple[np.uint64, np.uint64]:
-    """A number from 0 to below - 1 (below < 2^32), and the next state. (splitmix64: Steele, Lea,
-    Flood, OOPSLA 2014, fig. 17)
+    """A random number from 0 to below - 1 (below < 2^32), and the next state of the generator.
+
+    splitmix64: Steele, Lea, Flood, OOPSLA 2014, fig. 17.
     """
     state += np.uint64(0x9E3779B97F4A7C15)
     z = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -193,10 +200,10 @@ def draw(state: np.uint64, below: int) -> tuple[np.uint64, np.uint64]:
 def shuffle(
     chunks: Chunks, block: int, seed: np.uint64, starts: IndexArray, stops: IndexArray
 ) -> int:
-    """Writes the chunks of a block in random order to `starts` and `stops`; how many there are.
+    """Writes the chunks of a block in random order to `starts` and `stops`; returns their number.
 
-    Rows of cells in random order, in each its cells in random order, in each its chunks
-    (Fisher-Yates each time).
+    It shuffles the rows of cells, the cells of each row, and the chunks of each cell
+    (Fisher-Yates).
     """
     grid = chunks.grids[block]
     edges = chunks.edges[chunks.first[block] :]
@@ -213,7 +220,7 @@ def shuffle(
             inner[k], inner[j] = inner[j], inner[k]
             cell = outer[i] * grid + inner[k]
             first, end = edges[cell], edges[cell + 1]
-            # inside out: each takes a random place among those that are there
+            # Inside out: each chunk takes a random place among those that are there.
             for c in range(first, end):
                 other, state = draw(state, c - first + 1)
                 j = length + np.int64(other)

@@ -1,5 +1,4 @@
-"""The interface of a trainer, with the loops that every trainer has, and the registry of all
-trainers.
+"""The interface of a trainer, the loops that every trainer has, and the registry of all trainers.
 
 | call | split | the trainer does |
 | --- | --- | --- |
@@ -32,8 +31,8 @@ if TYPE_CHECKING:
 Scale = tuple[float, float]  # the least and the greatest rating; predictions are clipped to them
 UNBOUNDED: Scale = (-math.inf, math.inf)
 
-# trainer -> its module and its class there. A module imports torch or numba, so that it is loaded
-# only where a run needs it.
+# Trainer -> its module and its class. A module imports torch or numba, so a run loads only the one
+# that it needs.
 TRAINERS = {
     "autograd": ("ddp.trainers.autograd", "Autograd"),
     "fused": ("ddp.trainers.fused", "Fused"),
@@ -42,8 +41,9 @@ TRAINERS = {
 
 @dataclass(slots=True)
 class Best:
-    """The best state of a round so far, its RMSE on the held-out part, and the local epoch after
-    which it was there; None: no epoch was better than `rmse` yet.
+    """The best state of a round so far, with its RMSE on the held-out part.
+
+    `epoch`: the local epoch that it comes from; None if no epoch was better than `rmse` yet.
     """
 
     parameters: Parameters
@@ -56,19 +56,20 @@ class Best:
         return self.parameters.vector
 
     def forget(self) -> None:
-        """A new round begins: any state will be better."""
+        """Begins a new round, in which any state is better."""
         self.rmse, self.epoch = math.inf, None
 
     def keep(self, vector: Vector, epoch: int, rmse: float = math.inf) -> None:
-        """Copies the state after this epoch: it is the best so far."""
+        """Copies the state after this epoch, which is the best so far."""
         np.copyto(self.parameters.vector, vector)
         self.rmse, self.epoch = rmse, epoch
 
 
 @dataclass(frozen=True, slots=True)
 class TurnErrors:
-    """Of some epochs: the errors seen while training, by epoch; and those on each held-out part,
-    which a trainer takes in the last epoch of a round only, each block's at the end of its turn.
+    """The errors of some epochs: those of training by epoch, and those on each held-out part.
+
+    A trainer evaluates only in the last epoch of a round: each block at the end of its turn.
     """
 
     train: list[SquaredError]
@@ -76,9 +77,9 @@ class TurnErrors:
 
 
 class Turns(Protocol):
-    """The way in which a worker comes to the rows of a turn, and passes them on.
+    """How a worker gets the rows of a turn, and passes them on.
 
-    `gates`: where workers share memory, the counters by which they wait for each other.
+    `gates`: the counters by which workers that share memory wait for each other; None for others.
     """
 
     gates: "Gates | None"
@@ -88,13 +89,13 @@ class Turns(Protocol):
         """The index of the block of this turn."""
 
     def take(self, turn: int) -> None:
-        """Waits for the rows of the turn. Raises LateRows after `timeout_s`."""
+        """Waits for the rows of the turn. Raises LateRows after `timeout_s` seconds."""
 
     def hand_on(self, turn: int) -> None:
         """Passes the rows of the turn to the worker that holds them next."""
 
     def waited(self, turn: int, seconds: float) -> None:
-        """Notes that the worker has waited so long for the rows of the turn."""
+        """Notes that the worker has waited `seconds` for the rows of the turn."""
 
     def late(self, turn: int) -> LateRows:
         """The error for rows that did not come in time."""
@@ -103,9 +104,12 @@ class Turns(Protocol):
 class Trainer(ABC):
     """Trains `parameters` in place, on the ratings of one worker.
 
-    `blocks`: ranges of users and items whose ratings are trained on in turn; without them all
-    ratings are one block. `held_out`: the parts to evaluate on; for `epochs` the one that chooses
-    the best state (empty: none does), for `turns` validation and test. `scale`: clips predictions.
+    | argument | meaning |
+    |---|---|
+    | `held_out` | for `epochs` the part that selects the best state, an empty one if none does; |
+    |            | for `turns` validation and test |
+    | `blocks` | users, items and ratings to train on in turn; if empty, all ratings are one block |
+    | `scale` | the trainer clips predictions to it |
     """
 
     def __init__(
@@ -133,21 +137,22 @@ class Trainer(ABC):
 
     @abstractmethod
     def turn(self, block: int, order: np.random.Generator) -> float:
-        """Visits every rating of a block once, in an order drawn from `order`. Gives the sum of the
-        squared errors seen on the way.
+        """Visits every rating of a block once, in an order drawn from `order`.
+
+        Returns the sum of the squared errors of all steps.
         """
 
     def epoch(self, order: np.random.Generator) -> float:
-        """Visits every rating once, in an order drawn from `order`. Gives the mean squared error
-        seen on the way.
-        """
+        """Visits every rating once. Returns the mean squared error of all steps."""
         return self.turn(0, order) / len(self.train)
 
     def epochs(
         self, epochs: range, order: np.random.Generator, best: Best, spans: Spans
     ) -> list[float]:
-        """Trains at least the first of these local epochs; keeps in `best` each state whose RMSE on
-        the held-out part is below all before. Gives the mean squared error of each epoch done.
+        """Trains at least the first of these local epochs.
+
+        It keeps in `best` each state whose RMSE on the held-out part is below all before. Returns
+        the mean squared error of each epoch that it did.
         """
         with spans("compute"):
             loss = self.epoch(order)
@@ -162,9 +167,10 @@ class Trainer(ABC):
     def turns(
         self, turns: range, order: np.random.Generator, rows: Turns, spans: Spans
     ) -> Generator[None, None, TurnErrors]:
-        """Trains at least the first epoch of these turns, which are the rest of a round; every
-        epoch has a turn for each block. Passes the rows of each turn on, but those of the last turn
-        of the round. Yields before it waits.
+        """Trains at least the first epoch of these turns, which are the rest of a round.
+
+        An epoch has a turn for each block. After each turn but the last of the round it passes the
+        rows on. It yields before it waits.
         """
         epoch = turns[: len(self.blocks)]
         train, held_out = SquaredError(), [SquaredError() for _ in self.held_out]
@@ -179,7 +185,7 @@ class Trainer(ABC):
                 total = self.turn(rows.block(turn), order)
                 train += SquaredError(total, block.train.stop - block.train.start)
             if turn == epoch[-1] and not math.isfinite(train.total):
-                break  # the worker ends here
+                break  # the training has diverged, and the worker will end
             if epoch == turns:
                 with spans("evaluate"):
                     for n, own in enumerate((block.valid, block.test)):
@@ -190,23 +196,17 @@ class Trainer(ABC):
         return TurnErrors([train], held_out)
 
     def state(self) -> Vector:
-        """The state that the trainer keeps from epoch to epoch, besides the number of epochs:
-        float32 (`options.state_length`,).
-        """
+        """The optimizer state after an epoch, float32 (`options.state_length`,)."""
         return EMPTY_VECTOR
 
     @abstractmethod
     def load_state(self, state: Vector, num_epochs: int) -> None:
-        """Continues like a trainer that had this state after `num_epochs` epochs; an empty state is
-        that of a new trainer.
-        """
+        """Continues with this optimizer state, after `num_epochs` epochs; an empty one is new."""
 
     @staticmethod
     @abstractmethod
     def evaluate(parameters: Rows, part: Part, scale: Scale) -> SquaredError:
-        """The squared error on a part, computed the way that the trainer computes; predictions are
-        clipped to the scale.
-        """
+        """The squared error on a part, by the trainer's own arithmetic, clipped to `scale`."""
 
     @staticmethod
     def arrange(
@@ -217,24 +217,20 @@ class Trainer(ABC):
         dim: int,
         random: np.random.Generator,
     ) -> IndexArray | None:
-        """The permutation (n,) that brings training ratings into the order in which the trainer
-        wants them to lie in memory; None: they may lie as they are.
-        """
+        """The order of training ratings, (n,), that is the fastest; None if none is needed."""
         return None
 
-    @staticmethod  # noqa: B027  # most trainers need nothing here
+    @staticmethod  # noqa: B027  # optional
     def set_threads(number: int) -> None:
-        """Says how many threads one operation of this process may take."""
+        """Sets the number of threads for one operation of this process."""
 
-    @staticmethod  # noqa: B027  # most trainers need nothing here
+    @staticmethod  # noqa: B027  # optional
     def warm_up() -> None:
-        """Loads what the first use of the trainer in a process would load late."""
+        """Does early what the first use of the trainer in a process would do."""
 
 
 def trainer_for(options: TrainerOptions) -> type[Trainer]:
-    """The class of the trainer that the options are for. Its module is loaded here: that imports
-    torch, or compiles kernels unless they lie in the cache on disk.
-    """
+    """The class of these options' trainer. The import loads torch, or compiles uncached kernels."""
     module, name = TRAINERS[options.name]
     found: type[Trainer] = getattr(import_module(module), name)
     return found
@@ -249,8 +245,9 @@ def arrange(
     dim: int,
     random: np.random.Generator,
 ) -> IndexArray | None:
-    """`Trainer.arrange` of a compiled trainer. Any other trainer takes the ratings as they lie, and
-    is not loaded for that: torch would take seconds.
+    """`Trainer.arrange` of a compiled trainer; None for all others.
+
+    It does not import a trainer that is not compiled, because torch takes seconds.
     """
     if not options.compiled:
         return None

@@ -1,13 +1,16 @@
-"""In what order an epoch of the fused trainer visits the ratings: random, and kind to the caches.
+"""The visit order of the fused trainer: random, and kind to the caches.
 
-Users and items are cut into ranges, so that the rows of one cell (users x items) fit into the
-second-level cache. The ratings lie in memory cell by cell, shuffled once inside each. An epoch
-takes the user ranges in random order (the item ranges, if there are more items); the cells of a
-range one after another in random order, so that its rows are read into the cache once; and the
-chunks of a cell in random order. So memory is read in runs, nothing is gathered through a
-permutation, and drawing an order costs one random number a chunk. (As in Zhuang et al., A fast
-parallel SGD for matrix factorization in shared memory systems, RecSys 2013, where blocks keep
-threads apart.)
+| part | is | its order in an epoch |
+|---|---|---|
+| range | consecutive users or items | random; the kind with more rows comes first |
+| cell | a range of users x a range of items | random within a range of the first kind |
+| chunk | consecutive ratings of a cell | random within its cell |
+
+The parameters of a cell fit into the second-level cache. The ratings lie in RAM cell by cell,
+shuffled once within each. So an epoch reads RAM in long runs, gathers nothing through a
+permutation, and draws one random number per chunk. Zhuang et al. (A fast parallel SGD for matrix
+factorization in shared memory systems, RecSys 2013) visit blocks like this; there, blocks also keep
+threads apart.
 """
 
 from collections.abc import Sequence
@@ -16,20 +19,20 @@ from math import ceil
 import numpy as np
 import numpy.typing as npt
 
+from ddp.machine.compiled.simd import FLOAT_BYTES
 from ddp.ratings.arrays import IndexArray, IntArray
 from ddp.trainers.sgd import Chunks
 
-CELL_BYTES = 1 << 18  # rows of a cell: half of a small second-level cache
-CELL_RATINGS = 1 << 10  # not so many cells that a cell has fewer ratings than this, on average
-CHUNK = 256  # ratings; smaller where there are few, so that an epoch has ...
-CHUNKS = 1 << 10  # ... about so many chunks to shuffle
-SMALLEST_CHUNK = 16
-SLICE = 1 << 20  # ratings whose cells are looked up at a time
+CELL_BYTES = 1 << 18  # of the parameters of a cell: half of a small second-level cache
+CELL_RATINGS = 1 << 10  # the least number of ratings per cell, on average
+CHUNK, SMALLEST_CHUNK = 256, 16  # ratings; with few ratings, chunks are smaller, so that ...
+CHUNKS = 1 << 10  # ... an epoch has about so many chunks to shuffle
+SLICE = 1 << 20  # ratings whose cells `cell_of` looks up at a time
 
 
 def grid_size(num_users: int, num_items: int, dim: int, num_ratings: int) -> int:
-    """Into how many ranges the users are cut, and the items."""
-    by_cache = ceil((num_users + num_items) * dim * 4 / CELL_BYTES)
+    """The number of ranges of users; there are as many ranges of items."""
+    by_cache = ceil((num_users + num_items) * dim * FLOAT_BYTES / CELL_BYTES)
     by_ratings = int((num_ratings / CELL_RATINGS) ** 0.5)
     return max(1, min(by_cache, by_ratings))
 
@@ -37,8 +40,10 @@ def grid_size(num_users: int, num_items: int, dim: int, num_ratings: int) -> int
 def cell_of(
     users: IntArray, items: IntArray, num_users: int, num_items: int, grid: int
 ) -> npt.NDArray[np.unsignedinteger]:
-    """The cell of each rating, as narrow integers (n,): range * grid + range of the other kind, of
-    which there are fewer rows.
+    """The cell of each rating, as narrow unsigned integers (n,).
+
+    A cell is `range * grid + other range`. The first range is of users if there are at least as
+    many users as items, else of items.
     """
     user_range = np.arange(num_users) * grid // num_users
     item_range = np.arange(num_items) * grid // num_items
@@ -47,7 +52,7 @@ def cell_of(
     narrow = np.min_scalar_type(grid * grid)
     user_range, item_range = user_range.astype(narrow), item_range.astype(narrow)
     cell: npt.NDArray[np.unsignedinteger] = np.empty(len(users), narrow)
-    for start in range(0, len(users), SLICE):  # so that nothing else is as long as the ratings
+    for start in range(0, len(users), SLICE):  # in slices, to save RAM
         rows = slice(start, start + SLICE)
         np.add(user_range[users[rows]], item_range[items[rows]], out=cell[rows])
     return cell
@@ -61,18 +66,19 @@ def arrange(
     dim: int,
     random: np.random.Generator,
 ) -> IndexArray:
-    """The permutation (n,) that lays the ratings out cell by cell, in random order inside each."""
+    """The permutation (n,) that lays the ratings out cell by cell, in random order within each."""
     grid = grid_size(num_users, num_items, dim, len(users))
     shuffled: IndexArray = random.permutation(len(users))
     if grid == 1:
         return shuffled
     cell = cell_of(users, items, num_users, num_items, grid)[shuffled]
-    return shuffled[np.argsort(cell, kind="stable")]  # of narrow integers: a radix sort
+    return shuffled[np.argsort(cell, kind="stable")]  # numpy sorts narrow integers by radix
 
 
 def chunks_of(users: IntArray, items: IntArray, num_users: int, num_items: int, dim: int) -> Chunks:
-    """The chunks of ratings that were laid out by `arrange` (of others too, but those may have only
-    short runs).
+    """The chunks of the ratings of one block, which `arrange` has laid out.
+
+    It is correct for any other order too, but then chunks may be short.
     """
     num_ratings = len(users)
     grid = grid_size(num_users, num_items, dim, num_ratings)
@@ -86,7 +92,8 @@ def chunks_of(users: IntArray, items: IntArray, num_users: int, num_items: int, 
     starts: IndexArray = begins[run] + nth * chunk
     stops: IndexArray = np.minimum(starts + chunk, ends[run])
     cells = cell[starts]
-    order = np.argsort(cells, kind="stable")  # where the runs of a cell do not lie together
+    # If the runs of a cell do not lie together, this brings their chunks together.
+    order = np.argsort(cells, kind="stable")
     return Chunks(
         starts=starts[order],
         stops=stops[order],
@@ -97,7 +104,7 @@ def chunks_of(users: IntArray, items: IntArray, num_users: int, num_items: int, 
 
 
 def joined(blocks: Sequence[Chunks], first_rows: Sequence[int]) -> Chunks:
-    """Those of several blocks, whose ratings begin at these rows of all."""
+    """The chunks of several blocks together. `first_rows`: where the ratings of each begin."""
     num_chunks = np.cumsum([0, *(len(block.starts) for block in blocks)])
     return Chunks(
         starts=np.concatenate(

@@ -22,7 +22,8 @@ from ddp.model.parameters import Parameters
 from ddp.ratings.arrays import Part
 from ddp.tracking.metrics import squared_error
 from ddp.trainers.autograd import Autograd
-from ddp.trainers.fused import Fused, seeds
+from ddp.trainers.fused import Fused
+from ddp.trainers.kernel_arguments import seeds
 from ddp.trainers.sgd import draw, shuffle
 from ddp.trainers.visits import CELL_RATINGS, CHUNK, arrange, cell_of, chunks_of, grid_size, joined
 
