@@ -1,22 +1,19 @@
 """The backends, by name: a closed set."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from importlib import import_module
 
-from ddp.backends.process import ManagedProcesses
-from ddp.backends.serial import Serial
-from ddp.backends.shm import SharedMemory
-from ddp.backends.thread import Threads
 from ddp.timing.spans import Spans
 from ddp.workers.backend import Backend, OnMessage
 from ddp.workers.job import Job, Task
 
-# name -> class; each is given its own options of the config
-BACKENDS: dict[str, Callable[[Any, Task, Sequence[Job], OnMessage, Spans | None], Backend]] = {
-    "serial": Serial,
-    "thread": Threads,
-    "process": ManagedProcesses,
-    "shm": SharedMemory,
+# backend -> its module and its class there, which takes its own options of the config first. A
+# module is loaded only where a run needs it.
+BACKENDS = {
+    "serial": ("ddp.backends.serial", "Serial"),
+    "thread": ("ddp.backends.thread", "Threads"),
+    "process": ("ddp.backends.process", "ManagedProcesses"),
+    "shm": ("ddp.backends.shm", "SharedMemory"),
 }
 
 
@@ -25,4 +22,6 @@ def make_backend(
 ) -> Backend:
     """The backend that the config names, not started yet. For the arguments see `Backend`."""
     options = task.config.backend
-    return BACKENDS[options.name](options, task, jobs, on_message, spans)
+    module, name = BACKENDS[options.name]
+    make: Callable[..., Backend] = getattr(import_module(module), name)
+    return make(options, task, jobs, on_message, spans)

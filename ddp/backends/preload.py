@@ -1,10 +1,12 @@
-"""The last module that the fork server imports, after that of the trainer: what every worker needs,
-so that each worker finds it loaded. The trainer warms up here.
+"""The last module that the fork server imports, after that of the trainer.
+
+It imports the rest that workers need, so that each finds it loaded, and warms the trainer up.
 """
 
 import gc
 
-import ddp.backends.make
+import ddp.backends.process
+import ddp.backends.shm
 import ddp.workers.worker  # noqa: F401
 from ddp.trainers.trainer import Trainer
 
