@@ -229,7 +229,7 @@ def command_line(name: str, doc: str | None) -> argparse.ArgumentParser:
 
 
 def add_overrides(parser: argparse.ArgumentParser) -> None:
-    """Adds options of train.py. The command line is to be read with `parse_intermixed_args`."""
+    """Adds options of train.py. Read the command line with `parse_intermixed_args`."""
     parser.add_argument(
         "overrides",
         nargs="*",

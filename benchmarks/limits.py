@@ -1,4 +1,4 @@
-"""How far does it go? `python -m benchmarks.limits`
+"""How large may a run be? `python -m benchmarks.limits`
 
 Runs with many workers, runs of many rounds, many runs one after another, and several at once, all
 on small synthetic data and each as a command of its own. The table says whether each works, and

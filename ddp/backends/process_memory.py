@@ -3,10 +3,9 @@
 from ddp.config.schema import Config
 from ddp.errors import ConfigError
 
-# Proportional set size of a worker's process, its ratings and its model not counted: the
-# interpreter, and torch unless the trainer is compiled. The server that workers are forked from takes
-# as much; they then share all but what they write to.
-# By `trainer.compiled`.
+# By `trainer.compiled`: proportional set size of a worker's process without its ratings and its
+# model. That is the interpreter, and torch unless the trainer is compiled. The server that workers
+# are forked from takes as much; they share with it all pages that they do not write to.
 SPAWNED_BYTES = {False: 230 * 2**20, True: 70 * 2**20}
 FORKED_BYTES = {False: 25 * 2**20, True: 15 * 2**20}
 

@@ -183,7 +183,7 @@ def test_turns_in_one_loop_cost_a_call_an_epoch_and_others_one_a_turn(of, worker
         for backend in USUAL
     }
     epochs, turns = 2 * 4, 2 * 4 * workers
-    # a worker that is alone only tells of it
+    # a worker that is alone only sends the message
     passed = turns * 0.25 if workers > 1 else turns * 0.001
     expected = {
         "serial": workers * turns * 0.25,
@@ -196,7 +196,7 @@ def test_turns_in_one_loop_cost_a_call_an_epoch_and_others_one_a_turn(of, worker
 
 def test_the_main_process_hears_of_all_rows_that_are_handed_on(of):
     job = ("trainer=fused", "split=stratified", "workers=3", "rounds=1", "local_epochs=4")
-    machine = free(rating_s=0.001)  # epochs so long that each is told of
+    machine = free(rating_s=0.001)  # epochs so long that each has a message
     machine = dataclasses.replace(
         machine, exchanges=dataclasses.replace(machine.exchanges, heard_s=0.25)
     )

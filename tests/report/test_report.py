@@ -507,7 +507,7 @@ def test_runs_are_called_by_what_they_differ_in(tmp_path):
     ]  # fmt: skip
 
 
-# --- whatever lies there ---
+# --- any content of the files ---
 
 
 def test_what_stands_in_files_is_shown_and_not_obeyed(tmp_path):

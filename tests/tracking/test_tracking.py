@@ -402,7 +402,7 @@ def test_every_chart_shows_its_own_curves(recorded):
         assert len(shown) >= 1
 
 
-# --- who is told ---
+# --- the trackers that get an event ---
 
 
 TEST_ERROR = SquaredError(4.0, 4)
@@ -538,7 +538,7 @@ def test_the_history_keeps_no_slices():
     history.on(dataclasses.replace(AGGREGATE, account=told))
     for row in (*history.worker_rounds, *history.aggregate_rounds):
         assert row.account == Account(seconds={"compute": 1.0})
-    assert told.slices  # others are told them
+    assert told.slices  # other trackers get them
 
 
 # --- failures ---

@@ -89,7 +89,7 @@ def test_the_best_state_of_the_round_is_published(
         states[best][3],
     )
     assert told[-1] == EpochDone(worker=worker, round_index=0, epoch=11)
-    if trainer == "autograd":  # short epochs of the other one are told of now and then
+    if trainer == "autograd":  # the other one has one message for several short epochs
         assert told == [EpochDone(worker=worker, round_index=0, epoch=epoch) for epoch in range(12)]
 
     update = trainee.job.update(row, trainee.best.vector)
