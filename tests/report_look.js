@@ -1,4 +1,4 @@
-// What is wrong with how a report looks; arguments: the width of the screen, the smallest text in pixels, the lowest contrast.
+// Finds faults in the look of a report; arguments: the width of the screen, the smallest text in pixels, the lowest contrast.
 // (A phone's innerWidth is no width of the screen: it grows with what does not fit.)
 const [screenWidth, smallest, lowest] = arguments;
 const problems = [];
