@@ -18,6 +18,7 @@ The wall is that of `advise`: imports + start + train + stop + save of result.js
 both; the constants are those of the whole machine.
 """
 
+import argparse
 import os
 import statistics
 import tempfile
@@ -145,8 +146,7 @@ SIMULATION = (
 )
 
 
-def main() -> None:
-    """The command."""
+def _arguments() -> argparse.Namespace:
     parser = command_line("crossover", __doc__)
     parser.set_defaults(repeats=3)
     parser.add_argument(
@@ -167,6 +167,12 @@ def main() -> None:
             f"--constants {arguments.constants}: holds no constants of this machine and these"
             " versions"
         )
+    return arguments
+
+
+def main() -> None:
+    """The command."""
+    arguments = _arguments()
     more = tuple(arguments.overrides)
     grid = QUICK if arguments.quick else GRID
     beyond = (

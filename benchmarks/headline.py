@@ -11,6 +11,7 @@ train.py starts the server that shm forks its workers from while it still import
 A second table shows the time of plain `python train.py`, beside that of importing its packages.
 """
 
+import argparse
 import importlib.util
 import subprocess
 import sys
@@ -156,8 +157,7 @@ def import_modules() -> Figures:
     return {COMMAND: timed_command([sys.executable, "-c", f"import {', '.join(MODULES)}"])}
 
 
-def main() -> None:
-    """The command."""
+def _arguments() -> argparse.Namespace:
     parser = command_line("headline", __doc__)
     parser.add_argument(
         "--systems",
@@ -168,7 +168,12 @@ def main() -> None:
         help="measure only these",
     )
     add_overrides(parser)
-    arguments = parser.parse_intermixed_args()
+    return parser.parse_intermixed_args()
+
+
+def main() -> None:
+    """The command."""
+    arguments = _arguments()
     more = tuple(arguments.overrides)
     run_train((*JOB, *more, "rounds=1"))  # fetches the data and fills the caches
     rows = in_turn(

@@ -11,6 +11,7 @@ sometimes wait for each other for ever: after `--deadline` seconds the benchmark
 and measures again.
 """
 
+import argparse
 import multiprocessing
 import sys
 import tempfile
@@ -50,8 +51,7 @@ OURS, BASELINES = "fused", ("LIBMF", "Cornac")
 ATTEMPTS = 3
 
 
-def main() -> None:
-    """The command."""
+def _arguments() -> argparse.Namespace:
     parser = command_line("kernel", __doc__)
     parser.add_argument("--data", nargs="+", choices=DATA, default=list(DATA), help="only these")
     parser.add_argument(
@@ -82,7 +82,12 @@ def main() -> None:
         help="seconds after which a measurement is killed and begins again",
     )
     add_overrides(parser)
-    arguments = parser.parse_intermixed_args()
+    return parser.parse_intermixed_args()
+
+
+def main() -> None:
+    """The command."""
+    arguments = _arguments()
     rows: list[Row] = []
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))

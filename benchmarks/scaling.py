@@ -11,8 +11,10 @@ copying memory, with as many threads. Training lies between the two: a rating co
 the rows that it needs.
 """
 
+import argparse
 import os
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
@@ -67,8 +69,7 @@ FIGURES = (
 POWERS, COPIES = 128, 64  # repetitions, of all threads together
 
 
-def main() -> None:
-    """The command."""
+def _arguments() -> argparse.Namespace:
     parser = command_line("scaling", __doc__)
     parser.add_argument("--data", nargs="+", choices=DATA, default=list(DATA), help="only these")
     parser.add_argument(
@@ -88,7 +89,12 @@ def main() -> None:
         help="numbers of workers; the first is the baseline",
     )
     add_overrides(parser)
-    arguments = parser.parse_intermixed_args()
+    return parser.parse_intermixed_args()
+
+
+def main() -> None:
+    """The command."""
+    arguments = _arguments()
     rows: list[Row] = []
     for data in arguments.data:
         for system in arguments.systems:
@@ -116,6 +122,10 @@ def main() -> None:
                     ]
             rows += group
     title = f"On {os.cpu_count()} cores: median (lowest - highest) of {arguments.repeats} runs"
+    report("scaling", arguments, rows, [_table(title, rows)])
+
+
+def _table(title: str, rows: Sequence[Row]) -> Table:
     cells = [
         [
             *(str(row.labels[key]) for key in ("data", "system", "workers")),
@@ -123,12 +133,7 @@ def main() -> None:
         ]
         for row in rows
     ]
-    report(
-        "scaling",
-        arguments,
-        rows,
-        [Table(title=title, header=["data", "system", "workers", *FIGURES], cells=cells)],
-    )
+    return Table(title=title, header=["data", "system", "workers", *FIGURES], cells=cells)
 
 
 def _cores(workers: int) -> int:

@@ -123,20 +123,19 @@ def main() -> None:
         group = in_turn(candidates, arguments.repeats)
         add_ratio(group, RATIO, TIME, group[0], faster=False)
         rows += group
+    title = f"median (lowest - highest) of {arguments.repeats}"
+    report("time_to_accuracy", arguments, rows, [_table(title, rows)])
+
+
+def _table(title: str, rows: Sequence[Row]) -> Table:
     cells = [
         [
             *(str(row.labels[key]) for key in ("data", "by")),
-            *(row.cell(f) for f in (TIME, EPOCHS, RATIO)),
+            *(row.cell(figure) for figure in (TIME, EPOCHS, RATIO)),
         ]
         for row in rows
     ]
-    title = f"median (lowest - highest) of {arguments.repeats}"
-    report(
-        "time_to_accuracy",
-        arguments,
-        rows,
-        [Table(title=title, header=["data", "by", TIME, EPOCHS, RATIO], cells=cells)],
-    )
+    return Table(title=title, header=["data", "by", TIME, EPOCHS, RATIO], cells=cells)
 
 
 def _target(data: str, overrides: Sequence[str]) -> Callable[[AggregateRound], bool]:

@@ -268,12 +268,18 @@ def measure(protocol: str, arguments: argparse.Namespace, folder: Path) -> list[
         add(name, partial(_ours, WAYS[name], files))
     for name in RECOMMENDERS if arguments.peers else ():
         add(name, partial(_other, name, ratings, sizes, parts))
-    for row in rows:
-        if rows[0].labels["way"] == ONE and TEST in row.figures:
-            row.figures[GAP] = [
-                own - one for own, one in zip(row.figures[TEST], rows[0].figures[TEST], strict=True)
-            ]
+    if rows[0].labels["way"] == ONE:
+        _add_gaps(rows, rows[0].figures[TEST])
     return rows
+
+
+def _add_gaps(rows: Sequence[Row], of_one: Sequence[float]) -> None:
+    """Adds to each row how much larger its errors are than those of one worker."""
+    for row in rows:
+        if TEST in row.figures:
+            row.figures[GAP] = [
+                own - one for own, one in zip(row.figures[TEST], of_one, strict=True)
+            ]
 
 
 def _ours(way: Way, files: Sequence[Path]) -> tuple[dict[str, list[float]], str]:
@@ -304,8 +310,7 @@ def _told(values: Values) -> str:
     return ", ".join(f"{key.rpartition('.')[2]} {value:g}" for key, value in values.items())
 
 
-def main() -> None:
-    """The command."""
+def _arguments() -> argparse.Namespace:
     parser = command_line("quality", __doc__)
     parser.set_defaults(repeats=3)
     parser.add_argument(
@@ -320,7 +325,12 @@ def main() -> None:
         help="only these; the first should be one worker",
     )
     parser.add_argument("--peers", action="store_true", help="add the other libraries")
-    arguments = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    """The command."""
+    arguments = _arguments()
     rows: list[Row] = []
     tables = []
     with tempfile.TemporaryDirectory() as folder:

@@ -12,6 +12,7 @@ worker's state goes both ways once a round. Stratified, items go to the next wor
 and every row goes to the aggregator once a round.
 """
 
+import argparse
 import math
 import sys
 import tempfile
@@ -102,19 +103,15 @@ def cells(workers: Sequence[int], local_epochs: Sequence[int]) -> list[Cell]:
     return found
 
 
-def measure(
-    cell: Cell, files: Sequence[Path], targets: Sequence[float]
-) -> tuple[Row, list[list[AggregateRound]]]:
-    """The figures of a cell, and the rounds of its runs. `targets`: validation RMSE that each
-    repeat is to reach.
-    """
-    way, runs = cell.way(), {}
+def _runs_by_learning_rate(way: Way, file: Path) -> dict[float, list[AggregateRound]]:
+    """The rounds of a run for each learning rate with which it does not diverge."""
+    runs = {}
     for lr in LEARNING_RATES:
         try:
             runs[lr] = fit(
                 way,
                 {"trainer.lr": lr},
-                files[0],
+                file,
                 valid_fraction=VALID_FRACTION,
                 epochs=EPOCHS,
                 seed=0,
@@ -125,6 +122,16 @@ def measure(
             if not error.diverged:
                 raise
             continue
+    return runs
+
+
+def measure(
+    cell: Cell, files: Sequence[Path], targets: Sequence[float]
+) -> tuple[Row, list[list[AggregateRound]]]:
+    """The figures of a cell, and the rounds of its runs. `targets`: validation RMSE that each
+    repeat is to reach.
+    """
+    way, runs = cell.way(), _runs_by_learning_rate(cell.way(), files[0])
     lr = min(runs, key=lambda lr: runs[lr][-1].valid.mse)
     values = {"trainer.lr": lr}
     fits = [runs[lr]]
@@ -185,8 +192,16 @@ def plot(curves: Sequence[Curve], sizes: tuple[int, int, int], folder: Path) -> 
     return written
 
 
-def main() -> None:
-    """The command."""
+def _table(rows: Sequence[Row]) -> Table:
+    labels, figures = ["workers", "local_epochs", "split", "by", "lr"], [TEST, GAP, ROUNDS, SECONDS]
+    cells = [
+        [*(str(row.labels[key]) for key in labels), *(row.cell(figure) for figure in figures)]
+        for row in rows
+    ]
+    return Table(title="median (lowest - highest)", header=[*labels, *figures], cells=cells)
+
+
+def _arguments() -> argparse.Namespace:
     parser = command_line("quality.grid", __doc__)
     parser.set_defaults(repeats=3)
     parser.add_argument(
@@ -205,7 +220,12 @@ def main() -> None:
         metavar="E",
         help="numbers of local epochs",
     )
-    arguments = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    """The command."""
+    arguments = _arguments()
     if find_spec("matplotlib") is None:
         sys.exit(f"the plots need matplotlib: {INSTALL}")
     config = compose_config(BASE)
@@ -237,18 +257,7 @@ def main() -> None:
         row.figures[GAP] = [
             own - best for own, best in zip(row.figures[TEST], one.figures[TEST], strict=True)
         ]
-    header = ["workers", "local_epochs", "split", "by", "lr", TEST, GAP, ROUNDS, SECONDS]
-    figures = (TEST, GAP, ROUNDS, SECONDS)
-    body = [
-        [*(str(row.labels[key]) for key in header[:5]), *(row.cell(figure) for figure in figures)]
-        for row in table
-    ]
-    report(
-        "quality.grid",
-        arguments,
-        table,
-        [Table(title="median (lowest - highest)", header=header, cells=body)],
-    )
+    report("quality.grid", arguments, table, [_table(table)])
     sizes = (ratings.num_users, ratings.num_items, config.model.dim + config.model.biases)
     for file in plot(curves, sizes, arguments.output.parent):
         print(f"written: {file}")
