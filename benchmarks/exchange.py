@@ -49,7 +49,7 @@ from ddp.backends.make import make_backend
 from ddp.config.schema import Config
 from ddp.ratings.arrays import Ratings
 from ddp.ratings.splits import Deal
-from ddp.timing.spans import Account
+from ddp.timing.account import Account
 from ddp.tracking.messages import AggregateRound, Message, WorkerRound
 from ddp.tracking.metrics import SquaredError
 from ddp.workers.prepare import Prepared

@@ -32,7 +32,8 @@ from benchmarks.harness import (
 )
 from ddp.experiment import run
 from ddp.timing.meter import Meter
-from ddp.timing.spans import MeteredSpans, Spans
+from ddp.timing.metered_spans import MeteredSpans
+from ddp.timing.spans import Spans
 
 AUTOGRAD = ("trainer=autograd", "split=iid", "local_epochs=2", "rounds=3", "workers=2")
 LARGE = (

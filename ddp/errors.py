@@ -13,11 +13,11 @@ class UserError(ValueError):
 
 
 class ConfigError(UserError):
-    """A value of the config is unknown, of a wrong type, out of range, or contradicts another."""
+    """A setting is unknown, of the wrong type, out of range or in conflict with another."""
 
     def __init__(self, key: str, value: object, allowed: str) -> None:
         text = f"{value:g}" if isinstance(value, float) else str(value)
-        # as the user types it
+        # In the spelling of the command line.
         typed = {"None": "null", "True": "true", "False": "false"}.get(text, text)
         super().__init__(f"{key}: {allowed}" if value == MISSING else f"{key}={typed}: {allowed}")
 
@@ -33,7 +33,7 @@ class CheckpointError(UserError):
 class AggregationError(RuntimeError):
     """States or weights cannot be averaged (NaN, zero total, wrong shape).
 
-    `worker`: the worker with the wrong state or weight; None if it is not of one worker alone.
+    `worker`: the worker that they belong to; None if they belong to several.
     """
 
     def __init__(self, message: str, worker: int | None = None) -> None:
@@ -42,10 +42,10 @@ class AggregationError(RuntimeError):
 
 
 class BackendError(RuntimeError):
-    """The process or memory that carries states between workers has failed."""
+    """A process or a shared memory segment that carries states has failed."""
 
 
-class Stopped(Exception):  # no error: the run ends before the worker does
+class Stopped(Exception):  # not an error: the run ends before the worker does
     """Ends a worker early because the run is being stopped."""
 
 
@@ -65,7 +65,7 @@ class WorkerError(RuntimeError):
 
     | field       | meaning                                                                       |
     |-------------|-------------------------------------------------------------------------------|
-    | `phase`     | the phase of its round (ddp/timing/spans.py), or "start"                      |
+    | `phase`     | the phase of its round (ddp/timing/paths.py), or "start"                      |
     | `exit_code` | of its process, minus the number of a signal; None if no process has ended    |
     | `diverged`  | its training diverged, so a restart would end in the same way                 |
     | `waited`    | it has waited in vain for the rows of another worker                          |

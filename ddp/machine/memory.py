@@ -1,4 +1,4 @@
-"""Memory that a process has used, memory that is still free, and the number of cores."""
+"""RAM that a process has used, RAM that is still free, and the number of cores."""
 
 import os
 import resource
@@ -17,8 +17,12 @@ CGROUP = Path("/sys/fs/cgroup")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Memory:
-    """The memory of a process in bytes: its largest resident set so far, and its proportional set
-    now, in which a page that n processes share counts 1/n. None where the kernel does not tell.
+    """The RAM of a process in bytes; None where the kernel does not tell.
+
+    | field | meaning |
+    |---|---|
+    | `peak_rss_bytes` | its largest resident set so far |
+    | `pss_bytes` | its proportional set now: a page that n processes share counts 1/n |
     """
 
     peak_rss_bytes: int | None
@@ -26,10 +30,10 @@ class Memory:
 
 
 def memory_of(pid: int | None = None, *, alone: bool = False) -> Memory:
-    """The memory of a process; None: of this one.
+    """The RAM of a process; None: of this one.
 
-    `alone` says that the process shares no pages with others, so its proportional set is its
-    resident set. That saves 5 to 20 ms, which the kernel takes to count the owners of each page.
+    `alone`: the process shares no pages with others, so its proportional set is its resident set.
+    That saves the 5 to 20 ms in which the kernel counts the owners of each page.
     """
     process = Path("/proc") / ("self" if pid is None else str(pid))
     peak = peak_rss_bytes() if pid is None else _bytes_in(process / "status", "VmHWM:")

@@ -25,7 +25,7 @@ import numpy.typing as npt
 
 from ddp.machine import owned
 
-MEMORY = Path("/dev/shm")
+SHM_DIRECTORY = Path("/dev/shm")
 NAME = re.compile(r"ddp-\d+-[0-9a-f]{12}")  # the owner's process id, and a random number
 # bytes of a cache line: two arrays never share one, so two processes never fight for it
 ALIGNMENT = 64
@@ -123,7 +123,7 @@ class Segment:
 
 def default_directory() -> Path:
     """The place where files are memory, or the folder for temporary files."""
-    return MEMORY if MEMORY.is_dir() else Path(tempfile.gettempdir())
+    return SHM_DIRECTORY if SHM_DIRECTORY.is_dir() else Path(tempfile.gettempdir())
 
 
 def remove_orphans(directory: Path, *, dry_run: bool = False) -> list[tuple[Path, int]]:

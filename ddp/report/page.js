@@ -1,5 +1,6 @@
 "use strict";
-// Sorts a table by the header that is pressed; pressed again, the other way round. What has no key stays at the end.
+// A press on a header sorts its table by that column; another press, the other way round.
+// Cells without a key stay at the end.
 for (const table of document.querySelectorAll("table.sortable")) {
   const headers = [...table.tHead.rows[0].cells];
   headers.forEach((header, column) => {
@@ -8,10 +9,16 @@ for (const table of document.querySelectorAll("table.sortable")) {
       headers.forEach((other) => other.removeAttribute("aria-sort"));
       header.setAttribute("aria-sort", descending ? "descending" : "ascending");
       const numeric = header.classList.contains("number");
-      const rows = [...table.tBodies[0].rows].map((row) => ({ row, key: row.cells[column].dataset.key }));
+      const rows = [...table.tBodies[0].rows].map(
+        (row) => ({ row, key: row.cells[column].dataset.key }),
+      );
       rows.sort((a, b) => {
-        if (a.key === undefined || b.key === undefined) return (a.key === undefined) - (b.key === undefined);
-        const order = numeric ? a.key - b.key : a.key.localeCompare(b.key, undefined, { numeric: true });
+        if (a.key === undefined || b.key === undefined) {
+          return (a.key === undefined) - (b.key === undefined);
+        }
+        const order = numeric
+          ? a.key - b.key
+          : a.key.localeCompare(b.key, undefined, { numeric: true });
         return descending ? -order : order;
       });
       table.tBodies[0].append(...rows.map(({ row }) => row));

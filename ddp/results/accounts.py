@@ -1,6 +1,4 @@
-"""An account that closes: every second of each worker and of the aggregator, from its start to its
-end, in exactly one kind.
-"""
+"""The accounts of a run: each second of each worker and of the aggregator, in exactly one kind."""
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
@@ -8,9 +6,9 @@ from typing import Any
 
 from ddp.config.options import Backend
 from ddp.machine.memory import Memory
+from ddp.timing.account import Account, total_account
 from ddp.timing.kinds import OTHER
 from ddp.timing.paths import AGGREGATOR_PHASES, START
-from ddp.timing.spans import Account, total_account
 from ddp.tracking.history import History
 from ddp.tracking.messages import AggregateRound
 from ddp.tracking.tracker import AGGREGATOR, worker_name
@@ -66,7 +64,7 @@ def worker_lane(history: History, worker: int, backend: Backend) -> Lane:
         else NO_MEMORY
     )
     waits_for = _waits_of_worker(history, worker, account)
-    if backend.name == "serial":  # it waited for its turn, and any other worker may have had one
+    if backend.name == "serial":  # it waited for its turn in the one thread, so for all others
         waits_for = {"others": sum(waits_for.values())}
     return Lane(
         who=worker_name(worker),
@@ -82,8 +80,9 @@ def worker_lane(history: History, worker: int, backend: Backend) -> Lane:
 def aggregator_lane(
     history: History, outside: Account, wall_s: float, memory: Memory, *, closed: bool
 ) -> Lane:
-    """The lane of the aggregator. `outside` is the account of the main process before and after the
-    rounds.
+    """The lane of the aggregator.
+
+    `outside`: the account of the main process before, between and after the rounds.
     """
     account = total_account([outside, *(row.account for row in history.aggregated_here)])
     waits_for: dict[str, float] = {}
@@ -173,12 +172,12 @@ def _stage_of(path: str) -> str:
     """The stage that a span of the main process belongs to."""
     phase, _, inner = path.partition("/")
     if inner in ("interpreter", "log") and phase in (START, "save"):
-        return inner  # before the run, or beside its stages
+        return inner  # these seconds belong to no stage
     return "train" if phase in AGGREGATOR_PHASES and phase != OTHER else phase
 
 
 def total_seconds(lanes: Iterable[Lane]) -> dict[str, float]:
-    """Their sum, kind by kind."""
+    """The sum of the lanes, kind by kind."""
     total: dict[str, float] = {}
     for lane in lanes:
         for kind, value in lane.seconds.items():

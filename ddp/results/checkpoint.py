@@ -1,8 +1,8 @@
 """Writes and reads checkpoints: a resumed run goes on from the last one to the same bits.
 
-A checkpoint is one safetensors file without pickle. Its tensors are the `aggregate`, the trainer
-state of each worker (`memory/0`, ...) and the outer state (`outer/0`, ...). Its metadata are all
-the rest as JSON (`about`) and a checksum over everything (`sha256`). The file is complete or
+A checkpoint is one safetensors file without pickle. Its tensors are the `aggregate`, the
+optimizer state of each worker (`memory/0`, ...: an old name) and the outer state (`outer/0`, ...).
+Its metadata are all the rest as JSON (`about`) and a checksum over everything (`sha256`). The file is complete or
 absent, and the checkpoint before it stays. rounds.jsonl beside them has the rows so far.
 """
 
@@ -29,8 +29,8 @@ from ddp.tracking.history import History
 from ddp.tracking.messages import Failure
 from ddp.workers.state import RunState
 
-FORMAT = 1  # raise it when the content of the file changes, or the use that a round makes of it
-KEPT = 2  # checkpoints: the last one, and the one before it in case the last is damaged
+FORMAT = 1  # raise it when the content of the file changes, or its meaning
+KEPT = 2  # checkpoints; the one before the last serves if the last is damaged
 
 # A resumed run may have other values of these. Everything else decides its numbers.
 FREE = {"rounds", *OFF}

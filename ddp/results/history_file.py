@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ddp.machine.files import naming
-from ddp.timing.spans import Account
+from ddp.timing.account import Account
 from ddp.tracking.history import History
 from ddp.tracking.messages import AggregateRound, Event, Rewound, WorkerRound
 from ddp.tracking.metrics import SquaredError

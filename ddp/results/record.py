@@ -22,17 +22,17 @@ FORMAT = 1  # of result.json
 
 
 def config_hash(config: Config) -> str:
-    """SHA-256 over all values: equal for runs that were told the same."""
+    """SHA-256 over all settings: equal for runs with equal settings."""
     return hashlib.sha256(
         json.dumps(dataclasses.asdict(config), sort_keys=True).encode()
     ).hexdigest()
 
 
 def write_result(result: RunResult, directory: Path) -> None:
-    """rounds.csv, the seed systems' pickle, trace.json and result.json, each atomically.
+    """Writes rounds.csv, the seed systems' pickle, trace.json and result.json, each atomically.
 
-    result.json comes last, also when the others cannot be written, and then says so. Raises the
-    first OSError.
+    result.json comes last. If another file cannot be written, result.json says so. Raises the first
+    OSError.
     """
     failure: OSError | None = None
     for name, content in _files(result).items():
@@ -47,7 +47,7 @@ def write_result(result: RunResult, directory: Path) -> None:
 
 
 def _files(result: RunResult) -> dict[str, Callable[[RunResult], bytes]]:
-    """Name -> what gives its content, in the order in which they are written."""
+    """The files in the order of writing: name -> the function that makes its content."""
     return {
         ROUNDS_FILE: lambda result: rounds_csv(result.history).encode(),
         f"ddp_{result.config.backend.name}_results.pkl": _seed_results,
@@ -101,9 +101,7 @@ def _as_json(result: RunResult) -> dict[str, Any]:
 
 
 def _peak_rss_bytes(result: RunResult) -> int | None:
-    """The parent's peak, and those of the worker processes if there are any; pages that they share
-    count in each.
-    """
+    """The peak of the parent plus those of the worker processes; shared pages count in each."""
     parts: list[int | None] = [peak_rss_bytes()]
     if result.config.backend.in_processes:
         parts += [
@@ -113,7 +111,7 @@ def _peak_rss_bytes(result: RunResult) -> int | None:
 
 
 def _null_for_nan(value: Any) -> Any:
-    """JSON has no NaN and no infinity."""
+    """The value with None for NaN and infinity, which JSON does not have."""
     if isinstance(value, float) and not math.isfinite(value):
         return None
     if isinstance(value, Mapping):

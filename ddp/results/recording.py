@@ -1,4 +1,4 @@
-"""A run while it goes on: its stopwatch, its trackers and its state, and the files that it leaves."""
+"""A run while it goes on: its stopwatch, trackers and state, and the files that it leaves."""
 
 import sys
 import time
@@ -23,7 +23,8 @@ from ddp.results.run_directory import write_config
 from ddp.results.run_result import RunResult
 from ddp.results.saved_model import save_model
 from ddp.timing.meter import Meter
-from ddp.timing.spans import MeteredSpans, Spans
+from ddp.timing.metered_spans import MeteredSpans
+from ddp.timing.spans import Spans
 from ddp.tracking.history import History
 from ddp.tracking.messages import OutsideRounds, Reference, Rewound
 from ddp.tracking.trace import Trace
@@ -71,7 +72,7 @@ class Recording:
         self._resumed = resumed
         self._is_open = False  # until then the directory stays as it is
         self._state = self._resumable = RunState()
-        self._known: dict[str, Any] = {}  # what the result says of ratings, shards and reference
+        self._known: dict[str, Any] = {}  # fields of the result: ratings, shards, reference
         self._warnings: list[str] = []
         self._rescue = Rescue(output_dir)
 
@@ -85,8 +86,9 @@ class Recording:
         self.tracker.open()
 
     def resume(self, ratings: Ratings) -> RunState:
-        """Continues from the last checkpoint, and gives its state. Raises CheckpointError, and
-        leaves the directory as it was.
+        """Continues from the last checkpoint, and returns its state.
+
+        Raises CheckpointError, and then leaves the directory as it was.
         """
         state = self._checkpoints.load(self.output_dir, ratings)
         write_config(self.config, self.output_dir)
@@ -96,7 +98,7 @@ class Recording:
         return state
 
     def describe(self, prepared: Prepared) -> None:
-        """Keeps what the result says of the ratings and of the shards."""
+        """Keeps the facts about ratings and shards that the result has."""
         self._known["shards"] = shard_summary(prepared.ratings, prepared.deal)
         self._known["noise_floor"] = prepared.ratings.noise_floor
 
@@ -126,8 +128,10 @@ class Recording:
         self._checkpoint(self._checkpoints.save_last)
 
     def round(self, done: RoundDone) -> None:
-        """Tells and saves a round. An interrupt comes before or after that, so that trackers,
-        checkpoint and result know the same rounds.
+        """Tells the trackers of a round, and saves a checkpoint if one is due.
+
+        An interrupt comes before or after that, so trackers, checkpoint and result know the same
+        rounds.
         """
         with interrupts_held_back():
             self._state = done.state
@@ -139,9 +143,7 @@ class Recording:
                     self._checkpoint(self._checkpoints.save_if_due)
 
     def _checkpoint(self, write: Callable[[Path, RunState, Ratings], None]) -> None:
-        """Writes a checkpoint. A run that cannot write it goes on: it still has its result to
-        win.
-        """
+        """Writes a checkpoint. If it cannot, it warns, and the run goes on."""
         try:
             write(self.output_dir, self._resumable, self._ratings)
         except OSError as error:
@@ -150,7 +152,7 @@ class Recording:
                 print(f"warning: {self._warnings[-1]}", file=sys.stderr)
 
     def compare(self, reference: Reference | None) -> None:
-        """Keeps what one worker reaches, if that is known."""
+        """Keeps the errors of one worker, if they are known."""
         self._known["reference"] = reference
         if reference is not None:
             self.tracker.on(reference)
@@ -174,8 +176,9 @@ class Recording:
             self._rescue.save(self._write_result, self._outcome, error)
 
     def _take_account(self) -> None:
-        """Tells what the stopwatch has gathered since the last round. The run's own trackers are
-        told after they have been closed, too: closing takes time.
+        """Tells the run's own trackers the seconds since the last round.
+
+        It does so even after they are closed, because closing takes time.
         """
         event = OutsideRounds(account=self.spans.take())
         for tracker in self._own:
@@ -207,7 +210,7 @@ class Recording:
         try:
             write_result(self.result, directory)
         except OSError as error:
-            self.result = self.result.failed_by(error)  # for the directory that is tried next
+            self.result = self.result.failed_by(error)  # so that a result.json elsewhere says so
             raise
 
     @property

@@ -1,6 +1,4 @@
-"""A full disk does not lose what a run has found out: the files that its directory does not take go
-into a temporary one.
-"""
+"""Saves the files of a run elsewhere when its directory does not take them, as on a full disk."""
 
 import tempfile
 from collections.abc import Callable
@@ -34,7 +32,7 @@ class Rescue:
             cause.add_note(f"{error.filename}: {error.strerror}; {note}")
 
     def _save_elsewhere(self, write: Callable[[Path], None]) -> str:
-        """Says what became of it."""
+        """Calls `write` with the temporary directory; returns a note for the user."""
         try:
             if self._elsewhere is None:
                 self._elsewhere = Path(tempfile.mkdtemp(prefix="ddp-run-"))

@@ -7,9 +7,9 @@ import io
 from collections.abc import Sequence
 from typing import Any
 
+from ddp.timing.account import Account
 from ddp.timing.kinds import EXCHANGE_KINDS, OFF_CORE_KINDS
 from ddp.timing.paths import AGGREGATOR_PHASES, ROUND_PHASES, WORKER_PHASES
-from ddp.timing.spans import Account
 from ddp.tracking.history import History
 from ddp.tracking.messages import AggregateRound, WorkerRound
 from ddp.tracking.tracker import AGGREGATED, worker_name

@@ -1,4 +1,4 @@
-"""The result of a run, in memory."""
+"""The result of a run, in RAM; record.py writes it to files."""
 
 import math
 from dataclasses import dataclass, field, replace
@@ -8,8 +8,8 @@ from typing import Any
 from ddp.config.schema import Config
 from ddp.results.accounts import NO_MEMORY, Lane, aggregator_lane, worker_lane
 from ddp.results.rounds_csv import costs
+from ddp.timing.account import total_account
 from ddp.timing.paths import AGGREGATOR_PHASES, WORKER_PHASES
-from ddp.timing.spans import total_account
 from ddp.tracking.history import History
 from ddp.tracking.messages import AggregateRound, Reference, WorkerRound
 from ddp.tracking.trace import Trace
@@ -23,16 +23,16 @@ class RunResult:
     | field         | meaning                                                                     |
     |---------------|-----------------------------------------------------------------------------|
     | `status`      | "ok", "failed" or "interrupted"                                             |
-    | `error`       | what it failed by, None if it did not                                       |
+    | `error`       | the error that it failed by, None if it did not fail                        |
     | `resumed`     | it continued a run: `seconds`, `wall_s` and `trace` are of the last process |
     | `warnings`    | files that the run had to do without                                        |
     | `shards`      | size and skew of each worker's shard                                        |
     | `noise_floor` | the lowest possible RMSE, None where it is not known                        |
     | `reference`   | RMSEs of one worker, None where they are not known                          |
     | `state`       | where the run stands after its last round                                   |
-    | `history`     | every row that it was told                                                  |
+    | `history`     | every row of the run                                                        |
     | `seconds`     | the wall of the run by stage, see `stage_seconds`                           |
-    | `wall_s`      | seconds from the beginning of the account to its end, by a clock of its own |
+    | `wall_s`      | seconds from the start of the account to its end, measured without spans    |
     """
 
     config: Config
@@ -51,9 +51,7 @@ class RunResult:
     wall_s: float = math.nan
 
     def failed_by(self, error: BaseException) -> "RunResult":
-        """The same, as the result of a run that has failed by this error; a run that has not ended
-        well keeps the error it had.
-        """
+        """The same result, but failed by this error; a run that had failed already keeps its error."""
         status = "failed" if self.status == "ok" else self.status
         reason = self.error or f"{type(error).__name__}: {error}"
         return replace(self, status=status, error=reason)
@@ -88,9 +86,7 @@ class RunResult:
 
     @property
     def gap(self) -> float:
-        """By how much the aggregated test RMSE is above that of one worker; NaN where there is no
-        reference.
-        """
+        """The aggregated test RMSE minus that of one worker; NaN if there is no reference."""
         return self.test_rmse - self.reference.test if self.reference else math.nan
 
     @property

@@ -1,123 +1,40 @@
 """Stopwatches: spans that never overlap, so that their seconds add up to the wall.
 
-How a second of a worker finds its kind:
+How a second of a worker, or of the aggregator, finds its kind, and where it goes:
 
-    with spans("publish"):            phase       the outermost span
-        with spans("lock_wait"):      path        "publish/lock_wait": outermost / innermost
+    with spans("publish"):              path "publish"                the outermost span, the phase
+        with spans("lock_wait"):        path "publish/lock_wait"      outermost / innermost
+    the scheduler (meter.py)            path "publish/gil_wait"       off the core, within a span
+    a kernel's clocks (loop_times.py)   path "wait", "evaluate"       within one compiled call
                   |
-        path -> kind (kinds.py)       an inner span counts as the kind of its name,
-                  |                   "publish" alone counts as "transfer"
-                  |
-        with a meter (meter.py)       the scheduler says how long the thread was off its core:
-                  |                   "publish/gil_wait", "publish/run_queue"
                   v
-        Account, one per round        seconds by path, bytes, and slices (when each path ran)
+        Account (account.py)            one per round: seconds by path, bytes, and slices (when
+                  |                     each path ran)
+                  v
+        path -> kind (kinds.py)         "publish/lock_wait" counts as "lock_wait",
+                  |                     "publish" alone counts as "transfer"
                   |
-                  +-> rounds.csv      columns by phase and by inner span
-                  +-> TensorBoard     time_ms/<phase or kind>, account_ms/<kind>
-                  +-> result.json     seconds by kind, from which the report draws its bars
-                  +-> trace.json      slices by kind, from which the report draws a round
+                  +-> rounds.csv        columns by phase and by innermost span
+                  +-> TensorBoard       time_ms/<phase or kind>, account_ms/<kind>
+                  +-> result.json       seconds by kind, from which the report draws its bars
+                  +-> trace.json        slices by kind, from which the report draws a round
 
 A span that opens inside another one pauses it. Its path has only the outermost and the innermost
-name, so one table gives both the phase (all paths below "publish") and the kind ("lock_wait" in
-any phase).
+name, so one table gives both the phase (all paths below "publish") and the kind ("lock_wait" in any
+phase).
 """
 
 import time
-from array import array
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections import defaultdict
+from collections.abc import Callable
 
-from ddp.timing.kinds import BUSY, KINDS, OTHER, PICKLE_KINDS
+from ddp.timing.account import Account as Account  # noqa: PLC0414  # for shm_messages
+from ddp.timing.kinds import OTHER
 from ddp.timing.loop_times import LoopTimes
-from ddp.timing.meter import ASLEEP_S, Meter
-from ddp.timing.paths import PATH_NUMBERS, PATHS, START, TELL, innermost_of, kind_of, phase_of
+from ddp.timing.paths import START, TELL
 
-# To read the meter costs microseconds. So it is read only when READ_S have passed since the last
-# time, which overlooks no longer wait. After a span that may sleep it is read already when the
-# span took READ_ASLEEP_S, because the next span must not be charged for that sleep.
-READ_S, READ_ASLEEP_S = 250e-6, 20e-6
 # A shorter gap between two outermost spans is charged to the second one.
 GAP_S = 5e-6
-_BUSY_PATHS = {path for path in PATHS if innermost_of(path) in BUSY}
-
-
-@dataclass(slots=True, kw_only=True)
-class Account:
-    """The cost of some stretch of time.
-
-    | field | |
-    |---|---|
-    | `seconds` | by path of the span: disjoint, and their sum is `wall_s` |
-    | `num_bytes` | pickled bytes, by phase |
-    | `num_copied` | copied bytes, by phase |
-    | `waited_for` | seconds of "wait" by the worker they were for, where that is known at once |
-    | `slices` | when each path ran (see `read_slices`), with the same sums; empty without a meter,
-                 and in a total |
-    """
-
-    seconds: dict[str, float] = field(default_factory=dict)
-    num_bytes: dict[str, int] = field(default_factory=dict)
-    num_copied: dict[str, int] = field(default_factory=dict)
-    waited_for: dict[int, float] = field(default_factory=dict)
-    slices: bytes = b""
-
-    @property
-    def wall_s(self) -> float:
-        return sum(self.seconds.values())
-
-    def by_phase(self) -> defaultdict[str, float]:
-        """Seconds of each outermost span, with all spans inside it."""
-        return self._added(phase_of)
-
-    def by_innermost(self) -> defaultdict[str, float]:
-        """Seconds of each innermost span, in all phases together."""
-        return self._added(innermost_of)
-
-    def by_kind(self) -> dict[str, float]:
-        """Seconds of each kind that has any, in the order of the table."""
-        seconds = self._added(kind_of)
-        return {kind: seconds[kind] for kind in KINDS if seconds[kind] != 0}
-
-    def _added(self, name_of: Callable[[str], str]) -> defaultdict[str, float]:
-        seconds: defaultdict[str, float] = defaultdict(float)
-        for path, value in self.seconds.items():
-            seconds[name_of(path)] += value
-        return seconds
-
-    def phase_s(self, name: str) -> float:
-        """Seconds of the outermost span `name`, with all spans inside it."""
-        return self.by_phase()[name]
-
-    def kind_s(self, name: str) -> float:
-        """Seconds of the innermost spans `name`, in all phases together."""
-        return self.by_innermost()[name]
-
-    @property
-    def pickle_s(self) -> float:
-        """Seconds of pickling: `serialise` and `deserialise`."""
-        by_innermost = self.by_innermost()
-        return sum(by_innermost[name] for name in PICKLE_KINDS)
-
-
-def total_account(accounts: Iterable[Account]) -> Account:
-    """The sum of several accounts, path by path."""
-    seconds: Counter[str] = Counter()
-    num_bytes: Counter[str] = Counter()
-    num_copied: Counter[str] = Counter()
-    waited_for: Counter[int] = Counter()
-    for account in accounts:
-        seconds.update(account.seconds)  # floats: a Counter adds what it is given
-        num_bytes.update(account.num_bytes)
-        num_copied.update(account.num_copied)
-        waited_for.update(account.waited_for)
-    return Account(
-        seconds=dict(seconds),
-        num_bytes=dict(num_bytes),
-        num_copied=dict(num_copied),
-        waited_for=dict(waited_for),
-    )
 
 
 class Span:
@@ -264,80 +181,3 @@ class Spans:
 
     def _parts(self, times: LoopTimes, wall_s: float) -> dict[str, float]:
         return times.parts(wall_s)
-
-
-class MeteredSpans(Spans):
-    """A stopwatch that also asks the scheduler, and records slices.
-
-    Time in which the thread waited for the GIL or for a core is charged to "<phase>/gil_wait" and
-    "<phase>/run_queue" instead of to the span that it interrupted. The meter belongs to the
-    stopwatch, which closes it.
-    """
-
-    def __init__(
-        self,
-        meter: Meter,
-        clock: Callable[[], float] = time.perf_counter,
-        *,
-        began: float | None = None,
-    ) -> None:
-        super().__init__(clock, began=began)
-        self._meter = meter
-        self._slices: list[float] = []  # of each slice the path's number, its start, its seconds
-        self._unread_s = 0.0  # since the last reading of the meter
-
-    def book(self, path: str, until: float | None = None) -> None:
-        super().book(path, until)
-        self._meter.on_cpu_s()
-        self._meter.queued_s()
-        self._unread_s = 0.0
-
-    def take(self) -> Account:
-        account = super().take()
-        account.slices = array("d", self._slices).tobytes()
-        self._slices.clear()
-        return account
-
-    def close(self) -> None:
-        self._meter.close()
-
-    def _settle(self, now: float) -> None:
-        wall_s, path = now - self._since, self._open[-1]
-        self._unread_s += wall_s
-        if self._unread_s >= READ_S or (wall_s >= READ_ASLEEP_S and path not in _BUSY_PATHS):
-            off_core_s = min(self._unread_s - self._meter.on_cpu_s(), wall_s)
-            self._unread_s = 0.0
-            if off_core_s >= ASLEEP_S:
-                self._credit(self._told_apart(path, wall_s, off_core_s))
-                self._since = now
-                return
-        self._slices += (PATH_NUMBERS[path], self._since, wall_s)
-        self._seconds[path] += wall_s
-        self._since = now
-
-    def _told_apart(self, path: str, wall_s: float, off_core_s: float) -> dict[str, float]:
-        """Splits the wall of a span in which the thread was off its core for so long."""
-        is_busy, queued_s = path in _BUSY_PATHS, self._meter.queued_s()
-        if not is_busy and (not queued_s or self._meter.shares_thread):
-            return {path: wall_s}
-        queued_s = min(queued_s or 0.0, off_core_s)
-        slept_s = off_core_s - queued_s if is_busy else 0.0
-        phase = phase_of(path)
-        parts = {path: wall_s - queued_s - slept_s}
-        if queued_s > 0:
-            parts[f"{phase}/run_queue"] = queued_s
-        if slept_s > 0:
-            parts[f"{phase}/{self._meter.sleep_kind}"] = slept_s
-        return parts
-
-    def _credit(self, parts: dict[str, float]) -> None:
-        """Adds seconds by path, and a slice for each: one after another from the last switch on."""
-        super()._credit(parts)
-        start = self._since
-        for path, seconds in parts.items():
-            self._slices += (PATH_NUMBERS[path], start, seconds)
-            start += seconds
-
-    def _parts(self, times: LoopTimes, wall_s: float) -> dict[str, float]:
-        self._unread_s = 0.0
-        return times.metered_parts(wall_s, self._meter)

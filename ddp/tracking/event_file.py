@@ -24,10 +24,8 @@ class EventFile:
     """One file of whole records. The first `append` makes it."""
 
     def __init__(self, directory: Path) -> None:
-        self.path = (
-            directory
-            / f"events.out.tfevents.{int(time.time()):010d}.{socket.gethostname()}.{os.getpid()}.{secrets.token_hex(2)}"
-        )
+        name = f"events.out.tfevents.{int(time.time()):010d}.{socket.gethostname()}"
+        self.path = directory / f"{name}.{os.getpid()}.{secrets.token_hex(2)}"
         self._num_bytes = 0
 
     def append(self, events: Iterable[Event]) -> None:

@@ -1,11 +1,11 @@
-"""All rows of a run, in memory. The results are made from them."""
+"""All rows of a run, in RAM. The results are made from them."""
 
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TypeVar
 
 from ddp.machine.memory import Memory
-from ddp.timing.spans import Account, total_account
+from ddp.timing.account import Account, total_account
 from ddp.tracking.messages import (
     AggregateRound,
     Ended,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from ddp.errors import WorkerError
 from ddp.machine.memory import Memory
-from ddp.timing.spans import Account
+from ddp.timing.account import Account
 from ddp.tracking.metrics import SquaredError
 
 
@@ -32,8 +32,9 @@ class Asking(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Started(Message):
-    """A worker is about to train. `startup_s`: seconds since the parent began to start it;
-    `account`: where they went.
+    """A worker is about to train.
+
+    `startup_s`: seconds since the parent began to start it. `account`: where they went.
     """
 
     startup_s: float
@@ -42,8 +43,10 @@ class Started(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EpochDone(Message):
-    """A worker has done the epochs of a round up to this one. It reports the last epoch of a
-    round; of short epochs before it only every so many-th.
+    """A worker has done the epochs of a round up to this one.
+
+    It reports the last epoch of a round. Of the epochs before it, short ones are reported several
+    at a time.
     """
 
     round_index: int
@@ -59,8 +62,9 @@ class Published(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HandedOn(Message):
-    """A worker has done a group of items, whose turn `turn` may begin (split=stratified, where
-    there are no gates).
+    """A worker has passed on the rows of a group of items, whose turn `turn` may begin.
+
+    It sends this with split=stratified, on backends without gates.
     """
 
     group: int
@@ -93,8 +97,8 @@ class WorkerRound(Message):
 class Finished(Message):
     """A worker has done its last round.
 
-    `memory`: of the process that it ran in; `account`: of the seconds after the round; `at_s`: when
-    that account ends, on the clock of `time.perf_counter`, which all processes of a machine share.
+    `memory`: the RAM of its process. `account`: the seconds after the round. `at_s`: the end of
+    that account, a reading of `time.perf_counter`, a clock that all processes of a machine share.
     """
 
     memory: Memory
@@ -118,9 +122,7 @@ class TrainingBegan(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutsideRounds(Event):
-    """Where seconds of the parent process went that belong to no round: before, between and after
-    them.
-    """
+    """Where the seconds of the parent process went before, between and after rounds."""
 
     account: Account
 
@@ -149,9 +151,7 @@ class AggregateRound(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure(Event):
-    """A worker has failed, and `action` says what the run does about it: "abort", "drop" or
-    "restart".
-    """
+    """A worker has failed. `action`: "abort", "drop" or "restart", the run's reaction."""
 
     worker: int
     round_index: int | None
@@ -178,7 +178,8 @@ class Failure(Event):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rewound(Event):
     """The run continues with round `next_round`: rows of this and later rounds no longer count.
-    `last`: the aggregate before it, None if there was none.
+
+    `last`: the row of the aggregate before it, None if there was none.
     """
 
     next_round: int
@@ -187,8 +188,10 @@ class Rewound(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ended(Event):
-    """A worker's thread or process has ended. `began_s`: when the parent began to start it,
-    `ended_s`: when the parent saw that it had ended, both on the clock of `time.perf_counter`.
+    """A worker's thread or process has ended.
+
+    `began_s`: when the parent began to start it. `ended_s`: when the parent saw its end. Both are
+    readings of `time.perf_counter`.
     """
 
     worker: int
@@ -198,9 +201,10 @@ class Ended(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemoryUsed(Event):
-    """RAM that the run holds while its workers live. `processes`: "main", the parent, and those
-    that serve the workers, by name; `shared_bytes`: what several processes have in common on
-    purpose.
+    """The RAM of the run while its workers live.
+
+    `processes`: "main", the parent, and those that serve the workers, by name. `shared_bytes`: the
+    memory that several processes share on purpose.
     """
 
     processes: Mapping[str, Memory]
@@ -209,7 +213,7 @@ class MemoryUsed(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reference(Event):
-    """RMSEs of the one worker after its last round. Known, if at all, after the run's last round."""
+    """The RMSEs of one worker after its last round. It comes after the last round, if at all."""
 
     valid: float
     test: float

@@ -12,9 +12,9 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ddp.timing.account import Account
 from ddp.timing.kinds import EXCHANGE_KINDS
 from ddp.timing.paths import AGGREGATOR_PHASES, ROUND_PHASES, WORKER_PHASES, read_slices
-from ddp.timing.spans import Account
 from ddp.tracking.history import without_slices
 from ddp.tracking.messages import (
     AggregateRound,
@@ -24,6 +24,7 @@ from ddp.tracking.messages import (
     Rewound,
     WorkerRound,
 )
+from ddp.tracking.metrics import SquaredError
 from ddp.tracking.tracker import (
     AGGREGATED,
     AGGREGATOR,
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from ddp.tracking.event_file import EventFile
 
 
-FLUSH_EVERY_S = 5.0  # at most so often, and between rounds, scalars are written together
+FLUSH_EVERY_S = 5.0  # at most so often, and between rounds, it writes the new scalars
 
 # All tags. `part`: valid or test; `who`: a worker, the aggregator or the aggregate; `kind`: a phase
 # or a kind of ddp/timing/, or "pickle" (serialise + deserialise).
@@ -69,9 +70,9 @@ class TensorBoard(Tracker):
             key: value if isinstance(value, bool | int | float | str) else str(value)
             for key, value in hparams.items()
         }
-        # tag, value, step, wall time; not written yet
+        # (tag, value, step, wall time) of each scalar that is not written yet
         self._scalars: list[tuple[str, float, int, float]] = []
-        # of the last round of each worker, and of the aggregator (None)
+        # The slices of the last round of each worker, and of the aggregator (None)
         self._slices: dict[int | None, bytes] = {}
         self._rounds: dict[int, list[WorkerRound]] = {}
         self._last: AggregateRound | None = None
@@ -97,7 +98,8 @@ class TensorBoard(Tracker):
     def close(self) -> None:
         from torch.utils.tensorboard.summary import custom_scalars
 
-        summaries = [custom_scalars(_layout(int(self._hparams["workers"])))]  # type: ignore[no-untyped-call]
+        layout = _layout(int(self._hparams["workers"]))
+        summaries = [custom_scalars(layout)]  # type: ignore[no-untyped-call]
         if self._last is not None:
             self._add("time_s/training", self._last.elapsed_s, self._last.round_index)
             summaries += self._hparams_summaries(self._last)
@@ -115,7 +117,9 @@ class TensorBoard(Tracker):
         self._add_account(who, row.account, WORKER_PHASES, row.round_index)
         self._slices[row.worker] = row.account.slices
         others = self._rounds.setdefault(row.round_index, [])
-        others.append(without_slices(row))  # after a drop these rows stay: without slices
+        others.append(
+            without_slices(row)
+        )  # the rows of a round with a dropped worker stay, so without slices
         if len(others) == self._hparams["workers"]:
             self._add_pooled(self._rounds.pop(row.round_index))
 
@@ -131,9 +135,8 @@ class TensorBoard(Tracker):
             self._flush()
 
     def _failure(self, failure: Failure) -> None:
-        self._add(
-            FAILURE_TAG.format(who=worker_name(failure.worker)), 1.0, failure.round_index or 0
-        )
+        tag = FAILURE_TAG.format(who=worker_name(failure.worker))
+        self._add(tag, 1.0, failure.round_index or 0)
 
     def _rewind(self, next_round: int, last: AggregateRound | None) -> None:
         failures = FAILURE_TAG.format(who="")
@@ -177,11 +180,8 @@ class TensorBoard(Tracker):
 
         Their parts together are the ratings that the aggregate is evaluated on.
         """
-        for part, errors in (
-            ("valid", [row.valid for row in rows]),
-            ("test", [row.test for row in rows]),
-        ):
-            pooled = sum(errors[1:], errors[0])
+        for part in PARTS:
+            pooled: SquaredError = sum((getattr(row, part) for row in rows), SquaredError())
             self._add(RMSE_TAG.format(part=part, who=POOLED), pooled.rmse, rows[0].round_index)
 
     def _flush(self, summaries: Sequence["Summary"] = ()) -> None:
@@ -193,9 +193,9 @@ class TensorBoard(Tracker):
         self._file = self._file or EventFile(self._directory)
         events = [] if self._purge_step is None else [forget(self._purge_step)]
         for step, scalars in groupby(self._scalars, key=lambda scalar: scalar[2]):
-            told = list(scalars)
-            values = [Summary.Value(tag=tag, simple_value=value) for tag, value, _, _ in told]
-            events.append(event(Summary(value=values), step, told[0][3]))
+            new = list(scalars)
+            values = [Summary.Value(tag=tag, simple_value=value) for tag, value, _, _ in new]
+            events.append(event(Summary(value=values), step, new[0][3]))
         events += [event(summary) for summary in summaries]
         self._purge_step = None
         self._scalars.clear()
@@ -204,16 +204,12 @@ class TensorBoard(Tracker):
             try:
                 self._file.append(events)
             except OSError as error:
-                self.trouble = (
-                    f"{error.filename}: {error.strerror}; the run goes on without TensorBoard"
-                )
+                reason = f"{error.filename}: {error.strerror}"
+                self.trouble = f"{reason}; the run goes on without TensorBoard"
                 print(f"warning: {self.trouble}", file=sys.stderr)
 
     def _hparams_summaries(self, last: AggregateRound) -> tuple["Summary", ...]:
-        """The three summaries that `SummaryWriter.add_hparams` writes.
-
-        `add_hparams` itself would write them to a second directory.
-        """
+        """The summaries of `SummaryWriter.add_hparams`, which would make another directory."""
         from torch.utils.tensorboard.summary import hparams
 
         metrics = {

@@ -20,8 +20,9 @@ BUSY, WAITING = "training", "waiting for the aggregate"
 
 
 def make_display(config: Config, console: Console) -> Tracker:
-    """The tracker that `display` in the config names. `auto`: bars on a terminal, lines where the
-    output is piped.
+    """The tracker that `display` in the config names.
+
+    With `auto` it is bars on a terminal, and lines where the output is piped.
     """
     kind = config.display
     if kind == "auto":
@@ -51,9 +52,7 @@ class Lines(Tracker):
 
 
 class Bars(Tracker):
-    """One live bar per worker, counting local epochs, and one for the aggregate, counting
-    rounds.
-    """
+    """A live bar per worker that counts local epochs, and one that counts aggregates."""
 
     def __init__(self, config: Config, console: Console) -> None:
         self.config = config

@@ -10,10 +10,12 @@ from ddp.timing.paths import kind_of
 
 WIDTH, LEFT, RIGHT, TOP, LANE, GAP, LEGEND = 1200, 120, 16, 44, 30, 8, 28
 FONT_SIZE = 15
+PER_ROW = 8  # kinds in a row of the legend
 INK, MUTED, LINE = "#1d2126", "#59616b", "#d8dce1"
 
 # (path, start, seconds) of each slice: see ddp/timing/paths.py, `read_slices`.
 Lane = Sequence[tuple[str, float, float]]
+Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
 def timeline(title: str, lanes: Mapping[str, Lane], begin: float, end: float) -> Image.Image:
@@ -26,24 +28,14 @@ def timeline(title: str, lanes: Mapping[str, Lane], begin: float, end: float) ->
         for kind in KINDS
         if any(kind_of(path) == kind for lane in lanes.values() for path, _, _ in lane)
     ]
-    per_row = 8
     bottom = TOP + len(lanes) * (LANE + GAP)
-    height = bottom + 30 + LEGEND * -(-len(kinds) // per_row)
+    height = bottom + 30 + LEGEND * -(-len(kinds) // PER_ROW)
     image = Image.new("RGB", (WIDTH, height), "white")
     draw = ImageDraw.Draw(image)
     font = ImageFont.load_default(FONT_SIZE)
     scale = (WIDTH - LEFT - RIGHT) / max(end - begin, 1e-9)
     draw.text((LEFT, 12), title, INK, font)
-    for tick in range(6):
-        x = LEFT + (WIDTH - LEFT - RIGHT) * tick / 5
-        draw.line((x, TOP, x, bottom), LINE)
-        draw.text(
-            (x, bottom + 2),
-            f"{(end - begin) * 1e3 * tick / 5:.3g} ms",
-            MUTED,
-            font,
-            anchor="ra" if tick == 5 else "ma",
-        )
+    _draw_axis(draw, font, (end - begin) * 1e3, bottom)
     for row, (name, lane) in enumerate(lanes.items()):
         y = TOP + row * (LANE + GAP)
         draw.text((LEFT - 10, y + LANE / 2), name, INK, font, anchor="rm")
@@ -52,14 +44,26 @@ def timeline(title: str, lanes: Mapping[str, Lane], begin: float, end: float) ->
             if last > first:
                 box = (LEFT + (first - begin) * scale, y, LEFT + (last - begin) * scale, y + LANE)
                 draw.rectangle(box, KINDS[kind_of(path)].light)
+    _draw_legend(draw, font, kinds, bottom + 30)
+    return image
+
+
+def _draw_axis(draw: ImageDraw.ImageDraw, font: Font, length_ms: float, bottom: int) -> None:
+    """Draws six lines from the top to `bottom`, each with its time."""
+    for tick in range(6):
+        x = LEFT + (WIDTH - LEFT - RIGHT) * tick / 5
+        draw.line((x, TOP, x, bottom), LINE)
+        anchor = "ra" if tick == 5 else "ma"
+        draw.text((x, bottom + 2), f"{length_ms * tick / 5:.3g} ms", MUTED, font, anchor=anchor)
+
+
+def _draw_legend(draw: ImageDraw.ImageDraw, font: Font, kinds: Sequence[str], top: int) -> None:
+    """Draws the colour and the name of each kind, from `top` on downwards."""
     for number, kind in enumerate(kinds):
-        x, y = (
-            LEFT + number % per_row * ((WIDTH - LEFT) // per_row),
-            bottom + 30 + number // per_row * LEGEND,
-        )
+        x = LEFT + number % PER_ROW * ((WIDTH - LEFT) // PER_ROW)
+        y = top + number // PER_ROW * LEGEND
         draw.rectangle((x, y + 2, x + 13, y + 15), KINDS[kind].light)
         draw.text((x + 19, y), kind.replace("_", " "), INK, font)
-    return image
 
 
 def png(image: Image.Image) -> bytes:

@@ -1,5 +1,6 @@
-"""trace.json: a lane of slices per worker and one for the aggregator, in the Chrome trace format,
-which Perfetto and chrome://tracing read.
+"""trace.json: slices of time in a lane per worker and one for the aggregator.
+
+It is in the Chrome trace format, which Perfetto and chrome://tracing read.
 """
 
 import json
@@ -84,16 +85,14 @@ class Trace(Tracker):
             for round_index, content in self._rounds[worker]:
                 about = "" if round_index is None else f'"round":{round_index}'
                 for path, start_s, seconds in read_slices(content):
-                    start, end = (
-                        max(_ns(start_s) - began_ns, last_ns),
-                        _ns(start_s + seconds) - began_ns,
-                    )
+                    start = max(_ns(start_s) - began_ns, last_ns)
+                    end = _ns(start_s + seconds) - began_ns
                     if end > start:
                         last_ns = end  # rounding may reach a nanosecond into the next slice
-                        kind = kind_of(path)
                         yield (
-                            f',\n{{"ph":"X","name":"{kind}","pid":0,"tid":{lane},'
-                            f'"ts":{start / 1e3:.3f},"dur":{(end - start) / 1e3:.3f},"args":{{{about}}}}}'
+                            f',\n{{"ph":"X","name":"{kind_of(path)}","pid":0,"tid":{lane},'
+                            f'"ts":{start / 1e3:.3f},"dur":{(end - start) / 1e3:.3f},'
+                            f'"args":{{{about}}}}}'
                         )
         yield "\n]}\n"
 

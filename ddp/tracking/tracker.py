@@ -20,7 +20,7 @@ def worker_name(worker: int) -> str:
 
 
 class Tracker:
-    """Ignores every event: a subclass picks those that it wants in `on`.
+    """Ignores every event. A subclass overrides `on` for the events that it wants.
 
     `trouble`: why it could not write something down, None if it could.
     """
@@ -38,7 +38,7 @@ class Tracker:
 
 
 class Everyone(Tracker):
-    """Tells several trackers, in order."""
+    """Passes every event on to several trackers, in order."""
 
     def __init__(self, trackers: Sequence[Tracker]) -> None:
         self.trackers = trackers

@@ -12,7 +12,8 @@ from ddp.model.rows import learned, update_length
 from ddp.ratings.arrays import Block, Part
 from ddp.ratings.strata import Strata
 from ddp.timing.meter import Meter
-from ddp.timing.spans import MeteredSpans, Spans
+from ddp.timing.metered_spans import MeteredSpans
+from ddp.timing.spans import Spans
 from ddp.tracking.messages import WorkerRound
 from ddp.tracking.metrics import SquaredError
 from ddp.trainers.trainer import Scale, trainer_for

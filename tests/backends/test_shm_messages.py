@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from ddp.backends.shm_messages import PICKLED, decode, encode
 from ddp.machine.memory import Memory
+from ddp.timing.account import Account
 from ddp.timing.paths import PATHS
-from ddp.timing.spans import Account
 from ddp.tracking.messages import Asking, EpochDone, Finished, Published, Started, WorkerRound
 from ddp.tracking.metrics import SquaredError
 

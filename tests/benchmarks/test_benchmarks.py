@@ -20,7 +20,7 @@ from benchmarks.quality import contenders
 from benchmarks.quality import grid as quality_grid
 from benchmarks.quality.contenders import Case, save
 from ddp.ratings.load import load_ratings
-from ddp.timing.spans import Account
+from ddp.timing.account import Account
 from ddp.tracking.messages import AggregateRound, WorkerRound
 from ddp.tracking.metrics import SquaredError
 

@@ -21,7 +21,7 @@ from ddp.results.accounts import stage_seconds
 from ddp.results.record import config_hash, write_result
 from ddp.results.run_directory import run_directory
 from ddp.results.run_result import RunResult
-from ddp.timing.spans import Account
+from ddp.timing.account import Account
 from ddp.tracking.messages import AggregateRound
 from ddp.tracking.tracker import Tracker
 from ddp.workers.prepare import prepare

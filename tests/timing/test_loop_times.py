@@ -3,7 +3,8 @@
 import pytest
 
 from ddp.timing.loop_times import LoopTimes
-from ddp.timing.spans import MeteredSpans, Spans
+from ddp.timing.metered_spans import MeteredSpans
+from ddp.timing.spans import Spans
 
 NONE = (0, 0)
 

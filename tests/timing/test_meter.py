@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ddp.timing.meter import Meter
-from ddp.timing.spans import MeteredSpans
+from ddp.timing.metered_spans import MeteredSpans
 
 pytestmark = pytest.mark.alone
 SCHEDSTAT = Path("/proc/self/schedstat").exists() and Path(

@@ -4,8 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ddp.timing.account import Account, total_account
+from ddp.timing.metered_spans import MeteredSpans
 from ddp.timing.paths import OTHER
-from ddp.timing.spans import Account, MeteredSpans, Spans, total_account
+from ddp.timing.spans import Spans
 
 
 class FakeClock:

@@ -19,8 +19,8 @@ from ddp.config.schema import settings
 from ddp.errors import WorkerError
 from ddp.experiment import run
 from ddp.machine.memory import Memory
+from ddp.timing.account import Account
 from ddp.timing.kinds import KINDS
-from ddp.timing.spans import Account
 from ddp.tracking import messages
 from ddp.tracking.history import History
 from ddp.tracking.messages import (

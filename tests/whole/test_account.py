@@ -14,9 +14,10 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from ddp.advice.measuring.pilot import THREAD
 from ddp.experiment import run
 from ddp.results.accounts import NO_MEMORY, aggregator_lane, worker_lane
+from ddp.timing.account import Account
 from ddp.timing.kinds import KINDS, summary
 from ddp.timing.paths import PATHS, kind_of
-from ddp.timing.spans import Account, Span
+from ddp.timing.spans import Span
 from ddp.tracking.history import History
 from ddp.tracking.messages import AggregateRound, Started, WorkerRound
 from ddp.tracking.metrics import SquaredError

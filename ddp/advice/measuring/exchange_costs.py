@@ -25,7 +25,7 @@ from ddp.config.schema import Config
 
 if TYPE_CHECKING:
     from ddp.results.run_result import RunResult
-    from ddp.timing.spans import Account
+    from ddp.timing.account import Account
     from ddp.tracking.messages import WorkerRound
 
 

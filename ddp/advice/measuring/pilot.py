@@ -26,7 +26,7 @@ from ddp.config.schema import Config
 
 if TYPE_CHECKING:
     from ddp.results.run_result import RunResult
-    from ddp.timing.spans import Account
+    from ddp.timing.account import Account
 
 
 WORKERS = 2
