@@ -9,6 +9,14 @@ from ddp.report.reading import Lane, Run
 from ddp.timing.kinds import KINDS
 
 MAX_STACKS = 40  # runs with a bar of their own; nobody looks at more
+ONE_RUN = (
+    "One bar per worker, and the aggregator's: what does each spend its seconds on, and who waits"
+    " for whom?"
+)
+SEVERAL_RUNS = (
+    "The thick bar is the mean of a run's workers, the thin one below it its aggregator: what is"
+    " not compute?"
+)
 
 
 def time(runs: Sequence[Run]) -> str | None:
@@ -29,16 +37,10 @@ def time(runs: Sequence[Run]) -> str | None:
             Stack(label=_who(lane), bars=[Bar(who=lane.who, seconds=lane.seconds)])
             for lane in shown[0].lanes
         ]
-        text = (
-            "One bar per worker, and the aggregator's: what does each spend its seconds on, and who"
-            " waits for whom?"
-        )
+        text = ONE_RUN
     else:
         rows = [Stack(label=_closing(run), bars=_bars(run)) for run in shown[:MAX_STACKS]]
-        text = (
-            "The thick bar is the mean of a run's workers, the thin one below it its aggregator:"
-            " what is not compute?"
-        )
+        text = SEVERAL_RUNS
         if len(shown) > MAX_STACKS:
             text += (
                 f" These are the first {MAX_STACKS} of {len(shown)} runs; the figures below are of"

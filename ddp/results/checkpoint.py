@@ -1,9 +1,10 @@
 """Writes and reads checkpoints: a resumed run goes on from the last one to the same bits.
 
-A checkpoint is one safetensors file without pickle. Its tensors are the `aggregate`, the
-optimizer state of each worker (`memory/0`, ...: an old name) and the outer state (`outer/0`, ...).
-Its metadata are all the rest as JSON (`about`) and a checksum over everything (`sha256`). The file is complete or
-absent, and the checkpoint before it stays. rounds.jsonl beside them has the rows so far.
+A checkpoint is one safetensors file without pickle. Its tensors are the `aggregate`, the optimizer
+state of each worker (`memory/0`, ...: an old name) and the outer state (`outer/0`, ...). Its
+metadata are all the rest as JSON (`about`) and a checksum over everything (`sha256`). The file is
+complete or absent, and the checkpoint before it stays. rounds.jsonl beside them has the rows so
+far.
 """
 
 import dataclasses

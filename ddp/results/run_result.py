@@ -51,7 +51,7 @@ class RunResult:
     wall_s: float = math.nan
 
     def failed_by(self, error: BaseException) -> "RunResult":
-        """The same result, but failed by this error; a run that had failed already keeps its error."""
+        """The result of a run that this error ended; an earlier error stays in its place."""
         status = "failed" if self.status == "ok" else self.status
         reason = self.error or f"{type(error).__name__}: {error}"
         return replace(self, status=status, error=reason)

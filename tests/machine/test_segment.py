@@ -158,9 +158,9 @@ def test_a_directory_that_is_none_is_refused(tmp_path, name):
 
 
 def test_segments_lie_where_files_are_memory_if_there_is_such_a_place(monkeypatch, tmp_path):
-    monkeypatch.setattr(segment, "MEMORY", tmp_path)
+    monkeypatch.setattr(segment, "SHM_DIRECTORY", tmp_path)
     assert default_directory() == tmp_path
-    monkeypatch.setattr(segment, "MEMORY", tmp_path / "missing")
+    monkeypatch.setattr(segment, "SHM_DIRECTORY", tmp_path / "missing")
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
     assert default_directory() == tmp_path / "temporary"
 
