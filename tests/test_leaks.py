@@ -90,7 +90,7 @@ def test_a_left_descriptor_is_found(tmp_path):
 @pytest.mark.skipif(not MEMORY.exists(), reason="no /dev/shm here")
 def test_left_shared_memory_is_found():
     with found(rf"shared memory or sockets {MEMORY}/ddp-{os.getpid()}-\w+"):
-        segment = Segment.create(4096, SHM_DIRECTORY)
+        segment = Segment.create(4096, MEMORY)
     segment.unlink()
 
 
