@@ -24,7 +24,7 @@ MOST_TURNS = 5_000  # of all workers; a run with more is simulated as two rounds
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
-    """What the constants do not tell.
+    """The machine and the circumstances, as far as the constants do not tell them.
 
     | field | meaning |
     |---|---|

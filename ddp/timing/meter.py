@@ -63,7 +63,7 @@ class Meter:
 
     @property
     def knows_queue(self) -> bool:
-        """Whether the system tells the time in the run queue."""
+        """True if the system tells the time in the run queue."""
         return self._file >= 0
 
     @property

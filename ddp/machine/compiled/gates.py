@@ -37,15 +37,16 @@ _COUNTERS = types.Array(types.int64, 1, "C")
 
 @compiled(types.boolean(_COUNTERS, types.int64, types.int64))
 def is_turn(counters: Counters, group: int, turn: int) -> bool:
-    """Whether the group is in this turn."""
+    """True if the group is in this turn."""
     is_it: bool = load_acquire(counters.ctypes.data + group * LONG_BYTES) == turn
     return is_it
 
 
 @compiled(types.int64(_COUNTERS, types.int64, types.int64, types.int64))
 def wait_for_turn(counters: Counters, group: int, turn: int, timeout_ns: int) -> int:
-    """OPEN when the counter of the group is `turn`, LATE if it is not in time, CLOSED if the run
-    ends before.
+    """Waits until the counter of the group is `turn`: OPEN.
+
+    Returns LATE if that takes longer than `timeout_ns`, and CLOSED if the run ends before.
     """
     address = counters.ctypes.data + group * LONG_BYTES
     closed = counters.ctypes.data + (counters.shape[0] - 1) * LONG_BYTES
