@@ -98,7 +98,7 @@ def rounds(runs: Sequence[Run]) -> str | None:
         for piece in lane
     }
     text = (
-        "One round, lane by lane: what lies in one column happens at the same time; grey is waiting. "
+        "One round, lane by lane. Slices above each other ran at the same time; grey is waiting. "
         "Where gil_wait and run_queue stand within their span is not known; they are drawn at its"
         " end."
     )
