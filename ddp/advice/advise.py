@@ -14,6 +14,7 @@ from rich.console import Console
 from ddp.advice.constants import BACKENDS, Constants
 from ddp.advice.crossover import find_crossovers, in_words
 from ddp.advice.measuring.calibration import calibrate
+from ddp.advice.measuring.pilot import TRAINERS
 from ddp.advice.prediction import Prediction, Surroundings, predict
 from ddp.advice.sizes import Sizes, sizes_of
 from ddp.advice.wording import advice, make_table, sources, where, width_of
@@ -78,6 +79,7 @@ class Advisor:
 
 def advise(config: Config, simulate: Simulate, console: Console) -> None:
     """Prints the advice. Raises UserError for a config that no run can have."""
+    _check_known(config)
     if config.stratified and config.workers > MOST_STRATIFIED:
         raise ConfigError(
             "workers",
@@ -114,6 +116,18 @@ def advise(config: Config, simulate: Simulate, console: Console) -> None:
             console.print(f"  {line}", highlight=False, soft_wrap=True)
     for line in sources(config, simulate, constants):
         console.print(line, style="dim", highlight=False, soft_wrap=True)
+
+
+def _check_known(config: Config) -> None:
+    """Raises ConfigError for a backend or a trainer whose costs nobody has modelled."""
+    trainers = {options.name: None for options in TRAINERS.values()}
+    for group, name, known in (
+        ("backend", config.backend.name, BACKENDS),
+        ("trainer", config.trainer.name, tuple(trainers)),
+    ):
+        if name not in known:
+            reason = f"advise=true knows the costs of {', '.join(known)} only (ddp/advice/)"
+            raise ConfigError(group, name, reason)
 
 
 def backends(config: Config) -> list[Backend]:

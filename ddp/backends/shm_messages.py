@@ -11,7 +11,7 @@ takes a third of the time of packing them by hand.
 import marshal
 from typing import Any
 
-from ddp.timing.spans import Account
+from ddp.timing.account import Account
 from ddp.tracking.messages import EpochDone, Message, Published, WorkerRound
 from ddp.tracking.metrics import SquaredError
 

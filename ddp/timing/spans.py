@@ -28,7 +28,6 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 
-from ddp.timing.account import Account as Account  # noqa: PLC0414  # for shm_messages
 from ddp.timing.kinds import OTHER
 from ddp.timing.loop_times import LoopTimes
 from ddp.timing.paths import START, TELL

@@ -1,14 +1,16 @@
 """`python train.py advise=true`: its output is consistent, and it leaves nothing behind."""
 
 import re
+from dataclasses import replace
 
 import pytest
 from composing import composed
 from jobs import DATA, USUAL
 from machines import constants, write_calibration
 from programs import TRAIN, own_environment
+from rich.console import Console
 
-from ddp.advice.advise import backends, other_workers, with_workers
+from ddp.advice.advise import advise, backends, other_workers, with_workers
 from ddp.advice.crossover import Crossovers, Stretch, along, find_crossovers, in_words
 from ddp.advice.measuring.calibration import num_cores
 from ddp.advice.prediction import Prediction
@@ -98,6 +100,14 @@ def test_a_number_of_workers_that_cannot_be_is_left_out(ask):
     done = ask(*SMALL, "workers=2", "simulate.cores=64", *few)
     assert done.returncode == 0, done.stderr
     assert {workers for workers, _ in rows(done.stdout)} == {1, 2, 4, 8, 16}
+
+
+@pytest.mark.parametrize("group", ["backend", "trainer"])
+def test_costs_that_nobody_has_modelled_are_not_predicted(make_config, group):
+    config = make_config()
+    config = replace(config, **{group: replace(getattr(config, group), name="another")})
+    with pytest.raises(ConfigError, match=rf"^{group}=another: advise=true knows the costs of "):
+        advise(config, Simulate(cores=None, bandwidth=None, straggler=1.0), Console())
 
 
 @pytest.mark.parametrize(
