@@ -28,6 +28,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 
+from ddp.timing.account import Account
 from ddp.timing.kinds import OTHER
 from ddp.timing.loop_times import LoopTimes
 from ddp.timing.paths import START, TELL
