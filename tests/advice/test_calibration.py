@@ -147,6 +147,7 @@ def slower(pilot):
     return Pilot(run, 4 * pilot.main_s)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("server_of_programs")
 def test_a_slow_moment_is_no_constant():
     """The slow moment may be in any sitting, and in any run of it."""

@@ -345,8 +345,11 @@ FAMILIES = {
 @pytest.mark.parametrize(
     "name",
     [
-        *("process forkserver", "shm"),
-        *(pytest.param(name, marks=pytest.mark.slow) for name in ("process", "shm spawn")),
+        "shm",
+        *(
+            pytest.param(name, marks=pytest.mark.slow)
+            for name in ("process", "process forkserver", "shm spawn")
+        ),
     ],
 )
 def test_everybody_ends_when_the_main_process_is_killed(make_config, tmp_path, name):
