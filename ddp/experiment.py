@@ -46,13 +46,13 @@ def run(
     resume: bool = False,
     began: float | None = None,
 ) -> RunResult:
-    """One run from its config to its files in `output_dir`, which must not hold a run yet.
+    """Runs `config` and writes its files into `output_dir`, which must not hold a run yet.
 
-    With `resume` it must, and the run continues from its last checkpoint, to the same bits as if
-    nothing had interrupted it. `began`: when this process began, if it does so for this run alone
-    (a reading of `time.perf_counter`); the account begins there. However the run ends, result.json
-    says so, and the run keeps its last aggregate and a checkpoint. Raises UserError for bad input,
-    WorkerError and AggregationError for a failure on the way.
+    With `resume`, `output_dir` holds a run. That run continues from its last checkpoint, to the
+    same bits as if nothing had interrupted it. `began`: when this process began, if it does so for
+    this run alone (a reading of `time.perf_counter`); the account begins there. However the run
+    ends, result.json says so, and the run keeps its last aggregate and a checkpoint. Raises
+    UserError for bad input, WorkerError and AggregationError for a failure on the way.
     """
     with (
         run_directory(config, output_dir, resume=resume),
@@ -111,7 +111,7 @@ def train(
 def _rounds(
     prepared: Prepared, state: RunState, failures: Failures, tracker: Tracker, spans: Spans
 ) -> Generator[RoundDone]:
-    """From `state` to the end, or to a failure that the workers there are do not survive."""
+    """The rounds from `state` on. Raises WorkerError where no worker can be dropped on the spot."""
     if prepared.first_round >= prepared.config.rounds:
         return
     combine = make_combine(prepared, state.outer_state)

@@ -175,7 +175,7 @@ class Threads(ConcurrentBackend[ThreadPeer]):
     def aggregate_buffer(self, round_index: int) -> Vector:
         if self.config.straggler_timeout is None:
             return super().aggregate_buffer(round_index)
-        # a late worker may still read any of those before
+        # a late worker may still read the aggregate of any round before
         return np.empty(self.aggregate_length, np.float32)
 
     def broadcast(self, round_index: int, vector: Vector) -> None:
@@ -250,7 +250,7 @@ class Threads(ConcurrentBackend[ThreadPeer]):
         ]
 
     def _late_error(self, absent: Sequence[int], timeout_s: float) -> WorkerError:
-        """With the stack that the thread has at this moment."""
+        """Adds the present stack of the thread."""
         error = super()._late_error(absent, timeout_s)
         frame = sys._current_frames().get(self.threads[error.worker].ident or 0)
         stack = "".join(traceback.format_stack(frame)) if frame else ""

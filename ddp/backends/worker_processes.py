@@ -73,11 +73,11 @@ class WorkerProcesses(ConcurrentBackend[ProcessPeer]):
 
     @abstractmethod
     def _open(self) -> list[Connect]:
-        """Makes what vectors go through; gives for each worker a picklable way to its end."""
+        """Opens the way of the vectors; gives for each worker a `Connect`, which it pickles."""
 
     @abstractmethod
     def _admit(self, worker: int) -> None:
-        """Sends the worker what its `Connect` waits for."""
+        """Sends the worker the data that its `Connect` reads."""
 
     def load(self) -> None:
         if self.config.trainer.compiled:
@@ -108,7 +108,7 @@ class WorkerProcesses(ConcurrentBackend[ProcessPeer]):
             name=f"worker-{worker}",
             daemon=True,
         )
-        # The server's children inherit this from the server, whose imports are waited for here.
+        # Forked workers inherit this from the server. (A spawned process inherits it from this one.)
         with interrupts_blocked() if self.start_method == "spawn" else nullcontext():
             process.start()
         self.processes[worker] = process
