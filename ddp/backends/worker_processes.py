@@ -108,7 +108,7 @@ class WorkerProcesses(ConcurrentBackend[ProcessPeer]):
             name=f"worker-{worker}",
             daemon=True,
         )
-        # Forked workers inherit this from the server. (A spawned process inherits it from this one.)
+        # A forked worker inherits this from the server, a spawned one from this process.
         with interrupts_blocked() if self.start_method == "spawn" else nullcontext():
             process.start()
         self.processes[worker] = process
