@@ -1,5 +1,6 @@
-"""Finds the settings in which runs differ, and derives from them labels, looks in pictures, and
-groups of runs that belong together.
+"""Finds the settings in which runs differ.
+
+It derives labels, looks in pictures and groups of runs from them.
 """
 
 import math
@@ -28,8 +29,9 @@ def differing(runs: Iterable[Run]) -> list[str]:
 
 
 def telling(runs: Sequence[Run], without: Sequence[str] = ()) -> list[str]:
-    """The differing settings that tell runs apart, except `without`. A setting that follows from
-    those before it tells nothing new and is left out.
+    """The differing settings that tell runs apart, except `without`.
+
+    It leaves out a setting that follows from those before it: such a setting tells nothing new.
     """
     chosen: list[str] = []
     for name in differing(runs):
@@ -45,8 +47,9 @@ def _keys(runs: Iterable[Run], names: Sequence[str]) -> list[tuple[str, ...]]:
 
 
 def call(runs: Sequence[Run]) -> list[str]:
-    """The differing settings of each run, in words. A value that most runs have is left out, except
-    for FIRST.
+    """The differing settings of each run, in words.
+
+    It leaves out a value that most runs have, except for FIRST.
     """
     names = telling(runs)
     usual = {}
@@ -74,8 +77,13 @@ def _in_words(name: str, value: str) -> str:
 
 
 def give_labels(runs: Sequence[Run]) -> None:
-    """Sets the label of every run: the settings in which it differs. Its directory is added where
-    labels are equal, and stands alone where no settings are known.
+    """Sets the label of every run: the settings in which it differs.
+
+    | labels are       | label                        |
+    |------------------|------------------------------|
+    | all different    | the settings                 |
+    | equal            | the settings, the directory  |
+    | without settings | the directory                |
     """
     labels = call(runs)
     if not any(labels):
@@ -102,8 +110,9 @@ class Look:
 
 @dataclass(slots=True, kw_only=True)
 class Looks:
-    """The look of every run, and the legend: setting -> its channel (a field of Look) and the look
-    of each value.
+    """The look of every run, and the legend.
+
+    The legend maps a setting to its channel (a field of Look) and the look of each value.
     """
 
     of: dict[str, Look] = field(default_factory=dict)  # by label
@@ -151,8 +160,9 @@ def _ordered(values: Iterable[str]) -> list[str]:
 
 @dataclass(slots=True, kw_only=True)
 class Group:
-    """Runs that differ in the axes and the seed only; `points` has the runs by their values on the
-    axes.
+    """Runs that differ in the axes and the seed only.
+
+    `points` maps values on the axes to the runs that have them.
     """
 
     label: str = ""
@@ -160,8 +170,9 @@ class Group:
 
 
 def groups_over(runs: Sequence[Run], axes: Sequence[str]) -> list[Group]:
-    """Groups the runs that ended well by all other settings in which runs differ. Runs that differ
-    in the seed are repetitions of one point.
+    """Groups the runs that ended well by all other settings in which runs differ.
+
+    Runs that differ only in the seed are repetitions of one point.
     """
     free = (*axes, "seed")
     others = [name for name in differing(runs) if name not in free]

@@ -1,5 +1,7 @@
-"""The parts of the page without pictures: the headline, the table of all runs, versions and
-commands, warnings, and the list of all that is missing.
+"""The parts of the page without pictures.
+
+They are the headline, the table of all runs, versions and commands, warnings, and the list of all
+that is missing.
 """
 
 import os
@@ -35,8 +37,9 @@ def headline(runs: Sequence[Run]) -> str:
 
 
 def _best(ok: Sequence[Run]) -> Tile | None:
-    """The run with the lowest validation RMSE, and its test RMSE. A run chosen by its test RMSE
-    would look too good.
+    """The run with the lowest validation RMSE, and its test RMSE.
+
+    A run chosen by its test RMSE would look too good.
     """
     judged = [run for run in ok if run.rmse is not None and run.valid_rmse is not None]
     by = "validation" if judged else "test"  # there may be no validation part
@@ -142,8 +145,9 @@ def warnings(runs: Sequence[Run]) -> str:
 
 
 def missing(runs: Sequence[Run], absent: Sequence[tuple[str, str]]) -> str:
-    """The `absent` parts, runs that no part compares, and files that could not be read; "" if
-    nothing is missing.
+    """The list of all that is missing; "" if nothing is.
+
+    It has the `absent` parts, runs that no part compares, and files that nobody could read.
     """
     lines = list(absent)
     without = sum(run.status == "ok" and not run.lanes and not run.resumed for run in runs)

@@ -75,8 +75,9 @@ def points_of(run: Run, x: Callable[[Round], float | None]) -> list[tuple[float,
 
 
 def rounds(runs: Sequence[Run]) -> str | None:
-    """A timeline for each backend, of its run with the most workers that ended well; None if no run
-    has a trace.
+    """A timeline of one run of each backend; None if no run has a trace.
+
+    It prefers a run that ended well, and then the one with the most workers.
     """
     traced: dict[str, tuple[Run, TracedRound]] = {}
     for run in sorted(runs, key=lambda run: (run.status != "ok", -len(run.workers()))):

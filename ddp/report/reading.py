@@ -1,6 +1,4 @@
-"""Reads the files of a run for the report. They may hold anything: a part that cannot be read is
-left out, and the run's `troubles` name it.
-"""
+"""Reads the files of a run for the report; `troubles` names the parts that it cannot read."""
 
 import csv
 import math
@@ -24,8 +22,9 @@ MAX_NUMBER = 1e15  # no second, byte or error is larger
 
 @dataclass(slots=True, kw_only=True)
 class Round:
-    """A round: the test RMSE of its aggregate, and since the start of the run the seconds of
-    training and the bytes pickled and copied. None where not known.
+    """The test RMSE of a round's aggregate, and sums since the start of the run.
+
+    The sums are seconds of training, and bytes pickled and copied. None where not known.
     """
 
     index: int
@@ -36,8 +35,9 @@ class Round:
 
 @dataclass(slots=True, kw_only=True)
 class Lane:
-    """The seconds of one worker, or of the aggregator, by kind of time. A lane that is not `closed`
-    ended early and lacks its last seconds.
+    """The seconds of one worker, or of the aggregator, by kind of time.
+
+    A lane that is not `closed` ended early and lacks its last seconds.
     """
 
     who: str
@@ -175,9 +175,7 @@ def _read_account(run: Run, result: Mapping[str, Any]) -> None:
 
 
 def _read_memory(run: Run, result: Mapping[str, Any]) -> None:
-    """`memory` lists the processes that are no workers; `account` has the workers that are
-    processes.
-    """
+    """Sets `run.memory`: `memory` lists the processes but workers, `account` the workers."""
     memory = _mapping(result.get("memory"))
     processes = {
         str(process["who"]): process for process in map(_mapping, memory.get("processes") or [])

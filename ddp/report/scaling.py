@@ -109,8 +109,9 @@ def grids(runs: Sequence[Run]) -> str | None:
 def heat_maps(
     groups: Sequence[Group], of: Callable[[Run], float | None]
 ) -> list[tuple[str, dict[tuple[float, float], float]]]:
-    """Heat maps as (label, figures by (workers, local epochs)). Groups with the same figures share
-    one map.
+    """Heat maps as (label, figures by (workers, local epochs)).
+
+    Groups with the same figures share one map.
     """
     merged: dict[tuple[tuple[tuple[float, ...], float], ...], list[str]] = defaultdict(list)
     for group in groups:

@@ -1,5 +1,6 @@
-"""Turns matplotlib's figures into SVG for the page. Their colours and fonts are the page's, so they
-follow its light and dark modes.
+"""Turns matplotlib's figures into SVG for the page.
+
+They take the page's colours and fonts, so they follow its light and dark modes.
 """
 
 import io
@@ -70,8 +71,9 @@ STYLE: Any = {
 
 @contextmanager
 def page_style() -> Iterator[None]:
-    """Sets matplotlib's style for figures made and saved in the block; restores the settings that
-    it had before.
+    """Sets matplotlib's style for figures made and saved in the block.
+
+    The end of the block restores the settings from before.
     """
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
@@ -87,8 +89,9 @@ def new_figure(width: float, height: float, layout: Literal["constrained"] | Non
 def canvas(
     width: float, height: float, *, bottom: float, left: float = 10.0
 ) -> tuple[Figure, Axes]:
-    """A figure and its axes, whose vertical unit is a pixel, counted downwards. `bottom` and `left`
-    are the pixels for labels.
+    """A figure and its axes, whose vertical unit is a pixel, counted downwards.
+
+    `bottom` and `left` are the pixels for labels.
     """
     right, top = 18.0, 4.0
     figure = new_figure(width, height + bottom + top)
@@ -104,8 +107,9 @@ def canvas(
 
 
 def to_svg(figure: Figure, description: str) -> str:
-    """The figure as an SVG element, with ids that no other picture has. An artist gets a tooltip by
-    `set_gid(TIP + text)`.
+    """The figure as an SVG element, with ids that no other picture has.
+
+    An artist gets a tooltip by `set_gid(TIP + text)`.
     """
     buffer = io.BytesIO()
     nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
@@ -123,8 +127,9 @@ def to_svg(figure: Figure, description: str) -> str:
 
 
 def _clean(parent: ElementTree.Element, prefix: str) -> None:
-    """Gives an element plain names, the page's colours and two decimals; removes groups, ids and
-    metadata that nothing needs.
+    """Gives an element plain names, the page's colours and two decimals.
+
+    It removes groups, ids and metadata that nothing needs.
     """
     _, _, parent.tag = parent.tag.rpartition("}")
     for name, value in list(parent.attrib.items()):
