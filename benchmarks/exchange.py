@@ -210,6 +210,7 @@ def prepared(backend_name: str, size: int, workers: int, rounds: int, *more: str
     ]
     options += [
         "data=synthetic",
+        "split=iid",  # states are averaged: workers receive the aggregate
         "split.valid_fraction=0",
         "aggregation=uniform",
         "select_on=last",
