@@ -129,7 +129,7 @@ def _references() -> None:
 
 def _publishing(floats: int) -> Callable[[], None]:
     """The worker's end of ddp's threads, which publishes to nobody."""
-    run = exchange.prepared("thread", floats, 1, 1, "split=iid")
+    run = exchange.prepared("thread", floats, 1, 1)
     options: Any = run.config.backend
     threads = Threads(options, run, run.make_jobs(), lambda _: None)
     end = ThreadExchange(threads, 0, Spans())
