@@ -52,9 +52,7 @@ Tensors = dict[str, np.ndarray[Any, np.dtype[Any]]]
 
 
 class Checkpoints:
-    """The checkpoints of one run, in `checkpoints/` of its directory. They save `history` with the
-    state, and restore both.
-    """
+    """The checkpoints of one run, in `checkpoints/`: they save and restore `history` as well."""
 
     def __init__(self, config: Config, history: History) -> None:
         self.config = config
@@ -70,8 +68,9 @@ class Checkpoints:
             self._save(run_dir, state, ratings)
 
     def save_last(self, run_dir: Path, state: RunState, ratings: Ratings) -> None:
-        """Saves the state at the end of a run, however it ends, unless `checkpoint_every` is 0 or
-        the last checkpoint has the same state and all its rows.
+        """Saves the state at the end of a run, however it ends.
+
+        Not if `checkpoint_every` is 0, or if the last checkpoint has this state and all its rows.
         """
         wanted = self.config.checkpoint_every > 0 and state.vector is not None
         if wanted and (
@@ -206,8 +205,9 @@ class Checkpoints:
 
 
 def read_checkpoint(path: Path) -> tuple[Tensors, dict[str, Any]]:
-    """The tensors of a checkpoint and its `about`. Raises CheckpointError if the file cannot be
-    read, or differs from what was written.
+    """The tensors of a checkpoint and its `about`.
+
+    Raises CheckpointError if it cannot read the file, or if the file has changed since.
     """
     try:
         with safe_open(path, framework="numpy") as file:

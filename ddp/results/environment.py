@@ -13,8 +13,9 @@ PACKAGES = ("torch", "numba", "numpy", "pandas", "hydra-core", "omegaconf", "ten
 
 
 def environment() -> dict[str, Any]:
-    """Versions and machine, for result.json. Call it after all imports: triton's can turn the GIL
-    on again.
+    """Versions and machine, for result.json.
+
+    Call it after all imports: triton's can turn the GIL on again.
     """
     return {
         "python": platform.python_version(),

@@ -1,5 +1,6 @@
-"""Writes and reads rounds.jsonl: the rows of a run so far, a JSON object per line. A checkpoint
-appends the new rows, and a resumed run restores them all.
+"""Writes and reads rounds.jsonl: the rows of a run so far, a JSON object per line.
+
+A checkpoint appends the new rows, and a resumed run restores them all.
 """
 
 import hashlib
@@ -20,8 +21,9 @@ NAME = "rounds.jsonl"
 
 
 class HistoryFile(Tracker):
-    """Keeps new rows until the next checkpoint appends them; the checkpoint stores the length of
-    the file at that moment.
+    """Keeps new rows until the next checkpoint appends them.
+
+    The checkpoint stores the length of the file at that moment.
     """
 
     def __init__(self) -> None:
@@ -37,14 +39,16 @@ class HistoryFile(Tracker):
                 self._new = [row for row in self._new if row.round_index < next_round]
 
     def has_news(self, next_round: int) -> bool:
-        """Tells whether the file lacks rows of rounds before `next_round`. Workers send their rows
-        after the aggregate, so a checkpoint may miss them.
+        """Tells whether the file lacks rows of rounds before `next_round`.
+
+        Workers send their rows after the aggregate, so a checkpoint may miss them.
         """
         return any(row.round_index < next_round for row in self._new)
 
     def append(self, directory: Path, next_round: int) -> tuple[int, str]:
-        """Appends the new rows of rounds before `next_round`. Returns the bytes and the SHA-256 of
-        the whole file. Raises OSError, which names the file.
+        """Appends the new rows of rounds before `next_round`.
+
+        Returns the bytes and the SHA-256 of the whole file. Raises OSError, which names the file.
         """
         told = [row for row in self._new if row.round_index < next_round]
         text = "".join(f"{json.dumps(_untyped(row))}\n" for row in told).encode()
@@ -63,8 +67,10 @@ class HistoryFile(Tracker):
         return self._num_bytes, self._digest.hexdigest()
 
     def restore(self, directory: Path, num_bytes: int, sha256: str, history: History) -> None:
-        """Reads the first `num_bytes` of the file into `history`. Raises OSError if it cannot be
-        read, and ValueError if it has another checksum or holds no rows.
+        """Reads the first `num_bytes` of the file into `history`.
+
+        Raises OSError if it cannot read them, and ValueError if they have another checksum or hold
+        no rows.
         """
         with (directory / NAME).open("rb") as file:
             text = file.read(num_bytes)

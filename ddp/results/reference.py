@@ -1,5 +1,7 @@
-"""Finds the reference of a run: the errors of one worker that trains on the ratings of all shards,
-for as many epochs. It trains once per config; a file keeps its errors.
+"""Finds the reference of a run: the errors of one worker.
+
+This worker trains on the ratings of all shards, for as many epochs. It trains once per config; a
+file keeps its errors.
 """
 
 import dataclasses
@@ -33,8 +35,9 @@ ONE = Aggregation(
 
 
 def reference_config(config: Config) -> Config:
-    """The same job for one worker: same holdout, model, trainer, first state and number of
-    epochs.
+    """The same job for one worker.
+
+    Holdout, model, trainer, first state and number of epochs are the same.
     """
     split = {field.name: getattr(config.split, field.name) for field in dataclasses.fields(Split)}
     return dataclasses.replace(
@@ -51,8 +54,10 @@ def reference_config(config: Config) -> Config:
 def find_reference(
     config: Config, ratings: Ratings, deal: Deal, train: Callable[[Config], Reference]
 ) -> Reference | None:
-    """The errors of the reference: from its file, or else from `train` if the setting `reference`
-    allows it. None if it does not, or if the reference diverges.
+    """The errors of the reference; None if there are none.
+
+    They come from its file, or else from `train` if the setting `reference` allows it. There are
+    none if it does not, or if the reference diverges.
     """
     if config.reference == "false":
         return None

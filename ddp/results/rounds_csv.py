@@ -1,5 +1,6 @@
-"""Writes rounds.csv: a row for each worker and each aggregate of each round, with errors, seconds
-and bytes.
+"""Writes rounds.csv: a row for each worker and each aggregate of each round.
+
+A row has errors, seconds and bytes.
 """
 
 import csv

@@ -107,8 +107,9 @@ def read_runs(directories: Iterable[Path]) -> list[RunFile]:
 
 
 def find_runs(roots: Iterable[Path]) -> list[Path]:
-    """Finds the run directories below `roots`, also those of killed runs; sorted by path, the jobs
-    of a sweep by number.
+    """Finds the run directories below `roots`, also those of killed runs.
+
+    They are sorted by path, the jobs of a sweep by number.
     """
     marks = (
         path for root in roots for name in (RESULT_FILE, CONFIG_FILE) for path in root.rglob(name)
@@ -119,8 +120,9 @@ def find_runs(roots: Iterable[Path]) -> list[Path]:
 
 
 def _is_claim(path: Path) -> bool:
-    """Tells the config.yaml with which a run claims its directory from other files of this name:
-    it begins with the first scalar.
+    """Tells whether a run claims its directory with this config.yaml.
+
+    Other files have this name as well; a run's begins with the first scalar.
     """
     try:
         with path.open(encoding="utf-8", errors="replace") as file:

@@ -1,5 +1,6 @@
-"""Writes a trained model and loads it again, to predict by the data's own ids. The files contain no
-pickle.
+"""Writes a trained model and loads it again, to predict by the data's own ids.
+
+The files contain no pickle.
 """
 
 import math
@@ -24,8 +25,10 @@ MODEL_FILE, CATALOGUE_FILE = "model.safetensors", "catalogue.npz"
 
 
 def save_model(directory: Path, options: Model, vector: Vector, ratings: Ratings) -> None:
-    """Writes model.safetensors, the named parameters, and catalogue.npz: ids, titles, and the items
-    that each user has rated.
+    """Writes model.safetensors and catalogue.npz.
+
+    The first has the named parameters; the second has ids, titles, and the items that each user has
+    rated.
     """
     _save_parameters(directory / MODEL_FILE, options, vector, ratings)
     _save_catalogue(directory / CATALOGUE_FILE, ratings)
@@ -87,8 +90,9 @@ class SavedModel:
         metadata: dict[str, str],
         catalogue: dict[str, npt.NDArray[Any]],
     ) -> "SavedModel":
-        """Makes a model of the contents of its two files. Raises KeyError, TypeError or ValueError
-        if they do not fit.
+        """Makes a model of the contents of its two files.
+
+        Raises KeyError, TypeError or ValueError if they do not fit.
         """
         num_users, dim = tensors["user_factors"].shape
         num_items = len(catalogue["item_ids"])
@@ -114,8 +118,9 @@ class SavedModel:
     def predict(
         self, users: Sequence[int | str], items: Sequence[int | str]
     ) -> npt.NDArray[np.float32]:
-        """The predicted rating of each pair of a user's and an item's id, clipped to the scale of
-        the ratings. Raises KeyError for an unknown id.
+        """The predicted rating of each pair of a user's and an item's id.
+
+        It lies within the scale of the ratings. Raises KeyError for an unknown id.
         """
         if len(users) != len(items):
             raise ValueError(f"{len(users)} users but {len(items)} items: they are taken in pairs")
@@ -153,8 +158,9 @@ class SavedModel:
 
 
 def load_model(run_dir: str | Path) -> SavedModel:
-    """Loads the final model of a run. Raises DataError if the directory holds none, or a damaged
-    one.
+    """Loads the final model of a run.
+
+    Raises DataError if the directory holds none, or a damaged one.
     """
     directory = Path(run_dir)
     try:
@@ -172,8 +178,9 @@ def load_model(run_dir: str | Path) -> SavedModel:
 
 
 def _check_catalogue(catalogue: dict[str, npt.NDArray[Any]]) -> None:
-    """Raises KeyError or ValueError unless the catalogue has sorted ids, a title per item or no
-    titles, and each user's range of rated items.
+    """Raises KeyError or ValueError unless the catalogue is complete.
+
+    It needs sorted ids, a title per item or no titles, and each user's range of rated items.
     """
     users, items, starts, seen = (
         catalogue[name] for name in ("user_ids", "item_ids", "seen_starts", "seen_items")

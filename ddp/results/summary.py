@@ -32,8 +32,10 @@ NOBODY_WAITS = (
 
 
 def print_result(result: RunResult, console: Console) -> None:
-    """Prints the end of a run: a table with RMSE and seconds per worker and aggregated, remarks,
-    where the time went, and where the files are.
+    """Prints the end of a run.
+
+    It shows a table with RMSE and seconds per worker and aggregated, remarks, where the time went,
+    and where the files are.
     """
     console.print()
     console.print(_table(result))

@@ -58,8 +58,9 @@ def _is_numeric(column: Sequence[Any]) -> bool:
 
 
 def print_runs(runs: Sequence[RunFile], csv_path: Path | None) -> None:
-    """Prints the columns in which runs differ, and writes all columns to `csv_path`. Raises
-    OSError.
+    """Prints the columns in which runs differ, and writes all columns to `csv_path`.
+
+    Raises OSError.
     """
     console = Console()
     rows = rows_of(runs)
@@ -111,8 +112,9 @@ def agreed_settings(rows: Sequence[Row]) -> list[str]:
 
 
 def compared_columns(rows: Sequence[Row]) -> list[str]:
-    """The columns that tell runs apart: no settings in which all agree, no errors where there are
-    none.
+    """The columns that tell runs apart.
+
+    It leaves out settings in which all agree, and errors where there are none.
     """
     if len(rows) == 1:
         shown = ["status", *ALWAYS, *OUTCOME, *WORKER_MEANS, "error", "directory"]
@@ -134,8 +136,9 @@ def cell(name: str, value: Any) -> str:
 
 
 def harmless(value: Any) -> Any:
-    """Text in which "?" replaces characters that move a cursor or end a line of CSV; any other
-    value as it is.
+    """Text in which "?" replaces characters that move a cursor or end a line of CSV.
+
+    Any other value stays as it is.
     """
     if not isinstance(value, str):
         return value
