@@ -1,5 +1,6 @@
-"""Helpers for child processes. This module imports only the standard library, because the
-manager's process imports it.
+"""Helpers for child processes.
+
+This module imports only the standard library, because the manager's process imports it.
 """
 
 import multiprocessing
@@ -22,8 +23,10 @@ def end_with_parent() -> None:
 
 
 class Arrival:
-    """Unpickles as the time at which a process unpickles it, a reading of `time.perf_counter`. As
-    the first argument it precedes the imports that the later ones need.
+    """Unpickles as the time at which a process unpickles it.
+
+    The time is a reading of `time.perf_counter`. As the first argument it precedes the imports that
+    the later ones need.
     """
 
     def __reduce__(self) -> tuple[Any, tuple[()]]:
@@ -31,7 +34,8 @@ class Arrival:
 
 
 def enter(arrived_at: float, run: Any, *arguments: Any) -> None:
-    """The target of a process. `run` is an argument, so the process imports its module after the
-    arrival.
+    """The target of a process.
+
+    `run` is an argument, so the process imports its module after the arrival.
     """
     run(arrived_at, *arguments)

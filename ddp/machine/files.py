@@ -25,8 +25,9 @@ def remove_unfinished() -> None:
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[BinaryIO]:
-    """A file to write to. It becomes `path` when the block ends well; otherwise `path` stays as it
-    was. Raises OSError with the name `path`.
+    """A file to write to, which becomes `path` when the block ends well.
+
+    Otherwise `path` stays as it was. Raises OSError with the name `path`.
     """
     # In the same folder, because a rename is atomic only within one file system.
     temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}{UNFINISHED}")
@@ -48,8 +49,9 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
 
 @contextmanager
 def new_file(path: Path) -> Iterator[BinaryIO]:
-    """A file that does not exist yet. It is removed if the block fails. Raises FileExistsError if
-    it exists, or another OSError.
+    """A file that does not exist yet; a block that fails removes it.
+
+    Raises FileExistsError if it exists, or another OSError.
     """
     with naming(path):
         file = path.open("xb")
@@ -83,8 +85,9 @@ _ADVICE |= dict.fromkeys(
 
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Adds the name `path` to an OSError of the block that has none, like that of a write on a full
-    disk.
+    """Adds the name `path` to an OSError of the block that has none.
+
+    A write on a full disk raises such an error.
     """
     try:
         yield
@@ -102,8 +105,9 @@ def describe(error: OSError) -> str:
 
 
 def in_fixed_order(safetensors: bytes) -> bytes:
-    """The same safetensors file with sorted metadata. The library keeps metadata in a hash map with
-    a random seed, so equal files would differ.
+    """The same safetensors file with sorted metadata.
+
+    The library keeps metadata in a hash map with a random seed, so equal files would differ.
     """
     start = 8 + int.from_bytes(safetensors[:8], "little")
     header = json.loads(safetensors[8:start])
@@ -114,8 +118,9 @@ def in_fixed_order(safetensors: bytes) -> bytes:
 
 
 def read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
-    """The arrays of an .npz file by their names. Raises OSError if it cannot be read, and
-    ValueError if it is damaged.
+    """The arrays of an .npz file by their names.
+
+    Raises OSError if it cannot read the file, and ValueError if the file is damaged.
     """
     try:
         with zipfile.ZipFile(path) as archive:

@@ -15,8 +15,10 @@ from pathlib import Path
 
 
 def lock(fd: int, *, wait: bool) -> bool:
-    """Locks the open file or folder until the descriptor is closed, at the latest by the death of
-    this process. False if another process holds the lock and `wait` is not set.
+    """Locks the open file or folder until the descriptor is closed.
+
+    The death of this process closes it at the latest. Returns False if another process holds the
+    lock and `wait` is not set.
     """
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
@@ -26,8 +28,10 @@ def lock(fd: int, *, wait: bool) -> bool:
 
 
 def claim(make: Callable[[], Path]) -> tuple[Path, int]:
-    """A new file or folder that `make` creates under a random name, and the descriptor that holds
-    the lock on it. Raises OSError if it cannot be created.
+    """Creates a file or folder with `make`, under a random name, and locks it.
+
+    Returns its path and the descriptor that holds the lock. Raises OSError if `make` cannot create
+    it.
     """
     while True:
         path = make()
@@ -44,8 +48,10 @@ def claim(make: Callable[[], Path]) -> tuple[Path, int]:
 def remove_orphans(
     directory: Path, name: re.Pattern[str], *, folders: bool = False, dry_run: bool = False
 ) -> list[tuple[Path, int]]:
-    """Removes the files (or the folders) with such names whose owners are dead. Gives their paths
-    and sizes in bytes. Leaves everything else alone, and what belongs to another user.
+    """Removes the files (or the folders) with such names whose owners are dead.
+
+    Gives their paths and sizes in bytes. Leaves everything else alone, and all that belongs to
+    another user.
     """
     kind, remove = (stat.S_ISDIR, shutil.rmtree) if folders else (stat.S_ISREG, os.unlink)
     found = []

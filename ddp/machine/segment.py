@@ -80,10 +80,10 @@ class Segment:
 
     @classmethod
     def create(cls, size: int, directory: Path) -> "Segment":
-        """A new segment, full of zeros, whose memory is reserved: a full disk is an error here, and
-        not SIGBUS later.
+        """A new segment, full of zeros, whose memory is reserved.
 
-        Raises NoRoom where there is too little room, OSError where no file can be created.
+        So a full disk is an error here, and not SIGBUS later. Raises NoRoom where there is too
+        little room, OSError where it cannot create a file.
         """
         path, held = owned.claim(lambda: _new_file(directory))
         try:
@@ -112,8 +112,9 @@ class Segment:
         return np.ndarray(place.shape, place.dtype, buffer=self._map, offset=place.offset)
 
     def unlink(self) -> None:
-        """Takes the name away, if this process owns the segment. Processes that have attached keep
-        the memory; no other can attach.
+        """Takes the name away, if this process owns the segment.
+
+        Processes that have attached keep the memory; no other can attach.
         """
         if self._lock is not None:
             self.path.unlink(missing_ok=True)

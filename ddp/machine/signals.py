@@ -25,8 +25,9 @@ _held: list[int] = []  # the signal that came while signals were held back
 
 
 def end_in_good_order() -> None:
-    """From now on the first SIGINT or SIGTERM raises KeyboardInterrupt or Terminated in the main
-    thread. A second one ends the process at once.
+    """From now on the first signal ends the run in good order, a second one at once.
+
+    The first SIGINT or SIGTERM raises KeyboardInterrupt or Terminated in the main thread.
     """
     signal.signal(signal.SIGINT, _interrupt)
     signal.signal(signal.SIGTERM, _interrupt)

@@ -1,5 +1,7 @@
-"""The folder for the sockets of `multiprocessing`: a folder of our own, so that the next process
-finds what a killed one has left (see owned.py).
+"""The folder for the sockets of `multiprocessing`.
+
+It is a folder of our own, so that the next process finds what a killed one has left (see
+owned.py).
 """
 
 import os

@@ -1,5 +1,6 @@
-"""Ordered memory access, clocks and sleep for compiled code that waits for other threads and
-processes. numba offers none of them.
+"""Ordered memory access, clocks and sleep for compiled code.
+
+The code waits for other threads and processes. numba offers none of the three.
 """
 
 import time
@@ -18,8 +19,10 @@ LONG_BYTES = 8
 
 @intrinsic
 def load_acquire(typing_context: Any, address: Any) -> Any:
-    """The int64 at `address`. Code after this sees everything that the writer of the number wrote
-    before it with `store_release`.
+    """The int64 at `address`.
+
+    Code after this sees everything that the writer of the number wrote before it with
+    `store_release`.
     """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:

@@ -77,7 +77,9 @@ def set_turn(counters: Counters, group: int, turn: int) -> None:
 
 
 class Gates:
-    """`counters`: int64 (groups + 1,), in memory that all workers share. They begin with the first
+    """The gates of the groups that workers share.
+
+    `counters`: int64 (groups + 1,), in memory that all workers share. They begin with the first
     turn of each group; the last one is 0, and becomes 1 when the run ends.
     """
 

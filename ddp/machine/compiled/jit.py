@@ -63,8 +63,9 @@ def _njit(signature: Any, *, cache: bool) -> Any:
 
 
 def _use_temporary_cache() -> bool:
-    """Puts the cache into a directory that this process removes at its end. False if there is no
-    such directory, or if the cache lies there already.
+    """Puts the cache into a directory that this process removes at its end.
+
+    False if there is no such directory, or if the cache lies there already.
     """
     if Path(os.environ.get("NUMBA_CACHE_DIR", "")).name.startswith(TEMPORARY):
         return False
@@ -80,8 +81,9 @@ def _use_temporary_cache() -> bool:
 
 
 def _forget_if_stale(cache: str, code: CodeType, calls: Sequence[Any]) -> bool:
-    """Removes a kernel's index if it is older than INGREDIENTS or a file of `calls`. (numba
-    compares it with the kernel's own file only.)
+    """Removes a kernel's index if it is older than INGREDIENTS or a file of `calls`.
+
+    numba compares it with the kernel's own file only.
     """
     python = f"py{sys.version_info.major}{sys.version_info.minor}"
     called = {Path(kernel.__code__.co_filename) for kernel in calls}

@@ -83,8 +83,9 @@ def _loops(builder: Any, length: Any, body: Callable[[Any, list[Any]], None]) ->
 def _row_loops(
     builder: Any, x: Any, y: Any, length: Any, body: Callable[[Any, list[Any]], None]
 ) -> None:
-    """A loop over the rows at the addresses `x` and `y`. `body(kind, pairs)` emits the code for
-    pairs of pointers to the type `kind`.
+    """A loop over the rows at the addresses `x` and `y`.
+
+    `body(kind, pairs)` emits the code for pairs of pointers to the type `kind`.
     """
 
     def pairs_at(kind: Any, offsets: list[Any]) -> None:
@@ -129,8 +130,9 @@ def dot(typing_context: Any, x: Any, y: Any, length: Any) -> Any:
 
 @intrinsic
 def descend(typing_context: Any, x: Any, y: Any, length: Any, keep: Any, step: Any) -> Any:
-    """x, y = keep * x + step * y, keep * y + step * x, in place, for two rows of `length` floats at
-    addresses `x`, `y`.
+    """x, y = keep * x + step * y, keep * y + step * x, in place.
+
+    x and y are the two rows of `length` floats at the addresses `x` and `y`.
     """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
