@@ -24,8 +24,9 @@ from ddp.machine.signals import WORKER_THREAD, Terminated, end_in_good_order
 
 
 def launch(task: Callable[[], Any]) -> int:
-    """Runs the Hydra application and gives its exit code. For a mistake of the user it prints one
-    message and no stack trace.
+    """Runs the Hydra application and gives its exit code.
+
+    For a mistake of the user it prints one message and no stack trace.
     """
     if {"--help", "-h"} & set(sys.argv[1:]):
         print(help_text())

@@ -1,6 +1,4 @@
-"""Messages and exit codes: 0 success, 1 a run failed, 2 a mistake in the input, 130 interrupted,
-143 terminated.
-"""
+"""Messages and exit codes; ddp/launch/command.py has the table of the codes."""
 
 import sys
 import traceback

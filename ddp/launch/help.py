@@ -36,6 +36,7 @@ def help_text(conf: Path = CONF) -> str:
 
 def _scalars(path: Path) -> list[str]:
     """Lines of the help from the `key: value  # comment` lines of config.yaml below its defaults.
+
     A key inside another one is shown as outer.key.
     """
     lines = []

@@ -76,7 +76,10 @@ def _prepare_for_processes(config: Config) -> None:
 
 
 def _run_and_show(config: Config, output_dir: Path, *, resume: bool, alone: bool) -> float:
-    """`alone`: this process began for this run, so the run's account begins with it."""
+    """Runs one job and shows its result.
+
+    `alone`: this process began for this run, so the run's account begins with it.
+    """
     # Late: only a good config is worth the import of torch.
     from rich.console import Console
 

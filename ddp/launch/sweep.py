@@ -22,10 +22,10 @@ NO_SUMMARY = "interrupted before the sweep's table and report were written"
 
 
 class Directories(Callback):
-    """Configured in conf/config.yaml: refuses directories that hold runs before Hydra writes into
-    them.
+    """Refuses directories that hold runs, before Hydra writes into them.
 
-    (`run_directory` refuses them as well, but by then Hydra has overwritten its own files.)
+    conf/config.yaml names this callback. `run_directory` refuses them as well, but by then Hydra
+    has overwritten its own files.
     """
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
@@ -60,8 +60,9 @@ class Directories(Callback):
 
 
 class Summary(Callback):
-    """Configured in conf/config.yaml: a sweep leaves `sweep.csv` and `report.html`, also after
-    failed jobs or an interrupt. Without this callback it leaves neither.
+    """A sweep leaves `sweep.csv` and `report.html`, also after failed jobs or an interrupt.
+
+    conf/config.yaml names this callback. Without it a sweep leaves neither.
 
     Hydra calls `on_multirun_end` only if nothing raises, and Ctrl-C raises. So this callback only
     begins the sweep, and `launch` ends it in every case.

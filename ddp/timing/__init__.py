@@ -1,1 +1,1 @@
-"""Where every second goes: spans, their kinds, and the scheduler's view of a thread."""
+"""Times every second: spans, their kinds, and the scheduler's view of a thread."""

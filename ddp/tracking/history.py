@@ -88,7 +88,7 @@ class History(Tracker):
         self._before_aggregates = len(aggregate_rounds)
 
     def main_account(self) -> Account:
-        """Where the seconds of the main process went so far, in rounds and outside of them."""
+        """The seconds of the main process so far, in rounds and outside of them."""
         return total_account([*self.outside, *(row.account for row in self.aggregated_here)])
 
     @property
@@ -98,7 +98,7 @@ class History(Tracker):
 
     @property
     def num_restarts(self) -> int:
-        """How often a round began again with all workers."""
+        """The number of times that a round began again with all workers."""
         return sum(failure.action == "restart" for failure in self.failures)
 
     def this_life(self, worker: int) -> list[WorkerRound]:

@@ -122,7 +122,7 @@ class TrainingBegan(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutsideRounds(Event):
-    """Where the seconds of the parent process went before, between and after rounds."""
+    """The seconds of the parent process before, between and after rounds."""
 
     account: Account
 
