@@ -29,7 +29,7 @@ once = cache(by_hydra)
 
 @cache
 def parse(override):
-    """What an override says. (To parse one takes a millisecond.)"""
+    """The parsed override, kept because Hydra takes a millisecond to parse one."""
     (parsed,) = OverridesParser.create().parse_overrides([override])
     return parsed
 
