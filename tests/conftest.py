@@ -27,8 +27,10 @@ STACKS = "stacks-of-{}"  # of a worker that hung
 
 # The files that take longest, in order: a long one at the end would leave a worker idle.
 LONGEST = (
-    *("test_faults", "test_command_line", "test_contract", "test_report", "test_disk"),
+    *("test_faults", "test_command_line", "test_contract_rounds", "test_report", "test_disk"),
     *("test_report_browser", "test_limits", "test_process", "test_advise", "test_shm"),
+    *("test_contract_bits", "test_contract_failures", "test_contract_exchange"),
+    *("test_worker_processes", "test_shm_failures", "test_thread_late"),
     *("test_resume", "test_account", "test_leaks", "test_fused", "test_movielens"),
     *("test_saved_model", "test_before_the_move", "test_tensorboard", "test_bits"),
     *("test_manager", "test_calibration", "test_config", "test_fuzz_report"),

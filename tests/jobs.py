@@ -35,7 +35,7 @@ USUAL = ("serial", "thread", "process", "shm")  # one of each kind, and each as 
 IN_PROCESS = ("serial", "thread", "thread polling")
 QUICK = tuple(name for name in BACKENDS if "spawned" not in name)  # a spawned worker takes seconds
 
-CHILD_S = 60.0
+DEADLINE_S = 60.0  # a test waits no longer for anything
 
 
 def prepare(config):
@@ -54,7 +54,7 @@ def backend_of(config, listen=lambda message: None):
     return make_backend(prepared, prepared.make_jobs(), listen)
 
 
-def in_a_child(target, *arguments, timeout_s=CHILD_S):
+def in_a_child(target, *arguments, timeout_s=DEADLINE_S):
     """The exit code of a main process that calls `target`; None if it still ran after
     `timeout_s`.
     """

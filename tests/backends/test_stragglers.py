@@ -1,13 +1,11 @@
-"""straggler_timeout: an aggregate does not wait for late workers; their states count in the next
-one.
-"""
+"""straggler_timeout: no aggregate waits for late workers; their states count in the next one."""
 
 import threading
 from functools import partial
 
 import numpy as np
 import pytest
-from jobs import BACKENDS, make_trainer, prepare
+from jobs import BACKENDS, DEADLINE_S, make_trainer, prepare
 
 from ddp.aggregation.mean import weighted_mean
 from ddp.backends.worker_processes import WorkerProcesses
@@ -15,7 +13,6 @@ from ddp.config import seeding
 from ddp.errors import ConfigError
 from ddp.tracking.messages import Finished
 
-DEADLINE_S = 60.0
 LATE = 1
 OPTIONS = (
     *(
