@@ -18,9 +18,10 @@ from ddp.advice.measuring.pilot import TRAINERS
 from ddp.advice.prediction import Prediction, Surroundings, predict
 from ddp.advice.sizes import Sizes, sizes_of
 from ddp.advice.wording import advice, make_table, sources, where, width_of
+from ddp.config.backend import Backend, PollingBackend
 from ddp.config.defaults import default_option
-from ddp.config.options import Backend, PollingBackend, Simulate
 from ddp.config.schema import Config
+from ddp.config.simulate import Simulate
 from ddp.errors import ConfigError, UserError
 from ddp.ratings.arrays import Ratings
 from ddp.ratings.load import load_ratings

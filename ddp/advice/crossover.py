@@ -6,8 +6,8 @@ A bisection with the cost model finds each, as one value of the config grows.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from ddp.config.options import AutogradTrainer
 from ddp.config.schema import Config
+from ddp.config.trainer import AutogradTrainer
 
 POINTS = 9  # the values that a search begins with, evenly on a logarithmic scale
 PRECISION = 1.03  # a crossover is known to this factor

@@ -10,8 +10,8 @@ from ddp.advice.constants import Constants
 from ddp.advice.kinds import KINDS
 from ddp.advice.measuring.calibration import calibration_file
 from ddp.advice.prediction import Prediction
-from ddp.config.options import Simulate
 from ddp.config.schema import Config
+from ddp.config.simulate import Simulate
 
 SHOWN_S = 0.0005  # a shorter time is not shown, and is no reason
 LARGE = 0.02  # a kind gets a column if it is this share of a wall

@@ -6,8 +6,8 @@ from ddp.advice.constants import FLOAT_BYTES, SPILLING, Constants, Exchange, spi
 from ddp.advice.kinds import COMPUTE, EVALUATE, EXCHANGE, START
 from ddp.advice.simulation import Work
 from ddp.advice.sizes import Sizes
-from ddp.config.options import AutogradTrainer
 from ddp.config.schema import Config
+from ddp.config.trainer import AutogradTrainer
 from ddp.trainers.epochs_per_call import TOGETHER_S
 
 NATURE_STEP = 1.04  # see `_rounded_share`

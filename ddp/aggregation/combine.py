@@ -17,7 +17,7 @@ import numpy as np
 from ddp.aggregation.mean import mean_by_row, not_finite, weighted_mean
 from ddp.aggregation.outer import OuterOptimizer
 from ddp.aggregation.weights import Weights, normalised, row_weights, worker_weights
-from ddp.config.options import Aggregation, RowsAggregation
+from ddp.config.aggregation import Aggregation, RowsAggregation
 from ddp.errors import AggregationError
 from ddp.model.parameters import Parameters, Vector
 from ddp.model.rows import held_rows, learned, unpack

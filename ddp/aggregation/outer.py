@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ddp.config.options import Aggregation
+from ddp.config.aggregation import Aggregation
 from ddp.model.parameters import Vector
 
 

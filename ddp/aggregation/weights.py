@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from ddp.config.options import Aggregation, SoftmaxAggregation
+from ddp.config.aggregation import Aggregation, SoftmaxAggregation
 from ddp.errors import AggregationError
 from ddp.ratings.arrays import IndexArray
 

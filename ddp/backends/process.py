@@ -34,7 +34,7 @@ from ddp.backends.store import (
 )
 from ddp.backends.worker_process import Connect
 from ddp.backends.worker_processes import WorkerProcesses
-from ddp.config.options import ProcessBackend
+from ddp.config.backend import ProcessBackend
 from ddp.errors import Stopped, WorkerError
 from ddp.model.parameters import EMPTY_VECTOR, Vector
 from ddp.timing.spans import Spans

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 import numpy as np
 
 from ddp.backends.row_passing import RowsInTurn
-from ddp.config.options import SerialBackend
+from ddp.config.backend import SerialBackend
 from ddp.errors import WorkerError
 from ddp.model.parameters import Vector
 from ddp.timing.spans import Spans

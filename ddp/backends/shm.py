@@ -31,7 +31,7 @@ from ddp.backends.shm_messages import PICKLED, decode, encode
 from ddp.backends.shm_segment import Plan, Shared, create_segment
 from ddp.backends.worker_process import Connect
 from ddp.backends.worker_processes import WorkerProcesses
-from ddp.config.options import ShmBackend
+from ddp.config.backend import ShmBackend
 from ddp.errors import Stopped
 from ddp.machine.segment import Layout, Place, Segment, default_directory, remove_orphans
 from ddp.model.parameters import EMPTY_VECTOR, Vector

@@ -37,7 +37,7 @@ from ddp.backends.store import (
     left_by,
     worker_key,
 )
-from ddp.config.options import ThreadBackend
+from ddp.config.backend import ThreadBackend
 from ddp.errors import Stopped, WorkerError
 from ddp.machine.signals import WORKER_THREAD
 from ddp.model.parameters import EMPTY_VECTOR, Vector

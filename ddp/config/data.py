@@ -1,18 +1,14 @@
-"""The options of `data`, the source of the ratings, and of `split`, their deal to workers."""
+"""The options of `data`: the source of the ratings."""
 
 from ddp.config.checks import Checked, above, at_least, file_name, number, one_of, options
 from ddp.errors import ConfigError
 
 DUPLICATES = ("error", "last", "mean")
-HOLDOUTS = ("random", "user", "time", "files")
-
-
-# --- data ---
 
 
 @options
 class MovieLensData(Checked):
-    """`root`: the folder that holds one folder per set. `connect_timeout_s`: for the download."""
+    """A MovieLens set: the folder that holds it, and the patience of its download."""
 
     PREFIX = "data."
 
@@ -23,7 +19,7 @@ class MovieLensData(Checked):
 
 @options
 class CsvData(Checked):
-    """Any rating file. Columns are names (needs `header`) or positions counted from 0."""
+    """One file of ratings, or several; its columns, and the scale of its ratings."""
 
     PREFIX = "data."
 
@@ -80,10 +76,7 @@ class CsvData(Checked):
 
 @options
 class SyntheticData(Checked):
-    """Low-rank factors + biases + Gaussian noise.
-
-    `popularity`: exponent of the power law over users and over items.
-    """
+    """Ratings of a known model: low-rank factors + biases + Gaussian noise."""
 
     PREFIX = "data."
 
@@ -106,43 +99,3 @@ class SyntheticData(Checked):
 
 
 Data = MovieLensData | CsvData | SyntheticData
-
-
-# --- split: the parts that are held out, and the deal of the rest to workers ---
-
-
-@options
-class Split(Checked):
-    """`holdout` chooses the test part (validation is cut from what remains); the name of the option
-    says how shards are dealt.
-    """
-
-    PREFIX = "split."
-
-    name: str
-    holdout: str = one_of(HOLDOUTS)
-    test_fraction: float = above(0, below=1)
-    valid_fraction: float = number(least=0, below=1)
-    test_file: str | None = file_name()
-
-    @property
-    def copies(self) -> bool:
-        """True if every worker has all training ratings."""
-        return self.name == "copies"
-
-    def check(self) -> None:
-        if (self.holdout == "files") != (self.test_file is not None):
-            raise ConfigError(
-                "split.test_file",
-                self.test_file,
-                "split.holdout=files and split.test_file=FILE go together",
-            )
-
-
-@options
-class DirichletSplit(Split):
-    """`alpha`: concentration over the rating values; with a small one each worker sees few of them,
-    with a large one all, as with split=iid.
-    """
-
-    alpha: float = above(0)

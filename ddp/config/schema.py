@@ -8,17 +8,14 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
+from ddp.config.aggregation import Aggregation
+from ddp.config.backend import Backend, PollingBackend, SerialBackend
 from ddp.config.checks import Checked, above, all_off, at_least, one_of, options, setting
-from ddp.config.data import CsvData, Data, MovieLensData, Split
-from ddp.config.options import (
-    OPTIONS,
-    Aggregation,
-    Backend,
-    Model,
-    PollingBackend,
-    SerialBackend,
-    TrainerOptions,
-)
+from ddp.config.data import CsvData, Data, MovieLensData
+from ddp.config.model import Model
+from ddp.config.options import OPTIONS
+from ddp.config.split import Split
+from ddp.config.trainer import TrainerOptions
 from ddp.errors import ConfigError
 
 SELECT_ON = ("valid", "test", "last")

@@ -11,8 +11,9 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from ddp.config.checks import all_off
-from ddp.config.options import OPTIONS, Simulate
+from ddp.config.options import OPTIONS
 from ddp.config.schema import Config, Scalars
+from ddp.config.simulate import Simulate
 from ddp.errors import MISSING, ConfigError
 
 COMPOSED = ".hydra/{}.yaml"  # in every job's directory: Hydra's files

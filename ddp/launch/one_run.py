@@ -10,7 +10,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from ddp.backends.forkserver import ensure_server
-from ddp.config.options import ProcessBackend, ShmBackend
+from ddp.config.backend import ProcessBackend, ShmBackend
 from ddp.config.schema import Config, settings
 from ddp.errors import UserError
 from ddp.launch.composed import COMPOSED, load_config, load_simulate, wants_advice

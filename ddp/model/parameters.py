@@ -11,7 +11,8 @@ from math import prod
 import numpy as np
 import numpy.typing as npt
 
-from ddp.config import options, seeding
+from ddp.config import seeding
+from ddp.config.model import Model
 
 Vector = npt.NDArray[np.float32]
 EMPTY_VECTOR: Vector = np.empty(0, np.float32)
@@ -90,7 +91,7 @@ class Parameters(Rows):
 
 
 def initial_vector(
-    model: options.Model,
+    model: Model,
     num_users: int,
     num_items: int,
     global_mean: float,

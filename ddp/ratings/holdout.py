@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ddp.config.data import Split
 from ddp.config.seeding import stream
+from ddp.config.split import Split
 from ddp.errors import ConfigError, DataError
 from ddp.ratings.arrays import IndexArray, Ratings
 

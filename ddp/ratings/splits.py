@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ddp.config.data import DirichletSplit, Split
 from ddp.config.seeding import stream
+from ddp.config.split import DirichletSplit, Split
 from ddp.errors import ConfigError, DataError
 from ddp.ratings.arrays import FloatArray, IndexArray, IntArray, Ratings
 from ddp.ratings.holdout import PARTS, Parts, hold_out, time_order

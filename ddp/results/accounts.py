@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from ddp.config.options import Backend
+from ddp.config.backend import Backend
 from ddp.machine.memory import Memory
 from ddp.timing.account import Account, total_account
 from ddp.timing.kinds import OTHER

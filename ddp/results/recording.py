@@ -9,7 +9,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from ddp.config.options import Model, SerialBackend, ThreadBackend
+from ddp.config.backend import SerialBackend, ThreadBackend
+from ddp.config.model import Model
 from ddp.config.schema import Config
 from ddp.machine.files import describe
 from ddp.machine.signals import interrupts_held_back

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ddp.config.data import Split
-from ddp.config.options import Aggregation
+from ddp.config.aggregation import Aggregation
 from ddp.config.schema import OFF, Config
+from ddp.config.split import Split
 from ddp.errors import AggregationError, WorkerError
 from ddp.machine.files import atomic_file
 from ddp.ratings.arrays import Ratings

@@ -14,7 +14,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
-from ddp.config.options import Model
+from ddp.config.model import Model
 from ddp.errors import DataError
 from ddp.machine.files import atomic_file, in_fixed_order, read_arrays
 from ddp.model.parameters import Vector, parameter_shapes

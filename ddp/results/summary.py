@@ -7,8 +7,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from ddp.config.aggregation import Aggregation, RowsAggregation
 from ddp.config.defaults import default_scalars
-from ddp.config.options import Aggregation, RowsAggregation
 from ddp.results.accounts import total_seconds
 from ddp.results.run_result import RunResult
 from ddp.timing.kinds import summary, unit_of

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ddp.config.options import AutogradTrainer
+from ddp.config.trainer import AutogradTrainer
 from ddp.model.parameters import EMPTY_VECTOR, Parameters, Rows, Vector
 from ddp.model.torch_module import CollabFiltering
 from ddp.ratings.arrays import Block, Part

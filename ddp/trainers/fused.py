@@ -7,7 +7,7 @@ from collections.abc import Generator, Sequence
 
 import numpy as np
 
-from ddp.config.options import FusedTrainer
+from ddp.config.trainer import FusedTrainer
 from ddp.errors import Stopped
 from ddp.machine.compiled.gates import CLOSED, LATE, Gates
 from ddp.model.parameters import Parameters, Rows, Vector

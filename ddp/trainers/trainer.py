@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from ddp.config.options import TrainerOptions
+from ddp.config.trainer import TrainerOptions
 from ddp.errors import LateRows
 from ddp.model.parameters import EMPTY_VECTOR, Parameters, Rows, Vector
 from ddp.ratings.arrays import Block, IndexArray, IntArray, Part

@@ -15,7 +15,7 @@ from ddp.advice.crossover import Crossovers, Stretch, along, find_crossovers, in
 from ddp.advice.measuring.calibration import num_cores
 from ddp.advice.prediction import Prediction
 from ddp.advice.wording import advice, seconds, why
-from ddp.config.options import Simulate
+from ddp.config.simulate import Simulate
 from ddp.errors import ConfigError
 from ddp.launch.composed import load_simulate
 

@@ -13,9 +13,10 @@ from composing import CONF, by_hydra, composed
 from hydra.errors import HydraException, MissingConfigException
 from omegaconf import OmegaConf
 
+from ddp.config.backend import ProcessBackend, SerialBackend, ThreadBackend
 from ddp.config.data import DUPLICATES, CsvData
 from ddp.config.defaults import default_config, default_option, read_option
-from ddp.config.options import OPTIONS, ProcessBackend, SerialBackend, ThreadBackend
+from ddp.config.options import OPTIONS
 from ddp.config.schema import Config, Scalars
 from ddp.errors import ConfigError, UserError
 from ddp.launch.composed import OF_THE_LAUNCH, load_config

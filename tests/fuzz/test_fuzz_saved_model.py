@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from inputs import damaged, fuzzed, no_hang
 
-from ddp.config.options import Model
+from ddp.config.model import Model
 from ddp.errors import DataError
 from ddp.model.parameters import parameter_shapes
 from ddp.ratings.arrays import Ratings

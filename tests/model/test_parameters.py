@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from ddp.config.options import Model
+from ddp.config.model import Model
 from ddp.model.parameters import initial_vector
 from ddp.model.torch_module import EVALUATION_CHUNK, CollabFiltering
 

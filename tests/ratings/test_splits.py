@@ -7,9 +7,9 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from ddp.config.data import DirichletSplit, Split
 from ddp.config.defaults import default_option
 from ddp.config.options import OPTIONS
+from ddp.config.split import DirichletSplit, Split
 from ddp.errors import ConfigError, DataError, UserError
 from ddp.ratings.arrays import IndexArray, Ratings
 from ddp.ratings.holdout import PARTS

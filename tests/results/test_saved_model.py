@@ -11,7 +11,7 @@ import pytest
 from jobs import prepare
 
 import ddp
-from ddp.config.options import Model
+from ddp.config.model import Model
 from ddp.errors import DataError
 from ddp.experiment import run
 from ddp.model.parameters import parameter_shapes

@@ -16,8 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jobs import make_trainer
 
-from ddp.config.options import AutogradTrainer, FusedTrainer
 from ddp.config.seeding import stream
+from ddp.config.trainer import AutogradTrainer, FusedTrainer
 from ddp.model.parameters import Parameters
 from ddp.ratings.arrays import Part
 from ddp.tracking.metrics import squared_error

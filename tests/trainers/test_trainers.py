@@ -5,8 +5,8 @@ import pytest
 import torch
 from jobs import make_trainer
 
-from ddp.config.options import AutogradTrainer
 from ddp.config.seeding import stream
+from ddp.config.trainer import AutogradTrainer
 from ddp.model.parameters import Parameters
 from ddp.model.torch_module import CollabFiltering
 from ddp.ratings.arrays import Block, Part

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from ddp.advice.constants import BACKENDS, Constants, Exchange, Exchanges, Training
 from ddp.advice.measuring.measure import EXCHANGES
-from ddp.config.options import AutogradTrainer, TrainerOptions
+from ddp.config.trainer import AutogradTrainer, TrainerOptions
 from ddp.errors import BackendError
 from ddp.machine.files import atomic_file
 from ddp.machine.memory import num_cores

@@ -11,18 +11,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ddp.config.backend import Backend, ProcessBackend, SerialBackend, ShmBackend, ThreadBackend
 from ddp.config.checks import start_methods
-from ddp.config.options import (
-    AutogradTrainer,
-    Backend,
-    FusedTrainer,
-    ProcessBackend,
-    SerialBackend,
-    ShmBackend,
-    ThreadBackend,
-    TrainerOptions,
-)
 from ddp.config.schema import Config
+from ddp.config.trainer import AutogradTrainer, FusedTrainer, TrainerOptions
 
 if TYPE_CHECKING:
     from ddp.results.run_result import RunResult

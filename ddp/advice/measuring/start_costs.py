@@ -15,8 +15,9 @@ from ddp.advice.measuring.pilot import (
     pilot_config,
     with_core_s,
 )
-from ddp.config.options import Backend, TrainerOptions
+from ddp.config.backend import Backend
 from ddp.config.schema import Config
+from ddp.config.trainer import TrainerOptions
 from ddp.machine.memory import num_cores
 
 if TYPE_CHECKING:

@@ -13,7 +13,8 @@ import numpy as np
 
 from ddp.advice.constants import SPILLING, spilled_bytes
 from ddp.advice.measuring.pilot import ITEMS, USERS
-from ddp.config.options import AutogradTrainer, Model, TrainerOptions
+from ddp.config.model import Model
+from ddp.config.trainer import AutogradTrainer, TrainerOptions
 from ddp.model.parameters import Parameters, initial_vector
 from ddp.ratings.arrays import Part
 from ddp.timing.spans import Spans

@@ -1,0 +1,54 @@
+"""The options of `aggregation`: the weight of each worker, and the step towards their mean."""
+
+from ddp.config.checks import Checked, above, number, one_of, options
+from ddp.errors import ConfigError
+
+OUTER = ("none", "momentum", "nesterov", "adam")
+
+
+@options
+class Aggregation(Checked):
+    """The settings that every aggregation has; ddp/aggregation/outer.py reads the `outer_*`."""
+
+    PREFIX = "aggregation."
+
+    name: str
+    outer: str = one_of(OUTER)
+    outer_lr: float = above(0)
+    outer_beta1: float = number(least=0, below=1)
+    outer_beta2: float = number(least=0, below=1)
+    outer_tau: float = above(0)
+
+    @property
+    def by_loss(self) -> bool:
+        """True if a worker counts by the loss of its state."""
+        return False
+
+    def check(self) -> None:
+        if self.name == "ensemble" and self.outer != "none":
+            raise ConfigError(
+                "aggregation.outer", self.outer, "aggregation=ensemble averages no states: use none"
+            )
+
+
+@options
+class LossAggregation(Aggregation):
+    """A worker counts by the loss of its state."""
+
+    @property
+    def by_loss(self) -> bool:
+        return True
+
+
+@options
+class SoftmaxAggregation(LossAggregation):
+    """A worker counts by softmax(-loss / temperature)."""
+
+    temperature: float = above(0)
+
+
+@options
+class RowsAggregation(Aggregation):
+    """A worker counts in a row by its number of ratings there, to this `power`."""
+
+    power: float = number(least=0)

@@ -1,0 +1,58 @@
+"""The options of `trainer`: the computation of a local epoch."""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from ddp.config.checks import Checked, above, at_least, number, one_of, options
+
+OPTIMIZERS = ("adam", "sgd")
+
+
+@options
+class TrainerBase(Checked):
+    """The settings that every trainer has."""
+
+    PREFIX = "trainer."
+    compiled: ClassVar[bool] = False  # True: epochs run as compiled code, without the GIL
+
+    name: str
+    lr: float = above(0)
+
+    def learning_rate(self, epoch: int) -> float:
+        """The learning rate of an epoch, which counts from the beginning of the run."""
+        return self.lr
+
+    def state_length(self, sizes: Sequence[int]) -> int:
+        """The number of floats in the trainer state. `sizes`: the parameters of each block."""
+        return 0
+
+
+@options
+class AutogradTrainer(TrainerBase):
+    """Mini-batches through torch autograd and torch.optim."""
+
+    optimizer: str = one_of(OPTIMIZERS)
+    weight_decay: float = number(least=0)
+    batch_size: int = at_least(1)
+
+    def state_length(self, sizes: Sequence[int]) -> int:
+        """Adam keeps two moments of each parameter, and its number of steps in each block."""
+        return 0 if self.optimizer == "sgd" else sum(2 * size + 1 for size in sizes)
+
+
+@options
+class FusedTrainer(TrainerBase):
+    """Plain SGD in place, as one compiled loop."""
+
+    compiled = True
+
+    lr_decay: float = above(0)
+    reg_factors: float = number(least=0)
+    reg_biases: float = number(least=0)
+
+    def learning_rate(self, epoch: int) -> float:
+        """Each epoch multiplies `lr` by `lr_decay`."""
+        return self.lr * self.lr_decay**epoch
+
+
+TrainerOptions = AutogradTrainer | FusedTrainer
