@@ -25,7 +25,7 @@ from ddp.config.schema import Config
 from ddp.config.seeding import stream
 from ddp.model.parameters import Parameters, initial_vector
 from ddp.ratings.arrays import Part, Ratings
-from ddp.trainers.trainer import arrange, trainer_for
+from ddp.trainers.trainer import trainer_for
 
 INSTALL = "not installed; `make benchmark-peers` installs it"
 # the Makefile builds it here with AVX; without AVX it runs at half its speed
@@ -92,8 +92,9 @@ def trainer(name: str, case: Case) -> float:
 def _epoch_function(case: Case, config: Config, worker: int, ratings: Part) -> Callable[[], float]:
     share = ratings.take(np.arange(worker, len(ratings), case.workers))
     random = stream(config.seed, "layout", worker)
-    order = arrange(
-        config.trainer, share.users, share.items, case.num_users, case.num_items, case.dim, random
+    chosen = trainer_for(config.trainer)
+    order = chosen.arrange(
+        share.users, share.items, case.num_users, case.num_items, case.dim, random
     )
     share = share if order is None else share.take(order)
     mean = float(share.ratings.mean(dtype="float64"))
@@ -102,7 +103,7 @@ def _epoch_function(case: Case, config: Config, worker: int, ratings: Part) -> C
         case.num_users, case.num_items, case.dim, biases=config.model.biases, vector=vector
     )
     return partial(
-        trainer_for(config.trainer)(config.trainer, parameters, share).epoch,
+        chosen(config.trainer, parameters, share).epoch,
         stream(config.seed, "order", worker, 0),
     )
 

@@ -11,7 +11,7 @@ from ddp.config.trainer import FusedTrainer
 from ddp.errors import Stopped
 from ddp.machine.compiled.gates import CLOSED, LATE, Gates
 from ddp.model.parameters import Parameters, Rows, Vector
-from ddp.ratings.arrays import Block, IndexArray, IntArray, Part
+from ddp.ratings.arrays import Block, IndexArray, Part
 from ddp.timing.loop_times import LoopTimes
 from ddp.timing.spans import Spans
 from ddp.tracking.metrics import SquaredError
@@ -205,17 +205,7 @@ class Fused(Trainer):
         )
         return SquaredError(total, len(part))
 
-    @staticmethod
-    def arrange(
-        users: IntArray,
-        items: IntArray,
-        num_users: int,
-        num_items: int,
-        dim: int,
-        random: np.random.Generator,
-    ) -> IndexArray | None:
-        """The order that visits.py describes: cell by cell."""
-        return visits.arrange(users, items, num_users, num_items, dim, random)
+    arrange = staticmethod(visits.arrange)
 
     @staticmethod
     def warm_up() -> None:

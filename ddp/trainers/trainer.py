@@ -217,7 +217,7 @@ class Trainer(ABC):
         dim: int,
         random: np.random.Generator,
     ) -> IndexArray | None:
-        """The order of training ratings, (n,), that is the fastest; None if none is needed."""
+        """The fastest order of the training ratings, int64 (n,); None if any order will do."""
         return None
 
     @staticmethod  # noqa: B027  # optional
@@ -234,21 +234,3 @@ def trainer_for(options: TrainerOptions) -> type[Trainer]:
     module, name = TRAINERS[options.name]
     found: type[Trainer] = getattr(import_module(module), name)
     return found
-
-
-def arrange(
-    options: TrainerOptions,
-    users: IntArray,
-    items: IntArray,
-    num_users: int,
-    num_items: int,
-    dim: int,
-    random: np.random.Generator,
-) -> IndexArray | None:
-    """`Trainer.arrange` of a compiled trainer; None for all others.
-
-    It does not import a trainer that is not compiled, because torch takes seconds.
-    """
-    if not options.compiled:
-        return None
-    return trainer_for(options).arrange(users, items, num_users, num_items, dim, random)

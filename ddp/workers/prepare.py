@@ -17,7 +17,7 @@ from ddp.ratings.holdout import PARTS
 from ddp.ratings.load import read_pairs
 from ddp.ratings.splits import Deal, make_split
 from ddp.ratings.strata import Numbering, rows_by_group, stratify
-from ddp.trainers.trainer import arrange
+from ddp.trainers.trainer import trainer_for
 from ddp.workers.job import Job, Shard, Task
 from ddp.workers.state import RunState
 
@@ -131,8 +131,7 @@ class Prepared(Task):
 
         Only the row numbers move: the ratings themselves are gathered once, by the result.
         """
-        order = arrange(
-            self.config.trainer,
+        order = trainer_for(self.config.trainer).arrange(
             self._users(rows) - np.int32(users.start),
             self._items(rows) - np.int32(items.start),
             users.stop - users.start,

@@ -240,6 +240,7 @@ def test_each_worker_of_a_trainer_visits_its_share_of_the_ratings(case, workers,
             seen.append(train)
             return real(options)(options, model, train)
 
+        make.arrange = real(options).arrange
         return make
 
     real = contenders.trainer_for

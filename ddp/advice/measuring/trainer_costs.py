@@ -18,7 +18,7 @@ from ddp.config.trainer import AutogradTrainer, TrainerOptions
 from ddp.model.parameters import Parameters, initial_vector
 from ddp.ratings.arrays import Part
 from ddp.timing.spans import Spans
-from ddp.trainers.trainer import Best, Trainer, arrange, trainer_for
+from ddp.trainers.trainer import Best, Trainer, trainer_for
 
 RATINGS = 2048  # in an epoch of batches; it has at least two batches
 LEAST_S = 0.01  # the least duration of one measurement
@@ -168,10 +168,10 @@ def fit(terms: Sequence[tuple[float, ...]], seconds: Sequence[float]) -> list[fl
 
 def _make(options: TrainerOptions, num_ratings: int, dim: int) -> Trainer:
     random, model = np.random.default_rng(0), _model(dim)
-    part = _ratings(num_ratings)
-    order = arrange(options, part.users, part.items, USERS, ITEMS, dim, random)
+    part, trainer = _ratings(num_ratings), trainer_for(options)
+    order = trainer.arrange(part.users, part.items, USERS, ITEMS, dim, random)
     part = part if order is None else part.take(order)
-    return trainer_for(options)(options, model, part, held_out=(_ratings(0),))
+    return trainer(options, model, part, held_out=(_ratings(0),))
 
 
 def _ratings(number: int) -> Part:
