@@ -1,6 +1,6 @@
 """The ordinary trainer: mini-batches through torch autograd and torch.optim. It shows the GIL."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
@@ -8,11 +8,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from ddp.config.trainer import AutogradTrainer
-from ddp.model.parameters import EMPTY_VECTOR, Parameters, Rows, Vector
+from ddp.model.parameters import EMPTY_VECTOR, Rows, Vector
 from ddp.model.torch_module import CollabFiltering
-from ddp.ratings.arrays import Block, Part
+from ddp.ratings.arrays import Part
 from ddp.tracking.metrics import SquaredError, squared_error
-from ddp.trainers.trainer import UNBOUNDED, Scale, Trainer
+from ddp.trainers.trainer import Scale, Trainer
 
 
 class Autograd(Trainer):
@@ -24,24 +24,17 @@ class Autograd(Trainer):
     blocks.
     """
 
-    def __init__(
-        self,
-        options: AutogradTrainer,
-        parameters: Parameters,
-        train: Part,
-        *,
-        held_out: Sequence[Part] = (),
-        blocks: Sequence[Block] = (),
-        scale: Scale = UNBOUNDED,
-    ) -> None:
-        super().__init__(options, parameters, train, held_out=held_out, blocks=blocks, scale=scale)
-        weight_decay = options.weight_decay * len(self.blocks)
+    options: AutogradTrainer
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        weight_decay = self.options.weight_decay * len(self.blocks)
         self._batches = [
             _Batches(
-                options,
+                self.options,
                 weight_decay,
-                parameters.block(block.users, block.items),
-                train.between(block.train).counted_from(block.users.start, block.items.start),
+                self.parameters.block(block.users, block.items),
+                self.train.between(block.train).counted_from(block.users.start, block.items.start),
             )
             for block in self.blocks
         ]

@@ -3,7 +3,7 @@
 Its kernels release the GIL and store no gradients.
 """
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from ddp.config.trainer import FusedTrainer
 from ddp.errors import Stopped
 from ddp.machine.compiled.gates import CLOSED, LATE, Gates
 from ddp.model.parameters import Parameters, Rows, Vector
-from ddp.ratings.arrays import Block, IndexArray, Part
+from ddp.ratings.arrays import IndexArray, Part
 from ddp.timing.loop_times import LoopTimes
 from ddp.timing.spans import Spans
 from ddp.tracking.metrics import SquaredError
@@ -26,7 +26,7 @@ from ddp.trainers.kernel_arguments import (
 )
 from ddp.trainers.loops import ALL, WALL, Sums, TimeArray, sgd_in_turns, sgd_selecting
 from ddp.trainers.sgd import sgd, shuffle, squared_error
-from ddp.trainers.trainer import UNBOUNDED, Best, Scale, Trainer, TurnErrors, Turns
+from ddp.trainers.trainer import Best, Scale, Trainer, TurnErrors, Turns
 
 
 class Fused(Trainer):
@@ -35,32 +35,25 @@ class Fused(Trainer):
     Raises IndexError if a rating has a user or an item that the model does not have.
     """
 
-    def __init__(
-        self,
-        options: FusedTrainer,
-        parameters: Parameters,
-        train: Part,
-        *,
-        held_out: Sequence[Part] = (),
-        blocks: Sequence[Block] = (),
-        scale: Scale = UNBOUNDED,
-    ) -> None:
-        super().__init__(options, parameters, train, held_out=held_out, blocks=blocks, scale=scale)
-        self.options = options
+    options: FusedTrainer
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        options = self.options
         self.lrs = np.full(len(self.blocks), options.lr)
-        self.model = arrays_of(parameters)
-        self.chunks = chunks_of_blocks(parameters, train, self.blocks)
+        self.model = arrays_of(self.parameters)
+        self.chunks = chunks_of_blocks(self.parameters, self.train, self.blocks)
         # A turn writes its chunks here, in the order in which it visits them.
         self.chunk_buffers = np.empty_like(self.chunks.starts), np.empty_like(self.chunks.stops)
-        for part in held_out:
-            check_indices(parameters, part)
-        self.train_columns = columns_of(train, [block.train for block in self.blocks])
+        for part in self.held_out:
+            check_indices(self.parameters, part)
+        self.train_columns = columns_of(self.train, [block.train for block in self.blocks])
         in_blocks = [[block.valid for block in self.blocks], [block.test for block in self.blocks]]
         self.held_out_columns = [
-            columns_of(part, ranges) for part, ranges in zip(held_out, in_blocks, strict=False)
+            columns_of(part, ranges) for part, ranges in zip(self.held_out, in_blocks, strict=False)
         ]
         self.regularization = np.float32(options.reg_factors), np.float32(options.reg_biases)
-        self.bounds = np.float32(scale[0]), np.float32(scale[1])
+        self.bounds = np.float32(self.scale[0]), np.float32(self.scale[1])
         self.per_call = EpochsPerCall()
 
     def turn(self, block: int, order: np.random.Generator) -> float:

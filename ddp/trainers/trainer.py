@@ -12,7 +12,7 @@ them, so that one call does several epochs without the GIL.
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Protocol
 
@@ -101,39 +101,37 @@ class Turns(Protocol):
         """The error for rows that did not come in time."""
 
 
+@dataclass(eq=False, repr=False)
 class Trainer(ABC):
     """Trains `parameters` in place, on the ratings of one worker.
 
-    | argument | meaning |
+    | field | meaning |
     |---|---|
     | `held_out` | for `epochs` the part that selects the best state, an empty one if none does; |
     |            | for `turns` validation and test |
     | `blocks` | users, items and ratings to train on in turn; if empty, all ratings are one block |
     | `scale` | the trainer clips predictions to it |
+
+    A subclass narrows the type of `options`, and makes the rest of itself in `__post_init__`.
     """
 
-    def __init__(
-        self,
-        options: TrainerOptions,
-        parameters: Parameters,
-        train: Part,
-        *,
-        held_out: Sequence[Part] = (),
-        blocks: Sequence[Block] = (),
-        scale: Scale = UNBOUNDED,
-    ) -> None:
+    options: TrainerOptions
+    parameters: Parameters
+    train: Part
+    _: KW_ONLY
+    held_out: Sequence[Part] = ()
+    blocks: Sequence[Block] = ()
+    scale: Scale = UNBOUNDED
+
+    def __post_init__(self) -> None:
         everything = Block(
-            users=slice(0, parameters.num_users),
-            items=slice(0, parameters.num_items),
-            train=slice(0, len(train)),
-            valid=slice(0, sum(map(len, held_out[:1]))),
+            users=slice(0, self.parameters.num_users),
+            items=slice(0, self.parameters.num_items),
+            train=slice(0, len(self.train)),
+            valid=slice(0, sum(map(len, self.held_out[:1]))),
             test=slice(0, 0),
         )
-        self.parameters = parameters
-        self.train = train
-        self.held_out = held_out
-        self.blocks = tuple(blocks) or (everything,)
-        self.scale = scale
+        self.blocks = self.blocks or (everything,)
 
     @abstractmethod
     def turn(self, block: int, order: np.random.Generator) -> float:
