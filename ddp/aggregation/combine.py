@@ -4,7 +4,7 @@
 |---|---|---|
 | `MeanByWorker` | uniform, samples, ... | a mean with one weight per worker |
 | `MeanByRow` | rows | a mean with weights per user and item |
-| `OuterStep` | outer=... | the last aggregate, and an optimizer's step along the mean's change |
+| `OuterStep` | outer=... | the aggregate before, plus an optimizer's step towards the mean |
 | `SideBySide` | ensemble | the models of all workers side by side in one |
 | `Assemble` | any, split=stratified | each row from the worker that holds it |
 """
@@ -45,7 +45,7 @@ class Combine(ABC):
 
 
 def make_combine(prepared: Prepared, outer_state: tuple[Vector, ...] = ()) -> Combine:
-    """The way to combine updates that the config asks for.
+    """The `Combine` for the aggregation and the split of the config.
 
     `outer_state`: the state that the outer optimizer continues from; () for a new run.
     """
@@ -82,9 +82,10 @@ class MeanByWorker(Combine):
 
 
 class MeanByRow(Combine):
-    """A mean in which each worker has a weight per user and item, by its training ratings of them.
+    """A mean in which each worker has a weight per user and item.
 
-    A row that no worker has rated stays as it was.
+    The weight follows from the worker's number of training ratings of the user or item. The row of
+    a user or item without training ratings stays as it was.
     """
 
     def __init__(self, options: RowsAggregation, prepared: Prepared) -> None:
@@ -122,7 +123,7 @@ def _shares(users: Weights, items: Weights) -> tuple[float, ...]:
 
 
 class OuterStep(Combine):
-    """The last aggregate, and an optimizer's step along the change that the mean makes."""
+    """The aggregate before the round, plus an optimizer's step towards the mean."""
 
     def __init__(
         self, options: Aggregation, mean: Combine, length: int, outer_state: tuple[Vector, ...]
@@ -149,7 +150,7 @@ class OuterStep(Combine):
 class SideBySide(Combine):
     """A model whose prediction is the mean of the workers' predictions, before clipping.
 
-    It has the factors of all N workers side by side, over sqrt(N), and the means of the biases:
+    It has the factors of all N workers side by side, divided by sqrt(N), and the mean biases:
 
         sum_w <p_w, q_w> / N = <(p_1, ..., p_N), (q_1, ..., q_N)> / N
     """

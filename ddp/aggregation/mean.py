@@ -15,7 +15,8 @@ from ddp.machine.memory import num_cores
 from ddp.model.parameters import Parameters, Vector
 from ddp.ratings.arrays import IndexArray
 
-# The least work for a thread: 2 ms of traffic through RAM. To start and end a thread takes 0.3 ms.
+# The fewest floats that are worth a thread. They take 2 ms through RAM; the start and the end of a
+# thread take 0.3 ms.
 THREAD_FLOATS = 1 << 22
 
 
@@ -25,13 +26,15 @@ def weighted_mean(
     out: Vector | None = None,
     workers: Sequence[int] | None = None,
 ) -> Vector:
-    """sum_w weights[w] * vectors[w] / sum_w weights[w], float32 (n,); written into `out` if given.
+    """The weighted mean of the vectors, float32 (n,), in `out` if it is given.
+
+        mean = sum_w weights[w] * vectors[w] / sum_w weights[w]
 
     It adds in float64 in the order of the workers, so every backend gives the same bits. It reads
-    the vectors once, on all cores if they are long.
+    the vectors once, on all cores if they are long. `workers`: the workers of the vectors; None:
+    all, counted from 0.
 
     Raises AggregationError for unequal shapes, or for the first worker whose vector is not finite.
-    `workers`: the workers of the vectors; None: all, counted from 0.
     """
     addresses = _addresses(vectors, len(weights))
     length = len(vectors[0])
@@ -54,7 +57,8 @@ def weighted_mean(
 def _addresses(vectors: Sequence[Vector], expected: int) -> IndexArray:
     """The addresses of contiguous float32 vectors.
 
-    Raises AggregationError if their number is not `expected` or their shapes differ.
+    Raises AggregationError if their number is not `expected` or their shapes differ, ValueError for
+    arrays of another kind.
     """
     shapes = [vector.shape for vector in vectors]
     if len(set(shapes)) > 1 or len(vectors) != expected:
@@ -72,7 +76,7 @@ def not_finite(worker: int) -> AggregationError:
 
 
 def _culprit(vectors: Sequence[Vector], workers: Sequence[int] | None) -> AggregationError:
-    """The error for a mean that is not finite: of the first such worker, or of an overflow."""
+    """The error for a mean that is not finite: it names the first such worker, or an overflow."""
     for worker, vector in zip(
         range(len(vectors)) if workers is None else workers, vectors, strict=True
     ):
@@ -116,12 +120,16 @@ def mean_by_row(
 
         row r = sum_w weights[r, w] * (row r of worker w)
 
-    A row is the factors and the bias of a user or an item. `users`, `items`: float64 (rows,
-    workers). It adds in float64 in the order of the workers, so every backend gives the same bits.
-    Rows without weights, and the global mean, stay as in `before`.
+    A row is the factors and the bias of a user or an item. Rows without weights, and the global
+    mean, stay as in `before`. It adds in float64 in the order of the workers, so every backend
+    gives the same bits.
 
-    Raises AggregationError for the first worker whose vector is not finite. `workers`: the workers
-    of the vectors; None: all, counted from 0.
+    | argument | meaning |
+    |---|---|
+    | `users`, `items` | the weights, float64 (rows, workers) |
+    | `workers` | the workers of the vectors; None: all, counted from 0 |
+
+    Raises AggregationError for the first worker whose vector is not finite.
     """
     addresses = _addresses([before.vector, *vectors], users.shape[1] + 1)[1:]
     np.copyto(out, before.vector)

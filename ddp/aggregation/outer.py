@@ -1,4 +1,4 @@
-"""The outer optimizer: the aggregator's step along the change that the mean of a round makes."""
+"""The outer optimizer: the aggregator's step from its last aggregate towards a round's mean."""
 
 from collections.abc import Callable
 
@@ -9,7 +9,7 @@ from ddp.model.parameters import Vector
 
 
 class OuterOptimizer:
-    """One step per round along `delta`: the mean of the workers' states minus the aggregate before.
+    """Takes one step per round along `delta`, the mean of the workers' states minus the aggregate.
 
     | name | state | step | source |
     |---|---|---|---|
@@ -24,7 +24,8 @@ class OuterOptimizer:
         self.name, self.lr = options.outer, np.float32(options.outer_lr)
         self.beta1, self.beta2 = np.float32(options.outer_beta1), np.float32(options.outer_beta2)
         self.tau = np.float32(options.outer_tau)
-        # v or m, and u. Each step makes new arrays, because a restart goes back to older ones.
+        # `first` is v or m, `second` is u. Each step makes new arrays: a restart goes back to older
+        # ones.
         self.first: Vector = np.zeros(length, np.float32)
         self.second: Vector = np.full(length if self.name == "adam" else 0, self.tau**2, np.float32)
         if state:
@@ -37,7 +38,7 @@ class OuterOptimizer:
 
     @property
     def state(self) -> tuple[Vector, ...]:
-        """The moments that it keeps from round to round."""
+        """The moments that the next round continues from."""
         return self.first, self.second
 
     def step(self, delta: Vector) -> Vector:

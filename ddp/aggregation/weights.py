@@ -56,9 +56,13 @@ def worker_weights(
 ) -> Weights:
     """One weight per worker, float64 (workers,), summing to 1.
 
-    It follows from the number of training ratings and the published loss of each worker. `workers`:
-    the workers that these are; None: all, counted from 0. Raises AggregationError for the first
-    worker whose weight is zero, negative, infinite or NaN.
+    | argument | meaning |
+    |---|---|
+    | `num_ratings` | the training ratings of each worker |
+    | `losses` | the loss that each worker published |
+    | `workers` | the numbers of these workers; None: all, counted from 0 |
+
+    Raises AggregationError for the first worker whose weight is zero, negative, infinite or NaN.
     """
     weights = WEIGHTINGS[options.name](num_ratings, losses, options)
     names = range(len(weights)) if workers is None else workers
@@ -84,13 +88,18 @@ def worker_weights(
 def row_weights(counts: Sequence[IndexArray], power: float) -> Weights:
     """The weight of each worker in each row, float64 (rows, workers); each row sums to 1.
 
-    The weights are proportional to counts ** power, and 0 without a rating. `counts`: per worker,
-    its training ratings of each user (or item). With power=1 each rating of the row counts the
-    same. With power=0 each worker that has one counts the same (FedSubAvg; Ding et al., 2021). A
-    row that no worker has rated is all zeros.
+    `counts`: per worker, its number of training ratings of each user (or item). The weights are
+    proportional to counts ** power; a worker without ratings of a row has weight 0 there.
+
+    | `power` | gives the same weight to |
+    |---|---|
+    | 1 | each rating of the row |
+    | 0 | each worker with a rating of the row (FedSubAvg; Ding et al., 2021) |
+
+    A row without any ratings is all zeros.
     """
     matrix = np.ascontiguousarray(np.array(counts, np.float64).T)
-    matrix /= np.maximum(matrix.max(axis=1, keepdims=True), 1)  # else a power may overflow
+    matrix /= np.maximum(matrix.max(axis=1, keepdims=True), 1)  # without it, a power may overflow
     return normalised(np.where(matrix > 0, matrix**power, 0.0))
 
 

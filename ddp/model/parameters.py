@@ -2,8 +2,8 @@
 
 rating(u, i) = global_mean + user_bias[u] + item_bias[i] + <user_factors[u], item_factors[i]>
 (Koren, Bell, Volinsky: Matrix factorization techniques for recommender systems, IEEE Computer 2009,
-eq. 4). The mean is that of the training ratings and is not learned, as in the source. A step per
-rating would make it follow the last few ratings.
+eq. 4). The mean is that of the training ratings. As in the source, training does not change it: a
+step per rating would make it follow the last few ratings.
 """
 
 from math import prod
@@ -32,8 +32,9 @@ def parameter_shapes(
 
 
 class Rows:
-    """The parameters of some users and items. `views` (name -> array) are views of the vector of a
-    `Parameters`.
+    """The parameters of some users and items.
+
+    `views`: name -> view of the vector of a `Parameters`.
     """
 
     def __init__(self, views: dict[str, Vector]) -> None:
@@ -56,9 +57,10 @@ class Rows:
 
 
 class Parameters(Rows):
-    """`vector` (float32, flat) is all of the state; the views give names to its parts.
+    """The parameters of all users and items, in one flat float32 vector.
 
-    A given `vector` is used as it is, not copied; without one the parameters start at zero.
+    `vector` is the whole state, and the views give names to its parts. The constructor does not
+    copy the `vector` that it gets; without one the parameters are zero.
     """
 
     def __init__(
@@ -98,13 +100,13 @@ def initial_vector(
     seed: int,
     *member: int,
 ) -> Vector:
-    """The state that every worker starts from, float32 (n,): normal factors, zero biases and the
-    mean of the training ratings. The draws depend on the seed only.
+    """The state that every worker starts from, float32 (n,).
 
-    `member`: the worker, in an ensemble, where each worker starts from a state of its own.
+    It has normal factors, zero biases and the mean of the training ratings. The draws depend on
+    `seed` and `member` only. `member`: in an ensemble the worker, which has a start of its own.
     """
     start = Parameters(num_users, num_items, model.dim, biases=model.biases)
-    # both factor matrices come first in the vector
+    # the two factor matrices come first in the vector
     num_factors = (num_users + num_items) * model.dim
     random = seeding.stream(seed, "init", *member).standard_normal(num_factors, dtype=np.float32)
     start.vector[:num_factors] = random * np.float32(model.init_std)

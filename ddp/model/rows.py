@@ -18,7 +18,7 @@ def pack(arrays: Iterable[Vector], out: Vector) -> None:
 
 
 def unpack(vector: Vector, arrays: Iterable[Vector]) -> None:
-    """Copies a vector that `pack` has written back into the arrays."""
+    """The inverse of `pack`: copies the floats of `vector` into the arrays."""
     start = 0
     for array in arrays:
         array[...] = vector[start : start + array.size].reshape(array.shape)

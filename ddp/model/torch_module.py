@@ -6,16 +6,16 @@ from torch.nn import functional
 
 from ddp.model.parameters import Parameters, Rows, Vector
 
-# ratings predicted at a time: bounds the temporaries at dim 256 to 2 x 256 MiB
+# Ratings to predict at a time: at dim 256 the temporaries take at most 2 x 256 MiB.
 EVALUATION_CHUNK = 1 << 18
 
 
 class CollabFiltering(nn.Module):
-    """Matrix factorisation with biases. `vector` is all of its state: a write into it changes the
-    parameters in place.
+    """Matrix factorisation with biases, over the vector of `Parameters`.
 
-    A given `vector` is used as it is, not copied. Without one the parameters start at zero. The
-    mean is not learned.
+    `vector` is the whole state: a write into it changes the parameters in place. The constructor
+    does not copy the `vector` that it gets; without one the parameters are zero. The global mean is
+    a buffer, so no optimizer changes it.
     """
 
     user_factors: Tensor
@@ -49,8 +49,8 @@ class CollabFiltering(nn.Module):
         *learned, (_, mean) = rows.views.items()
         self.register_buffer("global_mean", torch.from_numpy(mean))
         for name, view in learned:
-            # A Parameter made from a view shares its storage and is still a leaf, so any torch
-            # optimiser writes straight into the vector.
+            # A Parameter over a view shares its memory and is still a leaf, so any torch optimizer
+            # writes straight into the vector.
             self.register_parameter(name, nn.Parameter(torch.from_numpy(view)))
         self.biases = rows.biases
 

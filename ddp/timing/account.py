@@ -17,7 +17,7 @@ class Account:
     | `seconds` | by path of the span: disjoint, and their sum is `wall_s` |
     | `num_bytes` | pickled bytes, by phase |
     | `num_copied` | copied bytes, by phase |
-    | `waited_for` | seconds of "wait" by the worker they were for, where that is known at once |
+    | `waited_for` | seconds of "wait", by the worker that they were for; only split=stratified |
     | `slices` | when each path ran (see `read_slices`), with the same sums; empty in a total, and |
     |          | without a meter |
     """

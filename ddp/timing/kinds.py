@@ -20,9 +20,9 @@ class Kind:
     | `name` | in paths of spans, columns, tags and legends |
     | `light`, `dark` | its colour on a light and on a dark page; TensorBoard's pictures are light |
     | `meaning` | its line in the report's legend |
-    | `group` | EXCHANGE, OFF_CORE, or "": see there |
+    | `group` | EXCHANGE, OFF_CORE, or "" for none |
     | `column` | its column in tables of workers, which ends with the unit; "": it has none |
-    | `busy` | a span of this name has no reason to sleep: asleep, its thread waits for the GIL |
+    | `busy` | True: in such a span a thread has no reason to sleep but a wait for the GIL |
     """
 
     name: str
@@ -52,14 +52,14 @@ _TABLE = (
         busy=True,
     ),
     Kind("serialise", "#a6812b", "#aba033", "states to bytes", EXCHANGE, "pickle_ms", busy=True),
-    Kind("transfer", "#e3b505", "#e3b505", "handing them over", EXCHANGE, "transfer_ms"),
+    Kind("transfer", "#e3b505", "#e3b505", "handing states over", EXCHANGE, "transfer_ms"),
     Kind("deserialise", "#f3dc72", "#f3dc72", "bytes to states", EXCHANGE, "pickle_ms", busy=True),
     Kind("copy", "#4d6013", "#546405", "copying states within memory", EXCHANGE, busy=True),
     Kind("wait", "#a4a9b0", "#747a82", "waiting for the others of the round", column="wait_s"),
     Kind("average", "#008a64", "#008a64", "making the aggregate", busy=True),
     Kind("evaluate", "#63c5a5", "#63c5a5", "measuring errors", busy=True),
     Kind("checkpoint", "#3d2e80", "#5f4fae", "writing the checkpoint that resume= reads"),
-    Kind("log", "#a79fdb", "#a79fdb", "writing down what happened"),
+    Kind("log", "#a79fdb", "#a79fdb", "sending messages, writing files"),
     Kind("exit", "#5c452a", "#68594a", "from its last message until it has ended"),
     Kind(OTHER, "#d5d8dc", "#4a5057", "the rest", busy=True),
 )
@@ -73,7 +73,7 @@ COUNTS_AS = {
     "stop": "exit",
     "reference": OTHER,
 }
-# Spans that have no reason to sleep: off its core, a thread there waits for the GIL or a core.
+# Spans without a reason to sleep: a thread that is off its core there waits for the GIL or a core.
 BUSY = {"publish", "receive", "gather", "broadcast"} | {
     name for name, kind in KINDS.items() if kind.busy
 }

@@ -11,7 +11,7 @@ from ddp.timing.meter import ASLEEP_S, Meter
 
 @dataclass(frozen=True, slots=True)
 class LoopTimes:
-    """The clocks of one compiled loop, in nanoseconds: of each row the wall and the time on a core.
+    """The clocks of one compiled loop: in each row the wall and the time on a core, in nanoseconds.
 
     | row | |
     |---|---|
@@ -43,11 +43,11 @@ class LoopTimes:
         return parts
 
     def metered_parts(self, wall_s: float, meter: Meter) -> dict[str, float]:
-        """The same, with the time off the core apart.
+        """Like `parts`, with the time off the core apart.
 
-        Inside the loop nothing blocks but a wait for a turn, which gives its core up on purpose:
-        all other time off the core there is time in the run queue. Around the loop, the thread
-        sleeps because another thread has the GIL.
+        Inside the loop only a wait for a turn blocks, and gives its core up on purpose. All other
+        time off the core there is time in the run queue. Around the loop, the thread sleeps only
+        because another thread has the GIL.
         """
         parts = self.parts(wall_s)
         waiting_off_s, evaluating_off_s = _off_core_s(self.waited), _off_core_s(self.evaluated)
@@ -59,7 +59,7 @@ class LoopTimes:
             parts[f"compute/{meter.sleep_kind}"] = slept_s
         if computing_off_s + evaluating_off_s >= ASLEEP_S:
             kind = "run_queue" if meter.knows_queue else "off_cpu"
-            # At least: how long the copy alone was off its core is unknown.
+            # A lower bound: the compiled loop does not measure the copy's time on a core.
             evaluated_s, copied_s = self.evaluated[0] / 1e9, self.copied[0] / 1e9
             copying_off_s = max(0.0, evaluating_off_s - (evaluated_s - copied_s))
             if copying_off_s > 0:
@@ -70,7 +70,7 @@ class LoopTimes:
                     path = f"{phase}/{kind}"
                     parts[path] = parts.get(path, 0.0) + seconds
         if computing_off_s + evaluating_off_s + waiting_off_s >= ASLEEP_S:
-            meter.queued_s()  # counted here: the next span must not find it again
+            meter.queued_s()  # so that the next span does not count this time again
         return parts
 
 

@@ -53,9 +53,9 @@ class Meter:
             self._read = _read_with_the_gil()
             self._content = ctypes.create_string_buffer(64)
             self._queued_ns = self._read_ns()
-            if (
-                self._content.value.split()[2] == b"0"
-            ):  # the times on a core, at least 1: we are on one
+            # The third number counts the times on a core. This thread is on one, so 0 means that
+            # Linux does not count.
+            if self._content.value.split()[2] == b"0":
                 self.close()
         # Not Linux, or a kernel without these counts.
         except (OSError, ValueError, IndexError, AttributeError):

@@ -11,9 +11,9 @@ from ddp.timing.meter import ASLEEP_S, Meter
 from ddp.timing.paths import PATH_NUMBERS, PATHS, innermost_of, phase_of
 from ddp.timing.spans import Spans
 
-# To read the meter costs microseconds. So it is read only when READ_S have passed since the last
-# time, which overlooks no longer wait. After a span that may sleep it is read already when the
-# span took READ_ASLEEP_S, because the next span must not be charged for that sleep.
+# A reading of the meter costs microseconds, so the stopwatch reads it at most every READ_S seconds,
+# and still finds every longer wait. It reads earlier after a span that may sleep and that took
+# READ_ASLEEP_S: otherwise the next span would be charged for the sleep.
 READ_S, READ_ASLEEP_S = 250e-6, 20e-6
 _BUSY_PATHS = {path for path in PATHS if innermost_of(path) in BUSY}
 
@@ -21,9 +21,8 @@ _BUSY_PATHS = {path for path in PATHS if innermost_of(path) in BUSY}
 class MeteredSpans(Spans):
     """A stopwatch that also asks the scheduler, and records slices.
 
-    Time in which the thread waited for the GIL or for a core is charged to "<phase>/gil_wait" and
-    "<phase>/run_queue" instead of to the span that it interrupted. The meter belongs to the
-    stopwatch, which closes it.
+    It charges waits for the GIL to "<phase>/gil_wait" and waits for a core to "<phase>/run_queue",
+    not to the span that they interrupted. The stopwatch owns the meter, and closes it.
     """
 
     def __init__(
@@ -68,7 +67,7 @@ class MeteredSpans(Spans):
         self._since = now
 
     def _told_apart(self, path: str, wall_s: float, off_core_s: float) -> dict[str, float]:
-        """Splits the wall of a span in which the thread was off its core for so long."""
+        """Splits the `wall_s` of a span, in which the thread was off its core for `off_core_s`."""
         is_busy, queued_s = path in _BUSY_PATHS, self._meter.queued_s()
         if not is_busy and (not queued_s or self._meter.shares_thread):
             return {path: wall_s}

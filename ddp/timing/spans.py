@@ -1,6 +1,6 @@
 """Stopwatches: spans that never overlap, so that their seconds add up to the wall.
 
-How a second of a worker, or of the aggregator, finds its kind, and where it goes:
+From a second of a worker, or of the aggregator, to its kind and to the files of a run:
 
     with spans("publish"):              path "publish"                the outermost span, the phase
         with spans("lock_wait"):        path "publish/lock_wait"      outermost / innermost
@@ -73,8 +73,8 @@ class Span:
 class Spans:
     """A stopwatch for one thread of execution.
 
-    `clock` gives seconds. The first span starts at `began`, a reading of the clock; None means now.
-    A worker's began when its parent ordered the start.
+    `clock` gives seconds. The account begins at `began`, a reading of the clock; None means now.
+    A worker's account begins when its parent orders the start.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class Spans:
         self._num_copied: defaultdict[str, int] = defaultdict(int)
         self._waited_for: defaultdict[int, float] = defaultdict(float)
         self._since = clock() if began is None else began
-        # For messages: the phase that is open or was last. "tell" belongs to the phase before it.
+        # For messages: the open or the last phase. "tell" belongs to the phase before it.
         self.phase = START
 
     def __call__(self, name: str) -> Span:
@@ -163,7 +163,7 @@ class Spans:
         return account
 
     def close(self) -> None:
-        """Frees what the stopwatch holds of the system."""
+        """Closes the files of the stopwatch. This one has none; that of a subclass may."""
 
     @property
     def _open_phase(self) -> str:

@@ -1,4 +1,7 @@
-"""The ordinary trainer: mini-batches through torch autograd and torch.optim. It shows the GIL."""
+"""The ordinary trainer: mini-batches through torch autograd and torch.optim.
+
+Its steps run Python code, so workers on threads wait for the GIL.
+"""
 
 from collections.abc import Callable, Iterator
 
@@ -16,12 +19,11 @@ from ddp.trainers.trainer import Scale, Trainer
 
 
 class Autograd(Trainer):
-    """Mini-batches in a fresh random order in each epoch.
+    """Trains on mini-batches, in a new random order in each epoch.
 
-    Each block has a model and an optimizer of its own, so that a step changes only rows of the
-    block. A batch of one of n blocks has n times as many ratings of each of its rows, so a row is
-    in n times fewer batches. Each batch decays a row once, so weight decay is n times larger with n
-    blocks.
+    Each block has a model and an optimizer of its own, so a step changes only rows of its block.
+    With n blocks, weight decay is n times as large: a step decays each row of its block once, and a
+    row takes part in n times fewer steps than if all ratings were one block.
     """
 
     options: AutogradTrainer
@@ -40,7 +42,7 @@ class Autograd(Trainer):
         ]
 
     def turn(self, block: int, order: np.random.Generator) -> float:
-        """One epoch on a block; a block without ratings has no steps."""
+        """Trains one epoch on a block; a block without ratings has no steps."""
         return self._batches[block].epoch(order)
 
     def state(self) -> Vector:
@@ -94,11 +96,11 @@ class _Batches:
         )
 
     def epoch(self, order: np.random.Generator) -> float:
-        """Does the steps of one epoch; returns the sum of their squared errors."""
+        """Trains one epoch; returns the sum of the squared errors of its steps."""
         if len(self.ratings) == 0:
             return 0.0
         permutation = torch.from_numpy(order.permutation(len(self.ratings)))
-        # One gather per epoch, so that a batch is a slice.
+        # One gather per epoch: each batch is then a slice.
         users, items, ratings = (
             self.users[permutation],
             self.items[permutation],

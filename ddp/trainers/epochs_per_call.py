@@ -1,15 +1,15 @@
-"""Chooses the number of epochs in one compiled call. Needs no numba."""
+"""Chooses the number of epochs in one compiled call. It imports no numba."""
 
 import math
 
-TOGETHER_S = 0.01  # the Python around a call takes 0.1 ms, so it costs 1 % of this
+TOGETHER_S = 0.01  # the Python code around a call takes 0.1 ms: 1 % of this
 
 
 class EpochsPerCall:
     """Puts as many epochs into a call as take about TOGETHER_S, judged by the last call.
 
-    So the Python around a call, its messages and its account, costs little even where an epoch
-    takes 0.3 ms. An epoch that takes longer than TOGETHER_S gets a call of its own.
+    So the Python code around a call, with its messages and its account, costs little even where an
+    epoch takes 0.3 ms. An epoch that takes longer than TOGETHER_S gets a call of its own.
     """
 
     def __init__(self) -> None:

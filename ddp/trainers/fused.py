@@ -30,9 +30,10 @@ from ddp.trainers.trainer import Best, Scale, Trainer, TurnErrors, Turns
 
 
 class Fused(Trainer):
-    """SGD with L2. Each epoch on a block multiplies the learning rate of the block by `lr_decay`.
+    """SGD with L2 regularization; `sgd` in sgd.py gives the formulas.
 
-    Raises IndexError if a rating has a user or an item that the model does not have.
+    Each epoch on a block multiplies the learning rate of the block by `lr_decay`. The constructor
+    raises IndexError if a rating has a user or an item that the model does not have.
     """
 
     options: FusedTrainer
@@ -43,7 +44,7 @@ class Fused(Trainer):
         self.lrs = np.full(len(self.blocks), options.lr)
         self.model = arrays_of(self.parameters)
         self.chunks = chunks_of_blocks(self.parameters, self.train, self.blocks)
-        # A turn writes its chunks here, in the order in which it visits them.
+        # A turn writes its chunks here, in its order of visits.
         self.chunk_buffers = np.empty_like(self.chunks.starts), np.empty_like(self.chunks.stops)
         for part in self.held_out:
             check_indices(self.parameters, part)
@@ -57,7 +58,7 @@ class Fused(Trainer):
         self.per_call = EpochsPerCall()
 
     def turn(self, block: int, order: np.random.Generator) -> float:
-        """One epoch on a block: one call of the kernel."""
+        """Trains one epoch on a block, in one compiled call."""
         chunks = self.draw(block, order)
         total: float = sgd(
             *self.model,
@@ -74,9 +75,9 @@ class Fused(Trainer):
     def epochs(
         self, epochs: range, order: np.random.Generator, best: Best, spans: Spans
     ) -> list[float]:
-        """One compiled call: as many epochs as `EpochsPerCall` allows, each evaluated.
+        """Trains as many epochs as `EpochsPerCall` chooses, in one compiled call.
 
-        The call also copies each better state to `best`.
+        The call also evaluates after each epoch, and copies each better state to `best`.
         """
         number = self.per_call.choose(len(epochs))
         (held_out,) = self.held_out_columns
@@ -106,9 +107,10 @@ class Fused(Trainer):
     def turns(
         self, turns: range, order: np.random.Generator, rows: Turns, spans: Spans
     ) -> Generator[None, None, TurnErrors]:
-        """Where workers share memory, one compiled call: as many epochs as `EpochsPerCall` allows.
+        """Trains as many epochs as `EpochsPerCall` chooses, in one compiled call.
 
-        The call also waits for turns, evaluates, and passes rows on.
+        The call also waits for turns, evaluates, and passes rows on. Workers that share no memory
+        have no `gates`, so they use the Python loop of the base class.
         """
         if rows.gates is None:
             return (yield from super().turns(turns, order, rows, spans))
@@ -125,7 +127,7 @@ class Fused(Trainer):
         spans: Spans,
         ends_round: bool,
     ) -> TurnErrors:
-        """The errors of these turns. Raises LateRows, or Stopped if the run ends."""
+        """Trains these turns in one compiled call. Raises LateRows, or Stopped if the run ends."""
         train, held_out = np.zeros(len(turns) // len(self.blocks)), np.zeros(2)
         with spans("compute"):
             outcome, last = self._call_turns(
@@ -181,12 +183,12 @@ class Fused(Trainer):
         return outcome_and_turn
 
     def load_state(self, state: Vector, num_epochs: int) -> None:
-        """Continues with the learning rates that follow so many epochs; there is no other state."""
+        """Continues with the learning rates after `num_epochs` epochs; it keeps no other state."""
         self._next_lrs(num_epochs)
 
     @staticmethod
     def evaluate(parameters: Rows, part: Part, scale: Scale) -> SquaredError:
-        """One call of the kernel. Raises IndexError like the constructor."""
+        """Predicts in one compiled call. Raises IndexError like the constructor."""
         check_indices(parameters, part)
         total = squared_error(
             *arrays_of(parameters),
@@ -232,6 +234,6 @@ class Fused(Trainer):
         return lrs
 
     def _note_times(self, number: int, times_ns: TimeArray, spans: Spans) -> None:
-        """Credits a call's seconds by its clocks. `number`: the epochs of the call."""
+        """Credits the seconds of a call of `number` epochs to spans, by the kernel's clocks."""
         spans.credit_loop(LoopTimes(*times_ns.tolist()))
         self.per_call.took(number, times_ns[ALL, WALL] / 1e9)

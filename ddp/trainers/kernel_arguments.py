@@ -13,14 +13,14 @@ NO_BIAS: Vector = np.zeros(0, np.float32)
 
 
 def seeds(order: np.random.Generator, count: int) -> SeedArray:
-    """The seeds of the next turns, uint64 (count,): the same in one draw or in several."""
+    """The seeds of the next `count` turns, uint64; several calls give the same ones as one call."""
     return order.integers(0, 1 << 64, count, np.uint64)
 
 
 def check_indices(parameters: Rows, part: Part) -> None:
     """Raises IndexError for a user or an item that the model does not have.
 
-    The kernels do not check their indices: they would write outside of their arrays.
+    The kernels check no index: a wrong one would make them write outside of their arrays.
     """
     for kind, column, size in (
         ("user", part.users, parameters.num_users),
@@ -41,11 +41,12 @@ def arrays_of(parameters: Rows) -> tuple[Vector, Vector, Vector, Vector, Vector]
 
 
 def columns_of(part: Part, ranges: Sequence[slice]) -> Columns:
-    """A part as a kernel takes it, cut into these ranges, one per block."""
+    """The arrays of a part for a kernel. `ranges`: the rows of each block, without gaps."""
     bounds: IndexArray = np.array([0, *(rows.stop for rows in ranges)], np.int64)
     views = part.users.view(), part.items.view(), part.ratings.view()
     for view in views:
-        view.setflags(write=False)  # in a tuple numba accepts exactly the type of the signature
+        # Inside a tuple, numba accepts only the exact type of the signature.
+        view.setflags(write=False)
     return Columns(*views, bounds)
 
 

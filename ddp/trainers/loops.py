@@ -37,7 +37,6 @@ from ddp.trainers.sgd import (
 Sums = npt.NDArray[np.float64]
 TimeArray = npt.NDArray[np.int64]
 
-
 VALID, TEST = 0, 1  # places in `held_out_errors`
 ALL, WAITING, EVALUATING, COPYING = 0, 1, 2, 3  # rows of `times_ns`, see timing/loop_times.py
 WALL, ON_CORE = 0, 1  # columns of `times_ns`
@@ -101,7 +100,7 @@ def sgd_in_turns(
     | `train_errors` | adds squared errors, by epoch |
     | `held_out_errors` | adds squared errors on validation (VALID) and test ratings (TEST) |
     | `waited_ns` | writes the nanoseconds that it waited for each turn |
-    | `times_ns` | adds nanoseconds, in rows and columns as above |
+    | `times_ns` | adds nanoseconds, in the rows and columns named above |
 
     Returns the outcome of the last wait (OPEN, LATE or CLOSED) and the turn that it was for.
     """
@@ -111,7 +110,8 @@ def sgd_in_turns(
     for n in range(num_turns):
         block, turn = blocks[n], first_turn + n
         epoch = n * num_epochs // num_turns
-        if not is_turn(counters, block, turn):  # reading the thread's clock takes a system call
+        # A turn without a wait reads no clock here: the thread's clock takes a system call.
+        if not is_turn(counters, block, turn):
             began, began_on_core = now_ns(), thread_ns()
             outcome = wait_for_turn(counters, block, turn, timeout_ns)
             waited_ns[n] = now_ns() - began

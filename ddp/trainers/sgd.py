@@ -14,7 +14,7 @@ from ddp.machine.compiled.simd import FLOAT_BYTES, descend, dot, prefetch
 from ddp.model.parameters import Vector
 from ddp.ratings.arrays import FloatArray, IndexArray, IntArray
 
-AHEAD = 8  # ratings: how early a kernel prefetches the rows of a rating
+AHEAD = 8  # a kernel prefetches the rows of a rating so many ratings before it
 LINE_BYTES = 64  # a cache line
 
 FACTORS_TYPE = types.Array(types.float32, 2, "C")
@@ -24,7 +24,6 @@ RATINGS_TYPE = types.Array(types.float32, 1, "C", readonly=True)
 PLACES_TYPE = types.Array(types.int64, 1, "C")
 MODEL_TYPE = (FACTORS_TYPE, FACTORS_TYPE, VECTOR_TYPE, VECTOR_TYPE, VECTOR_TYPE)
 FLOAT_TYPE = types.float32
-
 
 SeedArray = npt.NDArray[np.uint64]
 
@@ -44,8 +43,11 @@ class Columns(NamedTuple):
 class Chunks(NamedTuple):
     """The chunks of ratings of each block (see visits.py).
 
-    Chunk c is the rows starts[c] .. stops[c] of the ratings. Block b is cut into grids[b] x
-    grids[b] cells. Its n-th cell has the chunks edges[first[b] + n] .. edges[first[b] + n + 1].
+    | part | has |
+    |---|---|
+    | chunk c | the rows starts[c] .. stops[c] of the ratings |
+    | block b | grids[b] x grids[b] cells |
+    | cell n of block b | the chunks edges[first[b] + n] .. edges[first[b] + n + 1] |
     """
 
     starts: IndexArray
@@ -89,16 +91,17 @@ def sgd(
     reg_factors: np.float32,
     reg_biases: np.float32,
 ) -> float:
-    """One epoch of stochastic gradient descent, in place on the parameters.
+    """Trains one epoch of stochastic gradient descent, in place on the parameters.
 
     It visits the chunks starts[c] .. stops[c] of the ratings, one after another. For each rating
-    with error e (Koren, Bell, Volinsky 2009, p. 45; Paterek 2007 for the biases):
+    with error e (Koren, Bell, Volinsky, IEEE Computer 2009, p. 45; for the biases Paterek, KDD Cup
+    2007):
 
         p += lr * (e * q - reg_factors * p)
         q += lr * (e * p - reg_factors * q)     both from the values before
         b += lr * (e - reg_biases * b)          for both biases, if the model has them
 
-    The global mean stays as it is. Returns the sum of the squared errors e of all steps.
+    The global mean stays as it is. Returns the sum of e^2 of all steps.
     """
     dim = user_factors.shape[1]
     row_bytes = dim * FLOAT_BYTES
@@ -187,7 +190,8 @@ def squared_error(
 def draw(state: np.uint64, below: int) -> tuple[np.uint64, np.uint64]:
     """A random number from 0 to below - 1 (below < 2^32), and the next state of the generator.
 
-    splitmix64: Steele, Lea, Flood, OOPSLA 2014, fig. 17.
+    The generator is splitmix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators,
+    OOPSLA 2014, fig. 17).
     """
     state += np.uint64(0x9E3779B97F4A7C15)
     z = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -202,8 +206,8 @@ def shuffle(
 ) -> int:
     """Writes the chunks of a block in random order to `starts` and `stops`; returns their number.
 
-    It shuffles the rows of cells, the cells of each row, and the chunks of each cell
-    (Fisher-Yates).
+    It shuffles the ranges of the first kind, within each the cells, and within each cell the chunks
+    (Fisher-Yates; visits.py has the terms).
     """
     grid = chunks.grids[block]
     edges = chunks.edges[chunks.first[block] :]
@@ -220,7 +224,7 @@ def shuffle(
             inner[k], inner[j] = inner[j], inner[k]
             cell = outer[i] * grid + inner[k]
             first, end = edges[cell], edges[cell + 1]
-            # Inside out: each chunk takes a random place among those that are there.
+            # Inside out: each chunk takes a random place, and the chunk there goes to the end.
             for c in range(first, end):
                 other, state = draw(state, c - first + 1)
                 j = length + np.int64(other)

@@ -5,8 +5,8 @@
 | `epochs` | all but stratified | the next local epochs; it keeps the best state |
 | `turns` | stratified | the next local epochs, one block of ratings after another |
 
-Both loops stand here in Python, over `turn`: one epoch on one block. A compiled trainer overrides
-them, so that one call does several epochs without the GIL.
+The loops here are Python and call `turn`, which trains one epoch on one block. A compiled trainer
+overrides them: one of its calls trains several epochs without the GIL.
 """
 
 import math
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 Scale = tuple[float, float]  # the least and the greatest rating; predictions are clipped to them
 UNBOUNDED: Scale = (-math.inf, math.inf)
 
-# Trainer -> its module and its class. A module imports torch or numba, so a run loads only the one
-# that it needs.
+# Trainer -> module and class. A module imports torch or numba, so a worker process loads only the
+# one that it needs.
 TRAINERS = {
     "autograd": ("ddp.trainers.autograd", "Autograd"),
     "fused": ("ddp.trainers.fused", "Fused"),
@@ -43,7 +43,7 @@ TRAINERS = {
 class Best:
     """The best state of a round so far, with its RMSE on the held-out part.
 
-    `epoch`: the local epoch that it comes from; None if no epoch was better than `rmse` yet.
+    `epoch`: the local epoch of the state; None as long as the round has kept no state.
     """
 
     parameters: Parameters
@@ -56,18 +56,18 @@ class Best:
         return self.parameters.vector
 
     def forget(self) -> None:
-        """Begins a new round, in which any state is better."""
+        """Begins a new round, which has kept no state yet."""
         self.rmse, self.epoch = math.inf, None
 
     def keep(self, vector: Vector, epoch: int, rmse: float = math.inf) -> None:
-        """Copies the state after this epoch, which is the best so far."""
+        """Copies `vector`, the state after this local epoch, as the best so far."""
         np.copyto(self.parameters.vector, vector)
         self.rmse, self.epoch = rmse, epoch
 
 
 @dataclass(frozen=True, slots=True)
 class TurnErrors:
-    """The errors of some epochs: those of training by epoch, and those on each held-out part.
+    """The squared errors of some epochs: `train` by epoch, `held_out` by held-out part.
 
     A trainer evaluates only in the last epoch of a round: each block at the end of its turn.
     """
@@ -77,9 +77,9 @@ class TurnErrors:
 
 
 class Turns(Protocol):
-    """How a worker gets the rows of a turn, and passes them on.
+    """The turns of a worker: it takes the rows of each turn, and hands them on after it.
 
-    `gates`: the counters by which workers that share memory wait for each other; None for others.
+    `gates`: the counters on which workers with shared memory wait; None: they share no memory.
     """
 
     gates: "Gates | None"
@@ -112,7 +112,7 @@ class Trainer(ABC):
     | `blocks` | users, items and ratings to train on in turn; if empty, all ratings are one block |
     | `scale` | the trainer clips predictions to it |
 
-    A subclass narrows the type of `options`, and makes the rest of itself in `__post_init__`.
+    A subclass narrows the type of `options`, and sets its own attributes in `__post_init__`.
     """
 
     options: TrainerOptions
@@ -135,13 +135,13 @@ class Trainer(ABC):
 
     @abstractmethod
     def turn(self, block: int, order: np.random.Generator) -> float:
-        """Visits every rating of a block once, in an order drawn from `order`.
+        """Trains one epoch on a block: one visit of each rating, in an order drawn from `order`.
 
         Returns the sum of the squared errors of all steps.
         """
 
     def epoch(self, order: np.random.Generator) -> float:
-        """Visits every rating once. Returns the mean squared error of all steps."""
+        """Trains one epoch on all ratings. Returns the mean squared error of all steps."""
         return self.turn(0, order) / len(self.train)
 
     def epochs(
@@ -149,8 +149,8 @@ class Trainer(ABC):
     ) -> list[float]:
         """Trains at least the first of these local epochs.
 
-        It keeps in `best` each state whose RMSE on the held-out part is below all before. Returns
-        the mean squared error of each epoch that it did.
+        After an epoch it copies the state to `best` if its RMSE on the held-out part is the lowest
+        so far. Returns the mean squared error of each epoch that it trained.
         """
         with spans("compute"):
             loss = self.epoch(order)
@@ -167,8 +167,8 @@ class Trainer(ABC):
     ) -> Generator[None, None, TurnErrors]:
         """Trains at least the first epoch of these turns, which are the rest of a round.
 
-        An epoch has a turn for each block. After each turn but the last of the round it passes the
-        rows on. It yields before it waits.
+        An epoch has a turn for each block. The trainer yields before it waits for the rows of a
+        turn. After each turn but the last of the round it passes the rows on.
         """
         epoch = turns[: len(self.blocks)]
         train, held_out = SquaredError(), [SquaredError() for _ in self.held_out]
@@ -183,7 +183,7 @@ class Trainer(ABC):
                 total = self.turn(rows.block(turn), order)
                 train += SquaredError(total, block.train.stop - block.train.start)
             if turn == epoch[-1] and not math.isfinite(train.total):
-                break  # the training has diverged, and the worker will end
+                break  # training has diverged: the worker will end
             if epoch == turns:
                 with spans("evaluate"):
                     for n, own in enumerate((block.valid, block.test)):
@@ -194,17 +194,20 @@ class Trainer(ABC):
         return TurnErrors([train], held_out)
 
     def state(self) -> Vector:
-        """The optimizer state after an epoch, float32 (`options.state_length`,)."""
+        """The trainer state after an epoch, float32 (n,); `options.state_length` gives n."""
         return EMPTY_VECTOR
 
     @abstractmethod
     def load_state(self, state: Vector, num_epochs: int) -> None:
-        """Continues with this optimizer state, after `num_epochs` epochs; an empty one is new."""
+        """Continues after `num_epochs` epochs with this trainer state; empty: the initial one."""
 
     @staticmethod
     @abstractmethod
     def evaluate(parameters: Rows, part: Part, scale: Scale) -> SquaredError:
-        """The squared error on a part, by the trainer's own arithmetic, clipped to `scale`."""
+        """The squared error of the predictions for a part, clipped to `scale`.
+
+        Each trainer predicts with its own arithmetic.
+        """
 
     @staticmethod
     def arrange(
@@ -224,11 +227,11 @@ class Trainer(ABC):
 
     @staticmethod  # noqa: B027  # optional
     def warm_up() -> None:
-        """Does early what the first use of the trainer in a process would do."""
+        """Does the work that the first use of the trainer in a process costs, ahead of that use."""
 
 
 def trainer_for(options: TrainerOptions) -> type[Trainer]:
-    """The class of these options' trainer. The import loads torch, or compiles uncached kernels."""
+    """The trainer class for `options`. Its import loads torch, or compiles uncached kernels."""
     module, name = TRAINERS[options.name]
     found: type[Trainer] = getattr(import_module(module), name)
     return found

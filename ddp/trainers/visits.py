@@ -9,8 +9,8 @@
 The parameters of a cell fit into the second-level cache. The ratings lie in RAM cell by cell,
 shuffled once within each. So an epoch reads RAM in long runs, gathers nothing through a
 permutation, and draws one random number per chunk. Zhuang et al. (A fast parallel SGD for matrix
-factorization in shared memory systems, RecSys 2013) visit blocks like this; there, blocks also keep
-threads apart.
+factorization in shared memory systems, RecSys 2013) visit blocks in this way; their blocks also
+keep threads apart.
 """
 
 from collections.abc import Sequence
@@ -23,11 +23,13 @@ from ddp.machine.compiled.simd import FLOAT_BYTES
 from ddp.ratings.arrays import IndexArray, IntArray
 from ddp.trainers.sgd import Chunks
 
-CELL_BYTES = 1 << 18  # of the parameters of a cell: half of a small second-level cache
+CELL_BYTES = 1 << 18  # the parameters of a cell: half of a small second-level cache
 CELL_RATINGS = 1 << 10  # the least number of ratings per cell, on average
-CHUNK, SMALLEST_CHUNK = 256, 16  # ratings; with few ratings, chunks are smaller, so that ...
-CHUNKS = 1 << 10  # ... an epoch has about so many chunks to shuffle
-SLICE = 1 << 20  # ratings whose cells `cell_of` looks up at a time
+# A chunk has CHUNK ratings. A block with fewer than CHUNK * CHUNKS ratings has smaller chunks, so
+# that an epoch still shuffles about CHUNKS of them, but none is smaller than SMALLEST_CHUNK.
+CHUNK, SMALLEST_CHUNK = 256, 16
+CHUNKS = 1 << 10
+SLICE = 1 << 20  # ratings at a time in `cell_of`
 
 
 def grid_size(num_users: int, num_items: int, dim: int, num_ratings: int) -> int:
@@ -66,7 +68,7 @@ def arrange(
     dim: int,
     random: np.random.Generator,
 ) -> IndexArray:
-    """The permutation (n,) that lays the ratings out cell by cell, in random order within each."""
+    """The permutation that lays the ratings out cell by cell, in random order within each; (n,)."""
     grid = grid_size(num_users, num_items, dim, len(users))
     shuffled: IndexArray = random.permutation(len(users))
     if grid == 1:
@@ -78,7 +80,7 @@ def arrange(
 def chunks_of(users: IntArray, items: IntArray, num_users: int, num_items: int, dim: int) -> Chunks:
     """The chunks of the ratings of one block, which `arrange` has laid out.
 
-    It is correct for any other order too, but then chunks may be short.
+    Any other order works too, with shorter chunks.
     """
     num_ratings = len(users)
     grid = grid_size(num_users, num_items, dim, num_ratings)
@@ -92,7 +94,7 @@ def chunks_of(users: IntArray, items: IntArray, num_users: int, num_items: int, 
     starts: IndexArray = begins[run] + nth * chunk
     stops: IndexArray = np.minimum(starts + chunk, ends[run])
     cells = cell[starts]
-    # If the runs of a cell do not lie together, this brings their chunks together.
+    # Brings the chunks of a cell together if `arrange` has not laid out the ratings.
     order = np.argsort(cells, kind="stable")
     return Chunks(
         starts=starts[order],

@@ -23,12 +23,12 @@ Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 
 
 def compiled(signature: Any, calls: Sequence[Any] = ()) -> Callable[[Kernel], Kernel]:
-    """numba.njit for this one signature, without the GIL. `calls`: kernels of other files that this
-    one calls.
+    """Compiles a kernel for this one signature with numba.njit, to run without the GIL.
 
-    If numba finds no directory that it can write to, the cache lies in a temporary one as long as
-    this process lives. Worker processes find it there, so they never compile the same kernel side
-    by side. If that one cannot be written either, numba compiles into memory.
+    `calls`: kernels of other files that this one calls. If numba finds no directory that it can
+    write to, the cache lies in a temporary one as long as this process lives. Worker processes find
+    it there, so they never compile the same kernel side by side. If numba cannot write to a
+    temporary directory either, it compiles into RAM.
     """
 
     def decorate(function: Kernel) -> Kernel:
