@@ -1,1 +1,1 @@
-"""`advise=true`: predictions of which backend and how many workers are fastest."""
+"""`advise=true`: predicts the fastest backend and number of workers for a job on this machine."""

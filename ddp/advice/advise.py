@@ -1,7 +1,19 @@
 """`python train.py advise=true`: predicts the fastest backend and number of workers, and says why.
 
-It trains nothing. It writes nothing but the file with the machine's constants
-(ddp/advice/measuring/calibration.py).
+It trains nothing, and writes only the file of the machine's constants. The modules of the room, in
+the order of their use:
+
+| module | task |
+|---|---|
+| `measuring/` | measures the constants of this machine once, and keeps them in a file |
+| `constants` | lists them |
+| `sizes` | deals the ratings, to know the sizes of all shards |
+| `worker_costs`, `cost_model` | formulas: the seconds of each step of a run, alone on a core |
+| `prediction` | puts the steps of workers and aggregator in order, and predicts the wall of a run |
+| `simulation` | plays these steps at the same time on a simulated machine |
+| `machine_model` | slows steps down that share cores, the GIL and the bandwidth of RAM |
+| `crossover` | finds the values of the config from which another backend is the fastest |
+| `wording` | makes a table and sentences of the predictions |
 """
 
 import time
@@ -27,9 +39,9 @@ from ddp.ratings.arrays import Ratings
 from ddp.ratings.load import load_ratings
 
 THE_QUESTION = ("thread", "process")  # the backends of the seed systems
-# Workers with split=stratified: a search for crossovers with more would take minutes, ...
-MOST_WORKERS = 16
-MOST_STRATIFIED = 128  # ... and already one prediction with more would take long.
+# With split=stratified a simulated epoch has a turn for each pair of workers.
+MOST_WORKERS = 16  # with more, a search for crossovers takes minutes
+MOST_STRATIFIED = 128  # with more, a single prediction takes long
 
 
 @dataclass(slots=True, kw_only=True)
@@ -39,11 +51,11 @@ class Advisor:
     ratings: Ratings
     constants: Constants
     around: Surroundings
-    # By number of workers: of the values that vary, only this one changes them.
+    # By number of workers: the other settings that a prediction varies do not change the sizes.
     sizes: dict[int, Sizes] = field(default_factory=dict)
 
     def predictions(self, config: Config, names: Sequence[str] = BACKENDS) -> list[Prediction]:
-        """One prediction for each of these backends, the fastest first.
+        """Predicts the run on each of these backends, and returns the fastest first.
 
         Raises UserError if the ratings cannot be dealt to the config's number of workers.
         """
@@ -59,19 +71,19 @@ class Advisor:
         return sorted(found, key=lambda prediction: prediction.wall_s)
 
     def with_other_workers(self, config: Config) -> dict[int, list[Prediction]]:
-        """The predictions for other numbers of workers, where possible."""
+        """The predictions for those of `other_workers` to whom the ratings can be dealt."""
         found = {}
         for workers in other_workers(config, self.around.cores or self.constants.cores):
-            with suppress(UserError):  # there are too few ratings, users or files for so many
+            with suppress(UserError):  # too few ratings, users or files
                 found[workers] = self.predictions(with_workers(config, workers))
         return found
 
     def crossovers(self, config: Config, names: Sequence[str]) -> list[str]:
-        """One line per setting: from which values on another of these backends is the fastest."""
+        """One line per setting: its values from which another of these backends is the fastest."""
         if config.stratified and config.workers > MOST_WORKERS:
             return [
-                f"not looked for with more than {MOST_WORKERS} workers and split=stratified: it"
-                " would take minutes"
+                f"not searched with split=stratified and more than {MOST_WORKERS} workers: it would"
+                " take minutes"
             ]
         return in_words(
             find_crossovers(config, lambda varied: self.predictions(varied, names)[0].backend)
@@ -120,7 +132,7 @@ def advise(config: Config, simulate: Simulate, console: Console) -> None:
 
 
 def _check_known(config: Config) -> None:
-    """Raises ConfigError for a backend or a trainer whose costs nobody has modelled."""
+    """Raises ConfigError for a backend or a trainer that the cost model does not know."""
     trainers = {options.name: None for options in TRAINERS.values()}
     for group, name, known in (
         ("backend", config.backend.name, BACKENDS),
@@ -147,9 +159,9 @@ def backends(config: Config) -> list[Backend]:
 
 
 def other_workers(config: Config, cores: int) -> list[int]:
-    """Numbers of workers that may be faster: powers of two and `cores`, without the config's own.
+    """Numbers of workers to compare with: powers of two and `cores`, without the config's own.
 
-    None is larger than both `cores` and the config's own.
+    The largest is `cores` or, if that is larger, the config's own.
     """
     most = max(config.workers, cores)
     powers = [1 << n for n in range(most.bit_length()) if 1 << n <= most]

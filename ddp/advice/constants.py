@@ -1,21 +1,31 @@
-"""The constants of a machine: the few measured numbers that the cost model computes with.
+"""The constants of a machine: the measured numbers that a prediction computes with.
 
-`calibration` gets them from a file, or has `measure` measure them.
+The docstring of the module that measures a constant says how; the docstring of the module that uses
+it has the formula. The modules that measure are in `measuring/`.
+
+| class | its constants belong to | measured by | used by |
+|---|---|---|---|
+| `Exchange` | one backend | `exchange_costs` | `worker_costs`, `cost_model` |
+| `Exchanges` | all backends together | `exchange_costs` | `cost_model`; `prediction`: `jitter` |
+| `Training` | one trainer: batches, evaluations | `trainer_costs` | `worker_costs` |
+| | threads beside each other | `trainer_costs` | `machine_model` |
+| | start and end of its workers | `start_costs` | `prediction` |
 """
 
 from dataclasses import dataclass
 
 BACKENDS = ("serial", "thread", "process", "shm")
 FLOAT_BYTES = 4
-# Floats (2 MB). The temporaries of a larger batch are new pages each time and leave the caches.
+# Ratings x dimensions of a batch, 2 MB as floats. A batch of more is large: its temporaries are new
+# pages each time, and spill from the caches into RAM.
 SPILLING = 1 << 19
-# A large batch moves its floats through RAM about so often: it gathers, multiplies and sums them,
-# and goes back (ddp/model/torch_module.py).
+# A large batch moves each of its floats through RAM about so many times: the forward pass gathers,
+# multiplies and sums them, and the backward pass goes through the same (ddp/model/torch_module.py).
 PASSES = 12
 
 
 def spilled_bytes(num_floats: int) -> int:
-    """The bytes that a batch moves through RAM; 0 for a batch that stays in the caches.
+    """The bytes that a batch moves through RAM: 0 unless it is large.
 
     `num_floats`: its ratings x dimensions.
     """
@@ -24,15 +34,15 @@ def spilled_bytes(num_floats: int) -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exchange:
-    """The constants of one backend: medians of the rounds of small runs with two sizes of model.
+    """The constants of one backend.
 
     | field | seconds |
     |---|---|
-    | `message_s` | of a message to the aggregator |
-    | `vector_s` | of a vector in one direction, without its floats |
-    | `float_s` | of each float of a vector |
-    | `epoch_s` | of a compiled epoch with split=stratified, two workers and hardly any ratings: |
-    |           | getting rows, training, and passing rows on |
+    | `message_s` | of a message between a worker and the aggregator |
+    | `vector_s` | of publishing or receiving a vector, without its floats |
+    | `float_s` | more per float of the vector |
+    | `epoch_s` | of a compiled epoch of one of two workers with hardly any ratings and |
+    |           | split=stratified: receiving rows, training, and passing rows on |
     """
 
     message_s: float
@@ -43,16 +53,15 @@ class Exchange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exchanges:
-    """The constants that do not depend on the trainer, measured in small runs with `fused`.
+    """The constants that do not depend on the trainer.
 
     | field | seconds, where not said otherwise |
     |---|---|
-    | `serial`, `thread`, `shm`, `process` | of each backend, see `Exchange` |
-    | `heard_s` | in which the main process reads a message (measured with process) |
+    | `serial`, `thread`, `shm`, `process` | an `Exchange` per backend |
+    | `heard_s` | in which the main process reads a message |
     | `average_float_s` | of averaging, per float of each worker's state |
-    | `log_s` | in which the trackers write down a round |
-    | `checkpoint_s` | of a checkpoint, with its wait for the disk |
-    | `checkpoint_float_s` | more per float of the checkpoint |
+    | `log_s` | in which the trackers write a round |
+    | `checkpoint_s`, `checkpoint_float_s` | of a checkpoint on the disk; more per float |
     | `save_s`, `save_float_s` | of saving the model after the last round; more per float |
     | `jitter` | standard deviation of the logarithm of the seconds that equal work takes |
     """
@@ -75,29 +84,31 @@ class Exchanges:
 class Training:
     """The constants of one trainer (and optimizer) on one core.
 
-    A batch costs `batch_s`, `parameter_s` per learned parameter, `rating_s` per rating, and
-    `element_s` per rating and dimension. They are measured with the trainer alone, for several
-    sizes of batch and model. A batch of the fused trainer is an epoch.
+    A batch of the fused trainer is a whole epoch. A part is the training, validation or test part
+    of the ratings.
 
     | field | seconds, where not said otherwise |
     |---|---|
-    | `batch_s` | as above; with torch all of it counts as Python that holds the GIL |
-    | `spilled_element_s` | more per rating and dimension of a batch beyond SPILLING of them |
-    | `evaluation_s` | of evaluating a part, however small |
+    | `batch_s` | of a batch, without the next three; with torch the GIL is held all this time |
+    | `parameter_s` | more per learned parameter |
+    | `rating_s` | more per rating of the batch |
+    | `element_s` | more per rating and dimension of the batch |
+    | `spilled_element_s` | more per rating and dimension that a large batch has above SPILLING |
+    | `evaluation_s` | of evaluating a part, without the next two |
     | `evaluated_rating_s` | more per rating of the part |
     | `evaluated_element_s` | more per rating and dimension of the part |
-    | `bandwidth` | bytes per second through RAM that large batches of two threads get together; |
-    |             | 0: RAM does not slow them down |
-    | `handoff_s` | by which a batch takes longer beside a second thread on another core |
-    | `handoff_growth` | with n threads that is (n / 2) ** `handoff_growth` times as much |
+    | `bandwidth` | bytes per second that large batches in two threads move through RAM |
+    |             | together; 0: RAM does not slow them down |
+    | `handoff_s` | more per batch beside a second thread on another core |
+    | `handoff_growth` | with n threads, `handoff_s` grows to (n / 2) ** `handoff_growth` times |
     | `imports_s` | of imports and compiling in a main process that trains (serial, thread) |
-    | `server_s` | by which the forkserver imports for longer than the command itself |
-    | `fork_s` | from a fork to the worker's first epoch |
-    | `forked_s` | by which its first round takes longer than its others |
-    | `spawn_s` | of a new interpreter with its imports, up to the worker's first epoch |
-    | `spawned_s` | by which its first round takes longer than its others |
-    | `exit_s` | of the end of such an interpreter |
-    | `manager_s` | of starting the manager's process (backend=process) |
+    | `server_s` | in which the forkserver still imports when the command has imported all |
+    | `fork_s` | from the fork of a worker to its first epoch |
+    | `forked_s` | more of the first round of a forked worker than of a later one |
+    | `spawn_s` | from the start of a worker's new interpreter to its first epoch |
+    | `spawned_s` | more of the first round of a spawned worker than of a later one |
+    | `exit_s` | in which the interpreter of a spawned worker ends |
+    | `manager_s` | in which the manager's process starts (backend=process) |
     """
 
     batch_s: float

@@ -1,6 +1,7 @@
 """Finds crossovers: the values of a setting from which another backend is the fastest.
 
-A bisection with the cost model finds each, as one value of the config grows.
+One setting varies, and all others stay as the config has them. Predictions at POINTS values find
+the intervals in which the fastest backend changes, and a bisection finds the value in each.
 """
 
 from collections.abc import Callable, Sequence
@@ -24,7 +25,7 @@ class Stretch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Crossovers:
-    """The stretches along one setting; `asked` is its value in the config."""
+    """The stretches of one setting in ascending order. `asked`: its value in the config."""
 
     key: str
     asked: int
@@ -66,16 +67,15 @@ def find_crossovers(config: Config, fastest: Callable[[Config], str]) -> list[Cr
 def along(first: int, last: int, fastest: Callable[[int], str]) -> list[Stretch]:
     """The stretches from `first` to `last`.
 
-    A stretch that lies between two neighbours of the first POINTS values is not found.
+    It misses a stretch that begins and ends between two neighbours of the POINTS values.
     """
     points = sorted({round(first * (last / first) ** (n / (POINTS - 1))) for n in range(POINTS)})
     names = [fastest(point) for point in points]
     stretches = [Stretch(fastest=names[0], first=first, last=last)]
     for low, high, after in zip(points, points[1:], names[1:], strict=False):
         begins = low
-        while (
-            before := stretches[-1].fastest
-        ) != after:  # a third backend may be the fastest in between
+        # a third backend may be the fastest in between
+        while (before := stretches[-1].fastest) != after:
             begins = _change(begins, high, before, fastest)
             stretches[-1] = replace(stretches[-1], last=begins - 1)
             stretches.append(Stretch(fastest=fastest(begins), first=begins, last=last))
@@ -83,7 +83,7 @@ def along(first: int, last: int, fastest: Callable[[int], str]) -> list[Stretch]
 
 
 def _change(low: int, high: int, before: str, fastest: Callable[[int], str]) -> int:
-    """The first value at which `before` is no longer the fastest, between `low` and `high`.
+    """The first value above `low` at which `before` is not the fastest, up to the factor PRECISION.
 
     `before` is the fastest at `low` and not at `high`.
     """
@@ -98,7 +98,7 @@ def _change(low: int, high: int, before: str, fastest: Callable[[int], str]) -> 
 
 
 def in_words(crossovers: Sequence[Crossovers]) -> list[str]:
-    """One line for each setting."""
+    """One line of text for each setting."""
     lines = []
     for crossover in crossovers:
         parts = [

@@ -1,7 +1,13 @@
 """The kinds of seconds that a prediction adds up, in the order of the table that `advise` prints.
 
-A step of work names its own kind. The simulation counts the seconds that work loses to others as
-GIL, QUEUE or MEMORY.
+Each step of a script names its kind (`Work`, `Delay` and `Wait` in ddp/advice/simulation.py). Work
+that shares something takes longer than alone; the simulation counts these seconds by the cause:
+
+| kind | shared thing |
+|---|---|
+| QUEUE | the cores |
+| GIL | the GIL |
+| MEMORY | the bandwidth of RAM |
 """
 
 START, COMPUTE, EVALUATE, EXCHANGE = "start-up", "compute", "evaluate", "exchange"

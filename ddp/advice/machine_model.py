@@ -1,4 +1,16 @@
-"""How fast work goes when several workers share cores, one GIL and the bandwidth of RAM."""
+"""How fast work goes when several workers share cores, one GIL and the bandwidth of RAM.
+
+Alone, work does one second of itself per second. Beside other work its rate falls in this order:
+
+| shared thing | effect on the rate |
+|---|---|
+| cores | divided by works / cores, if there are more works than cores |
+| GIL, hand-overs | divided by 1 + batches per second x `handoff` seconds |
+| GIL, held | divided by the seconds per second that all works hold it, if they are more than 1 |
+| bandwidth | divided by the bytes of all works / `bandwidth`, if that is more than 1 |
+
+The last two slow down only work that holds the GIL, or that moves bytes through RAM.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,24 +22,24 @@ class Nature(NamedTuple):
 
     | field | meaning |
     |---|---|
-    | `steps` | how often it asks for the GIL |
+    | `batches` | batches that compete for the GIL |
     | `held_s` | seconds in which it holds the GIL |
     | `num_bytes` | bytes that it moves through RAM |
 
-    Work of the same nature goes at the same rate.
+    Works of the same nature go at the same rate.
     """
 
-    steps: float
+    batches: float
     held_s: float
     num_bytes: float
 
 
 class Rates(NamedTuple):
-    """The seconds of work that get done in a second, as each shared thing slows the work down.
+    """The seconds of itself that work does per second; 1 alone.
 
-    | field | slowed down by |
+    | field | after the effect of |
     |---|---|
-    | `on_core` | the cores: the share of a core that the work gets |
+    | `on_core` | the cores |
     | `with_gil` | the cores and the GIL |
     | `in_all` | the cores, the GIL and the bandwidth |
     """
@@ -41,9 +53,10 @@ class Rates(NamedTuple):
 class Machine:
     """The resources that workers share. `bandwidth`: of RAM, in bytes per second.
 
-    A step (a batch) costs `handoff_s` more when two threads compete for the GIL, because each torch
-    kernel releases it and takes it again. With n threads a step costs `(n / 2) ** handoff_growth`
-    times that. On one core a hand-over is free: no thread wakes up while another one runs.
+    A batch takes `handoff_s` longer when two threads compete for the GIL, because each torch kernel
+    in it releases the GIL and takes it again. With n threads it takes
+    `(n / 2) ** handoff_growth` x `handoff_s` longer. On one core a hand-over is free: no thread
+    wakes up while another one runs.
     """
 
     cores: int
@@ -52,17 +65,17 @@ class Machine:
     handoff_growth: float = 0.0
 
     def handoff(self, threads: int) -> float:
-        """The seconds that a step takes longer when so many threads take steps."""
+        """The seconds that a batch takes longer when so many threads train batches."""
         if threads <= 1 or self.cores <= 1:
             return 0.0
         growth: float = (threads / 2) ** self.handoff_growth
         return self.handoff_s * growth
 
     def rates(self, works: Sequence[tuple[int, Nature]]) -> list[Rates]:
-        """The rates of works that go on at the same time, given as (how many, nature)."""
+        """The rates of works that go on at the same time. `works`: (how many, their nature)."""
         share = min(1.0, self.cores / max(sum(size for size, _ in works), 1))
-        handoff_s = self.handoff(sum(size for size, nature in works if nature.steps > 0))
-        with_gil = [share / (1.0 + handoff_s * nature.steps) for _, nature in works]
+        handoff_s = self.handoff(sum(size for size, nature in works if nature.batches > 0))
+        with_gil = [share / (1.0 + handoff_s * nature.batches) for _, nature in works]
         held = sum(
             size * rate * nature.held_s
             for rate, (size, nature) in zip(with_gil, works, strict=True)

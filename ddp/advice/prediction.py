@@ -1,8 +1,18 @@
-"""Predicts the wall of a run: its workers and its aggregator as scripts for the simulation.
+"""Predicts the wall of a run: writes its workers and its aggregator as scripts, and simulates them.
 
-The wall covers what the backend decides, from the dealt ratings to the saved model. In result.json
-it is `imports + start + train + stop + save`. Reading the ratings and training the reference cost
-the same on every backend, so they are left out.
+The wall lasts from the dealt ratings to the saved model, in result.json
+`imports + start + train + stop + save`. Reading the ratings and training the reference cost the
+same on every backend, so they do not count. Constants that only the scripts use:
+
+| constant | step of a script |
+|---|---|
+| `imports_s` | the aggregator imports, if it trains in its process (serial, thread) |
+| `server_s` | the aggregator waits for the forkserver, for so much longer than the ratings take |
+| `manager_s` | the aggregator starts the manager (process) |
+| `fork_s`, `spawn_s` | a worker starts |
+| `forked_s`, `spawned_s` | a worker's first round takes longer |
+| `exit_s` | a spawned worker ends |
+| `jitter` | the training of a round is slower or faster by chance (`_uneven`) |
 """
 
 import random
@@ -17,21 +27,21 @@ from ddp.advice.simulation import Delay, Gate, Script, Wait, Work, simulate
 from ddp.advice.sizes import Sizes
 from ddp.config.schema import Config
 
-ROUNDS = 4  # simulated rounds; each further round takes as long as the later ones of these
-EPOCHS = 2  # simulated epochs of a round with split=stratified; each stands for several
-MOST_TURNS = 5_000  # of all workers; a run with more is simulated as two rounds of one epoch
+ROUNDS = 4  # to simulate; each further round takes the mean seconds of the later half of these
+EPOCHS = 2  # to simulate of a round with split=stratified; each stands for local_epochs / EPOCHS
+MOST_TURNS = 5_000  # of all workers together; above, two rounds of one epoch are simulated
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
-    """The machine and the circumstances, as far as the constants do not tell them.
+    """The facts about a run that its config and the constants do not contain.
 
     | field | meaning |
     |---|---|
     | `cores` | of another machine; None: those of this one |
     | `bandwidth` | of RAM of another machine, bytes per second; None: that of this one |
     | `straggler` | how many times as long the slowest worker takes |
-    | `data_s` | seconds of reading the ratings; a forkserver starts meanwhile |
+    | `data_s` | seconds of reading the ratings, while the forkserver starts |
     """
 
     cores: int | None = None
@@ -71,7 +81,7 @@ def predict(
 
 
 def _epochs(config: Config) -> int:
-    """The simulated epochs of a round; 1 where no worker waits in the middle of a round."""
+    """The simulated epochs of a round: 1 unless workers wait for each other within a round."""
     if not config.stratified or config.workers**2 * EPOCHS * ROUNDS > MOST_TURNS:
         return 1
     return min(config.local_epochs, EPOCHS)
@@ -118,7 +128,7 @@ class _Run:
         self.started, self.training_now, self.published, self.averaged, self.ended = (
             Gate() for _ in range(5)
         )
-        self.groups = [Gate() for _ in self.sizes.items]  # the turn that may begin, per group
+        self.groups = [Gate() for _ in self.sizes.items]  # per group: its turn that may begin
         self.random = random.Random(self.config.seed)
         self.poll_s = getattr(self.config.backend, "poll_interval_s", None) or 0.0
         method = getattr(self.config.backend, "chosen_start_method", None)
@@ -128,7 +138,7 @@ class _Run:
     # --- scripts ---
 
     def worker(self, worker: int) -> Script:
-        """A worker beside the others."""
+        """The steps of a worker that runs beside the others."""
         costs, training = self.costs, self.training
         yield Wait(self.started, 1, START)
         yield Work(
@@ -158,7 +168,7 @@ class _Run:
         self.ended.add_one()
 
     def aggregator(self) -> Script:
-        """The main process or thread."""
+        """The steps of the aggregator."""
         costs = self.costs
         if self.costs.in_threads:
             yield Work(seconds=self.training.imports_s, kind=START, divided=False)
@@ -179,7 +189,7 @@ class _Run:
         yield Delay(costs.save_s(), RECORD)
 
     def listener(self) -> Script:
-        """The main process beside itself: it reads messages on a core that a worker may want."""
+        """The main process reads messages while workers train, on a core that they may need."""
         for round_index in range(self.rounds):
             yield Wait(self.training_now, round_index + 1, WAIT)
             yield self.costs.read_messages()
@@ -229,11 +239,11 @@ class _Run:
             self.groups[group].raise_to(turn + 1)
 
     def _times_per_epoch(self, passed: Work) -> Work:
-        """A pass of rows, as often as the simulated epoch stands for epochs."""
+        """The pass of rows, once for each epoch that the simulated epoch stands for."""
         return replace(passed, seconds=passed.seconds * self.config.local_epochs / self.epochs)
 
     def _uneven(self, work: Work, worker: int) -> Work:
-        """The work, slower or faster by chance, and slower for the straggler."""
+        """The work, slower or faster by chance, and slower for the straggler, which is worker 0."""
         turns = self.epochs * self.workers if self.costs.stratified else 1
         chance = self.random.lognormvariate(0.0, self.exchanges.jitter * turns**0.5)
         factor = chance * (self.around.straggler if worker == 0 else 1.0)
@@ -241,10 +251,10 @@ class _Run:
             work,
             seconds=work.seconds * factor,
             held_s=work.held_s * factor,
-            steps=work.steps * chance,
+            batches=work.batches * chance,
         )
 
     def _polled(self) -> Iterator[Delay]:
-        """The delay until the next look, if one looks at intervals."""
+        """The delay until the next look into the shared dict, if the backend polls."""
         if self.poll_s:
             yield Delay(self.random.uniform(0.0, self.poll_s), EXCHANGE)

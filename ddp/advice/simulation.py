@@ -1,13 +1,22 @@
 """A discrete-event simulation of a run: workers that share cores, one GIL and the bandwidth of RAM.
 
-An actor (a worker or the aggregator) is a generator that yields its next step: `Work`, `Delay` or
-`Wait`. Between two events all work goes on at a constant rate, so a division finds the next event,
-and the simulation of a run of minutes takes milliseconds. Actors whose work has the same nature
-form a crowd and go at the same rate, so 64 workers take hardly longer to simulate than one.
+| term | meaning |
+|---|---|
+| script | the steps of a worker or of the aggregator, one after another |
+| actor | a script that runs, and its seconds so far |
+| step | `Work`, which needs a core; `Delay`, which needs none; `Wait`, which needs an open gate |
+| nature | the demands of work on the GIL and on RAM (`ddp.advice.machine_model`) |
+| crowd | all actors whose work has the same nature |
+| event | the end of a step |
 
-The GIL is a rate too, not a mutex that actors hold in slices. A mutex would make the simulation a
-thousand times as long (two slices per batch, 30,000 batches per run), and the cost of handing it
-over, the part that matters, would still be a measured constant.
+Between two events all work goes on at a constant rate, so a division finds the next event, and the
+simulation of a run of minutes takes milliseconds. All actors of a crowd go at the same rate, so 64
+workers take hardly longer to simulate than one.
+
+The GIL limits the rates, like the cores. The simulation does not pass it from thread to thread:
+that would be two events per batch, 60,000 for a run of 30,000 batches, and would make the
+simulation a thousand times slower. It would tell no more: the seconds that a hand-over costs would
+still be a measured constant (`Machine.handoff_s`).
 """
 
 import heapq
@@ -20,7 +29,7 @@ from ddp.advice.machine_model import Machine, Nature
 
 ROUNDING = 1e-12  # work that has at most this share left is done
 
-# Seconds of work done, and seconds lost to the run queue, the GIL and the bandwidth of RAM.
+# Seconds of work done, and seconds lost because of the cores, the GIL and the bandwidth of RAM.
 Progress = tuple[float, float, float, float]
 
 
@@ -30,15 +39,15 @@ class Work:
 
     | field | meaning |
     |---|---|
-    | `steps` | how often it asks for the GIL beside other threads; 0 in a process of its own |
+    | `batches` | batches that compete with other threads for the GIL; 0 in a process of its own |
     | `held_s` | those of its seconds in which it holds the GIL; 0 in a process of its own |
     | `num_bytes` | bytes that it moves through RAM |
-    | `divided` | seconds that it loses to others count as GIL, QUEUE or MEMORY, not as `kind` |
+    | `divided` | True: seconds that it loses count as QUEUE, GIL or MEMORY; False: as `kind` |
     """
 
     seconds: float
     kind: str
-    steps: float = 0.0
+    batches: float = 0.0
     held_s: float = 0.0
     num_bytes: float = 0.0
     divided: bool = True
@@ -46,7 +55,7 @@ class Work:
     @property
     def nature(self) -> Nature:
         """The demands that decide how fast the work goes beside other work."""
-        per_s = (amount / self.seconds for amount in (self.steps, self.held_s, self.num_bytes))
+        per_s = (amount / self.seconds for amount in (self.batches, self.held_s, self.num_bytes))
         return Nature(*per_s)
 
 
@@ -59,16 +68,16 @@ class Delay:
 
 
 class Gate:
-    """A number that only grows. An actor that waits for a value goes on when it is reached."""
+    """A number that only grows. An actor waits at the gate until it reaches a value."""
 
     def __init__(self) -> None:
         self.value = 0
         self.waiting: list[tuple[int, Actor]] = []
-        # Actors that may go on. The first wait puts the simulation's own list here.
+        # Actors that may go on. `simulate` puts its own list here when the first actor waits.
         self.opened: list[Actor] = []
 
     def raise_to(self, value: int) -> None:
-        """Raises the number to `value`, and lets pass every actor that waits for this or less."""
+        """Raises the number to `value`, and lets every actor go on that waits for this or less."""
         self.value = max(self.value, value)
         self.opened += [actor for least, actor in self.waiting if least <= self.value]
         self.waiting = [(least, actor) for least, actor in self.waiting if least > self.value]
@@ -92,7 +101,15 @@ Script = Generator[Work | Delay | Wait, None, None]
 
 @dataclass(slots=True, eq=False)
 class Actor:
-    """A simulated worker or aggregator. `seconds`: its life by kind; they add up to `end`."""
+    """A simulated worker or aggregator.
+
+    | field | meaning |
+    |---|---|
+    | `seconds` | its seconds by kind; they add up to `end` |
+    | `end` | the time at which its script ends |
+    | `work`, `before` | its last work, and the progress of its crowd when that began |
+    | `kind`, `since` | the kind of its last wait, and the time at which that began |
+    """
 
     script: Script
     seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
@@ -100,16 +117,16 @@ class Actor:
     work: Work | None = None
     kind: str = ""
     since: float = 0.0
-    before: Progress = (0.0, 0.0, 0.0, 0.0)  # of its crowd, when its work began
+    before: Progress = (0.0, 0.0, 0.0, 0.0)
 
 
 @dataclass(slots=True, eq=False)
 class Crowd:
     """All actors whose work has the same nature, so that all go at the same rate.
 
-    The actor with the least work left is the first to finish. `progress`: the seconds that an actor
-    would have done and lost if it had been here from the beginning. `actors`: a heap of (the `done`
-    at which the actor finishes, a number that breaks ties, the actor).
+    The actor with the least work left is the first to finish. `progress`: that of an actor that has
+    been here from the beginning. `actors`: a heap of (the seconds done in `progress` at which the
+    actor finishes, a number that breaks ties, the actor).
     """
 
     nature: Nature
@@ -117,7 +134,7 @@ class Crowd:
     actors: list[tuple[float, int, Actor]] = field(default_factory=list)
 
     def enter(self, actor: Actor, work: Work, number: int) -> None:
-        """The actor begins the work. `number`: breaks ties, the smaller one goes first."""
+        """The actor begins the work. If two finish together, the smaller `number` goes first."""
         actor.work, actor.before = work, self.progress
         heapq.heappush(self.actors, (self.progress[0] + work.seconds, number, actor))
 
@@ -126,7 +143,7 @@ class Crowd:
         return max(self.actors[0][0] - self.progress[0], 0.0)
 
     def leave(self) -> Iterator[Actor]:
-        """Takes out the actors that have finished, and adds the seconds that it took them."""
+        """Takes out the actors that have finished, and adds the seconds of their work to theirs."""
         while self.actors and self.left_s() <= ROUNDING * (1.0 + self.progress[0]):
             actor = heapq.heappop(self.actors)[2]
             assert actor.work is not None
@@ -188,7 +205,7 @@ def _advance(
     delayed: list[tuple[float, int, Actor]],
     ready: deque[Actor],
 ) -> float:
-    """Lets all actors work until the first one finishes or a delay ends; returns the time then.
+    """Lets all actors work until the next event, and returns its time.
 
     Actors that have finished their step move to `ready`.
     """

@@ -1,4 +1,7 @@
-"""The sizes of shards and blocks: all that a prediction needs to know about the ratings."""
+"""The sizes of shards and blocks: a prediction needs nothing else of the ratings.
+
+Blocks, groups and turns belong to split=stratified (ddp/ratings/strata.py).
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,15 +17,15 @@ from ddp.workers.prepare import deal_of
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sizes:
-    """Numbers of ratings, users and items.
+    """Numbers of ratings, users and items. The last four: empty unless split=stratified.
 
     | field | meaning |
     |---|---|
     | `train`, `valid`, `test` | ratings of each worker |
     | `whole_valid`, `whole_test` | ratings of the global parts |
-    | `blocks[w][g]` | training ratings of worker w in group g of items (split=stratified) |
-    | `users[w]`, `items[g]` | users of worker w, items of group g (split=stratified) |
-    | `strata` | the worker that holds each group at each turn (split=stratified) |
+    | `blocks[w][g]` | training ratings of worker w in group g of items |
+    | `users[w]`, `items[g]` | users of worker w, items of group g |
+    | `strata` | the schedule: the worker that holds each group in each turn |
     """
 
     num_users: int

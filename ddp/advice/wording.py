@@ -1,4 +1,4 @@
-"""The words and the table of the advice: predictions in, lines of text out."""
+"""Turns predictions into the table and the sentences of the advice."""
 
 from collections.abc import Sequence
 
@@ -14,15 +14,14 @@ from ddp.config.schema import Config
 from ddp.config.simulate import Simulate
 
 SHOWN_S = 0.0005  # a shorter time is not shown, and is no reason
-LARGE = 0.02  # a kind gets a column if it is this share of a wall
-# A second reason, or a gain that the first outweighs, is given if it is this share of the first.
-MATTERS = 0.2
+LARGE = 0.02  # a kind gets a column if it is a larger share of one of the walls
+MATTERS = 0.2  # a further reason, or a gain, counts if it is a larger share of the first reason
 
 
 def other_workers_change(config: Config) -> str:
-    """The effect of another number of workers besides the wall, in words; "" if none."""
+    """The effect of another number of workers on the trained model, in words; "" if none."""
     if config.stratified and config.trainer.compiled:
-        # Every number of workers does one serial SGD over all ratings, in another order
+        # Any number of workers trains as one serial SGD, in another order of the ratings
         # (ddp/ratings/strata.py). Other optimizers keep a state per block.
         return ""
     if config.split.copies:  # each worker trains on all ratings
@@ -36,7 +35,7 @@ def other_workers_change(config: Config) -> str:
 def advice(
     config: Config, asked: Sequence[Prediction], everywhere: dict[int, list[Prediction]]
 ) -> list[str]:
-    """The advice and its reasons, line by line.
+    """The lines that name the fastest backend and number of workers, and give reasons.
 
     `asked`: the predictions for the config's number of workers, the fastest first. `everywhere`:
     those for each number of workers.
@@ -56,7 +55,7 @@ def advice(
     if best.workers != fastest.workers:
         but = f" ({changes})" if (changes := other_workers_change(config)) else ""
         lines.append(
-            f"of all it is backend={best.backend} with workers={best.workers},"
+            f"with any number of workers it is backend={best.backend} with workers={best.workers},"
             f" {seconds(best.wall_s)}{but}"
         )
         lines.append(f"  {fastest.backend} with workers={fastest.workers}: {why(best, fastest)}")
@@ -64,7 +63,7 @@ def advice(
 
 
 def why(faster: Prediction, slower: Prediction) -> str:
-    """The reasons in words: the kinds of seconds that the slower run has more of, and less of."""
+    """The kinds of seconds that the slower run has more of, and the kind that it has less of."""
     more = {kind: slower.seconds.get(kind, 0.0) - faster.seconds.get(kind, 0.0) for kind in KINDS}
     lost = sorted((kind for kind in KINDS if more[kind] > SHOWN_S), key=lambda kind: -more[kind])
     gained = sorted((kind for kind in KINDS if more[kind] < -SHOWN_S), key=lambda kind: more[kind])
@@ -72,7 +71,7 @@ def why(faster: Prediction, slower: Prediction) -> str:
         return "hardly anything is different"
     told = [kind for kind in lost[:2] if more[kind] > MATTERS * more[lost[0]]]
     gained = [kind for kind in gained if -more[kind] > MATTERS * more[lost[0]]]
-    if gained:  # as many reasons as together outweigh the gain
+    if gained:  # enough reasons to outweigh the gain
         while len(told) < len(lost) and sum(more[kind] for kind in told) <= -more[gained[0]]:
             told.append(lost[len(told)])
     reasons = " and ".join(f"{seconds(more[kind])} more {kind}" for kind in told)
@@ -81,7 +80,7 @@ def why(faster: Prediction, slower: Prediction) -> str:
 
 def seconds(value: float) -> str:
     """A time in words, with two or three digits."""
-    if value >= 0.0995:  # which as milliseconds would be 1e+02
+    if value >= 0.0995:  # as milliseconds this would be 1e+02
         return f"{value:.1f} s" if value >= 10 else f"{value:.2f} s"
     return f"{value * 1e3:.2g} ms"
 
@@ -95,7 +94,7 @@ def where(simulate: Simulate, constants: Constants) -> str:
 
 
 def sources(config: Config, simulate: Simulate, constants: Constants) -> list[str]:
-    """The lines that say how each number was found."""
+    """The lines that say which numbers were measured, simulated or assumed."""
     file = calibration_file()
     lines = [
         f"\nmeasured: the constants, on this machine with {constants.cores} cores ({file}: delete"
@@ -111,8 +110,8 @@ def sources(config: Config, simulate: Simulate, constants: Constants) -> list[st
             )
         if constants.cores == 1 and simulate.cores not in (None, 1):
             lines.append(
-                "unknown: what the GIL costs threads on several cores; one core could not tell, it"
-                " counts as nothing"
+                "unknown: the cost of the GIL for threads on several cores: this machine has one"
+                " core, so it counts as nothing"
             )
     set_but_unknown = {
         "straggler_timeout": config.straggler_timeout is not None,
@@ -153,7 +152,7 @@ def make_table(everywhere: dict[int, list[Prediction]], title: str) -> Table:
 
 
 def width_of(table: Table, console: Console) -> int:
-    """The width to print a table with, so that a pipe or a narrow terminal folds no line."""
+    """The width that folds no line of the table, also in a pipe or a narrow terminal."""
     return max(
         console.width, Measurement.get(console, console.options.update(width=1000), table).minimum
     )

@@ -1,4 +1,18 @@
-"""Costs of the steps of a worker alone on a core: config, sizes and constants in, seconds out."""
+"""The cost of each step of a worker, alone on a core.
+
+The names in the formulas are constants (ddp/advice/constants.py); dim is the model's dimension.
+
+| step | seconds |
+|---|---|
+| `hand_over` | `float_s` x 3 x ratings |
+| `train` | batches x (`batch_s` + `parameter_s` x parameters) + messages x `message_s` |
+|         | + ratings x epochs x (`rating_s` + `element_s` x dim) |
+|         | + `spilled_element_s` x (ratings x dim - SPILLING) of each large batch |
+| `turn` | as `train`, with the ratings and parameters of a block, and a share of `epoch_s` |
+| `evaluate` | `evaluation_s` + ratings x (`evaluated_rating_s` + `evaluated_element_s` x dim) |
+| `publish`, `receive` | `vector_s` + `float_s` x floats |
+| `pass_on` | `float_s` x floats of the rows |
+"""
 
 from math import ceil, log
 
@@ -14,11 +28,11 @@ NATURE_STEP = 1.04  # see `_rounded_share`
 
 
 class WorkerCosts:
-    """The steps of a worker of one configuration, as `Work` for the simulation.
+    """The steps of the workers of one configuration, as `Work` for the simulation.
 
-    `copies_count`: the copies of states count as traffic through RAM, with the bytes that they
-    really move. Set it only with a real bandwidth: the measured bandwidth is in nominal bytes of
-    batches.
+    `copies_count`: copies of states count as traffic through RAM, with the bytes that they really
+    move. Set it only for a bandwidth that the user gives: the measured one is in the estimated
+    bytes of batches (`spilled_bytes`).
     """
 
     def __init__(
@@ -35,7 +49,7 @@ class WorkerCosts:
         self.width = config.model.dim + config.model.biases  # floats of a user or an item
         self.num_floats = (sizes.num_users + sizes.num_items) * self.width + 1
         self.in_ensemble = config.in_ensemble
-        # The factors of an ensemble's aggregate are so many times as wide as those of a worker.
+        # The aggregate of an ensemble has so many times as many factors as a worker.
         self.widening = config.workers if self.in_ensemble else 1
         shares_memory = self.backend in ("thread", "shm")
         self.passes_rows = self.stratified and self.backend == "process" and config.workers > 1
@@ -55,7 +69,7 @@ class WorkerCosts:
         return Work(seconds=floats * self.exchange.float_s, kind=START, divided=False)
 
     def train(self, worker: int) -> Work:
-        """The local epochs of a round, for a worker that has the whole model."""
+        """Training for the local epochs of a round (any split but stratified)."""
         return self._training_work(
             self.sizes.train[worker],
             self.num_floats,
@@ -91,7 +105,7 @@ class WorkerCosts:
         if self.in_one_loop:
             around_s = exchange.epoch_s / len(sizes.items)
         elif self.passes_rows or self.backend == "serial":
-            around_s = exchange.epoch_s / 2  # two turns of an epoch took `epoch_s`
+            around_s = exchange.epoch_s / 2  # measured with two turns per epoch
         else:
             around_s = exchange.message_s
         return self._training_work(
@@ -103,39 +117,39 @@ class WorkerCosts:
     ) -> Work:
         """Training on `num_ratings` for `epochs` epochs, with `num_floats` learned parameters.
 
-        `around_s`: seconds of the other work in these epochs. For the turns of the fused trainer it
-        covers all work but that per rating.
+        `around_s`: seconds of the other work in these epochs. In a turn of the fused trainer that
+        is all work except that per rating.
         """
         costs, trainer = self.training, self.config.trainer
-        steps, batch_s = epochs, 0.0 if self.stratified else costs.batch_s
+        batches, batch_s = epochs, 0.0 if self.stratified else costs.batch_s
         if isinstance(trainer, AutogradTrainer):
-            steps, batch_s = epochs * ceil(num_ratings / trainer.batch_size), costs.batch_s
-        python_s = steps * batch_s + around_s
-        # A compiled call holds no GIL. It returns to Python once in 10 ms, which is not counted.
+            batches, batch_s = epochs * ceil(num_ratings / trainer.batch_size), costs.batch_s
+        python_s = batches * batch_s + around_s
+        # A compiled call does not hold the GIL. Its return to Python, every 10 ms, does not count.
         held_s = 0.0 if trainer.compiled else python_s
         seconds = (
             python_s
-            + steps * costs.parameter_s * num_floats
+            + batches * costs.parameter_s * num_floats
             + epochs * num_ratings * self._rating_s
         )
-        batches = self._large_batches(num_ratings)
-        seconds += epochs * sum(floats - SPILLING for floats in batches) * costs.spilled_element_s
-        num_bytes = epochs * sum(map(spilled_bytes, batches))
+        large = self._large_batches(num_ratings)
+        seconds += epochs * sum(floats - SPILLING for floats in large) * costs.spilled_element_s
+        num_bytes = epochs * sum(map(spilled_bytes, large))
         if not self.in_threads:
             return Work(seconds=seconds, kind=COMPUTE, num_bytes=num_bytes)
-        # Rounded, so that most turns have the same nature: the simulation makes one crowd of them.
+        # Rounding gives most turns the same nature, so the simulation makes one crowd of them.
         if self.stratified:
-            steps, held_s = (_rounded_share(part, seconds) for part in (steps, held_s))
+            batches, held_s = (_rounded_share(part, seconds) for part in (batches, held_s))
         return Work(
             seconds=seconds,
             kind=COMPUTE,
-            steps=steps,
+            batches=batches,
             held_s=min(held_s, seconds),
             num_bytes=num_bytes,
         )
 
     def _large_batches(self, num_ratings: int) -> list[int]:
-        """Ratings x dimensions of each batch of an epoch above SPILLING."""
+        """Ratings x dimensions of each large batch of an epoch."""
         trainer, dim = self.config.trainer, self.config.model.dim
         if not isinstance(trainer, AutogradTrainer):
             return []
@@ -147,19 +161,20 @@ class WorkerCosts:
         ]
 
     def evaluate(self, worker: int) -> Work:
-        """All evaluations of a worker's round: after each epoch, then of the best state.
+        """All evaluations of a worker's round.
 
-        The first ones are on the part that `select_on` names.
+        After each epoch it evaluates on the part that `select_on` names, and after the last one it
+        evaluates the best state on the validation and test parts.
         """
         valid, test = self.sizes.valid[worker], self.sizes.test[worker]
         seconds = self._evaluation_s(valid) + self._evaluation_s(test)
         if not self.stratified:
             selects = {"valid": valid, "test": test}.get(self.config.select_on)
             epochs = self.config.local_epochs if selects is not None else 1
-            # A copy of the best state.
+            # as if each epoch were the best so far, whose state is copied
             seconds += epochs * self.num_floats * self.exchanges.thread.float_s
             if selects is not None:
-                # In a compiled call an evaluation has no fixed cost.
+                # a compiled call evaluates without the fixed cost
                 in_a_loop = self.config.trainer.compiled
                 seconds += epochs * (
                     self._evaluation_s(selects) - self.training.evaluation_s * in_a_loop
@@ -167,7 +182,7 @@ class WorkerCosts:
         return Work(seconds=seconds, kind=EVALUATE)
 
     def _evaluation_s(self, num_ratings: int, widening: int = 1) -> float:
-        """Seconds of one evaluation."""
+        """Seconds of one evaluation. `widening`: the model has so many times the dimensions."""
         costs = self.training
         per_rating = (
             costs.evaluated_rating_s + costs.evaluated_element_s * self.config.model.dim * widening
@@ -175,7 +190,7 @@ class WorkerCosts:
         return costs.evaluation_s + num_ratings * per_rating
 
     def publish(self, worker: int) -> Work:
-        """Publishing a worker's update, with its trainer state."""
+        """Publishing a worker's update and trainer state."""
         return self._copy(self._update_floats(worker) + self._state_floats(worker))
 
     def receive(self) -> Work:
@@ -187,7 +202,7 @@ class WorkerCosts:
         )
 
     def pass_on(self, group: int) -> Work:
-        """One end of passing on the rows of a group: sending them, or receiving them.
+        """Sending the rows of a group of items, or receiving them.
 
         It is free where workers share memory: they pass on only a number.
         """
@@ -199,7 +214,7 @@ class WorkerCosts:
         )
 
     def _copy(self, num_floats: float) -> Work:
-        """A vector of so many floats on its way in one direction."""
+        """Publishing or receiving a vector of so many floats."""
         costs = self.exchange
         num_bytes = self.copied_bytes * num_floats
         return Work(
@@ -213,7 +228,7 @@ class WorkerCosts:
         return (self.sizes.users[worker] + max(self.sizes.items)) * self.width
 
     def _state_floats(self, worker: int) -> float:
-        """Floats of trainer state in the updates of a worker, on average per round."""
+        """Floats of trainer state that a worker publishes, on average per round."""
         share = 1.0 if self.config.on_failure == "restart" else self._checkpoints_per_round()
         return share * self._trainer_state_floats(worker)
 
@@ -239,5 +254,5 @@ class WorkerCosts:
 
 
 def _rounded_share(part: float, whole: float) -> float:
-    """The seconds `part`, rounded to a share of `whole` that is a power of NATURE_STEP."""
+    """The amount `part`, rounded to a share of `whole` that is a power of NATURE_STEP."""
     return whole * NATURE_STEP ** round(log(part / whole, NATURE_STEP)) if part > 0 else 0.0

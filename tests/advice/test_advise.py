@@ -201,7 +201,9 @@ def test_advice_compares_with_every_other_backend_and_number_of_workers(make_con
     lines = advice(config, slow, {2: slow, 4: [predicted("thread", workers=4, compute=1.0)]})
     assert lines[0] == "with workers=2 the fastest is backend=shm, 2.00 s"
     assert lines[1] == "  serial takes 4.00 s: 2.00 s more compute"
-    assert lines[2].startswith("of all it is backend=thread with workers=4, 1.00 s (")
+    assert lines[2].startswith(
+        "with any number of workers it is backend=thread with workers=4, 1.00 s ("
+    )
     assert lines[3] == "  shm with workers=2: 1.00 s more compute"
     assert len(advice(config, slow, {2: slow})) == 2
 
@@ -232,7 +234,9 @@ def test_it_says_what_another_number_of_workers_changes_and_only_where_it_does(
 ):
     asked, other = predicted("shm", compute=2.0), predicted("shm", workers=4, compute=1.0)
     lines = advice(make_config(*job), [asked], {2: [asked], 4: [other]})
-    assert lines[1] == f"of all it is backend=shm with workers=4, 1.00 s{changes}"
+    assert (
+        lines[1] == f"with any number of workers it is backend=shm with workers=4, 1.00 s{changes}"
+    )
 
 
 @pytest.mark.parametrize(

@@ -58,16 +58,18 @@ def test_a_thread_that_needs_no_gil_is_not_held_up_by_those_that_do():
 
 
 @pytest.mark.parametrize(("threads", "each_s"), [(1, 0.0), (2, 0.01), (8, 0.04)])
-def test_a_step_costs_a_handoff_more_beside_others(threads, each_s):
+def test_a_batch_costs_a_handoff_more_beside_others(threads, each_s):
     machine = Machine(cores=8, handoff_s=0.01, handoff_growth=1.0)
     assert end(
-        machine, *(script(compute(1.0, steps=100)) for _ in range(threads))
+        machine, *(script(compute(1.0, batches=100)) for _ in range(threads))
     ) == pytest.approx(1.0 + 100 * each_s)
 
 
 def test_on_one_core_nothing_is_handed_over():
     machine = Machine(cores=1, handoff_s=0.01, handoff_growth=1.0)
-    assert end(machine, *(script(compute(1.0, steps=100)) for _ in range(2))) == pytest.approx(2.0)
+    assert end(machine, *(script(compute(1.0, batches=100)) for _ in range(2))) == pytest.approx(
+        2.0
+    )
 
 
 def test_memory_is_shared_by_those_who_use_it():
@@ -128,7 +130,7 @@ def test_work_that_is_not_divided_counts_as_one_kind():
 
 seconds = st.floats(0.001, 10.0)
 works = st.builds(
-    lambda s, steps, held, size: compute(s, steps=steps, held_s=held * s, num_bytes=size),
+    lambda s, batches, held, size: compute(s, batches=batches, held_s=held * s, num_bytes=size),
     seconds, st.sampled_from([0, 1, 1000]), st.floats(0, 1), st.sampled_from([0.0, 1e9]),
 )  # fmt: skip
 free = st.builds(compute, seconds)  # of processes: they share cores only

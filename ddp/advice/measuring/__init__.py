@@ -1,1 +1,1 @@
-"""Measurements of the constants that the advice is computed from."""
+"""Measures the constants of a machine from which the advice predicts."""

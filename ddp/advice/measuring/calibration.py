@@ -1,4 +1,7 @@
-"""Reads the constants of this machine from their file, or measures them in some seconds."""
+"""Reads the constants of this machine from their file; measures those that are missing there.
+
+Processes of their own measure (ddp/advice/measuring/measure.py), and print JSON.
+"""
 
 import json
 import math
@@ -21,20 +24,20 @@ from ddp.errors import BackendError
 from ddp.machine.files import atomic_file
 from ddp.machine.memory import num_cores
 
-# Raise it when the measurements change, or a trainer or a backend that they use.
+# Of the file. Raise it when a measurement changes, or a trainer or backend that one uses.
 FORMAT = 4
 COMPILE = "import ddp.aggregation.mean, ddp.machine.compiled.gates, ddp.trainers.fused"
 PACKAGES = ("torch", "numba", "numpy")
-USUAL_S = {EXCHANGES: 6, "fused": 4, "adam": 13, "sgd": 13}  # of each measurement, on two cores
+USUAL_S = {EXCHANGES: 6, "fused": 4, "adam": 13, "sgd": 13}  # per measurement, on two cores
 TIMEOUT_S = 300.0  # of a measurement; it takes about 15 s
-BUSY = 0.1  # of all cores; if other programs use more, the measurements are wrong
-LOOK_S = 0.2  # how long `busy_share` looks
+BUSY = 0.1  # share of all cores; if other programs use more, the measurements are wrong
+LOOK_S = 0.2  # the time over which `busy_share` measures
 Tell = Callable[[str], None]
 Kind = TypeVar("Kind", Exchange, Exchanges, Training)
 
 
 def calibration_file() -> Path:
-    """The file of the constants. After the user has deleted it they are measured again."""
+    """The file of the constants. A user who deletes it has them measured again."""
     cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(cache) / "ddp" / "calibration.json"
 
@@ -42,8 +45,8 @@ def calibration_file() -> Path:
 def calibrate(trainer: TrainerOptions, tell: Tell = print, file: Path | None = None) -> Constants:
     """The constants for that trainer. `tell` gets a line before a measurement begins.
 
-    A file that is damaged, or of another machine, version or number of cores, is replaced. Raises
-    BackendError if the measurement fails.
+    It replaces a file that is damaged, or belongs to another machine, version or number of cores.
+    Raises BackendError if the measurement fails.
     """
     file = file or calibration_file()
     known = read(file)
@@ -58,8 +61,8 @@ def calibrate(trainer: TrainerOptions, tell: Tell = print, file: Path | None = N
         )
         if (share := busy_share()) > BUSY:
             tell(
-                f"warning: other programs use {share:.0%} of this machine: delete {file} when they"
-                " do not, to measure anew"
+                f"warning: other programs use {share:.0%} of this machine, so the constants will be"
+                f" wrong: delete {file} when they have ended, to measure anew"
             )
     # One process measures both exchanges and fused, because the exchanges are measured with fused.
     together = [missing] if name == "fused" and missing else [[part] for part in missing]
@@ -71,7 +74,9 @@ def calibrate(trainer: TrainerOptions, tell: Tell = print, file: Path | None = N
             with atomic_file(file) as out:
                 out.write(json.dumps(known, indent=1).encode())
         except OSError as error:
-            tell(f"warning: {error.filename}: {error.strerror}; the next time it is measured again")
+            tell(
+                f"warning: {error.filename}: {error.strerror}; the next advise=true measures again"
+            )
     return Constants(
         cores=num_cores(),
         exchanges=_exchanges(known["exchanges"]),
@@ -80,7 +85,7 @@ def calibrate(trainer: TrainerOptions, tell: Tell = print, file: Path | None = N
 
 
 def read(file: Path) -> dict[str, Any]:
-    """The content of the file if it is whole and of this machine; else one without constants."""
+    """The content of the file, without constants if it is damaged or of another machine."""
     empty: dict[str, Any] = {"format": FORMAT, "machine": machine(), "training": {}}
     with suppress(
         OSError, ValueError, TypeError, KeyError, AttributeError, ArithmeticError, RecursionError
@@ -108,7 +113,7 @@ def machine() -> dict[str, Any]:
 
 
 def busy_share(seconds: float = LOOK_S) -> float:
-    """The share of all cores in use while this process sleeps; 0 if the system does not tell."""
+    """The share of all cores in use while this process sleeps; 0 if the system does not say."""
     try:
         before = _ticks()
         time.sleep(seconds)
@@ -119,7 +124,7 @@ def busy_share(seconds: float = LOOK_S) -> float:
 
 
 def _ticks() -> tuple[int, int]:
-    """Clock ticks of all cores since the start of the system: all, and the idle ones."""
+    """Clock ticks of all cores since the start of the system: (all ticks, idle ticks)."""
     _, user, nice, system, idle, iowait, *others = (
         Path("/proc/stat").read_text(encoding="utf-8").splitlines()[0].split()
     )
@@ -128,7 +133,8 @@ def _ticks() -> tuple[int, int]:
 
 
 def _measure(parts: Sequence[str]) -> dict[str, Any]:
-    if "fused" in parts:  # compiled beforehand, so that no measurement contains the compiler
+    if "fused" in parts:
+        # it compiles beforehand, so that no measurement contains the compiler
         _python("-c", COMPILE)
     printed = _python("-m", "ddp.advice.measuring.measure", *parts)
     try:
@@ -143,7 +149,7 @@ def _measure(parts: Sequence[str]) -> dict[str, Any]:
 
 
 def _python(*arguments: str) -> str:
-    """Runs Python with our modules in its path; returns its output."""
+    """Runs Python with our modules in its path, and returns its output."""
     environment = os.environ | {
         "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent.parent.parent.parent), *sys.path])
     }

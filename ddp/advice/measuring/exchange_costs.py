@@ -1,4 +1,23 @@
-"""Measures the cost of exchanging states, rows and messages, of averaging and of recording."""
+"""Measures the constants in `Exchange` and `Exchanges`, with small runs of every backend.
+
+A small and a large run differ in the dimension of the model. A turns run has split=stratified, many
+local epochs and hardly any ratings. The spans of the rounds after the first give the seconds, as
+medians; of several runs of the same config the least counts. A line has the size of the vector, of
+the checkpoint or of the model as its variable (`line`).
+
+| constants | measured as |
+|---|---|
+| `message_s` | small run: spans `tell` and `other` of a worker's round, per message |
+| `vector_s`, `float_s` | small and large run: spans `publish` and `receive`, as a line |
+| `epoch_s` | turns run: a worker's round without its waits, per local epoch |
+| `heard_s` | turns run of process: CPU seconds of the main thread, minus those of a run with few |
+|           | local epochs, per message that it has more |
+| `average_float_s` | large run of shm: span `average`, per float of all states |
+| `log_s` | small and large runs: span `record/log` |
+| `checkpoint_s`, `checkpoint_float_s` | small and large runs: span `record/checkpoint`, as a line |
+| `save_s`, `save_float_s` | small and large runs: `save` of result.json, as a line |
+| `jitter` | large run of shm: how unequal a worker's seconds of `compute` are (`_jitter`) |
+"""
 
 import math
 import statistics
@@ -31,8 +50,8 @@ if TYPE_CHECKING:
 
 DIMS = {"small": 8, "large": 128}  # dimensions of the model
 ROUNDS, EPOCHS = 6, 4
-MESSAGES = 2  # of a worker in such a round: one about all its epochs, which are short, and one row
-# With split=stratified: rounds, and local epochs of runs with few and with many messages.
+MESSAGES = 2  # of a worker per round: one about all its epochs, which are short, and one at the end
+# Turns runs: rounds, and local epochs of runs with few and with many messages.
 TURNS_ROUNDS, FEW, MANY = 4, 8, 40
 FEW_RATINGS = SyntheticData(
     name="synthetic",
@@ -46,9 +65,9 @@ FEW_RATINGS = SyntheticData(
 
 
 def exchange_configs() -> dict[str, Config]:
-    """The runs to measure with: for each backend one with small and one with large states.
+    """The runs to measure with: a small, a large and a turns run per backend.
 
-    More runs per backend pass rows on (split=stratified).
+    FORKED has a second turns run, with few local epochs.
     """
     configs, fused = {}, TRAINERS["fused"]
     for backend in (SERIAL, THREAD, SHM, FORKED):
@@ -65,7 +84,7 @@ def exchange_configs() -> dict[str, Config]:
 
 
 def exchange_constants(pilots: Mapping[str, Pilots]) -> dict[str, Any]:
-    """The fields of `Exchanges`, from these runs."""
+    """The fields of `Exchanges`. `pilots`: the runs of each of `exchange_configs`."""
     names = [backend.name for backend in (SERIAL, THREAD, SHM, FORKED)]
     both = [(size, pilots[f"{name}, {size}"]) for name in names for size in DIMS]
     sizes: list[float] = [_num_floats(DIMS[size]) for size, _ in both]
@@ -77,7 +96,7 @@ def exchange_constants(pilots: Mapping[str, Pilots]) -> dict[str, Any]:
     )
     large = pilots["shm, large"]
     few, many = (pilots[f"process, {number} turns"] for number in ("few", "many"))
-    # Messages: one about each epoch, and one about each turn.
+    # A worker sends a message about each epoch, and one about each turn.
     more_messages = TURNS_ROUNDS * WORKERS * (1 + WORKERS) * (MANY - FEW)
     return {
         **{name: _exchange(name, pilots) for name in names},
@@ -99,7 +118,7 @@ def exchange_constants(pilots: Mapping[str, Pilots]) -> dict[str, Any]:
 
 
 def _exchange(name: str, pilots: Mapping[str, Pilots]) -> dict[str, float]:
-    """The fields of `Exchange` of a backend, from these runs."""
+    """The fields of `Exchange` for the backend `name`."""
     ends = [(size, phase) for size in DIMS for phase in ("publish", "receive")]
     seconds = [least(pilots[f"{name}, {size}"], _median_of_workers(phase)) for size, phase in ends]
     vector_s, float_s = line([_num_floats(DIMS[size]) for size, _ in ends], seconds)
@@ -120,12 +139,12 @@ def _exchange(name: str, pilots: Mapping[str, Pilots]) -> dict[str, float]:
 
 
 def _median_of_workers(phase: str) -> "Callable[[RunResult], float]":
-    """The median seconds of a phase in the workers' rounds after the first."""
+    """A function of a run: the median seconds of a phase in the workers' later rounds."""
     return lambda run: _median_s(run.history.worker_rounds, phase)
 
 
 def _median_of_rounds(path: str) -> "Callable[[RunResult], float]":
-    """The median seconds of a path in the aggregator's rounds after the first."""
+    """A function of a run: the median seconds of a path in the aggregator's later rounds."""
     return lambda run: statistics.median(
         row.account.seconds.get(path, 0.0) for row in run.history.aggregate_rounds[1:]
     )
@@ -154,10 +173,10 @@ def _busy_s(account: "Account") -> float:
 
 
 def _jitter(run: "RunResult") -> float:
-    """How unequal equal work is: the standard deviation of the logarithm of its seconds.
+    """The standard deviation of the logarithm of the seconds that equal work takes.
 
-    It is estimated robustly from compute in the rounds after a worker's first: 1.4826 times the
-    median absolute deviation, as for a normal distribution.
+    The equal work is `compute` in a worker's rounds after its first. A single slow round hardly
+    changes the estimate: 1.4826 times the median absolute deviation, as for a normal distribution.
     """
     deviations = []
     for worker in run.history.startup_s:
@@ -178,7 +197,7 @@ def _num_floats(dim: int) -> int:
 def line(sizes: Sequence[float], seconds: Sequence[float]) -> tuple[float, float]:
     """The straight line through the points (size, seconds): its value at size 0, and its slope.
 
-    It goes through the medians at the smallest and at the largest size. Neither number is below 0.
+    It goes through the medians at the smallest and at the largest size. A number below 0 becomes 0.
     """
     small, large = min(sizes), max(sizes)
     low, high = (

@@ -2,12 +2,12 @@
 
     python -m ddp.advice.measuring.measure [exchanges] [fused|adam|sgd]
 
-A machine has slow moments, which may last for seconds. So each measurement is made several times,
-far apart from each other, and the smallest result counts, or nearly the smallest.
+A machine has slow moments, which may last for seconds. So it makes all measurements in a sitting,
+repeats them in further sittings, and takes the smallest result, or nearly the smallest.
 
-A process of its own measures, so that first imports and first compilations are measured too. It
-begins as train.py does, with the forkserver. All heavy modules are imported late, because a spawned
-worker imports this file.
+A new process measures, so that first imports and first compilations count too. It begins as
+train.py does, with the forkserver. It imports heavy modules late, because a spawned worker imports
+this file.
 """
 
 import json
@@ -23,14 +23,14 @@ from ddp.config.checks import start_methods
 from ddp.machine.memory import num_cores
 
 EXCHANGES = "exchanges"
-SITTINGS = 2  # how often all runs are made, one after another
-SAMPLES = 3  # at most so many samples of the trainer itself in a sitting
+SITTINGS = 2  # a sitting makes each run once
+SAMPLES = 3  # at most so many samples of the trainer alone in a sitting, spread between its runs
 
 
 def main(*parts: str) -> None:
-    """Measures, and prints `training` and `exchanges`, if `parts` asks for them.
+    """Measures the named parts, and prints them as JSON.
 
-    The exchanges are measured with the fused trainer.
+    `parts`: "exchanges", which it measures with the fused trainer, and the name of one trainer.
     """
     from ddp.backends.forkserver import ensure_server
 
@@ -38,7 +38,7 @@ def main(*parts: str) -> None:
     trainer = TRAINERS[names[0] if names else "fused"]
     if start_methods()[-1] == "forkserver":
         ensure_server(trainer.name)
-    # train.py imports the same while the server starts.
+    # train.py imports the same modules while the server starts
     import ddp.experiment  # noqa: F401
     from ddp.advice.measuring.trainer_costs import TrainerCosts
 

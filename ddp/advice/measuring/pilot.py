@@ -1,6 +1,6 @@
-"""Makes a small real run, as `python train.py` does, whose seconds give constants of the machine.
+"""Makes a pilot: a small real run, as `python train.py` makes it, to measure constants with.
 
-All heavy modules are imported late, because a spawned worker imports this file.
+It imports heavy modules late, because a spawned worker imports this file.
 """
 
 import dataclasses
@@ -35,7 +35,7 @@ TRAINERS: dict[str, TrainerOptions] = {
 SERIAL = SerialBackend(name="serial")
 THREAD = ThreadBackend(name="thread", poll_interval_s=None)
 PROCESS = ProcessBackend(name="process", poll_interval_s=None, start_method="spawn")
-# It exchanges as PROCESS does, and starts at once.
+# It exchanges as PROCESS does, and starts faster.
 FORKED = replace(PROCESS, start_method=start_methods()[-1])
 SHM = ShmBackend(name="shm", directory=None, start_method=None)
 
@@ -45,7 +45,7 @@ def pilot_config(
 ) -> Config:
     """A job like those of the seed systems, but short.
 
-    It sets all that the constants depend on. The rest is as in conf/.
+    It sets every setting that the constants depend on. The others are as in conf/.
     """
     from ddp.config.defaults import default_config, default_option  # these read files
 
@@ -83,7 +83,7 @@ def run_pilot(config: Config) -> "Pilot":
 
 @dataclass(frozen=True, slots=True)
 class Pilot:
-    """A run. `main_s`: CPU seconds of the main thread, which is the aggregator."""
+    """A small run. `main_s`: CPU seconds of its main thread, which is the aggregator."""
 
     run: "RunResult"
     main_s: float
@@ -93,10 +93,10 @@ Pilots = Sequence[Pilot]  # runs of one config, from several sittings
 
 
 def least(pilots: Pilots, seconds: "Callable[[RunResult], float]") -> float:
-    """The smallest of these seconds among the runs."""
+    """The smallest value of `seconds` among the runs."""
     return min(seconds(pilot.run) for pilot in pilots)
 
 
 def with_core_s(account: "Account", phase: str) -> float:
-    """Seconds of a phase, without those in which the thread waited for a core."""
+    """Seconds of a phase, without the waits for a core."""
     return account.phase_s(phase) - account.seconds.get(f"{phase}/run_queue", 0.0)

@@ -1,4 +1,14 @@
-"""Measures the cost of starting workers, with small runs."""
+"""Measures the fields of `Training` about the start and end of workers, with small runs.
+
+| constants | measured as |
+|---|---|
+| `imports_s` | `imports` of the first run with threads |
+| `server_s` | `start` and `data` of the first run with forked workers, minus a later `start` |
+| `fork_s`, `spawn_s` | span `start` of a worker, the mean of all workers |
+| `forked_s`, `spawned_s` | `compute` and `evaluate` of a worker's first round, minus a later one |
+| `exit_s` | `stop` of a run with spawned workers, as if each worker had a core |
+| `manager_s` | `start` and `train` of a run with spawned workers, minus its slowest worker's time |
+"""
 
 import statistics
 from collections.abc import Mapping
@@ -34,7 +44,7 @@ def start_configs(trainer: TrainerOptions) -> dict[str, Config]:
 
 
 def start_constants(firsts: Mapping[str, Pilot], pilots: Mapping[str, Pilots]) -> dict[str, float]:
-    """The fields of `Training` that are about starting workers.
+    """The fields of `Training` about the start and end of workers.
 
     `firsts`: the first runs of this process, which waited for the forkserver and imported modules.
     """
@@ -56,7 +66,7 @@ def start_constants(firsts: Mapping[str, Pilot], pilots: Mapping[str, Pilots]) -
 
 
 def _startup_s(run: "RunResult") -> float:
-    """Mean seconds from a worker's start to its first round."""
+    """Mean seconds from a worker's start to its first epoch."""
     return statistics.mean(
         with_core_s(account, "start") for account in run.history.started_with.values()
     )

@@ -1,4 +1,13 @@
-"""Measures the cost of training and evaluating, alone on a core and beside other threads."""
+"""Measures the fields of `Training` about batches and evaluations, with the trainer alone.
+
+| constants | measured as |
+|---|---|
+| `batch_s`, `parameter_s`, `rating_s`, `element_s` | `fit` to BATCHES (compiled: EPOCHS) |
+| `spilled_element_s` | `fit` to BATCHES, of which some are large |
+| `evaluation_s`, `evaluated_rating_s`, `evaluated_element_s` | `fit` to PARTS |
+| `handoff_s`, `handoff_growth` | batches in 2 and in 4 threads, minus the same batch alone |
+| `bandwidth` | large batches in 2 threads |
+"""
 
 import statistics
 import threading
@@ -20,11 +29,11 @@ from ddp.ratings.arrays import Part
 from ddp.timing.spans import Spans
 from ddp.trainers.trainer import Best, Trainer, trainer_for
 
-RATINGS = 2048  # in an epoch of batches; it has at least two batches
+RATINGS = 2048  # in an epoch of batches, or more, as it has at least two batches
 LEAST_S = 0.01  # the least duration of one measurement
-# This quantile of the samples counts (the least of four): the cost when the machine is not slow.
+# The quantile of the samples that counts (of four the least): the cost when the machine is not slow
 QUARTILE = 0.25
-BARRIER_TIMEOUT_S = 60.0  # until all threads have come
+BARRIER_TIMEOUT_S = 60.0  # the longest wait until all threads have begun
 THREADS_S = 0.05  # the least duration of a measurement with several threads
 # (size of the batch, embedding size)
 BATCHES = ((128, 8), (128, 256), (1024, 64), (8192, 8), (8192, 64), (2048, 256), (8192, 256))
@@ -36,7 +45,7 @@ PARTS = ((500, 8), (20_000, 8), (20_000, 64), (20_000, 256))
 
 
 class TrainerCosts:
-    """Samples of the seconds of one trainer, and the constants that follow from them."""
+    """Takes samples of the seconds of one trainer, and computes its constants from them."""
 
     def __init__(self, options: TrainerOptions, cores: int) -> None:
         self.options, self.cores = options, cores
@@ -76,7 +85,7 @@ class TrainerCosts:
             self.seconds[name].append(together_s())
 
     def constants(self) -> dict[str, float]:
-        """The fields of `Training` that are not about starting workers."""
+        """The fields of `Training` about batches and evaluations."""
         parts = [self._s(f"evaluation {size} {dim}") for size, dim in PARTS]
         fixed, rating, element = fit([(1.0, size, size * dim) for size, dim in PARTS], parts)
         measured = {
@@ -90,11 +99,11 @@ class TrainerCosts:
         batch, rating, element = fit([(1.0, size, size * dim) for size, dim in EPOCHS], epochs)
         measured |= {"batch_s": batch, "parameter_s": 0.0, "rating_s": rating, "element_s": element}
         measured |= {"spilled_element_s": 0.0, "bandwidth": 0.0}
-        # One call does several epochs without the GIL.
+        # compiled epochs do not hold the GIL, so no thread hands it over
         return measured | {"handoff_s": 0.0, "handoff_growth": 0.0}
 
     def _in_batches(self) -> dict[str, float]:
-        """The constants of a trainer of batches."""
+        """The constants about batches, for a trainer that takes them."""
         seconds = {
             (size, dim): self._s(f"batches {size} {dim}") / _num_batches(size)
             for size, dim in BATCHES
@@ -122,7 +131,7 @@ class TrainerCosts:
         crowded_s = self._s(f"2 threads {size} {dim}") / _num_batches(size) - handoffs[2]
         bandwidth = 0.0
         if crowded_s > alone_s[SPILLED]:
-            # Two batches in the time of both. One thread alone never gets less than it got alone.
+            # Together they moved two batches in this time, and no less than one thread does alone.
             bandwidth = spilled_bytes(size * dim) * max(2 / crowded_s, 1 / alone_s[SPILLED])
         grows = min(handoffs.values()) > 0
         return {
@@ -145,13 +154,14 @@ class TrainerCosts:
 
 
 def fit(terms: Sequence[tuple[float, ...]], seconds: Sequence[float]) -> list[float]:
-    """Factors of the terms, none below 0, that minimise the sum of the squared relative errors.
+    """The factors that fit the sums of factor x term to `seconds` best, none below 0.
 
-    `terms`: a tuple for each of `seconds`; the result has a factor for each place of a tuple.
+    `terms`: a tuple for each of `seconds`; the result has a factor for each place of a tuple. The
+    best fit has the least sum of squared relative errors.
     """
     rows = np.array(terms) / np.array(seconds)[:, None]
     best, best_error = np.zeros(rows.shape[1]), np.inf
-    # There are few terms, so it tries all ways to leave some out.
+    # There are few terms, so it tries every selection of them.
     for used in product((False, True), repeat=rows.shape[1]):
         columns = np.flatnonzero(used)
         scale = np.abs(rows[:, columns]).max(axis=0) if len(columns) else np.ones(0)
@@ -186,7 +196,7 @@ def _model(dim: int) -> Parameters:
 
 
 def _num_batches(size: int) -> int:
-    """Batches in an epoch, by their size."""
+    """The batches in an epoch of batches of this size."""
     return max(2, RATINGS // size)
 
 
@@ -218,7 +228,7 @@ def _evaluation(options: TrainerOptions, num_ratings: int, dim: int) -> Callable
 def _mean_s(call: Callable[[], object]) -> float:
     """Mean CPU seconds of a call, over at least LEAST_S.
 
-    They are the wall of a thread that has a core to itself, also where other programs run.
+    They equal the wall of a thread that has a core to itself, even if other programs run.
     """
     number, began = 0, time.thread_time()
     while time.thread_time() - began < LEAST_S:
@@ -228,7 +238,7 @@ def _mean_s(call: Callable[[], object]) -> float:
 
 
 def _beside_each_other_s(epochs: Sequence[Callable[[], object]]) -> float:
-    """The mean wall of an epoch while each of these epochs trains in its own thread."""
+    """The mean wall of an epoch while each of these epochs runs in its own thread, at once."""
     walls = [0.0] * len(epochs)
     barrier = threading.Barrier(len(epochs), timeout=BARRIER_TIMEOUT_S)
 
