@@ -17,7 +17,7 @@ CGROUP = Path("/sys/fs/cgroup")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Memory:
-    """The RAM of a process in bytes; None where the kernel does not tell.
+    """The RAM of a process in bytes; None where the kernel does not say.
 
     | field | meaning |
     |---|---|
@@ -61,7 +61,7 @@ def peak_rss_bytes() -> int:
 
 
 def available_bytes(meminfo: Path = Path("/proc/meminfo"), cgroup: Path = CGROUP) -> int | None:
-    """Bytes that this machine, or this container, still has; None where neither tells."""
+    """Bytes of RAM that this machine, or this container, still has; None where neither says."""
     found = [
         available for available in [_bytes_in(meminfo, "MemAvailable:")] if available is not None
     ]
@@ -75,7 +75,7 @@ def available_bytes(meminfo: Path = Path("/proc/meminfo"), cgroup: Path = CGROUP
 
 
 def _cached_bytes(cgroup: Path) -> int:
-    """Bytes of files in a container's memory, which it gives up when something else needs them."""
+    """Bytes of files that the kernel caches in a container's RAM, and frees on demand."""
     with suppress(OSError, ValueError):
         stat = dict(line.split() for line in (cgroup / "memory.stat").read_text().splitlines())
         return int(stat.get("active_file", 0)) + int(stat.get("inactive_file", 0))

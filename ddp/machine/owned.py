@@ -1,7 +1,8 @@
 """Files and folders that a living process owns, and how to remove those of dead ones.
 
 The owner holds a lock on its file or folder. The system takes the lock away when the owner dies,
-however it dies. So the next process tells the dead from the living without trusting process ids.
+however it dies. So the next process knows the dead owners without trusting process ids, which the
+system uses again.
 """
 
 import fcntl
@@ -50,8 +51,8 @@ def remove_orphans(
 ) -> list[tuple[Path, int]]:
     """Removes the files (or the folders) with such names whose owners are dead.
 
-    Gives their paths and sizes in bytes. Leaves everything else alone, and all that belongs to
-    another user.
+    Returns their paths and sizes in bytes. It leaves alone everything that belongs to another
+    user.
     """
     kind, remove = (stat.S_ISDIR, shutil.rmtree) if folders else (stat.S_ISREG, os.unlink)
     found = []

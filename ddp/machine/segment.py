@@ -128,7 +128,7 @@ def default_directory() -> Path:
 
 
 def remove_orphans(directory: Path, *, dry_run: bool = False) -> list[tuple[Path, int]]:
-    """Removes the segments that dead processes have left; gives their paths and sizes in bytes."""
+    """Removes the segments that dead processes have left, and returns (path, bytes) of each."""
     return owned.remove_orphans(directory, NAME, dry_run=dry_run)
 
 

@@ -1,5 +1,6 @@
-"""Writes one HTML file about runs: where the time went, what averaging did to the error, how it
-scales. The file needs no other file.
+"""Writes one HTML file about runs, which needs no other file.
+
+It shows where the time went, the error after each round, and how runs scale with workers.
 """
 
 import argparse

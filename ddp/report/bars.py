@@ -1,4 +1,4 @@
-"""The part "Where the time went": stacked bars per run or per lane, and per backend."""
+"""The part "Where the time went": stacked bars per run and backend, or of one run per lane."""
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -8,7 +8,7 @@ from ddp.report.pictures import Bar, Stack, stacks
 from ddp.report.reading import Lane, Run
 from ddp.timing.kinds import KINDS
 
-MAX_STACKS = 40  # runs with a bar of their own; nobody looks at more
+MAX_STACKS = 40  # runs with bars of their own; a reader does not compare more
 ONE_RUN = (
     "One bar per worker, and the aggregator's: what does each spend its seconds on, and who waits"
     " for whom?"
@@ -34,7 +34,7 @@ def time(runs: Sequence[Run]) -> str | None:
         content += _pictures(backends) + "<h3>Run by run</h3>"
     if len(shown) == 1:
         rows = [
-            Stack(label=_who(lane), bars=[Bar(who=lane.who, seconds=lane.seconds)])
+            Stack(label=_with_waits(lane), bars=[Bar(name=lane.name, seconds=lane.seconds)])
             for lane in shown[0].lanes
         ]
         text = ONE_RUN
@@ -68,10 +68,10 @@ def per_backend(runs: Sequence[Run]) -> list[Stack]:
         bars: defaultdict[str, list[Bar]] = defaultdict(list)
         for run in own:
             for bar in _bars(run):
-                bars[bar.who].append(bar)
+                bars[bar.name].append(bar)
         means = [
-            Bar(who=who, seconds=_mean([bar.seconds for bar in same]), thin=same[0].thin)
-            for who, same in bars.items()
+            Bar(name=name, seconds=_mean([bar.seconds for bar in same]), thin=same[0].thin)
+            for name, same in bars.items()
         ]
         rows.append(Stack(label=f"{backend}: {len(own)} run{'s' * (len(own) > 1)}", bars=means))
     return rows
@@ -90,12 +90,12 @@ def _bars(run: Run) -> list[Bar]:
     """Two bars: the mean of the workers, and the aggregator."""
     workers, aggregator = run.workers(), run.aggregator()
     bars = (
-        [Bar(who="mean worker", seconds=_mean([lane.seconds for lane in workers]))]
+        [Bar(name="mean worker", seconds=_mean([lane.seconds for lane in workers]))]
         if workers
         else []
     )
     return bars + (
-        [Bar(who="aggregator", seconds=aggregator.seconds, thin=True)] if aggregator else []
+        [Bar(name="aggregator", seconds=aggregator.seconds, thin=True)] if aggregator else []
     )
 
 
@@ -106,13 +106,13 @@ def _mean(parts: Sequence[Mapping[str, float]]) -> dict[str, float]:
     return {kind: seconds / len(parts) for kind, seconds in total.items()}
 
 
-def _who(lane: Lane) -> str:
+def _with_waits(lane: Lane) -> str:
     least_s = 0.1 * sum(lane.waits_for.values())
     longest = sorted(lane.waits_for.items(), key=lambda each: -each[1])[:2]
-    waits = ", ".join(f"{who} {seconds:.2g} s" for who, seconds in longest if seconds > least_s)
+    waits = ", ".join(f"{other} {seconds:.2g} s" for other, seconds in longest if seconds > least_s)
     return (
         ("" if lane.closed else "ended early: ")
-        + lane.who
+        + lane.name
         + (f", waits for {waits}" if waits else "")
     )
 
@@ -129,10 +129,10 @@ def _table(runs: Sequence[Run]) -> str:
     for run in runs:
         for lane in run.lanes:
             seconds = [lane.wall_s, *(lane.seconds.get(kind, 0.0) for kind in kinds)]
-            waits = ", ".join(f"{who} {amount:.3g}" for who, amount in lane.waits_for.items())
+            waits = ", ".join(f"{other} {amount:.3g}" for other, amount in lane.waits_for.items())
             rows.append(
                 [
-                    *(Value(text=text, key=text) for text in (run.label, lane.who)),
+                    *(Value(text=text, key=text) for text in (run.label, lane.name)),
                     *(
                         Value(text=f"{amount:.3g}" if amount else "", key=amount)
                         for amount in seconds

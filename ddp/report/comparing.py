@@ -18,14 +18,14 @@ MARKERS = ("o", "s", "^", "D", "v", "P")
 
 
 def differing(runs: Iterable[Run]) -> list[str]:
-    """The settings in which runs differ: FIRST come first, and the seed, a repetition, last."""
-    told = [run.told for run in runs if run.told]
+    """The settings in which runs differ: those of FIRST first, and the seed last."""
+    known = [run.settings for run in runs if run.settings]
     names = (
-        sorted(told[0], key=lambda name: (*(name != first for first in FIRST), name == "seed"))
-        if told
+        sorted(known[0], key=lambda name: (*(name != first for first in FIRST), name == "seed"))
+        if known
         else []
     )
-    return [name for name in names if name not in NEVER and len({each[name] for each in told}) > 1]
+    return [name for name in names if name not in NEVER and len({each[name] for each in known}) > 1]
 
 
 def telling(runs: Sequence[Run], without: Sequence[str] = ()) -> list[str]:
@@ -43,7 +43,7 @@ def telling(runs: Sequence[Run], without: Sequence[str] = ()) -> list[str]:
 
 
 def _keys(runs: Iterable[Run], names: Sequence[str]) -> list[tuple[str, ...]]:
-    return [tuple(run.told[name] for name in names) for run in runs if run.told]
+    return [tuple(run.settings[name] for name in names) for run in runs if run.settings]
 
 
 def call(runs: Sequence[Run]) -> list[str]:
@@ -54,13 +54,14 @@ def call(runs: Sequence[Run]) -> list[str]:
     names = telling(runs)
     usual = {}
     for name in set(names) - set(FIRST):
-        [(value, times)] = Counter(run.told[name] for run in runs if run.told).most_common(1)
+        counts = Counter(run.settings[name] for run in runs if run.settings)
+        [(value, times)] = counts.most_common(1)
         usual[name] = value if 2 * times > len(runs) else None
     return [
         ", ".join(
-            _in_words(name, run.told[name])
+            _in_words(name, run.settings[name])
             for name in names
-            if run.told and run.told[name] != usual.get(name)
+            if run.settings and run.settings[name] != usual.get(name)
         )
         for run in runs
     ]
@@ -88,7 +89,7 @@ def give_labels(runs: Sequence[Run]) -> None:
     labels = call(runs)
     if not any(labels):
         labels = [
-            ", ".join(_in_words(name, run.told[name]) for name in FIRST[:2] if run.told)
+            ", ".join(_in_words(name, run.settings[name]) for name in FIRST[:2] if run.settings)
             for run in runs
         ]
     times = Counter(labels)
@@ -129,14 +130,14 @@ def looks_of(runs: Sequence[Run], shown: Sequence[Run], without: Sequence[str] =
     looks = Looks(of={run.label: Look() for run in runs})
     room = {"colour": NUM_SERIES, "dash": len(DASHES), "marker": len(MARKERS)}
     for name in telling(runs):
-        values = _ordered(run.told[name] for run in runs if run.told)
-        present = {run.told[name] for run in shown if run.told}
+        values = _ordered(run.settings[name] for run in runs if run.settings)
+        present = {run.settings[name] for run in shown if run.settings}
         channel = next((channel for channel in room if room[channel] >= len(values)), None)
         if channel is not None:
             del room[channel]
             for run in runs:
-                if run.told:
-                    setattr(looks.of[run.label], channel, values.index(run.told[name]))
+                if run.settings:
+                    setattr(looks.of[run.label], channel, values.index(run.settings[name]))
         if len(present) > 1 and name not in without:
             if channel is None:
                 looks.unseen.append(name)
@@ -179,15 +180,15 @@ def groups_over(runs: Sequence[Run], axes: Sequence[str]) -> list[Group]:
     groups: dict[tuple[str, ...], Group] = defaultdict(Group)
     first: dict[tuple[str, ...], Run] = {}
     for run in runs:
-        place = [number(run.told.get(axis)) for axis in axes]
+        place = [number(run.settings.get(axis)) for axis in axes]
         if run.status == "ok" and None not in place:
-            key = tuple(run.told[name] for name in others)
+            key = tuple(run.settings[name] for name in others)
             groups[key].points[tuple(value for value in place if value is not None)].append(run)
             first.setdefault(key, run)
     names = telling(list(first.values()), without=free)
     for key, run in first.items():
         groups[key].label = (
-            ", ".join(_in_words(name, run.told[name]) for name in names) or run.backend
+            ", ".join(_in_words(name, run.settings[name]) for name in names) or run.backend
         )
     return list(groups.values())
 

@@ -1,4 +1,4 @@
-"""Pieces of the page. They escape every text they are given; nothing else does."""
+"""Makes the pieces of the page. They escape every text; no other module does."""
 
 import html
 from collections.abc import Collection, Iterable, Sequence
@@ -9,7 +9,7 @@ from ddp.report.comparing import DASHES, MARKERS, Looks
 from ddp.results.table import harmless
 from ddp.timing.kinds import KINDS
 
-LONG_TEXT = 40  # of characters: gets a wide column
+LONG_TEXT = 40  # characters; a column with a longer text is wide
 _MARKER_SHAPES = {
     "o": '<circle cx="17" cy="6" r="3.4"/>',
     "s": '<rect x="13.8" y="2.8" width="6.4" height="6.4"/>',

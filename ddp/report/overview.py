@@ -1,7 +1,7 @@
 """The parts of the page without pictures.
 
-They are the headline, the table of all runs, versions and commands, warnings, and the list of all
-that is missing.
+They are the headline, the table of all runs, versions and commands, warnings, and the list of
+missing parts, seconds and files.
 """
 
 import os
@@ -14,7 +14,7 @@ from ddp.report.markup import Tile, Value, details, escape, listing, pairs, tabl
 from ddp.report.reading import Run, number
 from ddp.results.table import Row, agreed_settings, cell, compared_columns
 
-MAX_TOLD = 5  # failures above the table, warnings below it
+MAX_LISTED = 5  # items of a list; it ends with the number of the others
 TIME = "Where the time went"
 
 
@@ -61,13 +61,13 @@ def runs_table(rows: Sequence[Row], runs: Sequence[Run], place: str) -> str:
 
     Above it stand the errors of failed runs and the settings in which all runs agree.
     """
-    told = next((run.told for run in runs if run.told), {})
-    agreed = [(name, told[name]) for name in agreed_settings(rows) if name in told]
+    settings = next((run.settings for run in runs if run.settings), {})
+    agreed = [(name, settings[name]) for name in agreed_settings(rows) if name in settings]
     summary = (
         f"{len(agreed)} settings that are the same in all runs" if len(runs) > 1 else "Its settings"
     )
     columns = compared_columns(rows)
-    machines = [run.told.get("machine", "-") for run in runs]
+    machines = [run.settings.get("machine", "-") for run in runs]
     if len({*machines} - {"-"}) > 1:
         columns.insert(len(columns) - 1, "machine")
     cells = []
@@ -85,14 +85,14 @@ def runs_table(rows: Sequence[Row], runs: Sequence[Run], place: str) -> str:
 
 
 def _failures(rows: Sequence[Row], runs: Sequence[Run]) -> str:
-    """The first errors, where nobody has to look for them; the table has all of them."""
+    """The first errors, at the top; the table has all of them."""
     errors = [
         (run.label, row["error"])
         for run, row in zip(runs, rows, strict=True)
         if row["error"] is not None
     ]
-    more = [("and", f"{len(errors) - MAX_TOLD} more")] if len(errors) > MAX_TOLD else []
-    return listing(errors[:MAX_TOLD] + more) if errors else ""
+    more = [("and", f"{len(errors) - MAX_LISTED} more")] if len(errors) > MAX_LISTED else []
+    return listing(errors[:MAX_LISTED] + more) if errors else ""
 
 
 def _value(name: str, value: Any) -> Value:
@@ -127,8 +127,8 @@ def origin(runs: Sequence[Run], place: str) -> str:
 
 
 def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - MAX_TOLD} more" if len(names) > MAX_TOLD else ""
-    return ", ".join(names[:MAX_TOLD]) + more
+    more = f" and {len(names) - MAX_LISTED} more" if len(names) > MAX_LISTED else ""
+    return ", ".join(names[:MAX_LISTED]) + more
 
 
 def warnings(runs: Sequence[Run]) -> str:
@@ -139,15 +139,15 @@ def warnings(runs: Sequence[Run]) -> str:
             whose[warning].append(run.label)
     lines = [(own[0] if len(own) == 1 else f"{len(own)} runs", text) for text, own in whose.items()]
     lines.sort(key=lambda line: -len(whose[line[1]]))
-    left = len(lines) - MAX_TOLD
+    left = len(lines) - MAX_LISTED
     more = [("and", f"{left} more, see warnings in result.json")] if left > 0 else []
-    return listing(lines[:MAX_TOLD] + more) if lines else ""
+    return listing(lines[:MAX_LISTED] + more) if lines else ""
 
 
 def missing(runs: Sequence[Run], absent: Sequence[tuple[str, str]]) -> str:
     """The list of all that is missing; "" if nothing is.
 
-    It has the `absent` parts, runs that no part compares, and files that nobody could read.
+    It has the `absent` parts, runs that no part compares, and files that cannot be read.
     """
     lines = list(absent)
     without = sum(run.status == "ok" and not run.lanes and not run.resumed for run in runs)

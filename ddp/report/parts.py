@@ -53,11 +53,11 @@ def accuracy(runs: Sequence[Run]) -> str | None:
         if lines:
             pieces.append(figure(curves(lines, x_label, "test RMSE"), f"Against {name}"))
     together = (
-        " Equal lines lie on top of each other, as those of backends that were told the same do."
+        " Equal lines lie on top of each other: with equal settings, all backends have one line."
         if len(shown) > 1
         else ""
     )
-    unseen = f" Not told apart: {', '.join(looks.unseen)}." if looks.unseen else ""
+    unseen = f" Without a look of their own: {', '.join(looks.unseen)}." if looks.unseen else ""
     text = (
         "The aggregate after each round: which line is lowest, and which gets there first and with"
         f" the fewest bytes?{together}"
@@ -66,7 +66,7 @@ def accuracy(runs: Sequence[Run]) -> str | None:
 
 
 def points_of(run: Run, x: Callable[[Round], float | None]) -> list[tuple[float, float]]:
-    """(x, test RMSE) of each round of which both are known."""
+    """(x, test RMSE) of each round, if both are known."""
     return [
         (at, done.rmse)
         for done in run.rounds
@@ -129,7 +129,7 @@ def memory(runs: Sequence[Run]) -> str | None:
     text = (
         "All processes of a run together; of each backend the run that took the most. Peak RSS"
         " counts a page once for every "
-        "process that has it, PSS shares it out among them; shared is what the run has in memory"
+        "process that has it, PSS shares it out among them; shared is the memory that the run holds"
         " for all of its processes."
     )
     in_figures = details(

@@ -17,7 +17,7 @@ WIDE = 760.0  # scrolls on a phone
 LOG_FROM = 20.0  # ratio of the ends of lines from which an axis is logarithmic
 SMALLEST = 0.3  # pixels: narrower pieces are not drawn
 ROW, TEXT_ROW = 13.0, 15.0
-# that fit over a bar, and beside a lane, in a wide font
+# the longest text over a bar, and beside a lane, in a wide font
 CHARACTERS, LANE_CHARACTERS = 52, 12
 
 
@@ -88,9 +88,9 @@ class Stack:
 
 @dataclass(slots=True, kw_only=True)
 class Bar:
-    """The seconds of a lane by kind of time; the aggregator's bar is `thin`."""
+    """The seconds of a lane, or of several as a mean, by kind; the aggregator's bar is `thin`."""
 
-    who: str
+    name: str
     seconds: Mapping[str, float]
     thin: bool = False
 
@@ -100,7 +100,7 @@ class Bar:
 
 
 def stacks(rows: Sequence[Stack], *, shares: bool) -> str:
-    """Stacked bars of seconds, or with `shares` of parts of the wall, to read short runs too."""
+    """Stacked bars of seconds, or with `shares` of parts of the wall, as long for short runs."""
     heights = [TEXT_ROW + sum(6.0 if bar.thin else ROW for bar in row.bars) + 6 for row in rows]
     longest = max((bar.total_s for row in rows for bar in row.bars), default=0.0) or 1.0
     figure, axes = canvas(WIDTH, sum(heights), bottom=34)
@@ -117,7 +117,7 @@ def stacks(rows: Sequence[Stack], *, shares: bool) -> str:
                 seconds = bar.seconds.get(kind, 0.0)
                 width = seconds * factor
                 if width / end * WIDTH > SMALLEST:
-                    tip = f"{bar.who}: {kind} {seconds:.3g} s, {seconds / bar.total_s:.1%}"
+                    tip = f"{bar.name}: {kind} {seconds:.3g} s, {seconds / bar.total_s:.1%}"
                     _piece(axes, x, below, width, thickness, kind, tip)
                 x += width
             if not shares and not bar.thin:
@@ -142,10 +142,10 @@ def timeline(traced: TracedRound, what: str) -> str:
     length_ms = (end_s - begin_s) * 1e3
     lane_height = 24.0
     figure, axes = canvas(WIDE, lane_height * len(traced.lanes), bottom=34, left=86)
-    for number, (who, lane) in enumerate(traced.lanes.items()):
+    for number, (name, lane) in enumerate(traced.lanes.items()):
         y = number * lane_height
         axes.annotate(
-            _fit(who, LANE_CHARACTERS),
+            _fit(name, LANE_CHARACTERS),
             (0, y + 14),
             (-8, 0),
             textcoords="offset points",
@@ -155,7 +155,7 @@ def timeline(traced: TracedRound, what: str) -> str:
         for kind, start_s, stop_s in _joined(lane):
             width_ms = (stop_s - start_s) * 1e3
             if width_ms / length_ms * WIDE > SMALLEST:
-                tip = f"{who}: {kind} {width_ms:.3g} ms"
+                tip = f"{name}: {kind} {width_ms:.3g} ms"
                 _piece(axes, (start_s - begin_s) * 1e3, y + 2, width_ms, lane_height - 6, kind, tip)
     axes.set_xlim(0, length_ms)
     axes.set_xlabel("milliseconds since the first of the round", loc="left")
@@ -254,6 +254,6 @@ def _fit(text: str, most: int = CHARACTERS) -> str:
 
 
 def _list(labels: object) -> str:
-    """The first labels, for people who hear the page read aloud."""
+    """The first labels, for a screen reader."""
     every = list(labels)  # type: ignore[call-overload]
     return "; ".join(every[:8]) + (f"; and {len(every) - 8} more" if len(every) > 8 else "")

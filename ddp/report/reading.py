@@ -1,4 +1,4 @@
-"""Reads the files of a run for the report; `troubles` names the parts that it cannot read."""
+"""Reads the files of a run for the report, as far as they can be read."""
 
 import csv
 import math
@@ -35,12 +35,12 @@ class Round:
 
 @dataclass(slots=True, kw_only=True)
 class Lane:
-    """The seconds of one worker, or of the aggregator, by kind of time.
+    """The seconds of one lane (ddp/tracking/tracker.py) by kind of time.
 
     A lane that is not `closed` ended early and lacks its last seconds.
     """
 
-    who: str
+    name: str
     wall_s: float
     closed: bool
     seconds: dict[str, float]
@@ -58,15 +58,15 @@ class Memory:
 
 @dataclass(slots=True, kw_only=True)
 class Run:
-    """A run, as far as its files could be read; `troubles` names the rest.
+    """A run, as far as its files can be read; `troubles` names the parts that cannot be read.
 
-    `told` holds its settings as text, if they are known, and its machine. The files of a `resumed`
-    run have the seconds of its last process only, so they are left out.
+    `settings` holds its settings and its machine as text; it is empty if they are not known. The
+    files of a `resumed` run have only the seconds of its last process, so it has no seconds here.
     """
 
     directory: Path
     status: str
-    told: dict[str, str]
+    settings: dict[str, str]
     rmse: float | None
     valid_rmse: float | None
     total_s: float | None
@@ -83,15 +83,15 @@ class Run:
 
     @property
     def backend(self) -> str:
-        return self.told.get("backend", "-")
+        return self.settings.get("backend", "-")
 
     def workers(self) -> list[Lane]:
         """The lanes of the workers."""
-        return [lane for lane in self.lanes if lane.who != AGGREGATOR]
+        return [lane for lane in self.lanes if lane.name != AGGREGATOR]
 
     def aggregator(self) -> Lane | None:
         """The aggregator's lane."""
-        return next((lane for lane in self.lanes if lane.who == AGGREGATOR), None)
+        return next((lane for lane in self.lanes if lane.name == AGGREGATOR), None)
 
     @contextmanager
     def reading(self, what: str) -> Iterator[None]:
@@ -109,7 +109,7 @@ def read_run(file: RunFile) -> Run:
     run = Run(
         directory=file.directory,
         status=harmless(file.status),
-        told={name: harmless(cell(name, value)) for name, value in settings.items()},
+        settings={name: harmless(cell(name, value)) for name, value in settings.items()},
         rmse=number(file.outcome.get("test_rmse")),
         valid_rmse=number(file.outcome.get("valid_rmse")),
         total_s=number(file.outcome.get("total_s")),
@@ -119,8 +119,8 @@ def read_run(file: RunFile) -> Run:
     for what, read in _PARTS.items():
         with run.reading(f"{RESULT_FILE}, {what}"):
             read(run, file.content)
-    if run.told:
-        run.told["machine"] = _machine(run.environment)
+    if run.settings:
+        run.settings["machine"] = _machine(run.environment)
     if run.status == "ok" or (run.directory / ROUNDS_FILE).exists():
         with run.reading(ROUNDS_FILE):
             run.rounds = list(_read_rounds(run.directory / ROUNDS_FILE))
@@ -164,7 +164,7 @@ def _read_account(run: Run, result: Mapping[str, Any]) -> None:
         wall_s = number(entry["wall_s"])
         lanes.append(
             Lane(
-                who=harmless(str(entry["who"])),
+                name=harmless(str(entry["who"])),
                 wall_s=sum(seconds.values()) if wall_s is None else wall_s,
                 closed=entry.get("closed") is not False,
                 seconds=dict(seconds),
@@ -175,7 +175,7 @@ def _read_account(run: Run, result: Mapping[str, Any]) -> None:
 
 
 def _read_memory(run: Run, result: Mapping[str, Any]) -> None:
-    """Sets `run.memory`: `memory` lists the processes but workers, `account` the workers."""
+    """Sets `run.memory`: `account` lists the workers, and `memory` the other processes."""
     memory = _mapping(result.get("memory"))
     processes = {
         str(process["who"]): process for process in map(_mapping, memory.get("processes") or [])
@@ -199,7 +199,7 @@ def _read_memory(run: Run, result: Mapping[str, Any]) -> None:
 
 
 def _total(processes: Iterable[Mapping[str, Any]], key: str) -> float | None:
-    """None if one amount is not known: a part of a sum would look like the sum."""
+    """The sum, or None if one amount is not known: a part of a sum would look like the sum."""
     amounts = [number(process.get(key)) for process in processes]
     known = [amount for amount in amounts if amount is not None]
     return sum(known) if len(known) == len(amounts) else None
@@ -209,10 +209,10 @@ def _read_origin(run: Run, result: Mapping[str, Any]) -> None:
     run.command = [harmless(str(argument)) for argument in result.get("command") or []]
     run.warnings = [harmless(str(warning)) for warning in result.get("warnings") or []]
     environment = _mapping(result.get("environment"))
-    told = environment | _mapping(environment.get("versions"))
+    values = environment | _mapping(environment.get("versions"))
     run.environment = {
         harmless(str(name)): harmless(str(value))
-        for name, value in told.items()
+        for name, value in values.items()
         if name != "versions"
     }
 

@@ -1,6 +1,6 @@
 """Turns matplotlib's figures into SVG for the page.
 
-They take the page's colours and fonts, so they follow its light and dark modes.
+The pictures take the page's colours and fonts, so they follow its light and dark modes.
 """
 
 import io

@@ -14,7 +14,7 @@ MAX_TRACE_BYTES = 200 << 20  # a longer one takes gigabytes to read
 
 @dataclass(slots=True, kw_only=True)
 class Slice:
-    """A piece of a lane, of one kind of time; in seconds from the start of the run."""
+    """A stretch of one kind of time in a lane, in seconds from the start of the run."""
 
     kind: str
     start_s: float

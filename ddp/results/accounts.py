@@ -16,12 +16,12 @@ from ddp.tracking.tracker import AGGREGATOR, worker_name
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lane:
-    """The account of one worker, or of the aggregator.
+    """The account of one lane; `who` is its name (ddp/tracking/tracker.py).
 
     | field       | holds                                                                        |
     |-------------|------------------------------------------------------------------------------|
-    | `wall_s`    | start request to observed end, measured independently of the spans; NaN if   |
-    |             | not known                                                                    |
+    | `wall_s`    | seconds from the request to start it to its observed end, measured without   |
+    |             | the spans; NaN if not known                                                  |
     | `closed`    | it ended in good order, and `seconds` add up to `wall_s`                     |
     | `seconds`   | by kind of time                                                              |
     | `waits_for` | seconds of waiting, by the lane that it waited for                           |
@@ -150,7 +150,7 @@ def stage_seconds(account: Account) -> dict[str, float]:
     | `stop`      | stopping the workers                                                     |
     | `save`      | the model and the last checkpoint                                        |
     | `total`     | all of these and what lies between them, without `imports`               |
-    | `reference` | finding what one worker reaches; not in `total`, as one run does it once |
+    | `reference` | finding the errors of one worker; not in `total`                         |
 
     A stage that the run did not reach is missing.
     """

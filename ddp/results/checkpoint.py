@@ -2,8 +2,8 @@
 
 A checkpoint is one safetensors file without pickle. Its tensors are the `aggregate`, the optimizer
 state of each worker (`memory/0`, ...: an old name) and the outer state (`outer/0`, ...). Its
-metadata are all the rest as JSON (`about`) and a checksum over everything (`sha256`). The file is
-complete or absent, and the checkpoint before it stays. rounds.jsonl beside them has the rows so
+metadata are the other facts as JSON (`about`) and a checksum over everything (`sha256`). The file
+is complete or absent, and the checkpoint before it stays. rounds.jsonl beside them has the rows so
 far.
 """
 
@@ -33,7 +33,7 @@ from ddp.workers.state import RunState
 FORMAT = 1  # raise it when the content of the file changes, or its meaning
 KEPT = 2  # checkpoints; the one before the last serves if the last is damaged
 
-# A resumed run may have other values of these. Everything else decides its numbers.
+# A resumed run may have other values of these settings. All others decide its numbers.
 FREE = {"rounds", *OFF}
 # The errors of reading a truncated or altered file, in safetensors, json and here.
 DAMAGE = (

@@ -40,7 +40,8 @@ class Recording:
     | attribute | meaning                                                        |
     |-----------|----------------------------------------------------------------|
     | `spans`   | the stopwatch of the main process                              |
-    | `tracker` | tells all trackers, those of the run directory included        |
+    | `tracker` | passes events on to all trackers, also to those of the run     |
+    |           | directory                                                      |
     | `result`  | the result of the run, once the block has ended                |
     """
 
@@ -99,7 +100,7 @@ class Recording:
         return state
 
     def describe(self, prepared: Prepared) -> None:
-        """Keeps the facts about ratings and shards that the result has."""
+        """Keeps the facts about ratings and shards for the result."""
         self._known["shards"] = shard_summary(prepared.ratings, prepared.deal)
         self._known["noise_floor"] = prepared.ratings.noise_floor
 
@@ -129,7 +130,7 @@ class Recording:
         self._checkpoint(self._checkpoints.save_last)
 
     def round(self, done: RoundDone) -> None:
-        """Tells the trackers of a round, and saves a checkpoint if one is due.
+        """Gives the row of a round to the trackers, and saves a checkpoint if one is due.
 
         An interrupt comes before or after that, so trackers, checkpoint and result know the same
         rounds.
@@ -177,7 +178,7 @@ class Recording:
             self._rescue.save(self._write_result, self._outcome, error)
 
     def _take_account(self) -> None:
-        """Tells the run's own trackers the seconds since the last round.
+        """Gives the run's own trackers the seconds since the last round.
 
         It does so even after they are closed, because closing takes time.
         """

@@ -57,7 +57,7 @@ def find_reference(
     """The errors of the reference; None if there are none.
 
     They come from its file, or else from `train` if the setting `reference` allows it. There are
-    none if it does not, or if the reference diverges.
+    none if the setting does not allow it, or if the reference diverges.
     """
     if config.reference == "false":
         return None
@@ -83,7 +83,7 @@ def find_reference(
 
 
 def _fingerprint(config: Config, ratings: Ratings, deal: Deal) -> str:
-    """A hash of all that decides the errors: config, ratings, holdout, and VERSION."""
+    """A hash of everything that decides the errors: config, ratings, holdout and VERSION."""
     checksum = 0
     for column in (ratings.users, ratings.items, ratings.ratings, *map(deal.rows, PARTS)):
         checksum = zlib.crc32(np.ascontiguousarray(column).data, checksum)

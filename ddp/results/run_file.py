@@ -30,7 +30,7 @@ class RunFile:
     """The result.json in `directory`, parsed.
 
     A directory without the file has the status "no result". A damaged or foreign file has the
-    status "unreadable"; then `error` names the damage and the other fields hold what stands before
+    status "unreadable"; then `error` names the damage, and the other fields hold the values before
     it.
 
     | field          | holds                                                                     |
@@ -55,7 +55,7 @@ class RunFile:
 
 
 def read_run_file(directory: Path) -> RunFile:
-    """Reads the result.json of a run. Raises nothing: the status tells what went wrong."""
+    """Reads the result.json of a run. Raises nothing: the status and `error` name a damage."""
     known: dict[str, Any] = {}
     try:
         result = json.loads((directory / RESULT_FILE).read_text(encoding="utf-8"))

@@ -29,7 +29,7 @@ class RunResult:
     | `shards`      | size and skew of each worker's shard                                        |
     | `noise_floor` | the lowest possible RMSE, None where it is not known                        |
     | `reference`   | RMSEs of one worker, None where they are not known                          |
-    | `state`       | where the run stands after its last round                                   |
+    | `state`       | the state after its last round, with which a resumed run begins             |
     | `history`     | every row of the run                                                        |
     | `seconds`     | the wall of the run by stage, see `stage_seconds`                           |
     | `wall_s`      | seconds from the start of the account to its end, measured without spans    |

@@ -12,7 +12,7 @@ from ddp.config.defaults import default_scalars
 from ddp.results.accounts import total_seconds
 from ddp.results.run_result import RunResult
 from ddp.timing.kinds import summary, unit_of
-from ddp.tracking.terminal import number, told_as_text
+from ddp.tracking.terminal import failure_as_text, number
 from ddp.tracking.tracker import AGGREGATED, worker_name
 
 # Column of the final table -> (key of the rows of RunResult, decimals, factor to the unit shown).
@@ -86,7 +86,7 @@ def _remarks(result: RunResult) -> list[str]:
         remarks.append(NOTHING_AVERAGED.format(config.aggregation.name, instead))
     if config.stratified and config.agg_timeout != default_scalars()["agg_timeout"]:
         remarks.append(NOBODY_WAITS.format(config.agg_timeout))
-    return remarks + [told_as_text(failure) for failure in result.history.failures]
+    return remarks + [failure_as_text(failure) for failure in result.history.failures]
 
 
 def columns_of(backend: str) -> dict[str, tuple[str, int, float]]:

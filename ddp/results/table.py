@@ -1,5 +1,6 @@
-"""One table over many runs. `python -m ddp.results outputs/` prints it, failed runs included, and
-writes it as CSV.
+"""One table over many runs, failed ones included.
+
+`python -m ddp.results outputs/` prints it, and writes it as CSV.
 """
 
 import argparse

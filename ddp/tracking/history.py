@@ -25,7 +25,7 @@ Row = TypeVar("Row", WorkerRound, AggregateRound)
 
 
 def without_slices(row: Row) -> Row:
-    """The row for a tracker that keeps every row: the slices take more RAM than all the rest."""
+    """The row without its slices, which take more RAM than all the rest of it."""
     return replace(row, account=replace(row.account, slices=b""))
 
 

@@ -1,6 +1,7 @@
 """Events of a run: rows about workers and the aggregate, never their states.
 
-A worker sends the messages; the parent process adds the other events, and tells every tracker.
+A worker sends the messages. The parent process adds the other events, and gives all events to every
+tracker.
 """
 
 from collections.abc import Mapping
@@ -13,7 +14,7 @@ from ddp.tracking.metrics import SquaredError
 
 
 class Event:
-    """Base of everything that a tracker is told. A new event is a subclass, and nothing more."""
+    """Base of all events that a tracker gets."""
 
     __slots__ = ()
 
@@ -108,7 +109,7 @@ class Finished(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failed(Message):
-    """A worker has failed. `Failure` says later what the run makes of it."""
+    """A worker has failed. The event `Failure` follows, with the run's reaction."""
 
     error: WorkerError
 
@@ -163,7 +164,7 @@ class Failure(Event):
 
     @classmethod
     def of(cls, error: WorkerError, action: str) -> "Failure":
-        """From the error."""
+        """The event of an error and the run's reaction to it."""
         return cls(
             worker=error.worker,
             round_index=error.round_index,

@@ -43,8 +43,8 @@ if TYPE_CHECKING:
 
 FLUSH_EVERY_S = 5.0  # at most so often, and between rounds, it writes the new scalars
 
-# All tags. `part`: valid or test; `who`: a worker, the aggregator or the aggregate; `kind`: a phase
-# or a kind of ddp/timing/, or "pickle" (serialise + deserialise).
+# All tags. `part`: valid or test; `who`: see ddp/tracking/tracker.py; `kind`: a phase or a kind of
+# ddp/timing/, or "pickle" (serialise + deserialise).
 RMSE_TAG = "rmse/{part}/{who}"
 GAP_TAG = "rmse_gap/{part}"  # the last aggregate's RMSE minus one worker's
 LOSS_TAG = "loss/train/{who}"
@@ -77,7 +77,7 @@ class TensorBoard(Tracker):
         self._rounds: dict[int, list[WorkerRound]] = {}
         self._last: AggregateRound | None = None
         self._gap: float | None = None
-        # TensorBoard must ignore what the file says of this step and later ones: see `forget`
+        # from this step on TensorBoard must ignore the file: see `forget`
         self._purge_step: int | None = None
         self._flushed_s = time.monotonic()
         self._file: EventFile | None = None
@@ -117,9 +117,8 @@ class TensorBoard(Tracker):
         self._add_account(who, row.account, WORKER_PHASES, row.round_index)
         self._slices[row.worker] = row.account.slices
         others = self._rounds.setdefault(row.round_index, [])
-        others.append(
-            without_slices(row)
-        )  # the rows of a round with a dropped worker stay, so without slices
+        # a round with a dropped worker keeps its rows to the end, so they have no slices
+        others.append(without_slices(row))
         if len(others) == self._hparams["workers"]:
             self._add_pooled(self._rounds.pop(row.round_index))
 

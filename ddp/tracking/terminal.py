@@ -1,4 +1,4 @@
-"""Progress of a run on the terminal: one line a round, or a live bar per worker."""
+"""Progress of a run on the terminal: one line per round, or a live bar per worker."""
 
 import math
 
@@ -31,7 +31,7 @@ def make_display(config: Config, console: Console) -> Tracker:
 
 
 class Lines(Tracker):
-    """One line a round, readable in a file."""
+    """One line per round, readable in a file."""
 
     def __init__(self, config: Config, console: Console) -> None:
         self.config = config
@@ -47,8 +47,8 @@ class Lines(Tracker):
                     highlight=False,
                     soft_wrap=True,
                 )
-            case Failure() if event.action != "abort":  # the message at the end tells of that
-                self.console.print(told_as_text(event), highlight=False, soft_wrap=True)
+            case Failure() if event.action != "abort":  # the last message says it
+                self.console.print(failure_as_text(event), highlight=False, soft_wrap=True)
 
 
 class Bars(Tracker):
@@ -114,7 +114,7 @@ class Bars(Tracker):
         self.progress.stop()
 
 
-def told_as_text(failure: Failure) -> str:
+def failure_as_text(failure: Failure) -> str:
     """One sentence: the worker, the place, and what the run did about the failure."""
     done = {"drop": "was dropped", "restart": "failed, and the round began again"}.get(
         failure.action, "failed"

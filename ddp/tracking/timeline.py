@@ -1,4 +1,4 @@
-"""A picture of one round for TensorBoard: a lane per worker and one for the aggregator, as PNG."""
+"""A picture of one round for TensorBoard, as PNG: the lane of each worker and of the aggregator."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -14,14 +14,15 @@ PER_ROW = 8  # kinds in a row of the legend
 INK, MUTED, LINE = "#1d2126", "#59616b", "#d8dce1"
 
 # (path, start, seconds) of each slice: see ddp/timing/paths.py, `read_slices`.
-Lane = Sequence[tuple[str, float, float]]
+Slices = Sequence[tuple[str, float, float]]
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
-def timeline(title: str, lanes: Mapping[str, Lane], begin: float, end: float) -> Image.Image:
+def timeline(title: str, lanes: Mapping[str, Slices], begin: float, end: float) -> Image.Image:
     """Draws the slices of each lane from `begin` to `end`, in seconds on the clock of the slices.
 
-    Each slice has the light colour of its kind, and a legend names the kinds.
+    `lanes`: by the name of the lane. Each slice has the light colour of its kind, and a legend
+    names the kinds.
     """
     kinds = [
         kind

@@ -1,4 +1,4 @@
-"""trace.json: slices of time in a lane per worker and one for the aggregator.
+"""trace.json: slices of time in the lane of each worker and of the aggregator.
 
 It is in the Chrome trace format, which Perfetto and chrome://tracing read.
 """

@@ -1,4 +1,16 @@
-"""Trackers are told of every event of a run. The run never asks which trackers there are."""
+"""Trackers get every event of a run. The run never asks which trackers there are.
+
+A lane is one row of a time line: a worker or the aggregator. Files and tags name the lane, or the
+other source of a row, in a column or field `who`:
+
+| name | its figures are of |
+|---|---|
+| `worker_name(...)` | a worker |
+| AGGREGATOR | the aggregator: its seconds and bytes |
+| AGGREGATED | the aggregate: its errors; in rounds.csv also the aggregator |
+| POOLED | all workers together, each on its own parts |
+| ONE_WORKER | the one worker that the run is compared with |
+"""
 
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -22,7 +34,7 @@ def worker_name(worker: int) -> str:
 class Tracker:
     """Ignores every event. A subclass overrides `on` for the events that it wants.
 
-    `trouble`: why it could not write something down, None if it could.
+    `trouble`: the reason why it could not write; None if it could.
     """
 
     trouble: str | None = None

@@ -486,7 +486,7 @@ def test_machines_are_told_apart_where_they_differ(tmp_path):
     shutil.rmtree(tmp_path / "3")
     assert "Fast CPU with" not in page_of(tmp_path).text
     write_run(tmp_path / "old", also={"environment": {"platform": "Linux", "cpu_count": 8}})
-    assert {run.told["machine"] for run in read(tmp_path)} == {fast, "Linux with 8 cores"}
+    assert {run.settings["machine"] for run in read(tmp_path)} == {fast, "Linux with 8 cores"}
 
 
 def test_a_page_says_that_its_figures_are_measured(shown):

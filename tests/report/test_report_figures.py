@@ -196,7 +196,7 @@ def test_a_backends_bars_are_the_mean_of_the_means_of_its_runs_that_ended_well(t
     write_run(tmp_path / "3", backend="serial", workers=1)
     thread, serial = per_backend(read(tmp_path))
     assert (thread.label, serial.label) == ("thread: 2 runs", "serial: 1 run")
-    assert [(bar.who, bar.seconds, bar.thin) for bar in thread.bars] == [
+    assert [(bar.name, bar.seconds, bar.thin) for bar in thread.bars] == [
         ("mean worker", {"compute": 2.0, "wait": 1.0}, False), ("aggregator", {"wait": 8.0}, True)
     ]  # fmt: skip
     assert serial.bars[0].seconds == KINDS

@@ -98,5 +98,5 @@ class Gates:
         set_turn(self.counters, group, turn)
 
     def close(self) -> None:
-        """The run is over: ends every wait."""
+        """Ends every wait, because the run is over."""
         set_turn(self.counters, len(self.counters) - 1, 1)
