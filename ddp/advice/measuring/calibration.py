@@ -24,7 +24,7 @@ from ddp.errors import BackendError
 from ddp.machine.files import atomic_file
 from ddp.machine.memory import num_cores
 
-# Of the file. Raise it when a measurement changes, or a trainer or backend that one uses.
+# Of the file. Raise it when a measurement changes, or a trainer or a backend that it uses.
 FORMAT = 4
 COMPILE = "import ddp.aggregation.mean, ddp.machine.compiled.gates, ddp.trainers.fused"
 PACKAGES = ("torch", "numba", "numpy")
@@ -134,7 +134,7 @@ def _ticks() -> tuple[int, int]:
 
 def _measure(parts: Sequence[str]) -> dict[str, Any]:
     if "fused" in parts:
-        # it compiles beforehand, so that no measurement contains the compiler
+        # compiled first, the kernels keep the compiler out of every measurement
         _python("-c", COMPILE)
     printed = _python("-m", "ddp.advice.measuring.measure", *parts)
     try:

@@ -2,8 +2,8 @@
 
     python -m ddp.advice.measuring.measure [exchanges] [fused|adam|sgd]
 
-A machine has slow moments, which may last for seconds. So it makes all measurements in a sitting,
-repeats them in further sittings, and takes the smallest result, or nearly the smallest.
+A machine has slow moments, which may last for seconds. So each sitting makes all measurements, and
+of all sittings the smallest result counts, or nearly the smallest.
 
 A new process measures, so that first imports and first compilations count too. It begins as
 train.py does, with the forkserver. It imports heavy modules late, because a spawned worker imports

@@ -29,7 +29,7 @@ from ddp.ratings.arrays import Part
 from ddp.timing.spans import Spans
 from ddp.trainers.trainer import Best, Trainer, trainer_for
 
-RATINGS = 2048  # in an epoch of batches, or more, as it has at least two batches
+RATINGS = 2048  # in an epoch of batches; more if two batches have more
 LEAST_S = 0.01  # the least duration of one measurement
 # The quantile of the samples that counts (of four the least): the cost when the machine is not slow
 QUARTILE = 0.25
@@ -238,7 +238,7 @@ def _mean_s(call: Callable[[], object]) -> float:
 
 
 def _beside_each_other_s(epochs: Sequence[Callable[[], object]]) -> float:
-    """The mean wall of an epoch while each of these epochs runs in its own thread, at once."""
+    """The mean wall of an epoch while all these epochs run at once, each in its own thread."""
     walls = [0.0] * len(epochs)
     barrier = threading.Barrier(len(epochs), timeout=BARRIER_TIMEOUT_S)
 
