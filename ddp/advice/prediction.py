@@ -7,7 +7,7 @@ same on every backend, so they do not count. Constants that only the scripts use
 | constant | step of a script |
 |---|---|
 | `imports_s` | the aggregator imports, if it trains in its process (serial, thread) |
-| `server_s` | the aggregator waits for the forkserver, for so much longer than the ratings take |
+| `server_s` | the aggregator waits for the forkserver, which starts while it reads the ratings |
 | `manager_s` | the aggregator starts the manager (process) |
 | `fork_s`, `spawn_s` | a worker starts |
 | `forked_s`, `spawned_s` | a worker's first round takes longer |
