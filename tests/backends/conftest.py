@@ -2,8 +2,6 @@
 
 import pytest
 
-pytest.register_assert_rewrite("contract")
-
 MODES = {"notified": "backend.poll_interval_s=null", "polling": "backend.poll_interval_s=0.001"}
 
 

@@ -4,15 +4,14 @@ import os
 import pickle
 import subprocess
 import sys
-from pathlib import Path
 
 import psutil
 import pytest
 from jobs import DEADLINE_S
+from programs import REPOSITORY
 
 from ddp.machine.sockets import remove_orphans
 
-REPOSITORY = Path(__file__).parent.parent.parent
 # An epoch of minutes: a worker in the middle of one has nothing to say, so it does not notice that
 # nobody listens.
 ENDLESS = (

@@ -1,0 +1,171 @@
+"""Sweeps: every job runs, returns its score to Hydra, and stands in the table."""
+
+import itertools
+import re
+import shutil
+
+import pytest
+from commands import SMALL, SPYING, contents, jobs_of, only_message, read_csv, read_json
+
+from ddp.config.options import OPTIONS
+
+
+@pytest.fixture(scope="module")
+def grid(train, home):
+    return train(
+        home,
+        "-m",
+        *SMALL,
+        "backend=thread,serial",
+        "workers=1,2",
+        "display=none",
+        "hydra.sweep.dir=sweeps/grid",
+        SPYING,
+    )
+
+
+def test_a_sweep_runs_every_combination(home, grid):
+    assert (grid.returncode, grid.stderr) == (0, "")
+    jobs = [read_json(job) for job in jobs_of(home / "sweeps" / "grid")]
+    told = [(job["config"]["backend"]["name"], job["config"]["workers"]) for job in jobs]
+    assert sorted(told) == sorted(itertools.product(["thread", "serial"], [1, 2]))
+    assert {job["status"] for job in jobs} == {"ok"}
+    by_setting = dict(zip(told, (job["rmse"]["test"] for job in jobs), strict=True))
+    for workers in (1, 2):
+        assert by_setting["thread", workers] == by_setting["serial", workers]
+    assert by_setting["serial", 1] != by_setting["serial", 2]
+
+
+def test_a_sweep_ends_with_a_table_and_writes_it(home, grid):
+    table = read_csv(home / "sweeps" / "grid" / "sweep.csv")
+    jobs = [read_json(job)["config"] for job in jobs_of(home / "sweeps" / "grid")]
+    assert len(table) == 4
+    assert [(row["status"], row["backend"], int(row["workers"])) for row in table] == [
+        ("ok", job["backend"]["name"], job["workers"]) for job in jobs
+    ]
+    end = grid.stdout[grid.stdout.index("4 runs") :]
+    assert re.findall(r"sweeps/grid/(\d)\b", end) == ["0", "1", "2", "3"]
+    for row in table:
+        assert f"{float(row['test_rmse']):.4f}" in end
+    assert "sweep.csv" in end
+
+
+def test_every_job_of_a_sweep_returns_its_score(home, grid):
+    for job in jobs_of(home / "sweeps" / "grid"):
+        assert (job / "returned.txt").read_text() == repr(read_json(job)["rmse"]["test"])
+
+
+def test_a_sweep_into_the_directory_of_another_is_refused_and_leaves_it_alone(train, home, grid):
+    directory = home / "sweeps" / "grid"
+    before = contents(directory)
+    message = only_message(
+        train(
+            home,
+            "-m",
+            *SMALL,
+            "backend=thread,serial",
+            "workers=1,2",
+            "hydra.sweep.dir=sweeps/grid",
+        )
+    )
+    assert "sweeps/grid" in message
+    assert "hydra.sweep.dir" in message
+    assert contents(directory) == before
+
+
+@pytest.fixture(scope="module")
+def failing(train, home):
+    """A job that diverges, one that is refused, one that is well."""
+    return train(
+        home,
+        "-m",
+        *SMALL,
+        "trainer.lr=1e30,0,0.02",
+        "display=none",
+        "hydra.sweep.dir=sweeps/failing",
+        SPYING,
+    )
+
+
+def test_a_job_that_fails_does_not_stop_the_others_and_the_sweep_says_so(home, failing):
+    assert failing.returncode == 1
+    assert "Traceback" not in failing.stdout + failing.stderr
+    assert failing.stderr.splitlines()[-1] == "error: 2 of 3 jobs did not succeed"
+    assert "trainer.lr=0: " in failing.stderr
+    assert re.search(
+        r"worker \d in round 0 \(compute\): diverged in epoch 0 at learning rate 1e\+30",
+        failing.stderr,
+    )
+    table = read_csv(home / "sweeps" / "failing" / "sweep.csv")
+    assert [row["status"] for row in table] == ["failed", "no result", "ok"]
+    assert table[0]["error"].startswith("WorkerError: worker ")
+    assert "WorkerError" in failing.stdout
+    assert "3 runs" in failing.stdout
+
+
+def test_a_failed_job_returns_nan(home, failing):
+    directory = home / "sweeps" / "failing"
+    assert [(directory / str(job) / "returned.txt").read_text() for job in range(2)] == [
+        "nan",
+        "nan",
+    ]
+    assert float((directory / "2" / "returned.txt").read_text()) > 0
+
+
+def test_a_sweep_in_which_only_settings_were_wrong_is_the_users_mistake(train, tmp_path):
+    ended = train(tmp_path, "-m", "workers=0,two", "hydra.sweep.dir=sweep")
+    assert ended.returncode == 2
+    assert "workers=0: " in ended.stderr
+    assert "workers=two: " in ended.stderr
+    assert [row["status"] for row in read_csv(tmp_path / "sweep" / "sweep.csv")] == [
+        "no result"
+    ] * 2
+
+
+@pytest.fixture(scope="module")
+def backends(train, home):
+    return train(
+        home,
+        "sweep=backends",
+        *SMALL,
+        "workers=1",
+        "rounds=1",
+        "local_epochs=1",
+        "display=none",
+        "hydra.sweep.dir=sweeps/b",
+    )
+
+
+def test_a_named_sweep_is_a_multirun(home, backends):
+    assert (backends.returncode, backends.stderr) == (0, "")
+    jobs = [read_json(job) for job in jobs_of(home / "sweeps" / "b")]
+    assert {job["config"]["backend"]["name"] for job in jobs} == set(OPTIONS["backend"])
+    assert len(jobs) == len(OPTIONS["backend"])
+    assert len({job["rmse"]["test"] for job in jobs}) == 1  # bit for bit
+    for job in jobs_of(home / "sweeps" / "b"):
+        assert (job / f"ddp_{read_json(job)['config']['backend']['name']}_results.pkl").exists()
+
+
+def test_a_sweep_goes_on_with_what_it_has_not_finished(train, tmp_path):
+    sweep = ("-m", *SMALL, "seed=0,1,2,3", "hydra.sweep.dir=sweep", "~hydra.callbacks.summary")
+    assert train(tmp_path, *sweep).returncode == 0
+    jobs = jobs_of(tmp_path / "sweep")
+    scores = [read_json(job)["rmse"]["test"] for job in jobs]
+    (jobs[1] / "result.json").unlink()  # killed before its end
+    shutil.rmtree(jobs[2] / "checkpoints")  # failed before its first checkpoint
+    (jobs[2] / "result.json").write_text('{"status": "failed"}')
+    shutil.rmtree(jobs[3])  # not begun
+    times = {job: (job / "model.safetensors").stat().st_mtime_ns for job in jobs[:3]}
+    again = train(tmp_path, *sweep, "sweep_resume=true")
+    assert again.returncode == 0, again
+    assert again.stdout.count("has ended well before") == 1
+    assert [read_json(job)["rmse"]["test"] for job in jobs] == scores
+    assert [read_json(job)["status"] for job in jobs] == ["ok"] * 4
+    assert [(job / "model.safetensors").stat().st_mtime_ns == times[job] for job in jobs[:3]] == [
+        True,
+        False,
+        False,
+    ]
+    other = train(tmp_path, *sweep, "sweep_resume=true", "rounds=3")
+    assert other.returncode == 2
+    assert "holds a run with other settings: rounds was 2, not 3" in other.stderr
