@@ -17,6 +17,8 @@ TYPED = (
     *("split=iid", "model=tiny", "workers=3", "rounds=2", "local_epochs=2"),
     *("tensorboard=false", "reference=false"),
 )
+STRATIFIED = ("split=stratified", "aggregation=rows")
+FUSED = ("trainer=fused", "trainer.lr_decay=0.9")
 SMALL_TRAINER = ("trainer=autograd", "trainer.batch_size=64")
 
 POLLING = "backend.poll_interval_s=0.001"
