@@ -1,0 +1,38 @@
+"""Files of ratings with one rating a line, and their rows as they are read."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from ddp.config.data import CsvData
+from ddp.ratings.load import load_ratings
+
+DEFAULTS = CsvData(
+    name="csv", path="unset", paths=None, separator=",", header=True, encoding="utf-8",
+    user="userId", item="movieId", rating="rating", timestamp=None,
+    rating_min=None, rating_max=None, duplicates="error", cache=None,
+)  # fmt: skip
+HEADER = "userId,movieId,rating,when\n"
+GOOD = "1,10,3,100\n2,10,4,100\n"  # two lines below it
+
+
+def write(path: Path, content: str | bytes) -> str:
+    """Writes the file and returns its path."""
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return str(path)
+
+
+def load(path: Path, content: str | bytes, **options):
+    """The ratings of a file with that content."""
+    return load_ratings(replace(DEFAULTS, path=write(path, content), **options), seed=0)
+
+
+def rows(ratings) -> list[tuple]:
+    """(user id, item id, rating) of each."""
+    return list(
+        zip(
+            ratings.user_ids[ratings.users].tolist(),
+            ratings.item_ids[ratings.items].tolist(),
+            ratings.ratings.tolist(),
+            strict=True,
+        )
+    )
