@@ -22,7 +22,7 @@ from programs import EVERYTHING, LIGHT, TRAIN, Programs, own_environment
 REPOSITORY = Path(__file__).parent.parent
 WATCHDOG_S = 120.0
 # `assert` says as much in these helpers as in a test.
-pytest.register_assert_rewrite("contract", "disks", "commands", "faulty_jobs", "looking")
+pytest.register_assert_rewrite("contract", "disks", "commands")
 # None without pytest-xdist, and in the process that the workers report to
 WORKER = os.environ.get("PYTEST_XDIST_WORKER")
 STACKS = "stacks-of-{}"  # of a worker that hung
@@ -30,9 +30,23 @@ STACKS = "stacks-of-{}"  # of a worker that hung
 # The files that take longest, in order: a long one at the end would leave a worker idle.
 LONGEST = (
     *("test_faults", "test_interrupts", "test_contract_rounds", "test_report", "test_full_disk"),
-    *("test_report_browser", "test_limits", "test_process", "test_advise", "test_shm"),
+    *(
+        "test_on_failure",
+        "test_report_browser",
+        "test_limits",
+        "test_small_data",
+        "test_process",
+        "test_advise",
+        "test_shm",
+    ),
     *("test_contract_bits", "test_contract_failures", "test_contract_exchange"),
-    *("test_command_line", "test_sweeps", "test_disk_troubles", "test_disk_files"),
+    *(
+        "test_command_line",
+        "test_sweeps",
+        "test_disk_troubles",
+        "test_disk_files",
+        "test_small_data",
+    ),
     *("test_worker_processes", "test_shm_failures", "test_thread_late"),
     *("test_resume", "test_account", "test_leaks", "test_fused", "test_movielens"),
     *("test_saved_model", "test_before_the_move", "test_tensorboard", "test_bits"),

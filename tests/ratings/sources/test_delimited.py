@@ -73,9 +73,7 @@ def test_round_trip_of_any_ratings_in_any_format(tmp_path, data):
 
     got = load_ratings(replace(options, path=str(tmp_path / "r.csv")), seed=0)
 
-    assert rows(got) == [
-        (user, item, float(np.float32(rating))) for user, item, rating, _ in written
-    ]
+    assert rows(got) == [(*ids, float(np.float32(rating))) for *ids, rating, _ in written]
     timed = options.timestamp is not None
     assert (got.timestamps.tolist() if timed else got.timestamps) == (times if timed else None)
     assert got.user_ids.tolist() == sorted({user for user, _ in pairs})
