@@ -22,7 +22,7 @@ from programs import EVERYTHING, LIGHT, TRAIN, Programs, own_environment
 REPOSITORY = Path(__file__).parent.parent
 WATCHDOG_S = 120.0
 # `assert` says as much in these helpers as in a test.
-pytest.register_assert_rewrite("contract", "disks", "commands")
+pytest.register_assert_rewrite("browsing", "commands", "contract", "disks")
 # None without pytest-xdist, and in the process that the workers report to
 WORKER = os.environ.get("PYTEST_XDIST_WORKER")
 STACKS = "stacks-of-{}"  # of a worker that hung
@@ -43,6 +43,7 @@ LONGEST = (
     *(
         "test_command_line",
         "test_sweeps",
+        "test_sweep_report",
         "test_disk_troubles",
         "test_disk_files",
         "test_small_data",

@@ -5,7 +5,8 @@ import pytest
 from ddp.results.rounds_csv import ROUND_COLUMNS
 from ddp.results.summary import columns_of
 from ddp.results.table import WORKER_MEANS
-from ddp.timing.kinds import BUSY, COUNTS_AS, KINDS, TABLE_COLUMNS, unit_of
+from ddp.timing.account import Account
+from ddp.timing.kinds import BUSY, COUNTS_AS, KINDS, TABLE_COLUMNS, summary, unit_of
 from ddp.timing.paths import OUTSIDE_PHASES, PATHS, ROUND_PHASES, kind_of
 
 
@@ -80,3 +81,18 @@ def test_the_final_table_has_the_columns_of_its_backend(backend, own):
         "receive\nms": ("receive_s", 2, 1e3),
     }
     assert list(columns_of(backend).items()) == list((common | own).items())
+
+
+def test_every_path_has_a_kind():
+    assert {kind_of(path) for path in PATHS} <= set(KINDS)
+    seconds = {"compute": 1.0, "compute/gil_wait": 0.5, "receive/gil_wait": 0.25}
+    account = Account(seconds=seconds | {"start/kernel": 2.0})
+    assert account.by_kind() == {"startup": 2.0, "compute": 1.0, "gil_wait": 0.75}
+
+
+def test_the_summary_names_what_matters():
+    assert (
+        summary({"compute": 6.0, "gil_wait": 3.0, "log": 0.001, "wait": 1.0})
+        == "compute 60%  gil wait 30%  wait 10%"
+    )
+    assert summary({}) == ""

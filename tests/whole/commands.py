@@ -22,6 +22,11 @@ def read_csv(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+def statuses(sweep: Path) -> list[str]:
+    """The status of each job, from the table of the sweep."""
+    return [row["status"] for row in read_csv(sweep / "sweep.csv")]
+
+
 def contents(directory: Path) -> dict[str, bytes]:
     """The files below the directory: their relative names, and what is in them."""
     return {

@@ -1,26 +1,15 @@
-"""The account closes: of every worker and of the aggregator, on every backend, with both
-trainers.
-"""
+"""The accounts of all workers and of the aggregator close, on every backend and trainer."""
 
 import json
-import time
 from itertools import pairwise, product
 
 import pytest
-from faults import Fault, infect
-from jobs import BACKENDS, QUICK, USUAL
+from jobs import BACKENDS, QUICK
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from ddp.advice.measuring.pilot import THREAD
 from ddp.experiment import run
-from ddp.results.accounts import NO_MEMORY, aggregator_lane, worker_lane
-from ddp.timing.account import Account
-from ddp.timing.kinds import KINDS, summary
-from ddp.timing.paths import PATHS, kind_of
+from ddp.timing.kinds import KINDS
 from ddp.timing.spans import Span
-from ddp.tracking.history import History
-from ddp.tracking.messages import AggregateRound, Started, WorkerRound
-from ddp.tracking.metrics import SquaredError
 from ddp.tracking.tensorboard import TensorBoard
 
 TRAINERS = {
@@ -41,8 +30,6 @@ ALSO_CERTAIN = {
     "process": {"data", "exit", "serialise", "transfer", "deserialise"},
     "shm": {"data", "exit"},
 }
-
-
 # The default suite has every backend with one trainer, and every trainer with one backend.
 DEFAULT = {
     *((backend, "fused") for backend in (*QUICK, "process spawned")),
@@ -167,97 +154,6 @@ def test_the_trace_sums_up_to_the_table(accounted):
             assert sums[kind] == pytest.approx(lane["seconds"].get(kind, 0.0), abs=2e-5), kind
 
 
-def lanes_of(directory):
-    """The lanes of result.json, by name."""
-    return {
-        lane["who"]: lane for lane in json.loads((directory / "result.json").read_text())["account"]
-    }
-
-
-def closes(lane):
-    return lane["closed"] and sum(lane["seconds"].values()) == pytest.approx(
-        lane["wall_s"], rel=0.02
-    )
-
-
-@pytest.mark.parametrize("backend", USUAL)
-@pytest.mark.parametrize("split", ["iid", "stratified"])
-def test_it_closes_after_a_round_that_began_again(
-    make_config, monkeypatch, tmp_path, backend, split
-):
-    """A worker's account begins with its last start, the aggregator's with the run."""
-    infect(
-        monkeypatch,
-        Fault(kind="exception", moment="last round", marker=tmp_path / "marker", last_round=2),
-    )
-    job = ("trainer=fused", f"split={split}", "aggregation=rows", "rounds=3", "on_failure=restart")
-    result = run(make_config(*BACKENDS[backend], *job), tmp_path / "run", [])
-    assert len(result.history.failures) == 1
-    assert all(closes(lane) for lane in lanes_of(tmp_path / "run").values())
-
-
-def test_a_worker_that_is_dropped_has_an_account_that_is_not_closed_and_the_others_close(
-    make_config, monkeypatch, tmp_path
-):
-    infect(
-        monkeypatch,
-        Fault(kind="exception", moment="last round", marker=tmp_path / "marker", last_round=2),
-    )
-    config = make_config(
-        "backend=shm", "trainer=fused", "rounds=3", "on_failure=drop", "min_workers=1"
-    )
-    run(config, tmp_path / "run", [])
-    lanes = lanes_of(tmp_path / "run")
-    assert {who for who, lane in lanes.items() if not lane["closed"]} == {"worker_1"}
-    assert all(closes(lane) for who, lane in lanes.items() if who != "worker_1")
-
-
-@pytest.mark.parametrize("backend", USUAL)
-def test_the_account_of_a_run_that_goes_on_is_that_of_its_second_part(
-    make_config, tmp_path, backend
-):
-    job = (*BACKENDS[backend], "trainer=fused", "checkpoint_every=1")
-    run(make_config(*job, "rounds=2"), tmp_path / "run", [])
-    began = time.perf_counter()
-    run(make_config(*job, "rounds=4"), tmp_path / "run", [], resume=True)
-    lived_s = time.perf_counter() - began
-    lanes = lanes_of(tmp_path / "run")
-    assert all(closes(lane) for lane in lanes.values())
-    assert all(lane["wall_s"] < lived_s for lane in lanes.values())
-
-
-def test_waits_are_blamed_on_the_last_one():
-    """Worker 0 had been ready for 0.4 s when worker 1 was, and then waited for the aggregate for
-    0.1 s.
-    """
-    history = History()
-    error = SquaredError(1.0, 1)
-    for worker, wait_s in ((0, 0.5), (1, 0.1)):
-        history.on(Started(worker=worker, startup_s=0.0, account=Account()))
-        history.on(
-            WorkerRound(
-                worker=worker, round_index=0, train_loss=1.0, valid=error, test=error, best_epoch=0,
-                aggregate_received=True,
-                account=Account(seconds={"compute": 1.0, "wait": wait_s}),
-            )
-        )  # fmt: skip
-    history.on(
-        AggregateRound(
-            round_index=0, elapsed_s=1.5, weights=(0.5, 0.5), valid=error, test=error,
-            ready_s=(0.4, 0.0),
-            account=Account(seconds={"wait": 1.4, "average": 0.1}),
-        )
-    )  # fmt: skip
-    lanes = [worker_lane(history, worker, THREAD).waits_for for worker in (0, 1)]
-    assert lanes == [
-        {"worker_1": pytest.approx(0.4), "aggregator": pytest.approx(0.1)},
-        {"aggregator": pytest.approx(0.1)},
-    ]
-    after = Account(seconds={"wait": 0.2})  # for the workers to end
-    aggregator = aggregator_lane(history, after, 2.0, NO_MEMORY, closed=True)
-    assert aggregator.waits_for == {"worker_1": pytest.approx(1.4), "workers": pytest.approx(0.2)}
-
-
 def test_without_it_there_are_the_phases_only(make_config, tmp_path):
     result = run(make_config("backend=thread", "account=false"), tmp_path / "run", [])
     read = json.loads((tmp_path / "run" / "result.json").read_text())
@@ -302,33 +198,3 @@ def test_nothing_is_measured_per_batch(make_config, tmp_path, monkeypatch):
         )
         run(config, tmp_path / str(batch_size), [])
     assert opened[0] == opened[1] > 0
-
-
-def test_a_run_that_fails_has_an_account_that_is_not_closed(make_config, tmp_path):
-    config = make_config("backend=thread", "max_norm=1e-3", "trainer=fused")
-    with pytest.raises(Exception, match="max_norm"):
-        run(config, tmp_path / "run", [])
-    read = json.loads((tmp_path / "run" / "result.json").read_text())
-    assert not any(lane["closed"] for lane in read["account"])
-    assert (tmp_path / "run" / "trace.json").exists()
-
-
-def test_every_path_has_a_kind():
-    assert {kind_of(path) for path in PATHS} <= set(KINDS)
-    account = Account(
-        seconds={
-            "compute": 1.0,
-            "compute/gil_wait": 0.5,
-            "receive/gil_wait": 0.25,
-            "start/kernel": 2.0,
-        }
-    )
-    assert account.by_kind() == {"startup": 2.0, "compute": 1.0, "gil_wait": 0.75}
-
-
-def test_the_summary_names_what_matters():
-    assert (
-        summary({"compute": 6.0, "gil_wait": 3.0, "log": 0.001, "wait": 1.0})
-        == "compute 60%  gil wait 30%  wait 10%"
-    )
-    assert summary({}) == ""

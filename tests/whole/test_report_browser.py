@@ -1,19 +1,23 @@
-"""The report in a real browser: on a phone and on a desk, in light and dark; and the reports of
-sweeps.
-"""
+"""The report in a real browser: on a phone and on a desk, in light and dark."""
 
-import csv
 import os
 import shutil
-import signal
-import time
-from contextlib import suppress
-from pathlib import Path
 
 import pytest
-from jobs import DATA, TYPED
+from browsing import (
+    DESK,
+    LOOK,
+    LOWEST_CONTRAST,
+    PHONE,
+    SMALLEST_TEXT_PX,
+    VARIANTS,
+    check_look,
+    column,
+    header,
+    show,
+)
+from commands import SMALL, statuses
 from leaks import ignored
-from programs import TIMEOUT_S
 from report_files import write_run, write_sweep
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
@@ -22,17 +26,10 @@ from selenium.webdriver.common.keys import Keys
 from ddp.report.page import write_report
 from ddp.results.run_file import find_runs, read_runs
 
-SMALL = (*DATA, *TYPED)
-PHONE, DESK = 390, 1280
-VARIANTS = [(width, mode) for width in (PHONE, DESK) for mode in ("light", "dark")]
-SMALLEST_TEXT_PX = 9.0
-LOWEST_CONTRAST = 4.5  # WCAG 2, AA
+pytestmark = pytest.mark.usefixtures("fonts")
+
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 INSTALL = "no chromium and chromedriver: install Debian's, apt-get install chromium chromium-driver"
-
-# Gives a text for each fault in the look of the page.
-LOOK = (Path(__file__).parent.parent / "report_look.js").read_text()
-pytestmark = pytest.mark.usefixtures("fonts")
 
 
 @pytest.fixture(scope="session")
@@ -58,62 +55,11 @@ def started_browser():
 
 @pytest.fixture
 def browser(started_browser):
-    """The one browser of all tests: it shows nothing and has forgotten earlier messages and
-    requests.
-    """
+    """The one browser of all tests; it has forgotten the page, messages and requests of others."""
     started_browser.get("about:blank")
     for kind in ("browser", "performance"):
         started_browser.get_log(kind)
     return started_browser
-
-
-def show(browser, page, width=DESK, mode="light"):
-    screen = {
-        "width": width,
-        "height": 900,
-        "screenWidth": width,
-        "screenHeight": 900,
-        "deviceScaleFactor": 1,
-    }
-    browser.execute_cdp_cmd(
-        "Emulation.setDeviceMetricsOverride", screen | {"mobile": width == PHONE}
-    )
-    browser.execute_cdp_cmd(
-        "Emulation.setEmulatedMedia",
-        {"features": [{"name": "prefers-color-scheme", "value": mode}]},
-    )
-    browser.get(page.as_uri())
-    seen = browser.execute_script(
-        "return [screen.width, matchMedia('(prefers-color-scheme: dark)').matches]"
-    )
-    assert seen == [width, mode == "dark"]
-
-
-def requested(browser):
-    """The addresses that the page asked for."""
-    import json
-
-    messages = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
-    return [
-        each["params"]["request"]["url"]
-        for each in messages
-        if each["method"] == "Network.requestWillBeSent"
-    ]
-
-
-def check_look(browser, page, variants=VARIANTS[:1]):
-    """In every variant the page fits, is readable, and asks for nothing else."""
-    surfaces = set()
-    for width, mode in variants:
-        show(browser, page, width, mode)
-        seen = browser.execute_script(LOOK, width, SMALLEST_TEXT_PX, LOWEST_CONTRAST)
-        assert seen["problems"] == [], (width, mode)
-        assert seen["pictures"] > 0
-        assert seen["texts"] > 100
-        surfaces.add(seen["surface"])
-    assert len(surfaces) == len({mode for _, mode in variants})
-    assert browser.get_log("browser") == []
-    assert {url.partition(":")[0] for url in requested(browser)} == {"file"}
 
 
 # --- one that was written by hand ---
@@ -188,21 +134,6 @@ def test_a_page_that_asks_the_network_is_found(browser, page, tmp_path):
     assert "Content Security Policy" in str(browser.get_log("browser"))
 
 
-def column(browser, name):
-    """The cells below a header of the table of runs, and the order that the header announces."""
-    return browser.execute_script(
-        """const table = document.querySelector("#runs table");
-        const at = [...table.rows[0].cells].findIndex((cell) => cell.textContent === arguments[0]);
-        const texts = [...table.tBodies[0].rows].map((row) => row.cells[at].textContent);
-        return [texts, table.rows[0].cells[at].ariaSort]""",
-        name,
-    )
-
-
-def header(browser, name):
-    return browser.find_element("xpath", f"//section[@id='runs']//th/button[text()='{name}']")
-
-
 def test_a_click_sorts_by_number_another_the_other_way_and_holes_stay_last(browser, page):
     show(browser, page)
     cells, order = column(browser, "total s")
@@ -257,9 +188,7 @@ def test_a_run_that_failed_is_in_the_table(browser, page):
 
 @pytest.fixture(scope="module")
 def sweep(train, tmp_path_factory):
-    """A real one: two backends, one and two workers, and a learning rate with which every job
-    fails.
-    """
+    """A real one: two backends, one and two workers, and a learning rate that fails every job."""
     home = tmp_path_factory.mktemp("home")
     return home, train(
         home,
@@ -271,11 +200,6 @@ def sweep(train, tmp_path_factory):
         "display=none",
         "hydra.sweep.dir=sweep",
     )
-
-
-def statuses(directory):
-    with (directory / "sweep.csv").open(newline="") as file:
-        return [row["status"] for row in csv.DictReader(file)]
 
 
 def test_a_sweep_leaves_its_table_and_its_report_also_when_jobs_fail(sweep):
@@ -299,104 +223,3 @@ def test_the_report_of_a_real_sweep_fits_and_can_be_read(browser, sweep):
     cells, _ = column(browser, "test rmse")
     assert cells[4:] == ["-"] * 4
     assert cells[:4] == sorted(cells[:4])
-
-
-def test_a_sweep_that_is_interrupted_leaves_them_too(started, tmp_path):
-    process = started(tmp_path, "-m", "rounds=100000", "seed=0,1", "hydra.sweep.dir=sweep")
-    try:
-        os.killpg(process.pid, signal.SIGINT)
-        shown, errors = process.communicate(timeout=TIMEOUT_S)
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
-    assert process.returncode == 130
-    assert "Traceback" not in errors
-    assert "report: sweep/report.html\n" in shown
-    assert statuses(tmp_path / "sweep") == ["interrupted"]
-    assert "1 interrupted" in (tmp_path / "sweep" / "report.html").read_text()
-
-
-@pytest.mark.parametrize(
-    ("matplotlib", "code", "said"),
-    [
-        ("raise ImportError('no such thing')", 1, "ImportError: no such thing"),
-        (
-            "import os, signal\nos.kill(os.getpid(), signal.SIGINT)",
-            130,
-            "error: interrupted before the sweep's table and report",
-        ),
-        (
-            "import os, signal\nos.kill(os.getpid(), signal.SIGTERM)",
-            143,
-            "error: interrupted before the sweep's table and report",
-        ),
-    ],
-)
-def test_a_report_that_does_not_come_about_costs_nothing_else(
-    train, tmp_path, matplotlib, code, said
-):
-    (tmp_path / "matplotlib.py").write_text(matplotlib)
-    sweep = ("-m", *SMALL, "seed=0,1", "display=none", "hydra.sweep.dir=sweep")
-    # where the server has them already
-    ended = train(tmp_path, *sweep, forget=["matplotlib", "ddp.report"])
-    assert ended.returncode == code
-    assert said in ended.stderr
-    assert "KeyboardInterrupt" not in ended.stderr
-    assert statuses(tmp_path / "sweep") == ["ok", "ok"]
-    assert not (tmp_path / "sweep" / "report.html").exists()
-
-
-def test_a_sweep_can_do_without(train, tmp_path):
-    sweep = ("-m", *SMALL, "trainer.lr=1e30,0.02", "display=none", "hydra.sweep.dir=sweep")
-    ended = train(tmp_path, *sweep, "~hydra.callbacks.summary")
-    assert ended.returncode == 1
-    assert sorted(path.name for path in (tmp_path / "sweep").iterdir()) == [
-        "0",
-        "1",
-        "multirun.yaml",
-    ]
-
-
-def test_a_sweep_whose_table_cannot_be_written_has_its_report(train, tmp_path):
-    (tmp_path / "sweep" / "sweep.csv").mkdir(parents=True)
-    ended = train(tmp_path, "-m", *SMALL, "seed=0,1", "display=none", "hydra.sweep.dir=sweep")
-    assert ended.returncode == 1
-    assert ended.stderr.startswith("error: sweep/sweep.csv: ")
-    assert ended.stderr.count("\n") == 1
-    assert "2 runs" in (tmp_path / "sweep" / "report.html").read_text()
-
-
-def test_ctrl_c_while_the_results_of_a_sweep_are_read_is_one_line(started, tmp_path):
-    """A result that never comes keeps it there."""
-    job = tmp_path / "sweep" / "9"
-    (job / ".hydra").mkdir(parents=True)
-    (job / ".hydra" / "config.yaml").write_text("")
-    os.mkfifo(job / "result.json")
-    process = started(tmp_path, "-m", "seed=0,1", "hydra.sweep.dir=sweep")
-    try:
-        deadline, pipe = time.monotonic() + TIMEOUT_S, None
-        while pipe is None and time.monotonic() < deadline:
-            with suppress(OSError):  # until somebody reads
-                pipe = os.open(job / "result.json", os.O_WRONLY | os.O_NONBLOCK)
-            time.sleep(0.02)
-        os.killpg(process.pid, signal.SIGINT)
-        _, errors = process.communicate(timeout=TIMEOUT_S)
-        os.close(pipe)
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
-    assert (process.returncode, errors) == (
-        130,
-        "error: interrupted before the sweep's table and report were written\n",
-    )
-
-
-def test_a_sweep_whose_report_cannot_be_written_says_so(train, tmp_path):
-    (tmp_path / "sweep" / "report.html").mkdir(parents=True)
-    ended = train(tmp_path, "-m", *SMALL, "seed=0,1", "display=none", "hydra.sweep.dir=sweep")
-    assert ended.returncode == 1
-    assert ended.stderr.startswith("error: sweep/report.html: ")
-    assert ended.stderr.count("\n") == 1
-    assert statuses(tmp_path / "sweep") == ["ok", "ok"]
