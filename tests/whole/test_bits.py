@@ -6,8 +6,9 @@ from dataclasses import replace
 import pytest
 
 from ddp.config.options import OPTIONS
-from tests import bits
-from tests.bits import JOBS, main
+from tests.bits import configurations, runs, smoke
+from tests.bits.__main__ import main
+from tests.bits.configurations import JOBS
 
 TINY = replace(JOBS["uniform"], spawned=False)
 RUNS = ("serial", "thread")
@@ -16,8 +17,8 @@ RUNS = ("serial", "thread")
 @pytest.fixture
 def file(monkeypatch, tmp_path):
     """A file of the bits of one tiny configuration on two backends."""
-    monkeypatch.setattr(bits, "JOBS", {"tiny": TINY})
-    monkeypatch.setattr(bits, "QUICK", RUNS)
+    monkeypatch.setattr(runs, "JOBS", {"tiny": TINY})
+    monkeypatch.setattr(configurations, "QUICK", RUNS)
     written = tmp_path / "bits.json"
     assert main(["write", str(written)]) == 0
     return written
@@ -45,7 +46,7 @@ def test_another_digest_is_named_with_its_configuration_and_backend(file, capsys
 
 
 def test_another_seed_has_other_bits(file, monkeypatch, capsys):
-    monkeypatch.setattr(bits, "JOBS", {"tiny": replace(TINY, options=(*TINY.options, "seed=1"))})
+    monkeypatch.setattr(runs, "JOBS", {"tiny": replace(TINY, options=(*TINY.options, "seed=1"))})
     capsys.readouterr()
     assert main(["check", str(file)]) == 1
     told = [f"tiny on {backend}: another state and rows than in the file" for backend in RUNS]
@@ -53,7 +54,7 @@ def test_another_seed_has_other_bits(file, monkeypatch, capsys):
 
 
 def test_backends_that_differ_are_told_apart(file, monkeypatch, capsys):
-    monkeypatch.setitem(bits.BACKENDS, "thread", ("backend=thread", "seed=1"))
+    monkeypatch.setitem(runs.BACKENDS, "thread", ("backend=thread", "seed=1"))
     capsys.readouterr()
     assert main(["write", str(file)]) == 1
     assert "tiny on thread: another state and rows than on serial" in capsys.readouterr().out
@@ -84,7 +85,7 @@ def test_a_missing_or_foreign_file_is_refused(tmp_path, capsys, content):
 
 
 def test_smoke_compares_every_backend_with_serial(monkeypatch, capsys):
-    real = bits.train
+    real = runs.train
 
     def train(options, directory, **how):
         """A thread that computes another result, and a process that cannot start."""
@@ -92,8 +93,8 @@ def test_smoke_compares_every_backend_with_serial(monkeypatch, capsys):
             raise OSError("no process")
         real((*options, "seed=1") if "backend=thread" in options else options, directory, **how)
 
-    monkeypatch.setattr(bits, "train", train)
-    monkeypatch.setattr(bits, "SMOKE", {"averaged": bits.SMOKE["averaged"]})
+    monkeypatch.setattr(smoke, "train", train)
+    monkeypatch.setattr(smoke, "SMOKE", {"averaged": smoke.SMOKE["averaged"]})
     assert main(["smoke"]) == 1
     lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
     assert any("fused averaged thread" in line and "OTHER BITS" in line for line in lines)
