@@ -17,11 +17,11 @@ from pathlib import Path
 
 import psutil
 import pytest
-from conftest import REPOSITORY
 from faults import DEADLY, DEEDS, MOMENTS, RELEASED, STATES, Fault, infect, run_infected
 from hydra import compose, initialize_config_dir
 from jobs import BACKENDS, IN_PROCESS, SMALL, in_a_child
 from leaks import check_leaks, own_folder
+from programs import REPOSITORY
 
 from ddp.backends.forkserver import ensure_server
 from ddp.errors import WorkerError
