@@ -22,7 +22,7 @@ LONGEST = (
     *("test_on_failure", "test_report_browser", "test_limits", "test_process", "test_advise"),
     *("test_contract_bits", "test_contract_failures", "test_shm", "test_command_line"),
     *("test_sweeps", "test_sweep_report", "test_small_data", "test_worker_processes"),
-    *("test_resume", "test_account", "test_account_failures", "test_leaks", "test_kernel_cache"),
+    *("test_resume", "test_account", "test_account_failures", "test_hanging", "test_kernel_cache"),
     *("test_disk_troubles", "test_disk_files", "test_shm_failures", "test_fetch"),
     *("test_saved_model", "test_before_the_move", "test_tensorboard", "test_bits"),
     *("test_manager", "test_calibration", "test_config", "test_fuzz_report"),

@@ -26,40 +26,21 @@ COLUMNS = (
 
 
 def write_run(directory, *, parts=("account", "memory", "rounds", "trace"), also=None, **changes):
-    """A run that ended well: a thread's, 2 workers, 2 rounds. `changes`: of its config, or of
-    `values`; `also`: of its result.
+    """A run that ended well: a thread's, 2 workers, 2 rounds.
+
+    `changes`: of its config, or of `values`; `also`: of its result.
     """
-    values = {
-        "status": "ok",
-        "error": None,
-        "rmse": 0.95,
-        "train_s": 2.0,
-        "total_s": 4.0,
-        "command": ["train.py", "workers=2"],
-    }
+    values = {"status": "ok", "error": None, "rmse": 0.95, "train_s": 2.0, "total_s": 4.0}
+    values |= {"command": ["train.py", "workers=2"]}
     values |= {name: changes.pop(name) for name in list(changes) if name in values}
-    config = {
-        "workers": 2,
-        "rounds": 2,
-        "local_epochs": 1,
-        "seed": 0,
-        "backend": "thread",
-        "lr": 0.02,
-    } | changes
+    config = {"workers": 2, "rounds": 2, "local_epochs": 1, "seed": 0, "backend": "thread"}
+    config |= {"lr": 0.02} | changes
     config |= {
         "backend": {"name": config["backend"]},
         "trainer": {"name": "fused", "lr": config.pop("lr")},
     }
     workers = [f"worker_{number}" for number in range(config["workers"])]
-    result = {
-        "format": 1, "status": values["status"], "error": values["error"], "warnings": [],
-        "command": values["command"],
-        "config": config, "rmse": {"test": values["rmse"], "valid": values["rmse"]},
-        "seconds": {"train": values["train_s"], "total": values["total_s"]},
-        "workers": [{"startup_s": 0.25, "compute_s": 1.0, "wait_s": 0.5} for _ in workers],
-        "peak_rss_bytes": 300_000_000,
-        "environment": {"python": "3.11.1", "cpu_count": 2, "versions": VERSIONS},
-    }  # fmt: skip
+    result = result_of(config, values, workers)
     if "account" in parts:
         own = 200_000_000 if config["backend"]["name"] in ("process", "shm") else None
         result["account"] = [lane(who, KINDS, {"aggregator": 0.25}, own) for who in workers]
@@ -74,6 +55,19 @@ def write_run(directory, *, parts=("account", "memory", "rounds", "trace"), also
     if "trace" in parts:
         (directory / "trace.json").write_text(json.dumps(trace(workers, config["rounds"])))
     return directory
+
+
+def result_of(config, values, workers):
+    """The parts that each result.json has."""
+    return {
+        "format": 1, "status": values["status"], "error": values["error"], "warnings": [],
+        "command": values["command"],
+        "config": config, "rmse": {"test": values["rmse"], "valid": values["rmse"]},
+        "seconds": {"train": values["train_s"], "total": values["total_s"]},
+        "workers": [{"startup_s": 0.25, "compute_s": 1.0, "wait_s": 0.5} for _ in workers],
+        "peak_rss_bytes": 300_000_000,
+        "environment": {"python": "3.11.1", "cpu_count": 2, "versions": VERSIONS},
+    }  # fmt: skip
 
 
 def lane(who, seconds, waits_for, memory=None, *, closed=True):
@@ -132,8 +126,9 @@ def piece(kind, tid, start_us, length_us, args):
 
 
 def write_sweep(directory):
-    """Two backends, 1, 2 and 4 workers, 1 and 5 local epochs, and runs that failed: every part of a
-    page has content.
+    """Two backends, 1, 2 and 4 workers, 1 and 5 local epochs, and runs that failed.
+
+    So every part of a page has content.
     """
     number = 0
     for backend in ("thread", "process"):

@@ -147,6 +147,13 @@ def _table(lines: list[list[str]], header: bool, separator: str, end: str, encod
         return text.encode("utf-8", "surrogateescape")
 
 
+# of the user, item, rating and timestamp; the usual ones are drawn most often
+COLUMNS = [
+    *[(0, 1, 2, None), (0, 1, 2, 3)] * 2,
+    *[(1, 0, 2, 3), (0, 1, 3, None), (0, 5, 2, 3), (2, 1, 0, None)],
+]
+
+
 @st.composite
 def files(draw: st.DrawFn) -> tuple[bytes, CsvData]:
     """A file, and options that mostly fit it."""
@@ -158,20 +165,7 @@ def files(draw: st.DrawFn) -> tuple[bytes, CsvData]:
     tables = st.builds(
         _table, rows, st.just(header), st.just(separator), st.just(end), st.just(encoding)
     )
-    columns = draw(
-        st.sampled_from(
-            [
-                (0, 1, 2, None),
-                (0, 1, 2, None),
-                (0, 1, 2, 3),
-                (0, 1, 2, 3),
-                (1, 0, 2, 3),
-                (0, 1, 3, None),
-                (0, 5, 2, 3),
-                (2, 1, 0, None),
-            ]
-        )
-    )
+    columns = draw(st.sampled_from(COLUMNS))
     if header and draw(st.booleans()):
         columns = tuple(
             column if column is None else [*HEADER, "?", "?"][column] for column in columns

@@ -1,5 +1,4 @@
-"""`make soak`: random jobs, backends and faults for as long as is asked; nothing may hang, leak, or
-differ from the serial run.
+"""`make soak`: random jobs, backends and faults; none may hang, leak, or differ from serial.
 
 PYTHONPATH=tests python tests/whole/soak.py --minutes 30 [--seed 0]
 """
@@ -170,7 +169,7 @@ def soak(arguments: argparse.Namespace, elsewhere: str) -> int:
     dice, outcomes, known = random.Random(arguments.seed), Counter(), {}
     make_folder()
     ensure_server("fused")
-    me, until, sizes = psutil.Process(), time.monotonic() + 60 * arguments.minutes, []
+    me, until = psutil.Process(), time.monotonic() + 60 * arguments.minutes
     with initialize_config_dir(str(REPOSITORY / "conf"), version_base="1.3"):
         while time.monotonic() < until:
             drawn, directory = Drawn(dice), Path(tempfile.mkdtemp(prefix="soak-", dir=elsewhere))
@@ -180,27 +179,18 @@ def soak(arguments: argparse.Namespace, elsewhere: str) -> int:
                 with check_leaks(deadline_s=30.0):
                     outcome = try_once(drawn, directory, expected)
             except BaseException:
-                print(
-                    f"run {sum(outcomes.values())}, seed {arguments.seed}: {drawn}\nits files:"
-                    f" {directory}",
-                    file=sys.stderr,
-                )
+                number = sum(outcomes.values())
+                print(f"run {number}, seed {arguments.seed}: {drawn}", file=sys.stderr)
+                print(f"its files: {directory}", file=sys.stderr)
                 raise
             finally:
                 faulthandler.cancel_dump_traceback_later()
             shutil.rmtree(directory)
             outcomes[outcome] += 1
             if sum(outcomes.values()) % 50 == 1:
-                sizes.append(
-                    (
-                        sum(outcomes.values()),
-                        me.memory_info().rss >> 20,
-                        me.num_fds(),
-                        me.num_threads(),
-                    )
-                )
                 print(
-                    "runs {:5}   RSS {:5} MB   descriptors {:3}   threads {:3}".format(*sizes[-1]),
+                    f"runs {sum(outcomes.values()):5}   RSS {me.memory_info().rss >> 20:5} MB   "
+                    f"descriptors {me.num_fds():3}   threads {me.num_threads():3}",
                     flush=True,
                 )
     print(f"{sum(outcomes.values())} runs, none hung, leaked or differed")

@@ -1,15 +1,12 @@
 """A run that was killed at any moment goes on to the same bits, on every backend."""
 
 import json
-import multiprocessing
-import os
 import random
 import signal
-import time
 from itertools import product
 
-import psutil
 import pytest
+from dying import ended, run_and_die, run_and_die_while_writing, with_deadline
 from jobs import BACKENDS, USUAL, in_a_child
 
 from ddp.errors import ConfigError
@@ -17,12 +14,11 @@ from ddp.experiment import run
 from ddp.machine.sockets import remove_orphans
 from ddp.results.run_directory import find_checkpoints
 from ddp.results.saved_model import load_model
-from ddp.tracking.messages import AggregateRound, EpochDone, Finished, Started, WorkerRound
+from ddp.tracking.messages import AggregateRound
 from ddp.tracking.tracker import Tracker
 
 pytestmark = pytest.mark.usefixtures("server_of_programs")
 
-DEADLINE_S = 60.0
 JOBS = {
     "stratified, fused": (
         "split=stratified",
@@ -52,10 +48,11 @@ JOBS = {
     ),
 }
 SIZE = ("workers=2", "rounds=5", "local_epochs=2", "checkpoint_every=1")
-# Two trackers' words for each step; 0: before the first. (Both epochs of a compiled round may be
-# told of as one.)
+# The events of a run before its last one. Each of 2 workers starts, ends, and has 2 epochs and a
+# row in each of 5 rounds; each round has an aggregate. The 2 epochs of a compiled round may be one
+# event.
 NUM_STEPS = {job: 28 if "trainer=fused" in options else 38 for job, options in JOBS.items()}
-# The default suite has each backend, trainer, split and outer optimizer.
+# The default suite has each backend, trainer, split and outer optimizer once or more.
 DEFAULT = {
     ("serial", "averaged, SGD"),
     ("serial", "averaged, Adam, outer"),
@@ -74,61 +71,6 @@ def cases():
         step = random.Random(f"{name}, {job}").randrange(NUM_STEPS[job])
         marks = () if (name, job) in DEFAULT else pytest.mark.slow
         yield pytest.param(name, job, step, marks=marks)
-
-
-class Killed(Tracker):
-    """Kills its own process at the n-th event.
-
-    It first notes the ids of its children, and the number of rounds that it has heard of.
-    """
-
-    def __init__(self, step, note):
-        self.left = step
-        self.note = note
-        self.num_rounds = 0
-
-    def on(self, event):
-        if isinstance(event, Started | EpochDone | WorkerRound | Finished | AggregateRound):
-            self._step()
-        if isinstance(event, AggregateRound):
-            self.num_rounds += 1
-
-    def _step(self):
-        if self.left == 0:
-            children = [child.pid for child in multiprocessing.active_children()]
-            self.note.write_text(json.dumps({"orphans": children, "rounds": self.num_rounds}))
-            os.kill(os.getpid(), signal.SIGKILL)
-        self.left -= 1
-
-
-def run_and_die(config, directory, step, note):
-    """A main process of its own."""
-    run(config, directory, [Killed(step, note)])
-
-
-def run_and_die_while_writing(config, directory, call, nth):
-    """The same, killed in the n-th of the system calls that write a checkpoint."""
-    left = [nth]
-    real = {"fsync": os.fsync, "replace": os.replace}
-
-    def dying(name):
-        def call_it(*args, **kwargs):
-            left[0] -= 1
-            if left[0] < 0:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return real[name](*args, **kwargs)
-
-        return call_it
-
-    setattr(os, call, dying(call))
-    run(config, directory, [])
-
-
-def ended(pid):
-    try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
 
 
 @pytest.fixture(scope="module")
@@ -183,13 +125,6 @@ def test_a_killed_run_goes_on_to_the_same_bits(make_config, tmp_path, whole, nam
     assert rows(result)[1] == rows(whole(job))[1]
     # the last words of workers that were killed may be missing
     assert set(rows(result)[0]) <= set(rows(whole(job))[0])
-
-
-def with_deadline(condition):
-    deadline = time.monotonic() + DEADLINE_S
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 @pytest.mark.parametrize("call", ["fsync", "replace"])
