@@ -52,7 +52,10 @@ def _warm_up():
 
 @pytest.fixture(scope="module", autouse=True)
 def _module_leaves_nothing():
-    """Fixtures leave nothing either. (Fixtures of the session may open descriptors meanwhile.)"""
+    """Fixtures leave nothing either.
+
+    Fixtures of the session may open descriptors meanwhile.
+    """
     with check_leaks(descriptors=False):
         yield
 

@@ -1,5 +1,6 @@
-"""Workers that fail in every way and at every moment, on every backend: the real loop over an
-exchange that misbehaves.
+"""Workers that fail in every way and at every moment, on every backend.
+
+Each is the real loop over an exchange that misbehaves.
 """
 
 import os
@@ -49,8 +50,9 @@ MOMENTS = ("start", "first epoch", "publishing", "waiting", "last round")
 
 @dataclass
 class Fault:
-    """The fault of worker 1, which happens once at that moment (publishing and waiting: in round
-    1). `marker`: a file that says that it has happened.
+    """The fault of worker 1, which happens once at that moment.
+
+    Publishing and waiting are those of round 1. `marker` is a file that says that it has happened.
     """
 
     kind: str
@@ -142,9 +144,7 @@ def infect(monkeypatch, fault):
 
 
 def run_infected(fault, config, directory):
-    """A whole program, for deaths that its parent must survive: the main process of a run with this
-    worker 1.
-    """
+    """The main process of a run with this worker 1, for deaths that its parent must survive."""
     import pytest
 
     from ddp.experiment import run

@@ -92,9 +92,7 @@ def turn(*, alone: bool) -> Iterator[None]:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_handlecrashitem(report):
-    """pytest-xdist says which worker ended in which test; this adds the reason if the watchdog
-    ended it.
-    """
+    """pytest-xdist says which worker ended in which test; this adds the stacks of the watchdog."""
     for file in _shared.glob(STACKS.format("*")):
         if stacks := file.read_text():
             report.longrepr = f"{report.longrepr}\n{file.name.replace('-', ' ')}:\n{stacks}"

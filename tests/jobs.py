@@ -57,9 +57,7 @@ def backend_of(config, listen=lambda message: None):
 
 
 def in_a_child(target, *arguments, timeout_s=DEADLINE_S):
-    """The exit code of a main process that calls `target`; None if it still ran after
-    `timeout_s`.
-    """
+    """The exit code of a main process that calls `target`; None if it ran for `timeout_s`."""
     process = multiprocessing.get_context("forkserver").Process(target=target, args=arguments)
     process.start()
     try:

@@ -159,8 +159,9 @@ def check_leaks(
     descriptors: bool = True,
     thorough: bool = True,
 ) -> Iterator[None]:
-    """Raises AssertionError for things that the block leaves for longer than `deadline_s`, and for
-    each *.part in `directory`.
+    """Finds all things that the block leaves for longer than `deadline_s`.
+
+    Raises AssertionError for them, and for each *.part in `directory`.
     """
     before = Held.now(thorough=thorough)
     yield

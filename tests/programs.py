@@ -108,9 +108,9 @@ class Programs:
         self, *arguments, cwd, environment=None, stdin=None, stdout=None, stderr=None,
         forget=(), without=(), temporary=None,
     ):  # fmt: skip
-        """`python *arguments` as a `Program`; without `stdout` and `stderr` (descriptors) it has
-        pipes to them.
+        """`python *arguments` as a `Program`.
 
+        stdout, stderr: descriptors; None: the `Program` has a pipe.
         forget: packages that it imports anew.
         without: modules that it cannot import.
         temporary: the folder that tempfile uses, even if nobody can write there.

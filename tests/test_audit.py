@@ -1,5 +1,6 @@
-"""`make audit` judges the output of pip-audit, and never takes a database without an answer for a
-clean bill.
+"""`make audit` judges the output of pip-audit.
+
+A database without an answer is no clean bill.
 """
 
 import importlib.util

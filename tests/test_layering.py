@@ -1,5 +1,6 @@
-"""Rooms stand in layers: a room imports only rooms below it. `python tests/test_layering.py` prints
-the shape of the house.
+"""Rooms stand in layers: a room imports only rooms below it.
+
+`python tests/test_layering.py` prints the shape of the house.
 """
 
 import ast
@@ -144,9 +145,7 @@ def test_a_worker_of_torch_loads_no_pandas_and_no_hydra():
 
 
 def test_the_manager_process_loads_only_the_standard_library():
-    """The server unpickles its function and then `end_with_parent`: neither may import a heavy
-    module of ours.
-    """
+    """The server unpickles its function and `end_with_parent`: neither imports a heavy module."""
     loaded = loaded_by("import multiprocessing.managers, ddp.machine.child")
     assert packages(loaded) <= {*STANDARD, *packages(loaded_by("import multiprocessing.managers"))}
 

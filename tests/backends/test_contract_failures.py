@@ -68,8 +68,9 @@ def test_a_worker_that_diverges_on_its_rows_is_named_too(make_config, drive, nam
 
 
 def with_nan_in_an_item(jobs):
-    """Puts a NaN into a row of the first job that nobody trains and no loss shows. (With
-    split=stratified all jobs have one state.)
+    """Puts a NaN into a row of the first job that nobody trains and no loss shows.
+
+    With split=stratified all jobs have one state.
     """
     rated = [part.items for job in jobs for part in (job.shard.train, job.shard.valid)]
     unrated = np.setdiff1d(np.arange(jobs[0].num_items), np.concatenate(rated))[0]

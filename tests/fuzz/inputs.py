@@ -16,8 +16,9 @@ INPUT_S = 60  # an input that takes longer counts as a hang
 
 
 def fuzzed(share: float = 1.0) -> settings:
-    """Makes a test run with this share of a reader's inputs. A short run is the same every time, a
-    long one never.
+    """Makes a test run with this share of a reader's inputs.
+
+    A short run is the same every time, a long one never.
     """
     return settings(
         max_examples=max(round(share * NUM_INPUTS), 10),
@@ -69,9 +70,7 @@ ACCIDENTS = (
 def damaged(
     contents: st.SearchStrategy[bytes], pieces: Sequence[bytes]
 ) -> st.SearchStrategy[bytes]:
-    """`contents` after up to three accidents, which may leave some of `pieces` in it, or random
-    bytes.
-    """
+    """`contents` after up to three accidents, which may leave some of `pieces`; or random bytes."""
     piece = st.sampled_from(pieces) | st.binary(min_size=1, max_size=4)
     accident = st.tuples(
         st.sampled_from(ACCIDENTS), st.integers(0, 2**16), st.integers(1, 16), piece

@@ -1,6 +1,4 @@
-"""Checkpoints.load gives, for a folder with any content, a state that resumes, or a
-CheckpointError.
-"""
+"""Checkpoints.load gives a state that resumes, or a CheckpointError, whatever the folder has."""
 
 import json
 import math

@@ -139,8 +139,9 @@ changes = st.lists(
 def composed(
     chosen: dict[str, str], changed: list, lost: tuple | None, whole: tuple | None
 ) -> dict:
-    """Values that Hydra might compose: an option of every group, some of them changed, one lost, or
-    a group that is no group.
+    """Values that Hydra might compose: an option of every group, some of them changed.
+
+    One may be lost, and one may be a group that is no group.
     """
     tree = copy.deepcopy(SCALARS) | {
         group: copy.deepcopy(GROUPS[group][name]) for group, name in chosen.items()

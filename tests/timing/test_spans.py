@@ -122,9 +122,7 @@ def test_what_hardly_takes_time_between_two_spans_is_the_second_ones(clock):
 
 
 class Scheduler:
-    """A meter of a thread that was on a core for `on_cpu` seconds since it was read, and never in
-    the run queue.
-    """
+    """A meter of a thread that was on a core for `on_cpu` seconds, and never in the run queue."""
 
     shares_gil, shares_thread, knows_queue, sleep_kind = True, False, True, "gil_wait"
 

@@ -56,8 +56,9 @@ def test_an_epoch_equals_the_steps_written_out(dim, biases):
 @pytest.mark.parametrize("dim", [8, 32, 43])
 @pytest.mark.parametrize("biases", [True, False])
 def test_it_equals_autograd_with_single_ratings(dim, biases):
-    """torch's gradient of the squared error is twice the error, and its L2 reaches rows that no
-    rating touches: lr / 2, no L2.
+    """With half the learning rate and no L2.
+
+    The gradient of torch is twice the error, and its L2 reaches rows that no rating touches.
     """
     part, compiled, torchs = (
         random_part(count=100),

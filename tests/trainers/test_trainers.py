@@ -40,8 +40,9 @@ def start_model(seed=0):
 
 
 def sgd_in_numpy(model, part, order, lr, decay):
-    """torch.optim.SGD: p -= lr * (grad + decay * p) for every parameter, also those that the batch
-    does not touch.
+    """torch.optim.SGD: p -= lr * (grad + decay * p) for every parameter.
+
+    Also for those that the batch does not touch.
     """
     state = {name: view.astype(np.float64) for name, view in model.views.items()}
     loss = 0.0
@@ -126,8 +127,9 @@ def test_the_ratings_are_left_as_they_were():
 
 @pytest.mark.parametrize("num_blocks", [1, 4])
 def test_weight_decay_weighs_the_same_in_blocks(num_blocks):
-    """A row is in as many times fewer batches as there are blocks, so that it shrinks as much more
-    in one; the item without a rating does nothing but shrink.
+    """With n blocks a row is in a fraction 1/n of the batches, and shrinks n times as much in each.
+
+    The item without a rating does nothing but shrink.
     """
     model = start_model()
     rated, alone = np.array([0, 0], np.int32), model.views["item_factors"][3].copy()

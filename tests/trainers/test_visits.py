@@ -95,8 +95,9 @@ def test_every_order_is_as_likely():
 
 
 def test_the_generator_is_splitmix64():
-    """The first numbers from seed 1234567, as in the reference implementation (Vigna,
-    splitmix64.c): their upper halves.
+    """The first numbers from seed 1234567 are those of the reference: Vigna, splitmix64.c.
+
+    Here are their upper halves.
     """
     state, upper = np.uint64(1234567), []
     for _ in range(3):

@@ -67,8 +67,9 @@ def test_24_processes(make_config, tmp_path, split):
 
 
 def held(others=frozenset()):
-    """Descriptors, threads and children of this process; and the descriptors and threads of its
-    children, but for `others` (the browser and the servers of the suite change theirs at will).
+    """Descriptors, threads and children of this process; descriptors and threads of its children.
+
+    Not of `others`: the browser and the servers of the suite change theirs at will.
     """
     gc.collect()  # garbage in cycles is no leak
     process = psutil.Process()

@@ -1,5 +1,6 @@
-"""The bytes that a rating takes on its way to the trainers and to the saved model. A rating itself
-has 12: user, item and value.
+"""The bytes that a rating takes on its way to the trainers and to the saved model.
+
+A rating itself has 12: user, item and value.
 """
 
 import tracemalloc

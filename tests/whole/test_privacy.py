@@ -67,7 +67,7 @@ def test_the_manager_listens_where_only_its_user_can_enter_and_asks_for_a_random
 
 
 def sockets_of_the_internet(pid):
-    """The internet sockets of one process. (Their states change at will.)"""
+    """The internet sockets of one process, without their states, which change at will."""
     connections = psutil.Process(pid).net_connections("inet")
     return {(pid, each.fd, each.laddr, each.raddr) for each in connections}
 
@@ -126,8 +126,9 @@ ALLOWED = {
 
 
 def readers_of_pickles(source):
-    """Parts of a source that may run code that it reads: functions by name, imports that would hide
-    them, np.load and torch.load.
+    """Parts of a source that may run code that it reads.
+
+    They are functions by name, imports that would hide them, np.load and torch.load.
     """
     for node in ast.walk(ast.parse(source)):
         match node:

@@ -99,8 +99,9 @@ def archive(tmp_path):
 
 @pytest.mark.parametrize("pages", [0, 1, 2, 5])
 def test_a_set_that_has_no_room_is_one_message(disk, archive, pages):
-    """At first there is no archive, then a file in its place. Nobody asks another source, which
-    would need as much room.
+    """At first there is no archive, then a file in its place.
+
+    Nobody asks another source, which would need as much room.
     """
     disk.fill(pages)
     source = Download(

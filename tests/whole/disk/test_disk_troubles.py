@@ -95,7 +95,10 @@ exec "$@"
 
 
 def test_processes_without_any_temporary_directory_are_one_message(disk):
-    """As in a container with a read-only root. (Nobody can write into /proc, where this runs.)"""
+    """As in a container with a read-only root.
+
+    It runs in /proc, where nobody can write.
+    """
     command = [
         "unshare",
         "--mount",
