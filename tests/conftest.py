@@ -16,14 +16,15 @@ from programs import EVERYTHING, LIGHT, TRAIN, Programs, own_environment
 pytest_plugins = ["hanging"]
 # `assert` says as much in these helpers as in a test.
 pytest.register_assert_rewrite("browsing", "commands", "contract", "disks")
-# The files that take longest, in order: a long one at the end would leave a worker idle.
+# The files that take longest, in order: a long one at the end would leave a worker idle. Files with
+# one server of workers follow one another.
 LONGEST = (
     *("test_faults", "test_interrupts", "test_contract_rounds", "test_report", "test_full_disk"),
     *("test_on_failure", "test_report_browser", "test_limits", "test_process", "test_advise"),
-    *("test_contract_bits", "test_contract_failures", "test_shm", "test_command_line"),
-    *("test_sweeps", "test_sweep_report", "test_small_data", "test_worker_processes"),
-    *("test_resume", "test_account", "test_account_failures", "test_hanging", "test_kernel_cache"),
-    *("test_disk_troubles", "test_disk_files", "test_shm_failures", "test_fetch"),
+    *("test_contract_bits", "test_contract_failures", "test_contract_exchange", "test_small_data"),
+    *("test_resume", "test_command_line", "test_sweeps", "test_sweep_report", "test_shm"),
+    *("test_worker_processes", "test_account", "test_account_failures", "test_hanging"),
+    *("test_kernel_cache", "test_fetch", "test_disk_troubles", "test_disk_files"),
     *("test_saved_model", "test_before_the_move", "test_tensorboard", "test_bits"),
     *("test_manager", "test_calibration", "test_config", "test_fuzz_report"),
 )

@@ -86,7 +86,7 @@ class Faulty:
     def __init__(self, fault, exchange):
         self._fault = fault
         self._exchange = exchange
-        self._heard_in = None  # the round of its last word
+        self._heard_in = None  # the round of its last message
 
     def __getattr__(self, name):
         return getattr(self._exchange, name)

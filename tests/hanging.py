@@ -35,7 +35,7 @@ def pytest_configure(config):
     config.addinivalue_line(
         "markers", "alone: no other worker of pytest-xdist runs a test meanwhile"
     )
-    # where tmp_path stays to be looked at
+    # tmp_path stays there, so that a developer can look at it
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())
     if WORKER:
         _shared = Path(tempfile.gettempdir())

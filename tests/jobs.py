@@ -12,7 +12,7 @@ SMALL = (
     *("local_epochs=2", "display=none", "tensorboard=false", "reference=false"),
     *("agg_timeout=100", "round_timeout=100", "checkpoint_every=0"),
 )
-# The same with as little as can be given by hand: for commands.
+# The same job with few overrides, as a person types them.
 TYPED = (
     *("split=iid", "model=tiny", "workers=3", "rounds=2", "local_epochs=2"),
     *("tensorboard=false", "reference=false"),

@@ -169,7 +169,7 @@ def check_leaks(
     while left := Held.now(thorough=thorough).left(before, descriptors=descriptors):
         if time.monotonic() > deadline:
             break
-        gc.collect()  # what only a cycle holds is no leak
+        gc.collect()  # an object that only a cycle holds is no leak
         time.sleep(0.02)
     if directory is not None:
         left += [f"file {path}" for path in directory.rglob("*.part")]

@@ -32,7 +32,7 @@ def run_pytest(directory, *arguments):
         *("-p", "conftest", "-p", "xdist", "-p", "no:cacheprovider"),
         *arguments,
     ]
-    # One that ends at once leaves its folder for temporary files.
+    # A session that ends at once leaves its folder for temporary files.
     own = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST_")}
     own |= {
         "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # their imports would take most of the time

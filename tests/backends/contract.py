@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-# Its workers take seconds to begin anew. One test of the default suite has it, the long suite all.
+# Its workers take seconds to start: the default suite has it once, the long suite everywhere.
 SPAWNED = pytest.param("process spawned", marks=pytest.mark.slow)
 WITH_STORE = ("thread", "thread polling", "process", "process polling", SPAWNED)
 CONCURRENT = (*WITH_STORE, "shm")

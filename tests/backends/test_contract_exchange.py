@@ -46,7 +46,7 @@ def unstarted(config):
         yield backend, exchange
     finally:
         theirs.close()
-        vars(exchange).clear()  # what it holds of the manager, or of the segment
+        vars(exchange).clear()  # it holds a part of the manager or of the segment
         backend.stop()
 
 

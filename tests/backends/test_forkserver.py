@@ -53,7 +53,7 @@ def test_a_server_that_was_killed_is_started_again(monkeypatch):
     killed = forkserver._forkserver._forkserver_pid
     os.kill(killed, signal.SIGKILL)
     os.waitid(os.P_PID, killed, os.WEXITED | os.WNOWAIT)
-    # and not only the first worker's start, which would give it neither our path nor its silence
+    # The first worker's start would give the server neither our path nor its silence.
     ensure_server("one")
     assert forkserver._forkserver._forkserver_pid != killed
     assert exit_code("import sys; sys.exit(3)") == 3

@@ -49,7 +49,7 @@ def test_a_run_ends_with_its_manager(
 ):
     aggregation = "rows" if split == "split=stratified" else "uniform"
     timeout = "round_timeout=3600"
-    # it is waited for so long; one that is well answers within milliseconds
+    # The run waits so long for a manager that is stopped; others answer within milliseconds.
     if number == signal.SIGSTOP:
         timeout = "round_timeout=1"
         monkeypatch.setattr("ddp.backends.process.MANAGER_GRACE_S", 1.0)
@@ -62,7 +62,7 @@ def test_a_run_ends_with_its_manager(
     )
     with pytest.raises((BackendError, WorkerError)) as caught:
         run(make_config(*options), tmp_path / "run", [Does(number)])
-    # Of a manager that dies the worker that asks it first may be the one to tell.
+    # The worker that asks a dead manager first may be the one that reports it.
     if reason:
         assert isinstance(caught.value, BackendError)
         assert reason in str(caught.value)

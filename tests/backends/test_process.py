@@ -124,7 +124,7 @@ def dead(make_config):
     backend.peers[0].taken = 0
     yield backend, theirs
     theirs.close()
-    backend.shared = manager  # which was not started
+    backend.shared = manager  # it was not started
     backend.stop()
 
 
@@ -143,7 +143,7 @@ def test_a_worker_that_is_dead_at_the_broadcast_is_named_when_we_wait_next(dead)
 @pytest.mark.parametrize("step", ["gather", "finish"])
 def test_a_worker_that_is_dead_at_the_broadcast_with_unread_news_is_named(dead, step):
     backend, theirs = dead
-    backend.pipes[0].send(0)  # of a round that the worker gave up: it read no news any more
+    backend.pipes[0].send(0)  # the worker gave that round up, and reads no news any more
     theirs.close()
     backend.broadcast(0, np.zeros(3, np.float32))
     steps = {

@@ -111,7 +111,7 @@ def test_the_segment_loses_its_name_when_every_worker_has_it(seen):
     assert len(seen.files[1]) == 1
     assert NAME.fullmatch(seen.files[1][0])
     assert seen.files[1][0].startswith(f"ddp-{os.getpid()}-")
-    # before anybody hears of the last one's start
+    # before a tracker hears that the last worker has started
     assert seen.files[2] == seen.files["gathered"] == []
     assert seen.modes == {0o600}
 

@@ -68,7 +68,7 @@ StratifiedWorker._keep = dying
 @pytest.mark.parametrize(
     "backend", ["shm", "process", pytest.param("process spawned", marks=pytest.mark.slow)]
 )
-@pytest.mark.parametrize("trainer", ["fused", "autograd"])  # of which each has a server
+@pytest.mark.parametrize("trainer", ["fused", "autograd"])  # each has its own server
 def test_a_worker_killed_with_rows_that_others_wait_for_is_named(
     make_config, driven, backend, trainer
 ):

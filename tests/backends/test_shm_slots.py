@@ -107,7 +107,7 @@ def test_the_aggregator_reads_slots_where_they_lie(ends):
     updates = ends.read(0)
     assert [update.worker for update in updates] == [0, 1]
     assert all(not update.vector.flags.owndata for update in updates)
-    ends.exchanges[1].slot.vector[:] = 9  # what the protocol forbids shows that there was no copy
+    ends.exchanges[1].slot.vector[:] = 9  # the protocol forbids it; a copy would not change
     assert updates[1].vector.tolist() == [9] * ends.length
     assert updates[0].vector.tolist() == [1] * ends.length
 
@@ -116,7 +116,7 @@ def test_a_slot_that_was_not_averaged_yet_is_not_overwritten(ends):
     for worker, exchange in enumerate(ends.exchanges):
         exchange.publish(ends.update(worker, 0, 1.0 + worker))
     early = ends.exchanges[0]
-    # it gives up, and is the first to be through with the next round
+    # it gives up, and then is the first to finish the next round
     assert not early.wait(0, 0.01)
     with pytest.raises(
         TimeoutError,

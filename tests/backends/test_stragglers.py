@@ -106,7 +106,7 @@ def test_a_late_update_counts_in_the_next_round_and_its_worker_then_goes_on_with
     ).run()
     weights = [row.weights for row in run.history.aggregate_rounds]
     assert weights == [(0.5, 0.0, 0.5), pytest.approx((1 / 3,) * 3), pytest.approx((1 / 3,) * 3)]
-    # it leaves out what it missed
+    # it leaves out the round that it missed
     assert [row.round_index for row in run.history.worker(LATE)] == [0, 2]
     jobs = prepare(config).make_jobs()
     start = jobs[0].vector
@@ -132,7 +132,7 @@ def test_a_worker_that_never_comes_does_not_keep_the_run_from_its_end(make_confi
         assert [row.weights for row in run.history.aggregate_rounds] == [(0.5, 0.0, 0.5)] * 3
         assert run.history.worker(LATE) == []
     finally:
-        # (a process was killed while it waited, and the event would not be set any more)
+        # A process was killed while it waited, and needs no event.
         if name == "thread":
             events[0].set()
         for thread in threading.enumerate():

@@ -166,4 +166,4 @@ def test_everybody_ends_when_the_main_process_is_killed(make_config, tmp_path, n
                     process.kill()
             psutil.wait_procs(family, timeout=DEADLINE_S)
     assert list((tmp_path / "memory").iterdir()) == []
-    remove_orphans()  # as the next run does: the folder of its sockets is there still
+    remove_orphans()  # of sockets: the next run removes the folder of a killed one

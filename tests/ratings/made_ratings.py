@@ -84,7 +84,7 @@ def cases(draw, names=tuple(DEALERS), holdouts=HOLDOUTS, max_rows=200):
 
 
 def split_or_skip(case) -> Deal:
-    """Some drawn cases cannot be split; the refusals have their own tests below."""
+    """The split of a case; some drawn cases cannot be split (`test_split_refusals.py`)."""
     try:
         return make_split(*case)
     except UserError:

@@ -54,7 +54,7 @@ def test_user_holdout_keeps_its_fraction_where_users_have_few_ratings():
     ratings = ratings_of(np.repeat(np.arange(5000), 2), np.tile([0, 1], 5000), np.ones(10000))
     test = make_split(ratings, split_of(holdout="user", test=0.2), 1, 0).rows("test")
     assert len(test) == pytest.approx(2000, abs=150)
-    assert 0.4 < ratings.items[test].mean() < 0.6  # which of the two is random
+    assert 0.4 < ratings.items[test].mean() < 0.6  # chance chooses one of the two
 
 
 def test_user_holdout_finds_a_test_row_when_every_share_rounds_to_none():

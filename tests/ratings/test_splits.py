@@ -65,7 +65,7 @@ def test_equal_arguments_give_equal_splits(case):
 def test_holdout_depends_on_neither_workers_nor_option(case, other_workers, other_name):
     deal = split_or_skip(case)
     ratings, split, workers, seed, test_rows = case
-    # as many as there are files
+    # one worker for each file
     other_workers = workers if other_name == "files" else other_workers
     other = split_of(other_name, split.holdout, split.test_fraction, split.valid_fraction)
     again = split_or_skip((ratings, other, other_workers, seed, test_rows))

@@ -83,8 +83,8 @@ def accounts_of(num_threads, work, name="compute"):
 @needs_gil
 def test_two_busy_python_threads_wait_half_their_wall_for_the_gil():
     for account in accounts_of(2, busy_in_python):
-        # On a loaded machine the one with the GIL may wait for a core: so long the other waits for
-        # the GIL as well.
+        # On a loaded machine the thread with the GIL may wait for a core; the other one waits for
+        # the GIL meanwhile.
         assert account.seconds["compute"] == pytest.approx(WORK_S, rel=0.1)
         assert account.kind_s("gil_wait") >= 0.3 * WORK_S
     both = sum(

@@ -51,13 +51,13 @@ def test_a_large_model_is_visited_cell_by_cell(num_users, num_items):
         # each cell once, as a whole
         runs = seen[np.append(True, np.diff(seen) != 0)].reshape(grid, grid)
         assert sorted(runs[:, 0] // grid) == list(range(grid))
-        # a range of the more numerous kind is left when it is done
+        # all cells of a range of the more numerous kind follow one another
         assert (runs // grid == runs[:, :1] // grid).all()
         # each time the others come in another order
         assert len({tuple(row % grid) for row in runs}) == grid
         assert (stops - starts).max() <= CHUNK
         sequences.append(runs)
-    # neither do the ranges
+    # with another seed the ranges come in another order
     assert not np.array_equal(sequences[0][:, 0] // grid, sequences[1][:, 0] // grid)
     more, fewer = (users, items) if num_users > num_items else (items, users)
     for start_, stop in zip(starts[:20], stops[:20], strict=True):

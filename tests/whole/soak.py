@@ -44,7 +44,7 @@ class Drawn:
         self.policy = dice.choice(POLICIES)
         self.moment = dice.choice(MOMENTS)
         kinds = ["none", *DEEDS, *STATES]
-        # each takes long
+        # a hang takes long
         self.kind = dice.choices(kinds, weights=[0.3 if kind == "hang" else 1 for kind in kinds])[0]
         if self.kind in STATES:
             self.moment = "publishing"
@@ -82,7 +82,7 @@ class Drawn:
         return self.backend in IN_PROCESS and self.kind in DEADLY
 
     def config(self):
-        # within which they must have started
+        # the workers must have started within this time
         hang_s = 3600 if self.kind != "hang" else 1 if self.backend in IN_PROCESS else 40
         trainer = () if "trainer=fused" in self.job else ("trainer.batch_size=64",)
         options = (
@@ -110,7 +110,7 @@ def reference(drawn: Drawn, known: dict, directory: Path) -> bytes:
 
 
 def try_once(drawn: Drawn, directory: Path, expected: bytes) -> str:
-    """Runs it and gives its outcome. Raises AssertionError if it is a wrong one."""
+    """Runs the job. Returns its outcome; raises AssertionError if that is a wrong one."""
     config, fault = (
         drawn.config(),
         Fault(drawn.kind, drawn.moment, directory / "done", last_round=ROUNDS - 1),
@@ -160,7 +160,7 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=30.0)
     parser.add_argument("--seed", type=int, default=0, help="of the dice")
     arguments = parser.parse_args()
-    elsewhere = tempfile.gettempdir()  # where the files of a run that goes wrong stay
+    elsewhere = tempfile.gettempdir()  # the files of a run that goes wrong stay there
     with own_folder():
         return soak(arguments, elsewhere)
 

@@ -79,7 +79,7 @@ def test_every_second_is_accounted_for(accounted):
 
 def test_whom_a_worker_waited_for_is_known(accounted):
     backend, config, result, _ = accounted
-    # An aggregator that polls may find all workers ready at once, and then knows of no last one.
+    # An aggregator that polls may find all workers ready at once: then none of them is the last.
     polls = getattr(config.backend, "poll_interval_s", None) is not None
     for lane in result["account"][:-1]:
         waits_for = lane["waits_for"]

@@ -103,7 +103,7 @@ def test_a_refusal_on_a_terminal_gives_the_cursor_back(start, home, single):
         try:
             while part := os.read(ours, 65536):
                 shown += part
-        except OSError:  # how a terminal ends on Linux
+        except OSError:  # a terminal ends so on Linux
             pass
         assert process.wait(TIMEOUT_S) == 2
     finally:
@@ -134,7 +134,7 @@ MISTAKES = [
 def test_a_mistake_is_one_message(light_programs, tmp_path, case):
     arguments, *fragments = case
     environment = own_environment(tmp_path)
-    # It answers at once.
+    # It answers at once: it does not wait for the import of torch.
     ended = light_programs.run(
         TRAIN, *arguments, cwd=tmp_path, environment=environment, without=["torch"]
     )

@@ -98,14 +98,14 @@ def test_a_second_ctrl_c_ends_everything_at_once(started, tmp_path, backend):
     )
     try:
         descendants = psutil.Process(process.pid).children(recursive=True)
-        (tmp_path / "run" / "result.json").mkdir()  # the ordinary end would have to fail on this
+        (tmp_path / "run" / "result.json").mkdir()  # the ordinary end would fail on this
         for child in descendants:
             if child.ppid() != process.pid or not re.search(
                 "resource_tracker|forkserver import main", " ".join(child.cmdline())
             ):
                 child.suspend()
         deadline = time.monotonic() + TIMEOUT_S
-        # two that come before it looks are one
+        # two signals that come before it looks count as one
         while process.poll() is None and time.monotonic() < deadline:
             os.kill(process.pid, signal.SIGINT)
             with suppress(subprocess.TimeoutExpired):

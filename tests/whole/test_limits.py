@@ -86,7 +86,7 @@ LONG = (
     "trainer=fused",
     "workers=2",
 )
-LEAK_BYTES = 40e6  # of 900 models of 400 kB each a few
+LEAK_BYTES = 40e6  # a few of 900 models, each of 400 kB
 
 
 @pytest.mark.slow
@@ -144,7 +144,7 @@ def test_runs_one_after_another_leave_nothing(make_config, tmp_path, number_of_r
         )
         run(config, tmp_path / str(number), [])
         counts.append(held(others))
-    # after the first four, for each of which something is started that stays
+    # each of the first four starts something that stays
     assert counts[4:] == [counts[3]] * (number_of_runs - 4)
 
 

@@ -36,7 +36,7 @@ INSTALL = "no chromium and chromedriver: install Debian's, apt-get install chrom
 def started_browser():
     """A browser that records its messages and requests."""
     if not CHROMIUM or not DRIVER:
-        # set by .ci/run where it has seen to them
+        # .ci/run sets it after it has installed them
         assert "REQUIRE_BROWSER" not in os.environ, INSTALL
         pytest.skip(INSTALL)
     options = webdriver.ChromeOptions()
@@ -130,7 +130,7 @@ def test_a_page_that_asks_the_network_is_found(browser, page, tmp_path):
         page.read_text().replace("<main>", '<main><img src="http://127.0.0.1:9/x.png">')
     )
     show(browser, tmp_path / "page.html")
-    # which alone would keep it in
+    # this policy alone would stop the request
     assert "Content Security Policy" in str(browser.get_log("browser"))
 
 
@@ -140,7 +140,7 @@ def test_a_click_sorts_by_number_another_the_other_way_and_holes_stay_last(brows
     known = sorted(float(cell) for cell in cells if cell != "-")
     assert order is None
     assert known[0] == 2.5
-    assert known[-1] == 13.25  # which as a text comes before 2.5
+    assert known[-1] == 13.25  # as a text it comes before 2.5
     for direction, expected in (
         ("ascending", known),
         ("descending", known[::-1]),

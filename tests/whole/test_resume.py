@@ -111,10 +111,10 @@ def test_a_killed_run_goes_on_to_the_same_bits(make_config, tmp_path, whole, nam
     noted = json.loads(note.read_text())
     for pid in noted["orphans"]:
         with_deadline(lambda pid=pid: ended(pid))
-    # as the next program does at its start: the folder of sockets, which the leak check would find
+    # The killed run has left the folder of its sockets; the next program removes it at its start.
     remove_orphans()
-    # Workers of a stratified split may be rounds ahead of the aggregator: how many steps there were
-    # says nothing of it.
+    # Workers of a stratified split may be rounds ahead of the aggregator: the number of steps does
+    # not tell whether there is a checkpoint.
     assert bool(find_checkpoints(directory)) == (noted["rounds"] > 0)
     if noted["rounds"] == 0:
         return
@@ -123,7 +123,7 @@ def test_a_killed_run_goes_on_to_the_same_bits(make_config, tmp_path, whole, nam
     assert result.state.vector.tobytes() == whole(job).state.vector.tobytes()
     assert load_model(directory).model.vector.tobytes() == whole(job).state.vector.tobytes()
     assert rows(result)[1] == rows(whole(job))[1]
-    # the last words of workers that were killed may be missing
+    # the last rows of workers that were killed may be missing
     assert set(rows(result)[0]) <= set(rows(whole(job))[0])
 
 

@@ -47,7 +47,7 @@ def test_a_report_that_does_not_come_about_costs_nothing_else(
 ):
     (tmp_path / "matplotlib.py").write_text(matplotlib)
     sweep = ("-m", *SMALL, "seed=0,1", "display=none", "hydra.sweep.dir=sweep")
-    # where the server has them already
+    # the server has imported them already
     ended = train(tmp_path, *sweep, forget=["matplotlib", "ddp.report"])
     assert ended.returncode == code
     assert said in ended.stderr
@@ -77,7 +77,7 @@ def test_a_sweep_whose_table_cannot_be_written_has_its_report(train, tmp_path):
 
 
 def test_ctrl_c_while_the_results_of_a_sweep_are_read_is_one_line(started, tmp_path):
-    """A result that never comes keeps it there."""
+    """A FIFO in place of a result keeps the command reading."""
     job = tmp_path / "sweep" / "9"
     (job / ".hydra").mkdir(parents=True)
     (job / ".hydra" / "config.yaml").write_text("")

@@ -58,7 +58,7 @@ def test_whoever_handles_an_error_of_another_run_is_told_as_well(
 
 def test_the_workers_of_a_run_that_cannot_be_saved_have_ended(train, disk):
     disk.fill(4)
-    with tempfile.TemporaryDirectory(prefix="elsewhere-") as short:  # the path of a socket must be
+    with tempfile.TemporaryDirectory(prefix="elsewhere-") as short:  # as a socket's path must be
         code, said = train(
             f"hydra.run.dir={disk.path}/run", "backend=shm", "rounds=1", temporary=short
         )

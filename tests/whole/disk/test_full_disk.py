@@ -10,7 +10,7 @@ from disks import errors
 from ddp.results.run_directory import find_checkpoints
 from ddp.results.saved_model import MODEL_FILE, load_model
 
-# Every file of a run is a page or some; in the order in which they are written.
+# Each file of a run takes a page or some; the run writes them in this order.
 NEEDED = (
     ".hydra/config.yaml",
     ".hydra/hydra.yaml",
@@ -29,11 +29,11 @@ def blamed() -> set[str]:
 
 
 def page_counts(default, every):
-    """Of free pages; those that are not in `default` are slow."""
+    """Numbers of free pages; those that are not in `default` are slow."""
     return [n if n in default else pytest.param(n, marks=pytest.mark.slow) for n in every]
 
 
-# Each file is the first without room for one of these.
+# For each file one of these numbers of free pages makes it the first without room.
 EACH_FILE = {0, 1, 2, 3, 4, 5, 7, 9, 12, 17, 19, 24, 34, 36, 38, 40, 46}
 
 
@@ -127,7 +127,7 @@ def test_a_run_does_without_checkpoints_that_have_no_room(train, disk, pages):
 
 
 def test_a_run_does_without_tensorboard(train, disk):
-    """The file that is by far the largest of such a run."""
+    """The event file is by far the largest file of such a run."""
     disk.fill(33)
     code, said = train(f"hydra.run.dir={disk.path}/run", "rounds=40", "account=false")
     assert code == 0

@@ -169,7 +169,7 @@ def test_a_worker_that_diverges_says_where_and_what_to_try(make_config, tmp_path
     assert "diverged in epoch 0 at learning rate 1e+09" in str(caught.value)
     assert "try a smaller trainer.lr" in str(caught.value)
     assert "Traceback" not in str(caught.value)
-    # it would do so again
+    # a new start would diverge again
     assert [failure["action"] for failure in outcome(tmp_path / "run")["failures"]] == ["abort"]
 
 
