@@ -14,14 +14,8 @@ KINDS = {
 AGGREGATOR_KINDS = {"wait": 1.0, "average": 0.5, "evaluate": 0.25, "checkpoint": 0.25}
 VERSIONS = {"torch": "9.8.7", "numpy": "1.2.3"}
 COLUMNS = (
-    "round",
-    "who",
-    "valid_rmse",
-    "test_rmse",
-    "elapsed_s",
-    "wall_s",
-    "pickled_bytes",
-    "copied_bytes",
+    *("round", "who", "valid_rmse", "test_rmse", "elapsed_s"),
+    *("wall_s", "pickled_bytes", "copied_bytes"),
 )
 
 

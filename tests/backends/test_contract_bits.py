@@ -16,22 +16,13 @@ pytestmark = pytest.mark.usefixtures("server_of_programs")
 VARIANTS = {
     "defaults": ("rounds=3",),
     "another choice of everything": (
-        *(
-            "split=user",
-            "select_on=test",
-            "aggregation=softmax_loss",
-            "trainer.optimizer=sgd",
-            "trainer.lr=0.1",
-        ),
+        *("split=user", "select_on=test", "aggregation=softmax_loss"),
+        *("trainer.optimizer=sgd", "trainer.lr=0.1"),
         *("rounds=4", "local_epochs=3", "workers=4", "seed=7", "model.biases=false"),
     ),
     "last": (
-        "select_on=last",
-        "aggregation=samples",
-        "split=dirichlet",
-        "split.alpha=1",
-        "workers=2",
-        "seed=1",
+        *("select_on=last", "aggregation=samples", "split=dirichlet"),
+        *("split.alpha=1", "workers=2", "seed=1"),
     ),
 }
 
@@ -57,19 +48,12 @@ def test_the_compiled_trainer_computes_the_bits_of_serial_too(make_config, drive
 
 STRATIFIED = {
     "compiled": (
-        "trainer=fused",
-        "trainer.lr_decay=0.9",
-        "workers=3",
-        "rounds=20",
-        "local_epochs=3",
+        *("trainer=fused", "trainer.lr_decay=0.9"),
+        *("workers=3", "rounds=20", "local_epochs=3"),
     ),
     "autograd, no biases": (
-        "trainer=autograd",
-        "workers=4",
-        "model.biases=false",
-        "local_epochs=1",
-        "rounds=3",
-        "select_on=test",
+        *("trainer=autograd", "workers=4", "model.biases=false"),
+        *("local_epochs=1", "rounds=3", "select_on=test"),
     ),
 }
 
@@ -89,12 +73,8 @@ def test_a_mean_by_row_and_an_outer_step_are_the_same_everywhere(
     make_config, drive, reference, name
 ):
     options = (
-        "trainer=fused",
-        "aggregation=rows",
-        "aggregation.power=0.5",
-        "aggregation.outer=nesterov",
-        "workers=2",
-        "rounds=3",
+        *("trainer=fused", "aggregation=rows", "aggregation.power=0.5"),
+        *("aggregation.outer=nesterov", "workers=2", "rounds=3"),
     )
     same(drive(make_config(*options, *BACKENDS[name])), reference(*options))
 

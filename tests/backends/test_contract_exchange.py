@@ -127,20 +127,10 @@ def test_store_does_not_grow_from_round_to_round(make_config, drive, name, round
             last.append(len(backend.shared))
 
     quick = (
-        *(
-            "data.num_users=10",
-            "data.num_items=10",
-            "data.num_ratings=50",
-            "split.valid_fraction=0",
-            "select_on=last",
-        ),
-        *(
-            "aggregation=uniform",
-            "trainer.optimizer=sgd",
-            "trainer.batch_size=99",
-            "model.biases=false",
-            "model.dim=1",
-        ),
+        *("data.num_users=10", "data.num_items=10", "data.num_ratings=50"),
+        *("split.valid_fraction=0", "select_on=last"),
+        *("aggregation=uniform", "trainer.optimizer=sgd"),
+        *("trainer.batch_size=99", "model.biases=false", "model.dim=1"),
     )
     run = drive(
         make_config(f"rounds={rounds}", "local_epochs=1", "workers=2", *quick, *BACKENDS[name]),

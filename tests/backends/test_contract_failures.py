@@ -135,12 +135,8 @@ def test_a_worker_that_hands_rows_on_is_at_most_a_round_ahead_of_the_aggregate(
         return SquaredError(1.0, 1), SquaredError(1.0, 1)
 
     options = (
-        "split=stratified",
-        "aggregation=rows",
-        "trainer=fused",
-        "workers=2",
-        "rounds=20",
-        "local_epochs=1",
+        *("split=stratified", "aggregation=rows", "trainer=fused"),
+        *("workers=2", "rounds=20", "local_epochs=1"),
     )
     drive(make_config(*options, *BACKENDS[name]), look=look, evaluate=evaluate)
     assert len(ahead) == 20

@@ -14,12 +14,8 @@ from ddp.tracking.messages import AggregateRound
 from ddp.tracking.tracker import Tracker
 
 OPTIONS = (
-    "backend=process",
-    "backend.start_method=forkserver",
-    "trainer=fused",
-    "workers=2",
-    "rounds=1000",
-    "agg_timeout=3600",
+    *("backend=process", "backend.start_method=forkserver"),
+    *("trainer=fused", "workers=2", "rounds=1000", "agg_timeout=3600"),
 )
 
 

@@ -102,12 +102,8 @@ def test_a_thread_that_fails_with_rows_that_others_wait_for_is_named(
 
     monkeypatch.setattr(StratifiedWorker, "_keep", failing)
     options = (
-        "backend=thread",
-        "split=stratified",
-        "aggregation=rows",
-        "workers=3",
-        "rounds=3",
-        "local_epochs=2",
+        *("backend=thread", "split=stratified", "aggregation=rows"),
+        *("workers=3", "rounds=3", "local_epochs=2"),
     )
     with pytest.raises(
         WorkerError, match=r"^worker 1 in round 1 \((compute|evaluate)\): RuntimeError: made up"

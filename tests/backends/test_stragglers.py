@@ -15,15 +15,8 @@ from ddp.tracking.messages import Finished
 
 LATE = 1
 OPTIONS = (
-    *(
-        "trainer=fused",
-        "trainer.lr_decay=1",
-        "split=iid",
-        "aggregation=uniform",
-        "select_on=last",
-        "workers=3",
-        "rounds=3",
-    ),
+    *("trainer=fused", "trainer.lr_decay=1", "split=iid"),
+    *("aggregation=uniform", "select_on=last", "workers=3", "rounds=3"),
     *("local_epochs=2", "straggler_timeout=0.3", "agg_timeout=3600"),
 )
 CONCURRENT = ("thread", "process", "shm")

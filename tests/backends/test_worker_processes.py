@@ -99,14 +99,8 @@ def test_poison_works(tmp_path):
 def test_a_worker_process_imports_only_what_it_needs():
     """Each import is paid by every worker, at its start."""
     unwanted = {
-        "hydra",
-        "omegaconf",
-        "pandas",
-        "rich",
-        "yaml",
-        "tensorboard",
-        "ddp.launch.command",
-        "ddp.experiment",
+        *("hydra", "omegaconf", "pandas", "rich", "yaml"),
+        *("tensorboard", "ddp.launch.command", "ddp.experiment"),
     }
     code = (
         "import sys, ddp.backends.process, ddp.workers.worker;"

@@ -50,22 +50,10 @@ def valid(make_config, tmp_path_factory):
     """A run with two checkpoints, its ratings, and the content of the files."""
     folder = tmp_path_factory.mktemp("valid")
     config = make_config(
-        *(
-            "backend=serial",
-            "trainer=autograd",
-            "workers=2",
-            "rounds=2",
-            "local_epochs=1",
-            "checkpoint_every=1",
-        ),
-        *(
-            "data.num_users=6",
-            "data.num_items=5",
-            "data.num_ratings=15",
-            "model.dim=1",
-            "split.valid_fraction=0",
-            "select_on=last",
-        ),
+        *("backend=serial", "trainer=autograd", "workers=2"),
+        *("rounds=2", "local_epochs=1", "checkpoint_every=1"),
+        *("data.num_users=6", "data.num_items=5", "data.num_ratings=15"),
+        *("model.dim=1", "split.valid_fraction=0", "select_on=last"),
         *("aggregation=uniform", "aggregation.outer=momentum"),
     )
     run(config, folder / "run", [])

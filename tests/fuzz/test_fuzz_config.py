@@ -35,37 +35,10 @@ SCALARS = {
 GROUPS["data"]["csv"]["path"] = "ratings.csv"
 
 TEXTS = [
-    *(
-        "",
-        " ",
-        "???",
-        "null",
-        "none",
-        "true",
-        "auto",
-        "last",
-        "files",
-        "time",
-        "csv",
-        "shm",
-        "forkserver",
-        "fork",
-        "::",
-        "\\t",
-        "u1.test",
-    ),
-    *(
-        "${seed}",
-        "${nothing}",
-        "${workers}",
-        "${data.name}",
-        "${",
-        "${oc.env:NOTHING}",
-        "${oc.env:PATH}",
-        "${..a}",
-        "\\${a}",
-        "$a",
-    ),
+    *("", " ", "???", "null", "none", "true", "auto", "last", "files"),
+    *("time", "csv", "shm", "forkserver", "fork", "::", "\\t", "u1.test"),
+    *("${seed}", "${nothing}", "${workers}", "${data.name}", "${"),
+    *("${oc.env:NOTHING}", "${oc.env:PATH}", "${..a}", "\\${a}", "$a"),
     *(
         "1",
         "1e3",
@@ -102,20 +75,8 @@ values = (
 )
 odd_keys = st.sampled_from(
     [
-        "worker",
-        "a.b",
-        "a[0]",
-        "[",
-        "",
-        ".",
-        "name",
-        "hydra",
-        "é",
-        "${seed}",
-        1,
-        1.5,
-        True,
-        "_target_",
+        *("worker", "a.b", "a[0]", "[", "", ".", "name"),
+        *("hydra", "é", "${seed}", 1, 1.5, True, "_target_"),
     ]
 )
 

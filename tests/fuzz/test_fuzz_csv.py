@@ -18,25 +18,8 @@ from ddp.ratings.sources.layout import find_columns, records
 
 HEADER = ["user", "item", "rating", "time"]
 ODD = [
-    *(
-        "",
-        " ",
-        " 4 ",
-        "-3",
-        "+5",
-        "007",
-        "2.5",
-        "1e5",
-        "1.0",
-        "1e39",
-        "-1e999",
-        "1e-400",
-        "nan",
-        "inf",
-        "-Infinity",
-        "NA",
-        "null",
-    ),
+    *("", " ", " 4 ", "-3", "+5", "007", "2.5", "1e5", "1.0", "1e39"),
+    *("-1e999", "1e-400", "nan", "inf", "-Infinity", "NA", "null"),
     *(
         "9" * 19,
         "9" * 30,
@@ -51,25 +34,8 @@ ODD = [
         "\U0001f3ac",
         "\ufeff",
     ),
-    *(
-        '"',
-        '""',
-        '"a,b"',
-        'a"b',
-        '"two\nlines"',
-        "\0",
-        "x\0y",
-        "\ufffd",
-        "\x1a",
-        "\x85",
-        "\u2028",
-        ":",
-        "::",
-        "a:b",
-        "\\",
-        "'",
-        "#",
-    ),
+    *('"', '""', '"a,b"', 'a"b', '"two\nlines"', "\0", "x\0y", "\ufffd"),
+    *("\x1a", "\x85", "\u2028", ":", "::", "a:b", "\\", "'", "#"),
 ]
 PIECES = [
     text.encode()
@@ -117,17 +83,8 @@ ENCODINGS = [
     "shift_jis",
 ]
 ODD_ENCODINGS = [
-    "klingon",
-    "",
-    "\0",
-    "é",
-    "base64",
-    "undefined",
-    "idna",
-    "punycode",
-    "unicode_escape",
-    "utf-8-sig",
-    "mbcs",
+    *("klingon", "", "\0", "é", "base64", "undefined", "idna"),
+    *("punycode", "unicode_escape", "utf-8-sig", "mbcs"),
 ]
 
 small = st.integers(1, 9).map(str)

@@ -107,14 +107,8 @@ def test_any_titles(tmp_path, file, item_ids):
 
 names = st.sampled_from(
     [
-        "set/ratings",
-        "set/titles",
-        "set/skipped",
-        "../ratings",
-        "/ratings",
-        "set/../../ratings",
-        "ratings",
-        "",
+        *("set/ratings", "set/titles", "set/skipped", "../ratings"),
+        *("/ratings", "set/../../ratings", "ratings", ""),
     ]
 )
 entries = st.lists(
@@ -150,16 +144,8 @@ def _archive(members: list[tuple[str, bytes, int, int]]) -> bytes:
 
 
 ZIP_PIECES = [
-    b"PK\1\2",
-    b"PK\3\4",
-    b"PK\5\6",
-    b"PK\6\6",
-    b"PK\6\7",
-    b"\xff\xff\xff\xff",
-    b"\0\0\0\0",
-    b"\x0e\0",
-    b"\x0c\0",
-    b"\x09\0",
+    *(b"PK\1\2", b"PK\3\4", b"PK\5\6", b"PK\6\6", b"PK\6\7"),
+    *(b"\xff\xff\xff\xff", b"\0\0\0\0", b"\x0e\0", b"\x0c\0", b"\x09\0"),
 ]
 
 

@@ -34,16 +34,8 @@ MODEL_PIECES = [
     b"user_factors",
 ]
 NPZ_PIECES = [
-    b"PK\1\2",
-    b"PK\3\4",
-    b"PK\5\6",
-    b"\xff\xff\xff\xff",
-    b"(9999999999,)",
-    b"'|O'",
-    b"'<f8'",
-    b"\x93NUMPY",
-    b"\x08\0",
-    b"\x0e\0",
+    *(b"PK\1\2", b"PK\3\4", b"PK\5\6", b"\xff\xff\xff\xff", b"(9999999999,)"),
+    *(b"'|O'", b"'<f8'", b"\x93NUMPY", b"\x08\0", b"\x0e\0"),
 ]
 
 numbers = st.sampled_from([0, 1, -1, 2, 3, 4, 5, 2**31, 2**62])

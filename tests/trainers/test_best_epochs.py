@@ -15,12 +15,8 @@ from ddp.trainers.epochs_per_call import TOGETHER_S, EpochsPerCall
 from ddp.workers.worker import Worker
 
 FUSED = (
-    "trainer=fused",
-    "split=iid",
-    "local_epochs=12",
-    "trainer.lr=0.15",
-    "trainer.lr_decay=0.9",
-    "trainer.reg_factors=0",
+    *("trainer=fused", "split=iid", "local_epochs=12", "trainer.lr=0.15"),
+    *("trainer.lr_decay=0.9", "trainer.reg_factors=0"),
 )
 
 
@@ -55,12 +51,8 @@ def test_a_round_is_the_same_however_many_epochs_are_done_at_once(make_config, t
 def test_it_names_the_epoch_that_diverges(make_config, together, number):
     together(1)
     growing = (
-        "trainer=fused",
-        "split=iid",
-        "local_epochs=12",
-        "trainer.lr=0.5",
-        "trainer.lr_decay=1",
-        "trainer.reg_factors=0",
+        *("trainer=fused", "split=iid", "local_epochs=12", "trainer.lr=0.5"),
+        *("trainer.lr_decay=1", "trainer.reg_factors=0"),
     )
     alone = worker_of(make_config(*growing))
     order, losses = seeding.stream(alone.job.config.seed, "order", 1, 0), []

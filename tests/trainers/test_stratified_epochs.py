@@ -16,12 +16,8 @@ from ddp.workers.stratified import StratifiedWorker
 
 DEADLINE_S = 60.0
 STRATIFIED = (
-    "split=stratified",
-    "aggregation=rows",
-    "trainer=fused",
-    "workers=2",
-    "rounds=1",
-    "local_epochs=1",
+    *("split=stratified", "aggregation=rows", "trainer=fused"),
+    *("workers=2", "rounds=1", "local_epochs=1"),
 )
 
 
@@ -87,11 +83,8 @@ def test_rows_are_handed_on_when_they_are_done(make_config):
     """A worker that waits for the rows sees them in their final state."""
     gates = Gates(np.zeros(3, np.int64))
     big = (
-        "data.num_users=600",
-        "data.num_items=400",
-        "data.num_ratings=100000",
-        "data.popularity=0",
-        "model.dim=512",
+        *("data.num_users=600", "data.num_items=400"),
+        *("data.num_ratings=100000", "data.popularity=0", "model.dim=512"),
     )
     worker, (first, second) = make_worker(make_config(*STRATIFIED, *big), gates)
     worker.trainer.turn(first, np.random.default_rng(1))

@@ -13,12 +13,8 @@ from jobs import TYPED
 from programs import TIMEOUT_S, TRAIN, own_environment
 
 RESULT_FILES = {
-    "config.yaml",
-    "result.json",
-    "rounds.csv",
-    "trace.json",
-    "model.safetensors",
-    "catalogue.npz",
+    *("config.yaml", "result.json", "rounds.csv"),
+    *("trace.json", "model.safetensors", "catalogue.npz"),
 }
 
 

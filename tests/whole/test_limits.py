@@ -24,11 +24,8 @@ TIMEOUT_S = 100
 # --- many workers ---
 
 MANY = (
-    "data.num_users=300",
-    "data.num_items=300",
-    "data.num_ratings=9000",
-    "trainer=fused",
-    "aggregation=uniform",
+    *("data.num_users=300", "data.num_items=300"),
+    *("data.num_ratings=9000", "trainer=fused", "aggregation=uniform"),
 )
 
 
@@ -79,12 +76,8 @@ def held(others=frozenset()):
 
 
 LONG = (
-    "data.num_users=1500",
-    "data.num_items=1500",
-    "data.num_ratings=6000",
-    "model=small",
-    "trainer=fused",
-    "workers=2",
+    *("data.num_users=1500", "data.num_items=1500", "data.num_ratings=6000"),
+    *("model=small", "trainer=fused", "workers=2"),
 )
 LEAK_BYTES = 40e6  # a few of 900 models, each of 400 kB
 

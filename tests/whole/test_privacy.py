@@ -171,14 +171,9 @@ def test_a_pickle_is_read_only_where_our_own_processes_talk_to_each_other():
 @pytest.mark.parametrize(
     "source",
     [
-        "import pickle\npickle.load(file)",
-        "from pickle import loads",
-        "import pickle as p",
-        "import dill",
-        "torch.load(path)",
-        "pd.read_pickle(path)",
-        "np.load(path, allow_pickle=True)",
-        "np.load(path, allow_pickle=flag)",
+        *("import pickle\npickle.load(file)", "from pickle import loads"),
+        *("import pickle as p", "import dill", "torch.load(path)", "pd.read_pickle(path)"),
+        *("np.load(path, allow_pickle=True)", "np.load(path, allow_pickle=flag)"),
     ],
 )
 def test_whoever_would_read_a_pickle_is_found(source):

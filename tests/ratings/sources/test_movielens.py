@@ -99,14 +99,8 @@ def test_the_real_ml100k_by_the_real_index(tmp_path):
     """Needs a source of `data=ml100k`, as a fresh machine does: GroupLens or a package index."""
     ratings = load_ratings(config(tmp_path), seed=0)
     assert (len(ratings), ratings.num_users, ratings.num_items) == (100_000, 943, 1682)
-    assert np.bincount(ratings.ratings.astype(int)).tolist() == [
-        0,
-        6110,
-        11370,
-        27145,
-        34174,
-        21201,
-    ]
+    counts = [0, 6110, 11370, 27145, 34174, 21201]
+    assert np.bincount(ratings.ratings.astype(int)).tolist() == counts
     assert ratings.titles[0] == "Toy Story (1995)"
     again = load_ratings(config(tmp_path), seed=0)
     assert np.array_equal(again.items, ratings.items)
