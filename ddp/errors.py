@@ -3,6 +3,7 @@
 The program prints a `UserError` as one message, without a stack trace, and ends with exit code 2.
 """
 
+import traceback
 from typing import Any
 
 MISSING = "???"  # Hydra writes this for a value that the user has not given
@@ -45,8 +46,8 @@ class BackendError(RuntimeError):
     """A process or a shared memory segment that carries states has failed."""
 
 
-class Stopped(Exception):  # not an error: the run ends before the worker does
-    """Ends a worker early because the run is being stopped."""
+class Stopped(Exception):
+    """Ends a worker early because the run is being stopped. This is no error."""
 
 
 class Diverged(ArithmeticError):
@@ -66,9 +67,10 @@ class WorkerError(RuntimeError):
     | field       | meaning                                                                       |
     |-------------|-------------------------------------------------------------------------------|
     | `phase`     | the phase of its round (ddp/timing/paths.py), or "start"                      |
-    | `exit_code` | of its process, minus the number of a signal; None if no process has ended    |
-    | `diverged`  | its training diverged, so a restart would end in the same way                 |
-    | `waited`    | it has waited in vain for the rows of another worker                          |
+    | `exit_code` | the exit code of its process, or minus the signal that ended the process;     |
+    |             | None: no process has ended                                                    |
+    | `diverged`  | True: its training diverged, so a restart would end in the same way           |
+    | `waited`    | True: the rows of another worker did not come in time                         |
     """
 
     def __init__(
@@ -96,6 +98,21 @@ class WorkerError(RuntimeError):
         self.exit_code = exit_code
         self.diverged = diverged
         self.waited = waited
+
+    @classmethod
+    def of(
+        cls, error: BaseException, worker: int, round_index: int | None, phase: str
+    ) -> "WorkerError":
+        """The failure of a worker in which `error` was raised.
+
+        The message shows the stack of `error`, except that of `Diverged`, which says what to do.
+        """
+        if isinstance(error, Diverged):
+            return cls(worker, round_index, str(error), phase=phase, diverged=True)
+        reason = f"{type(error).__name__}: {error}"
+        stack = "".join(traceback.format_exception(error))
+        waited = isinstance(error, LateRows)
+        return cls(worker, round_index, reason, stack, phase, waited=waited)
 
     def __reduce__(self) -> tuple[Any, ...]:
         where = (self.worker, self.round_index, self.reason, self.remote_traceback, self.phase)

@@ -48,11 +48,14 @@ def run(
 ) -> RunResult:
     """Runs `config` and writes its files into `output_dir`, which must not hold a run yet.
 
-    With `resume`, `output_dir` holds a run. That run continues from its last checkpoint, to the
-    same bits as if nothing had interrupted it. `began`: when this process began, if it does so for
-    this run alone (a reading of `time.perf_counter`); the account begins there. However the run
-    ends, result.json says so, and the run keeps its last aggregate and a checkpoint. Raises
-    UserError for bad input, WorkerError and AggregationError for a failure on the way.
+    With `resume`, `output_dir` holds a run. That run continues from its last checkpoint, and ends
+    with the same bits as without an interruption. However the run ends, result.json says so, and
+    the run keeps its last aggregate and a checkpoint.
+
+    `began`: the account begins there, at a reading of `time.perf_counter`; None: now. A process
+    that serves this run alone gives its own beginning.
+
+    Raises UserError for bad input, WorkerError and AggregationError for a failure on the way.
     """
     with (
         run_directory(config, output_dir, resume=resume),
@@ -76,6 +79,12 @@ def run(
     return recording.result
 
 
+def train_reference(ratings: Ratings, config: Config) -> Reference:
+    """Trains the one worker that a run is compared with."""
+    *_, last = train(prepare(config, ratings))
+    return Reference(valid=last.row.valid.rmse, test=last.row.test.rmse)
+
+
 def train(
     prepared: Prepared,
     state: RunState | None = None,
@@ -84,9 +93,9 @@ def train(
 ) -> Generator[RoundDone]:
     """Runs workers and aggregator from `state` to the end, and gives every round that counts.
 
-    `state`: the one that `prepared` was made with; `spans`: the stopwatch of the calling thread.
-    Close the iterator if you do not exhaust it: that stops the workers. Raises WorkerError,
-    AggregationError and BackendError.
+    `state`: the one that `prepared` was made with. `spans`: the stopwatch of the calling thread.
+    The caller closes the iterator, which stops the workers. Raises WorkerError, AggregationError
+    and BackendError.
     """
     config = prepared.config
     state, tracker, spans = state or RunState(), tracker or Tracker(), spans or Spans()
@@ -111,7 +120,7 @@ def train(
 def _rounds(
     prepared: Prepared, state: RunState, failures: Failures, tracker: Tracker, spans: Spans
 ) -> Generator[RoundDone]:
-    """The rounds from `state` on. Raises WorkerError where no worker can be dropped on the spot."""
+    """The rounds from `state` on. Raises WorkerError if the run cannot go on from there."""
     if prepared.first_round >= prepared.config.rounds:
         return
     combine = make_combine(prepared, state.outer_state)
@@ -126,7 +135,7 @@ def _rounds(
         before, evaluate, began_s = prepared.vector, _evaluation(prepared), state.elapsed_s
         aggregator = Aggregator(backend, combine, before, evaluate, failures.survive, began_s)
         for done in aggregator.rounds():
-            resumable = not backend.has_trainer_state or prepared.sends_state(done.row.round_index)
+            resumable = not prepared.has_trainer_state or prepared.sends_state(done.row.round_index)
             after = _state_after(done, prepared, combine, failures, state.restarts)
             yield RoundDone(row=done.row, state=after, resumable=resumable)
         if prepared.config.account:
@@ -136,13 +145,13 @@ def _rounds(
         spans.unwind()
         with spans("stop"):
             backend.stop()
-        # a thread that was left behind may still end
+        # a thread that was left behind has no end yet
         for worker, (began, ended) in backend.lifetimes().items():
             tracker.on(Ended(worker=worker, began_s=began, ended_s=ended))
 
 
 def _evaluation(prepared: Prepared) -> Evaluate:
-    """Gives an aggregate's errors on the global validation and test parts."""
+    """The function that gives an aggregate's errors on the global validation and test parts."""
     aggregate = prepared.make_aggregate()
 
     def evaluate(vector: Vector) -> tuple[SquaredError, SquaredError]:
@@ -168,23 +177,15 @@ def _state_after(
 
 
 def _memory_used(backend: Backend) -> MemoryUsed:
-    """The RAM of this process and of those that serve the workers, while the workers live."""
+    """The RAM of this process and of the processes that serve the workers."""
     main = memory_of(alone=not backend.config.backend.in_processes)
     servers = {name: memory_of(pid) for name, pid in backend.servers().items()}
     return MemoryUsed(processes={"main": main, **servers}, shared_bytes=backend.shared_bytes)
 
 
-def train_reference(ratings: Ratings, config: Config) -> Reference:
-    """Trains the one worker that a run is compared with."""
-    *_, last = train(prepare(config, ratings))
-    return Reference(valid=last.row.valid.rmse, test=last.row.test.rmse)
-
-
 @contextmanager
 def _torch_threads(number: int) -> Iterator[None]:
-    """Intra-op threads for this process. A sweep runs its jobs in one process, so the block puts
-    the number back.
-    """
+    """Sets torch's intra-op threads for the block: a sweep runs several jobs in this process."""
     before = torch.get_num_threads()
     torch.set_num_threads(number)
     try:

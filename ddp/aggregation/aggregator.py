@@ -18,16 +18,19 @@ from ddp.workers.exchange import Update
 
 Result = TypeVar("Result")
 Evaluate = Callable[[Vector], tuple[SquaredError, SquaredError]]
-# Hears of a worker that failed, and raises the error unless the run goes on without it.
+# Is called with the error of a worker; raises it unless the run goes on without that worker.
 Survive = Callable[[WorkerError], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Aggregated:
-    """A round's outcome.
+    """The outcome of a round.
 
-    `vector`: the aggregate; that of the round after the next overwrites it. `trainer_states`: by
-    worker, see `Update`.
+    | field            | meaning                                                             |
+    |------------------|---------------------------------------------------------------------|
+    | `row`            | the figures of the round                                            |
+    | `vector`         | the aggregate; it stays as it is until two rounds later             |
+    | `trainer_states` | worker -> its trainer state (see `Update`), of the workers with one |
     """
 
     row: AggregateRound
@@ -36,16 +39,22 @@ class Aggregated:
 
 
 def refuse(error: WorkerError) -> None:
-    """No run goes on without a worker."""
+    """Ends the run: raises the error of the worker."""
     raise error
 
 
 class Aggregator:
-    """Makes an aggregate in every round. `before`: the state that the workers begin with.
+    """Makes an aggregate in every round.
 
-    `evaluate`: a vector's errors on the global validation and test parts. `began_s`: seconds of
-    training before this. The stopwatch is the backend's; its caller has taken from it what was
-    before the first round.
+    | argument   | meaning                                                             |
+    |------------|---------------------------------------------------------------------|
+    | `before`   | the state that the workers begin with                               |
+    | `evaluate` | gives a vector's errors on the global validation and test parts     |
+    | `survive`  | decides whether the run goes on after a worker has failed           |
+    | `began_s`  | seconds of training before this; above 0 after a checkpoint         |
+
+    The seconds go into the stopwatch of the backend. They count from the caller's last
+    `backend.spans.take()`.
     """
 
     def __init__(
@@ -67,7 +76,7 @@ class Aggregator:
         self.began = time.perf_counter() - began_s
 
     def rounds(self) -> Iterator[Aggregated]:
-        """One round after another. The time that the caller takes with one counts as "record"."""
+        """One round after another. The caller's time between two rounds counts as "record"."""
         for round_index in range(self.backend.first_round, self.config.rounds):
             aggregated = self._round(round_index)
             with self.spans("record"):
@@ -91,7 +100,7 @@ class Aggregator:
             ready_s = backend.ready_s(updates)
         with spans("broadcast"):
             backend.broadcast(round_index, vector)
-        del updates  # they may be views of what workers write next
+        del updates  # the workers may overwrite the vectors from here on
         elapsed_s = time.perf_counter() - self.began
         with spans("evaluate"):
             valid, test = self.evaluate(vector)
@@ -110,18 +119,17 @@ class Aggregator:
         return Aggregated(row=row, vector=vector, trainer_states=trainer_states)
 
     def _without_the_dead(self, step: Callable[[], Result]) -> Result:
-        """The result of the step; tries again without each worker that fails in it."""
+        """The result of the step. Drops each worker that fails in it, and tries again."""
         while True:
             try:
                 return step()
             except WorkerError as error:
-                self.survive(error)
-                self.backend.drop(error.worker)
+                self._drop(error)
 
     def _combined(
         self, round_index: int, updates: Sequence[Update], vector: Vector
     ) -> tuple[float, ...]:
-        """Combines the updates into `vector`; gives a weight for each worker.
+        """Combines the updates into `vector`, and gives the weight of each worker.
 
         An update that cannot be averaged counts as a failure of its worker.
         """
@@ -130,17 +138,22 @@ class Aggregator:
             try:
                 counted = self.combine(updates, self.before, vector)
             except AggregationError as error:
-                if error.worker is None:
+                worker = error.worker
+                if worker is None:
                     raise AggregationError(f"round {round_index}: {error}") from error
-                reason = str(error).removeprefix(f"worker {error.worker} ")
-                self.survive(
-                    WorkerError(error.worker, round_index, reason, phase="publish", diverged=True)
-                )
-                self.backend.drop(error.worker)
-                updates = [update for update in updates if update.worker != error.worker]
+                if worker in self.backend.workers:  # it was not dropped after it had published
+                    reason = str(error).removeprefix(f"worker {worker} ")
+                    self._drop(
+                        WorkerError(worker, round_index, reason, phase="publish", diverged=True)
+                    )
+                updates = [update for update in updates if update.worker != worker]
             else:
                 break
         weights = [0.0] * self.config.workers
         for update, weight in zip(updates, counted, strict=True):
             weights[update.worker] = weight
         return tuple(weights)
+
+    def _drop(self, error: WorkerError) -> None:
+        self.survive(error)
+        self.backend.drop(error.worker)

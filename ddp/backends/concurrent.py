@@ -1,12 +1,12 @@
 """The common part of thread, process and shm: workers run at once, and the aggregator waits.
 
-    aggregator                         worker 0, 1, ... (ddp/workers/worker.py)
-      gather     <-- Published, rows --  publish, tell
-      broadcast  --- round is out ---->  wait, receive_into
+    aggregator                             worker 0, 1, ... (ddp/workers/worker.py)
+      gather     <-- messages -----------    publish, tell
+      broadcast  --- number of a round -->   wait, receive_into
 
-A backend carries the vectors its own way. This file has the messages and the waiting; peer.py has
-the record of each worker. A published vector never is a worker's live state, a received one never
-is the store's, and every wait has a deadline.
+Each backend carries the vectors in its own way. This file has the messages and the waiting; peer.py
+has the record of each worker. A published vector is never a worker's live state, a received one is
+never the store's, and every wait has a deadline.
 """
 
 import math
@@ -33,8 +33,8 @@ P = TypeVar("P", bound=Peer)
 class ConcurrentBackend(Backend, Generic[P]):
     """Waits for workers that run at the same time and send messages.
 
-    `poll_interval_s`: look for the workers' ready flags this often, as the seed systems do; None:
-    wait for their messages. `peer_type`: the record of a worker.
+    `poll_interval_s`: seconds between two looks at the workers' ready flags, as in the seed
+    systems; None: the aggregator waits for messages. `peer_type`: the class of a worker's record.
     """
 
     def __init__(
@@ -57,9 +57,9 @@ class ConcurrentBackend(Backend, Generic[P]):
             )
             for worker in self.workers
         }
-        self.round_index = first  # that is being gathered or broadcast
+        self.round_index = first  # the round that is gathered or broadcast now
         self._inbox: deque[Message] = deque()
-        # split=stratified: the turn of each group of items, and a last counter that ends all waits
+        # split=stratified: the turn of each group of items; the last counter ends all waits
         self._turns: IndexArray | None = None
         if self.strata is not None:
             num_groups, first_turn = self.strata.num_workers, self.strata.first_turn(first)
@@ -74,16 +74,16 @@ class ConcurrentBackend(Backend, Generic[P]):
         """
 
     def _is_ready(self, worker: int, round_index: int) -> bool:
-        """Looks into the store whether the worker has published (for backends that can poll)."""
+        """True if the store has the worker's update of the round (for backends that can poll)."""
         raise NotImplementedError
 
     @abstractmethod
     def _read_updates(self, rounds: Mapping[int, int]) -> list[Update]:
-        """The update that each of the workers has published in its round, in this order."""
+        """The updates of these workers, in this order. `rounds`: worker -> round of its update."""
 
     @abstractmethod
     def _send_news(self, worker: int, round_index: int) -> None:
-        """Tells a worker that the aggregate of the round is out. A dead worker is no error here."""
+        """Tells a worker that the round has its aggregate. A dead worker is no error here."""
 
     def gather(self, round_index: int, timeout_s: float) -> list[Update]:
         def missing() -> list[int]:
@@ -96,7 +96,7 @@ class ConcurrentBackend(Backend, Generic[P]):
         patience_s = self.config.straggler_timeout
         with self.spans("wait"):
             late = self._await(missing, Deadline(timeout_s, patience_s), self.poll_interval_s)
-        # Polling sees the store before the messages come, and has no late workers.
+        # Polling finds an update before its message comes, and knows no late workers.
         rounds = dict.fromkeys(self.workers, round_index)
         if patience_s is not None:
             for worker, peer in self.peers.items():
@@ -110,35 +110,38 @@ class ConcurrentBackend(Backend, Generic[P]):
             return self._read_updates(rounds)
 
     def _newest(self, worker: int, round_index: int) -> int:
-        """The round of the update with which a worker can count.
+        """The round of the worker's newest update, up to this round.
 
-        A worker that gave up waiting for an aggregate is ahead.
+        A worker that gave up waiting for an aggregate is ahead of the aggregator.
         """
         return min(self.peers[worker].published, round_index)
 
     def _left(self) -> dict[int, int]:
-        """Updates of dropped workers: of which round."""
+        """The last updates of dropped workers: worker -> round."""
         return {w: peer.left for w, peer in self.peers.items() if peer.left is not None}
 
-    def _forget_left(self) -> None:
-        """These updates have been averaged, and are gone from the store."""
+    def _announce(self, round_index: int) -> dict[int, int]:
+        """Tells the workers whose updates are in the aggregate of the round that it is there.
+
+        Gives all updates in the aggregate, worker -> round, those of dropped workers included. A
+        late worker hears of the first aggregate that has its update.
+        """
+        averaged = dict.fromkeys(self.workers, round_index)
+        if self.config.straggler_timeout is not None:
+            averaged = {w: self.peers[w].taken for w in self.workers if not self.peers[w].late}
+        if self.poll_interval_s is None or not self.reads_aggregate:
+            for worker in averaged:
+                self._send_news(worker, round_index)
+        averaged |= self._left()
         for peer in self.peers.values():
             peer.left = None
-
-    def _counted(self, round_index: int) -> dict[int, int]:
-        """The workers that count in the aggregate of a round, with the round of their update.
-
-        They get news of it. A late worker gets news of the first aggregate that it counts in.
-        """
-        if self.config.straggler_timeout is None:
-            return dict.fromkeys(self.workers, round_index)
-        return {w: self.peers[w].taken for w in self.workers if not self.peers[w].late}
+        return averaged
 
     def ready_s(self, updates: Sequence[Update]) -> tuple[float | None, ...]:
         now, ready = time.perf_counter(), {}
         for update in updates:
             peer = self.peers[update.worker]
-            # Polling may see that a worker is ready before its message comes.
+            # Polling finds an update before its message comes.
             ready[update.worker] = peer.ready_at if peer.published >= update.round_index else now
         last = max(ready.values(), default=0.0)
         return tuple(
@@ -148,8 +151,8 @@ class ConcurrentBackend(Backend, Generic[P]):
 
     def finish(self, timeout_s: float) -> None:
         last_round = self.config.rounds - 1
-        for worker in self.workers:  # a late one has published, or will; then it ends as well
-            if self.peers[worker].late:
+        for worker in self.workers:
+            if self.peers[worker].late:  # its wait for an aggregate ends, and so does the worker
                 self._send_news(worker, last_round)
         self._await(
             lambda: [worker for worker in self.workers if not self.peers[worker].finished],
@@ -157,7 +160,7 @@ class ConcurrentBackend(Backend, Generic[P]):
         )
 
     def drop(self, worker: int) -> None:
-        """An update that it has published and nobody has read counts once more."""
+        """Goes on without a worker. The next aggregate still has an update that nobody has read."""
         super().drop(worker)
         peer = self.peers[worker]
         peer.late = False
@@ -180,12 +183,12 @@ class ConcurrentBackend(Backend, Generic[P]):
             self._inbox.appendleft(Failed(worker=error.worker, error=error))
 
     def _receive(self, timeout_s: float) -> None:
-        """Handles the messages that have come. The rest stays for later if one is a failure."""
+        """Handles the messages that have come; after a failure the rest stays for later."""
         if not self._inbox:
             self._inbox.extend(self._messages(timeout_s))
         while self._inbox:
             message = self._inbox.popleft()
-            if message.worker in self.workers:  # else it was dropped
+            if message.worker in self.workers:  # it was not dropped
                 self.peers[message.worker].last_seen.note(message)
                 self._handle(message)
 
@@ -213,7 +216,7 @@ class ConcurrentBackend(Backend, Generic[P]):
         deadline: Deadline,
         poll_interval_s: float | None = None,
     ) -> list[int]:
-        """Receives messages until no worker is missing, or patience ends; gives those missing."""
+        """Receives messages until no worker is missing or patience ends; gives the missing ones."""
         enough = max(self.config.min_workers, -(-len(self.workers) // 2))
         while absent := missing():
             here = len(self.workers) - len(absent)
@@ -234,9 +237,10 @@ class ConcurrentBackend(Backend, Generic[P]):
         return absent
 
     def _late_error(self, absent: Sequence[int], timeout_s: float) -> WorkerError:
-        """Blames a worker that has not come; if workers wait for each other, the first cause.
+        """The error of the worker that keeps the others waiting.
 
-        A worker that waits for rows holds none. So the cause is the one whose turn is oldest.
+        With split=stratified absent workers may wait for each other's rows. A worker that waits for
+        rows holds none, so the one that holds those of the oldest turn is the cause.
         """
         worker = absent[0]
         if self.strata is not None and self._turns is not None:

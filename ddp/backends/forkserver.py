@@ -1,9 +1,10 @@
-"""The server that workers are forked from: it has imported what they need, once, and never runs any
-of it.
+"""The server that worker processes are forked from (start_method=forkserver).
 
-(That is what makes its forks safe. A fork of the main process would hold copies of locks whose
-threads it has not.) The server is one for the whole program: it serves run after run of a sweep,
-and ends when the program does, however it ends.
+    parent  --order--> server  --fork--> worker's process, with all modules loaded
+
+The server imports the modules that workers need, and runs nothing of them, so its forks are safe. A
+fork of the parent would have copies of locks, without the threads that release them. One server
+serves run after run of a sweep. It ends with the program, however the program ends.
 """
 
 import os
@@ -22,8 +23,9 @@ PRELOAD = {name: [module, "ddp.backends.preload"] for name, (module, _) in TRAIN
 
 
 def ensure_server(trainer: str) -> None:
-    """Starts the server for workers with that trainer, unless it runs already; does not wait for
-    its imports.
+    """Starts the server for workers with that trainer, unless it runs already.
+
+    Does not wait for its imports.
     """
     make_folder()
     # the public functions can neither tell what it has imported nor stop it
@@ -49,11 +51,10 @@ def server_id() -> int | None:
 
 @contextmanager
 def interrupts_blocked() -> Iterator[None]:
-    """Processes that are started in the block never see Ctrl-C, which reaches the whole group: the
-    parent decides what happens.
+    """Keeps Ctrl-C from the processes that are started in the block.
 
-    (A handler of their own would come too late for one that still imports torch: it would print a
-    stack trace.)
+    Ctrl-C reaches the whole process group, but the parent decides what happens. A handler in the
+    child would come too late: a child that still imports torch would print a stack trace.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:

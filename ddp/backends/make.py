@@ -7,8 +7,8 @@ from ddp.timing.spans import Spans
 from ddp.workers.backend import Backend, OnMessage
 from ddp.workers.job import Job, Task
 
-# backend -> its module and its class there, which takes its own options of the config first. A
-# module is loaded only where a run needs it.
+# backend -> its module, which is loaded only when a run needs it, and its class in that module. The
+# first argument of the class is the backend's own options.
 BACKENDS = {
     "serial": ("ddp.backends.serial", "Serial"),
     "thread": ("ddp.backends.thread", "Threads"),

@@ -1,4 +1,4 @@
-"""A dict in a process of its own (`Manager().dict()`), which never keeps the aggregator waiting.
+"""A dict in a process of its own (`Manager().dict()`), each call to which has a deadline.
 
 aggregator --call--> ManagerStore --proxy--> manager's process: the dict
                          |                       ^
@@ -28,7 +28,7 @@ Answer = TypeVar("Answer")
 
 
 class Watchdog:
-    """Kills a process that does not answer in time. For calls to it that have no deadline.
+    """Kills a process that does not answer in time, since a call to a proxy has no deadline.
 
     One thread serves all calls. It wakes up at most once in the time that a call may take.
     """
@@ -37,7 +37,7 @@ class Watchdog:
         self.has_killed = False
         self._process = process
         self._changed = threading.Condition()
-        self._until = math.inf  # the end of the call that is under way
+        self._until = math.inf  # the deadline of the call that runs now
         self._wakes_at = math.inf
         self._is_over = False
         self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
@@ -79,11 +79,14 @@ class Watchdog:
 class ManagerStore(MutableMapping[str, Any]):
     """The dict, for the aggregator. Every call raises BackendError if the manager is dead.
 
-    A manager that does not answer a call within `timeout_s` is killed. `round_index()`: the round
-    that an error names. `proxy`: the dict for the workers, between `start` and `stop`.
+    | name            | meaning                                                           |
+    |-----------------|-------------------------------------------------------------------|
+    | `timeout_s`     | seconds after which a manager is killed that does not answer      |
+    | `round_index()` | gives the round that an error names                               |
+    | `proxy`         | the dict for the workers, between `start` and `stop`              |
 
     The manager listens on a socket in a folder that only its user can enter
-    (ddp/machine/sockets.py), and asks for a random key of this run only.
+    (ddp/machine/sockets.py), and asks for a random key that only this run has.
     """
 
     def __init__(
@@ -100,7 +103,7 @@ class ManagerStore(MutableMapping[str, Any]):
         """Starts the process."""
         make_folder()
         self._manager.start(end_with_parent)
-        # there is no public way to it
+        # no public name leads to the process
         self._process = self._manager._process  # type: ignore[attr-defined]
         assert self._process is not None
         self._watchdog = Watchdog(self._process)
@@ -116,11 +119,11 @@ class ManagerStore(MutableMapping[str, Any]):
         if self._process is None:
             return
         with self._watchdog.within(STOP_GRACE_S):
-            vars(self).pop("proxy", None)  # the last proxy says goodbye to the manager
+            vars(self).pop("proxy", None)  # the end of the last proxy calls the manager
             self._manager.shutdown()
         self._watchdog.stop()
         if not self._process.is_alive():
-            self._process.close()  # its descriptors, which this process would hold to its end
+            self._process.close()  # frees its descriptors
         self._process = None
 
     def check(self, timeout_s: float) -> None:

@@ -10,7 +10,7 @@ from ddp.tracking.messages import EpochDone, Message, Published, Started, Worker
 
 @dataclass(slots=True)
 class LastSeen:
-    """The last round and phase that a worker reported: for errors about one that died or hangs.
+    """The last round and phase that a worker reported, for the error if it dies or hangs.
 
     `round_index`: None before its first round. `phase`: the span that it was about to open.
     """
@@ -21,7 +21,7 @@ class LastSeen:
     phase: str = START
 
     def note(self, message: Message) -> None:
-        """The worker has sent this."""
+        """Takes over the round and the phase from a message of the worker."""
         match message:
             case Started():
                 self.round_index, self.phase = self.first_round, "compute"
@@ -36,16 +36,30 @@ class LastSeen:
 
 @dataclass(slots=True, kw_only=True)
 class Peer:
-    """Everything that the aggregator's side knows of one worker. Times: `time.perf_counter`."""
+    """The record of one worker.
+
+    | field       | meaning                                                                        |
+    |-------------|--------------------------------------------------------------------------------|
+    | `published` | the round of the last update that it announced                                 |
+    | `taken`     | the round of the last update of it that was gathered                           |
+    | `ready_at`  | the moment at which it announced `published`                                   |
+    | `late`      | True: the last gathering went on without it                                    |
+    | `left`      | the round of the update of a dropped worker, until an aggregate has the update |
+    | `finished`  | True: it has sent its last message                                             |
+    | `began`     | the moment at which its start began                                            |
+    | `ended`     | the moment at which it had ended; None before                                  |
+
+    Moments are readings of `time.perf_counter`.
+    """
 
     last_seen: LastSeen
-    published: int  # the last round that it announced ...
-    taken: int  # ... and the last of which its update was gathered
-    ready_at: float = 0.0  # when it announced `published`
-    late: bool = False  # it was missing when updates were gathered last
-    left: int | None = None  # it was dropped, and nobody has taken its update of this round out yet
+    published: int
+    taken: int
+    ready_at: float = 0.0
+    late: bool = False
+    left: int | None = None
     finished: bool = False
-    began: float = 0.0  # when its start began
+    began: float = 0.0
     ended: float | None = None
 
 

@@ -1,6 +1,6 @@
 """The last module that the fork server imports, after that of the trainer.
 
-It imports the rest that workers need, so that each finds it loaded, and warms the trainer up.
+It imports the other modules that workers need, and warms the trainer up. A forked worker has both.
 """
 
 import gc
@@ -13,5 +13,5 @@ from ddp.trainers.trainer import Trainer
 for trainer in Trainer.__subclasses__():
     trainer.warm_up()
 gc.collect()
-# These objects stay, so a worker's collector need not write into their pages: they stay shared.
+# The collector skips frozen objects. So a worker does not write into their pages, and shares them.
 gc.freeze()

@@ -9,7 +9,8 @@ Every vector is pickled and copied through the manager's process, so large model
                                   +-------------------+
     workers  --messages--> a pipe each --> aggregator --rounds--> the same pipes
 
-With `poll_interval_s: null` a worker waits at its pipe, else it polls the dict.
+With `poll_interval_s: null` a worker waits at its pipe, else it polls the dict. worker_processes.py
+starts and ends the workers; concurrent.py waits for their messages; store.py lists the entries.
 """
 
 import time
@@ -21,22 +22,23 @@ from multiprocessing.connection import Connection
 import numpy as np
 
 from ddp.backends.manager import ManagerStore
-from ddp.backends.row_passing import ManagerRows, RowPipes
+from ddp.backends.row_passing import ManagerRows, RowPipes, connect_rows
 from ddp.backends.store import (
-    TRAINER_STATE,
     Readers,
     Store,
     aggregate_key,
+    entries_of,
     fetch,
     left_by,
     send,
+    update_of,
     worker_key,
 )
 from ddp.backends.worker_process import Connect
 from ddp.backends.worker_processes import WorkerProcesses
 from ddp.config.backend import ProcessBackend
 from ddp.errors import Stopped, WorkerError
-from ddp.model.parameters import EMPTY_VECTOR, Vector
+from ddp.model.parameters import Vector
 from ddp.timing.spans import Spans
 from ddp.tracking.messages import Message, Published
 from ddp.workers.backend import OnMessage
@@ -62,24 +64,12 @@ class ProcessExchange(Exchange):
         self.shared = shared
         self.pipe = pipe
         self.poll_interval_s = poll_interval_s
-        self._newest = -1  # the last round whose aggregate is known to be out
+        self._newest = -1  # the last round of which the pipe has brought news
 
     def publish(self, update: Update) -> None:
-        worker, round_index = update.worker, update.round_index
-        send(self.shared, worker_key(worker, round_index, "best"), update.vector, self.spans)
-        with self.spans("transfer"):
-            self.shared[worker_key(worker, round_index, "rmse")] = update.rmse
-            self.shared[worker_key(worker, round_index, "test_loss")] = update.loss
-        if len(update.trainer_state):
-            send(
-                self.shared,
-                worker_key(worker, round_index, TRAINER_STATE),
-                update.trainer_state,
-                self.spans,
-            )
-        with self.spans("transfer"):
-            self.shared[worker_key(worker, round_index, "ready")] = True
-        self.tell(Published(worker=worker, round_index=round_index))
+        for key, value in entries_of(update).items():
+            send(self.shared, key, value, self.spans)
+        self.tell(Published(worker=update.worker, round_index=update.round_index))
 
     def wait(self, round_index: int, timeout_s: float) -> bool:
         deadline = time.monotonic() + timeout_s
@@ -95,12 +85,12 @@ class ProcessExchange(Exchange):
         return False
 
     def _wait_for_news(self, round_index: int, deadline: float) -> bool:
-        while self.pipe.poll(max(0.0, deadline - time.monotonic())):
+        # news of an earlier round: this worker gave up waiting for its aggregate
+        while self._newest < round_index:
+            if not self.pipe.poll(max(0.0, deadline - time.monotonic())):
+                return False
             self._newest = self.pipe.recv()
-            # an older one belongs to a round that this worker gave up
-            if self._newest >= round_index:
-                return True
-        return False
+        return True
 
     def receive_into(self, out: Vector, round_index: int) -> int:
         newest = max(round_index, self._newest)
@@ -128,43 +118,26 @@ class ManagedProcesses(WorkerProcesses):
         on_message: OnMessage,
         spans: Spans | None = None,
     ) -> None:
-        super().__init__(
-            options.chosen_start_method, task, jobs, on_message, spans, options.poll_interval_s
-        )
+        start_method, poll_interval_s = options.chosen_start_method, options.poll_interval_s
+        super().__init__(start_method, task, jobs, on_message, spans, poll_interval_s)
         self.shared = ManagerStore(
             self.context, self.config.round_timeout, lambda: self.round_index
         )
         self._readers = Readers()
-        self._given: list[Connection] = []  # ends of pipes that are for the workers
-
-    def _open(self) -> list[Connect]:
-        self.shared.start()
-        row_pipes: list[RowPipes | None] = [None] * len(self.workers)
-        if self.strata is not None:
-            readers, writers = zip(
-                *(self.context.Pipe(duplex=False) for _ in self.workers), strict=True
-            )
-            self._given = [*readers, *writers]
-            to = dict(zip(self.workers, writers, strict=True))
-            row_pipes = [
-                RowPipes(worker, reader, to)
-                for worker, reader in zip(self.workers, readers, strict=True)
-            ]
-        poll_interval_s = self.poll_interval_s if self.reads_aggregate else None
-        proxy = self.shared.proxy
-        return [partial(_connect, proxy, poll_interval_s, pipes) for pipes in row_pipes]
+        self._row_pipes: list[RowPipes] = []  # split=stratified: for the workers
 
     def start(self) -> None:
         super().start()
-        self._close_given()
+        self._close_row_pipes()
 
-    def servers(self) -> dict[str, int]:
-        return super().servers() | self.shared.process_id()
-
-    def _close_given(self) -> None:
-        for end in self._given:
-            end.close()
-        self._given.clear()
+    def _open(self) -> list[Connect]:
+        self.shared.start()
+        if self.strata is not None:
+            self._row_pipes = connect_rows(self.workers, self.context)
+        row_pipes: Sequence[RowPipes | None] = self._row_pipes or [None] * len(self.workers)
+        poll_interval_s = self.poll_interval_s if self.reads_aggregate else None
+        proxy = self.shared.proxy
+        return [partial(_connect, proxy, poll_interval_s, pipes) for pipes in row_pipes]
 
     def _admit(self, worker: int) -> None:
         job = next(job for job in self.jobs if job.worker == worker)
@@ -172,20 +145,39 @@ class ManagedProcesses(WorkerProcesses):
             pipe.send(job)
         self.jobs = [other for other in self.jobs if other is not job]  # it has its own copy now
 
+    def _close_row_pipes(self) -> None:
+        for pipes in self._row_pipes:
+            pipes.close()
+
+    def servers(self) -> dict[str, int]:
+        return super().servers() | self.shared.process_id()
+
+    def _is_ready(self, worker: int, round_index: int) -> bool:
+        with self.spans("transfer"):
+            return bool(self.shared.get(worker_key(worker, round_index, "ready"), False))
+
+    def _late_error(self, absent: Sequence[int], timeout_s: float) -> WorkerError:
+        """Raises BackendError instead if all wait for the manager."""
+        self.shared.check(MANAGER_GRACE_S)
+        return super()._late_error(absent, timeout_s)
+
+    def _read_updates(self, rounds: Mapping[int, int]) -> list[Update]:
+        read, sends_state = partial(fetch, self.shared, spans=self.spans), self.task.sends_state
+        return [
+            update_of(worker, round_index, read, with_state=sends_state(round_index))
+            for worker, round_index in rounds.items()
+        ]
+
     def broadcast(self, round_index: int, vector: Vector) -> None:
         self.round_index = round_index
         if self.reads_aggregate:
             send(self.shared, aggregate_key(round_index), vector, self.spans)
-        counted = self._counted(round_index)
-        if self.poll_interval_s is None or not self.reads_aggregate:
-            for worker in counted:
-                self._send_news(worker, round_index)
+        averaged = self._announce(round_index)
         with self.spans("transfer"):
-            for key in self._readers.done(counted | self._left(), round_index):
+            for key in self._readers.done(averaged, self.workers, round_index):
                 with suppress(KeyError):
                     # not pop, which would bring the state back through the manager
                     del self.shared[key]
-        self._forget_left()
 
     def _send_news(self, worker: int, round_index: int) -> None:
         with self._pipe_to(worker) as pipe:
@@ -199,39 +191,8 @@ class ManagedProcesses(WorkerProcesses):
 
     def stop(self) -> None:
         super().stop()
-        self._close_given()
+        self._close_row_pipes()
         self.shared.stop()
-
-    def _late_error(self, absent: Sequence[int], timeout_s: float) -> WorkerError:
-        """Unless all wait for the manager: then this raises BackendError."""
-        self.shared.check(MANAGER_GRACE_S)
-        return super()._late_error(absent, timeout_s)
-
-    def _is_ready(self, worker: int, round_index: int) -> bool:
-        with self.spans("transfer"):
-            return bool(self.shared.get(worker_key(worker, round_index, "ready"), False))
-
-    def _read_updates(self, rounds: Mapping[int, int]) -> list[Update]:
-        return [self._read(worker, round_index) for worker, round_index in rounds.items()]
-
-    def _read(self, worker: int, round_index: int) -> Update:
-        vector = fetch(self.shared, worker_key(worker, round_index, "best"), self.spans)
-        with self.spans("transfer"):
-            rmse = self.shared[worker_key(worker, round_index, "rmse")]
-            loss = self.shared[worker_key(worker, round_index, "test_loss")]
-        trainer_state = EMPTY_VECTOR
-        if self.has_trainer_state and self.task.sends_state(round_index):
-            trainer_state = fetch(
-                self.shared, worker_key(worker, round_index, TRAINER_STATE), self.spans
-            )
-        return Update(
-            worker=worker,
-            round_index=round_index,
-            vector=vector,
-            rmse=rmse,
-            loss=loss,
-            trainer_state=trainer_state,
-        )
 
 
 def _connect(

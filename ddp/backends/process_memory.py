@@ -3,15 +3,15 @@
 from ddp.config.schema import Config
 from ddp.errors import ConfigError
 
-# By `trainer.compiled`: proportional set size of a worker's process without its ratings and its
-# model. That is the interpreter, and torch unless the trainer is compiled. The server that workers
-# are forked from takes as much; they share with it all pages that they do not write to.
+# `trainer.compiled` -> proportional set size of a worker's process, without its ratings and its
+# model: the interpreter, and torch unless the trainer is compiled. The fork server takes as much as
+# a spawned worker. A forked worker shares the pages that it does not write to.
 SPAWNED_BYTES = {False: 230 * 2**20, True: 70 * 2**20}
 FORKED_BYTES = {False: 25 * 2**20, True: 15 * 2**20}
 
 
 def needed_bytes(config: Config, start_method: str) -> int:
-    """RAM that the processes of a run's workers take, about."""
+    """Estimates the RAM that the processes of a run's workers take, without ratings and models."""
     compiled = config.trainer.compiled
     if start_method == "forkserver":
         return SPAWNED_BYTES[compiled] + config.workers * FORKED_BYTES[compiled]

@@ -1,8 +1,11 @@
 """How rows of items go from worker to worker (split=stratified), one way for each kind of memory.
 
-SharedRows    thread, shm   all train in one vector; a counter for each group says whose turn it is
-ManagerRows   process       the manager's dict carries the rows, a pipe the news that they are there
 RowsInTurn    serial        all train in one vector, one after another
+SharedRows    thread, shm   all train in one vector; a counter for each group says whose turn it is
+ManagerRows   process       the manager's dict carries the rows; a pipe says that they are there
+
+    worker 0 --rows--> manager's dict --rows--> worker 1        ManagerRows
+             --number of the turn, in a pipe-->
 """
 
 import struct
@@ -11,6 +14,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
+from multiprocessing.context import BaseContext
 
 import numpy as np
 
@@ -26,7 +30,7 @@ TURN = struct.Struct("=q")
 
 
 class RowsInTurn(RowPassing):
-    """For workers that take turns in one thread. Each has had its turn before any has the next."""
+    """For workers in one thread: each has had its turn before the next turn begins."""
 
     def __init__(self, vector: Vector) -> None:
         self.vector = vector
@@ -44,13 +48,13 @@ class RowsInTurn(RowPassing):
 
 
 class SharedRows(RowPassing):
-    """For workers that share memory: `vector`, in which all train, and the `counters` of the gates.
+    """For workers that share memory: all train in `vector`, and gates make them take turns.
 
     `counters`: int64 (groups + 1,), see ddp/machine/compiled/gates.py.
     """
 
     def __init__(self, vector: Vector, counters: IndexArray) -> None:
-        # here, for it loads numba, which not every worker needs
+        # imported here, since it loads numba, which not every worker needs
         from ddp.machine.compiled.gates import Gates
 
         self.vector = vector
@@ -71,9 +75,9 @@ class SharedRows(RowPassing):
 
 @dataclass(slots=True)
 class RowPipes:
-    """Worker `worker`'s ends of the pipes: the one that it reads, and one to each worker.
+    """A worker's ends of the pipes for turns: `ours`, which it reads, and one `to` each worker.
 
-    Processes without common memory tell each other through them that a turn may begin.
+    Through them processes that share no memory tell each other that a turn may begin.
     """
 
     worker: int
@@ -85,11 +89,11 @@ class RowPipes:
     def tell(self, worker: int, turn: int) -> None:
         """Tells another worker that its turn `turn` may begin.
 
-        All workers write into its pipe without a lock. A message this short is one write, so no
-        other write can come in between. No worker gets more than a few turns ahead of another whose
-        rows it needs, so the pipe is never full.
+        All workers write into that worker's pipe without a lock. A message this short is one write,
+        which no other write can split. Workers need each other's rows, so none gets more than a few
+        turns ahead, and the pipe is never full.
         """
-        with suppress(BrokenPipeError):  # it is dead: the parent sees to that, and stops the run
+        with suppress(BrokenPipeError):  # that worker is dead: the parent notices
             self.to[worker].send_bytes(TURN.pack(turn))
 
     def wait(self, turn: int, timeout_s: float) -> bool:
@@ -103,11 +107,23 @@ class RowPipes:
         self._begun.remove(turn)
         return True
 
+    def close(self) -> None:
+        """Closes the ends in the parent, once the workers have theirs."""
+        for end in (self.ours, *self.to.values()):
+            end.close()
+
+
+def connect_rows(workers: Sequence[int], context: BaseContext) -> list[RowPipes]:
+    """The ends for each worker: it reads its own pipe, and writes into those of all."""
+    ends = {worker: context.Pipe(duplex=False) for worker in workers}
+    to = {worker: writer for worker, (_, writer) in ends.items()}
+    return [RowPipes(worker, reader, to) for worker, (reader, _) in ends.items()]
+
 
 class ManagerRows(RowPassing):
     """For processes that share nothing: rows travel pickled through the manager's dict `shared`.
 
-    `tell`: sends a message to the aggregator, which learns so where the rows are.
+    `tell`: sends the aggregator a message, which says where the rows are.
     """
 
     def __init__(
@@ -130,7 +146,7 @@ class ManagerRows(RowPassing):
         if not self.pipes.wait(turn, timeout_s):
             return False
         key = turn_key(worker, turn)
-        vector = fetch(self.shared, key, self.spans)
+        vector: Vector = fetch(self.shared, key, self.spans)
         with self.spans("copy"):
             unpack(vector, rows)
         self.spans.count_copied(vector.nbytes)

@@ -73,7 +73,7 @@ class Serial(Backend):
         self.began: dict[int, float] = {}
         self.ended: dict[int, float] = {}
         self._loops: dict[int, Iterator[None]] = {}
-        self._failed: WorkerError | None = None  # in `poll`
+        self._failed: WorkerError | None = None  # `poll` caught this; the next wait raises it
 
     def start(self) -> None:
         """Nothing to do: a worker starts when its first turn comes."""
@@ -91,7 +91,7 @@ class Serial(Backend):
         self.aggregate = vector
 
     def poll(self) -> None:
-        """Workers tell the row of a round after its aggregate."""
+        """Lets the workers send their rows of the round, which they do after the aggregate."""
         try:
             self._give_turns(self.workers, self.config.round_timeout)
         except WorkerError as error:
@@ -130,9 +130,9 @@ class Serial(Backend):
 
 @contextmanager
 def _deadline(timeout_s: float) -> Iterator[None]:
-    """Raises TimeoutError in the block after so many seconds, for a worker that hangs.
+    """Raises TimeoutError in the block after `timeout_s`, for a worker that hangs.
 
-    Only the main thread has an alarm; in another one nobody notices.
+    Only the main thread can set an alarm: in another thread the block has no deadline.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -1,6 +1,7 @@
 """Processes that exchange through one segment of shared memory: the fastest backend for most runs.
 
-A vector is copied once each way, no round pickles anything, and ratings are in memory once.
+A vector is copied once each way, no round pickles anything, and all workers share one copy of the
+ratings.
 
     worker 0 --copy--> +-----------------------------+
     worker 1 --copy--> | segment: slots, aggregate   | <--averages the slots-- aggregator
@@ -8,13 +9,15 @@ A vector is copied once each way, no round pickles anything, and ratings are in 
                        +-----------------------------+
     workers  --messages, a few bytes--> a pipe each --> aggregator --rounds--> the same pipes
 
-There is no lock that a worker could die with. Messages say who may read or write: "published",
-"the aggregate is out". A worker writes its slot again only when the aggregate of its content is
-out. The aggregator writes an aggregate again only when every worker has published since, and so has
-read it.
+There is no lock: a worker could die while it holds one. Messages say who may read and write:
+
+    message                 afterwards
+    worker: Published       the aggregator may read the worker's slot, and overwrite the aggregate
+                            that the worker has read before
+    aggregator: a round     the worker may read the round's aggregate, and overwrite its slot
 
 With split=stratified all workers train in one vector of the segment, each in the rows that it
-holds, and pass those on through counters in the segment (see machine/compiled/gates.py).
+holds. Counters in the segment pass the rows on (ddp/machine/compiled/gates.py).
 """
 
 import struct
@@ -41,7 +44,7 @@ from ddp.workers.backend import OnMessage
 from ddp.workers.exchange import Exchange, Update
 from ddp.workers.job import Job, Task
 
-NEWS = struct.Struct("=q")  # to a worker: the round whose aggregate is out
+NEWS = struct.Struct("=q")  # to a worker: a round whose aggregate it may read
 
 
 class ShmExchange(Exchange):
@@ -61,19 +64,19 @@ class ShmExchange(Exchange):
         self.worker = worker
         self.slot = shared.slots[worker]
         self.round_timeout_s = round_timeout_s
-        self._published = -1  # the last round that this worker published ...
-        self._newest = -1  # ... and the last whose aggregate is known to be out
+        self._published = -1  # the round of its last update
+        self._newest = -1  # the last round of which the pipe has brought news
 
     def publish(self, update: Update) -> None:
-        # A worker that gave up waiting for its aggregate gets ahead: its last state may not have
-        # been averaged yet.
+        # A worker that gave up waiting for an aggregate is ahead of the aggregator: its last update
+        # may not be averaged yet.
         if self._newest < self._published:
             with self.spans("wait"):
                 is_averaged = self.wait(self._published, self.round_timeout_s)
             if not is_averaged:
-                waited = f"within round_timeout={self.round_timeout_s:g} s"
                 raise TimeoutError(
-                    f"what it published in round {self._published} was not averaged {waited}"
+                    f"its update of round {self._published} was not averaged within"
+                    f" round_timeout={self.round_timeout_s:g} s"
                 )
         with self.spans("copy"):
             np.copyto(self.slot.vector, update.vector)
@@ -133,13 +136,13 @@ class SharedMemory(WorkerProcesses):
         )
         self._shared: Shared  # between `start` and `stop`
         self._ending = ExitStack()
-        self._pickled: dict[int, bytes] = {}  # the jobs
+        self._pickled: dict[int, bytes] = {}  # worker -> its job
         self._last = EMPTY_VECTOR  # the last aggregate
 
     def load(self) -> None:
         super().load()
         if self.strata is not None:
-            # compiles the gates, for every trainer: workers find them on disk
+            # compiles the gates: workers find them on disk
             import ddp.machine.compiled.gates  # noqa: F401
 
     def _open(self) -> list[Connect]:
@@ -147,7 +150,7 @@ class SharedMemory(WorkerProcesses):
         places: dict[int, Place] = {}
         picklers = [JobPickler(job, layout, places) for job in self.jobs]
         plan = Plan.of(self.task, self.jobs, layout)
-        remove_orphans(self.directory)  # of runs that were killed
+        remove_orphans(self.directory)  # segments of runs that were killed
         self._shared = Shared(create_segment(layout.size, self.directory), plan)
         self._ending.callback(self._shared.close)
         rows = self._shared.rows()
@@ -173,12 +176,12 @@ class SharedMemory(WorkerProcesses):
         if isinstance(message, Started):
             self.peers[message.worker].attached = True
             self._unlink_when_attached()
-        # a tracker that hears that all have started may rely on it
+        # Trackers hear it afterwards: once all workers have started, the name is gone.
         super()._handle(message)
 
     def _unlink_when_attached(self) -> None:
         if all(self.peers[worker].attached for worker in self.workers):
-            self._shared.segment.unlink()  # from here on not even SIGKILL leaves anything
+            self._shared.segment.unlink()  # now not even SIGKILL leaves it behind
 
     def drop(self, worker: int) -> None:
         super().drop(worker)
@@ -193,24 +196,24 @@ class SharedMemory(WorkerProcesses):
         return [self._read(worker, round_index) for worker, round_index in rounds.items()]
 
     def _read(self, worker: int, round_index: int) -> Update:
-        """By reference: the worker writes there again when the aggregate is out.
+        """The vector by reference: the worker overwrites its slot only after the broadcast.
 
-        A copy of its trainer state, which is needed for longer.
+        The trainer state as a copy: a checkpoint may need it later.
         """
         slot = self._shared.slots[worker]
         rmse, loss = self._shared.read_slot(worker, round_index)
-        handed_over = self.has_trainer_state and self.task.sends_state(round_index)
+        sends_state = self.task.sends_state(round_index)
         return Update(
             worker=worker,
             round_index=round_index,
             vector=slot.vector,
             rmse=rmse,
             loss=loss,
-            trainer_state=slot.trainer_state.copy() if handed_over else EMPTY_VECTOR,
+            trainer_state=slot.trainer_state.copy() if sends_state else EMPTY_VECTOR,
         )
 
     def aggregate_buffer(self, round_index: int) -> Vector:
-        """The place of the aggregate in the segment: the aggregator averages into it."""
+        """The place of the aggregate in the segment, so that nobody copies the aggregate there."""
         if self._shared.plan.each_its_own:
             return super().aggregate_buffer(round_index)
         return self._shared.aggregates[round_index % 2]
@@ -219,8 +222,7 @@ class SharedMemory(WorkerProcesses):
         self._last = vector
         if not self._shared.plan.each_its_own:
             self._shared.write_aggregate(round_index % 2, round_index, vector)
-        for worker in self._counted(round_index):
-            self._send_news(worker, round_index)
+        self._announce(round_index)
 
     def _send_news(self, worker: int, round_index: int) -> None:
         if self._shared.plan.each_its_own:
@@ -240,8 +242,8 @@ class SharedMemory(WorkerProcesses):
 def _connect(pipe: Connection, began: float) -> tuple[Job, Exchange]:
     """In the worker: its job, whose arrays lie in the segment, and its end of the exchange.
 
-    The arrays can be written to, though nobody does: torch warns of one that cannot, and numba
-    compiles another kernel for it.
+    The arrays are writable, though nobody writes to them: torch warns of a read-only array, and
+    numba compiles another kernel for it.
     """
     path, size, plan, pickled = pipe.recv()
     shared = Shared(Segment.attach(path, size), plan)

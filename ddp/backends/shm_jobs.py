@@ -1,4 +1,4 @@
-"""How a job comes to a worker that shares memory.
+"""How a job gets to a worker of backend=shm.
 
 JobPickler    parent   arrays of the job -> the segment; the rest, and their places -> bytes
 JobUnpickler  worker   bytes -> the job, whose arrays are views of the segment
@@ -15,10 +15,13 @@ from ddp.workers.job import Job
 
 
 class JobPickler(pickle.Pickler):
-    """Pickles a job without its arrays. Each array gets one place, in however many jobs it is.
+    """Pickles a job without its arrays. An array of several jobs has one place.
 
-    `pickled`: the bytes. `new`: the arrays that no job before had, with their places; the caller
-    copies them there. `places`: of all arrays so far, by id, so the jobs must stay alive meanwhile.
+    | field     | meaning                                                                        |
+    |-----------|--------------------------------------------------------------------------------|
+    | `pickled` | the bytes                                                                      |
+    | `new`     | the arrays that no earlier job had, with the places that the caller copies to  |
+    | `places`  | id of an array -> its place, for all jobs so far, which must stay alive        |
     """
 
     def __init__(self, job: Job, layout: Layout, places: dict[int, Place]) -> None:
@@ -40,7 +43,7 @@ class JobPickler(pickle.Pickler):
 
 
 class JobUnpickler(pickle.Unpickler):
-    """Unpickles a job that a `JobPickler` has pickled: its arrays are views of the segment."""
+    """Unpickles a job from a `JobPickler`: its arrays are views of the segment."""
 
     def __init__(self, pickled: bytes, segment: Segment) -> None:
         super().__init__(io.BytesIO(pickled))

@@ -4,8 +4,8 @@ EpochDone      ("epoch", round, epoch)
 Published      ("published", round)
 WorkerRound    ("row", round, train loss, valid, test, best epoch, received, account)
 
-`marshal` fits, since both ends are the same Python program. It makes nothing but plain values, and
-takes a third of the time of packing them by hand.
+`marshal` fits, since both ends run the same Python. It reads nothing but plain values, and takes a
+third of the time of packing them by hand.
 """
 
 import marshal
@@ -15,7 +15,8 @@ from ddp.timing.account import Account
 from ddp.tracking.messages import EpochDone, Message, Published, WorkerRound
 from ddp.tracking.metrics import SquaredError
 
-PICKLED = b"\x80"  # how every pickle begins: Asking, Started, Finished and Failed, once a run
+# The first byte of every pickle: Asking, Started, Finished and Failed are pickled, once a run.
+PICKLED = b"\x80"
 
 
 def encode(message: Message) -> bytes | None:
@@ -69,7 +70,10 @@ def decode(worker: int, content: bytes) -> Message:
 
 
 def _row_values(row: WorkerRound) -> tuple[Any, ...]:
-    """In the order of `decode`. (float and int: `marshal` would take numpy's numbers for bytes.)"""
+    """The values of a row, in the order of `decode`.
+
+    float() and int(): `marshal` would write numpy's numbers as bytes.
+    """
     account = row.account
     return (
         row.round_index,

@@ -19,13 +19,16 @@ from ddp.model.parameters import Vector
 from ddp.ratings.arrays import IndexArray
 from ddp.workers.job import Job, Task
 
-# Of the vector in a slot. `num_rounds`, its round + 1, is written last.
+# Belongs to the vector in a slot. `num_rounds` is its round + 1, and is written last.
 RECORD = np.dtype([("rmse", "f8"), ("loss", "f8"), ("num_rounds", "i8")])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlotPlan:
-    """Where a worker writes. `trainer_state`: empty unless the run may go back to a round."""
+    """The places that a worker writes to.
+
+    `trainer_state` is empty unless the run may go back to a round.
+    """
 
     vector: Place
     trainer_state: Place
@@ -34,12 +37,12 @@ class SlotPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """Where everything but the jobs lies. `num_rounds`: of each aggregate, its round + 1."""
+    """The places of everything except the jobs. `num_rounds`: each aggregate's round + 1."""
 
     slots: dict[int, SlotPlan]
     aggregates: tuple[Place, ...]
     num_rounds: Place
-    each_its_own: bool  # an aggregate for each worker, which may still read when the next is there
+    each_its_own: bool  # an aggregate for each worker: a late one may still read an old one
     common: Place | None
     turns: Place | None
 
@@ -62,7 +65,7 @@ class Plan:
         common = turns = None
         if task.strata is not None:
             common = layout.place((len(task.vector),), np.float32)
-            # (They share cache lines, which workers then write and read by turns.)
+            # Several counters share a cache line, which workers then write and read by turns.
             turns = layout.place((task.strata.num_workers + 1,), np.int64)
         return cls(
             slots=slots,
@@ -107,7 +110,7 @@ class Shared:
         return SharedRows(self.segment.view(self.plan.common), self.segment.view(self.plan.turns))
 
     def close(self) -> None:
-        """Removes the segment's name and drops this end's views, so that the memory is free."""
+        """Removes the segment's name and drops this end's views, which frees the memory."""
         self.segment.unlink()
         vars(self).clear()
 
@@ -144,7 +147,7 @@ class Shared:
 
 
 def create_segment(size: int, directory: Path) -> Segment:
-    """A new segment. Raises UserError or ConfigError, which say what to do, where there is none."""
+    """A new segment. Raises UserError or ConfigError if the directory cannot hold it."""
     try:
         return Segment.create(size, directory)
     except NoRoom as error:

@@ -7,15 +7,17 @@ w{w}_r{r}_test_loss    worker      the loss on the part that `select_on` names
 w{w}_r{r}_ready        worker      True, written last
 agg_r{r}_state         aggregator  the aggregate of the round
 w{w}_r{r}_state        worker      its trainer state (not in the seed systems)
-w{w}_t{t}_items        worker      rows of items that worker w needs in turn t (not in them)
+w{w}_t{t}_items        worker      rows of items for worker w in turn t (not in the seed systems)
 """
 
 import pickle
-from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from typing import Any
 
-from ddp.model.parameters import Vector
+import numpy as np
+
+from ddp.model.parameters import EMPTY_VECTOR
 from ddp.timing.spans import Spans
 from ddp.workers.exchange import Update
 
@@ -40,37 +42,64 @@ def turn_key(worker: int, turn: int) -> str:
     return f"w{worker}_t{turn}_items"
 
 
-def entries_of(update: Update, vector: Vector) -> dict[str, Any]:
-    """The entries of an update, whose vector is in the store as `vector`. "ready" comes last."""
-    values = zip(FIELDS, (vector, update.rmse, update.loss, True), strict=True)
-    return {worker_key(update.worker, update.round_index, field): value for field, value in values}
+def entries_of(update: Update) -> dict[str, Any]:
+    """The entries of an update, in the order in which they are written."""
+    values = {"best": update.vector, "rmse": update.rmse, "test_loss": update.loss}
+    if len(update.trainer_state):
+        values[TRAINER_STATE] = update.trainer_state
+    values["ready"] = True
+    return {
+        worker_key(update.worker, update.round_index, field): value
+        for field, value in values.items()
+    }
+
+
+def update_of(
+    worker: int, round_index: int, read: Callable[[str], Any], *, with_state: bool
+) -> Update:
+    """The update that `entries_of` has split. `read`: the value of a key of the store."""
+
+    def value(field: str) -> Any:
+        return read(worker_key(worker, round_index, field))
+
+    return Update(
+        worker=worker,
+        round_index=round_index,
+        vector=value("best"),
+        rmse=value("rmse"),
+        loss=value("test_loss"),
+        trainer_state=value(TRAINER_STATE) if with_state else EMPTY_VECTOR,
+    )
 
 
 class Readers:
     """Keeps for each aggregate the workers that may still read it.
 
-    A worker may read an aggregate from when it was told of it until it has published again.
+    A worker may read an aggregate from its broadcast on, until the worker has published again.
     """
 
     def __init__(self) -> None:
         self._readers: dict[int, set[int]] = {}
 
-    def done(self, counted: Mapping[int, int], round_index: int) -> list[str]:
-        """The keys that nobody reads again once the aggregate of the round is out.
+    def done(
+        self, averaged: Mapping[int, int], workers: Collection[int], round_index: int
+    ) -> list[str]:
+        """The keys that nobody reads again, after the broadcast of the aggregate of a round.
 
-        `counted`: the workers that count in it, with the round of their update.
+        `averaged`: worker -> the round of its update in this aggregate. `workers`: those that are
+        not dropped.
         """
         keys = [
             worker_key(worker, updated, field)
-            for worker, updated in counted.items()
+            for worker, updated in averaged.items()
             for field in (*FIELDS, TRAINER_STATE)
         ]
         for readers in self._readers.values():
-            readers.difference_update(counted)
+            readers.difference_update(averaged)
         old = [index for index, readers in self._readers.items() if not readers]
         for index in old:
             del self._readers[index]
-        self._readers[round_index] = set(counted)
+        self._readers[round_index] = set(averaged).intersection(workers)
         return [*keys, *map(aggregate_key, old)]
 
     def forget(self, worker: int) -> None:
@@ -80,7 +109,7 @@ class Readers:
 
 
 def left_by(keys: Iterable[str], worker: int, but_of: int | None) -> list[str]:
-    """The keys that a worker has left in the store, but for its update of round `but_of`."""
+    """The keys of a worker in the store, except those of its update of round `but_of`."""
     return [
         key
         for key in keys
@@ -88,33 +117,34 @@ def left_by(keys: Iterable[str], worker: int, but_of: int | None) -> list[str]:
     ]
 
 
-def send(store: Store, key: str, vector: Vector, spans: Spans) -> None:
-    """Puts a vector into the manager's dict, pickled here and not inside the proxy.
+def send(store: Store, key: str, value: Any, spans: Spans) -> None:
+    """Puts a value into the manager's dict.
 
-    So serialising and the way through the manager are timed apart, and the bytes of a numpy array
-    travel. (A torch tensor would travel as a handle to shared memory.)
+    A vector is pickled here, not inside the proxy: so two spans time the pickling and the way
+    through the manager.
     """
-    with spans("serialise"):
-        pickled = pickle.dumps(vector, protocol=pickle.HIGHEST_PROTOCOL)
-    spans.count_bytes(len(pickled))
+    if isinstance(value, np.ndarray):
+        with spans("serialise"):
+            value = pickle.dumps(value, protocol=pickle.HIGHEST_PROTOCOL)
+        spans.count_bytes(len(value))
     with spans("transfer"):
-        store[key] = pickled
+        store[key] = value
 
 
-def fetch(store: Store, key: str, spans: Spans) -> Vector:
-    """The vector that `send` has put there."""
+def fetch(store: Store, key: str, spans: Spans) -> Any:
+    """The value that `send` has put into the manager's dict."""
     with spans("transfer"):
-        pickled = store[key]
-    spans.count_bytes(len(pickled))
-    with spans("deserialise"):
-        # a worker or the aggregator of this run pickled it a moment ago
-        vector: Vector = pickle.loads(pickled)
-    return vector
+        value = store[key]
+    if isinstance(value, bytes):
+        spans.count_bytes(len(value))
+        with spans("deserialise"):
+            value = pickle.loads(value)  # a process of this run pickled it a moment ago
+    return value
 
 
 @contextmanager
 def held(lock: Any, spans: Spans) -> Iterator[None]:
-    """Holds the lock, and times the wait for it and the holding of it apart."""
+    """Holds the lock. One span times the wait for it, another one its holding."""
     with spans("lock_wait"):
         lock.acquire()
     try:

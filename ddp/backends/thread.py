@@ -8,9 +8,12 @@ share all memory, but only compiled loops (trainer=fused) run at the same time.
              <-aggregate- +--------------+
     workers  --messages--> one mailbox --> aggregator --rounds--> a queue for each worker
 
-With `poll_interval_s: null` a worker waits at its queue, else it polls the dict. The lock is held
-for swapping references only. A worker copies its vector before into a slot of its own, which comes
-back to it when the aggregate is out; it copies an aggregate after the lock is free again.
+With `poll_interval_s: null` a worker waits at its queue, else it polls the dict. concurrent.py
+waits for the workers' messages; store.py lists the entries.
+
+Under the lock references change hands, and nothing is copied. A worker copies its vector into a
+slot of its own before it takes the lock, and an aggregate into its model after it releases the
+lock. A slot is free again when the aggregator has averaged it.
 """
 
 import queue
@@ -20,7 +23,7 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -28,19 +31,19 @@ from ddp.backends.concurrent import ConcurrentBackend
 from ddp.backends.peer import Peer
 from ddp.backends.row_passing import SharedRows
 from ddp.backends.store import (
-    TRAINER_STATE,
     Readers,
     Store,
     aggregate_key,
     entries_of,
     held,
     left_by,
+    update_of,
     worker_key,
 )
 from ddp.config.backend import ThreadBackend
 from ddp.errors import Stopped, WorkerError
 from ddp.machine.signals import WORKER_THREAD
-from ddp.model.parameters import EMPTY_VECTOR, Vector
+from ddp.model.parameters import Vector
 from ddp.timing.spans import Spans
 from ddp.tracking.messages import Message, Published
 from ddp.workers.backend import OnMessage
@@ -48,14 +51,21 @@ from ddp.workers.exchange import Exchange, Update
 from ddp.workers.job import Job, Task
 from ddp.workers.worker import run_worker
 
-# Threads look after every epoch whether the run is over. One that takes longer is left behind.
+# A thread notices the end of a run after an epoch. One with a longer epoch is left behind.
 STOP_GRACE_S = 1.0
-STOP = -1  # in a worker's queue: nothing will come
+STOP = -1  # in a worker's queue: the worker ends
 
 
 @dataclass(slots=True, kw_only=True)
 class ThreadPeer(Peer):
-    """`news`: rounds whose aggregate is out. `slots`: vectors of this worker that nobody reads."""
+    """The record of a worker, and the objects that it shares with the aggregator.
+
+    | field     | meaning                                                            |
+    |-----------|--------------------------------------------------------------------|
+    | `news`    | the rounds that have an aggregate, or STOP                         |
+    | `slots`   | vectors that nobody reads any more: the worker publishes into them |
+    | `dropped` | set once the run goes on without the worker                        |
+    """
 
     news: "queue.SimpleQueue[int]" = field(default_factory=queue.SimpleQueue)
     slots: deque[Vector] = field(default_factory=deque)
@@ -63,7 +73,7 @@ class ThreadPeer(Peer):
 
 
 class ThreadExchange(Exchange):
-    """A worker's end: the shared dict and its lock, the mailbox of all, and its own record."""
+    """A worker's end: the dict and its lock, the mailbox that all share, and its own record."""
 
     def __init__(self, threads: "Threads", worker: int, spans: Spans) -> None:
         super().__init__(spans, threads.rows)
@@ -73,7 +83,7 @@ class ThreadExchange(Exchange):
         self.poll_interval_s = threads.poll_interval_s if threads.reads_aggregate else None
         self.mailbox = threads.mailbox
         self.stopping = threads.stopping
-        self._newest = -1  # the last round in `news`
+        self._newest = -1  # the last round that `news` has brought
 
     def publish(self, update: Update) -> None:
         slots = self.peer.slots
@@ -81,15 +91,14 @@ class ThreadExchange(Exchange):
         with self.spans("copy"):
             np.copyto(vector, update.vector)
         self.spans.count_copied(vector.nbytes)
-        worker, round_index = update.worker, update.round_index
-        entries = entries_of(update, vector)
-        if len(update.trainer_state):
-            entries[worker_key(worker, round_index, TRAINER_STATE)] = update.trainer_state.copy()
+        entries = entries_of(
+            replace(update, vector=vector, trainer_state=update.trainer_state.copy())
+        )
         with held(self.lock, self.spans):
             if self.peer.dropped.is_set():
                 raise Stopped
             self.shared.update(entries)
-        self.tell(Published(worker=worker, round_index=round_index))
+        self.tell(Published(worker=update.worker, round_index=update.round_index))
 
     def wait(self, round_index: int, timeout_s: float) -> bool:
         deadline = time.monotonic() + timeout_s
@@ -105,7 +114,8 @@ class ThreadExchange(Exchange):
         return False
 
     def _wait_for_news(self, round_index: int, deadline: float) -> bool:
-        while self._newest < round_index:  # an older one is of a round that this worker gave up
+        # news of an earlier round: this worker gave up waiting for its aggregate
+        while self._newest < round_index:
             try:
                 self._newest = self.peer.news.get(timeout=max(0.0, deadline - time.monotonic()))
             except queue.Empty:
@@ -152,8 +162,7 @@ class Threads(ConcurrentBackend[ThreadPeer]):
     def start(self) -> None:
         for job in self.jobs:
             self.peers[job.worker].began = time.perf_counter()
-            # A daemon, so that a worker stuck in an endless batch cannot keep a finished program
-            # alive.
+            # a daemon: a worker in an endless batch cannot keep a finished program alive
             thread = threading.Thread(
                 target=self._run, args=(job,), name=f"{WORKER_THREAD}{job.worker}", daemon=True
             )
@@ -172,25 +181,51 @@ class Threads(ConcurrentBackend[ThreadPeer]):
         finally:
             peer.ended = time.perf_counter()
 
+    def _messages(self, timeout_s: float) -> list[Message]:
+        messages: list[Message] = []
+        try:
+            messages.append(self.mailbox.get(block=timeout_s > 0, timeout=timeout_s or None))
+            while True:
+                messages.append(self.mailbox.get_nowait())
+        except queue.Empty:
+            return messages
+
+    def _is_ready(self, worker: int, round_index: int) -> bool:
+        with held(self.lock, self.spans):
+            return bool(self.shared.get(worker_key(worker, round_index, "ready"), False))
+
+    def _late_error(self, absent: Sequence[int], timeout_s: float) -> WorkerError:
+        """Adds the present stack of the thread."""
+        error = super()._late_error(absent, timeout_s)
+        frame = sys._current_frames().get(self.threads[error.worker].ident or 0)
+        stack = "".join(traceback.format_stack(frame)) if frame else ""
+        return WorkerError(error.worker, error.round_index, error.reason, stack, error.phase)
+
+    def _read_updates(self, rounds: Mapping[int, int]) -> list[Update]:
+        """By reference: a published vector is the store's own copy, and nobody writes into it."""
+        with held(self.lock, self.spans):
+            read = dict(self.shared).__getitem__
+        sends_state = self.task.sends_state
+        return [
+            update_of(worker, round_index, read, with_state=sends_state(round_index))
+            for worker, round_index in rounds.items()
+        ]
+
     def aggregate_buffer(self, round_index: int) -> Vector:
         if self.config.straggler_timeout is None:
             return super().aggregate_buffer(round_index)
-        # a late worker may still read the aggregate of any round before
+        # a late worker may still read the aggregate of any earlier round
         return np.empty(self.aggregate_length, np.float32)
 
     def broadcast(self, round_index: int, vector: Vector) -> None:
         with held(self.lock, self.spans):
             self.shared[aggregate_key(round_index)] = vector
-        counted = self._counted(round_index)
-        if self.poll_interval_s is None or not self.reads_aggregate:
-            for worker in counted:
-                self._send_news(worker, round_index)
-        read = self._readers.done(counted | self._left(), round_index)
-        self._forget_left()
+        averaged = self._announce(round_index)
+        read = self._readers.done(averaged, self.workers, round_index)
         with held(self.lock, self.spans):
-            dropped = {key: self.shared.pop(key, None) for key in read}
-        for worker, updated in counted.items():
-            slot = dropped[worker_key(worker, updated, "best")]
+            removed = {key: self.shared.pop(key, None) for key in read}
+        for worker, updated in averaged.items():
+            slot = removed[worker_key(worker, updated, "best")]
             if slot is not None:
                 self.peers[worker].slots.append(slot)
 
@@ -217,41 +252,3 @@ class Threads(ConcurrentBackend[ThreadPeer]):
         for thread in self.threads.values():
             thread.join(max(0.0, deadline - time.monotonic()))
         self.shared.clear()
-
-    def _messages(self, timeout_s: float) -> list[Message]:
-        messages: list[Message] = []
-        try:
-            messages.append(self.mailbox.get(block=timeout_s > 0, timeout=timeout_s or None))
-            while True:
-                messages.append(self.mailbox.get_nowait())
-        except queue.Empty:
-            return messages
-
-    def _is_ready(self, worker: int, round_index: int) -> bool:
-        with held(self.lock, self.spans):
-            return bool(self.shared.get(worker_key(worker, round_index, "ready"), False))
-
-    def _read_updates(self, rounds: Mapping[int, int]) -> list[Update]:
-        """By reference: a published vector is the store's own copy, and nobody writes into it."""
-        with held(self.lock, self.spans):
-            entries = dict(self.shared)
-        return [
-            Update(
-                worker=worker,
-                round_index=round_index,
-                vector=entries[worker_key(worker, round_index, "best")],
-                rmse=entries[worker_key(worker, round_index, "rmse")],
-                loss=entries[worker_key(worker, round_index, "test_loss")],
-                trainer_state=entries.get(
-                    worker_key(worker, round_index, TRAINER_STATE), EMPTY_VECTOR
-                ),
-            )
-            for worker, round_index in rounds.items()
-        ]
-
-    def _late_error(self, absent: Sequence[int], timeout_s: float) -> WorkerError:
-        """Adds the present stack of the thread."""
-        error = super()._late_error(absent, timeout_s)
-        frame = sys._current_frames().get(self.threads[error.worker].ident or 0)
-        stack = "".join(traceback.format_stack(frame)) if frame else ""
-        return WorkerError(error.worker, error.round_index, error.reason, stack, error.phase)

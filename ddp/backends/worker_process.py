@@ -13,8 +13,8 @@ from ddp.workers.exchange import Exchange
 from ddp.workers.job import Job
 from ddp.workers.worker import run_worker
 
-# In the worker: takes its job from the pipe, and makes its end of the exchange, whose stopwatch
-# began at the given moment.
+# Runs in the worker: takes its job from the pipe, and makes its end of the exchange. The number is
+# the moment at which the worker's stopwatch began.
 Connect = Callable[[Connection, float], tuple[Job, Exchange]]
 Wrap = Callable[[int, Exchange], Exchange]
 
@@ -27,10 +27,14 @@ def run_process(
     connect: Connect,
     wrap: Wrap,
 ) -> None:
-    """The whole life of a worker process. Its parent began to start it at `began`."""
+    """The whole life of a worker process.
+
+    `began`: the moment at which the parent began to start it. `arrived_at`: the moment at which its
+    interpreter was up. Both are readings of `time.perf_counter`.
+    """
     imported_at = time.perf_counter()
     end_with_parent()
-    # Ctrl-C reaches the whole group; the parent decides what happens
+    # Ctrl-C reaches the whole process group, but the parent decides what happens
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         pipe.send(Asking(worker=worker))

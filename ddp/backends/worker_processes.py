@@ -5,7 +5,7 @@
                <--Asking---------------------------
       _admit   --job------------------------------>  connect: its job and its exchange
                <--messages------- pipe --- rounds->  worker_loop
-      waits for the pipe, and for the sentinel of the process, which tells of its death
+      waits for the pipe, and for the sentinel of the process, which says that it has ended
 
 If the parent dies, the worker ends itself (`end_with_parent`).
 """
@@ -37,14 +37,14 @@ from ddp.workers.backend import OnMessage
 from ddp.workers.job import Job, Task
 
 STOP_GRACE_S = 1.0  # after SIGTERM, before SIGKILL
-# after SIGKILL: on a busy machine it takes a while to give back the memory of many processes
+# after SIGKILL: a busy machine takes a while to free the RAM of many processes
 KILL_GRACE_S = 60.0
 FINISH_GRACE_S = 5.0  # for a process that has done all its work to end
 
 
 @dataclass(slots=True, kw_only=True)
 class ProcessPeer(Peer):
-    """`asked`: the worker is up and has asked for its job. `attached`: it has begun (shm)."""
+    """`asked`: the worker has asked for its job. `attached`: it has opened the segment (shm)."""
 
     asked: bool = False
     attached: bool = False
@@ -73,7 +73,7 @@ class WorkerProcesses(ConcurrentBackend[ProcessPeer]):
 
     @abstractmethod
     def _open(self) -> list[Connect]:
-        """Opens the way of the vectors; gives for each worker a `Connect`, which it pickles."""
+        """Creates all that carries vectors. Gives a `Connect` for each worker, which is pickled."""
 
     @abstractmethod
     def _admit(self, worker: int) -> None:
@@ -89,9 +89,9 @@ class WorkerProcesses(ConcurrentBackend[ProcessPeer]):
             ensure_server(self.config.trainer.name)
         for worker, connect in zip(self.workers, self._open(), strict=True):
             self._start_one(worker, connect)
-        # A job is handed over when its worker asks for it. As an argument of `Process` the ratings
-        # would fill the pipe to a child that is still importing torch, and the parent could start
-        # the next one only when that is done.
+        # A worker gets its job when it asks for it. As an argument of `Process` the ratings would
+        # fill the pipe to a child that still imports torch, and the parent would wait for the child
+        # before it could start the next one.
         self._await(
             lambda: [w for w in self.workers if not self.peers[w].asked],
             Deadline(self.config.round_timeout),
@@ -189,7 +189,7 @@ class WorkerProcesses(ConcurrentBackend[ProcessPeer]):
             for worker in running
             for content in drain(self.pipes[worker])
         ]
-        if not messages:  # first come the last messages of a worker that died
+        if not messages:  # the last messages of a worker come before its death
             for sentinel, worker in sentinels.items():
                 if sentinel in ready:
                     raise self._death_of(worker)
@@ -200,7 +200,7 @@ class WorkerProcesses(ConcurrentBackend[ProcessPeer]):
         try:
             return self._decoded(worker, content)
         except Exception as error:
-            reason = f"what it sent cannot be read: {type(error).__name__}: {error}"
+            reason = f"its message cannot be read: {type(error).__name__}: {error}"
             return Failed(worker=worker, error=self._error_of(worker, reason))
 
     def _decoded(self, worker: int, content: bytes) -> Message:
@@ -209,9 +209,9 @@ class WorkerProcesses(ConcurrentBackend[ProcessPeer]):
 
     @contextmanager
     def _pipe_to(self, worker: int) -> Iterator[Connection]:
-        """The pipe, for sending. A dead worker is no error here.
+        """The worker's pipe, to send into. A dead worker is no error here.
 
-        Its sentinel tells of its death at the next wait for messages.
+        The next wait for messages finds that it has died.
         """
         with suppress(BrokenPipeError, ConnectionResetError):
             yield self.pipes[worker]
@@ -231,7 +231,7 @@ class WorkerProcesses(ConcurrentBackend[ProcessPeer]):
 def drain(pipe: Connection) -> list[bytes]:
     """All whole messages that lie in the pipe.
 
-    A closed pipe, or half a message, holds none: the worker's sentinel tells why.
+    A closed pipe or half a message is no error here: the worker's sentinel says that it has ended.
     """
     contents: list[bytes] = []
     try:

@@ -23,13 +23,15 @@ def unchanged(worker: int, exchange: Exchange) -> Exchange:
 class Backend(ABC):
     """The aggregator's end, and the life of the workers: they run between `start` and `stop`.
 
-    `jobs`: they are the backend's from here on; it lets go of what it has handed over.
-    `on_message`: the backend calls it, on the aggregator's thread, with every message of a worker.
-    `spans`: the aggregator's stopwatch; None: one that nobody reads.
+    | argument     | meaning                                                                       |
+    |--------------|-------------------------------------------------------------------------------|
+    | `jobs`       | one for each worker; the caller keeps none, so that their RAM can be freed    |
+    | `on_message` | gets every message of a worker, on the aggregator's thread                    |
+    | `spans`      | the aggregator's stopwatch; None: one that nobody reads                       |
 
-    `wrap(worker, exchange)`: each worker uses the exchange that this returns. A test may set it,
-    before `start`, to look at what a worker does, or to make it fail. It runs in the worker, so
-    for a worker process it can be pickled.
+    `wrap(worker, exchange)` gives the exchange that a worker uses. A test may set `wrap` before
+    `start`, to watch a worker or to make it fail. It runs in the worker, so it must be one that can
+    be pickled if the workers are processes.
     """
 
     def __init__(
@@ -43,19 +45,17 @@ class Backend(ABC):
         self.wrap: Callable[[int, Exchange], Exchange] = unchanged
         self.workers = [job.worker for job in jobs]  # all but those that were dropped
         self.strata = task.strata
-        # True: workers go on from the aggregate; else they need to know only that it is out
+        # True: workers continue from the aggregate; False: they only hear that it is there
         self.reads_aggregate = task.config.reads_aggregate
-        # True: workers send their trainer states in some rounds
-        self.has_trainer_state = task.has_trainer_state
         self.first_round = task.first_round
         self.aggregate_length = len(task.make_aggregate().vector)
         self.shared_bytes = 0  # memory that several processes have in common on purpose
         self._buffers: list[Vector] = []
 
     def load(self) -> None:
-        """Imports and compiles what workers need, before `start`.
+        """Imports and compiles the code that workers need, before `start`.
 
-        Several workers that do so at once would take longer.
+        Several workers that did this at once would take longer.
         """
         trainer_for(self.config.trainer).warm_up()
 
@@ -65,16 +65,16 @@ class Backend(ABC):
 
     @abstractmethod
     def gather(self, round_index: int, timeout_s: float) -> list[Update]:
-        """Waits for every worker's update of the round; in worker order.
+        """Waits for every worker's update of the round, and gives them in worker order.
 
         Raises WorkerError for a late or failed worker. With `straggler_timeout` late workers may be
         missing; their updates then count in the next round.
         """
 
     def ready_s(self, updates: Sequence[Update]) -> tuple[float | None, ...]:
-        """Seconds that each worker had been ready when the last of these updates was.
+        """For each worker the seconds from its update to the last one of these updates.
 
-        None for a worker without an update, and for all where workers run one after another.
+        None for a worker without an update. None for all if workers run one after another.
         """
         return (None,) * self.config.workers
 
@@ -83,9 +83,9 @@ class Backend(ABC):
         return {}
 
     def aggregate_buffer(self, round_index: int) -> Vector:
-        """Where the aggregator may write the aggregate of the round.
+        """The vector into which the aggregator writes the aggregate of the round.
 
-        The buffer of the round before is another one, and keeps its content.
+        The aggregate of the round before lies in another one, and stays as it is.
         """
         if not self._buffers:
             self._buffers = [np.empty(self.aggregate_length, np.float32) for _ in range(2)]
@@ -93,24 +93,24 @@ class Backend(ABC):
 
     @abstractmethod
     def broadcast(self, round_index: int, vector: Vector) -> None:
-        """Hands the aggregate of the round to the workers, and drops what nobody reads again."""
+        """Hands the aggregate of the round to the workers, and frees what nobody reads again."""
 
     @abstractmethod
     def poll(self) -> None:
-        """Passes on the messages that have come meanwhile, and does not wait for more.
+        """Passes on the messages that have come, and does not wait for more.
 
-        A failure among them is raised by the next wait.
+        The next wait raises a failure that is among them.
         """
 
     @abstractmethod
     def finish(self, timeout_s: float) -> None:
-        """Waits until every worker has handed over its last row.
+        """Waits until every worker has sent its last message.
 
         Raises WorkerError for a late or failed worker.
         """
 
     def drop(self, worker: int) -> None:
-        """Goes on without a worker, which ends if it still can."""
+        """Goes on without a worker, and ends it if possible."""
         self.workers.remove(worker)
 
     @abstractmethod
@@ -122,7 +122,7 @@ class Backend(ABC):
 
     @abstractmethod
     def stop(self) -> None:
-        """Ends the workers that still run, and gives back everything that the backend took.
+        """Ends the workers that still run, and frees everything that the backend holds.
 
-        Also after a failure, in the middle of a round.
+        It may come in the middle of a round, after a failure.
         """

@@ -23,15 +23,15 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True, kw_only=True)
 class Update:
-    """A worker publishes this at the end of a round.
+    """A worker's result of a round, which the worker publishes.
 
     | field           | meaning                                                                 |
     |-----------------|-------------------------------------------------------------------------|
     | `vector`        | float32, its best state; with split=stratified the rows that it holds   |
     | `rmse`          | the error of that state                                                 |
-    | `loss`          | the loss that may weigh it                                              |
-    | `trainer_state` | the rest that the worker needs to begin the next round again; empty     |
-    |                 | unless the run may go back to this round (`Job.sends_state`)            |
+    | `loss`          | the loss by which an aggregation may weigh the state                    |
+    | `trainer_state` | float32, all else that the worker needs to begin the next round again;  |
+    |                 | empty unless the run may go back to this round (`Task.sends_state`)     |
     """
 
     worker: int
@@ -45,38 +45,39 @@ class Update:
 class RowPassing(ABC):
     """How groups of item rows go from worker to worker (split=stratified).
 
-    `gates`: the counters of the turns, where workers share memory. A compiled loop waits for them
-    and sets them itself, instead of calling `take` and `hand_on`.
+    `gates`: the counters of the turns, if the workers share memory. A compiled loop waits for a
+    counter and sets it, and does not call `take` and `hand_on`.
     """
 
     gates: "Gates | None" = None
 
     @abstractmethod
     def working_vector(self, start: Vector) -> Vector:
-        """The vector to train in; it begins as `start`. Workers that share memory share it."""
+        """The vector to train in, equal to `start`. Workers that share memory get the same one."""
 
     @abstractmethod
     def take(
         self, group: int, turn: int, before: int, rows: Sequence[Vector], timeout_s: float
     ) -> bool:
-        """Waits for a group of items, which worker `before` held, in turn `turn`.
+        """Waits for a group of items in turn `turn`. Worker `before` held it in the turn before.
 
-        May write the group into `rows`, views of the working vector. False after `timeout_s`.
+        Workers that share no memory get the group's rows in `rows`, views of the working vector.
+        False after `timeout_s`.
         """
 
     @abstractmethod
     def hand_on(self, group: int, turn: int, to: int, rows: Sequence[Vector]) -> None:
-        """Gives a group of items to worker `to`, perhaps this one, for turn `turn`.
+        """Gives a group of items to worker `to`, which may be this one, for turn `turn`.
 
-        `rows`: views of the working vector, which this worker must not touch any more.
+        `rows`: views of the working vector. This worker must not touch them any more.
         """
 
 
 class Exchange(ABC):
     """A worker's end of a backend.
 
-    `spans`: the worker's stopwatch, in which an implementation opens its finer spans. `rows`: how
-    rows go from worker to worker; None unless split=stratified.
+    `spans`: the worker's stopwatch; a backend opens finer spans in it. `rows`: how rows go from
+    worker to worker; None unless split=stratified.
     """
 
     def __init__(self, spans: Spans, rows: RowPassing | None = None) -> None:
@@ -96,9 +97,9 @@ class Exchange(ABC):
 
     @abstractmethod
     def receive_into(self, out: Vector, round_index: int) -> int:
-        """Copies the aggregate that `wait` has seen into `out`.
+        """Copies the aggregate that `wait` has seen into `out`, and gives its round.
 
-        Gives its round, which is a later one if the worker was late.
+        That is a later round than `round_index` if the worker was late.
         """
 
     @abstractmethod

@@ -10,11 +10,17 @@ from ddp.workers.state import RunState
 
 
 class Failures:
-    """Decides, and tells the trackers. `dropped`: the workers that the run goes on without.
+    """Decides what follows a failure, and tells the trackers. `dropped`: the dropped workers.
 
-    A worker whose updates are averaged is dropped where the run stands. One that holds rows which
-    the others need cannot be: then the round begins again without it, as it does with
-    on_failure=restart, from the state that a checkpoint would hold.
+    | config                       | after a failure                                               |
+    |------------------------------|---------------------------------------------------------------|
+    | `on_failure=abort`           | the run ends                                                  |
+    | `on_failure=drop`            | the round goes on without the worker                          |
+    | `on_failure=drop`,           | the round begins again without the worker, since others need  |
+    | `split=stratified`           | the rows that it held                                         |
+    | `on_failure=restart`         | the round begins again with all workers                       |
+
+    A round begins again from the state after the round before, which a checkpoint would hold.
     """
 
     def __init__(
@@ -25,19 +31,19 @@ class Failures:
         self.dropped = list(dropped)
 
     def survive(self, error: WorkerError) -> None:
-        """In the middle of a round: raises the error unless the run goes on from there."""
+        """Drops the worker in the middle of a round. Raises the error if that is not possible."""
         if self.config.stratified or not self._may_drop(error):
             raise error
         self._drop(error)
 
     def go_back(self, error: WorkerError, state: RunState) -> RunState:
-        """The state to begin again from after an error that `survive` has raised.
+        """The state from which the round begins again, after an error that `survive` has raised.
 
         Raises the error if the run must end.
         """
         if self._may_drop(error):
             self._drop(error)
-            # With split=stratified the trainer states were of other blocks.
+            # With split=stratified the workers that remain get other blocks.
             trainer_states = {} if self.config.stratified else state.trainer_states
             return replace(state, dropped=tuple(self.dropped), trainer_states=trainer_states)
         if (

@@ -22,8 +22,9 @@ from ddp.workers.exchange import Update
 
 @dataclass(slots=True, kw_only=True)
 class Shard:
-    """A worker's own ratings; with split=stratified they lie block by block, one of `blocks` for
-    each group of items.
+    """A worker's own ratings.
+
+    With split=stratified they lie block by block, and `blocks` has one for each group of items.
     """
 
     train: Part
@@ -47,7 +48,7 @@ class Task:
     | `rating_min`, `rating_max` | the scale that predictions are clipped to                      |
     | `vector`                   | the state that training starts from; nobody may change it      |
     | `strata`                   | the groups and the schedule of split=stratified, else None     |
-    | `first_round`              | the round that comes first; above 0 after a checkpoint         |
+    | `first_round`              | the first round; above 0 if the run continues from a state     |
     """
 
     config: Config
@@ -75,7 +76,7 @@ class Task:
         return self.config.in_ensemble or self.config.trainer.state_length([1]) > 0
 
     def make_aggregate(self, vector: Vector | None = None) -> Parameters:
-        """`vector` read as an aggregate; without one at zero."""
+        """`vector` read as an aggregate; None: an aggregate of zeros."""
         return Parameters(
             self.num_users,
             self.num_items,
@@ -85,12 +86,14 @@ class Task:
         )
 
     def sends_state(self, round_index: int) -> bool:
-        """True if the worker sends its trainer state with its update of this round.
+        """True if workers send their trainer states with their updates of this round.
 
         The run may then go back to the end of the round.
         """
         every = self.config.checkpoint_every
-        return self.config.on_failure == "restart" or (every > 0 and (round_index + 1) % every == 0)
+        goes_back = self.config.on_failure == "restart"
+        saves = every > 0 and (round_index + 1) % every == 0
+        return self.has_trainer_state and (goes_back or saves)
 
     def parameters(self, vector: Vector) -> Parameters:
         """`vector` read as a state of this run's model."""
@@ -112,9 +115,8 @@ class Task:
 class Job(Task):
     """All that one worker needs: the facts that it shares with the others, and its own ratings.
 
-    With aggregation=ensemble `vector` is the worker's own state. `trainer_state` is the state that
-    the worker had when the run was interrupted: in an ensemble its own vector, then that of its
-    trainer. It is empty for a new worker.
+    With aggregation=ensemble `vector` is the worker's own state. `trainer_state` is the state from
+    which its trainer continues; it is empty for a new worker.
     """
 
     worker: int
@@ -140,7 +142,7 @@ class Job(Task):
     def make_spans(
         self, began: float, *, shares_gil: bool = False, shares_thread: bool = False
     ) -> Spans:
-        """The stopwatch of the worker, which the calling thread is (`MeteredSpans`, `Meter`)."""
+        """The stopwatch of the worker, for the thread that calls this (`MeteredSpans`, `Meter`)."""
         if not self.config.account:
             return Spans(began=began)
         meter = Meter(shares_gil=shares_gil, shares_thread=shares_thread)
@@ -148,9 +150,7 @@ class Job(Task):
 
     @property
     def state_length(self) -> int:
-        """Floats of `trainer_state`: the worker's own state in an ensemble, and the state of its
-        trainer.
-        """
+        """Floats of `Update.trainer_state`: the trainer's, and in an ensemble the model's."""
         blocks = [self.parameters(self.vector)] if self.strata is None else self._block_rows()
         own = len(self.vector) if self.config.in_ensemble else 0
         return own + self.config.trainer.state_length(
@@ -188,7 +188,7 @@ class Job(Task):
         """Raises Diverged for a state that is longer than `max_norm`."""
         if self.config.max_norm is None:
             return
-        # (np.dot would wake up BLAS and its threads)
+        # np.dot would wake up BLAS and its threads
         norm = math.sqrt(np.einsum("i,i->", vector, vector))
         if not norm <= self.config.max_norm:
             limit = f"max_norm={self.config.max_norm:g} (which can be set)"

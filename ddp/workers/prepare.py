@@ -30,7 +30,7 @@ class Prepared(Task):
     |-----------------|------------------------------------------------------------------------|
     | `workers`       | the workers that take part, without those that were dropped            |
     | `numbering`     | the numbers of users and items in the jobs, if not those of `ratings`  |
-    | `trainer_states`| the states of workers that go on; see `Job.trainer_state`              |
+    | `trainer_states`| worker -> the trainer state of its last update, of those that go on    |
     | `valid`, `test` | the validation and test part of all ratings                            |
 
     With aggregation=ensemble `vector` is the aggregate; each job has a state of its own.
@@ -51,7 +51,7 @@ class Prepared(Task):
     def make_jobs(self) -> list[Job]:
         """A job for each worker.
 
-        Only the jobs hold their copies of the ratings. The RAM is free when the caller drops them.
+        Only the jobs hold their copies of the ratings: the caller frees the RAM with the jobs.
         """
         if self.config.split.copies:  # the workers share one shard
             shared = self._shard(self.workers[0], layout=0)
@@ -127,9 +127,9 @@ class Prepared(Task):
     def _arranged(
         self, rows: IndexArray, users: slice, items: slice, random: np.random.Generator
     ) -> IndexArray:
-        """`rows`, whose ratings are of these users and items, in the order that the trainer wants.
+        """`rows` in the order that the trainer wants. Their ratings are of these users and items.
 
-        Only the row numbers move: the ratings themselves are gathered once, by the result.
+        Only row numbers move here. `_part` copies the ratings, once and in the final order.
         """
         order = trainer_for(self.config.trainer).arrange(
             self._users(rows) - np.int32(users.start),
@@ -206,7 +206,7 @@ def deal_of(config: Config, ratings: Ratings) -> Deal:
 
 
 def _first_vector(config: Config, ratings: Ratings, deal: Deal, *member: int) -> Vector:
-    """The state that a run begins with; `member`: that of a worker of an ensemble."""
+    """The state that a run begins with; with `member` the state of that worker of an ensemble."""
     mean = float(ratings.ratings[deal.rows("train")].mean(dtype="float64"))
     return initial_vector(
         config.model, ratings.num_users, ratings.num_items, mean, config.seed, *member

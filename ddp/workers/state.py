@@ -14,11 +14,11 @@ class RunState:
 
     | field            | meaning                                                                |
     |------------------|------------------------------------------------------------------------|
-    | `next_round`     | the round that comes                                                   |
+    | `next_round`     | the round that comes next                                              |
     | `vector`         | the last aggregate, rows in the order of the data; None before round 0 |
-    | `trainer_states` | of workers that have one, see `Job.trainer_state`                      |
-    | `outer_state`    | that of the outer optimizer                                            |
-    | `dropped`        | workers that are no longer there                                       |
+    | `trainer_states` | worker -> the trainer state of its last update, of workers with one    |
+    | `outer_state`    | the state of the outer optimizer                                       |
+    | `dropped`        | the workers that were dropped                                          |
     | `restarts`       | the number of times that a round began again                           |
     | `elapsed_s`      | seconds of training so far                                             |
     """
@@ -34,10 +34,13 @@ class RunState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoundDone:
-    """A round that counts.
+    """A round that is done.
 
-    `row`: its figures. `state`: where the run stands after it. `resumable`: the state holds the
-    trainer state of every worker that has one, as a checkpoint must.
+    | field       | meaning                                                                     |
+    |-------------|-----------------------------------------------------------------------------|
+    | `row`       | its figures                                                                 |
+    | `state`     | where the run stands after it                                               |
+    | `resumable` | True: the state has all trainer states, so a checkpoint can hold it         |
     """
 
     row: AggregateRound

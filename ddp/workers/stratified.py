@@ -27,7 +27,7 @@ from ddp.workers.turns import WorkerTurns
 class StratifiedWorker:
     """Trains on one block of its ratings after another.
 
-    It reads no aggregate: it holds its rows, and gets those of the other workers.
+    It reads no aggregate: it keeps its rows of users, and gets rows of items from other workers.
     """
 
     def __init__(self, job: Job, strata: Strata, exchange: Exchange) -> None:
@@ -67,7 +67,7 @@ class StratifiedWorker:
                 done += 1
             last, left = left[-1], left[len(errors.train) * self.strata.num_workers :]
             if not left:
-                self._keep(last, round_index)  # before another worker has them
+                self._keep(last, round_index)  # before another worker changes the rows
                 self.turns.hand_on(last)
             with self.spans("tell"):
                 self.exchange.tell(
@@ -92,7 +92,7 @@ class StratifiedWorker:
         return row
 
     def _keep(self, turn: int, round_index: int) -> None:
-        """Copies the rows that the worker holds: it publishes them."""
+        """Copies the rows that the worker holds, for its update."""
         with self.spans("publish"), self.spans("copy"):
             self.trainer_state = (
                 self.trainer.state() if self.job.sends_state(round_index) else EMPTY_VECTOR
@@ -104,10 +104,10 @@ class StratifiedWorker:
             self.spans.count_copied(self.published.nbytes + self.trainer_state.nbytes)
 
     def _wait_for_the_aggregate(self, round_index: int) -> None:
-        """Keeps the worker at most a round ahead: updates that wait for the average take RAM."""
+        """Keeps the worker at most a round ahead: updates that are not averaged yet take RAM."""
         timeout_s = self.job.config.round_timeout
         if round_index >= self.job.first_round and not self.exchange.wait(round_index, timeout_s):
             raise TimeoutError(
-                f"what it published in round {round_index} was not taken within"
+                f"its update of round {round_index} was not averaged within"
                 f" round_timeout={timeout_s:g} s"
             )

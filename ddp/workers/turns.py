@@ -1,7 +1,7 @@
 """The turns of one worker (split=stratified).
 
-Each turn is for one block of its ratings. The rows of the block's items come from the worker that
-held them before, and go on to the next.
+In each turn the worker trains on one block of its ratings. The rows of the block's items come from
+the worker that held them in the turn before, and go to the worker that needs them in the next turn.
 """
 
 from ddp.errors import LateRows
@@ -15,9 +15,9 @@ from ddp.workers.job import Job
 
 
 class WorkerTurns(Turns):
-    """The turns of the worker of `job`, in `parameters`, which workers may share.
+    """The turns of the worker of `job`. It trains in `parameters`, which workers may share.
 
-    Turns count from the first round of a run: an epoch has one for each worker.
+    Turns are numbered from the first round of a run on. An epoch has as many turns as workers.
     """
 
     def __init__(
@@ -34,11 +34,11 @@ class WorkerTurns(Turns):
         self.end = strata.first_turn(job.config.rounds)
 
     def block(self, turn: int) -> int:
-        """The index of the block of this turn: that of its group of items."""
+        """The index of the turn's block, which is the number of its group of items."""
         return self.strata.group(self.job.worker, turn)
 
     def take(self, turn: int) -> None:
-        """Waits until the worker that held the rows of the turn before has passed them on.
+        """Waits for the rows of the turn, which another worker held in the turn before.
 
         Raises LateRows after `timeout_s`.
         """
@@ -59,7 +59,7 @@ class WorkerTurns(Turns):
             self.rows.hand_on(group, turn + 1, to, self._items(turn))
 
     def waited(self, turn: int, seconds: float) -> None:
-        """The wait for the rows of a turn was for the worker that held them before."""
+        """Notes the seconds that the worker waited for a turn, and for which other worker."""
         if turn > self.first and seconds > 0:
             self.spans.waited_for(self.strata.holder(self.block(turn), turn - 1), seconds)
 

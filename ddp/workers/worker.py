@@ -1,7 +1,6 @@
 """A worker's rounds, the same on every backend: train, publish, receive the aggregate."""
 
 import math
-import traceback
 from collections.abc import Generator, Iterator
 from dataclasses import replace
 from functools import partial
@@ -9,7 +8,7 @@ from functools import partial
 import numpy as np
 
 from ddp.config import seeding
-from ddp.errors import Diverged, LateRows, Stopped, WorkerError
+from ddp.errors import Stopped, WorkerError
 from ddp.machine.memory import Memory, memory_of, peak_rss_bytes
 from ddp.model.parameters import EMPTY_VECTOR, Vector
 from ddp.timing.paths import START
@@ -20,17 +19,71 @@ from ddp.workers.job import Job
 from ddp.workers.stratified import StratifiedWorker
 
 
-class Worker:
-    """Trains on its shard, and publishes the best state of the round.
+def run_worker(job: Job, exchange: Exchange) -> None:
+    """Runs a worker to its end, in a thread or process of its own, and reports its failure."""
+    try:
+        for _ in worker_loop(job, exchange):
+            pass
+    except WorkerError as error:
+        exchange.tell(Failed(worker=error.worker, error=error))
 
-    It goes on from the aggregate, in an ensemble from its own state.
+
+def worker_loop(job: Job, exchange: Exchange) -> Iterator[None]:
+    """The whole work of a worker.
+
+    Yields where the worker waits for others, and after each round: `serial` then runs the others.
+    Closes the stopwatch of the exchange at the end. Raises WorkerError for each failure.
+    """
+    round_index = None
+    spans = exchange.spans
+
+    def tell(message: Started | WorkerRound | Finished) -> None:
+        with spans("tell"):
+            exchange.tell(message)
+
+    try:
+        with spans(START), spans("kernel"):
+            make = Worker if job.strata is None else partial(StratifiedWorker, strata=job.strata)
+            worker = make(job=job, exchange=exchange)
+        account = spans.take()
+        tell(Started(worker=job.worker, startup_s=account.wall_s, account=account))
+        while worker.next_round < job.config.rounds:
+            round_index = worker.next_round
+            row = yield from worker.round(round_index)
+            tell(replace(row, account=spans.take()))
+            with spans("wait"):
+                yield
+        with spans("tell"):
+            memory = _memory_of(job)
+        account = spans.take()
+        tell(Finished(worker=job.worker, memory=memory, account=account, at_s=spans.at))
+    except (Stopped, KeyboardInterrupt, GeneratorExit):
+        raise
+    # SystemExit as well: the aggregator would wait for a thread that ends without a message
+    except BaseException as error:
+        raise WorkerError.of(error, job.worker, round_index, spans.phase) from error
+    finally:
+        spans.close()
+
+
+def _memory_of(job: Job) -> Memory:
+    """The RAM of the worker's process; for a thread only the peak of the process that it is in."""
+    if job.config.backend.in_processes and job.config.account:
+        return memory_of()
+    return Memory(peak_rss_bytes=peak_rss_bytes(), pss_bytes=None)
+
+
+class Worker:
+    """Trains on its shard, and publishes the best state of each round.
+
+    The next round begins with the aggregate, in an ensemble with the worker's own state.
     """
 
     def __init__(self, job: Job, exchange: Exchange) -> None:
         self.job = job
         self.exchange = exchange
         self.spans = exchange.spans
-        # the one after its newest aggregate: a worker that is late leaves rounds out
+        # the round after its newest aggregate: a late worker leaves rounds out
         self.next_round = job.first_round
         self.live = job.make_parameters()
         self.best = Best(job.make_parameters())
@@ -65,10 +118,6 @@ class Worker:
                 self.next_round = self.exchange.receive_into(self.live.vector, round_index) + 1
         return replace(row, aggregate_received=received)
 
-    def _trainer_state(self) -> Vector:
-        own = [self.live.vector] if self.job.config.in_ensemble else []
-        return np.concatenate([*own, self.trainer.state()])
-
     def train_round(self, round_index: int) -> WorkerRound:
         """Trains `local_epochs` epochs.
 
@@ -89,8 +138,8 @@ class Worker:
         with self.spans("evaluate"):
             best_epoch = self.best.epoch
             if best_epoch is None:
-                # The last state also stands in when no epoch had a finite RMSE: the aggregator
-                # then refuses it by name.
+                # select_on=last, or no epoch had a finite RMSE: the aggregator then refuses the
+                # state, and names the worker
                 best_epoch = num_epochs - 1
                 with self.spans("copy"):
                     self.best.keep(self.live.vector, best_epoch)
@@ -106,68 +155,6 @@ class Worker:
             aggregate_received=False,
         )
 
-
-def worker_loop(job: Job, exchange: Exchange) -> Iterator[None]:
-    """The whole work of a worker.
-
-    Yields where the worker waits for others, and after a round: `serial` then runs those. Closes
-    the stopwatch of the exchange at the end.
-    """
-    worker, round_index = None, None
-    spans = exchange.spans
-
-    def tell(message: Started | WorkerRound | Finished) -> None:
-        with spans("tell"):
-            exchange.tell(message)
-
-    try:
-        with spans(START), spans("kernel"):
-            make = Worker if job.strata is None else partial(StratifiedWorker, strata=job.strata)
-            worker = make(job=job, exchange=exchange)
-        account = spans.take()
-        tell(Started(worker=job.worker, startup_s=account.wall_s, account=account))
-        while worker.next_round < job.config.rounds:
-            round_index = worker.next_round
-            row = yield from worker.round(round_index)
-            tell(replace(row, account=spans.take()))
-            with spans("wait"):
-                yield
-        with spans("tell"):
-            memory = _memory_of(job)
-        account = spans.take()
-        tell(Finished(worker=job.worker, memory=memory, account=account, at_s=spans.at))
-    except (Stopped, KeyboardInterrupt, GeneratorExit):
-        raise
-    # a thread that ended by SystemExit without a word would be waited for
-    except BaseException as error:
-        phase = START if worker is None else worker.spans.phase
-        raise _worker_error(job.worker, round_index, phase, error) from error
-    finally:
-        spans.close()
-
-
-def _memory_of(job: Job) -> Memory:
-    """The RAM of the worker's process; of a thread only the peak of the process that it is in."""
-    if job.config.backend.in_processes and job.config.account:
-        return memory_of()
-    return Memory(peak_rss_bytes=peak_rss_bytes(), pss_bytes=None)
-
-
-def _worker_error(
-    worker: int, round_index: int | None, phase: str, error: BaseException
-) -> WorkerError:
-    """The error of a worker, with the stack of `error` unless that would only hide what to do."""
-    if isinstance(error, Diverged):
-        return WorkerError(worker, round_index, str(error), phase=phase, diverged=True)
-    reason = f"{type(error).__name__}: {error}"
-    waited = isinstance(error, LateRows)
-    return WorkerError(worker, round_index, reason, traceback.format_exc(), phase, waited=waited)
-
-
-def run_worker(job: Job, exchange: Exchange) -> None:
-    """Runs the loop to its end, in a thread or process of its own, and tells of a failure."""
-    try:
-        for _ in worker_loop(job, exchange):
-            pass
-    except WorkerError as error:
-        exchange.tell(Failed(worker=error.worker, error=error))
+    def _trainer_state(self) -> Vector:
+        own = [self.live.vector] if self.job.config.in_ensemble else []
+        return np.concatenate([*own, self.trainer.state()])

@@ -57,6 +57,7 @@ class Gathers:
     def __init__(self, config, updates):
         self.config = config
         self.first_round = 0
+        self.workers = [0, 1]
         self.spans = Spans()
         self.updates = updates
 
@@ -86,6 +87,17 @@ def test_what_cannot_be_averaged_is_refused_by_worker_and_round(make_config):
     assert (error.worker, error.round_index, error.diverged) == (1, 0, True)
     error = refused(AggregationError, ["aggregation=uniform"], [1, 2], [2, 1, 3])
     assert str(error).startswith("round 0: cannot average vectors of shapes")
+
+
+def test_a_refused_update_of_a_worker_that_is_dropped_already_is_left_out(make_config):
+    config = make_config("aggregation=uniform", "workers=2")
+    backend = Gathers(config, updates_of([1, 2], [math.nan, 1]))
+    backend.workers.remove(1)  # it failed after it had published
+    combine = MeanByWorker(config.aggregation, {0: 1, 1: 1})
+    out = np.empty(2, np.float32)
+    aggregator = Aggregator(backend, combine, np.zeros(2, np.float32), None)
+    assert aggregator._combined(0, backend.updates, out) == (1.0, 0.0)
+    assert out.tolist() == [1, 2]
 
 
 @pytest.mark.parametrize("backend", IN_PROCESS)
