@@ -121,7 +121,7 @@ class ConcurrentBackend(Backend, Generic[P]):
         return {w: peer.left for w, peer in self.peers.items() if peer.left is not None}
 
     def _announce(self, round_index: int) -> dict[int, int]:
-        """Tells the workers whose updates are in the aggregate of the round that it is there.
+        """Tells each worker with an update in the round's aggregate that the aggregate is there.
 
         Gives all updates in the aggregate, worker -> round, those of dropped workers included. A
         late worker hears of the first aggregate that has its update.

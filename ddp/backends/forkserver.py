@@ -1,6 +1,6 @@
 """The server that worker processes are forked from (start_method=forkserver).
 
-    parent  --order--> server  --fork--> worker's process, with all modules loaded
+    parent --order--> server --fork--> worker's process, with all modules loaded
 
 The server imports the modules that workers need, and runs nothing of them, so its forks are safe. A
 fork of the parent would have copies of locks, without the threads that release them. One server

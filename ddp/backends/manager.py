@@ -1,4 +1,4 @@
-"""A dict in a process of its own (`Manager().dict()`), each call to which has a deadline.
+"""A dict in a process of its own (`Manager().dict()`), with a deadline for each call.
 
 aggregator --call--> ManagerStore --proxy--> manager's process: the dict
                          |                       ^
@@ -81,7 +81,7 @@ class ManagerStore(MutableMapping[str, Any]):
 
     | name            | meaning                                                           |
     |-----------------|-------------------------------------------------------------------|
-    | `timeout_s`     | seconds after which a manager is killed that does not answer      |
+    | `timeout_s`     | seconds; a manager that takes longer for an answer is killed      |
     | `round_index()` | gives the round that an error names                               |
     | `proxy`         | the dict for the workers, between `start` and `stop`              |
 

@@ -64,7 +64,7 @@ class ProcessExchange(Exchange):
         self.shared = shared
         self.pipe = pipe
         self.poll_interval_s = poll_interval_s
-        self._newest = -1  # the last round of which the pipe has brought news
+        self._newest = -1  # the last round that the pipe has brought
 
     def publish(self, update: Update) -> None:
         for key, value in entries_of(update).items():

@@ -1,6 +1,6 @@
 """One worker after another in one thread: the reference that every other backend equals bit by bit.
 
-For small models, for debugging, and to know what the other backends have to compute.
+For small models, for debugging, and to check the numbers of the other backends.
 
     aggregator --runs--> worker 0, up to where it waits; then worker 1; then ...
         ^                   |

@@ -65,7 +65,7 @@ class ShmExchange(Exchange):
         self.slot = shared.slots[worker]
         self.round_timeout_s = round_timeout_s
         self._published = -1  # the round of its last update
-        self._newest = -1  # the last round of which the pipe has brought news
+        self._newest = -1  # the last round that the pipe has brought
 
     def publish(self, update: Update) -> None:
         # A worker that gave up waiting for an aggregate is ahead of the aggregator: its last update

@@ -57,7 +57,7 @@ def entries_of(update: Update) -> dict[str, Any]:
 def update_of(
     worker: int, round_index: int, read: Callable[[str], Any], *, with_state: bool
 ) -> Update:
-    """The update that `entries_of` has split. `read`: the value of a key of the store."""
+    """The update that `entries_of` has split. `read`: gives the value of a key."""
 
     def value(field: str) -> Any:
         return read(worker_key(worker, round_index, field))
@@ -103,7 +103,7 @@ class Readers:
         return [*keys, *map(aggregate_key, old)]
 
     def forget(self, worker: int) -> None:
-        """A worker was dropped: it reads nothing any more."""
+        """Takes a dropped worker out of all readers."""
         for readers in self._readers.values():
             readers.discard(worker)
 

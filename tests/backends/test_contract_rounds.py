@@ -9,7 +9,7 @@ from contract import CONCURRENT, SPAWNED, WITH_STORE, same, store_of
 from jobs import BACKENDS
 
 from ddp.backends.process import ManagedProcesses
-from ddp.backends.store import FIELDS, aggregate_key, worker_key
+from ddp.backends.store import FIELDS, Readers, aggregate_key, worker_key
 from ddp.timing.kinds import EXCHANGE_KINDS, OFF_CORE_KINDS
 from ddp.timing.paths import WORKER_PHASES
 from ddp.tracking.messages import EpochDone, Finished, Started
@@ -78,6 +78,12 @@ def round_keys(num_workers, round_index):
     return {
         worker_key(worker, round_index, name) for worker in range(num_workers) for name in FIELDS
     }
+
+
+def test_a_dropped_worker_keeps_no_aggregate_in_the_store():
+    readers = Readers()
+    readers.done({0: 0, 1: 0}, workers=[0], round_index=0)  # worker 1 published, and was dropped
+    assert aggregate_key(0) in readers.done({0: 1}, workers=[0], round_index=1)
 
 
 @pytest.mark.parametrize("name", WITH_STORE)

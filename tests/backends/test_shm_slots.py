@@ -120,7 +120,7 @@ def test_a_slot_that_was_not_averaged_yet_is_not_overwritten(ends):
     assert not early.wait(0, 0.01)
     with pytest.raises(
         TimeoutError,
-        match=r"^what it published in round 0 was not averaged within round_timeout=0.05 s$",
+        match=r"^its update of round 0 was not averaged within round_timeout=0.05 s$",
     ):
         early.publish(ends.update(0, 1, 5.0))
     assert ends.gathered(0) == [(1.0, 1.0), (2.0, 2.0)]
