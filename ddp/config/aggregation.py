@@ -1,4 +1,4 @@
-"""The options of `aggregation`: the weight of each worker, and the step towards their mean."""
+"""The options of `aggregation`: the weight of each worker, and the step towards the mean."""
 
 from ddp.config.checks import Checked, above, number, one_of, options
 from ddp.errors import ConfigError
@@ -21,7 +21,7 @@ class Aggregation(Checked):
 
     @property
     def by_loss(self) -> bool:
-        """True if a worker counts by the loss of its state."""
+        """True if a worker's weight follows from the loss of its state."""
         return False
 
     def check(self) -> None:
@@ -33,7 +33,7 @@ class Aggregation(Checked):
 
 @options
 class LossAggregation(Aggregation):
-    """A worker counts by the loss of its state."""
+    """A worker's weight follows from the loss of its state."""
 
     @property
     def by_loss(self) -> bool:
@@ -42,13 +42,13 @@ class LossAggregation(Aggregation):
 
 @options
 class SoftmaxAggregation(LossAggregation):
-    """A worker counts by softmax(-loss / temperature)."""
+    """A worker's weight is softmax(-loss / temperature)."""
 
     temperature: float = above(0)
 
 
 @options
 class RowsAggregation(Aggregation):
-    """A worker counts in a row by its number of ratings there, to this `power`."""
+    """A worker's weight in a row is its number of training ratings there, to the power `power`."""
 
     power: float = number(least=0)

@@ -22,7 +22,7 @@ from typing import Any, TypeVar, dataclass_transform
 from ddp.errors import ConfigError
 
 START_METHODS = ("spawn", "forkserver")
-DECIDES = object()  # for `off`: the setting decides the numbers of a run, and cannot be left out
+DECIDES = object()  # for `off`: the setting decides the numbers of a run, whatever its value
 
 # takes a key and its value; raises a ConfigError that names the allowed values
 Rule = Callable[[str, Any], None]
@@ -33,7 +33,8 @@ def setting(rule: Rule | None = None, *, off: Any = DECIDES) -> Any:
     """A field with a rule for its values; null passes where the type allows it.
 
     `off`: the value that leaves the setting without effect. Only a setting that decides no number
-    of a run has one: a run may go on with another value of it, and the reference has it off.
+    of a run has one. A run may resume with another value of such a setting, and the reference has
+    it off.
     """
     return dataclasses.field(metadata={"rule": rule} | ({} if off is DECIDES else {"off": off}))
 
@@ -97,7 +98,7 @@ def file_name() -> Any:
 
 
 def safe_start_method() -> Any:
-    """A field for a start method that is safe, and that this platform has."""
+    """A field for a safe start method that this platform has."""
 
     def rule(key: str, value: str) -> None:
         reason = ""
@@ -114,7 +115,7 @@ def safe_start_method() -> Any:
 
 
 def start_methods() -> list[str]:
-    """Those of START_METHODS that this platform has; the last one starts workers fastest."""
+    """The safe start methods of this platform; the last one starts workers fastest."""
     return [method for method in START_METHODS if method in multiprocessing.get_all_start_methods()]
 
 
@@ -123,15 +124,15 @@ def start_methods() -> list[str]:
     field_specifiers=(setting, one_of, at_least, number, above, file_name, safe_start_method),
 )
 def options(made: type[Class]) -> type[Class]:
-    """Makes a class a dataclass with slots, whose fields are given by name."""
+    """Makes a class a dataclass with slots, whose arguments are given by name."""
     return dataclass(slots=True, kw_only=True)(made)
 
 
 @options
 class Checked:
-    """Base of all options: an instance whose values break a rule is not made.
+    """Base of all options: making an instance applies the rules to its values.
 
-    `PREFIX` stands before the name of a field in the key of a ConfigError.
+    Raises ConfigError, which names the field with `PREFIX` before it.
     """
 
     PREFIX = ""

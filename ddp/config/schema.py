@@ -19,7 +19,7 @@ from ddp.config.trainer import TrainerOptions
 from ddp.errors import ConfigError
 
 SELECT_ON = ("valid", "test", "last")
-MAX_TORCH_THREADS = 1024  # more, by a typo, would bring the machine down
+MAX_TORCH_THREADS = 1024  # a typo must not bring the machine down
 MAX_TIMEOUT_S = 2e6  # 23 days: a pipe's timeout is an int32 of milliseconds
 ON_FAILURE = ("abort", "drop", "restart")
 REFERENCES = ("auto", "true", "false")
@@ -28,7 +28,7 @@ DISPLAYS = ("auto", "bars", "lines", "none")
 
 @options
 class Scalars(Checked):
-    """The settings that belong to no group. conf/config.yaml describes each on its line.
+    """The settings that belong to no group; conf/config.yaml describes each on its line.
 
     With split=stratified nothing reads `agg_timeout`, and `select_on` is always last.
     """
@@ -75,14 +75,15 @@ class Config(Scalars):
 
     @property
     def in_ensemble(self) -> bool:
-        """True if each worker keeps its own state, and the aggregate is a wider model that averages
-        their predictions.
+        """True if the aggregate averages the workers' predictions, and not their states.
+
+        Each worker keeps its own state. The aggregate is a wider model that holds all of them.
         """
         return self.aggregation.name == "ensemble" and not self.stratified
 
     @property
     def reads_aggregate(self) -> bool:
-        """True if a worker goes on from the aggregate."""
+        """True if a worker continues each round from the aggregate."""
         return not self.stratified and not self.in_ensemble
 
     @property
@@ -151,15 +152,18 @@ class Config(Scalars):
             )
 
 
-# Setting of a config -> the value that leaves it without effect. None of them decides a number.
+# setting of a config that decides no number -> the value that leaves it without effect
 OFF = all_off(Config)
 
 
 def settings(config: Mapping[str, Any]) -> dict[str, Any]:
     """A config (nested dicts) as one row, with the same columns for every run, to compare runs.
 
-    Scalars stand under their name, the choice of a group under the name of the group, its values
-    under `group.key`; "-" where the chosen option has no such key.
+    | column      | value                                                                |
+    | ----------- | -------------------------------------------------------------------- |
+    | a scalar    | its value                                                            |
+    | `group`     | the name of the chosen option                                        |
+    | `group.key` | a setting of that option; "-" if it has no such setting              |
     """
     row = {field.name: config.get(field.name) for field in fields(Scalars)}
     for group, known in OPTIONS.items():

@@ -1,7 +1,7 @@
 """One seed, many named random streams. Nothing in ddp/ draws from a global generator.
 
-A name and integer keys address a stream. So the draws of worker 3 in round 7 do not depend on the
-draws of others, on the backend, or on the schedule of the threads.
+A name and integer keys address a stream. So the draws of worker 3 in round 7 depend neither on the
+draws of others, nor on the backend, nor on the schedule of the threads.
 """
 
 import zlib

@@ -1,5 +1,4 @@
-"""The command `python train.py`: runs Hydra's application, and turns errors into a message and an
-exit code.
+"""The command `python train.py`: Hydra's application, with a message and exit code for each error.
 
 | exit code | meaning                      |
 |-----------|------------------------------|
@@ -33,13 +32,13 @@ def launch(task: Callable[[], Any]) -> int:
         return 0
     # argparse wants flags before overrides; people write them anywhere.
     sys.argv[1:] = sorted(sys.argv[1:], key=lambda argument: argument not in ("-m", "--multirun"))
-    # so Hydra raises an exception; without it Hydra prints the exception and exits with 1
+    # With it Hydra raises an exception; without it Hydra prints the exception and exits with 1.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     end_in_good_order()
     code = SWEEP.end(_code_of(task))
     if any(thread.name.startswith(WORKER_THREAD) for thread in threading.enumerate()):
-        # A worker that hangs is still there. It could crash the interpreter's shutdown, so this
-        # process ends without one.
+        # The thread of a worker that hangs could crash the interpreter's shutdown, so this process
+        # ends without one.
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
@@ -47,7 +46,7 @@ def launch(task: Callable[[], Any]) -> int:
 
 
 def _code_of(task: Callable[[], Any]) -> int:
-    """Runs the application. Prints a message if an error or a signal ends it."""
+    """Runs the application and gives the exit code. Prints a message for an error or a signal."""
     finished = "the run directory holds all finished work"
     try:
         sys.argv[1:] = resumed_arguments(sys.argv[1:])

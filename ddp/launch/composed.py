@@ -16,13 +16,13 @@ from ddp.config.schema import Config, Scalars
 from ddp.config.simulate import Simulate
 from ddp.errors import MISSING, ConfigError
 
-COMPOSED = ".hydra/{}.yaml"  # in every job's directory: Hydra's files
+COMPOSED = ".hydra/{}.yaml"  # Hydra's files in the directory of each job
 # keys of conf/config.yaml that are no settings of a run
 OF_THE_LAUNCH = ("resume", "sweep_resume", "advise", "simulate")
 
 
 def load_config(composed: DictConfig) -> Config:
-    """The checked dataclasses of Hydra's configuration.
+    """Makes the checked dataclasses from Hydra's configuration.
 
     Raises ConfigError, which names the key, the value and the allowed values.
     """

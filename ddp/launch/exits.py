@@ -11,7 +11,7 @@ FAILED, USER_ERROR, INTERRUPTED, TERMINATED = 1, 2, 130, 143
 
 
 def explain(error: Exception) -> int:
-    """Prints the error for the person who has to act on it. Gives the exit code."""
+    """Prints the error for the user, and gives the exit code."""
     code = FAILED
     if isinstance(error, UserError):
         message, code = str(error), USER_ERROR
@@ -32,6 +32,6 @@ def explain(error: Exception) -> int:
 
 
 def report_error(message: str, code: int, error: BaseException | None = None) -> int:
-    """Prints the message and the error's notes. Gives the exit code."""
+    """Prints the message and the error's notes, and gives the exit code."""
     print("\n".join([f"error: {message}", *getattr(error, "__notes__", ())]), file=sys.stderr)
     return code

@@ -20,7 +20,9 @@ python -m ddp.report outputs                            one page about all runs
 
 def help_text(conf: Path = CONF) -> str:
     """The whole help text."""
-    lines = [USAGE, "Scalars (key=value)", *_scalars(conf / "config.yaml"), ""]
+    groups, scalars = _defaults(conf / "config.yaml")
+    lines = [USAGE, "Groups (group=option)", *groups, "", "Scalars (key=value)", *scalars, ""]
+    lines += ["Options of each group (conf/GROUP/OPTION.yaml describes the settings)", ""]
     for group in sorted(path for path in conf.iterdir() if path.is_dir()):
         lines.append(f"{group.name}=")
         for option in sorted(group.glob("*.yaml")):
@@ -34,22 +36,25 @@ def help_text(conf: Path = CONF) -> str:
     return "\n".join(lines)
 
 
-def _scalars(path: Path) -> list[str]:
-    """Lines of the help from the `key: value  # comment` lines of config.yaml below its defaults.
+def _defaults(path: Path) -> tuple[list[str], list[str]]:
+    """Lines of the help from the `key: value  # comment` lines of config.yaml: groups, and scalars.
 
-    A key inside another one is shown as outer.key.
+    The list `defaults` holds the groups. A scalar inside another key is shown as outer.key.
     """
-    lines = []
+    groups: list[str] = []
+    scalars: list[str] = []
     outer = ""
     for line in path.read_text(encoding="utf-8").splitlines():
-        key, colon, rest = line.partition(":")
+        key, colon, rest = line.replace("  - ", "  ", 1).partition(":")
         value, _, comment = (text.strip() for text in rest.partition("#"))
         if not line.startswith(" "):
             outer = key
-        name = f"{outer}.{key.strip()}" if line.startswith(" ") else key
-        if colon and value and outer not in ("defaults", "hydra") and key.strip().isidentifier():
+        inner = key.strip()
+        name = f"{outer}.{inner}" if line.startswith(" ") and outer != "defaults" else inner
+        if colon and value and outer != "hydra" and inner.isidentifier():
+            lines = groups if outer == "defaults" else scalars
             lines.append(f"  {f'{name}={value}':<{COLUMN}}{comment}")
-    return lines
+    return groups, scalars
 
 
 def _first_comment(path: Path) -> str:
@@ -70,5 +75,5 @@ def _settings(group: str, path: Path) -> str:
 
 
 def _shown(value: object) -> str:
-    """The way it is typed on the command line."""
+    """The text to type on the command line for this value."""
     return {"None": "null", "True": "true", "False": "false"}.get(str(value), str(value))

@@ -25,8 +25,8 @@ def run_job(composed: DictConfig) -> float:
     """Runs one job and gives the final aggregated test RMSE, for Hydra's sweepers.
 
     In a sweep a job that fails prints its error and gives NaN, and the next one starts; alone it
-    ends the program. (Hydra finds an option that does not exist before the first job, and ends the
-    sweep.)
+    ends the program. (An option that does not exist ends the sweep before the first job: Hydra
+    refuses it.)
     """
     hydra = HydraConfig.get()
     output_dir = Path(hydra.runtime.output_dir)
@@ -64,9 +64,10 @@ def _check_run_show(composed: DictConfig, hydra: HydraConf, output_dir: Path) ->
 
 
 def _prepare_for_processes(config: Config) -> None:
-    """Checks that multiprocessing has a folder for its sockets: without one it just dies.
+    """Checks that multiprocessing has a folder for its sockets, and starts the fork server.
 
-    Starts the fork server, whose imports then run beside ours and beside the loading of ratings.
+    Multiprocessing would not say that the folder is missing. The server's imports run beside ours
+    and beside the loading of the ratings.
     """
     if isinstance(config.backend, ProcessBackend | ShmBackend):
         with naming(Path("TMPDIR")):

@@ -18,7 +18,7 @@ ARGUMENT = re.compile(r"resume=(.*)")
 
 
 def resumed_arguments(arguments: list[str]) -> list[str]:
-    """The command line that goes on with a run: the values of its config.yaml, then `arguments`.
+    """The command line that continues a run: the values of its config.yaml, then `arguments`.
 
     Without `resume=RUN_DIR` among them the arguments stay as they are. Raises ConfigError for a
     directory without a run.
@@ -31,7 +31,7 @@ def resumed_arguments(arguments: list[str]) -> list[str]:
         raise ConfigError(
             "resume",
             directory,
-            "goes on with one run; a sweep with hydra.sweep.dir=DIR sweep_resume=true",
+            "continues one run; a sweep needs hydra.sweep.dir=DIR sweep_resume=true",
         )
     config = _read_config(Path(directory))
     typed = [argument for argument in arguments if not ARGUMENT.fullmatch(argument)]
@@ -74,7 +74,7 @@ def _read_config(directory: Path) -> dict[str, Any]:
 
 
 def _quoted(value: Any) -> str:
-    """A value the way that Hydra's command line reads it back."""
+    """The text that Hydra's command line reads as this value."""
     if isinstance(value, list):
         return "[" + ",".join(map(_quoted, value)) + "]"
     if isinstance(value, str):
@@ -106,7 +106,7 @@ def finished_rmse(directory: Path, config: Config) -> float | None:
 def make_room(directory: Path) -> bool:
     """Prepares the directory of a job that did not end well, for `sweep_resume=true`.
 
-    Gives whether the job can go on from a checkpoint; else it begins anew.
+    Gives True if the job continues from a checkpoint, False if it begins anew.
     """
     if find_checkpoints(directory):
         return (directory / CONFIG_FILE).is_file()

@@ -16,7 +16,7 @@ from ddp.machine.signals import Terminated
 from ddp.results.run_directory import CONFIG_FILE, directory_taken
 from ddp.results.run_file import RunFile, in_order, read_run_file
 
-SWEEP_MARK = "multirun.yaml"  # Hydra writes it into a sweep's
+SWEEP_MARK = "multirun.yaml"  # Hydra writes it into the directory of a sweep
 NO_JOB = "the sweep composed to no job at all: check the values given to -m or sweep="
 NO_SUMMARY = "interrupted before the sweep's table and report were written"
 
@@ -60,7 +60,7 @@ class Directories(Callback):
 
 
 class Summary(Callback):
-    """A sweep leaves `sweep.csv` and `report.html`, also after failed jobs or an interrupt.
+    """Makes a sweep leave `sweep.csv` and `report.html`, also after failed jobs or an interrupt.
 
     conf/config.yaml names this callback. Without it a sweep leaves neither.
 
@@ -106,7 +106,7 @@ class Sweep:
             for write in (_write_table, _write_report):
                 try:
                     write(runs, directory)
-                except Exception as error:  # the other one is of use without this one
+                except Exception as error:  # the other file is of use without this one
                     not_written = explain(error)
                     code = code or not_written
         except KeyboardInterrupt as error:
@@ -118,7 +118,7 @@ class Sweep:
         return code or self._code_of(failed)
 
     def _code_of(self, failed: int) -> int:
-        """The exit code of a sweep in which so many jobs did not succeed."""
+        """The exit code of a sweep in which `failed` jobs did not succeed."""
         if not failed:
             return 0
         codes = [code for code, _ in self._failures.values()]
@@ -127,18 +127,21 @@ class Sweep:
     def _read_jobs(self, directory: Path) -> list[RunFile]:
         """The result of each job, in the order of the jobs."""
         found = [mark.parent.parent for mark in directory.rglob(COMPOSED.format("config"))]
-        # also jobs that could not write into their directory
+        # includes jobs that could not write into their directory
         jobs = {failed: Path(failed) for failed in self._failures}
         jobs |= zip(map(os.path.abspath, found), found, strict=True)
         ordered = sorted(jobs.items(), key=lambda job: in_order(job[1]))
         return [_with_reason(read_run_file(path), self._failures.get(job)) for job, path in ordered]
 
 
-SWEEP = Sweep()  # Hydra makes the callbacks and calls the jobs: they meet here
+SWEEP = Sweep()  # one for all: Hydra makes the callbacks and calls the jobs, and they share it
 
 
 def _with_reason(run: RunFile, failure: tuple[int, str] | None) -> RunFile:
-    """The run with the reason of a refused job: a result in its directory is another run's."""
+    """The run with the reason of its failure.
+
+    A good result in the directory of a refused job is another run's.
+    """
     if failure is None:
         return run
     status = "refused" if run.status == "ok" else run.status

@@ -1,4 +1,4 @@
-"""`Ratings`, the one form of all sources of data, and `Part`, a copy of some of them."""
+"""`Ratings`: the form of every source of data; `Part` and `Block`: the ratings of a worker."""
 
 from dataclasses import dataclass
 
@@ -57,8 +57,9 @@ class Ratings:
 
 @dataclass(slots=True, kw_only=True)
 class Part:
-    """Some of the ratings, as a worker gets them: `users` and `items` int32 (n,), `ratings` float32
-    (n,).
+    """Some of the ratings, as a worker gets them.
+
+    `users` and `items` are int32 (n,), `ratings` is float32 (n,).
     """
 
     users: IntArray
@@ -77,8 +78,9 @@ class Part:
         return Part(users=self.users[rows], items=self.items[rows], ratings=self.ratings[rows])
 
     def counted_from(self, first_user: int, first_item: int) -> "Part":
-        """The same ratings, with users and items counted from these. A column is copied only if
-        its numbers change.
+        """The same ratings, with users and items counted from these numbers.
+
+        Copies a column only if its numbers change.
         """
         return Part(
             users=self.users - np.int32(first_user) if first_user else self.users,
@@ -89,8 +91,9 @@ class Part:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Block:
-    """The ratings of a range of users for a range of items: their rows in a worker's `train`,
-    `valid` and `test`.
+    """The ratings of a range of users for a range of items.
+
+    `train`, `valid` and `test` are their rows in the worker's parts of these names.
     """
 
     users: slice

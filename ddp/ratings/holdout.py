@@ -25,11 +25,10 @@ class Parts:
 def hold_out(
     ratings: Ratings, split: Split, seed: int, test_rows: IndexArray | None = None
 ) -> Parts:
-    """The three parts. At least one row is for training and one for test. Draws from the stream
-    "holdout" only.
+    """Cuts the ratings into the three parts; training and test have at least one row each.
 
-    `test_rows`: the test part of `split.holdout=files`. Raises ConfigError or DataError where the
-    ratings cannot be cut in this way.
+    `test_rows`: the test part of `split.holdout=files`. Draws only from the stream "holdout".
+    Raises ConfigError or DataError where the ratings cannot be cut in this way.
     """
     if len(ratings) < 2:
         raise DataError(
@@ -70,6 +69,7 @@ def _cut(rows: IndexArray, chosen: IndexArray) -> tuple[IndexArray, IndexArray]:
 
 
 def _share(num_rows: int, fraction: float) -> int:
+    """The number of rows to hold out: at least one, and never all."""
     return min(max(round(fraction * num_rows), 1), num_rows - 1)
 
 
@@ -99,8 +99,8 @@ def _choose_per_user(
         (users.astype(np.int64) << 32) | rng.integers(2**32, size=len(rows)), kind="stable"
     )
     counts = np.bincount(users, minlength=ratings.num_users)
-    # Rounded up as often as the fraction says: rounding to the nearest would spare every user with
-    # few ratings.
+    # Rounds up at random, as often as the fraction says. Rounding to the nearest number would take
+    # no row from users with few ratings.
     shares = np.floor(fraction * counts + rng.random(len(counts))).astype(np.int64)
     shares = np.minimum(shares, np.maximum(counts - 1, 0))
     if not shares.any() and counts.max() > 1:

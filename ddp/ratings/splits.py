@@ -18,9 +18,9 @@ from ddp.errors import ConfigError, DataError
 from ddp.ratings.arrays import FloatArray, IndexArray, IntArray, Ratings
 from ddp.ratings.holdout import PARTS, Parts, hold_out, time_order
 
-# more distinct ratings than this are a continuous scale (MovieLens has 5 or 10) ...
+# A scale with more distinct ratings than this counts as continuous. MovieLens has 5 or 10.
 MAX_VALUES = 20
-NUM_BINS = 10  # ... and are grouped into this many quantile bins
+NUM_BINS = 10  # quantile bins of a continuous scale
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,11 +58,11 @@ class Deal:
 def make_split(
     ratings: Ratings, split: Split, workers: int, seed: int, test_rows: IndexArray | None = None
 ) -> Deal:
-    """Holds out, then deals. Every worker has training rows; it may have no validation or test
-    rows.
+    """Holds out the validation and test rows, then deals each part to the workers.
 
-    `test_rows`: the test part of `split.holdout=files`. Raises ConfigError or DataError where the
-    ratings cannot be split as asked.
+    Every worker gets training rows; it may get no validation or test rows. `test_rows`: the test
+    part of `split.holdout=files`. Raises ConfigError or DataError where the ratings cannot be split
+    as asked.
     """
     whole = hold_out(ratings, split, seed, test_rows)
     num_train = len(whole.train)
@@ -141,8 +141,10 @@ def _deal_items(
 def balance(
     loads: IndexArray, kind: str, split: Split, workers: int, rng: np.random.Generator
 ) -> IntArray:
-    """The worker of each user (or item), int32. The largest load comes first, and goes to the
-    worker with the least load so far. Users without a load are dealt in turn.
+    """The worker of each user (or item), int32, so that all workers have about the same load.
+
+    `loads`: the training ratings of each. The largest load goes first, to the worker with the least
+    so far. Users without a load go to the workers in turn. `kind`: "user" or "item".
     """
     num_loaded = int(np.count_nonzero(loads))
     if num_loaded < workers:
@@ -183,7 +185,7 @@ def _deal_dirichlet(
 ) -> IntArray:
     """Each rating value has Dirichlet(alpha) proportions over the workers, the same in every part.
 
-    Source: Yurochkin et al. 2019, arXiv:1905.12022, with rating values for classes.
+    Source: Yurochkin et al. 2019, arXiv:1905.12022; its classes are rating values here.
     """
     assert isinstance(split, DirichletSplit)
     levels, num_levels = _levels(ratings.ratings, whole.train)
@@ -202,8 +204,9 @@ def _deal_dirichlet(
 
 
 def _levels(values: FloatArray, train: IndexArray) -> tuple[npt.NDArray[np.uint8], int]:
-    """The level of each rating, and the number of levels. A level is a value that occurs in
-    training, or a quantile bin of a continuous scale.
+    """The level of each rating, and the number of levels.
+
+    A level is a value that occurs in training, or a quantile bin of a continuous scale.
     """
     seen = values[train]
     seen.sort()
@@ -211,7 +214,7 @@ def _levels(values: FloatArray, train: IndexArray) -> tuple[npt.NDArray[np.uint8
     if len(edges) >= MAX_VALUES:
         edges = np.unique(np.quantile(seen, np.arange(1, NUM_BINS) / NUM_BINS))
     levels = np.zeros(len(values), np.uint8)
-    for edge in edges:  # a search would need eight bytes a rating
+    for edge in edges:  # np.searchsorted would take eight bytes a rating
         levels += values >= edge
     return levels, len(edges) + 1
 
@@ -221,7 +224,7 @@ def _fill_empty(owners: IntArray, train: IndexArray, workers: int) -> None:
     owner = owners[train]
     counts = np.bincount(owner, minlength=workers)
     for worker in np.flatnonzero(counts == 0):
-        donor = counts.argmax()  # holds at least 2 rows: there are no fewer rows than workers
+        donor = counts.argmax()  # holds at least 2: there are at least as many rows as workers
         owner[np.argmax(owner == donor)] = worker
         counts[donor] -= 1
         counts[worker] += 1

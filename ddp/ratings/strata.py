@@ -29,11 +29,18 @@ from ddp.ratings.splits import Deal, balance
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Strata:
-    """The groups and the schedule. Group g has the numbers bounds[g] .. bounds[g + 1]. Turns are
-    counted from the beginning of the run.
+    """The groups of users and of items, and the schedule of the turns.
 
-    `workers`: the worker of each group of users. Users of a worker that was dropped have the last
-    numbers.
+    | field          | length | meaning                                                            |
+    | -------------- | ------ | ------------------------------------------------------------------ |
+    | `workers`      | n      | the worker of each group of users                                  |
+    | `user_bounds`  | n + 1  | group g has the users from bounds[g] to bounds[g + 1] - 1          |
+    | `item_bounds`  | n + 1  | the same for items                                                 |
+    | `local_epochs` |        | the number of local epochs in a round                              |
+    | `seed`         |        | the seed of the schedule                                           |
+
+    The numbers of users and items are those of `Numbering`; users of a dropped worker come last, in
+    no group. Turns are counted from the beginning of the run.
     """
 
     workers: tuple[int, ...]
@@ -85,16 +92,18 @@ class Strata:
 
 @lru_cache(maxsize=8)
 def _shifts(seed: int, num_workers: int, epoch: int) -> tuple[int, ...]:
-    """The shift of the groups of items in each turn of an epoch: every shift once, in random
-    order.
+    """The shift of the groups of items in each turn of an epoch.
+
+    Every shift comes once, in random order.
     """
     return tuple(stream(seed, "turns", epoch).permutation(num_workers).tolist())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Numbering:
-    """New numbers for users and items, which put the rows of a group side by side: int32
-    (num_users,) and (num_items,).
+    """New numbers for users and items, which put the members of a group side by side.
+
+    int32 (num_users,) and int32 (num_items,).
     """
 
     users: IntArray
@@ -104,8 +113,9 @@ class Numbering:
 def stratify(
     ratings: Ratings, deal: Deal, config: Config, workers: Sequence[int]
 ) -> tuple[Strata, Numbering]:
-    """The users of each of `workers` are a group. The items are cut into as many groups, with about
-    as many training ratings of these workers each. The new numbers go group by group.
+    """Makes a group of each worker's users, and cuts the items into as many groups.
+
+    The groups of items have about equally many training ratings of `workers`.
     """
     count = len(workers)
     user_group = np.zeros(ratings.num_users, np.int32)
@@ -131,8 +141,9 @@ def stratify(
 
 
 def _number(group: IntArray, num_groups: int) -> tuple[IntArray, tuple[int, ...]]:
-    """New numbers that put the members of a group side by side, in their order; and the bounds of
-    the groups. Group `num_groups` comes last and has no bounds.
+    """New numbers that put the members of a group side by side, and the bounds of the groups.
+
+    Members keep their order. Group `num_groups` comes last and has no bounds.
     """
     numbers = np.empty(len(group), np.int32)
     numbers[np.argsort(group, kind="stable")] = np.arange(len(group), dtype=np.int32)

@@ -108,7 +108,8 @@ def test_no_line_ends_in_spaces():
 
 def test_a_new_option_is_in_the_help_at_once(tmp_path):
     (tmp_path / "config.yaml").write_text(
-        "defaults:\n  - _self_\n\nworkers: 7  # how many\n\nhydra:\n  run: {}\n"
+        "defaults:\n  - _self_\n  - shape: tube  # its form\n\n"
+        "workers: 7  # how many\n\nhydra:\n  run: {}\n"
     )
     (tmp_path / "shape").mkdir()
     (tmp_path / "shape" / "round.yaml").write_text(
@@ -124,6 +125,7 @@ def test_a_new_option_is_in_the_help_at_once(tmp_path):
         r"^  tube +As a pipe\.\n +shape\.radius=3  shape\.seam=none$", text, re.MULTILINE
     )
     assert "Common" not in text
+    assert re.search(r"^  shape=tube +its form$", text, re.MULTILINE)
     assert re.search(r"^  workers=7 +how many$", text, re.MULTILINE)
     assert re.search(
         r"^shape=\n  round +As a ball\.\n +shape\.radius=1\.5  shape\.hollow=false "

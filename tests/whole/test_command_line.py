@@ -179,7 +179,7 @@ def test_a_mistake_that_only_the_data_shows_is_one_message_too(
     ("arguments", "fragments"),
     [
         (("resume=nowhere",), ("resume=nowhere: is not the directory of a run",)),
-        (("-m", "resume=one", "seed=0,1"), ("goes on with one run", "sweep_resume=true")),
+        (("-m", "resume=one", "seed=0,1"), ("continues one run", "sweep_resume=true")),
         (("resume=one", "seed=5"), ("is of a run with other settings: seed was 0, not 5",)),
         (("resume=one", "model=small"), ("model was tiny, not small",)),
         (("resume=one", "rounds=1"), ("has 2 rounds, more than rounds=1",)),

@@ -1,5 +1,6 @@
-"""Keeps parsed ratings in an uncompressed .npz file, so that the next start neither parses them nor
-imports pandas.
+"""Keeps parsed ratings in an uncompressed .npz file.
+
+So the next start neither parses them nor imports pandas.
 """
 
 import json
@@ -76,6 +77,6 @@ def _load(cache_file: Path, key: str) -> Ratings | None:
             name: array if array.ndim else array.item() for name, array in arrays.items()
         }
         return Ratings(**values)
-    # any damage has the same answer: parse again
+    # whatever the damage is, parsing again mends it
     except (OSError, ValueError, TypeError, KeyError):
         return None

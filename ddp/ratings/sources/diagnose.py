@@ -1,4 +1,4 @@
-"""Finds the wrong line by slow scans, which run only after the fast parser has refused."""
+"""Finds the first wrong line by a slow scan, after the fast parser has refused a file."""
 
 import math
 import re
@@ -26,8 +26,9 @@ def first_bad_line(paths: Sequence[Path], layout: Layout) -> DataError | None:
 
 
 def place_of_row(paths: Sequence[Path], lengths: Sequence[int], layout: Layout, row: int) -> str:
-    """'file:line' of rating number `row`, counted from 0 over all `paths`. `lengths`: the number of
-    ratings in each.
+    """'file:line' of rating number `row`, counted from 0 over all `paths`.
+
+    `lengths`: the number of ratings in each file.
     """
     for path, length in zip(paths, lengths, strict=True):
         if row < length:
@@ -70,7 +71,7 @@ def _text_trouble(text: str, layout: Layout) -> str | None:
 
 def whole_number(text: str) -> int | None:
     """The number if `text` is a whole one that fits into 64 bits."""
-    # Python refuses to read very long ones
+    # int() refuses very long numbers
     if not INTEGER.fullmatch(text) or len(text.strip().lstrip("+-0")) > len(str(2**63)):
         return None
     number = int(text)
@@ -78,7 +79,7 @@ def whole_number(text: str) -> int | None:
 
 
 def _is_whole(text: str) -> bool:
-    """True if it is a number such as 12 or 12.0 that fits into 64 bits."""
+    """True if `text` is a number such as 12 or 12.0 that fits into 64 bits."""
     if INTEGER.fullmatch(text):
         return whole_number(text) is not None
     return (

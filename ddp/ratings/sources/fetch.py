@@ -1,6 +1,6 @@
 """Brings the files of a public set into its folder, from the first source that has them.
 
-It verifies each file. A file is complete or not there.
+A file that stands in the folder is complete, and has the published checksum if there is one.
 """
 
 import hashlib
@@ -47,10 +47,8 @@ def fetch(
 ) -> list[str]:
     """Puts the files of the first source that works into `folder`.
 
-    Gives [], or the reason of each source if all failed.
-
-    `limit_bytes`: the largest size of the archive, and of one unpacked file. Raises DataError when
-    `folder` cannot be written.
+    Gives [], or the reason of each source if all failed. `limit_bytes`: the largest size of the
+    archive, and of one unpacked file. Raises DataError when `folder` cannot be written.
     """
     reasons: list[str] = []
     try:
@@ -62,7 +60,7 @@ def fetch(
                     archive = _bring(source, Path(temporary), connect_timeout_s, limit_bytes)
                     unpack(archive, source.members, folder, limit_bytes)
                 except FAILURES as error:
-                    # no other source would help
+                    # the disk is full: no other source would help
                     if isinstance(error, OSError) and error.errno in FULL:
                         raise
                     reasons.append(f"{source}: {error or type(error).__name__}")
@@ -83,7 +81,7 @@ def _bring(source: Source, folder: Path, connect_timeout_s: float, limit_bytes: 
 
 
 class _PatientHttpConnection(http.client.HTTPConnection):
-    """Its timeout is for connecting only: a dead server ends it soon, a slow one does not."""
+    """A connection that gives up a dead server soon, and a slow one late."""
 
     def connect(self) -> None:
         super().connect()

@@ -8,19 +8,20 @@ from pathlib import Path
 
 from ddp.errors import DataError
 
-_PIECE = 1 << 20
+_PIECE = 1 << 20  # characters
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
-    """The facts that are needed to read a file.
+    """The format of a rating file.
 
-    | field                      | meaning                                                        |
-    | -------------------------- | -------------------------------------------------------------- |
-    | `user`, ... `timestamp`    | columns: names (needs `header`) or positions, counted from 0   |
-    | `rating_min`, `rating_max` | a rating outside is an error; None: no bound                   |
-    | `duplicates`               | of two ratings of an item by a user: error, last or mean       |
-    | `published`                | a MovieLens set: ids are whole numbers, no option describes it |
+    | field                      | meaning                                                         |
+    | -------------------------- | --------------------------------------------------------------- |
+    | `user`, ... `timestamp`    | columns: names (needs `header`) or positions, counted from 0    |
+    | `rating_min`, `rating_max` | a rating outside is an error; None: no bound                    |
+    | `duplicates`               | of two ratings of an item by a user: error, last or mean        |
+    | `published`                | True: a MovieLens set. Its ids are whole numbers, and no option |
+    |                            | describes it, so no error message names one.                    |
     """
 
     separator: str
@@ -37,12 +38,13 @@ class Layout:
 
     @property
     def codec(self) -> str:
-        """The encoding by Python's name; UTF-8 with or without a byte order mark. Raises DataError
-        when it is unknown.
+        """The encoding by Python's name; UTF-8 may begin with a byte order mark.
+
+        Raises DataError when it is unknown.
         """
         try:
             "".encode(self.encoding)
-        except (LookupError, ValueError):  # the latter: a NUL in it, or the codec called undefined
+        except (LookupError, ValueError):  # ValueError: a NUL, or the codec named "undefined"
             raise DataError(
                 f"data.encoding={self.encoding!r}: no such encoding; common ones are utf-8,"
                 " latin-1, cp1252"
@@ -80,7 +82,7 @@ def records(path: Path, layout: Layout) -> Iterator[tuple[int, list[str]]]:
             f"{path}:{line}: {error}. Is data.separator={layout.separator!r} right, and is a quote"
             " left open?"
         ) from None
-    # in spite of errors="replace": a mark at the beginning is missing, for example
+    # despite errors="replace": UTF-16 without its byte order mark, for example
     except UnicodeError as error:
         raise DataError(
             f"{path}: is not {layout.encoding} text: {error}. Set data.encoding."
@@ -90,13 +92,13 @@ def records(path: Path, layout: Layout) -> Iterator[tuple[int, list[str]]]:
 
 
 def has_nul(path: Path, layout: Layout) -> bool:
-    """True if the text holds a NUL, at which the fast parser ends a field without a word."""
+    """True if the text holds a NUL, at which the fast parser ends a field without an error."""
     with path.open(encoding=layout.codec, errors="replace", newline="") as file:
         return any("\0" in piece for piece in iter(lambda: file.read(_PIECE), ""))
 
 
 def _split(fields: list[str], layout: Layout) -> list[str]:
-    """With '::' drops the empty field that a split at ':' finds between every two fields."""
+    """Drops, where the separator is '::', the empty fields that a split at ':' gives."""
     if layout.separator != "::":
         return fields
     return fields[::2] if not any(fields[1::2]) else [":".join(fields)]

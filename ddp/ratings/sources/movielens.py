@@ -36,14 +36,14 @@ class Titles:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MovieLensSet:
-    """One set.
+    """A MovieLens set and its sources.
 
     | field          | meaning                                                                    |
     | -------------- | -------------------------------------------------------------------------- |
     | `ratings_file` | the last file that `fetch` writes: if it is there, the set is complete     |
-    | `titles`       | the first file of these that exists                                        |
-    | `limit_bytes`  | no file of the set is larger, nor is the archive                           |
-    | `sha256`       | of `ratings_file`; None: nobody publishes it, the archive's checksums do   |
+    | `titles`       | files of titles; `load` reads the first that exists                        |
+    | `limit_bytes`  | size that neither a file of the set nor the archive exceeds                |
+    | `sha256`       | of `ratings_file`; None: it has no published one                           |
     """
 
     folder: str
@@ -67,7 +67,7 @@ def _grouplens(
 ) -> Download:
     """A zip of GroupLens, which holds one folder of the same name.
 
-    `fetch` writes the last of `files` last.
+    The last of `files` holds the ratings. `fetch` writes it last.
     """
     extra = tuple(Member(name=f"{folder}/{file}", target=file, required=False) for file in optional)
     titles = tuple(Member(name=f"{folder}/{file}", target=file) for file in files[:-1])
@@ -149,7 +149,7 @@ SETS: dict[str, MovieLensSet] = {
 
 
 def load(data: MovieLensData, known: MovieLensSet | None = None) -> Ratings:
-    """The set called `data.name` (or `known`). It is fetched into `data.root` if it is not there.
+    """Reads the set `data.name` (or `known`), and fetches it first if `data.root` lacks it.
 
     Raises DataError when no source has it, or when its files are not the published ones.
     """
@@ -215,8 +215,9 @@ def _verify(path: Path, sha256: str | None) -> None:
 def read_titles(
     path: Path, titles: Titles, item_ids: npt.NDArray[np.generic]
 ) -> npt.NDArray[np.str_]:
-    """str (num_items,): each item's title, such as 'Some Film (1995)', "" where the file has none.
-    Raises DataError.
+    """The title of each item, such as 'Some Film (1995)': str (num_items,).
+
+    It is "" where the file has none. Raises DataError.
     """
     found: dict[int, str] = {}
     line = 0

@@ -60,7 +60,7 @@ def read_pairs(path: Path, data: Data, ratings: Ratings) -> npt.NDArray[np.int64
 def _is_file(path: Path) -> bool:
     try:
         return path.is_file()
-    except OSError:  # too long a name, a folder that is closed to us
+    except OSError:  # the name is too long, or the folder is closed to us
         return False
 
 
@@ -71,7 +71,7 @@ def _lookup(raw: npt.NDArray[Any], ids: Ids) -> npt.NDArray[np.int64]:
     codes, distinct = pd.factorize(raw)
     if distinct.dtype == object:
         distinct = numbers_or_text(distinct) if ids.dtype.kind == "i" else distinct.astype(np.str_)
-    # One id of the file is no number. Those that are numbers must still be found.
+    # The file has an id that is no number. As text, its other ids are still found.
     if distinct.dtype.kind != ids.dtype.kind:
         ids = ids.astype(np.str_)
     found: npt.NDArray[np.int64] = pd.Index(ids.tolist()).get_indexer(pd.Index(distinct.tolist()))[

@@ -1,4 +1,4 @@
-"""Descriptions of the sources that a public set's files can come from; fetch.py acts on them."""
+"""Descriptions of the sources of a public set; fetch.py reads the files from them."""
 
 from dataclasses import dataclass
 
@@ -19,9 +19,9 @@ class Member:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Download:
-    """A zip at `url`. `fetch` writes `members` in this order.
+    """A zip at `url`.
 
-    So the one whose presence means that the set is complete comes last.
+    `fetch` writes `members` in this order. The last one marks a complete set.
     """
 
     url: str

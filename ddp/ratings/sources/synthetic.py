@@ -16,7 +16,7 @@ _MEAN = 3.5
 _BIAS_STD = 0.5
 _FACTOR_VARIANCE = 0.5
 
-# 25 million rows of factors would not fit into memory; these fit into a cache
+# the factors of 25 million ratings would not fit into memory; those of this many fit into a cache
 _CHUNK_ROWS = 1 << 18
 _MAX_REFILLS = 64
 
@@ -54,11 +54,10 @@ def truth(data: SyntheticData, seed: int) -> Truth:
 
 
 def load(data: SyntheticData, seed: int) -> Ratings:
-    """`data.num_ratings` ratings, sorted by user and item, each pair once; not rounded and not
-    clipped.
+    """`data.num_ratings` ratings, sorted by user and item, each pair once.
 
-    Ids are 0..n-1, those without a rating too. Raises DataError when `data.popularity` leaves too
-    few pairs to draw.
+    They are neither rounded nor clipped. The ids are 0..n-1, and some may have no rating. Raises
+    DataError when `data.popularity` leaves too few pairs to draw.
     """
     keys = _distinct_pairs(data, stream(seed, "data", 1))
     users, items = (
@@ -90,7 +89,7 @@ def _distinct_pairs(data: SyntheticData, rng: np.random.Generator) -> npt.NDArra
     keys = np.empty(0, np.int64)
     num_drawn = data.num_ratings
     for _ in range(_MAX_REFILLS):
-        # Independent draws. Counting them first and shuffling needs no search per draw.
+        # Independent draws: counts per user and per item, then a shuffle. No draw needs a search.
         users = np.repeat(np.arange(data.num_users), rng.multinomial(num_drawn, user_shares))
         items = np.repeat(np.arange(data.num_items), rng.multinomial(num_drawn, item_shares))
         rng.shuffle(items)
@@ -105,7 +104,7 @@ def _distinct_pairs(data: SyntheticData, rng: np.random.Generator) -> npt.NDArra
             return (
                 np.delete(keys, rng.choice(len(keys), -missing, replace=False)) if missing else keys
             )
-        # The last draws say how many are new. A little more than needed ends the loop sooner.
+        # About the share of new pairs in the last draws. A tenth more ends the loop sooner.
         new_share = max(len(keys) - before, 1) / num_drawn
         num_drawn = min(int(1.1 * missing / new_share) + 1, 2 * data.num_ratings)
     raise DataError(

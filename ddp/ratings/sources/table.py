@@ -19,8 +19,14 @@ Ids = npt.NDArray[np.int64] | npt.NDArray[np.str_]
 
 @dataclass(slots=True, kw_only=True)
 class Table:
-    """The rows of some files. `users`, `items`: int64, or objects (str) if not all are whole
-    numbers. `lengths`: the number of rows of each file. `timestamps`: int64 seconds, or None.
+    """The rows of some files.
+
+    | field            | type                 | meaning                                           |
+    | ---------------- | -------------------- | ------------------------------------------------- |
+    | `users`, `items` | int64 or object (n,) | ids; str objects if not all are whole numbers     |
+    | `ratings`        | float32 (n,)         |                                                   |
+    | `timestamps`     | int64 (n,)           | seconds; None if the layout has no such column    |
+    | `lengths`        | ints (files,)        | the number of rows of each file                   |
     """
 
     users: npt.NDArray[Any]
@@ -31,10 +37,10 @@ class Table:
 
 
 def read_table(paths: Sequence[Path], layout: Layout, *, text_ids: bool = False) -> Table:
-    """All rows of `paths`, with checked fields, numbers and scale. Raises DataError with the first
-    line that is wrong.
+    """All rows of `paths`, with checked fields, numbers and scale.
 
     `text_ids`: keep ids as text even if they are whole numbers. (Otherwise 007 is read as 7.)
+    Raises DataError with the first line that is wrong.
     """
     columns = [find_columns(path, layout) for path in paths]
     try:
@@ -83,7 +89,7 @@ def _parse(
     """
     import pandas as pd
 
-    # '::' is ':' with an empty column between: the C parser takes one character
+    # The C parser takes one character, so '::' is ':' with an empty column between.
     step = len(layout.separator)
     # Without a type pandas chooses int64 if all ids are whole numbers. Asked for int64, it would
     # also accept 1.0 and 1e5.
@@ -100,7 +106,7 @@ def _parse(
     dtypes = {**dict.fromkeys(range((columns.num_fields - 1) * step + 1), "S1"), **wanted}
     typed: Any = {column: dtype for column, dtype in dtypes.items() if dtype is not None}
     with np.errstate(over="ignore", invalid="ignore"), warnings.catch_warnings():
-        # of ids that are not all whole numbers
+        # pandas warns about ids that are not all whole numbers
         warnings.simplefilter("ignore", pd.errors.DtypeWarning)
         frame = pd.read_csv(
             path, sep=layout.separator[0], header=0 if layout.header else None, names=list(dtypes),
@@ -115,12 +121,12 @@ def _parse(
 
 
 def _check_fields(path: Path, layout: Layout, frame: Any, unused: Sequence[int]) -> None:
-    """Raises an error for fields that pandas filled up or left out on its own."""
+    """Raises ValueError or DataError for fields that pandas has added or left out."""
     between = [column for column in unused if column % 2] if layout.separator == "::" else []
     if any((frame[column] != b"").any() for column in between):
         raise ValueError("a field contains ':'")
-    # pandas fills a line that is cut short with empty fields. In a column that we use, an empty
-    # field did not parse.
+    # pandas adds empty fields to a line that is cut short. If the last column is in use,
+    # its empty field has failed to parse.
     last = frame.columns[-1]
     if last in unused and (frame[last] == b"").any() and (bad := first_bad_line([path], layout)):
         raise bad
@@ -187,7 +193,7 @@ def read_ratings(
 
 
 def pair_keys(ratings: Ratings) -> npt.NDArray[np.int64]:
-    """One number per row, equal where user and item are."""
+    """One number per row, int64 (n,); rows with the same user and item have the same number."""
     return ratings.users.astype(np.int64) * ratings.num_items + ratings.items
 
 
