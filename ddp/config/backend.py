@@ -56,6 +56,7 @@ class ShmBackend(BackendBase):
 
     @property
     def chosen_start_method(self) -> str:
+        """`start_method`, or where it is None the fastest of this platform."""
         return self.start_method or start_methods()[-1]
 
 

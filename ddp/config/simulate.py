@@ -7,11 +7,11 @@ from ddp.config.checks import Checked, above, at_least, number, options
 class Simulate(Checked):
     """The machine to predict for.
 
-    | field       | unit | meaning                                                   |
-    | ----------- | ---- | --------------------------------------------------------- |
-    | `cores`     |      | number of cores; None: as here                            |
+    | field       | unit | meaning                                                    |
+    | ----------- | ---- | ---------------------------------------------------------- |
+    | `cores`     |      | number of cores; None: as here                             |
     | `bandwidth` | GB/s | bandwidth of its memory, all cores together; None: as here |
-    | `straggler` |      | the slowest worker's compute time / that of the others    |
+    | `straggler` |      | the slowest worker's compute time / that of the others     |
     """
 
     PREFIX = "simulate."

@@ -34,7 +34,7 @@ class Strata:
     | field          | length | meaning                                                            |
     | -------------- | ------ | ------------------------------------------------------------------ |
     | `workers`      | n      | the worker of each group of users                                  |
-    | `user_bounds`  | n + 1  | group g has the users from bounds[g] to bounds[g + 1] - 1          |
+    | `user_bounds`  | n + 1  | group g has the users user_bounds[g] to user_bounds[g + 1] - 1     |
     | `item_bounds`  | n + 1  | the same for items                                                 |
     | `local_epochs` |        | the number of local epochs in a round                              |
     | `seed`         |        | the seed of the schedule                                           |

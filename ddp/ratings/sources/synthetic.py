@@ -104,7 +104,7 @@ def _distinct_pairs(data: SyntheticData, rng: np.random.Generator) -> npt.NDArra
             return (
                 np.delete(keys, rng.choice(len(keys), -missing, replace=False)) if missing else keys
             )
-        # About the share of new pairs in the last draws. A tenth more ends the loop sooner.
+        # This share of the last draws was new. A tenth more than needed ends the loop sooner.
         new_share = max(len(keys) - before, 1) / num_drawn
         num_drawn = min(int(1.1 * missing / new_share) + 1, 2 * data.num_ratings)
     raise DataError(
