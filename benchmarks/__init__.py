@@ -1,3 +1,5 @@
-"""Benchmarks behind the figures in README: each module is a command that measures its candidates
-side by side, prints ratios, and writes all figures as JSON.
+"""Benchmarks behind the figures in README.
+
+Each is a command (`python -m benchmarks.headline`) that measures its candidates side by side,
+prints ratios, and writes all figures as JSON.
 """

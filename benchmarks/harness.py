@@ -1,36 +1,23 @@
-"""Parts that all benchmarks share: candidates measured in turn, medians with their range, paired
-ratios, tables, and JSON.
-"""
+"""Parts of all benchmarks: candidates in turn, medians, paired ratios, tables, and JSON."""
 
 import argparse
-import csv
 import json
 import math
-import os
-import platform
 import statistics
-import subprocess
 import sys
-import tempfile
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from hydra import compose, initialize_config_dir
 from rich import box
 from rich.console import Console
 from rich.table import Table as RichTable
 
-from ddp.config.schema import Config
-from ddp.launch.composed import load_config
+from benchmarks.machine import machine
 
-REPOSITORY = Path(__file__).parent.parent
 OUTPUTS = Path("outputs/benchmarks")
-PACKAGES = ("numpy", "torch", "numba", "pandas", "cornac", "scikit-surprise", "lenskit", "myfm")
 MISSING = "-"
 
 Figures = Mapping[str, float]  # of one measurement: name, with its unit -> value
@@ -38,13 +25,15 @@ Labels = Mapping[str, str | int]  # they name a candidate
 
 
 class Unavailable(Exception):  # no error: the table has a gap, and a note says why
-    """Raised by a candidate that cannot be measured here."""
+    """A candidate cannot be measured here."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Row:
-    """One candidate. `figures` holds one value per repeat; a candidate that cannot be measured has
-    none, and `note` says why.
+    """One candidate.
+
+    `figures` holds one value per repeat. A candidate that cannot be measured has none, and `note`
+    says why.
     """
 
     labels: Labels
@@ -64,16 +53,31 @@ class Row:
 
 @dataclass(slots=True, kw_only=True)
 class Table:
-    """A table. `cells`: its body, row by row; the first column names the row."""
+    """A table. `cells`: its body, line by line; the first column names the line."""
 
     title: str
     header: Sequence[str]
     cells: Sequence[Sequence[str]]
 
 
+def table_of(
+    title: str, rows: Sequence[Row], labels: Sequence[str], figures: Sequence[str]
+) -> Table:
+    """A table with a line per row: these labels of it, and these figures."""
+    return Table(
+        title=title,
+        header=[*labels, *figures],
+        cells=[
+            [*(str(row.labels[name]) for name in labels), *(row.cell(name) for name in figures)]
+            for row in rows
+        ],
+    )
+
+
 def in_turn(candidates: Sequence[tuple[Labels, Callable[[], Figures]]], repeats: int) -> list[Row]:
-    """Measures every candidate `repeats` times. They take turns, so that a noisy minute hits each
-    of them.
+    """Measures every candidate `repeats` times.
+
+    They take turns, so that a noisy minute hits each of them.
     """
     rows = [Row(labels=labels) for labels, _ in candidates]
     for repeat in range(repeats):
@@ -90,10 +94,10 @@ def in_turn(candidates: Sequence[tuple[Labels, Callable[[], Figures]]], repeats:
 
 
 def add_ratio(rows: Sequence[Row], name: str, figure: str, baseline: Row, *, faster: bool) -> None:
-    """Adds the ratio `name` of a row's `figure` to the baseline's. With `faster` it is the
-    baseline's over the row's.
+    """Adds the ratio `name` of a row's `figure` to the baseline's.
 
-    Each ratio is of two measurements of one repeat, which are neighbours in time.
+    With `faster` it is the baseline's over the row's. Each ratio is of two measurements of one
+    repeat, which are neighbours in time.
     """
     for row in rows:
         pairs = list(
@@ -104,109 +108,12 @@ def add_ratio(rows: Sequence[Row], name: str, figure: str, baseline: Row, *, fas
 
 
 def shown(values: Sequence[float], decimals: int | None = None) -> str:
-    """The median to three digits (or to so many decimals), and the range where the values
-    differ.
-    """
+    """The median to three digits (or to so many decimals), and the range if the values differ."""
     median = statistics.median(values)
     if decimals is None:
         decimals = min(max(2 - math.floor(math.log10(abs(median))), 0), 3) if median else 0
     middle, low, high = (f"{value:.{decimals}f}" for value in (median, min(values), max(values)))
     return middle if low == high else f"{middle} ({low} - {high})"
-
-
-# --- a whole run of train.py, as a candidate ---
-
-
-def compose_config(overrides: Sequence[str]) -> Config:
-    """The configuration that train.py would run with."""
-    with initialize_config_dir(str(REPOSITORY / "conf"), version_base="1.3"):
-        return load_config(compose("config", list(overrides)))
-
-
-def timed_command(command: Sequence[str]) -> float:
-    """Wall of a whole command, s. Raises CalledProcessError when the command fails."""
-    began = time.perf_counter()
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    return time.perf_counter() - began
-
-
-def run_train(overrides: Sequence[str]) -> dict[str, Any]:
-    """Runs `python train.py` in a process of its own. Gives the result of `read_run`, and the wall
-    of the command as `command_s`.
-
-    The later of two overrides of one key counts.
-    """
-    with tempfile.TemporaryDirectory() as directory:
-        settings = (*last_of_each(overrides), "display=none", f"hydra.run.dir={directory}")
-        command_s = timed_command([sys.executable, str(REPOSITORY / "train.py"), *settings])
-        return read_run(Path(directory)) | {"command_s": command_s}
-
-
-def last_of_each(overrides: Sequence[str]) -> list[str]:
-    """The overrides without those that a later one of the same key replaces."""
-    return list({override.split("=")[0]: override for override in overrides}.values())
-
-
-def read_run(directory: Path) -> dict[str, Any]:
-    """The result.json of a run, and `elapsed_s`: seconds of training at the end of each round."""
-    result: dict[str, Any] = json.loads((directory / "result.json").read_text(encoding="utf-8"))
-    with (directory / "rounds.csv").open(encoding="utf-8", newline="") as file:
-        elapsed_s = [
-            float(row["elapsed_s"]) for row in csv.DictReader(file) if row["who"] == "aggregated"
-        ]
-    return result | {"elapsed_s": elapsed_s}
-
-
-def per_worker(result: Mapping[str, Any], key: str) -> float:
-    """The mean over the workers of a run of one of their sums."""
-    values: list[float] = [worker[key] for worker in result["workers"]]
-    return statistics.mean(values)
-
-
-def of_lanes(result: Mapping[str, Any], kind: str) -> float:
-    """Seconds of one kind in the account of a worker, the mean over the workers."""
-    values: list[float] = [lane["seconds"].get(kind, 0.0) for lane in result["account"][:-1]]
-    return statistics.mean(values)
-
-
-def training_s(result: Mapping[str, Any]) -> float:
-    """Seconds from the moment when the last worker had started (serial: the first) to the end of
-    the last round.
-    """
-    walls: list[float] = [worker["wall_s"] for worker in result["workers"]]
-    return max(walls) if result["config"]["backend"]["name"] == "serial" else min(walls)
-
-
-# --- what is left behind ---
-
-
-def machine() -> dict[str, Any]:
-    """The machine and the versions that a benchmark ran with."""
-    return {
-        "cpu": _cpu_model(),
-        "cores": os.cpu_count(),
-        "platform": platform.platform(),
-        "python": platform.python_version(),
-        "versions": {name: found for name in PACKAGES if (found := _version(name))},
-    }
-
-
-def _cpu_model() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor()
-    return next(
-        (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")),
-        platform.processor(),
-    )
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
 
 
 def command_line(name: str, doc: str | None) -> argparse.ArgumentParser:

@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.harness import (
-    REPOSITORY,
     Figures,
     Row,
     Table,
@@ -30,11 +29,14 @@ from benchmarks.harness import (
     add_overrides,
     add_ratio,
     command_line,
-    compose_config,
     in_turn,
+    report,
+)
+from benchmarks.train_runs import (
+    REPOSITORY,
+    compose_config,
     of_lanes,
     per_worker,
-    report,
     run_train,
     timed_command,
     training_s,
@@ -43,25 +45,23 @@ from ddp.experiment import run
 
 # The values that the two seed experiments pin, without the polling.
 JOB = (
-    *(
-        "data=ml100k",
-        "split=iid",
-        "split.holdout=random",
-        "split.test_fraction=0.2",
-        "split.valid_fraction=0",
-        "model=small",
-    ),
-    *(
-        "aggregation=inverse_loss",
-        "model.init_std=0.05",
-        "workers=5",
-        "rounds=5",
-        "local_epochs=10",
-        "seed=0",
-        "select_on=test",
-        "torch_threads=1",
-    ),
-    *("reference=false", "checkpoint_every=0", "max_norm=null"),
+    "data=ml100k",
+    "split=iid",
+    "split.holdout=random",
+    "split.test_fraction=0.2",
+    "split.valid_fraction=0",
+    "model=small",
+    "aggregation=inverse_loss",
+    "model.init_std=0.05",
+    "workers=5",
+    "rounds=5",
+    "local_epochs=10",
+    "seed=0",
+    "select_on=test",
+    "torch_threads=1",
+    "reference=false",
+    "checkpoint_every=0",
+    "max_norm=null",
 )
 TRAINERS = {
     "autograd": (

@@ -15,19 +15,11 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from benchmarks.harness import (
-    REPOSITORY,
-    Figures,
-    Table,
-    Unavailable,
-    command_line,
-    in_turn,
-    report,
-)
+from benchmarks.harness import Figures, Table, Unavailable, command_line, in_turn, report
 from benchmarks.limits_inside import MANY_RUNS
-from benchmarks.memory import tree_bytes
+from benchmarks.memory import SAMPLE_S, tree_bytes
+from benchmarks.train_runs import REPOSITORY, TRAIN
 
-SAMPLE_S = 0.2
 DATA = (
     "data=synthetic",
     "data.num_users=1000",
@@ -129,15 +121,13 @@ def commands(jobs: Sequence[Sequence[str]]) -> Figures:
     """Runs several `python train.py` at once, all in one directory."""
     with tempfile.TemporaryDirectory() as directory:
         return watched(
-            [[sys.executable, str(REPOSITORY / "train.py"), *JOB, *job] for job in jobs],
+            [[*TRAIN, *JOB, *job] for job in jobs],
             Path(directory),
         )
 
 
 def here(kind: str, overrides: Sequence[str]) -> Figures:
-    """Runs benchmarks/limits_inside.py in a process of its own, which looks at itself early and
-    late.
-    """
+    """Runs benchmarks/limits_inside.py, a process that looks at itself early and late."""
     with tempfile.TemporaryDirectory() as directory:
         command = [
             sys.executable,
@@ -154,8 +144,10 @@ def here(kind: str, overrides: Sequence[str]) -> Figures:
 
 
 def watched(commands: Sequence[Sequence[str]], directory: Path) -> Figures:
-    """Runs commands at once. Gives the wall until the last one has ended, and the largest sum of
-    their proportional set sizes.
+    """Runs commands at once.
+
+    Gives the wall until the last one has ended, and the largest sum of their proportional set
+    sizes.
     """
     began, largest = time.perf_counter(), 0
     processes = [

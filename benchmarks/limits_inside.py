@@ -1,5 +1,4 @@
-"""The process that benchmarks/limits.py starts: it looks at itself early and late, and writes down
-what grew.
+"""The process of benchmarks/limits.py that looks at itself early and late, and writes what grew.
 
 Arguments: `rounds` (one run) or `runs` (many one after another), a directory, and the options of
 the run.
@@ -11,7 +10,7 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks.harness import compose_config
+from benchmarks.train_runs import compose_config
 from ddp.tracking.messages import AggregateRound, Event
 from ddp.tracking.tracker import Tracker
 
@@ -38,8 +37,9 @@ def main() -> None:
 
 
 class Looks(Tracker):
-    """Resident set, descriptors and threads of this process and of all its descendants, at two
-    moments.
+    """Looks at this process and all its descendants at two moments.
+
+    `seen`: their resident set (bytes), descriptors and threads.
     """
 
     def __init__(self) -> None:

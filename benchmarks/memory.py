@@ -6,7 +6,6 @@ five times a second. The table shows its peak. Linux only.
 """
 
 import subprocess
-import sys
 import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
@@ -14,34 +13,31 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks.harness import (
-    REPOSITORY,
     Figures,
-    Table,
     Unavailable,
     add_overrides,
     add_ratio,
     command_line,
     in_turn,
     report,
+    table_of,
 )
+from benchmarks.train_runs import TRAIN, last_of_each
 
 BACKENDS = ("thread", "shm", "process")
 JOB = (
-    *(
-        "data=synthetic",
-        "data.num_users=160000",
-        "data.num_items=60000",
-        "data.num_ratings=25000000",
-    ),
-    *(
-        "workers=2",
-        "rounds=2",
-        "local_epochs=1",
-        "split=iid",
-        "aggregation=samples",
-        "select_on=last",
-    ),
-    *("reference=false", "checkpoint_every=0"),
+    "data=synthetic",
+    "data.num_users=160000",
+    "data.num_items=60000",
+    "data.num_ratings=25000000",
+    "workers=2",
+    "rounds=2",
+    "local_epochs=1",
+    "split=iid",
+    "aggregation=samples",
+    "select_on=last",
+    "reference=false",
+    "checkpoint_every=0",
 )
 SAMPLE_S = 0.2
 PEAK, RATIO = "peak, MB", "times thread"
@@ -67,14 +63,8 @@ def main() -> None:
         arguments.repeats,
     )
     add_ratio(rows, RATIO, PEAK, rows[0], faster=False)
-    cells = [[str(row.labels["backend"]), row.cell(PEAK), row.cell(RATIO)] for row in rows]
     title = f"Memory of a run: median (lowest - highest) of {arguments.repeats}"
-    report(
-        "memory",
-        arguments,
-        rows,
-        [Table(title=title, header=["backend", PEAK, RATIO], cells=cells)],
-    )
+    report("memory", arguments, rows, [table_of(title, rows, ("backend",), (PEAK, RATIO))])
 
 
 def peak(overrides: Sequence[str]) -> Figures:
@@ -83,10 +73,7 @@ def peak(overrides: Sequence[str]) -> Figures:
         raise Unavailable("memory: this system does not tell proportional set sizes")
     with tempfile.TemporaryDirectory() as directory:
         settings = ["display=none", "tensorboard=false", f"hydra.run.dir={directory}"]
-        overrides = list({override.split("=")[0]: override for override in overrides}.values())
-        process = subprocess.Popen(
-            [sys.executable, str(REPOSITORY / "train.py"), *overrides, *settings]
-        )
+        process = subprocess.Popen([*TRAIN, *last_of_each(overrides), *settings])
         largest = 0
         while True:
             largest = max(largest, tree_bytes(process.pid))
@@ -97,8 +84,9 @@ def peak(overrides: Sequence[str]) -> Figures:
 
 
 def tree_bytes(pid: int) -> int:
-    """Proportional set sizes of a process and of all its descendants. A process that has just ended
-    counts nothing.
+    """Proportional set sizes of a process and of all its descendants.
+
+    A process that has just ended counts nothing.
     """
     total = 0
     with suppress(OSError):

@@ -25,11 +25,11 @@ from benchmarks.harness import (
     Table,
     add_ratio,
     command_line,
-    compose_config,
     in_turn,
     report,
-    run_train,
+    table_of,
 )
+from benchmarks.train_runs import compose_config, run_train
 from ddp.experiment import run
 from ddp.timing.meter import Meter
 from ddp.timing.metered_spans import MeteredSpans
@@ -92,11 +92,7 @@ def main() -> None:
     tables = [
         table(title, inside, TRAINING, (TRAINING, RUN, CPU)),
         table(title, outside, COMMAND, (COMMAND,)),
-        Table(
-            title=title,
-            header=["meter", SPAN],
-            cells=[[str(row.labels["meter"]), row.cell(SPAN)] for row in spans],
-        ),
+        table_of(title, spans, ("meter",), (SPAN,)),
     ]
     report(
         "overhead", arguments, [row for pair in (*inside, *outside, spans) for row in pair], tables

@@ -15,7 +15,6 @@ import multiprocessing
 import os
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -24,18 +23,8 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks.harness import (
-    REPOSITORY,
-    Figures,
-    Row,
-    Table,
-    add_ratio,
-    command_line,
-    compose_config,
-    in_turn,
-    report,
-    run_train,
-)
+from benchmarks.harness import Figures, Row, add_ratio, command_line, in_turn, report, table_of
+from benchmarks.train_runs import TRAIN, compose_config, run_train
 from ddp.errors import WorkerError
 from ddp.experiment import run
 from ddp.tracking.messages import AggregateRound, Event, Failure
@@ -87,9 +76,8 @@ def main() -> None:
         [({"backend": name}, partial(of_faults, name)) for name in BACKENDS], arguments.repeats
     )
     names = (NOTICED, AGAIN, CTRL_C, EXIT, KILLED)
-    cells = [[str(row.labels["backend"]), *(row.cell(name) for name in names)] for row in faults]
     title = f"Median (lowest - highest) of {arguments.repeats}"
-    tables = [Table(title=title, header=["backend", *names], cells=cells)]
+    tables = [table_of(title, faults, ("backend",), names)]
     costs: list[Row] = []
     for job, options in JOBS.items():
         candidates: list[tuple[dict[str, str | int], Callable[[], Figures]]] = [
@@ -102,12 +90,7 @@ def main() -> None:
         pair = in_turn(candidates, arguments.repeats)
         add_ratio(pair, RATIO, TRAINING, pair[0], faster=False)
         costs += pair
-    cells = [
-        [*map(str, row.labels.values()), *map(row.cell, (RECORD, TRAINING, RATIO))] for row in costs
-    ]
-    tables.append(
-        Table(title=title, header=["job", "checkpoint_every", RECORD, TRAINING, RATIO], cells=cells)
-    )
+    tables.append(table_of(title, costs, ("job", "checkpoint_every"), (RECORD, TRAINING, RATIO)))
     report("recovery", arguments, [*faults, *costs], tables)
 
 
@@ -133,8 +116,9 @@ def of_faults(name: str) -> Figures:
 
 
 class Kills(Tracker):
-    """Kills a worker after the second aggregate, and ends the run with the first aggregate after
-    the restart.
+    """Kills a worker after the second aggregate, and ends the run after the restart.
+
+    The run ends with the first aggregate after the restart.
     """
 
     def __init__(self) -> None:
@@ -185,12 +169,10 @@ def of_a_killed_worker(name: str) -> Figures:
 
 
 def until_gone(name: str, number: int) -> tuple[float, float]:
-    """Seconds from a signal to the main process of a command until its children are gone, and until
-    it has ended.
-    """
+    """Seconds from a signal to a command until its children are gone, and until it has ended."""
     with tempfile.TemporaryDirectory() as directory:
         options = [*ENDLESS, *BACKENDS[name], "display=lines", f"hydra.run.dir={directory}/run"]
-        command = [sys.executable, str(REPOSITORY / "train.py"), *options]
+        command = [*TRAIN, *options]
         process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
         )

@@ -14,26 +14,23 @@ the rows that it needs.
 import argparse
 import os
 import time
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import numpy as np
 
+from benchmarks.data_sets import DATA
 from benchmarks.harness import (
     Figures,
     Row,
-    Table,
     add_overrides,
     add_ratio,
     command_line,
     in_turn,
-    per_worker,
     report,
-    run_train,
-    training_s,
+    table_of,
 )
-from benchmarks.kernel import DATA
+from benchmarks.train_runs import per_worker, run_train, training_s
 
 SYSTEMS = {
     "thread + fused": ("backend=thread", "trainer=fused"),
@@ -43,15 +40,14 @@ SYSTEMS = {
     "thread + autograd": ("backend=thread", "trainer=autograd"),
 }
 JOB = (
-    *(
-        "model=medium",
-        "split=iid",
-        "aggregation=uniform",
-        "select_on=last",
-        "split.valid_fraction=0",
-        "split.test_fraction=0.05",
-    ),
-    *("reference=false", "checkpoint_every=0"),
+    "model=medium",
+    "split=iid",
+    "aggregation=uniform",
+    "select_on=last",
+    "split.valid_fraction=0",
+    "split.test_fraction=0.05",
+    "reference=false",
+    "checkpoint_every=0",
 )
 EPOCHS = {"ml100k": ("rounds=5", "local_epochs=10"), "synthetic": ("rounds=2", "local_epochs=4")}
 TRAINING, SPEED_UP, EFFICIENCY = "training, s", "speed-up", "efficiency"
@@ -122,18 +118,9 @@ def main() -> None:
                     ]
             rows += group
     title = f"On {os.cpu_count()} cores: median (lowest - highest) of {arguments.repeats} runs"
-    report("scaling", arguments, rows, [_table(title, rows)])
-
-
-def _table(title: str, rows: Sequence[Row]) -> Table:
-    cells = [
-        [
-            *(str(row.labels[key]) for key in ("data", "system", "workers")),
-            *(row.cell(figure) for figure in FIGURES),
-        ]
-        for row in rows
-    ]
-    return Table(title=title, header=["data", "system", "workers", *FIGURES], cells=cells)
+    report(
+        "scaling", arguments, rows, [table_of(title, rows, ("data", "system", "workers"), FIGURES)]
+    )
 
 
 def _cores(workers: int) -> int:
@@ -158,9 +145,7 @@ def run(workers: int, overrides: tuple[str, ...]) -> Figures:
 
 
 def machine(threads: int) -> Figures:
-    """Seconds of the same work by so many threads: powers of 32,768 numbers, and copies of 32
-    MB.
-    """
+    """Seconds of the same work by so many threads: powers of numbers, and copies of 32 MB."""
     small = [np.full((2, 32_768), 1.3) for _ in range(threads)]
     large = [np.ones((2, 8_000_000), np.float32) for _ in range(threads)]
 

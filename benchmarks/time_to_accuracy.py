@@ -29,20 +29,19 @@ import torch
 import torch.distributed as dist
 from torch.distributed.algorithms.model_averaging.averagers import PeriodicModelAverager
 
+from benchmarks.data_sets import DATA
 from benchmarks.harness import (
     Figures,
     Row,
-    Table,
     Unavailable,
     add_ratio,
     command_line,
-    compose_config,
     in_turn,
     report,
+    table_of,
 )
-from benchmarks.kernel import DATA
+from benchmarks.train_runs import aggregates, compose_config
 from ddp.config.schema import Config
-from ddp.experiment import train
 from ddp.model.torch_module import CollabFiltering
 from ddp.ratings.arrays import Part
 from ddp.ratings.load import load_ratings
@@ -54,7 +53,7 @@ TIME, EPOCHS, RATIO = "time to accuracy, s", "epochs", "times one worker"
 TARGET = 0.920  # test RMSE on MovieLens 100K
 MARGIN = 0.002  # validation RMSE above the best of one worker, on synthetic ratings
 ROUNDS = {"ml100k": 12, "synthetic": 16}
-# an aggregate is evaluated after so many, which should take longer than the evaluation
+# An aggregate is evaluated after so many: these should take longer than the evaluation.
 LOCAL_EPOCHS = {"ml100k": 5, "synthetic": 1}
 BASE = (
     "split=stratified",
@@ -64,31 +63,35 @@ BASE = (
     "tensorboard=false",
     "display=none",
 )
-# Learning rates chosen for the shortest time are larger, and fall faster, than those for the best
-# accuracy.
+# Chosen for the shortest time: such learning rates are larger, and fall faster, than those for the
+# best accuracy.
 OF = {
     "ml100k": (
-        *("model=medium", "model.init_std=0.05"),
-        *("trainer.lr=0.12", "trainer.lr_decay=0.6", "trainer.reg_factors=0.08"),
+        "model=medium",
+        "model.init_std=0.05",
+        "trainer.lr=0.12",
+        "trainer.lr_decay=0.6",
+        "trainer.reg_factors=0.08",
     ),
     "synthetic": (
-        *(
-            "model=medium",
-            "model.init_std=0.01",
-            "split.test_fraction=0.02",
-            "split.valid_fraction=0.02",
-        ),
-        *("trainer.lr=0.05", "trainer.lr_decay=0.9", "trainer.reg_factors=0.05"),
+        "model=medium",
+        "model.init_std=0.01",
+        "split.test_fraction=0.02",
+        "split.valid_fraction=0.02",
+        "trainer.lr=0.05",
+        "trainer.lr_decay=0.9",
+        "trainer.reg_factors=0.05",
     ),
 }
-TORCH_LR = {1: 0.01, 2: 0.02}  # ranks -> lr of Adam; tried: 0.005, 0.01, 0.02 and 0.03,
+# ranks -> lr of Adam; tried: 0.005, 0.01, 0.02 and 0.03, with weight decay 1e-5, 1e-4 and 3e-4
+TORCH_LR = {1: 0.01, 2: 0.02}
 ONE = "one worker, thread"
 OURS = {
     ONE: ("workers=1", "backend=thread"),
     "2 workers, thread": ("workers=2", "backend=thread"),
     "2 workers, shm": ("workers=2", "backend=shm"),
 }
-BATCH, WEIGHT_DECAY, AVERAGE_EVERY = 1024, 3e-4, 4  # and weight decay 1e-5, 1e-4 and 3e-4
+BATCH, WEIGHT_DECAY, AVERAGE_EVERY = 1024, 3e-4, 4
 DEADLINE_S = 120.0  # for torch's ranks to wait for each other
 
 
@@ -124,37 +127,22 @@ def main() -> None:
         add_ratio(group, RATIO, TIME, group[0], faster=False)
         rows += group
     title = f"median (lowest - highest) of {arguments.repeats}"
-    report("time_to_accuracy", arguments, rows, [_table(title, rows)])
-
-
-def _table(title: str, rows: Sequence[Row]) -> Table:
-    cells = [
-        [
-            *(str(row.labels[key]) for key in ("data", "by")),
-            *(row.cell(figure) for figure in (TIME, EPOCHS, RATIO)),
-        ]
-        for row in rows
-    ]
-    return Table(title=title, header=["data", "by", TIME, EPOCHS, RATIO], cells=cells)
+    table = table_of(title, rows, ("data", "by"), (TIME, EPOCHS, RATIO))
+    report("time_to_accuracy", arguments, rows, [table])
 
 
 def _target(data: str, overrides: Sequence[str]) -> Callable[[AggregateRound], bool]:
-    """A function that tells whether an aggregate is good enough."""
+    """A function that says whether an aggregate is good enough."""
     if data == "ml100k":
         return lambda row: row.test.rmse <= TARGET
-    best = min(row.valid.rmse for row in _aggregates(compose_config((*overrides, *OURS[ONE]))))
+    best = min(row.valid.rmse for row in aggregates(compose_config((*overrides, *OURS[ONE]))))
     return lambda row: row.valid.rmse <= best + MARGIN
-
-
-def _aggregates(config: Config) -> list[AggregateRound]:
-    prepared = prepare(config, load_ratings(config.data, config.seed))
-    return [done.row for done in train(prepared)]
 
 
 def ours(overrides: Sequence[str], reached: Callable[[AggregateRound], bool]) -> Figures:
     """Runs ours once. Raises Unavailable if it misses the target."""
     config = compose_config(overrides)
-    for row in _aggregates(config):
+    for row in aggregates(config):
         if reached(row):
             return {TIME: row.elapsed_s, EPOCHS: (row.round_index + 1) * config.local_epochs}
     raise Unavailable("does not get there")
@@ -164,7 +152,7 @@ def ours(overrides: Sequence[str], reached: Callable[[AggregateRound], bool]) ->
 
 
 def torchs(config: Config, ranks: int) -> Figures:
-    """Trains in as many processes as ranks; the time of the slowest."""
+    """Trains in a process per rank, and gives the time of the slowest."""
     with (
         tempfile.TemporaryDirectory() as folder,
         ProcessPoolExecutor(ranks, multiprocessing.get_context("spawn")) as pool,
@@ -177,8 +165,9 @@ def torchs(config: Config, ranks: int) -> Figures:
 
 
 def _rank(ranks: int, config: Config, folder: str, rank: int) -> tuple[float, int]:
-    """Trains on every `ranks`-th rating and averages with the others. Gives seconds of training
-    (NaN if it misses the target) and epochs.
+    """Trains on every `ranks`-th rating and averages with the others.
+
+    Gives seconds of training (NaN if it misses the target) and epochs.
     """
     torch.set_num_threads(1)
     dist.init_process_group(

@@ -33,8 +33,10 @@ each run, up to the first round and up to the last, give the cost of a round and
 
 from benchmarks.claims import runs
 from benchmarks.claims.calls import measure_calls
-from benchmarks.claims.judged import CALLS, found_in, judged
-from benchmarks.harness import Table, add_overrides, command_line, in_turn, report, run_train
+from benchmarks.claims.found import CALLS, found_in
+from benchmarks.claims.judged import judged
+from benchmarks.harness import Table, add_overrides, command_line, in_turn, report
+from benchmarks.train_runs import run_train
 
 HEADER = ("claim", "so?", "measured here", "holds when", "turns over at")
 

@@ -17,9 +17,10 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import exchange
-from benchmarks.harness import REPOSITORY, Figures, compose_config
+from benchmarks.exchange.rounds import ROUND, exchange, prepared
+from benchmarks.harness import Figures
 from benchmarks.headline import JOB, TRAINERS
+from benchmarks.train_runs import REPOSITORY, compose_config
 from ddp.backends.manager import ManagerStore
 from ddp.backends.store import worker_key
 from ddp.backends.thread import ThreadExchange, Threads
@@ -54,8 +55,9 @@ def size_mb(floats: int) -> float:
 
 
 def call_name(what: str, floats: int, others: int = 0) -> str:
-    """The name of a figure. `what`: "reference", "copy", "manager", "thread round", "process round,
-    polling" ...
+    """The name of a figure.
+
+    `what`: "reference", "copy", "manager", "thread round", "process round, polling" ...
     """
     beside = f" beside {others}" if others else ""
     return f"{what} of {size_mb(floats):g} MB{beside}, ms"
@@ -99,12 +101,11 @@ def manager_writes(sizes: Sequence[int] = WRITE_FLOATS) -> dict[str, float]:
 def thread_writes(
     sizes: Sequence[int] = COPY_FLOATS, others: Sequence[int] = OTHERS
 ) -> dict[str, float]:
-    """Times of two writes of a thread.
+    """Times of two writes of a thread: a reference, and a copy.
 
     The claim is about a reference put into a dict under a lock. Threads of ddp write four entries,
-    with a copy of the state, in which a worker trains on.
-
-    Each is measured alone, and for the state of the seed job also beside others that train.
+    with a copy of the state: the worker goes on with the state itself. Each is measured alone, and
+    for the state of the seed job also beside others that train.
     """
     figures = {}
     for number in others:
@@ -129,7 +130,7 @@ def _references() -> None:
 
 def _publishing(floats: int) -> Callable[[], None]:
     """The worker's end of ddp's threads, which publishes to nobody."""
-    run = exchange.prepared("thread", floats, 1, 1)
+    run = prepared("thread", floats, 1, 1)
     options: Any = run.config.backend
     threads = Threads(options, run, run.make_jobs(), lambda _: None)
     end = ThreadExchange(threads, 0, Spans())
@@ -187,8 +188,9 @@ def training(number: int) -> Iterator[None]:
 
 
 def exchanges(rounds: int) -> dict[str, float]:
-    """Times of a worker's round of exchange (benchmarks/exchange.py): notified for all sizes, and
-    with the polling of the seed systems.
+    """Times of a worker's round of exchange: notified for all sizes, and with polling.
+
+    The polling is that of the seed systems.
     """
     figures = {}
     for backend, sizes in ROUND_FLOATS.items():
@@ -196,10 +198,10 @@ def exchanges(rounds: int) -> dict[str, float]:
         more = ("backend.start_method=forkserver",) if backend == "process" else ()
         for floats in sizes:
             number = max(2, min(rounds, FLOATS_TO_MOVE // floats))
-            measured = exchange.exchange(backend, floats, WORKERS, number, *more)
-            figures[call_name(f"{backend} round", floats)] = measured[exchange.ROUND]
-        polled = exchange.exchange(backend, JOB_FLOATS, WORKERS, 3, *more, *POLLING)
-        figures[call_name(f"{backend} round, polling", JOB_FLOATS)] = polled[exchange.ROUND]
+            measured = exchange(backend, floats, WORKERS, number, *more)
+            figures[call_name(f"{backend} round", floats)] = measured[ROUND]
+        polled = exchange(backend, JOB_FLOATS, WORKERS, 3, *more, *POLLING)
+        figures[call_name(f"{backend} round, polling", JOB_FLOATS)] = polled[ROUND]
     return figures
 
 

@@ -6,9 +6,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.harness import (
-    Figures,
-    Labels,
+from benchmarks.harness import Figures, Labels
+from benchmarks.headline import SEEDS, SYSTEMS
+from benchmarks.train_runs import (
     compose_config,
     last_of_each,
     per_worker,
@@ -16,7 +16,6 @@ from benchmarks.harness import (
     run_train,
     training_s,
 )
-from benchmarks.headline import SEEDS, SYSTEMS
 from ddp.experiment import run
 
 WORKERS = (1, 2, 4)
@@ -122,8 +121,9 @@ def figures(result: dict[str, Any]) -> dict[str, float]:
 
 
 def beginning(wall_s: float, elapsed_s: Sequence[float]) -> dict[str, float]:
-    """The cost of a round and of all else, from two lengths of one run: up to its first round and
-    up to its last.
+    """The cost of a round and of all else, from two lengths of one run.
+
+    One length is up to its first round, the other up to its last.
     """
     if len(elapsed_s) == 1:
         return {COMMAND: wall_s}

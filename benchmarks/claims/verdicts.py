@@ -1,5 +1,4 @@
 """Rules of benchmarks.claims: where a measured curve passes a level, and the words for figures.
-Nothing here measures.
 
 The rules, for medians over the repeats:
 
@@ -41,8 +40,9 @@ def times_off(values: Sequence[float], low: float, high: float) -> float:
 
 
 def pace(speed_ups: Sequence[float]) -> Pace:
-    """The verdict on ratios, each of which says how many times as fast a candidate was as its
-    neighbour in time.
+    """The verdict on ratios.
+
+    Each says how many times as fast a candidate was as its neighbour in time.
     """
     median = statistics.median(speed_ups)
     if median >= CLEARLY and min(speed_ups) > 1:
@@ -56,8 +56,9 @@ def times_at_least(values: Sequence[float], level: float) -> bool:
 
 
 def crossing(points: Sequence[tuple[float, float]], level: float) -> float:
-    """The x from which on y is at least `level`, of points by ascending x, all positive: 0 if
-    everywhere, infinity if not yet.
+    """The x from which on y is at least `level`: 0 if everywhere, infinity if not yet.
+
+    `points`: by ascending x, all positive.
     """
     below = [number for number, (_, y) in enumerate(points) if y < level]
     if not below:
@@ -76,8 +77,9 @@ def crossings(series: Series, level: float) -> list[float]:
 
 
 def paid_back(begin: float, per_round: float, other_begin: float, other_per_round: float) -> float:
-    """The number of rounds from which on a run takes no longer than another: 0 if always, infinity
-    if never.
+    """The number of rounds from which on a run takes no longer than another.
+
+    It is 0 if always, infinity if never.
     """
     if per_round >= other_per_round:
         return 0.0 if begin <= other_begin and per_round == other_per_round else math.inf
@@ -92,8 +94,9 @@ def span(values: Sequence[float], digits: int = 2) -> str:
 
 
 def passage(values: Sequence[float], measured: Sequence[float]) -> str:
-    """Crossings as the table shows them: median and range. `measured`: the ascending points of the
-    curve.
+    """Crossings as the table shows them: median and range.
+
+    `measured`: the ascending points of the curve.
     """
 
     def text(value: float) -> str:
@@ -122,3 +125,8 @@ def rounded(value: float, digits: int = 2) -> str:
         return "0"
     decimals = digits - 1 - math.floor(math.log10(abs(value)))
     return f"{value:.{max(decimals, 0)}f}"
+
+
+def passes(series: Series, level: float) -> str:
+    """The place where a series passes a level."""
+    return passage(crossings(series, level), list(series))

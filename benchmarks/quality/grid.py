@@ -18,125 +18,50 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from benchmarks.harness import Labels, Row, Table, command_line, compose_config, report
-from benchmarks.quality.__main__ import (
-    BASE,
-    MOMENTUM,
-    VALID_FRACTION,
-    Way,
-    fit,
-    test_parts,
-    write_rows,
-)
-from benchmarks.quality.contenders import INSTALL
+from benchmarks.harness import Labels, Row, command_line, report, table_of
+from benchmarks.peers import INSTALL
+from benchmarks.quality.fits import GAP, TEST, add_gaps, fit, fit_to_choose
+from benchmarks.quality.grid_cells import LEARNING_RATES, Cell, cells
+from benchmarks.quality.grid_plots import plot
+from benchmarks.quality.protocols import VALID_FRACTION, test_parts, write_parts
+from benchmarks.quality.ways import BASE
+from benchmarks.train_runs import compose_config
 from ddp.config.data import MovieLensData
-from ddp.errors import AggregationError, WorkerError
 from ddp.ratings.load import load_ratings
 from ddp.tracking.messages import AggregateRound
 
-EPOCHS = 60
 MARGIN = 0.005
-LEARNING_RATES = (0.015, 0.05, 0.1)
-AGGREGATIONS = {
-    "uniform": ("aggregation=uniform",),
-    "inverse_loss": ("aggregation=inverse_loss",),
-    "rows": ("aggregation=rows",),
-    "rows + momentum": ("aggregation=rows", *MOMENTUM, "aggregation.outer_beta1=0.5"),
-}
-SPLITS = ("iid", "user", "item")
-TEST, GAP, ROUNDS, SECONDS = "test RMSE", "gap to one worker", "rounds", "seconds"
-FLOAT_BYTES = 4
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cell:
-    """One cell of the grid. `averaged`: the aggregation, None = stratified; `split`: the deal of
-    the ratings.
-    """
-
-    workers: int
-    local_epochs: int
-    split: str
-    averaged: str | None
-
-    def way(self) -> Way:
-        """The way to train it."""
-        how = () if self.averaged is None else AGGREGATIONS[self.averaged]
-        overrides = (f"workers={self.workers}", f"split={self.split}", *how)
-        return Way(
-            overrides=overrides,
-            tried={"trainer.lr": LEARNING_RATES},
-            local_epochs=self.local_epochs,
-            epochs=EPOCHS,
-        )
-
-    def bytes_per_round(self, num_users: int, num_items: int, width: int) -> int:
-        """Bytes of all workers together. `width`: floats of a row."""
-        state = (num_users + num_items) * width * FLOAT_BYTES
-        if self.averaged is not None:
-            return 2 * self.workers * state
-        turns = self.local_epochs * self.workers if self.workers > 1 else 0
-        return turns * num_items * width * FLOAT_BYTES + state
-
-
-Curve = tuple[Cell, list[AggregateRound]]
-
-
-def cells(workers: Sequence[int], local_epochs: Sequence[int]) -> list[Cell]:
-    """All cells. One worker has nothing to average: one cell per number of local epochs."""
-    found = []
-    for number in workers:
-        for epochs in local_epochs:
-            found.append(
-                Cell(workers=number, local_epochs=epochs, split="stratified", averaged=None)
-            )
-            if number > 1:
-                found += [
-                    Cell(workers=number, local_epochs=epochs, split=split, averaged=averaged)
-                    for split in SPLITS
-                    for averaged in AGGREGATIONS
-                ]
-    return found
-
-
-def _runs_by_learning_rate(way: Way, file: Path) -> dict[float, list[AggregateRound]]:
-    """The rounds of a run for each learning rate with which it does not diverge."""
-    runs = {}
-    for lr in LEARNING_RATES:
-        try:
-            runs[lr] = fit(
-                way,
-                {"trainer.lr": lr},
-                file,
-                valid_fraction=VALID_FRACTION,
-                epochs=EPOCHS,
-                seed=0,
-            )
-        except AggregationError:  # the run diverges
-            continue
-        except WorkerError as error:
-            if not error.diverged:
-                raise
-            continue
-    return runs
+ROUNDS, SECONDS = "rounds", "seconds"
 
 
 def measure(
     cell: Cell, files: Sequence[Path], targets: Sequence[float]
 ) -> tuple[Row, list[list[AggregateRound]]]:
-    """The figures of a cell, and the rounds of its runs. `targets`: validation RMSE that each
-    repeat is to reach.
+    """The figures of a cell, and the aggregates of its runs.
+
+    `targets`: the validation RMSE that each repeat is to reach.
     """
-    way, runs = cell.way(), _runs_by_learning_rate(cell.way(), files[0])
+    way = cell.way()
+    runs = {
+        lr: rows
+        for lr in LEARNING_RATES
+        if (rows := fit_to_choose(way, {"trainer.lr": lr}, files[0])) is not None
+    }
     lr = min(runs, key=lambda lr: runs[lr][-1].valid.mse)
-    values = {"trainer.lr": lr}
     fits = [runs[lr]]
     for seed, file in enumerate(files[1:], 1):
-        fits.append(fit(way, values, file, valid_fraction=VALID_FRACTION, epochs=EPOCHS, seed=seed))
+        rows = fit(
+            way,
+            {"trainer.lr": lr},
+            file,
+            valid_fraction=VALID_FRACTION,
+            epochs=way.epochs,
+            seed=seed,
+        )
+        fits.append(rows)
     figures: dict[str, list[float]] = {TEST: [rows[-1].test.rmse for rows in fits]}
     near = [
         row
@@ -150,55 +75,13 @@ def measure(
             SECONDS: [row.elapsed_s for row in near],
         }
     labels: Labels = {
-        **{"workers": cell.workers, "local_epochs": cell.local_epochs},
-        **{"split": cell.split, "by": cell.averaged or "-", "lr": f"{lr:g}"},
+        "workers": cell.workers,
+        "local_epochs": cell.local_epochs,
+        "split": cell.split,
+        "by": cell.averaged or "-",
+        "lr": f"{lr:g}",
     }
     return Row(labels=labels, figures=figures), fits
-
-
-def plot(curves: Sequence[Curve], sizes: tuple[int, int, int], folder: Path) -> list[Path]:
-    """Plots validation RMSE against seconds and against bytes, a panel per number of workers: iid,
-    with the most local epochs.
-    """
-    from matplotlib.figure import Figure
-
-    written = []
-    for what in ("seconds", "MB exchanged"):
-        most = max(cell.local_epochs for cell, _ in curves)
-        numbers = sorted({cell.workers for cell, _ in curves} - {1})
-        figure = Figure(figsize=(4.5 * len(numbers), 4), layout="constrained")
-        for panel, number in enumerate(numbers):
-            axes = figure.add_subplot(1, len(numbers), panel + 1)
-            for cell, rows in curves:
-                if (
-                    cell.workers not in (1, number)
-                    or cell.split not in ("stratified", "iid")
-                    or cell.local_epochs != most
-                ):
-                    continue
-                per_round = cell.bytes_per_round(*sizes) / 1e6
-                x = [
-                    row.elapsed_s if what == "seconds" else per_round * (row.round_index + 1)
-                    for row in rows
-                ]
-                label = "one worker" if cell.workers == 1 else cell.averaged or "stratified"
-                axes.plot(x, [row.valid.rmse for row in rows], label=label, marker=".")
-            axes.set(title=f"{number} workers", xlabel=what, xscale="log")
-            axes.set_ylabel("validation RMSE" if panel == 0 else "")
-            axes.grid(alpha=0.3)
-            axes.legend(frameon=False, fontsize="small")
-        written.append(folder / f"quality_{what.split()[0].lower()}.png")
-        figure.savefig(written[-1], dpi=120)
-    return written
-
-
-def _table(rows: Sequence[Row]) -> Table:
-    labels, figures = ["workers", "local_epochs", "split", "by", "lr"], [TEST, GAP, ROUNDS, SECONDS]
-    cells = [
-        [*(str(row.labels[key]) for key in labels), *(row.cell(figure) for figure in figures)]
-        for row in rows
-    ]
-    return Table(title="median (lowest - highest)", header=[*labels, *figures], cells=cells)
 
 
 def _arguments() -> argparse.Namespace:
@@ -232,10 +115,8 @@ def main() -> None:
     assert isinstance(config.data, MovieLensData)
     ratings = load_ratings(config.data, config.seed)
     with tempfile.TemporaryDirectory() as folder:
-        files = []
-        for seed, rows in enumerate(test_parts("random", config.data, ratings, arguments.repeats)):
-            files.append(Path(folder) / f"{seed}.tsv")
-            write_rows(ratings, rows, files[-1])
+        parts = list(test_parts("random", config.data, ratings, arguments.repeats))
+        files = write_parts("random", ratings, parts, Path(folder))
         one_worker = Cell(workers=1, local_epochs=1, split="stratified", averaged=None)
         _, alone = measure(one_worker, files, [math.nan] * len(files))
         targets = [min(row.valid.rmse for row in rows) for rows in alone]
@@ -252,12 +133,10 @@ def main() -> None:
                 file=sys.stderr,
                 flush=True,
             )
-    one = next((row for row in table if row.labels["workers"] == 1), table[0])
-    for row in table:
-        row.figures[GAP] = [
-            own - best for own, best in zip(row.figures[TEST], one.figures[TEST], strict=True)
-        ]
-    report("quality.grid", arguments, table, [_table(table)])
+    add_gaps(table, next((row for row in table if row.labels["workers"] == 1), table[0]))
+    columns = ("workers", "local_epochs", "split", "by", "lr"), (TEST, GAP, ROUNDS, SECONDS)
+    title = "median (lowest - highest)"
+    report("quality.grid", arguments, table, [table_of(title, table, *columns)])
     sizes = (ratings.num_users, ratings.num_items, config.model.dim + config.model.biases)
     for file in plot(curves, sizes, arguments.output.parent):
         print(f"written: {file}")

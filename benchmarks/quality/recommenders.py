@@ -1,15 +1,13 @@
-"""Rating predictors of other libraries, for benchmarks.quality: each fits training ratings and
-predicts pairs.
+"""Recommenders of other libraries, for benchmarks.quality.
 
-A recommender is a function (training ratings, pairs, sizes, candidate, seed) -> predictions.
-`CANDIDATES` holds the candidates that validation chooses from. The caller clips all predictions to
-the scale.
+A recommender is a function (training ratings, pairs, sizes, values, seed) -> predictions: it fits
+the training ratings and predicts those of the pairs. `CANDIDATES` holds the values that validation
+chooses from.
 """
 
 import ctypes
 import io
-from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import redirect_stderr
 from dataclasses import dataclass
 from itertools import product
@@ -19,10 +17,11 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.harness import Unavailable
-from benchmarks.quality.contenders import INSTALL, load_libmf, train_libmf
-from ddp.ratings.arrays import Part
+from benchmarks.peers import INSTALL, load_libmf, surprise_trainset, train_libmf
+from benchmarks.quality.protocols import VALID_FRACTION
+from benchmarks.quality.ways import Values
+from ddp.ratings.arrays import IndexArray, Part, Ratings
 
-Values = Mapping[str, float]
 Predictions = npt.NDArray[np.float32]
 
 
@@ -40,22 +39,6 @@ def _grid(**values: tuple[float, ...]) -> list[Values]:
     return [dict(zip(values, chosen, strict=True)) for chosen in product(*values.values())]
 
 
-def _surprise_trainset(train: Part, sizes: Sizes) -> Any:
-    from surprise.trainset import Trainset
-
-    by_user: dict[int, list[tuple[int, float]]] = defaultdict(list)
-    by_item: dict[int, list[tuple[int, float]]] = defaultdict(list)
-    for user, item, rating in zip(
-        train.users.tolist(), train.items.tolist(), train.ratings.tolist(), strict=True
-    ):
-        by_user[user].append((item, rating))
-        by_item[item].append((user, rating))
-    scale = (sizes.rating_min, sizes.rating_max)
-    return Trainset(
-        by_user, by_item, sizes.num_users, sizes.num_items, len(train), scale, None, None
-    )
-
-
 def surprise(name: str) -> Callable[[Part, Part, Sizes, Values, int], Predictions]:
     """A fit of Surprise's SVD or SVDpp (SVD++)."""
 
@@ -71,7 +54,8 @@ def surprise(name: str) -> Callable[[Part, Part, Sizes, Values, int], Prediction
             reg_all=values["reg"],
             random_state=seed,
         )
-        model.fit(_surprise_trainset(train, sizes))
+        scale = (sizes.rating_min, sizes.rating_max)
+        model.fit(surprise_trainset(train, sizes.num_users, sizes.num_items, scale))
         predicted = [
             model.estimate(user, item)
             for user, item in zip(pairs.users.tolist(), pairs.items.tolist(), strict=True)
@@ -82,8 +66,9 @@ def surprise(name: str) -> Callable[[Part, Part, Sizes, Values, int], Prediction
 
 
 def libmf(train: Part, pairs: Part, sizes: Sizes, values: Values, seed: int) -> Predictions:
-    """LIBMF, which has no biases. Its random numbers have no seed: the order of the ratings gives
-    another start.
+    """LIBMF, which has no biases.
+
+    Its random numbers have no seed: the order of the ratings gives another start.
     """
     library = load_libmf()
     library.mf_predict.restype = ctypes.c_float
@@ -128,20 +113,10 @@ def cornac(train: Part, pairs: Part, sizes: Sizes, values: Values, seed: int) ->
     )
     mean = float(train.ratings.mean(dtype="float64"))
     users, items = shuffled.users.astype(np.int64), shuffled.items.astype(np.int64)
-    backend_cpu.fit_sgd(
-        *(
-            users,
-            items,
-            shuffled.ratings,
-            user_factors,
-            item_factors,
-            user_bias,
-            item_bias,
-            values["lr"],
-            values["reg"],
-        ),
-        *(mean, int(values["epochs"]), 1, True, False, False),
-    )
+    # learning rate, regularisation, mean, epochs, threads, biases, early stop, verbose
+    options = (values["lr"], values["reg"], mean, int(values["epochs"]), 1, True, False, False)
+    state = (user_factors, item_factors, user_bias, item_bias)
+    backend_cpu.fit_sgd(users, items, shuffled.ratings, *state, *options)
     dots = np.einsum("nk,nk->n", user_factors[pairs.users], item_factors[pairs.items])
     predicted: Predictions = (
         dots + np.float32(mean) + user_bias[pairs.users] + item_bias[pairs.items]
@@ -175,8 +150,9 @@ def lenskit(train: Part, pairs: Part, sizes: Sizes, values: Values, seed: int) -
 
 
 def myfm(train: Part, pairs: Part, sizes: Sizes, values: Values, seed: int) -> Predictions:
-    """myFM: a Bayesian factorization machine over the two ids, by Gibbs sampling. It gives the mean
-    of the predictions of all samples.
+    """myFM: a Bayesian factorization machine over the two ids, by Gibbs sampling.
+
+    It gives the mean of the predictions of all samples.
     """
     try:
         with redirect_stderr(io.StringIO()):  # a warning about setuptools
@@ -227,3 +203,19 @@ CANDIDATES: dict[str, list[Values]] = {
     "LensKit ALS": _grid(k=(10, 20, 50), reg=(0.05, 0.1, 0.2, 0.4), epochs=(10, 20)),
     "myFM": _grid(k=(10, 20), epochs=(300,)),
 }
+
+
+def choose_other(name: str, ratings: Ratings, sizes: Sizes, train_rows: IndexArray) -> Values:
+    """The values of `CANDIDATES` with the lowest validation RMSE."""
+    shuffled = np.random.default_rng(0).permutation(train_rows)
+    num_valid = round(len(shuffled) * VALID_FRACTION)
+    valid, rest = ratings.part(shuffled[:num_valid]), ratings.part(shuffled[num_valid:])
+    return min(CANDIDATES[name], key=lambda values: rmse(name, rest, valid, sizes, values, 0))
+
+
+def rmse(name: str, known: Part, pairs: Part, sizes: Sizes, values: Values, seed: int) -> float:
+    """RMSE of another library's predictions, clipped to the scale."""
+    predicted = np.clip(
+        RECOMMENDERS[name](known, pairs, sizes, values, seed), sizes.rating_min, sizes.rating_max
+    )
+    return float(np.sqrt(np.mean((predicted.astype(np.float64) - pairs.ratings) ** 2)))

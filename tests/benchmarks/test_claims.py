@@ -1,166 +1,19 @@
-"""The judgements of benchmarks.claims: the rules by themselves, and two worlds in which every claim
-holds, or none does.
-"""
-
-import math
+"""The judgements of benchmarks.claims, where every claim holds and where none does."""
 
 import pytest
+from small_runs import DATA, median
 
-from benchmarks.claims import calls, judged, runs, verdicts
-
-# --- the rules ---
-
-
-@pytest.mark.parametrize(
-    ("points", "level", "x"),
-    [
-        ([(1, 1), (100, 100)], 10, 10),  # straight where both axes are logarithmic
-        ([(1, 2), (4, 8), (16, 32)], 8, 4),
-        # the last passage: from there on it stays above
-        ([(1, 1), (2, 20), (3, 5), (6, 20)], 10, 3 * 2**0.5),
-        ([(1, 10), (2, 20)], 10, 0),
-        ([(1, 20), (2, 9)], 10, math.inf),
-        ([(1, 1), (2, 10)], 10, 2),
-    ],
-)
-def test_where_a_curve_passes_a_level(points, level, x):
-    assert verdicts.crossing(points, level) == pytest.approx(x)
+from benchmarks.claims import calls, judged, runs
+from benchmarks.claims.found import CALLS
 
 
-def test_every_repeat_has_its_own_crossing():
-    series = {1.0: [1.0, 20.0, 1.0], 100.0: [100.0, 30.0, 5.0]}
-    assert verdicts.crossings(series, 10) == pytest.approx([10, 0, math.inf])
-    assert verdicts.passage([10.0, 0.0, math.inf], [1.0, 100.0]) == "10 (< 1 - > 100)"
-    assert verdicts.passage([12.34], [1.0, 100.0]) == "12"
-    assert verdicts.passage([math.inf, math.inf], [1.0, 8192.0]) == "> 8192"
+def twice(**figures):
+    """Two repeats of each figure."""
+    return {name: [value, value * 1.01] for name, value in figures.items()}
 
 
-@pytest.mark.parametrize(
-    ("values", "low", "high", "times"),
-    [
-        ([31.0, 31.0, 900.0], 2, 10, 1),  # half an order of magnitude above, in the median
-        ([33.0], 2, 10, 3.3),
-        ([0.64], 2, 10, 1),
-        ([0.5, 0.5, 5.0], 2, 10, 0.25),
-        ([1e-9], 0, 10, 1),  # what is claimed to be small may be smaller
-    ],
-)
-def test_about_is_half_an_order_of_magnitude(values, low, high, times):
-    assert verdicts.times_off(values, low, high) == pytest.approx(times)
-
-
-@pytest.mark.parametrize(
-    ("ratios", "word"),
-    [
-        ([1.2, 1.05, 1.3], "faster"),
-        ([1.2, 0.99, 1.3], "as fast"),  # not in every pair
-        ([1.05, 1.04, 1.09], "as fast"),  # not by a tenth
-        ([0.8, 0.97, 0.7], "slower"),
-        ([0.8, 1.01, 0.7], "as fast"),
-        ([0.95, 0.92, 0.93], "as fast"),
-    ],
-)
-def test_faster_is_by_a_tenth_and_in_every_pair(ratios, word):
-    assert verdicts.pace(ratios) == word
-
-
-@pytest.mark.parametrize(
-    ("begin", "per_round", "other_begin", "other_per_round", "rounds"),
-    [
-        (10, 1, 4, 3, 3),
-        (4, 1, 10, 3, 0),  # ahead from the start
-        (10, 3, 4, 3, math.inf),
-        (4, 3, 10, 1, math.inf),  # ahead for a few rounds only
-        (4, 3, 4, 3, 0),
-    ],
-)
-def test_start_up_is_paid_back_where_two_lines_cross(
-    begin, per_round, other_begin, other_per_round, rounds
-):
-    assert verdicts.paid_back(begin, per_round, other_begin, other_per_round) == rounds
-
-
-def test_two_lengths_of_a_run_give_what_a_round_costs_and_what_all_else_does():
-    parts = runs.beginning(20.0, [5.0, 7.0, 9.0, 11.0])
-    assert parts == {runs.COMMAND: 20.0, runs.ROUND: 2.0, runs.BEGIN: 12.0}
-    assert runs.beginning(20.0, [5.0]) == {runs.COMMAND: 20.0}  # one length tells nothing of that
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [(0, "0"), (0.000345, "0.00034"), (1.26, "1.3"), (12.6, "13"), (4539.2, "4539")],
-)
-def test_figures_have_two_digits_or_all_before_the_point(value, text):
-    assert verdicts.rounded(value) == text
-
-
-def test_a_range_is_shown_if_there_is_one():
-    assert verdicts.span([3.0, 1.0, 2.0]) == "2.0 (1.0 - 3.0)"
-    assert verdicts.span([1.0, 1.0, 2.0]) == "1.0 (1.0 - 2.0)"
-    assert verdicts.span([431.2, 431.3], 3) == "431"
-
-
-@pytest.mark.parametrize(
-    ("names", "text"),
-    [([], ""), (["a"], "a"), (["a", "b"], "a and b"), (["a", "b", "c"], "a, b and c")],
-)
-def test_lists_in_words(names, text):
-    assert verdicts.several(names) == text
-
-
-# --- what is read from a run ---
-
-
-def lane(pss_bytes, **seconds):
-    return {"seconds": seconds, "pss_bytes": pss_bytes}
-
-
-def result_of(backend, worker_bytes):
-    workers = [{"publish_s": 0.5, "receive_s": 0.25, "wall_s": wall_s} for wall_s in (3.0, 2.0)]
-    lanes = [
-        lane(worker_bytes, compute=6.0, gil_wait=2.0),
-        lane(worker_bytes, compute=8.0),
-        lane(7_000_000, wait=99.0),
-    ]
-    processes = [
-        {"who": "manager", "pss_bytes": 1_000_000},
-        {"who": "main", "pss_bytes": 7_000_000},
-    ]
-    return {
-        "config": {"backend": {"name": backend}},
-        "rounds_completed": 5,
-        "workers": workers,
-        "account": lanes,
-        "memory": {"processes": processes if backend == "process" else processes[1:]},
-    }
-
-
-def test_a_run_of_processes_has_the_memory_of_all_of_them():
-    figures = runs.figures(result_of("process", 2_000_000))
-    assert figures[runs.MEMORY] == 7 + 1 + 2 * 2
-    assert figures[runs.PUBLISH] == 100
-    assert figures[runs.EXCHANGE] == 150
-    assert figures[runs.GIL_WAIT] == 2 / 16  # of the workers' time
-    assert figures[runs.TRAINING] == 2
-
-
-def test_a_run_of_threads_has_the_memory_of_one_process():
-    assert runs.figures(result_of("thread", None))[runs.MEMORY] == 7
-
-
-def test_a_platform_that_does_not_tell_memory_leaves_it_out():
-    assert runs.MEMORY not in runs.figures(result_of("process", None))
-
-
-# --- two worlds ---
-
-
-def world(*, cost, thread_pace, process_pace, process_command_s, worker_mb):
-    """Figures of two repeats. `cost`: times the claim; `paces`: times as fast as serial N."""
-
-    def twice(**figures):
-        return {name: [value, value * 1.01] for name, value in figures.items()}
-
+def single_calls(cost):
+    """Figures of calls that cost so many times the claim, or a part of it for processes."""
     single = {}
     for floats in calls.WRITE_FLOATS:
         single[calls.call_name("manager", floats)] = 20 / cost
@@ -176,7 +29,16 @@ def world(*, cost, thread_pace, process_pace, process_command_s, worker_mb):
             for floats in calls.ROUND_FLOATS[backend]
         }
         single[calls.call_name(f"{backend} round, polling", calls.JOB_FLOATS)] = value
-    found = {judged.CALLS: twice(**single)}
+    return single
+
+
+def world(*, cost, thread_pace, process_pace, process_command_s, worker_mb):
+    """Figures of two repeats.
+
+    `cost`: a multiple of the claim; `thread_pace`, `process_pace`: number of workers -> times as
+    fast as serial.
+    """
+    found = {CALLS: twice(**single_calls(cost))}
     for by, command_s, mb in (("thread", 10.0, 0.5), ("process", process_command_s, worker_mb)):
         figures = {
             runs.PUBLISH: 1.0,
@@ -285,7 +147,7 @@ def test_what_a_worker_needs_beside_its_copies_is_told(all_hold):
 
 
 def test_a_claim_that_holds_for_some_sizes_says_how_far_off_it_is(all_hold):
-    writes = all_hold[judged.CALLS]
+    writes = all_hold[CALLS]
     for floats, value in zip(calls.WRITE_FLOATS, (0.2, 0.4, 1.0, 12.0, 58.0, 300.0), strict=True):
         writes[calls.call_name("manager", floats)] = [value, value]
     row = cells(all_hold)["processes: a write takes 10 - 50 ms"]
@@ -329,19 +191,22 @@ def test_memory_that_is_not_told_leaves_a_gap(all_hold):
     assert set(cells(all_hold)["processes need more memory, for their copies"].values()) == {"-"}
 
 
-# --- what is measured ---
-
-
-def test_a_write_is_measured_with_and_without_threads_that_train():
-    figures = calls.thread_writes((2_000,), (0, 1))
-    assert set(figures) == {
-        calls.call_name("copy", 2_000),
-        calls.call_name("copy", calls.JOB_FLOATS, 1),
-        calls.call_name("reference", calls.JOB_FLOATS),
-        calls.call_name("reference", calls.JOB_FLOATS, 1),
-    }
-    assert all(value > 0 for value in figures.values())
-
-
-def test_a_write_to_a_manager_is_measured():
-    assert calls.manager_writes((2_000,))[calls.call_name("manager", 2_000)] > 0
+@pytest.mark.slow
+def test_claims(benchmark):
+    small = ("data=synthetic", *DATA, "local_epochs=1")
+    rows, printed = benchmark("claims", "--repeats", "1", "--markdown", "--", *small)
+    by = {row["what"]: row for row in rows}
+    assert median(by["single calls"], "manager of 64 MB, ms") > median(
+        by["single calls"], "manager of 0.008 MB, ms"
+    )
+    for row in (by["thread, 2 workers"], by["process, 2 workers"]):
+        whole = median(row, "to begin and to end, s") + 6 * median(row, "a round, s")
+        assert whole == pytest.approx(median(row, "whole command, s"))
+    assert median(by["process, 4 workers"], "memory of all processes, MB") > 100
+    lines = [
+        line
+        for line in printed.splitlines()
+        if line.startswith(("| threads", "| processes", "| in total"))
+    ]
+    assert len(lines) == 8
+    assert all(line.count("|") == 5 for line in lines)

@@ -1,43 +1,40 @@
-"""Contenders of benchmarks.kernel: our trainers, and matrix factorisation by SGD of other
-libraries.
+"""Contenders of benchmarks.kernel: our trainers, and matrix factorisation of other libraries.
 
-A contender is a function from a `Case` to million ratings per second of training. Only epochs
-count: neither reading nor converting the data, nor an arrangement that is made once at the start.
-All get the same ratings in the same random order, and each runs in a process of its own.
+All train by SGD. A contender is a function from a `Case` to million ratings per second of training.
+Only epochs count: neither reading nor converting the data, nor an arrangement that is made once at
+the start. All get the same ratings in the same random order, and each runs in a process of its own.
 """
 
 import ctypes
-import sys
 import time
-from collections import defaultdict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
-from benchmarks.harness import Unavailable, compose_config
+from benchmarks.harness import Unavailable
+from benchmarks.peers import INSTALL, load_libmf, surprise_trainset, train_libmf
+from benchmarks.train_runs import compose_config
 from ddp.config.schema import Config
 from ddp.config.seeding import stream
 from ddp.model.parameters import Parameters, initial_vector
 from ddp.ratings.arrays import Part, Ratings
 from ddp.trainers.trainer import trainer_for
 
-INSTALL = "not installed; `make benchmark-peers` installs it"
-# the Makefile builds it here with AVX; without AVX it runs at half its speed
-LIBMF = Path(sys.prefix) / "libmf-avx"
-# autograd and Surprise take at least so many times as long, and so visit fewer ratings
+# autograd and Surprise take at least so many times as long: they visit fewer ratings.
 SLOWER = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """One case. `ratings_file`: written by `save`; `num_visits`: ratings to visit, about;
-    `overrides`: options of train.py.
+    """One case.
+
+    `ratings_file`: written by `save`; `num_visits`: ratings to visit, about; `overrides`: options
+    of train.py.
     """
 
     ratings_file: Path
@@ -65,10 +62,10 @@ def save(ratings: Ratings, file: Path) -> None:
 
 
 def trainer(name: str, case: Case) -> float:
-    """Runs one of ours: a thread per worker, each with its own model and its own share of the
-    ratings. The rate is all ratings / wall.
+    """Runs one of ours: a thread per worker, with a model and a share of the ratings of its own.
 
-    autograd gets a part of a large set: its steps all take the same time, however many there are.
+    The rate is all ratings / wall. autograd gets a part of a large set: its steps all take the same
+    time, however many there are.
     """
     config = compose_config([f"trainer={name}", *case.overrides, f"model.dim={case.dim}"])
     torch.set_num_threads(1)
@@ -108,68 +105,6 @@ def _epoch_function(case: Case, config: Config, worker: int, ratings: Part) -> C
     )
 
 
-class _LibmfProblem(ctypes.Structure):
-    _fields_ = (
-        ("m", ctypes.c_int),
-        ("n", ctypes.c_int),
-        ("nnz", ctypes.c_longlong),
-        ("R", ctypes.c_void_p),
-    )
-
-
-class _LibmfParameter(ctypes.Structure):
-    _fields_ = (
-        *((name, ctypes.c_int) for name in ("fun", "k", "nr_threads", "nr_bins", "nr_iters")),
-        *(
-            (name, ctypes.c_float)
-            for name in ("lambda_p1", "lambda_p2", "lambda_q1", "lambda_q2", "eta")
-        ),
-        *((name, ctypes.c_bool) for name in ("do_nmf", "quiet", "copy_data")),
-    )
-
-
-def load_libmf() -> ctypes.CDLL:
-    """The library LIBMF. Raises Unavailable if it is not installed."""
-    found = list(LIBMF.glob("libmf*.so"))
-    if not found:
-        raise Unavailable(f"LIBMF: {INSTALL}")
-    library = ctypes.CDLL(str(found[0]))
-    library.mf_train.restype = ctypes.c_void_p
-    library.mf_train.argtypes = [ctypes.POINTER(_LibmfProblem), _LibmfParameter]
-    return library
-
-
-def train_libmf(
-    library: ctypes.CDLL,
-    ratings: Part,
-    num_users: int,
-    num_items: int,
-    dim: int,
-    threads: int,
-    epochs: int,
-    lr: float,
-    reg: float,
-) -> ctypes.c_void_p:
-    """A model, for `mf_predict` and `mf_destroy_model` of LIBMF. It has L2 regularisation: the L1
-    of the binding's defaults is slower.
-    """
-    nodes = np.empty(len(ratings), np.dtype([("u", np.int32), ("v", np.int32), ("r", np.float32)]))
-    nodes["u"], nodes["v"], nodes["r"] = ratings.users, ratings.items, ratings.ratings
-    problem = _LibmfProblem(m=num_users, n=num_items, nnz=len(nodes), R=nodes.ctypes.data)
-    parameter = _LibmfParameter(
-        k=dim,
-        nr_threads=threads,
-        nr_bins=20,
-        nr_iters=epochs,
-        lambda_p2=reg,
-        lambda_q2=reg,
-        eta=lr,
-        quiet=True,
-        copy_data=True,
-    )
-    return ctypes.c_void_p(library.mf_train(ctypes.byref(problem), parameter))
-
-
 def libmf(case: Case) -> float:
     """LIBMF: C++ with AVX; its own threads share one model."""
     library = load_libmf()
@@ -194,8 +129,9 @@ def libmf(case: Case) -> float:
 
 
 def cornac(case: Case) -> float:
-    """Cornac MF: Cython and OpenMP; its threads update one model without locks. It visits the
-    ratings in the order of the data.
+    """Cornac MF: Cython and OpenMP; its threads update one model without locks.
+
+    It visits the ratings in the order of the data.
     """
     try:
         from cornac.models.mf import backend_cpu
@@ -215,20 +151,8 @@ def cornac(case: Case) -> float:
 
     def fit(num_epochs: int) -> None:
         # learning rate, regularisation, mean, epochs, threads, biases, early stop, verbose
-        backend_cpu.fit_sgd(
-            users,
-            items,
-            ratings.ratings,
-            *state,
-            0.01,
-            0.02,
-            mean,
-            num_epochs,
-            case.workers,
-            True,
-            False,
-            False,
-        )
+        options = (0.01, 0.02, mean, num_epochs, case.workers, True, False, False)
+        backend_cpu.fit_sgd(users, items, ratings.ratings, *state, *options)
 
     fit(1)
     return _rate_of_fit(fit, len(ratings), case.num_epochs(len(ratings)))
@@ -238,7 +162,6 @@ def surprise(case: Case) -> float:
     """Surprise SVD: Cython, one thread."""
     try:
         from surprise import SVD
-        from surprise.trainset import Trainset
     except ImportError as error:
         raise Unavailable(f"Surprise: {INSTALL}") from error
     ratings = case.load()
@@ -247,18 +170,8 @@ def surprise(case: Case) -> float:
             "Surprise: one thread only; keeps ratings as Python tuples, too many for more than a"
             " million"
         )
-    by_user: dict[int, list[tuple[int, float]]] = defaultdict(list)
-    by_item: dict[int, list[tuple[int, float]]] = defaultdict(list)
-    for user, item, rating in zip(
-        *(column.tolist() for column in (ratings.users, ratings.items, ratings.ratings)),
-        strict=True,
-    ):
-        by_user[user].append((item, rating))
-        by_item[item].append((user, rating))
     scale = (float(ratings.ratings.min()), float(ratings.ratings.max()))
-    known: Any = Trainset(
-        by_user, by_item, case.num_users, case.num_items, len(ratings), scale, None, None
-    )
+    known = surprise_trainset(ratings, case.num_users, case.num_items, scale)
 
     def fit(num_epochs: int) -> None:
         SVD(n_factors=case.dim, n_epochs=num_epochs).fit(known)
@@ -267,8 +180,10 @@ def surprise(case: Case) -> float:
 
 
 def _rate_of_fit(fit: Callable[[int], None], num_ratings: int, num_epochs: int) -> float:
-    """The rate of the epochs alone: the time of one epoch, which contains all work that is done
-    once, is subtracted from that of several more.
+    """The rate of the epochs alone.
+
+    The time of one epoch contains all work that is done once. It is subtracted from that of several
+    more.
     """
     marks = [time.perf_counter()]
     for epochs in (1, 1 + num_epochs):

@@ -21,6 +21,7 @@ from functools import partial
 from multiprocessing.pool import Pool
 from pathlib import Path
 
+from benchmarks.data_sets import DATA
 from benchmarks.harness import (
     Figures,
     Labels,
@@ -30,22 +31,13 @@ from benchmarks.harness import (
     add_overrides,
     add_ratio,
     command_line,
-    compose_config,
     in_turn,
     report,
 )
-from benchmarks.quality.contenders import CONTENDERS, Case, save
+from benchmarks.kernel.contenders import CONTENDERS, Case, save
+from benchmarks.train_runs import compose_config
 from ddp.ratings.load import load_ratings
 
-DATA = {
-    "ml100k": ("data=ml100k",),
-    "synthetic": (
-        "data=synthetic",
-        "data.num_users=50000",
-        "data.num_items=20000",
-        "data.num_ratings=5000000",
-    ),
-}
 RATE = "million ratings/s"
 OURS, BASELINES = "fused", ("LIBMF", "Cornac")
 ATTEMPTS = 3
