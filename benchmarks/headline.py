@@ -5,8 +5,8 @@ and as `experiment=seed_process`, which poll, and on each backend with each trai
 polls. Every run is a whole `python train.py` in a process of its own; all take turns. Figures per
 worker are means over the workers of a run.
 
-train.py starts the server that shm forks its workers from while it still imports torch itself. In
-`run with all start-up` the run starts the server, so that no part of the start is hidden.
+shm forks its workers from a server, which train.py starts while it still imports torch. In `run
+with all start-up` the run itself starts the server, so that no part of the start is hidden.
 
 A second table shows the time of plain `python train.py`, beside that of importing its packages.
 """
@@ -132,7 +132,7 @@ def run_system(overrides: tuple[str, ...]) -> Figures:
     figures = {name: figure(result) for name, figure in FIGURES.items()}
     if result["config"]["backend"]["name"] != "shm":
         return figures | {WITH_START: figures[RUN]}
-    # Not by multiprocessing: workers of its processes would import this module as well.
+    # Not by multiprocessing: the workers of its process would import this module as well.
     command = [
         sys.executable,
         "-c",
@@ -144,7 +144,7 @@ def run_system(overrides: tuple[str, ...]) -> Figures:
 
 
 def print_run_s() -> None:
-    """Prints the wall of a run without imports, s. The process has done nothing but import."""
+    """Prints the wall of a run without imports, s, in a process that has only imported."""
     config = compose_config((*sys.argv[1:], "display=none"))
     with tempfile.TemporaryDirectory() as directory:
         print(run(config, Path(directory), []).seconds["total"])

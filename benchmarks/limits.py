@@ -120,10 +120,7 @@ def candidates() -> dict[str, Callable[[], Figures]]:
 def commands(jobs: Sequence[Sequence[str]]) -> Figures:
     """Runs several `python train.py` at once, all in one directory."""
     with tempfile.TemporaryDirectory() as directory:
-        return watched(
-            [[*TRAIN, *JOB, *job] for job in jobs],
-            Path(directory),
-        )
+        return watched([[*TRAIN, *JOB, *job] for job in jobs], Path(directory))
 
 
 def here(kind: str, overrides: Sequence[str]) -> Figures:

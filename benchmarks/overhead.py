@@ -5,10 +5,10 @@ figures are seconds of training, and seconds of the whole run, which with an acc
 memory of its processes and writes trace.json. The third is CPU seconds of the main process, which a
 busy machine disturbs less. A second table has whole commands, a third the cost of one span.
 
-Runs of a tenth of a second vary by more than the effect. Beside the median of the ratios stands
-therefore the interval in which the true median lies with 95 % (by the sign test). Short runs show
-costs that are paid once (a process that counts the pages it shares takes milliseconds); runs of 100
-rounds show those of every round.
+Runs of a tenth of a second vary by more than the effect. The tables therefore show the median of
+the ratios, and the interval that holds the true median with 95 % (by the sign test). Short runs
+show costs that are paid once (a process takes milliseconds to count the pages that it shares); runs
+of 100 rounds show those of every round.
 """
 
 import math

@@ -176,12 +176,8 @@ def _rank(ranks: int, config: Config, folder: str, rank: int) -> tuple[float, in
     prepared = prepare(config, load_ratings(config.data, config.seed))
     job = prepared.make_jobs()[0]
     model = CollabFiltering.over(job.make_parameters())
-    part = job.shard.train
-    length = len(part) // ranks  # the same for all, else one would wait for the others
-    users, items, ratings = (
-        torch.from_numpy(column[rank::ranks][:length].copy())
-        for column in (part.users, part.items, part.ratings)
-    )
+    users, items, ratings = _share(job.shard.train, rank, ranks)
+    length = len(ratings)
     optimizer = torch.optim.Adam(
         model.parameters(), lr=TORCH_LR[ranks], weight_decay=WEIGHT_DECAY, fused=True
     )
@@ -205,6 +201,13 @@ def _rank(ranks: int, config: Config, folder: str, rank: int) -> tuple[float, in
         if _rmse_of_the_mean(job, model, prepared.test, ranks) <= TARGET:
             return elapsed_s, epoch + 1
     return math.nan, config.rounds * config.local_epochs
+
+
+def _share(part: Part, rank: int, ranks: int) -> tuple[torch.Tensor, ...]:
+    """Users, items and ratings of a rank, as many as of any other: else one would wait."""
+    length = len(part) // ranks
+    columns = (part.users, part.items, part.ratings)
+    return tuple(torch.from_numpy(column[rank::ranks][:length].copy()) for column in columns)
 
 
 def _rmse_of_the_mean(job: Job, model: CollabFiltering, test: Part, ranks: int) -> float:

@@ -1,4 +1,4 @@
-"""The measurements that claims are judged by."""
+"""The measurements by which claims are judged."""
 
 from collections.abc import Mapping, Sequence
 

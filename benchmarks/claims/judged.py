@@ -1,4 +1,4 @@
-"""Judgements: a claim and its measurements in words. Every word follows from the figures."""
+"""The claims, and a judgement of each. Every word of it follows from the figures."""
 
 from collections.abc import Callable
 

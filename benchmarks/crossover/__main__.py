@@ -14,8 +14,8 @@ trainers, batches of 128 to 8192, embedding sizes 8 to 256, 1 to 4 workers.
 
 The wall is that of `advise`: imports + start + train + stop + save of result.json.
 
---simulation adds jobs with more workers than cores, and jobs on one core. The simulation knows of
-both; the constants are those of the whole machine.
+--simulation adds jobs with more workers than cores, and jobs on one core. The simulation models
+both, with the constants of the whole machine.
 """
 
 import argparse

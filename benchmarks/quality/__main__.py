@@ -1,7 +1,8 @@
 """How much accuracy does averaging cost? `python -m benchmarks.quality`
 
-Ours with one worker, and ways to train with several, on MovieLens 100K with the compiled trainer.
-`--peers` adds other libraries (`make benchmark-peers` installs them). Never compare two protocols:
+The table has one worker, and ways to train with several, on MovieLens 100K with the compiled
+trainer. `--peers` adds other libraries (`make benchmark-peers` installs them). Figures of two
+protocols cannot be compared:
 
 | protocol | test part                                                                          |
 | -------- | ---------------------------------------------------------------------------------- |

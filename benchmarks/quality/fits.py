@@ -1,4 +1,4 @@
-"""Runs of ours for benchmarks.quality."""
+"""Runs of ours for benchmarks.quality, the values that validation chooses, and their gaps."""
 
 import math
 from collections.abc import Sequence

@@ -27,7 +27,7 @@ from benchmarks.quality.fits import GAP, TEST, add_gaps, fit, fit_to_choose
 from benchmarks.quality.grid_cells import LEARNING_RATES, Cell, cells
 from benchmarks.quality.grid_plots import plot
 from benchmarks.quality.protocols import VALID_FRACTION, test_parts, write_parts
-from benchmarks.quality.ways import BASE
+from benchmarks.quality.ways import BASE, Way
 from benchmarks.train_runs import compose_config
 from ddp.config.data import MovieLensData
 from ddp.ratings.load import load_ratings
@@ -44,24 +44,7 @@ def measure(
 
     `targets`: the validation RMSE that each repeat is to reach.
     """
-    way = cell.way()
-    runs = {
-        lr: rows
-        for lr in LEARNING_RATES
-        if (rows := fit_to_choose(way, {"trainer.lr": lr}, files[0])) is not None
-    }
-    lr = min(runs, key=lambda lr: runs[lr][-1].valid.mse)
-    fits = [runs[lr]]
-    for seed, file in enumerate(files[1:], 1):
-        rows = fit(
-            way,
-            {"trainer.lr": lr},
-            file,
-            valid_fraction=VALID_FRACTION,
-            epochs=way.epochs,
-            seed=seed,
-        )
-        fits.append(rows)
+    lr, fits = _fits(cell.way(), files)
     figures: dict[str, list[float]] = {TEST: [rows[-1].test.rmse for rows in fits]}
     near = [
         row
@@ -82,6 +65,28 @@ def measure(
         "lr": f"{lr:g}",
     }
     return Row(labels=labels, figures=figures), fits
+
+
+def _fits(way: Way, files: Sequence[Path]) -> tuple[float, list[list[AggregateRound]]]:
+    """The learning rate that validation chooses, and the aggregates of a run per repeat with it."""
+    runs = {
+        lr: rows
+        for lr in LEARNING_RATES
+        if (rows := fit_to_choose(way, {"trainer.lr": lr}, files[0])) is not None
+    }
+    lr = min(runs, key=lambda lr: runs[lr][-1].valid.mse)
+    fits = [runs[lr]]
+    for seed, file in enumerate(files[1:], 1):
+        rows = fit(
+            way,
+            {"trainer.lr": lr},
+            file,
+            valid_fraction=VALID_FRACTION,
+            epochs=way.epochs,
+            seed=seed,
+        )
+        fits.append(rows)
+    return lr, fits
 
 
 def _arguments() -> argparse.Namespace:

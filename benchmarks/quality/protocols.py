@@ -1,4 +1,4 @@
-"""The test parts of benchmarks.quality."""
+"""The protocols of benchmarks.quality: the rows of their test parts, and files of them."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path

@@ -33,7 +33,10 @@ Values = Mapping[str, float]  # option -> its value
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Way:
-    """A way to train. `overrides`: of a run; `tried`: option -> values to choose from."""
+    """A way to train.
+
+    `overrides`: of a run; `tried`: option -> values to choose from.
+    """
 
     overrides: tuple[str, ...]
     tried: Mapping[str, Sequence[float]]

@@ -1,4 +1,4 @@
-"""Runs a benchmark and checks its file."""
+"""A fixture that runs a benchmark and checks its file."""
 
 import json
 import subprocess

@@ -1,7 +1,5 @@
 """The figures that a report draws, before and after they are drawn."""
 
-import math
-from itertools import combinations
 from xml.etree import ElementTree
 
 import pytest
@@ -15,8 +13,6 @@ from ddp.report.reading import read_run
 from ddp.report.scaling import GRIDS, Point, grids, heat_maps, scaling, speedups
 from ddp.report.svg import page_style
 from ddp.results.run_file import find_runs, read_runs
-from ddp.timing.kinds import KINDS as TABLE
-from ddp.timing.kinds import OFF_CORE_KINDS
 
 pytestmark = pytest.mark.usefixtures("fonts")
 
@@ -40,9 +36,6 @@ def place(element):
     return float(x), float(y)
 
 
-# --- RMSE ---
-
-
 @pytest.mark.parametrize(
     ("axis", "points"),
     [
@@ -56,9 +49,6 @@ def test_rmse_stands_where_its_round_does(tmp_path, axis, points):
     write_run(tmp_path / "run")
     [run] = read(tmp_path)
     assert points_of(run, AXES[axis][1]) == points
-
-
-# --- speed-up ---
 
 
 def test_speedup_and_efficiency_are_over_one_worker(tmp_path):
@@ -105,9 +95,6 @@ def test_a_seed_is_the_last_that_is_told_apart(tmp_path):
     ):
         write_run(tmp_path / str(number), seed=seed, lr=trainer_lr, rounds=rounds)
     assert differing(read(tmp_path)) == ["rounds", "trainer.lr", "seed"]
-
-
-# --- heat maps ---
 
 
 def test_a_heat_map_has_workers_across_and_local_epochs_down():
@@ -178,9 +165,6 @@ def test_a_heat_map_that_is_wider_than_a_phone_scrolls(tmp_path, columns, wide):
         assert ("<figure class=wide>" in grids(read(tmp_path))) is wide
 
 
-# --- bars ---
-
-
 def test_a_backends_bars_are_the_mean_of_the_means_of_its_runs_that_ended_well(tmp_path):
     """Each run counts once, however many workers it has."""
     for name, workers, compute_s, status in (
@@ -223,53 +207,3 @@ def test_of_many_runs_the_first_have_bars_and_all_are_in_the_mean(tmp_path):
     assert content.count(f">run {MAX_STACKS - 1}</text>") == 2  # in seconds and in parts
     assert f">run {MAX_STACKS}</text>" not in content
     assert f">run {MAX_STACKS}</td>" in content  # but in figures
-
-
-# --- colours ---
-
-# Machado et al. 2009
-DEUTERANOPIA = ((0.367, 0.861, -0.228), (0.280, 0.673, 0.047), (-0.012, 0.043, 0.969))
-TO_XYZ = ((0.4124, 0.3576, 0.1805), (0.2126, 0.7152, 0.0722), (0.0193, 0.1192, 0.9505))
-WHITE = (0.9505, 1.0, 1.089)
-LEAST_DISTANCE = 10  # in CIELAB, where 2.3 can just be seen
-
-
-def product(matrix, vector):
-    return [sum(one * other for one, other in zip(row, vector, strict=True)) for row in matrix]
-
-
-def lab(colour, *, all_cones):
-    values = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
-    linear = [
-        ((value + 0.055) / 1.055) ** 2.4 if value > 0.04045 else value / 12.92 for value in values
-    ]
-    seen = (
-        linear
-        if all_cones
-        else [min(max(value, 0.0), 1.0) for value in product(DEUTERANOPIA, linear)]
-    )
-    x, y, z = (
-        value ** (1 / 3) if value > 0.008856 else 7.787 * value + 16 / 116
-        for value in (
-            part / white for part, white in zip(product(TO_XYZ, seen), WHITE, strict=True)
-        )
-    )
-    return 116 * y - 16, 500 * (x - y), 200 * (y - z)
-
-
-@pytest.mark.parametrize("mode", ["light", "dark"])
-@pytest.mark.parametrize("all_cones", [True, False])
-def test_what_waits_and_what_exchanges_cost_can_be_told_apart(mode, all_cones):
-    colours = {name: getattr(kind, mode) for name, kind in TABLE.items()}
-    kinds = (
-        "compute",
-        *OFF_CORE_KINDS,
-        "serialise",
-        "transfer",
-        "deserialise",
-        "copy",
-        "checkpoint",
-    )
-    for one, other in combinations(kinds, 2):
-        distance = math.dist(*(lab(colours[kind], all_cones=all_cones) for kind in (one, other)))
-        assert distance > LEAST_DISTANCE, (one, other)

@@ -1,16 +1,16 @@
-"""A checkpoint comes back as it was, or is refused: truncated, altered, of another version, config
-or ratings.
+"""A checkpoint comes back as it was, or is refused.
+
+It is refused if it is cut off, altered, or of another version, config or ratings.
 """
 
 import dataclasses
 import json
 import math
 import shutil
-from itertools import product
 
 import numpy as np
 import pytest
-from faults import Fault, infect
+from checkpoint_job import JOB
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors import safe_open
@@ -25,15 +25,6 @@ from ddp.results.run_directory import find_checkpoints
 from ddp.results.run_file import read_runs
 from ddp.tracking.messages import Started
 from ddp.tracking.tracker import Tracker
-
-JOB = (
-    "backend=serial",
-    "trainer=autograd",
-    "workers=2",
-    "rounds=3",
-    "checkpoint_every=1",
-    "aggregation.outer=adam",
-)
 
 
 @pytest.fixture(scope="module")
@@ -99,21 +90,6 @@ def test_a_run_brings_its_rows_back(make_config, done, copied):
     assert result.history.worker_rounds == done.history.worker_rounds
     assert result.history.aggregate_rounds == done.history.aggregate_rounds
     assert result.history.startup_s == done.history.startup_s
-
-
-def test_a_round_that_began_again_has_its_rows_once(make_config, monkeypatch, tmp_path):
-    """Worker 1 fails in round 1 after worker 0 has reported its row of that round."""
-    infect(monkeypatch, Fault("exception", "publishing", tmp_path / "done", last_round=2))
-    options = ("split=stratified", "aggregation=rows", "trainer=fused", "rounds=3")
-    config = make_config("backend=serial", *options, "checkpoint_every=1", "on_failure=restart")
-    result = run(config, tmp_path / "run", [])
-    assert result.state.restarts == 1
-    lines = (tmp_path / "run" / "checkpoints" / "rounds.jsonl").read_text().splitlines()
-    rows = [row for row in map(json.loads, lines) if "worker" in row]
-    once = sorted(product(range(3), range(3)))
-    assert sorted((row["round_index"], row["worker"]) for row in rows) == once
-    history = result.history.worker_rounds
-    assert sorted((row.round_index, row.worker) for row in history) == once
 
 
 @pytest.mark.parametrize("length", [0, 1, 8, 100, -1, -1000])
@@ -238,30 +214,6 @@ def test_a_run_that_cannot_write_checkpoints_goes_on(make_config, done, tmp_path
     assert "checkpoints" in warning
     assert warning.endswith("; the run goes on without this checkpoint")
     assert capsys.readouterr().err.count("warning: ") == 1
-
-
-def test_none_are_written_where_none_are_wanted(make_config, tmp_path):
-    run(make_config(*JOB, "checkpoint_every=0"), tmp_path / "run", [])
-    assert not (tmp_path / "run" / "checkpoints").exists()
-
-
-def test_one_in_so_many_rounds_and_the_last(make_config, tmp_path):
-    run(make_config(*JOB, "rounds=5", "checkpoint_every=2"), tmp_path / "run", [])
-    assert [path.stem for path in find_checkpoints(tmp_path / "run")] == [
-        "round-000002",
-        "round-000004",
-    ]  # Adam's state is that of then
-    run(
-        make_config(
-            *JOB, "trainer=fused", "aggregation.outer=none", "rounds=5", "checkpoint_every=2"
-        ),
-        tmp_path / "fused",
-        [],
-    )
-    assert [path.stem for path in find_checkpoints(tmp_path / "fused")] == [
-        "round-000004",
-        "round-000005",
-    ]
 
 
 def test_a_state_is_one_thing():

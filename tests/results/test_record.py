@@ -1,30 +1,22 @@
-"""The files of a run, after every kind of end, and the promises that other programs rely on."""
+"""The files of a run that ends well, and the promises that other programs rely on."""
 
-import csv
 import dataclasses
 import json
 import math
 import pickle
-import threading
 from pathlib import Path
 
 import pytest
 import torch
 import yaml
+from run_files import STAGES, read_json, read_rounds
 
 from ddp.config.schema import Config
-from ddp.errors import AggregationError, ConfigError, DataError
-from ddp.experiment import run, train
-from ddp.machine.signals import WORKER_THREAD
-from ddp.ratings.load import load_ratings
-from ddp.results.accounts import stage_seconds
-from ddp.results.record import config_hash, write_result
+from ddp.errors import ConfigError
+from ddp.experiment import run
+from ddp.results.record import config_hash
 from ddp.results.run_directory import run_directory
 from ddp.results.run_result import RunResult
-from ddp.timing.account import Account
-from ddp.tracking.messages import AggregateRound
-from ddp.tracking.tracker import Tracker
-from ddp.workers.prepare import prepare
 
 WORKER_PHASES = ("compute", "evaluate", "publish", "wait", "receive", "tell", "other")
 AGGREGATOR_PHASES = ("wait", "gather", "average", "broadcast", "evaluate", "record", "other")
@@ -45,24 +37,8 @@ COLUMNS = [
     *("gil_wait_s", "run_queue_s", "off_cpu_s"),
     *("wall_s", "pickled_bytes", "copied_bytes"),
 ]
-STAGES = {"data", "imports", "start", "train", "stop", "save"}
 
 RMSE_KEYS = ("test", "valid", "best_valid_round", "noise_floor", "reference", "gap")
-
-
-def no_constant(token: str) -> None:
-    raise AssertionError(f"{token} is not JSON")
-
-
-def read_json(directory: Path) -> dict:
-    return json.loads(
-        (directory / "result.json").read_text(encoding="utf-8"), parse_constant=no_constant
-    )
-
-
-def read_rounds(directory: Path) -> list[dict[str, str]]:
-    with (directory / "rounds.csv").open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
 
 
 @dataclasses.dataclass
@@ -77,20 +53,6 @@ def done(make_config, tmp_path_factory) -> Done:
     directory = tmp_path_factory.mktemp("record") / "made" / "by the run"
     config = make_config("backend=thread")
     return Done(config, directory, run(config, directory, []))
-
-
-class Raises(Tracker):
-    """Raises `error` when the aggregate of round `at` is there."""
-
-    def __init__(self, error: BaseException, at: int = 1) -> None:
-        self.error, self.at = error, at
-
-    def on(self, event):
-        if isinstance(event, AggregateRound) and event.round_index == self.at:
-            raise self.error
-
-
-# --- a run that ends well ---
 
 
 def test_the_files_of_a_run(done):
@@ -135,34 +97,6 @@ def test_the_stages_do_not_overlap(done):
         assert set(seconds) == STAGES | {"total"}
         assert all(value >= 0 for value in seconds.values())
         assert sum(seconds[stage] for stage in STAGES - {"imports"}) <= seconds["total"]
-
-
-def test_each_stage_is_read_off_the_account():
-    seconds = {
-        "start/interpreter": 1.0, "data": 2.0, "imports": 3.0, "start": 4.0, "start/run_queue": 5.0,
-        "wait": 6.0,
-        "record/checkpoint": 7.0, "other": 8.0, "stop": 9.0, "save/checkpoint": 10.0,
-        "save/log": 11.0, "reference": 12.0,
-    }  # fmt: skip
-    assert list(stage_seconds(Account(seconds=seconds)).items()) == [
-        *(("data", 2.0), ("imports", 3.0), ("start", 9.0), ("train", 13.0), ("stop", 9.0)),
-        *(("save", 10.0), ("total", 2 + 9 + 13 + 9 + 10 + 8 + 11.0), ("reference", 12.0)),
-    ]
-    assert stage_seconds(Account(seconds={"data": 1.0})) == {"data": 1.0, "total": 1.0}
-
-
-def test_the_stages_are_there_without_an_account(make_config, tmp_path):
-    result = run(make_config("backend=thread", "account=false"), tmp_path, [])
-    assert set(result.seconds) == STAGES | {"total"}
-    assert all(value > 0 for value in result.seconds.values())
-
-
-def test_rounds_that_nobody_wants_any_more_stop_the_workers(make_config):
-    config = make_config("backend=thread", "rounds=1000")
-    rounds = train(prepare(config, load_ratings(config.data, config.seed)))
-    assert next(rounds).row.round_index == 0
-    rounds.close()
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith(WORKER_THREAD)]
 
 
 def test_a_row_of_every_worker_and_of_the_aggregate_in_every_round(done):
@@ -260,113 +194,6 @@ def test_the_pickle_of_the_seed_systems_holds_builtin_values_only(done):
     assert [sum(row["weights"]) for row in results["aggregated"]] == pytest.approx([1, 1])
 
 
-# --- a run that does not ---
-
-
-def test_a_tracker_that_fails_fails_the_run_and_the_files_say_so(make_config, tmp_path):
-    with pytest.raises(AggregationError, match="made up"):
-        run(make_config("backend=thread"), tmp_path, [Raises(AggregationError("made up"))])
-    result = read_json(tmp_path)
-    assert (result["status"], result["error"]) == ("failed", "AggregationError: made up")
-    assert result["rounds_completed"] == 2  # the history hears of a round before the others do
-    assert {"data", "imports", "start", "train", "stop", "total"} <= set(result["seconds"])
-    assert {path.name for path in tmp_path.iterdir()} == {
-        "config.yaml", "result.json", "rounds.csv", "ddp_thread_results.pkl", "trace.json",
-        "model.safetensors", "catalogue.npz",  # of the last aggregate: what was finished is kept
-    }  # fmt: skip
-
-
-def test_an_interrupted_run_says_so(make_config, tmp_path):
-    with pytest.raises(KeyboardInterrupt):
-        run(make_config("backend=serial", "rounds=5"), tmp_path, [Raises(KeyboardInterrupt())])
-    result = read_json(tmp_path)
-    assert (result["status"], result["error"], result["rounds_completed"]) == (
-        "interrupted",
-        None,
-        2,
-    )
-    assert result["rmse"]["test"] is not None
-    assert [row["round"] for row in read_rounds(tmp_path) if row["who"] == "aggregated"] == [
-        "0",
-        "1",
-    ]
-
-
-def test_a_run_without_data_leaves_a_result_without_numbers(make_config, tmp_path):
-    with pytest.raises(DataError):
-        run(data_missing(make_config, tmp_path), tmp_path / "run", [])
-    result = read_json(tmp_path / "run")
-    assert result["status"] == "failed"
-    assert result["error"].startswith("DataError: ")
-    assert "missing.csv" in result["error"]
-    assert result["rmse"] == {
-        "test": None,
-        "valid": None,
-        "best_valid_round": None,
-        "noise_floor": None,
-        "reference": None,
-        "gap": None,
-    }
-    assert (result["rounds_completed"], result["workers"]) == (0, [])
-    assert set(result["seconds"]) == {"data", "total"}
-    assert read_rounds(tmp_path / "run") == []
-
-
-def data_missing(make_config, tmp_path: Path) -> Config:
-    csv_data = {
-        "path": str(tmp_path / "missing.csv"),
-        "paths": None,
-        "separator": ",",
-        "header": True,
-        "encoding": "utf-8",
-    }
-    csv_data |= {"user": "userId", "item": "movieId", "rating": "rating", "timestamp": None}
-    csv_data |= {
-        "rating_min": None,
-        "rating_max": None,
-        "duplicates": "error",
-        "cache": None,
-        "name": "csv",
-    }
-    from ddp.config.data import CsvData
-
-    return dataclasses.replace(make_config(), data=CsvData(**csv_data))
-
-
-def test_a_run_that_never_evaluated_writes_null_for_what_it_does_not_know(make_config, tmp_path):
-    write_result(
-        RunResult(
-            config=make_config(),
-            output_dir=tmp_path,
-            status="failed",
-            error="e",
-            noise_floor=math.inf,
-        ),
-        tmp_path,
-    )
-    result = read_json(tmp_path)
-    assert result["rmse"] == {
-        "test": None,
-        "valid": None,
-        "best_valid_round": None,
-        "noise_floor": None,
-        "reference": None,
-        "gap": None,
-    }
-    assert result["aggregator"]["test_rmse"] is None
-
-
-class FailsToClose(Tracker):
-    def close(self):
-        raise OSError("no space left")
-
-
-def test_a_tracker_that_cannot_be_closed_does_not_lose_the_result(make_config, tmp_path):
-    with pytest.raises(OSError, match="no space left"):
-        run(make_config("backend=serial"), tmp_path, [FailsToClose()])
-    assert (tmp_path / "result.json").exists()
-
-
 def test_the_torch_threads_recorded_are_those_that_the_run_had(make_config, tmp_path):
     # what the process has outside a run is not what is asked for
     number = torch.get_num_threads() + 2
@@ -374,9 +201,6 @@ def test_the_torch_threads_recorded_are_those_that_the_run_had(make_config, tmp_
     assert (
         json.loads((tmp_path / "result.json").read_text())["environment"]["torch_threads"] == number
     )
-
-
-# --- one directory, one run ---
 
 
 def test_a_directory_is_claimed_once(make_config, tmp_path):
@@ -403,36 +227,3 @@ def test_a_refused_run_touches_nothing(make_config, tmp_path, done):
     assert {
         path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in done.directory.iterdir()
     } == before
-
-
-# --- the hash of a config ---
-
-
-@pytest.mark.parametrize(
-    "overrides",
-    [("seed=0", "backend=thread"), ("agg_timeout=100.0",), ("model=tiny", "model.dim=8")],
-)
-def test_what_was_told_the_same_has_the_same_hash(make_config, overrides):
-    assert config_hash(make_config(*overrides)) == config_hash(make_config())
-
-
-def test_every_difference_changes_the_hash(make_config):
-    overrides = [
-        "seed=1",
-        "workers=2",
-        "agg_timeout=7",
-        "display=lines",
-        "backend=process",
-        "backend.poll_interval_s=0.2",
-    ]
-    overrides += [
-        "model.dim=9",
-        "trainer.lr=0.5",
-        "aggregation=uniform",
-        "split.valid_fraction=0.1",
-        "split=user",
-    ]
-    hashes = {
-        config_hash(make_config(*one)) for one in [(), *((override,) for override in overrides)]
-    }
-    assert len(hashes) == len(overrides) + 1

@@ -1,7 +1,6 @@
-"""A model on disk predicts as before, by the data's own ids, and nothing unpickles."""
+"""A model on disk predicts as before, by the data's own ids."""
 
 import os
-import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -9,71 +8,29 @@ from pathlib import Path
 import numpy as np
 import pytest
 from jobs import prepare
+from some_model import (
+    INT_IDS,
+    ITEM_IDS,
+    SEEN,
+    TEXT_IDS,
+    TITLES,
+    expected,
+    options,
+    some_ratings,
+    some_vector,
+)
 
 import ddp
-from ddp.config.model import Model
-from ddp.errors import DataError
 from ddp.experiment import run
-from ddp.model.parameters import parameter_shapes
-from ddp.ratings.arrays import Ratings
 from ddp.results.saved_model import CATALOGUE_FILE, MODEL_FILE, load_model, save_model
-
-INT_IDS = np.array([3, 20, 100, 1000])  # as text they would be in another order
-TEXT_IDS = np.array(["Zoë", "ann", "bob", "x" * 40])
-ITEM_IDS = np.array([7, 10, 11, 200, 3000])
-TITLES = np.array(["Amélie", "", "Heat (1995)", "I, Robot", "M"])
-# user position -> positions of the items that it has rated; the last one has rated all
-SEEN = {0: [1, 3], 1: [0], 2: [4, 2, 0], 3: [0, 1, 2, 3, 4]}
-
-
-def some_ratings(user_ids=INT_IDS, item_ids=ITEM_IDS, titles=TITLES) -> Ratings:
-    pairs = [(user, item) for user, items in SEEN.items() for item in items]
-    pairs = pairs[::2] + pairs[1::2]  # not in the order of users, as in a real file
-    users, items = (np.array(column, np.int32) for column in zip(*pairs, strict=True))
-    return Ratings(
-        name="made",
-        users=users,
-        items=items,
-        ratings=np.full(len(pairs), 3, np.float32),
-        user_ids=user_ids,
-        item_ids=item_ids,
-        titles=titles,
-        rating_min=0.5,
-        rating_max=5.0,
-    )
-
-
-def options(biases=True) -> Model:
-    return Model(name="tiny", dim=3, biases=biases, init_std=0.05)
-
-
-def some_vector(biases=True, scale=2.0) -> np.ndarray:
-    length = sum(int(np.prod(shape)) for shape in parameter_shapes(4, 5, 3, biases).values())
-    vector = np.random.default_rng(1).normal(0, scale, length).astype(np.float32)
-    vector[-1] = 3
-    return vector
-
-
-def expected(vector: np.ndarray, biases=True) -> np.ndarray:
-    """(users, items): the model's formula, clipped to the scale, written down a second time."""
-    user_factors, item_factors = vector[:12].reshape(4, 3), vector[12:27].reshape(5, 3)
-    predictions = user_factors @ item_factors.T + vector[-1]
-    if biases:
-        predictions = predictions + vector[27:31, None] + vector[None, 31:36]
-    return np.clip(predictions, 0.5, 5.0)
-
-
-@pytest.fixture
-def saved(tmp_path) -> Path:
-    save_model(tmp_path, options(), some_vector(), some_ratings())
-    return tmp_path
-
 
 SAVES = """
 import hashlib, sys
 from pathlib import Path
 
-from test_saved_model import options, save_model, some_ratings, some_vector
+from some_model import options, some_ratings, some_vector
+
+from ddp.results.saved_model import save_model
 
 for number in range(8):
     directory = Path(sys.argv[1]) / str(number)
@@ -206,84 +163,8 @@ def test_a_trained_model_comes_back_as_it_was(make_config, tmp_path):
         assert len(rated) + len(top) == prepared.ratings.num_items
 
 
-# --- damaged directories ---
-
-
-def keep(share: float):
-    def damage(path: Path) -> None:
-        path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
-
-    return damage
-
-
-@pytest.mark.parametrize(
-    ("name", "damage"),
-    [
-        pytest.param(MODEL_FILE, Path.unlink, id="no model"),
-        pytest.param(MODEL_FILE, keep(0.5), id="half a model"),
-        pytest.param(MODEL_FILE, keep(0), id="empty model"),
-        pytest.param(CATALOGUE_FILE, Path.unlink, id="no catalogue"),
-        pytest.param(
-            CATALOGUE_FILE, keep(0.5), id="half a catalogue",
-        ),
-        pytest.param(
-            CATALOGUE_FILE, keep(0), id="empty catalogue",
-        ),
-        pytest.param(
-            CATALOGUE_FILE, lambda path: np.savez(path, user_ids=INT_IDS), id="catalogue without"
-                                                                              " items",
-        ),
-    ],
-)  # fmt: skip
-def test_a_damaged_directory_is_named(saved, name, damage):
-    damage(saved / name)
-    with pytest.raises(DataError) as refusal:
-        load_model(saved)
-    assert str(saved) in str(refusal.value)
-    assert MODEL_FILE in str(refusal.value)
-    assert CATALOGUE_FILE in str(refusal.value)
-
-
-def test_a_directory_that_is_not_there(tmp_path):
-    with pytest.raises(DataError, match="nowhere"):
-        load_model(tmp_path / "nowhere")
-
-
-class Planted:
-    """Leaves a file behind if anybody unpickles it."""
-
-    def __init__(self, mark: Path) -> None:
-        self.mark = mark
-
-    def __reduce__(self):
-        return Path.touch, (self.mark,)
-
-
-@pytest.mark.parametrize("planted", ["in an array", "as the file", "as the model"])
-def test_a_planted_pickle_is_not_loaded(saved, tmp_path, planted):
-    mark = tmp_path / "unpickled"
-    pickle.loads(pickle.dumps(Planted(mark)))
-    assert mark.exists()  # it would work
-    mark.unlink()
-    if planted == "in an array":
-        with np.load(saved / CATALOGUE_FILE) as archive:
-            arrays = dict(archive.items())
-        arrays["titles"] = np.array([Planted(mark)] * 5, dtype=object)
-        np.savez(saved / CATALOGUE_FILE, **arrays)
-    else:
-        (saved / (CATALOGUE_FILE if planted == "as the file" else MODEL_FILE)).write_bytes(
-            pickle.dumps(Planted(mark))
-        )
-    with pytest.raises(DataError, match="holds no complete model"):
-        load_model(saved)
-    assert not mark.exists()
-
-
 def test_saving_leaves_two_files_and_no_others(saved):
     assert {path.name for path in saved.iterdir()} == {MODEL_FILE, CATALOGUE_FILE}
-
-
-# --- the package ---
 
 
 def test_importing_the_package_does_not_import_torch(tmp_path):
@@ -301,61 +182,6 @@ def test_importing_the_package_does_not_import_torch(tmp_path):
         capture_output=True, text=True, timeout=120, check=True,
     )  # fmt: skip
     assert shown.stdout == "load_model\n"
-
-
-def test_a_catalogue_of_another_run_is_refused(saved):
-    with np.load(saved / CATALOGUE_FILE) as archive:
-        arrays = dict(archive.items())
-    np.savez(saved / CATALOGUE_FILE, **(arrays | {"user_ids": arrays["user_ids"][:-1]}))
-    with pytest.raises(DataError, match="different runs"):
-        load_model(saved)
-
-
-@pytest.mark.parametrize(
-    ("name", "array"),
-    [
-        ("user_ids", np.array([3, 100, 20, 1000])),
-        ("user_ids", np.array([3, 3, 20, 1000])),
-        ("user_ids", np.array([3.0, 20, 100, 1000])),
-        ("item_ids", np.arange(5).reshape(5, 1)),
-        ("titles", TITLES[:4]),
-        ("titles", np.arange(5)),
-        ("seen_starts", np.array([0, 2, 1, 6, 11])),
-        ("seen_starts", np.array([0, 2, 3, 6, 12])),
-        ("seen_starts", np.array([-1, 2, 3, 6, 11])),
-        ("seen_starts", np.array([0, 2, 3, 6])),
-        ("seen_starts", np.array([0.0, 2, 3, 6, 11])),
-        ("seen_items", np.full(11, 5)),
-        ("seen_items", np.array(3)),
-    ],
-    ids=lambda value: value if isinstance(value, str) else repr(value.tolist()),
-)
-def test_a_catalogue_that_contradicts_itself_is_refused(saved, name, array):
-    with np.load(saved / CATALOGUE_FILE) as archive:
-        arrays = dict(archive.items())
-    np.savez(saved / CATALOGUE_FILE, **arrays)
-    load_model(saved)
-    np.savez(saved / CATALOGUE_FILE, **(arrays | {name: array}))
-    with pytest.raises(DataError, match="holds no complete model"):
-        load_model(saved)
-
-
-@pytest.mark.parametrize("number", [np.nan, np.inf])
-def test_a_model_with_a_number_that_is_not_finite_is_refused(tmp_path, number):
-    vector = some_vector()
-    vector[5] = number
-    save_model(tmp_path, options(), vector, some_ratings())
-    with pytest.raises(DataError, match="user_factors is not made of finite"):
-        load_model(tmp_path)
-
-
-@pytest.mark.parametrize("scale", [(np.nan, 5.0), (0.5, np.inf), (5.0, 0.5)])
-def test_a_scale_that_is_none_is_refused(tmp_path, scale):
-    ratings = some_ratings()
-    ratings.rating_min, ratings.rating_max = (float(end) for end in scale)
-    save_model(tmp_path, options(), some_vector(), ratings)
-    with pytest.raises(DataError, match="the scale is"):
-        load_model(tmp_path)
 
 
 def test_users_and_items_are_pairs(saved):

@@ -1,5 +1,6 @@
 """The real TensorBoard shows a sweep: its server answers the requests of its page."""
 
+import dataclasses
 import json
 import re
 import subprocess
@@ -21,8 +22,6 @@ DEADLINE_S = 60.0
 @pytest.fixture(scope="module")
 def sweep(make_config, tmp_path_factory):
     """Two runs that differ in one value: directory name -> result."""
-    import dataclasses
-
     directory = tmp_path_factory.mktemp("sweep")
     results = {}
     for number, workers in enumerate(WORKER_COUNTS):
@@ -30,6 +29,16 @@ def sweep(make_config, tmp_path_factory):
         board = TensorBoard(directory / str(number), settings(dataclasses.asdict(config)))
         results[str(number)] = run(config, directory / str(number), [board])
     return directory, results
+
+
+def address_of(server):
+    """The address that TensorBoard prints as soon as it answers."""
+    told = []
+    for line in server.stderr:
+        told.append(line)
+        if found := re.search(r"http://\S+", line):
+            return re.sub(r"//[^:/]+", "//localhost", found[0].rstrip("/"))
+    pytest.fail(f"TensorBoard did not start: {''.join(told)}")
 
 
 @pytest.fixture(scope="module")
@@ -51,19 +60,10 @@ def ask(sweep):
     alarm = threading.Timer(DEADLINE_S, server.kill)
     alarm.start()
     try:
-        told = []
-        for line in server.stderr:
-            told.append(line)
-            if found := re.search(r"http://\S+", line):
-                break
-        else:
-            pytest.fail(f"TensorBoard did not start: {''.join(told)}")
-        root = re.sub(r"//[^:/]+", "//localhost", found[0].rstrip("/"))
+        root = address_of(server)
 
         def get(path, post=None, **query):
-            url = f"{root}/data/plugin/{path}" + (
-                f"?{urllib.parse.urlencode(query)}" if query else ""
-            )
+            url = f"{root}/data/plugin/{path}?{urllib.parse.urlencode(query)}".rstrip("?")
             data = None if post is None else json.dumps(post).encode()
             request = urllib.request.Request(url, data, {"Content-Type": "application/json"})
             with urllib.request.urlopen(request, timeout=DEADLINE_S) as answer:

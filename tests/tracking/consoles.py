@@ -1,0 +1,17 @@
+"""A console whose text a test reads."""
+
+import io
+
+from rich.console import Console
+
+ESCAPE = "\x1b"
+
+
+def a_console(*, terminal: bool, width: int = 120) -> Console:
+    return Console(
+        file=io.StringIO(), force_terminal=terminal, width=width, _environ={"TERM": "xterm"}
+    )
+
+
+def shown_on(console: Console) -> str:
+    return console.file.getvalue()

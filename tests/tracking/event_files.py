@@ -1,0 +1,44 @@
+"""The event files of TensorBoard, read back, and rows of workers to write into them."""
+
+import dataclasses
+from pathlib import Path
+
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.hparams import plugin_data_pb2
+
+from ddp.config.schema import settings
+from ddp.timing.account import Account
+from ddp.tracking.messages import WorkerRound
+from ddp.tracking.metrics import SquaredError
+
+
+def read_events(directory: Path) -> EventAccumulator:
+    events = EventAccumulator(str(directory), size_guidance={"scalars": 0, "tensors": 0})
+    events.Reload()
+    return events
+
+
+def hparams(config):
+    """The values of a config that TensorBoard gets: numbers, strings and booleans."""
+    row = settings(dataclasses.asdict(config))
+    return {
+        key: value if isinstance(value, int | float | str) else str(value)
+        for key, value in row.items()
+    }
+
+
+def plugin(events: EventAccumulator, tag: str) -> plugin_data_pb2.HParamsPluginData:
+    return plugin_data_pb2.HParamsPluginData.FromString(events.PluginTagToContent("hparams")[tag])
+
+
+TEST_ERROR = SquaredError(4.0, 4)
+
+
+def worker_round(
+    worker, round_index, *, test=TEST_ERROR, account=None, received=True
+) -> WorkerRound:
+    return WorkerRound(
+        worker=worker, round_index=round_index, train_loss=1.0, valid=SquaredError(1.0, 4),
+        test=test,
+        best_epoch=0, aggregate_received=received, account=account or Account(),
+    )  # fmt: skip

@@ -1,0 +1,149 @@
+"""Points of an event file, from messages that a test makes."""
+
+import pytest
+from event_files import hparams, plugin, read_events, worker_round
+from faults import Fault, infect
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from ddp.config.options import OPTIONS
+from ddp.experiment import run
+from ddp.timing.account import Account
+from ddp.tracking.messages import AggregateRound, Reference
+from ddp.tracking.metrics import SquaredError
+from ddp.tracking.tensorboard import TensorBoard
+
+
+def test_pickling_is_serialising_and_deserialising(tmp_path):
+    board = TensorBoard(tmp_path, {"workers": 2})
+    seconds = {
+        "publish/serialise": 0.25,
+        "receive/deserialise": 0.5,
+        "publish/transfer": 2.0,
+        "publish": 4.0,
+        "compute": 8.0,
+    }
+    account = Account(seconds=seconds, num_bytes={"publish": 100, "receive": 11})
+    board.on(worker_round(1, 0, account=account))
+    board.close()
+    values = {
+        tag: read_events(tmp_path).Scalars(tag)[0].value
+        for tag in read_events(tmp_path).Tags()["scalars"]
+    }
+    assert values["time_ms/pickle/worker_1"] == 750
+    assert values["time_ms/serialise/worker_1"] == 250
+    assert values["time_ms/publish/worker_1"] == 6250
+    assert values["time_ms/receive/worker_1"] == 500
+    assert values["time_ms/compute/worker_1"] == 8000
+    assert values["bytes/pickled/worker_1"] == 111
+
+
+def test_pooled_is_not_the_mean_of_rmses(tmp_path):
+    board = TensorBoard(tmp_path, {"workers": 2})
+    board.on(worker_round(1, 4, test=SquaredError(30.0, 1)))
+    # of the next round: a worker may be ahead
+    board.on(worker_round(0, 5, test=SquaredError(1.0, 1)))
+    board.on(worker_round(0, 4, test=SquaredError(6.0, 3)))
+    board.close()
+    pooled = [
+        (event.step, event.value)
+        for event in read_events(tmp_path).Scalars("rmse/test/workers_pooled")
+    ]
+    assert pooled == [(4, 3.0)]
+
+
+def test_a_timeout_is_a_point_and_its_absence_is_none(tmp_path):
+    board = TensorBoard(tmp_path, {"workers": 2})
+    for number in range(3):
+        board.on(worker_round(0, number))
+        board.on(worker_round(1, number, received=number != 1))
+    board.close()
+    events = read_events(tmp_path)
+    assert [(event.step, event.value) for event in events.Scalars("timeout/worker_1")] == [(1, 1.0)]
+    assert "timeout/worker_0" not in events.Tags()["scalars"]
+
+
+def test_one_worker_is_a_line_beside_the_aggregate_and_the_gap_to_it_an_hparams_metric(
+    tmp_path, make_config
+):
+    tracker = TensorBoard(tmp_path, hparams(make_config()))
+    for round_index in range(3):
+        tracker.on(
+            AggregateRound(
+                round_index=round_index,
+                valid=SquaredError(4, 1),
+                test=SquaredError(9, 1),
+                weights=(1.0,),
+                elapsed_s=1.0,
+            )
+        )
+    tracker.on(Reference(valid=1.5, test=2.5))
+    tracker.close()
+    events = read_events(tmp_path)
+    points = {
+        tag: {event.step: event.value for event in events.Scalars(tag)}
+        for tag in events.Tags()["scalars"]
+    }
+    assert points["rmse/valid/one_worker"] == {0: 1.5, 2: 1.5}
+    assert points["rmse/test/one_worker"] == {0: 2.5, 2: 2.5}
+    assert (points["rmse_gap/valid"], points["rmse_gap/test"]) == ({2: 0.5}, {2: 0.5})
+    experiment = plugin(events, "_hparams_/experiment").experiment
+    assert "rmse_gap/test" in {info.name.tag for info in experiment.metric_infos}
+
+
+def test_the_hparams_have_the_same_keys_whatever_runs(make_config):
+    one_of_each = [
+        (f"{group}={option}",)
+        for group in ("backend", "split", "model", "trainer", "aggregation")
+        for option in OPTIONS[group]
+        if option not in ("files", "time")
+    ]
+    rows = [hparams(make_config(*overrides)) for overrides in one_of_each]
+    assert {tuple(row) for row in rows} == {tuple(hparams(make_config()))}
+    for row in rows:
+        assert {type(value) for value in row.values()} <= {str, int, float, bool}
+    assert {row["backend"] for row in rows} == set(OPTIONS["backend"])
+    assert {row["aggregation"] for row in rows} == set(OPTIONS["aggregation"])
+
+
+def test_a_run_that_failed_before_its_first_aggregate_has_a_file_without_hparams(tmp_path):
+    board = TensorBoard(tmp_path, {"workers": 2})
+    board.on(worker_round(0, 0))
+    board.close()
+    events = read_events(tmp_path)
+    assert "rmse/test/worker_0" in events.Tags()["scalars"]
+    assert "_hparams_/session_start_info" not in events.Tags()["tensors"]
+
+
+def scalars(directory):
+    """Reads as TensorBoard does: of two events of one step the later one counts."""
+    accumulator = EventAccumulator(str(directory), size_guidance={"scalars": 0}).Reload()
+    return {
+        tag: [(event.step, event.value) for event in accumulator.Scalars(tag)]
+        for tag in accumulator.Tags()["scalars"]
+    }
+
+
+@pytest.mark.parametrize("policy", ["drop", "restart"])
+def test_a_failure_is_a_point_and_a_round_that_began_again_is_there_once(
+    make_config, monkeypatch, tmp_path, policy
+):
+    directory = tmp_path / "run"
+    infect(monkeypatch, Fault("exception", "publishing", tmp_path / "done", last_round=3))
+    config = make_config(
+        "split=stratified",
+        "trainer=fused",
+        "aggregation=rows",
+        "rounds=4",
+        "backend=thread",
+        f"on_failure={policy}",
+    )
+    # what did not count is in the file already
+    monkeypatch.setattr("ddp.tracking.tensorboard.FLUSH_EVERY_S", 0.0)
+    run(config, directory, [TensorBoard(directory, {"workers": 3})])
+    told = scalars(directory)
+    assert told["failure/worker_1"] == [(1, 1.0)]
+    assert [step for step, _ in told["rmse/test/aggregated"]] == [0, 1, 2, 3]
+    assert [step for step, _ in told["rmse/test/worker_0"]] == [0, 1, 2, 3]
+    assert [value == 0 for _, value in told["weight/worker_1"]] == [
+        policy == "drop" and step > 0 for step in range(4)
+    ]
