@@ -58,7 +58,7 @@ def test_it_names_the_fastest_says_why_and_up_to_where(ask, trainer):
     for asked in ("model.dim: .*8", "local_epochs: .*10", "trainer.batch_size: .*1,024")[
         : 3 if trainer == "autograd" else 2
     ]:
-        # of all, and of the two backends of the seed systems
+        # once among all backends, once between the two of the seed systems
         assert len(re.findall(rf"{asked}\)", done.stdout)) == 2
     assert ("trainer.batch_size: " in done.stdout) == (trainer == "autograd")
     assert (
@@ -152,7 +152,7 @@ def test_the_configs_own_backend_stays_as_it_is(make_config):
     )
     found = {backend.name: backend for backend in backends(config)}
     assert found["process"] == config.backend
-    assert found["thread"].poll_interval_s == 0.1  # and so the other that can poll does
+    assert found["thread"].poll_interval_s == 0.1  # thread can poll as well, and takes the interval
     assert [backend.name for backend in backends(config)] == list(USUAL)
     usual = {name: make_config(f"backend={name}").backend for name in USUAL}
     assert {backend.name: backend for backend in backends(make_config())} == usual

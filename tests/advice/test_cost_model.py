@@ -37,7 +37,7 @@ def test_the_sizes_are_those_of_the_jobs_that_a_run_would_have(make_config, spli
 
 @pytest.mark.parametrize("trainer", ["fused", "autograd"])
 @pytest.mark.parametrize("split", ["iid", "stratified"])
-@pytest.mark.parametrize("num_ratings", [1200, 30])  # of which some blocks have none
+@pytest.mark.parametrize("num_ratings", [1200, 30])  # with 30 some blocks are empty
 def test_what_is_published_is_as_long_as_the_workers_update_and_memory(
     make_config, split, trainer, num_ratings
 ):
@@ -54,7 +54,7 @@ def test_what_is_published_is_as_long_as_the_workers_update_and_memory(
     costs = Costs(config, sizes_of(config, prepared.ratings), machine, copies_count=True)
     for job in prepared.make_jobs():
         floats = costs.publish(job.worker).num_bytes / 8  # counted if memory is shared
-        # a step count each
+        # up to the step count of each optimizer state
         assert floats == pytest.approx(job.update_length + job.state_length, abs=config.workers)
 
 
@@ -76,7 +76,7 @@ def test_the_main_process_hears_of_all_rows_that_are_handed_on(of):
 @pytest.mark.parametrize(("epoch_s", "messages"), [(0.0, 1), (0.001, 3), (0.004, 10), (0.02, 24)])
 @pytest.mark.parametrize("backend", ["serial", "thread", "shm"])
 def test_short_compiled_epochs_are_told_of_together(make_config, epoch_s, messages, backend):
-    """The number of epochs that take a hundredth of a second together."""
+    """A message covers the epochs of a hundredth of a second."""
     job = ("workers=2", "rounds=1", "local_epochs=24", f"backend={backend}")
     machine = free("fused", rating_s=epoch_s / PLAIN.train[0])
     machine = dataclasses.replace(
@@ -108,7 +108,7 @@ def test_an_ensembles_aggregate_is_as_many_times_as_wide(make_config):
         for name in ("ensemble", "uniform")
     )
     floats, exchanges = costs.num_floats, machine.exchanges
-    # with each worker's own state
+    # the aggregate, and the state of each worker
     saved = exchanges.checkpoint_s + exchanges.checkpoint_float_s * (4 + 4) * floats
     assert costs.record_s() == pytest.approx(exchanges.log_s + saved / 2)
     assert costs.save_s() == pytest.approx(exchanges.save_s + exchanges.save_float_s * 4 * floats)

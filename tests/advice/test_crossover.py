@@ -28,7 +28,7 @@ def test_there_may_be_none_and_there_may_be_two():
 
 
 def test_there_may_be_a_third_one_between_two_points():
-    # looked at: 1000, 3162
+    # the search looks at 1000 and at 3162
     stretches = along(
         1, 10_000, lambda value: "a" if value < 1000 else "b" if value < 1400 else "c"
     )

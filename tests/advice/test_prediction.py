@@ -69,7 +69,7 @@ def test_the_main_process_listens_on_a_core_of_the_workers(make_config):
     machine = dataclasses.replace(
         machine, exchanges=dataclasses.replace(machine.exchanges, heard_s=0.25)
     )
-    # 8 messages: 2 s
+    # 8 messages of 0.25 s: 2 s
     config = make_config("backend=shm", "workers=2", "trainer=fused", "rounds=1", "local_epochs=3")
     assert wall(config, PLAIN, machine, cores=2) == pytest.approx(4.0)
     assert wall(config, PLAIN, machine, cores=3) == pytest.approx(3.0)
@@ -79,7 +79,7 @@ def test_the_main_process_listens_on_a_core_of_the_workers(make_config):
 def test_turns_in_one_loop_cost_a_call_an_epoch_and_others_one_a_turn(of, workers):
     job = ("trainer=fused", "split=stratified", f"workers={workers}", "rounds=2", "local_epochs=4")
     machine = free()
-    # of an epoch of two turns
+    # an epoch has two turns here: 0.25 s each
     costs = dataclasses.replace(machine.exchanges.shm, message_s=0.001, epoch_s=0.5)
     exchanges = dataclasses.replace(machine.exchanges, **dict.fromkeys(USUAL, costs))
     machine = dataclasses.replace(machine, exchanges=exchanges, cores=workers)
@@ -178,7 +178,7 @@ def test_polling_costs_half_an_interval_for_the_aggregator_and_for_the_last_of_t
     sizes = dataclasses.replace(PLAIN, train=(1,) * 5, valid=(0,) * 5, test=(0,) * 5)
     config, machine = make_config(*job), free()
     walls = [wall(dataclasses.replace(config, seed=seed), sizes, machine) for seed in range(200)]
-    # the largest of five uniform ones
+    # 5/6: the mean of the largest of five uniform numbers
     assert statistics.mean(walls) / 4 == pytest.approx(0.2 * (1 / 2 + 5 / 6), rel=0.03)
 
 
@@ -202,5 +202,5 @@ def test_memory_that_is_slow_makes_the_exchange_slow(make_config):
     measured = dataclasses.replace(
         machine, training=dataclasses.replace(machine.training, bandwidth=1e6)
     )
-    # which was measured with batches, not with copies
+    # this bandwidth is that of batches: copies do not count
     assert wall(config, PLAIN, measured) == wall(config, PLAIN, machine)

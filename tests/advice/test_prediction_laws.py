@@ -48,7 +48,7 @@ def test_any_job_has_a_prediction_whose_kinds_are_no_less_than_nothing_and_the_s
     assert first.seconds[RECORD] > 0
     if config.workers == 1 or config.backend.name != "thread":
         assert first.seconds.get(GIL, 0.0) == pytest.approx(0.0, abs=1e-12)
-    if cores > config.workers + 2:  # the aggregator's, and for listening
+    if cores > config.workers + 2:  # one more for the aggregator, one for listening
         assert first.seconds.get(QUEUE, 0.0) == pytest.approx(0.0, abs=1e-12)
 
 
@@ -64,7 +64,7 @@ def test_no_run_is_shorter_than_its_work_over_the_cores(of, job):
             dataclasses.replace(config, backend=of(f"backend={backend}")[0].backend), sizes, machine
         )
         cores = min(machine.cores, config.workers)
-        # up to the luck of the draw, which makes work uneven
+        # 0.95: the split is random, so that work is uneven
         assert other.wall_s > 0.95 * alone.seconds[COMPUTE] / cores
 
 

@@ -35,7 +35,7 @@ def test_why_names_the_largest_differences():
         " s less compute"
     )
     slow = predicted("process", **{"start-up": 9.8})
-    # a tenth of a second less is no matter
+    # a difference of a tenth of a second is left out
     assert why(predicted("shm", exchange=0.1), slow) == "9.80 s more start-up"
     assert why(threads, threads) == "hardly anything is different"
     assert (
@@ -63,7 +63,7 @@ def test_advice_compares_with_every_other_backend_and_number_of_workers(make_con
     ("job", "changes"),
     [
         (("split=stratified", "trainer=fused"), ""),
-        # a memory per block
+        # each block has an optimizer state of its own
         (
             ("split=stratified", "trainer=autograd"),
             " (another number of workers trains another model)",

@@ -6,7 +6,7 @@ from benchmarks.claims import calls, runs
 def test_two_lengths_of_a_run_give_what_a_round_costs_and_what_all_else_does():
     parts = runs.beginning(20.0, [5.0, 7.0, 9.0, 11.0])
     assert parts == {runs.COMMAND: 20.0, runs.ROUND: 2.0, runs.BEGIN: 12.0}
-    assert runs.beginning(20.0, [5.0]) == {runs.COMMAND: 20.0}  # one length tells nothing of that
+    assert runs.beginning(20.0, [5.0]) == {runs.COMMAND: 20.0}  # one length gives no round
 
 
 def lane(pss_bytes, **seconds):

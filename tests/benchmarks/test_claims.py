@@ -164,7 +164,7 @@ def test_processes_are_parallel_up_to_as_many_as_there_are_cores(all_hold):
     row = cells(all_hold)["processes train in parallel, in 1/N of the time"]
     assert row["measured"] == "2 processes 1.8 x serial, 4 processes 1.8 x serial"
     assert row["holds"] == "2 workers"
-    assert row["turns"] == "2.4 workers"  # 1.8 is three quarters of it
+    assert row["turns"] == "2.4 workers"  # 1.8 is three quarters of 2.4
 
 
 def test_start_up_is_not_paid_back_by_chance(all_hold):
@@ -183,7 +183,7 @@ def test_threads_that_gain_from_large_batches_say_from_which(all_hold):
     all_hold[runs.batch_name("thread", 1024)][runs.TRAINING] = [1 / 0.95, 1.01 / 0.95]
     row = cells(all_hold)["threads train sequentially, without a speed-up"]
     assert row["holds"] == "batch 1024 and 2048; slower with 128 and 512; faster with 4096 and 8192"
-    assert row["turns"] == "batch 2607"  # where it is 1.1, on the way from 1.05 to 1.2
+    assert row["turns"] == "batch 2607"  # between 2048 (1.05) and 4096 (1.2) it passes 1.1
 
 
 def test_memory_that_is_not_told_leaves_a_gap(all_hold):

@@ -92,7 +92,7 @@ def test_scaling(benchmark):
     for row in rows:
         assert median(row, "training, s") * median(row, "million ratings/s") == pytest.approx(
             1140 * 2 * 2 / 1e6
-        )  # 5 % are held out
+        )  # 5 % of 1,200 are held out
     one, two = rows
     assert median(one, "speed-up") == median(one, "efficiency") == 1.0
     assert median(two, "speed-up") == pytest.approx(

@@ -100,7 +100,7 @@ def test_kernel(benchmark):
     )
     assert (autograd["k"], autograd["workers"], autograd["contender"]) == (8, 2, "autograd")
     assert median(autograd, "million ratings/s") > 0
-    assert surprise["figures"] == {}  # it has no threads, wherever it is installed
+    assert surprise["figures"] == {}  # it has no threads: no figure even if it is installed
     assert surprise["note"] in printed
     (line,) = [line for line in printed.splitlines() if line.startswith("| synthetic")]
     assert line.endswith("| - |")

@@ -10,7 +10,7 @@ from benchmarks import overhead
     ("number", "low", "high"),
     [(3, 1, 3), (5, 1, 5), (6, 1, 6), (10, 2, 9), (20, 6, 15), (60, 22, 39)],
 )
-# the ranks of any book's table
+# low, high: ranks from tables of the sign test
 def test_the_interval_of_a_median_is_that_of_the_sign_test(number, low, high):
     assert overhead.interval_of_median(list(range(number, 0, -1))) == (low, high)
 

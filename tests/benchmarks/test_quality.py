@@ -10,7 +10,7 @@ from benchmarks.train_runs import compose_config
 
 
 class Some:
-    """300 ratings of 30 users."""
+    """300 ratings, by 30 users of 20 items."""
 
     num_users = 30
 

@@ -34,7 +34,7 @@ def test_every_repeat_has_its_own_crossing():
 @pytest.mark.parametrize(
     ("values", "low", "high", "times"),
     [
-        ([31.0, 31.0, 900.0], 2, 10, 1),  # half an order of magnitude above, in the median
+        ([31.0, 31.0, 900.0], 2, 10, 1),  # the median is less than half an order of magnitude above
         ([33.0], 2, 10, 3.3),
         ([0.64], 2, 10, 1),
         ([0.5, 0.5, 5.0], 2, 10, 0.25),

@@ -25,7 +25,9 @@ def tree_or_refusal(compose, overrides):
         config = compose(*overrides)
     except (HydraException, ValueError) as refusal:
         return type(refusal), str(refusal)
-    return repr(OmegaConf.to_container(config)), OmegaConf.is_struct(config)  # nan != nan
+    return repr(OmegaConf.to_container(config)), OmegaConf.is_struct(
+        config
+    )  # as text: nan differs from nan
 
 
 @pytest.mark.parametrize("cases", [ODD, pytest.param(EVERY_CASE, marks=pytest.mark.slow)])

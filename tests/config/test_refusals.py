@@ -23,7 +23,7 @@ def test_a_refusal_names_the_key_the_value_and_what_is_allowed(subtests):
             message = str(refusal.value)
             assert message.startswith(beginning)
             assert [fragment for fragment in fragments if fragment not in message] == [], message
-            # which ends with exit code 2, and no stack trace
+            # a UserError ends the command with exit code 2, without a stack trace
             assert isinstance(refusal.value, UserError)
 
 
@@ -40,7 +40,7 @@ def test_a_name_that_is_no_name_is_refused(subtests):
         with subtests.test(key=key):
             for group in (None, "model"):
                 config = composed()
-                # else it would look like an override that Hydra refuses
+                # a struct would refuse the name before the schema sees it
                 OmegaConf.set_struct(config, False)
                 (config if group is None else config[group])[key] = 3
                 with pytest.raises(ConfigError, match="there is no such setting"):

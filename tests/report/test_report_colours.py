@@ -8,7 +8,7 @@ import pytest
 from ddp.timing.kinds import KINDS as TABLE
 from ddp.timing.kinds import OFF_CORE_KINDS
 
-# Machado et al. 2009
+# from Machado et al. 2009
 DEUTERANOPIA = ((0.367, 0.861, -0.228), (0.280, 0.673, 0.047), (-0.012, 0.043, 0.969))
 TO_XYZ = ((0.4124, 0.3576, 0.1805), (0.2126, 0.7152, 0.0722), (0.0193, 0.1192, 0.9505))
 WHITE = (0.9505, 1.0, 1.089)

@@ -72,7 +72,7 @@ def test_damage_costs_its_own_part_and_is_said(tmp_path, file, damage):
     (directory / file).write_bytes(DAMAGE[damage])
     page = page_of(tmp_path)
     if file == "result.json":
-        assert page.sections[0] == "accuracy"  # its rounds can be read all the same
+        assert page.sections[0] == "accuracy"  # rounds.csv can still be read
         status, *_, error, _ = page.rows[-1]
         assert (status, "result.json: " in error) == (
             ("3", False) if damage == "foreign" else (reason, True)

@@ -77,7 +77,7 @@ def test_seeds_are_repetitions_of_which_the_median_counts(tmp_path):
 
 
 def test_what_could_be_reached_is_a_straight_line():
-    """On an axis that is not logarithmic, however far apart lines end."""
+    """The axis is not logarithmic, even if the lines end far apart."""
     lines = [Curve(label=f"{n}", x=[1.0, n], y=[0.25, 0.75], look=Look()) for n in (2.0, 64.0)]
     with page_style():
         straight = texts(curves(lines, "workers", "efficiency", ideal=[(1, 1), (64, 1)]))
@@ -129,7 +129,7 @@ def styles(svg):
 
 
 def test_no_heat_map_hides_another(tmp_path):
-    """Learning rates with different numbers of workers: they tell runs apart, but not groups."""
+    """Learning rates differ with the number of workers: they name runs, but not groups."""
     for lr, counts in ((0.1, (1, 2)), (0.2, (4, 8))):
         for workers in counts:
             for epochs in (1, 5):
@@ -206,4 +206,4 @@ def test_of_many_runs_the_first_have_bars_and_all_are_in_the_mean(tmp_path):
     assert f">thread: {MAX_STACKS + 2} runs<" in content
     assert content.count(f">run {MAX_STACKS - 1}</text>") == 2  # in seconds and in parts
     assert f">run {MAX_STACKS}</text>" not in content
-    assert f">run {MAX_STACKS}</td>" in content  # but in figures
+    assert f">run {MAX_STACKS}</td>" in content  # the table has all

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.usefixtures("fonts")
 @pytest.mark.parametrize(
     ("parts", "expected"),
     [
-        ((), ["memory"]),  # every run says its peak
+        ((), ["memory"]),  # every result.json has the peak memory
         (("rounds",), ["accuracy", "memory"]),
         (("account",), ["time", "memory"]),
         (("trace",), ["rounds", "memory"]),
@@ -151,4 +151,4 @@ def test_memory_of_which_a_part_is_not_known_is_not_known(tmp_path, missing):
     page = page_of(tmp_path)
     known = "900" if missing == "a worker's" else "300"
     assert re.findall(r"(\d+) MB (peak RSS|PSS)", page.text) == [(known, "peak RSS")]
-    assert ["process, 2 workers", known, "-", "23"] in page.rows  # the same in figures
+    assert ["process, 2 workers", known, "-", "23"] in page.rows  # the table below the picture

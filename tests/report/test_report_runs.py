@@ -61,7 +61,7 @@ def test_seconds_of_a_resumed_run_are_left_out_and_that_is_said(tmp_path):
         "Resumed: 4 workers: their seconds and accounts are of the last process only" in page.text
     )
     assert "have no account" not in page.text
-    # total s, train s
+    # the columns total s and train s
     assert next(row for row in page.rows if row and row[0] == "ok" and row[-1] == "4")[5:7] == [
         "-",
         "-",

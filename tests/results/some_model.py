@@ -1,4 +1,4 @@
-"""A small model, its data, and its predictions, computed a second time."""
+"""A small model, its data, and its predictions by a second implementation."""
 
 import numpy as np
 
@@ -43,7 +43,7 @@ def some_vector(biases=True, scale=2.0) -> np.ndarray:
 
 
 def expected(vector: np.ndarray, biases=True) -> np.ndarray:
-    """(users, items): the model's formula, clipped to the scale, written down a second time."""
+    """Predictions (users, items) by the model's formula, clipped to the scale."""
     user_factors, item_factors = vector[:12].reshape(4, 3), vector[12:27].reshape(5, 3)
     predictions = user_factors @ item_factors.T + vector[-1]
     if biases:

@@ -75,7 +75,7 @@ def test_the_last_two_are_kept_with_all_that_they_need(done):
 
 
 def test_a_resumed_run_says_so_and_is_not_compared_by_its_seconds(make_config, done, copied):
-    """The seconds in result.json are of the last process."""
+    """The seconds in result.json are those of the last process only."""
     first = json.loads((done.output_dir / "result.json").read_text())
     resumed(make_config, copied, "rounds=4")
     again = json.loads((copied / "result.json").read_text())

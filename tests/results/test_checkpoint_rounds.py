@@ -35,7 +35,7 @@ def test_one_in_so_many_rounds_and_the_last(make_config, tmp_path):
     assert [path.stem for path in find_checkpoints(tmp_path / "run")] == [
         "round-000002",
         "round-000004",
-    ]  # Adam's state is that of then
+    ]  # Adam's state is that of round 4
     run(
         make_config(
             *JOB, "trainer=fused", "aggregation.outer=none", "rounds=5", "checkpoint_every=2"

@@ -195,7 +195,7 @@ def test_the_pickle_of_the_seed_systems_holds_builtin_values_only(done):
 
 
 def test_the_torch_threads_recorded_are_those_that_the_run_had(make_config, tmp_path):
-    # what the process has outside a run is not what is asked for
+    # the process has another number outside a run
     number = torch.get_num_threads() + 2
     run(make_config("backend=serial", "rounds=1", f"torch_threads={number}"), tmp_path, [])
     assert (

@@ -41,7 +41,7 @@ for number in range(8):
 
 
 def test_equal_models_are_equal_files(tmp_path):
-    """Eight times in each of two processes, since luck decides the order of the library."""
+    """safetensors orders its metadata by chance: eight times in each of two processes."""
     printed = [
         subprocess.run(
             [sys.executable, "-c", SAVES, str(tmp_path / seed)],
@@ -86,7 +86,7 @@ def test_no_pairs_no_predictions(saved):
 def test_the_top_items_are_the_best_of_those_that_the_user_has_not_rated(saved, user):
     model, predictions = load_model(str(saved)), expected(some_vector())[user]
     unseen = [item for item in range(5) if item not in SEEN[user]]
-    # stable: equal ones stay in the order of the ids
+    # sorted() is stable: items of equal predictions stay in the order of their ids
     best = sorted(unseen, key=lambda item: -predictions[item])
     for n in (0, 1, 2, 10):
         top = model.top_items(INT_IDS[user].item(), n=n)

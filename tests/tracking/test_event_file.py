@@ -73,7 +73,7 @@ def test_every_tag_is_there_and_no_other(recorded):
 
 def test_every_tag_has_one_point_per_round(recorded):
     for tag in recorded.events.Tags()["scalars"]:
-        if tag.startswith("account_ms/"):  # a kind that a round has nothing of has no point
+        if tag.startswith("account_ms/"):  # a kind without a second in a round has no point
             continue
         steps = [event.step for event in recorded.events.Scalars(tag)]
         assert sorted(steps) == (
@@ -100,7 +100,7 @@ def kinds_of(who):
 
 
 def test_every_point_is_the_number_of_the_rounds_file(recorded):
-    """The file holds the events of the trackers: tests/results/test_record.py."""
+    """tests/results/test_record.py shows that rounds.csv has what the trackers got."""
     wrong = {}
     for tag, who, column, unit in shown_columns():
         expected = {n: float(value) * unit for n, value in recorded.column(who, column).items()}
@@ -234,7 +234,7 @@ def test_every_chart_shows_its_own_curves(recorded):
         "aggregator",
     }
     for (category, title), patterns in found.items():
-        # as the plugin does
+        # the plugin matches like this
         shown = {tag for pattern in patterns for tag in tags if re.match(pattern, tag)}
         kinds = {"RMSE": "rmse/TITLE/.*", "Time (ms per round)": "time_ms/TITLE/.*"}
         own = kinds.get(category, "account_ms/[a-z_]+/TITLE").replace("TITLE", title)

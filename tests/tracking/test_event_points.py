@@ -40,7 +40,7 @@ def test_pickling_is_serialising_and_deserialising(tmp_path):
 def test_pooled_is_not_the_mean_of_rmses(tmp_path):
     board = TensorBoard(tmp_path, {"workers": 2})
     board.on(worker_round(1, 4, test=SquaredError(30.0, 1)))
-    # of the next round: a worker may be ahead
+    # worker 0 is ahead: this row is of the next round
     board.on(worker_round(0, 5, test=SquaredError(1.0, 1)))
     board.on(worker_round(0, 4, test=SquaredError(6.0, 3)))
     board.close()
@@ -137,7 +137,7 @@ def test_a_failure_is_a_point_and_a_round_that_began_again_is_there_once(
         "backend=thread",
         f"on_failure={policy}",
     )
-    # what did not count is in the file already
+    # so that the file already holds the rows that do not count
     monkeypatch.setattr("ddp.tracking.tensorboard.FLUSH_EVERY_S", 0.0)
     run(config, directory, [TensorBoard(directory, {"workers": 3})])
     told = scalars(directory)

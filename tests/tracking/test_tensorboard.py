@@ -70,7 +70,7 @@ def ask(sweep):
                 content = answer.read()
             return json.loads(content) if content[:1] in (b"{", b"[") else content
 
-        # it reads in its own time
+        # TensorBoard reads the files later than it starts
         while any("time_s/training" not in get("scalars/tags").get(name, ()) for name in sweep[1]):
             assert server.poll() is None, "TensorBoard did not read the runs in time"
         alarm.cancel()

@@ -80,7 +80,7 @@ class Notebook(Tracker):
 
 
 def test_every_kind_of_event_is_listed_here():
-    """Otherwise the next test would not try a new one."""
+    """Otherwise the next test would leave out a new kind."""
     kinds = {
         kind
         for kind in vars(messages).values()
