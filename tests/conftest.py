@@ -20,15 +20,9 @@ pytest.register_assert_rewrite("browsing", "commands", "contract", "disks")
 # one server of workers follow one another.
 LONGEST = (
     *("test_faults", "test_interrupts", "test_contract_rounds", "test_report_command"),
-    *(
-        "test_full_disk",
-        "test_on_failure",
-        "test_report_browser",
-        "test_limits",
-        "test_process",
-        "test_advise",
-    ),
-    *("test_contract_bits", "test_contract_failures", "test_contract_exchange", "test_small_data"),
+    *("test_full_disk", "test_on_failure", "test_report_browser", "test_limits", "test_process"),
+    *("test_advise", "test_contract_bits", "test_contract_failures", "test_contract_exchange"),
+    "test_small_data",
     *("test_resume", "test_command_line", "test_sweeps", "test_sweep_report", "test_shm"),
     *("test_worker_processes", "test_account", "test_account_failures", "test_hanging"),
     *("test_kernel_cache", "test_fetch", "test_disk_troubles", "test_disk_files"),
