@@ -209,4 +209,4 @@ def test_claims(benchmark):
         if line.startswith(("| threads", "| processes", "| in total"))
     ]
     assert len(lines) == 8
-    assert all(line.count("|") == 5 for line in lines)
+    assert all(line.count("|") == 6 for line in lines)  # five columns
