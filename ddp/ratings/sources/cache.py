@@ -65,13 +65,16 @@ def _save(cache_file: Path, key: str, ratings: Ratings) -> None:
     values = {field.name: getattr(ratings, field.name) for field in fields(ratings)}
     arrays = {name: np.asarray(value) for name, value in values.items() if value is not None}
     with atomic_file(cache_file) as file:
-        np.savez(file, allow_pickle=False, key=np.asarray(key), **arrays)
+        np.savez(file, allow_pickle=False, key=np.asarray(key), names=list(arrays), **arrays)
 
 
 def _load(cache_file: Path, key: str) -> Ratings | None:
     try:
         arrays = read_arrays(cache_file)
         if arrays.pop("key").item() != key:
+            return None
+        # zipfile overlooks the members behind a damaged entry of the directory
+        if arrays.pop("names").tolist() != list(arrays):
             return None
         values: dict[str, Any] = {
             name: array if array.ndim else array.item() for name, array in arrays.items()

@@ -96,6 +96,15 @@ def test_damage_is_never_visible(tmp_path, source, data):
     assert same(cached(file, [source], "", Build()), make())
 
 
+def test_a_lost_array_is_noticed(tmp_path, source):
+    build, file = Build(), tmp_path / "x.npz"
+    cached(file, [source], "", build)
+    with np.load(file) as found:
+        np.savez(file, **{name: found[name] for name in found if name != "titles"})
+    assert same(cached(file, [source], "", build), make())
+    assert build.count == 2
+
+
 def test_altered_shape_is_noticed_by_the_checksum(tmp_path, source):
     many = make()
     # too many to be read, and so checked, in one piece by chance
