@@ -67,7 +67,7 @@ class ProcessExchange(Exchange):
         self._newest = -1  # the last round that the pipe has brought
 
     def publish(self, update: Update) -> None:
-        for key, value in entries_of(update).items():
+        for key, value in entries_of(update, update.vector).items():
             send(self.shared, key, value, self.spans)
         self.tell(Published(worker=update.worker, round_index=update.round_index))
 

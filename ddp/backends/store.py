@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from ddp.model.parameters import EMPTY_VECTOR
+from ddp.model.parameters import EMPTY_VECTOR, Vector
 from ddp.timing.spans import Spans
 from ddp.workers.exchange import Update
 
@@ -42,16 +42,18 @@ def turn_key(worker: int, turn: int) -> str:
     return f"w{worker}_t{turn}_items"
 
 
-def entries_of(update: Update) -> dict[str, Any]:
-    """The entries of an update, in the order in which they are written."""
-    values = {"best": update.vector, "rmse": update.rmse, "test_loss": update.loss}
-    if len(update.trainer_state):
-        values[TRAINER_STATE] = update.trainer_state
-    values["ready"] = True
-    return {
-        worker_key(update.worker, update.round_index, field): value
-        for field, value in values.items()
+def entries_of(update: Update, vector: Vector) -> dict[str, Any]:
+    """The entries of an update, with `vector` for its vector. "ready" comes last."""
+    worker, round_index = update.worker, update.round_index
+    entries = {
+        worker_key(worker, round_index, "best"): vector,
+        worker_key(worker, round_index, "rmse"): update.rmse,
+        worker_key(worker, round_index, "test_loss"): update.loss,
     }
+    if len(update.trainer_state):
+        entries[worker_key(worker, round_index, TRAINER_STATE)] = update.trainer_state
+    entries[worker_key(worker, round_index, "ready")] = True
+    return entries
 
 
 def update_of(

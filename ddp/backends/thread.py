@@ -23,7 +23,7 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -91,9 +91,7 @@ class ThreadExchange(Exchange):
         with self.spans("copy"):
             np.copyto(vector, update.vector)
         self.spans.count_copied(vector.nbytes)
-        entries = entries_of(
-            replace(update, vector=vector, trainer_state=update.trainer_state.copy())
-        )
+        entries = entries_of(update, vector)
         with held(self.lock, self.spans):
             if self.peer.dropped.is_set():
                 raise Stopped
