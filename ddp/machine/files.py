@@ -124,15 +124,25 @@ def read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
     """
     try:
         with zipfile.ZipFile(path) as archive:
+            # zipfile overlooks the members behind a damaged entry of its directory
+            if len(archive.infolist()) != _num_members(path):
+                raise ValueError("a part of its directory is lost")
             return {
                 member.filename.removesuffix(".npy"): _array(archive, member)
                 for member in archive.infolist()
             }
-    except OSError:
-        raise
     # zipfile and numpy raise a dozen kinds of errors for a damaged file
     except Exception as error:
+        if isinstance(error, OSError) and error.errno != errno.EINVAL:  # EINVAL: a place before 0
+            raise
         raise ValueError(f"{path.name} is damaged: {error or type(error).__name__}") from None
+
+
+def _num_members(path: Path) -> int:
+    """The number of members that the end of a zip file states, for a file without a comment."""
+    with path.open("rb") as file:
+        file.seek(-22, os.SEEK_END)  # the length of the record that ends the file
+        return int.from_bytes(file.read()[10:12], "little")
 
 
 def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> npt.NDArray[Any]:

@@ -82,3 +82,22 @@ def test_another_compression_written_over_is_damage(tmp_path, compression):
     (tmp_path / "a.npz").write_bytes(altered)
     with pytest.raises(ValueError, match=r"a\.npz is damaged"):
         read_arrays(tmp_path / "a.npz")
+
+
+def test_a_flipped_bit_in_the_directory_loses_no_array(tmp_path):
+    path = tmp_path / "a.npz"
+    np.savez(path, first=np.arange(3), second=np.arange(4), third=np.arange(5))
+    content = path.read_bytes()
+    refused = 0
+    for bit in range(8 * content.index(b"PK\1\2"), 8 * len(content)):
+        damaged = bytearray(content)
+        damaged[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(damaged)
+        try:
+            found = read_arrays(path)
+        except ValueError:
+            refused += 1
+        else:
+            sizes = {name: array.tolist() for name, array in found.items()}
+            assert sizes == {"first": [0, 1, 2], "second": [0, 1, 2, 3], "third": [0, 1, 2, 3, 4]}
+    assert refused > 100
