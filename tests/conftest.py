@@ -1,5 +1,6 @@
 """Fixtures for all tests: small jobs, runs step by step, programs, and a check for leaks."""
 
+import gc
 import os
 import sys
 from collections.abc import Callable
@@ -58,6 +59,7 @@ def _module_leaves_nothing():
 
     Fixtures of the session may open descriptors meanwhile.
     """
+    gc.freeze()  # the checks collect garbage: they need not look at all that is imported
     with check_leaks(descriptors=False):
         yield
 

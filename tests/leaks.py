@@ -169,8 +169,8 @@ def check_leaks(
     while left := Held.now(thorough=thorough).left(before, descriptors=descriptors):
         if time.monotonic() > deadline:
             break
-        gc.collect()  # an object that only a cycle holds is no leak
         time.sleep(0.02)
+        gc.collect()  # an object that only a cycle holds is no leak
     if directory is not None:
         left += [f"file {path}" for path in directory.rglob("*.part")]
     assert not left, f"left behind: {left}"

@@ -33,14 +33,14 @@ def test_threads_compute_the_bits_of_serial(make_config, drive, reference, name,
     same(drive(make_config(*VARIANTS[variant], *BACKENDS[name])), reference(*VARIANTS[variant]))
 
 
-@pytest.mark.parametrize(
-    "name", ["process spawned", pytest.param("shm spawned", marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["process spawned", "shm spawned"])
 def test_workers_that_begin_anew_compute_the_bits_of_serial(make_config, drive, reference, name):
     same(drive(make_config("workers=2", *BACKENDS[name])), reference("workers=2"))
 
 
-@pytest.mark.parametrize("name", ["thread", "process", "shm", SPAWNED])
+# of all tests here only this one starts workers anew in the default suite: without torch
+@pytest.mark.parametrize("name", ["thread", "process", "shm", "process spawned"])
 def test_the_compiled_trainer_computes_the_bits_of_serial_too(make_config, drive, reference, name):
     variant = ("trainer=fused", "trainer.lr_decay=0.9", "workers=2", "rounds=3", "local_epochs=3")
     same(drive(make_config(*variant, *BACKENDS[name])), reference(*variant))
