@@ -10,6 +10,7 @@
 """
 
 import os
+import signal
 import sys
 import threading
 from collections.abc import Callable
@@ -28,6 +29,7 @@ def launch(task: Callable[[], Any]) -> int:
     For a mistake of the user it prints one message and no stack trace.
     """
     if {"--help", "-h"} & set(sys.argv[1:]):
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # --help | head: end as other commands do
         print(help_text())
         return 0
     # argparse wants flags before overrides; people write them anywhere.

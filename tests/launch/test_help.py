@@ -1,6 +1,8 @@
 """`--help` comes from conf/ and shows every setting."""
 
+import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -153,3 +155,16 @@ def test_the_command_imports_no_torch_for_it(tmp_path):
     assert shown.stdout == help_text() + "\n"
     assert not re.search(r"\| +torch$", shown.stderr, re.MULTILINE)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_reader_that_has_read_enough_is_no_error(tmp_path):
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        ended = subprocess.run(
+            [sys.executable, TRAIN, "--help"],
+            cwd=tmp_path, stdout=writing, stderr=subprocess.PIPE, check=False,
+        )  # fmt: skip
+    finally:
+        os.close(writing)
+    assert (ended.returncode, ended.stderr) == (-signal.SIGPIPE, b"")
