@@ -192,6 +192,7 @@ def test_memory_that_is_not_told_leaves_a_gap(all_hold):
 
 
 @pytest.mark.slow
+@pytest.mark.watchdog(600)
 def test_claims(benchmark):
     small = ("data=synthetic", *DATA, "local_epochs=1")
     rows, printed = benchmark("claims", "--repeats", "1", "--markdown", "--", *small)
