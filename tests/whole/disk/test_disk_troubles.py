@@ -110,8 +110,11 @@ def test_processes_without_any_temporary_directory_are_one_message(disk):
         str(REPOSITORY / "train.py"),
         *SMALL,
     ]
+    # without those of `make coverage` either, which would complain that it cannot write its file
     environment = {
-        key: value for key, value in os.environ.items() if key not in ("TMPDIR", "TEMP", "TMP")
+        key: value
+        for key, value in os.environ.items()
+        if key not in ("TMPDIR", "TEMP", "TMP") and not key.startswith("COVERAGE_")
     }
     done = subprocess.run(
         [*command, "backend=process", f"hydra.run.dir={disk.path}/run"],
