@@ -194,7 +194,7 @@ class Trainer(ABC):
         return TurnErrors([train], held_out)
 
     def state(self) -> Vector:
-        """The trainer state after an epoch, float32 (n,); `options.state_length` gives n."""
+        """The trainer state after an epoch, a new float32 (n,); `options.state_length` gives n."""
         return EMPTY_VECTOR
 
     @abstractmethod
