@@ -10,6 +10,23 @@ FloatArray = npt.NDArray[np.float32]
 IndexArray = npt.NDArray[np.int64]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """How a source was read. It tells the user; nothing of a run depends on it.
+
+    | field      | meaning                                                                         |
+    | ---------- | ------------------------------------------------------------------------------- |
+    | `format`   | part ("separator", "header", "columns", "encoding", ...) -> (its value in words, |
+    |            | "given", "recognised" or "published")                                           |
+    | `left_out` | reason -> number of rows that are not among the ratings                         |
+    | `warnings` | sentences about rows that look wrong                                            |
+    """
+
+    format: dict[str, tuple[str, str]]
+    left_out: dict[str, int]
+    warnings: tuple[str, ...] = ()
+
+
 @dataclass(slots=True, kw_only=True)
 class Ratings:
     """n ratings of `num_users` users for `num_items` items, in the order of their source.
@@ -24,6 +41,7 @@ class Ratings:
     | `files`                    | int16 (n,)       | the number of the file in `data.paths`    |
     | `titles`                   | str (num_items,) | "" where a title is unknown               |
     | `noise_floor`              | float            | RMSE of the true model, of synthetic data |
+    | `reading`                  | Reading          | None: the ratings come from no file       |
     """
 
     name: str
@@ -38,6 +56,7 @@ class Ratings:
     files: npt.NDArray[np.int16] | None = None
     titles: npt.NDArray[np.str_] | None = None
     noise_floor: float | None = None
+    reading: Reading | None = None
 
     @property
     def num_users(self) -> int:

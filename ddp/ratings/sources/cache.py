@@ -6,7 +6,7 @@ So the next start neither parses them nor imports pandas.
 import json
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,10 @@ import numpy as np
 
 from ddp.errors import DataError
 from ddp.machine.files import atomic_file, read_arrays
-from ddp.ratings.arrays import Ratings
+from ddp.ratings.arrays import Ratings, Reading
 
 # Raise it when the meaning of a cached array changes: every older cache is then rebuilt.
-CACHE_VERSION = 1
+CACHE_VERSION = 2
 
 
 def cached(
@@ -63,6 +63,8 @@ def _stamp(path: Path) -> tuple[str, int, int]:
 
 def _save(cache_file: Path, key: str, ratings: Ratings) -> None:
     values = {field.name: getattr(ratings, field.name) for field in fields(ratings)}
+    if ratings.reading is not None:
+        values["reading"] = json.dumps(asdict(ratings.reading))
     arrays = {name: np.asarray(value) for name, value in values.items() if value is not None}
     with atomic_file(cache_file) as file:
         np.savez(file, allow_pickle=False, key=np.asarray(key), names=list(arrays), **arrays)
@@ -79,7 +81,17 @@ def _load(cache_file: Path, key: str) -> Ratings | None:
         values: dict[str, Any] = {
             name: array if array.ndim else array.item() for name, array in arrays.items()
         }
+        if "reading" in values:
+            values["reading"] = _reading(json.loads(values["reading"]))
         return Ratings(**values)
     # whatever the damage is, parsing again mends it
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
+
+
+def _reading(found: dict[str, Any]) -> Reading:
+    return Reading(
+        format={part: (value, how) for part, (value, how) in found["format"].items()},
+        left_out=found["left_out"],
+        warnings=tuple(found["warnings"]),
+    )
