@@ -14,12 +14,12 @@ IndexArray = npt.NDArray[np.int64]
 class Reading:
     """How a source was read. It tells the user; nothing of a run depends on it.
 
-    | field      | meaning                                                                         |
-    | ---------- | ------------------------------------------------------------------------------- |
-    | `format`   | part ("separator", "header", "columns", "encoding", ...) -> (its value in words, |
-    |            | "given", "recognised" or "published")                                           |
-    | `left_out` | reason -> number of rows that are not among the ratings                         |
-    | `warnings` | sentences about rows that look wrong                                            |
+    | field      | meaning                                                                   |
+    | ---------- | ------------------------------------------------------------------------- |
+    | `format`   | part ("separator", "header", "columns", "encoding", ...) -> its value in  |
+    |            | words, and where that comes from: "given", "recognised" or "published"    |
+    | `left_out` | reason -> number of rows that are not among the ratings                   |
+    | `warnings` | sentences about rows that look wrong                                      |
     """
 
     format: dict[str, tuple[str, str]]
