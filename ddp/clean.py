@@ -9,6 +9,7 @@ leave a folder of sockets; the next run that needs such a folder removes it
 import argparse
 from pathlib import Path
 
+from ddp.machine.printable import printable
 from ddp.machine.segment import default_directory, remove_orphans
 
 
@@ -29,14 +30,14 @@ def main() -> None:
     directories = arguments.directories or [default_directory()]
     for directory in directories:
         if not directory.is_dir():
-            parser.error(f"{directory} is not a directory")
+            parser.error(printable(f"{directory} is not a directory"))
     found = [
         item
         for directory in directories
         for item in remove_orphans(directory, dry_run=arguments.dry_run)
     ]
     for path, size in found:
-        print(f"{path}  {size / 2**20:,.1f} MiB")
+        print(f"{printable(path)}  {size / 2**20:,.1f} MiB")
     total = sum(size for _, size in found) / 2**20
     print(
         f"{'would remove' if arguments.dry_run else 'removed'}: {len(found)} files, {total:,.1f}"

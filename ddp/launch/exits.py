@@ -6,6 +6,7 @@ import traceback
 from ddp.errors import AggregationError, BackendError, UserError, WorkerError
 from ddp.launch.composed import composition_message
 from ddp.machine.files import FULL, describe
+from ddp.machine.printable import printable
 
 FAILED, USER_ERROR, INTERRUPTED, TERMINATED = 1, 2, 130, 143
 
@@ -26,12 +27,13 @@ def explain(error: Exception) -> int:
     elif isinstance(error, OSError) and (error.filename is not None or error.errno in FULL):
         message = describe(error)
     else:
-        traceback.print_exception(error)
+        print(printable("".join(traceback.format_exception(error))), end="", file=sys.stderr)
         return code
     return report_error(message, code, error)
 
 
 def report_error(message: str, code: int, error: BaseException | None = None) -> int:
     """Prints the message and the error's notes, and gives the exit code."""
-    print("\n".join([f"error: {message}", *getattr(error, "__notes__", ())]), file=sys.stderr)
+    lines = [f"error: {message}", *getattr(error, "__notes__", ())]
+    print(printable("\n".join(lines)), file=sys.stderr)
     return code

@@ -18,6 +18,7 @@ from ddp.launch.exits import explain
 from ddp.launch.resume import finished_rmse, make_room
 from ddp.launch.sweep import SWEEP
 from ddp.machine.files import atomic_file, naming
+from ddp.machine.printable import printable
 from ddp.results.run_directory import find_checkpoints
 
 
@@ -56,7 +57,7 @@ def _check_run_show(composed: DictConfig, hydra: HydraConf, output_dir: Path) ->
     if composed.get("sweep_resume") and hydra.mode == RunMode.MULTIRUN:
         rmse = finished_rmse(output_dir, config)
         if rmse is not None:
-            print(f"{output_dir}: has ended well before, test RMSE {rmse:.4f}")
+            print(f"{printable(output_dir)}: has ended well before, test RMSE {rmse:.4f}")
             return rmse
         resume = make_room(output_dir)
     _prepare_for_processes(config)

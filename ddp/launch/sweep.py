@@ -12,6 +12,7 @@ from ddp.errors import ConfigError
 from ddp.launch.composed import COMPOSED, wants_advice
 from ddp.launch.exits import FAILED, INTERRUPTED, TERMINATED, USER_ERROR, explain, report_error
 from ddp.machine.files import atomic_file
+from ddp.machine.printable import printable
 from ddp.machine.signals import Terminated
 from ddp.results.run_directory import CONFIG_FILE, directory_taken
 from ddp.results.run_file import RunFile, in_order, read_run_file
@@ -158,4 +159,4 @@ def _write_report(runs: list[RunFile], sweep_dir: Path) -> None:
     from ddp.report.page import write_report  # late: matplotlib takes half a second
 
     write_report(runs, sweep_dir / "report.html")
-    print(f"report: {sweep_dir / 'report.html'}")
+    print(f"report: {printable(sweep_dir / 'report.html')}")

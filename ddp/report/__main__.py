@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from ddp.machine.files import describe
+from ddp.machine.printable import printable
 from ddp.report.page import write_report
 from ddp.results.run_directory import RESULT_FILE
 from ddp.results.run_file import find_runs, read_runs
@@ -38,15 +39,16 @@ def main() -> int:
             if missing
             else f"no {RESULT_FILE} below {', '.join(map(str, arguments.roots))}"
         )
-        print(f"error: {why}", file=sys.stderr)
+        print(f"error: {printable(why)}", file=sys.stderr)
         return 2
     path = arguments.out or arguments.roots[0] / "report.html"
     try:
         write_report(read_runs(runs), path)
     except OSError as error:
-        print(f"error: {describe(error)}; choose another place with --out FILE", file=sys.stderr)
+        message = f"{describe(error)}; choose another place with --out FILE"
+        print(f"error: {printable(message)}", file=sys.stderr)
         return 1
-    print(f"report: {path}")
+    print(f"report: {printable(path)}")
     return 0
 
 

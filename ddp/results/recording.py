@@ -13,6 +13,7 @@ from ddp.config.backend import SerialBackend, ThreadBackend
 from ddp.config.model import Model
 from ddp.config.schema import Config
 from ddp.machine.files import describe
+from ddp.machine.printable import printable
 from ddp.machine.signals import interrupts_held_back
 from ddp.ratings.arrays import Ratings
 from ddp.ratings.splits import shard_summary
@@ -151,7 +152,7 @@ class Recording:
         except OSError as error:
             if not any(str(error.filename) in warning for warning in self._warnings):
                 self._warnings.append(f"{describe(error)}; the run goes on without this checkpoint")
-                print(f"warning: {self._warnings[-1]}", file=sys.stderr)
+                print(f"warning: {printable(self._warnings[-1])}", file=sys.stderr)
 
     def compare(self, reference: Reference | None) -> None:
         """Keeps the errors of one worker, if they are known."""

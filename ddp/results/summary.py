@@ -9,6 +9,7 @@ from rich.table import Table
 
 from ddp.config.aggregation import Aggregation, RowsAggregation
 from ddp.config.defaults import default_scalars
+from ddp.machine.printable import printable
 from ddp.results.accounts import total_seconds
 from ddp.results.run_result import RunResult
 from ddp.timing.kinds import summary, unit_of
@@ -43,16 +44,15 @@ def print_result(result: RunResult, console: Console) -> None:
         unknown = "gap to one worker: not measured (reference=true trains it, once)"
         console.print(unknown, style="dim", highlight=False)
     for remark in _remarks(result):
-        console.print(remark, highlight=False, soft_wrap=True)
+        console.print(printable(remark), highlight=False, soft_wrap=True, markup=False)
     console.print()
     if result.config.account:
         lanes_of = {"workers": result.lanes()[:-1], "aggregator": result.lanes()[-1:]}
         for who, lanes in lanes_of.items():
             console.print(f"{who + ':':11} {summary(total_seconds(lanes))}", highlight=False)
     seconds = "  ".join(f"{stage} {value:.2f}" for stage, value in result.seconds.items())
-    console.print(
-        f"seconds:    {seconds}\nfiles:      {result.output_dir}", highlight=False, soft_wrap=True
-    )
+    files = printable(f"seconds:    {seconds}\nfiles:      {result.output_dir}")
+    console.print(files, highlight=False, soft_wrap=True, markup=False)
 
 
 def _table(result: RunResult) -> Table:

@@ -19,6 +19,7 @@ from rich.text import Text
 
 from ddp.config.schema import settings
 from ddp.machine.files import atomic_file
+from ddp.machine.printable import printable
 from ddp.results.run_directory import RESULT_FILE
 from ddp.results.run_file import OUTCOME, WORKER_MEANS, RunFile, find_runs, read_runs
 
@@ -88,7 +89,8 @@ def print_runs(runs: Sequence[RunFile], csv_path: Path | None) -> None:
     if csv_path is not None:
         with atomic_file(csv_path) as file:
             file.write(_as_csv(rows).encode())
-        console.print(f"table: {csv_path}", soft_wrap=True, highlight=False)
+        place = f"table: {printable(csv_path)}"
+        console.print(place, soft_wrap=True, highlight=False, markup=False)
 
 
 def _as_csv(rows: Sequence[Row]) -> str:
@@ -137,15 +139,8 @@ def cell(name: str, value: Any) -> str:
 
 
 def harmless(value: Any) -> Any:
-    """Text in which "?" replaces characters that move a cursor or end a line of CSV.
-
-    Any other value stays as it is.
-    """
-    if not isinstance(value, str):
-        return value
-    return "".join(
-        character if character.isprintable() or character == "\n" else "?" for character in value
-    )
+    """Text without control characters; any other value stays as it is."""
+    return printable(value) if isinstance(value, str) else value
 
 
 def main() -> int:
@@ -164,16 +159,14 @@ def main() -> int:
     arguments = parser.parse_args()
     missing = [root for root in arguments.roots if not root.is_dir()]
     if missing:
-        parser.error(f"{missing[0]} is not a directory")
+        parser.error(printable(f"{missing[0]} is not a directory"))
     runs = read_runs(find_runs(arguments.roots))
     if not runs:
-        parser.error(f"no {RESULT_FILE} below {', '.join(map(str, arguments.roots))}")
+        parser.error(printable(f"no {RESULT_FILE} below {', '.join(map(str, arguments.roots))}"))
     try:
         print_runs(runs, arguments.csv or arguments.roots[0] / "results.csv")
     except OSError as error:
-        print(
-            f"error: {error.filename}: {error.strerror}; choose another place with --csv FILE",
-            file=sys.stderr,
-        )
+        message = f"{error.filename}: {error.strerror}; choose another place with --csv FILE"
+        print(f"error: {printable(message)}", file=sys.stderr)
         return 1
     return 0

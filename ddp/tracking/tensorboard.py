@@ -12,6 +12,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ddp.machine.printable import printable
 from ddp.timing.account import Account
 from ddp.timing.kinds import EXCHANGE_KINDS
 from ddp.timing.paths import AGGREGATOR_PHASES, ROUND_PHASES, WORKER_PHASES, read_slices
@@ -205,7 +206,7 @@ class TensorBoard(Tracker):
             except OSError as error:
                 reason = f"{error.filename}: {error.strerror}"
                 self.trouble = f"{reason}; the run goes on without TensorBoard"
-                print(f"warning: {self.trouble}", file=sys.stderr)
+                print(f"warning: {printable(self.trouble)}", file=sys.stderr)
 
     def _hparams_summaries(self, last: AggregateRound) -> tuple["Summary", ...]:
         """The summaries of `SummaryWriter.add_hparams`, which would make another directory."""

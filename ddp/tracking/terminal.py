@@ -13,6 +13,7 @@ from rich.progress import (
 )
 
 from ddp.config.schema import Config
+from ddp.machine.printable import printable
 from ddp.tracking.messages import AggregateRound, EpochDone, Event, Failure, Rewound, Started
 from ddp.tracking.tracker import AGGREGATED, Tracker, worker_name
 
@@ -48,7 +49,8 @@ class Lines(Tracker):
                     soft_wrap=True,
                 )
             case Failure() if event.action != "abort":  # the last message says it
-                self.console.print(failure_as_text(event), highlight=False, soft_wrap=True)
+                text = printable(failure_as_text(event))
+                self.console.print(text, highlight=False, soft_wrap=True, markup=False)
 
 
 class Bars(Tracker):
