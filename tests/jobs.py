@@ -45,7 +45,7 @@ def prepare(config):
     from ddp.ratings.load import load_ratings
     from ddp.workers import prepare
 
-    return prepare.prepare(config, load_ratings(config.data, config.seed))
+    return prepare.prepare(config, load_ratings(config.data, config.data_seed))
 
 
 def backend_of(config, listen=lambda message: None):

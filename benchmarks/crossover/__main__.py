@@ -108,7 +108,7 @@ def candidates(
     """The job on each of its backends, with its prediction, which is made before anything runs."""
     config = cell.config("serial", more)
     constants = calibrate(config.trainer, file=file)
-    sizes = sizes_of(config, load_ratings(config.data, config.seed))
+    sizes = sizes_of(config, load_ratings(config.data, config.data_seed))
     around = Surroundings(cores=cell.cores, data_s=READ_S)
     found: list[tuple[Labels, Callable[[], Figures]]] = []
     for backend in backends(config):

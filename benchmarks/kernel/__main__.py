@@ -104,7 +104,7 @@ def _cases(
     overrides: Sequence[str], file: Path, dims: Sequence[int], workers: Sequence[int], visits: int
 ) -> Iterator[Case]:
     config = compose_config(overrides)
-    ratings = load_ratings(config.data, config.seed)
+    ratings = load_ratings(config.data, config.data_seed)
     save(ratings, file)
     for dim in dims:
         for number in workers:

@@ -42,7 +42,7 @@ def measure(protocol: str, arguments: argparse.Namespace, folder: Path) -> list[
     """A row per way and per other library."""
     config = compose_config(BASE)
     assert isinstance(config.data, MovieLensData)
-    ratings = load_ratings(config.data, config.seed)
+    ratings = load_ratings(config.data, config.data_seed)
     sizes = Sizes(
         num_users=ratings.num_users,
         num_items=ratings.num_items,

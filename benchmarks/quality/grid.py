@@ -118,7 +118,7 @@ def main() -> None:
         sys.exit(f"the plots need matplotlib: {INSTALL}")
     config = compose_config(BASE)
     assert isinstance(config.data, MovieLensData)
-    ratings = load_ratings(config.data, config.seed)
+    ratings = load_ratings(config.data, config.data_seed)
     with tempfile.TemporaryDirectory() as folder:
         parts = list(test_parts("random", config.data, ratings, arguments.repeats))
         files = write_parts("random", ratings, parts, Path(folder))

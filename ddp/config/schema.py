@@ -69,6 +69,11 @@ class Config(Scalars):
     aggregation: Aggregation
 
     @property
+    def data_seed(self) -> int:
+        """The seed of synthetic ratings. With `split.seed` all runs have the same test ratings."""
+        return self.split.seed_or(self.seed)
+
+    @property
     def stratified(self) -> bool:
         """True if every row of the model has one owner, so that nothing is averaged."""
         return self.split.name == "stratified"

@@ -1,6 +1,6 @@
 """The options of `split`: the parts that are held out, and the deal of the rest to workers."""
 
-from ddp.config.checks import Checked, above, file_name, number, one_of, options
+from ddp.config.checks import Checked, above, at_least, file_name, number, one_of, options
 from ddp.errors import ConfigError
 
 HOLDOUTS = ("random", "user", "time", "files")
@@ -17,11 +17,16 @@ class Split(Checked):
     test_fraction: float = above(0, below=1)
     valid_fraction: float = number(least=0, below=1)
     test_file: str | None = file_name()
+    seed: int | None = at_least(0)
 
     @property
     def copies(self) -> bool:
         """True if every worker has all training ratings."""
         return self.name == "copies"
+
+    def seed_or(self, seed: int) -> int:
+        """The seed of the holdout and of synthetic ratings; `seed`: the run's."""
+        return seed if self.seed is None else self.seed
 
     def check(self) -> None:
         if (self.holdout == "files") != (self.test_file is not None):

@@ -93,11 +93,12 @@ def finished_rmse(directory: Path, config: Config) -> float | None:
     except (OSError, ValueError, yaml.YAMLError):
         return None
     now = json.loads(json.dumps(dataclasses.asdict(config)))
-    if was != now:
+    changed = differences(was, now)
+    if changed:
         raise ConfigError(
             "run directory",
             directory,
-            f"holds a run with other settings: {', '.join(differences(was, now))}",
+            f"holds a run with other settings: {', '.join(changed)}",
         )
     result = read_run_file(directory)
     return result.outcome["test_rmse"] if result.status == "ok" else None

@@ -27,7 +27,8 @@ def hold_out(
 ) -> Parts:
     """Cuts the ratings into the three parts; training and test have at least one row each.
 
-    `test_rows`: the test part of `split.holdout=files`. Draws only from the stream "holdout".
+    `test_rows`: the test part of `split.holdout=files`. Draws only from the stream "holdout", under
+    `split.seed` or else the run's `seed`.
     Raises ConfigError or DataError where the ratings cannot be cut in this way.
     """
     if len(ratings) < 2:
@@ -35,7 +36,7 @@ def hold_out(
             f"{ratings.name} holds {len(ratings)} ratings: a training and a test part need at"
             " least 2"
         )
-    rng = stream(seed, "holdout")
+    rng = stream(split.seed_or(seed), "holdout")
     rows = np.arange(len(ratings), dtype=np.int64)
     if split.holdout == "files":
         assert test_rows is not None, "split.holdout=files needs test_rows"

@@ -152,9 +152,8 @@ class Checkpoints:
                 f"{path}: is of format {found}, and this version reads format {FORMAT}: use the"
                 " one that wrote it"
             )
-        was, now = about.get("config"), deciding(self.config)
-        if was != now:
-            keys = differences(was, now)
+        keys = differences(about.get("config"), deciding(self.config))
+        if keys:
             raise CheckpointError(
                 f"{path}: is of a run with other settings: {', '.join(keys)}; a run can go on only"
                 " with its own"

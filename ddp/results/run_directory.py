@@ -102,7 +102,10 @@ def find_checkpoints(run_dir: Path) -> list[Path]:
 
 
 def differences(was: Any, now: dict[str, Any]) -> list[str]:
-    """The settings in which two configs differ, in words."""
+    """The settings in which two configs differ, in words.
+
+    A missing setting is the same as null: an older version did not have it.
+    """
     if not isinstance(was, dict):
         return [f"the config was {was}"]
     found = []

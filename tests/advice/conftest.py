@@ -15,6 +15,6 @@ def of(make_config):
     @cache
     def make(*overrides):
         config = make_config(*overrides)
-        return config, sizes_of(config, load_ratings(config.data, config.seed))
+        return config, sizes_of(config, load_ratings(config.data, config.data_seed))
 
     return make

@@ -89,7 +89,7 @@ def test_in_words():
 
 def test_start_up_decides_short_jobs_and_work_decides_long_ones(make_config):
     config = make_config("trainer=autograd", "workers=2", "trainer.batch_size=64")
-    sizes = sizes_of(config, load_ratings(config.data, config.seed))
+    sizes = sizes_of(config, load_ratings(config.data, config.data_seed))
 
     def fastest(varied):
         return min(

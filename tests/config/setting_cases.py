@@ -115,6 +115,8 @@ REFUSED = [
         "split.holdout=files",
         "split.test_file=FILE",
     ),
+    (("split.seed=-1",), "split.seed=-1:", f"{WHOLE} 0"),
+    (("split.seed=0.5",), "split.seed=0.5:", "expected int | None"),
     (("split.test_file=t.csv",), "split.test_file=t.csv:", "split.holdout=files"),
     (("split=dirichlet", "split.alpha=0"), "split.alpha=0:", f"{FINITE} above 0"),
     (("split=dirichlet", "split.test_fraction=2"), "split.test_fraction=2:", "below 1"),

@@ -61,7 +61,7 @@ def valid(make_config, tmp_path_factory):
     rows = (folder / "run" / "checkpoints" / "rounds.jsonl").read_bytes()
     return (
         config,
-        load_ratings(config.data, config.seed),
+        load_ratings(config.data, config.data_seed),
         (first.read_bytes(), last.read_bytes(), rows),
     )
 

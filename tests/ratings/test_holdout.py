@@ -1,8 +1,11 @@
 """The test and validation parts: their sizes, and the rows that each holdout takes."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import assume, given
+from hypothesis import strategies as st
 from made_ratings import cases, laws, random_ratings, ratings_of, split_of, split_or_skip
 
 from ddp.ratings.holdout import PARTS
@@ -68,6 +71,21 @@ def test_user_holdout_finds_a_test_row_when_every_share_rounds_to_none():
 @given(cases(holdouts=("files",)))
 def test_files_holdout_is_the_given_rows(case):
     assert split_or_skip(case).rows("test").tolist() == sorted(case[4].tolist())
+
+
+@laws
+@given(cases(), st.integers(0, 2**32), st.integers(0, 2**32))
+def test_a_seed_of_the_split_fixes_the_holdout_and_is_otherwise_the_runs(case, fixed, other):
+    ratings, split, workers, seed, test_rows = case
+    own = replace(split, seed=fixed)
+    deal = split_or_skip((ratings, own, workers, seed, test_rows))
+    same = split_or_skip((ratings, own, workers, other, test_rows))
+    assert same.part.tolist() == deal.part.tolist()
+    as_run = split_or_skip((ratings, split, workers, fixed, test_rows))
+    assert as_run.part.tolist() == deal.part.tolist()
+    free = split_or_skip((ratings, split, workers, seed, test_rows))
+    if split.holdout == "time":  # the shards follow the run's seed
+        assert np.array_equal(free.owner, deal.owner)
 
 
 def test_random_holdout_is_uniform():

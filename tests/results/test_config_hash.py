@@ -28,6 +28,7 @@ def test_every_difference_changes_the_hash(make_config):
         "aggregation=uniform",
         "split.valid_fraction=0.1",
         "split=user",
+        "split.seed=0",
     ]
     hashes = {
         config_hash(make_config(*one)) for one in [(), *((override,) for override in overrides)]

@@ -79,6 +79,7 @@ def test_one_worker_is_its_own_reference(make_config, here):
         "rounds=3",
         "local_epochs=3",
         "seed=1",
+        "split.seed=1",
         "trainer.lr=0.3",
         "model.dim=9",
         "data.num_ratings=1000",

@@ -34,7 +34,7 @@ def test_the_stages_are_there_without_an_account(make_config, tmp_path):
 
 def test_rounds_that_nobody_wants_any_more_stop_the_workers(make_config):
     config = make_config("backend=thread", "rounds=1000")
-    rounds = train(prepare(config, load_ratings(config.data, config.seed)))
+    rounds = train(prepare(config, load_ratings(config.data, config.data_seed)))
     assert next(rounds).row.round_index == 0
     rounds.close()
     assert not [thread for thread in threading.enumerate() if thread.name.startswith(WORKER_THREAD)]

@@ -35,7 +35,7 @@ def allocated():
 @pytest.mark.parametrize("split", ["iid", "stratified"])
 def test_no_stage_holds_more_of_the_ratings_than_it_needs(make_config, allocated, tmp_path, split):
     config = make_config(*DATA, f"split={split}", "trainer=fused", "workers=2")
-    ratings = load_ratings(config.data, config.seed)
+    ratings = load_ratings(config.data, config.data_seed)
     num, num_held_out = len(ratings), 0.25 * len(ratings)
     # what the first call imports would count, too
     warm = prepare(config, ratings)
