@@ -15,6 +15,7 @@ the rules of all fields when an instance is made.
 import dataclasses
 import math
 import multiprocessing
+import os
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any, TypeVar, dataclass_transform
@@ -87,14 +88,22 @@ def above(bound: float, *, below: float = math.inf, off: Any = DECIDES) -> Any:
 
 
 def file_name() -> Any:
-    """A field for the name of a file or folder, or for a list of them."""
+    """A field for the name of a file or folder, or for a list of them; it expands ~."""
 
     def rule(key: str, value: str | list[str]) -> None:
         for name in [value] if isinstance(value, str) else value:
             if "\0" in name:
                 raise ConfigError(key, repr(name), "a file name cannot hold a NUL character")
 
-    return setting(rule)
+    def convert(value: str | list[str]) -> str | list[str]:
+        return expanded(value) if isinstance(value, str) else list(map(expanded, value))
+
+    return dataclasses.field(metadata={"rule": rule, "convert": convert})
+
+
+def expanded(name: str) -> str:
+    """The name with the home directory in the place of ~ or ~user."""
+    return os.path.expanduser(name)  # noqa: PTH111 - Path would drop a ./ or / as well
 
 
 def safe_start_method() -> Any:
@@ -142,6 +151,8 @@ class Checked:
             rule, value = field.metadata.get("rule"), getattr(self, field.name)
             if rule is not None and value is not None:
                 rule(f"{self.PREFIX}{field.name}", value)
+                if convert := field.metadata.get("convert"):
+                    setattr(self, field.name, convert(value))
         self.check()
 
     def check(self) -> None:

@@ -16,9 +16,9 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from ddp.launch.arguments import hydra_arguments
 from ddp.launch.exits import INTERRUPTED, TERMINATED, explain, report_error
 from ddp.launch.help import help_text
-from ddp.launch.resume import resumed_arguments
 from ddp.launch.sweep import SWEEP
 from ddp.machine.signals import WORKER_THREAD, Terminated, end_in_good_order
 
@@ -32,8 +32,6 @@ def launch(task: Callable[[], Any]) -> int:
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # --help | head: end as other commands do
         print(help_text())
         return 0
-    # argparse wants flags before overrides; people write them anywhere.
-    sys.argv[1:] = sorted(sys.argv[1:], key=lambda argument: argument not in ("-m", "--multirun"))
     # With it Hydra raises an exception; without it Hydra prints the exception and exits with 1.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     end_in_good_order()
@@ -51,7 +49,7 @@ def _code_of(task: Callable[[], Any]) -> int:
     """Runs the application and gives the exit code. Prints a message for an error or a signal."""
     finished = "the run directory holds all finished work"
     try:
-        sys.argv[1:] = resumed_arguments(sys.argv[1:])
+        sys.argv[1:] = hydra_arguments(sys.argv[1:])
         task()
     except Terminated as error:
         return report_error(f"terminated; {finished}", TERMINATED, error)

@@ -1,12 +1,10 @@
-"""Turns Hydra's configuration into the checked dataclasses, and Hydra's errors into messages."""
+"""Turns Hydra's configuration into the checked dataclasses."""
 
 import dataclasses
 import difflib
-import re
-import sys
 from typing import Any, cast
 
-from hydra.errors import HydraException
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -19,6 +17,8 @@ from ddp.errors import MISSING, ConfigError
 COMPOSED = ".hydra/{}.yaml"  # Hydra's files in the directory of each job
 # keys of conf/config.yaml that are no settings of a run
 OF_THE_LAUNCH = ("resume", "sweep_resume", "advise", "simulate")
+MAX_EXACT = 2**53  # a float below it holds every whole number exactly
+NAMED = ("experiment", "sweep")  # groups whose files set values anywhere
 
 
 def load_config(composed: DictConfig) -> Config:
@@ -26,6 +26,7 @@ def load_config(composed: DictConfig) -> Config:
 
     Raises ConfigError, which names the key, the value and the allowed values.
     """
+    check_packages(composed)
     values = _resolved(composed)
     groups = {
         group: schema(**_typed(schema, values[group], f"{group}."))
@@ -38,6 +39,23 @@ def load_config(composed: DictConfig) -> Config:
         if key not in {*OPTIONS, *OF_THE_LAUNCH, "hydra"}
     }
     return Config(**_typed(Scalars, rest, ""), **groups)
+
+
+def check_packages(composed: DictConfig) -> None:
+    """Refuses an experiment or sweep whose values Hydra has put below its name.
+
+    Raises ConfigError, which names the file.
+    """
+    chosen = HydraConfig.get().runtime.choices if HydraConfig.initialized() else {}
+    for group in NAMED:
+        if isinstance(composed.get(group), DictConfig):
+            raise outside_package(group, chosen.get(group) or "NAME")
+
+
+def outside_package(group: str, name: str) -> ConfigError:
+    """The error about an experiment or sweep without the line that names its package."""
+    line = "# @package _global_"
+    return ConfigError(group, name, f"{group}/{name}.yaml must begin with the line: {line}")
 
 
 def load_simulate(composed: DictConfig) -> Simulate | None:
@@ -96,7 +114,7 @@ def _typed(schema: type, values: dict[Any, Any], prefix: str) -> dict[str, Any]:
     wanted = {field.name: field.type for field in dataclasses.fields(schema)}
     for key, value in values.items():
         if key not in wanted:
-            raise ConfigError(f"{prefix}{key}", value, _unknown(f"{prefix}{key}"))
+            raise ConfigError(f"{prefix}{key}", value, unknown(f"{prefix}{key}"))
     typed = OmegaConf.structured(schema)
     for key, kind in wanted.items():
         described = kind.__name__ if isinstance(kind, type) else str(kind)
@@ -106,7 +124,7 @@ def _typed(schema: type, values: dict[Any, Any], prefix: str) -> dict[str, Any]:
             typed[key] = values[key]
         # OverflowError: a whole number that no float can hold
         except (OmegaConfBaseException, OverflowError):
-            raise ConfigError(f"{prefix}{key}", values[key], f"expected {described}") from None
+            raise _wrong_type(f"{prefix}{key}", values[key], described) from None
     try:
         return cast(
             dict[str, Any], OmegaConf.to_container(typed, resolve=True, throw_on_missing=True)
@@ -115,7 +133,18 @@ def _typed(schema: type, values: dict[Any, Any], prefix: str) -> dict[str, Any]:
         raise _unresolved(prefix, error) from None
 
 
-def _unknown(key: str) -> str:
+def _wrong_type(key: str, value: Any, expected: str) -> ConfigError:
+    """The error about a value of another type, with the text to write where that is clear."""
+    whole = isinstance(value, float) and value.is_integer() and abs(value) <= MAX_EXACT
+    if whole and "int" in expected:
+        return ConfigError(key, repr(value), f"expected {expected}; write {key}={int(value)}")
+    if isinstance(value, list | dict) and "str" in expected:
+        hint = f"a text in brackets needs quotes, as in \"{key}='[1]'\""
+        return ConfigError(key, value, f"expected {expected}; {hint}")
+    return ConfigError(key, value, f"expected {expected}")
+
+
+def unknown(key: str) -> str:
     """The message about a key that nothing reads."""
     group, _, name = key.partition(".")
     owners = [
@@ -136,8 +165,7 @@ def _unknown(key: str) -> str:
             *OPTIONS,
             *OF_THE_LAUNCH,
             *_simulated(),
-            "experiment",
-            "sweep",
+            *NAMED,
             *dict.fromkeys(inner),
         ],
         n=3,
@@ -149,25 +177,3 @@ def _unknown(key: str) -> str:
 
 def _fields(schema: type) -> list[str]:
     return [field.name for field in dataclasses.fields(schema)]
-
-
-def composition_message(error: Exception) -> str | None:
-    """The message about Hydra's `error`; None if `error` is of another kind."""
-    # Hydra says this about group=null
-    if isinstance(error, ValueError) and "Config group override must be" in str(error):
-        groups = [argument for argument in sys.argv[1:] if argument.partition("=")[0] in OPTIONS]
-        return f"a group cannot be null, it needs one of its options: look at {' '.join(groups)}"
-    if not isinstance(error, HydraException | OmegaConfBaseException):
-        return None
-    unknown = re.search(r"Could not override '([^']+)'", str(error))
-    if unknown and "No match in the defaults list" not in str(error):
-        return f"{unknown[1]}: {_unknown(unknown[1])}"
-    parts = [str(error)]
-    if isinstance(error.__cause__, OmegaConfBaseException):
-        parts.append(str(error.__cause__))
-    if "LexerNoViableAlt" in str(error):
-        parts.append(
-            "put such a value in quotes within the quotes of your shell, as in"
-            " \"data.path='~/x.csv'\""
-        )
-    return re.sub(r"\n\s*\n", "\n", "\n".join(parts).strip())

@@ -4,7 +4,7 @@ import sys
 import traceback
 
 from ddp.errors import AggregationError, BackendError, UserError, WorkerError
-from ddp.launch.composed import composition_message
+from ddp.launch.hydra_errors import composition_message
 from ddp.machine.files import FULL, describe
 from ddp.machine.printable import printable
 

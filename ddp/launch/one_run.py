@@ -2,6 +2,7 @@
 
 import dataclasses
 import tempfile
+from contextlib import chdir, nullcontext
 from pathlib import Path
 
 from hydra.conf import HydraConf
@@ -15,6 +16,7 @@ from ddp.config.schema import Config, settings
 from ddp.errors import UserError
 from ddp.launch.composed import COMPOSED, load_config, load_simulate, wants_advice
 from ddp.launch.exits import explain
+from ddp.launch.quoting import typed
 from ddp.launch.resume import finished_rmse, make_room
 from ddp.launch.sweep import SWEEP
 from ddp.machine.files import atomic_file, naming
@@ -31,6 +33,12 @@ def run_job(composed: DictConfig) -> float:
     """
     hydra = HydraConfig.get()
     output_dir = Path(hydra.runtime.output_dir)
+    # hydra.job.chdir=true has gone into output_dir; settings mean the directory of the start
+    with chdir(hydra.runtime.cwd) if hydra.job.chdir else nullcontext():
+        return _run_job(composed, hydra, output_dir)
+
+
+def _run_job(composed: DictConfig, hydra: HydraConf, output_dir: Path) -> float:
     try:
         if wants_advice(composed):
             return _advise(composed)
@@ -117,7 +125,8 @@ def _advise(composed: DictConfig) -> float:
 
 def _note_how_to_go_on(error: BaseException, output_dir: Path) -> None:
     if find_checkpoints(output_dir):
-        error.add_note(f"to go on from where it was: python train.py resume={output_dir}")
+        resume = typed("resume", str(output_dir))
+        error.add_note(f"to go on from where it was: python train.py {resume}")
 
 
 def _keep_composed(composed: DictConfig, hydra: HydraConf) -> None:

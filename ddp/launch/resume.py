@@ -8,26 +8,28 @@ from typing import Any
 
 import yaml
 
+from ddp.config.checks import expanded
 from ddp.config.options import OPTIONS
 from ddp.config.schema import Config
 from ddp.errors import ConfigError
+from ddp.launch.quoting import quoted, text_of
 from ddp.results.run_directory import CONFIG_FILE, differences, find_checkpoints
 from ddp.results.run_file import read_run_file
 
-ARGUMENT = re.compile(r"resume=(.*)")
+ARGUMENT = re.compile(r"(\+\+)?resume=.*", re.DOTALL)
 
 
-def resumed_arguments(arguments: list[str]) -> list[str]:
-    """The command line that continues a run: the values of its config.yaml, then `arguments`.
+def resumed_arguments(arguments: list[str], *, sweep: bool) -> list[str]:
+    """The overrides that continue a run: the values of its config.yaml, then `arguments`.
 
     Without `resume=RUN_DIR` among them the arguments stay as they are. Raises ConfigError for a
-    directory without a run.
+    directory without a run, and for a `sweep`.
     """
-    given = [match[1] for argument in arguments if (match := ARGUMENT.fullmatch(argument))]
-    if not given or given[-1] in ("null", ""):
+    given = [argument for argument in arguments if ARGUMENT.fullmatch(argument)]
+    if not given or given[-1].partition("=")[2] in ("null", ""):
         return arguments
-    directory = given[-1].strip("'\"")
-    if {"-m", "--multirun"} & set(arguments):
+    directory = expanded(text_of(given[-1]))
+    if sweep:
         raise ConfigError(
             "resume",
             directory,
@@ -39,15 +41,15 @@ def resumed_arguments(arguments: list[str]) -> list[str]:
     values = []
     for key, value in config.items():
         if key not in OPTIONS:
-            values.append(f"{key}={_quoted(value)}")
+            values.append(f"{key}={quoted(value)}")
         elif key not in exchanged:
             values.append(f"{key}={value['name']}")
             values += [
-                f"{key}.{inner}={_quoted(setting)}"
+                f"{key}.{inner}={quoted(setting)}"
                 for inner, setting in value.items()
                 if inner != "name"
             ]
-    folder = _quoted(directory)
+    folder = quoted(directory)
     return [*values, *typed, f"resume={folder}", f"hydra.run.dir={folder}"]
 
 
@@ -71,16 +73,6 @@ def _read_config(directory: Path) -> dict[str, Any]:
             "resume", directory, f"its {CONFIG_FILE} is not that of a run of this version"
         )
     return dict(config)
-
-
-def _quoted(value: Any) -> str:
-    """The text that Hydra's command line reads as this value."""
-    if isinstance(value, list):
-        return "[" + ",".join(map(_quoted, value)) + "]"
-    if isinstance(value, str):
-        escaped = value.replace("\\", "\\\\").replace("'", "\\'").replace("${", "\\${")
-        return f"'{escaped}'"
-    return {"None": "null", "True": "true", "False": "false"}.get(repr(value), repr(value))
 
 
 def finished_rmse(directory: Path, config: Config) -> float | None:

@@ -5,12 +5,21 @@ import os
 from pathlib import Path
 from typing import Any
 
+from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig, OmegaConf, read_write
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
+from ddp.config.checks import expanded
 from ddp.errors import ConfigError
-from ddp.launch.composed import COMPOSED, wants_advice
+from ddp.launch.composed import (
+    COMPOSED,
+    check_packages,
+    load_config,
+    load_simulate,
+    wants_advice,
+)
 from ddp.launch.exits import FAILED, INTERRUPTED, TERMINATED, USER_ERROR, explain, report_error
+from ddp.launch.quoting import quoted
 from ddp.machine.files import atomic_file
 from ddp.machine.printable import printable
 from ddp.machine.signals import Terminated
@@ -23,14 +32,15 @@ NO_SUMMARY = "interrupted before the sweep's table and report were written"
 
 
 class Directories(Callback):
-    """Refuses directories that hold runs, before Hydra writes into them.
+    """Refuses settings, and directories that hold runs, before Hydra writes a file.
 
-    conf/config.yaml names this callback. `run_directory` refuses them as well, but by then Hydra
-    has overwritten its own files.
+    conf/config.yaml names this callback. `run_directory` refuses such a directory as well, but by
+    then Hydra has overwritten its own files.
     """
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Hydra calls it before a single run has its directory."""
+        _expand(config, "hydra.run.dir")
         if wants_advice(config):
             with read_write(config):
                 # advice needs no directory of its own, so it gets one that exists
@@ -38,6 +48,10 @@ class Directories(Callback):
             return
         if config.get("resume") is None and (Path(config.hydra.run.dir) / CONFIG_FILE).exists():
             raise SystemExit(explain(directory_taken(Path(config.hydra.run.dir))))
+        try:
+            _check(config)
+        except ConfigError as error:
+            raise SystemExit(explain(error)) from None
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Hydra calls it before the first job of a sweep."""
@@ -49,15 +63,42 @@ class Directories(Callback):
                     )
                 )
             )
+        _expand(config, "hydra.sweep.dir")
         sweep_dir = Path(config.hydra.sweep.dir)
         if not config.get("sweep_resume") and (sweep_dir / SWEEP_MARK).exists():
             raise SystemExit(explain(directory_taken(sweep_dir)))
+        try:
+            HydraConfig.instance().set_config(config)
+            check_packages(config)
+        except ConfigError as error:
+            raise SystemExit(explain(error)) from None
         # Hydra is about to write the same file; without room for it, Hydra would leave half of it
         try:
             with atomic_file(sweep_dir / SWEEP_MARK) as file:
                 file.write(OmegaConf.to_yaml(config).encode())
         except OSError as error:
             raise SystemExit(explain(error)) from None
+
+
+def _expand(config: DictConfig, key: str) -> None:
+    """Puts the home directory in the place of a ~ with which a directory of Hydra's begins."""
+    directory = str(OmegaConf.select(config, key))
+    if directory.startswith("~"):
+        with read_write(config):
+            OmegaConf.update(config, key, expanded(directory))
+            # Hydra composes the jobs of a sweep from this list
+            config.hydra.overrides.hydra.append(f"{key}={quoted(expanded(directory))}")
+
+
+def _check(config: DictConfig) -> None:
+    """Checks the settings of a single run as `run_job` will. Raises ConfigError."""
+    runtime = config.hydra.runtime
+    with read_write(runtime), open_dict(runtime):
+        runtime.output_dir = str(Path(config.hydra.run.dir).absolute())
+    HydraConfig.instance().set_config(config)  # for ${hydra:...} in a setting
+    composed = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+    load_config(composed)
+    load_simulate(composed)
 
 
 class Summary(Callback):

@@ -1,0 +1,92 @@
+"""Puts a text into the quotes of Hydra's command line, and into those of a shell."""
+
+import re
+import shlex
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Quote, QuotedString
+from hydra.errors import HydraException
+
+PLAIN = re.compile(r"[\w./:@%+-]+", re.ASCII)  # neither Hydra nor a shell wants quotes around it
+QUOTED = r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\""
+BARE = r"[^,\[\](){}'\"\\]*"
+# a quoted text, or a whole value or element that has a ~ and no quotes
+TILDE = re.compile(rf"{QUOTED}|(^|[,\[(])({BARE}~{BARE})(?=[,\])]|$)", re.DOTALL)
+ELEMENT = re.compile(rf"(?:{QUOTED}|[^,])+", re.DOTALL)
+
+
+def quoted(value: Any, quote: Quote = Quote.single) -> str:
+    """The text that Hydra's command line reads as this value."""
+    if isinstance(value, list):
+        return "[" + ",".join(map(quoted, value)) + "]"
+    if isinstance(value, str):
+        # OmegaConf reads ${ as a reference, and halves the backslashes before it
+        plain = re.sub(r"(\\*)\$\{", lambda match: match[1] * 2 + r"\${", value)
+        return QuotedString(plain, quote).with_quotes()
+    return {"None": "null", "True": "true", "False": "false"}.get(repr(value), repr(value))
+
+
+def tilde_quoted(argument: str) -> str:
+    """The argument with quotes around each text that has a ~: Hydra reads no ~ without them."""
+    key, equals, value = argument.partition("=")
+    with_quotes = TILDE.sub(
+        lambda match: match[0] if match[2] is None else match[1] + quoted(match[2].strip()), value
+    )
+    return f"{key}{equals}{with_quotes}"
+
+
+def requoted(argument: str, *, several: bool) -> str | None:
+    """What to type in a shell instead of an argument that Hydra cannot read.
+
+    `several`: the value lists the values of a sweep. None: Hydra cannot read the key.
+    """
+    key, equals, value = argument.partition("=")
+    if not equals or not _reads(f"{key}=", "override"):
+        return None
+    if value.startswith("[") and value.endswith("]"):
+        return in_shell(f"{key}=[{_elements_quoted(value[1:-1])}]")
+    return in_shell(f"{key}={_elements_quoted(value) if several else _easily_quoted(value)}")
+
+
+def _elements_quoted(text: str) -> str:
+    elements = [element.strip() for element in ELEMENT.findall(text)]
+    return ",".join(
+        element if _reads(element, "element") else _easily_quoted(element) for element in elements
+    )
+
+
+def _reads(text: str, rule: str) -> bool:
+    """True if the text keeps the rule of Hydra's grammar."""
+    try:
+        OverridesParser.create().parse_rule(text, rule)
+    except HydraException:
+        return False
+    return True
+
+
+def text_of(argument: str) -> str:
+    """The text after the = of an argument, without the quotes of Hydra around it."""
+    text = argument.partition("=")[2]
+    try:
+        value = OverridesParser.create().parse_override(argument).value()
+    except HydraException:
+        return text
+    return value if isinstance(value, str) else text
+
+
+def typed(key: str, text: str) -> str:
+    """The argument that gives the key this text, as a person types it in a shell."""
+    return in_shell(f"{key}={text if PLAIN.fullmatch(text) else _easily_quoted(text)}")
+
+
+def _easily_quoted(text: str) -> str:
+    """The text in those quotes of Hydra around which quotes of a shell are short."""
+    return quoted(text, Quote.double if set(text) & set("'\"$`\\!") else Quote.single)
+
+
+def in_shell(argument: str) -> str:
+    """The argument in the quotes that a shell needs."""
+    if "'" not in argument or "!" in argument:  # an interactive shell replaces ! in double quotes
+        return shlex.quote(argument)
+    return '"' + re.sub(r'(["$`\\])', r"\\\1", argument) + '"'
