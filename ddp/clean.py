@@ -9,12 +9,14 @@ leave a folder of sockets; the next run that needs such a folder removes it
 import argparse
 from pathlib import Path
 
+from ddp.machine.output import outlast_readers
 from ddp.machine.printable import printable
 from ddp.machine.segment import default_directory, remove_orphans
 
 
 def main() -> None:
     """Cleans the default directory, or those that the user names. Live runs keep their segments."""
+    outlast_readers()
     parser = argparse.ArgumentParser(
         "python -m ddp.clean", description="Removes the shared memory that killed runs have left."
     )

@@ -145,7 +145,7 @@ def test_a_worker_of_torch_loads_no_pandas_and_no_hydra():
 
 
 def test_the_manager_process_loads_only_the_standard_library():
-    """The server unpickles its function and `end_with_parent`: neither imports a heavy module."""
+    """The server unpickles its function and `serve_parent`: neither imports a heavy module."""
     loaded = loaded_by("import multiprocessing.managers, ddp.machine.child")
     assert packages(loaded) <= {*STANDARD, *packages(loaded_by("import multiprocessing.managers"))}
 

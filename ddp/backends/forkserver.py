@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from multiprocessing import forkserver
 from typing import Any
 
+from ddp.machine.child import GROUP_SIGNALS
 from ddp.machine.sockets import make_folder
 from ddp.trainers.trainer import TRAINERS
 
@@ -51,12 +52,12 @@ def server_id() -> int | None:
 
 @contextmanager
 def interrupts_blocked() -> Iterator[None]:
-    """Keeps Ctrl-C from the processes that are started in the block.
+    """Keeps Ctrl-C and SIGHUP from the processes that are started in the block.
 
-    Ctrl-C reaches the whole process group, but the parent decides what happens. A handler in the
-    child would come too late: a child that still imports torch would print a stack trace.
+    A terminal sends them to the whole process group, but the parent decides what happens. A handler
+    in the child would come too late: a child that still imports torch would print a stack trace.
     """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, GROUP_SIGNALS)
     try:
         yield
     finally:

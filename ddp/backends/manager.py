@@ -18,7 +18,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any, TypeVar
 
 from ddp.errors import BackendError
-from ddp.machine.child import end_with_parent
+from ddp.machine.child import serve_parent
 from ddp.machine.sockets import make_folder
 
 STOP_GRACE_S = 1.0
@@ -102,7 +102,7 @@ class ManagerStore(MutableMapping[str, Any]):
     def start(self) -> None:
         """Starts the process."""
         make_folder()
-        self._manager.start(end_with_parent)
+        self._manager.start(serve_parent)
         # no public name leads to the process
         self._process = self._manager._process  # type: ignore[attr-defined]
         assert self._process is not None

@@ -1,12 +1,11 @@
 """The life of a worker's process, from its start to its end (process and shm)."""
 
-import signal
 import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 
 from ddp.errors import Stopped
-from ddp.machine.child import end_with_parent
+from ddp.machine.child import serve_parent
 from ddp.tracking.messages import Asking
 from ddp.trainers.trainer import trainer_for
 from ddp.workers.exchange import Exchange
@@ -33,9 +32,7 @@ def run_process(
     interpreter was up. Both are readings of `time.perf_counter`.
     """
     imported_at = time.perf_counter()
-    end_with_parent()
-    # Ctrl-C reaches the whole process group, but the parent decides what happens
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    serve_parent()
     try:
         pipe.send(Asking(worker=worker))
         job, exchange = connect(pipe, began)

@@ -7,7 +7,7 @@
                <--messages------- pipe --- rounds->  worker_loop
       waits for the pipe, and for the sentinel of the process, which says that it has ended
 
-If the parent dies, the worker ends itself (`end_with_parent`).
+If the parent dies, the worker ends itself (`serve_parent`).
 """
 
 import multiprocessing

@@ -5,6 +5,7 @@
 | 0         | every run ended well         |
 | 1         | a run failed                 |
 | 2         | the user has made a mistake  |
+| 129       | SIGHUP: the terminal is gone |
 | 130       | Ctrl-C                       |
 | 143       | SIGTERM                      |
 """
@@ -17,10 +18,11 @@ from collections.abc import Callable
 from typing import Any
 
 from ddp.launch.arguments import hydra_arguments
-from ddp.launch.exits import INTERRUPTED, TERMINATED, explain, report_error
+from ddp.launch.exits import explain, report_error
 from ddp.launch.help import help_text
 from ddp.launch.sweep import SWEEP
-from ddp.machine.signals import WORKER_THREAD, Terminated, end_in_good_order
+from ddp.machine.output import outlast_readers
+from ddp.machine.signals import WORKER_THREAD, Terminated, end_in_good_order, exit_code
 
 
 def launch(task: Callable[[], Any]) -> int:
@@ -32,6 +34,7 @@ def launch(task: Callable[[], Any]) -> int:
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # --help | head: end as other commands do
         print(help_text())
         return 0
+    outlast_readers()
     # With it Hydra raises an exception; without it Hydra prints the exception and exits with 1.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     end_in_good_order()
@@ -51,10 +54,9 @@ def _code_of(task: Callable[[], Any]) -> int:
     try:
         sys.argv[1:] = hydra_arguments(sys.argv[1:])
         task()
-    except Terminated as error:
-        return report_error(f"terminated; {finished}", TERMINATED, error)
     except KeyboardInterrupt as error:
-        return report_error(f"interrupted; {finished}", INTERRUPTED, error)
+        how = "terminated" if isinstance(error, Terminated) else "interrupted"
+        return report_error(f"{how}; {finished}", exit_code(error), error)
     except Exception as error:
         return explain(error)
     return 0

@@ -8,7 +8,7 @@ from ddp.launch.hydra_errors import composition_message
 from ddp.machine.files import FULL, describe
 from ddp.machine.printable import printable
 
-FAILED, USER_ERROR, INTERRUPTED, TERMINATED = 1, 2, 130, 143
+FAILED, USER_ERROR = 1, 2
 
 
 def explain(error: Exception) -> int:

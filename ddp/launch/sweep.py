@@ -18,11 +18,11 @@ from ddp.launch.composed import (
     load_simulate,
     wants_advice,
 )
-from ddp.launch.exits import FAILED, INTERRUPTED, TERMINATED, USER_ERROR, explain, report_error
+from ddp.launch.exits import FAILED, USER_ERROR, explain, report_error
 from ddp.launch.quoting import quoted
 from ddp.machine.files import atomic_file
 from ddp.machine.printable import printable
-from ddp.machine.signals import Terminated
+from ddp.machine.signals import exit_code
 from ddp.results.run_directory import CONFIG_FILE, directory_taken
 from ddp.results.run_file import RunFile, in_order, read_run_file
 
@@ -152,8 +152,7 @@ class Sweep:
                     not_written = explain(error)
                     code = code or not_written
         except KeyboardInterrupt as error:
-            ended = TERMINATED if isinstance(error, Terminated) else INTERRUPTED
-            return report_error(NO_SUMMARY, ended)
+            return report_error(NO_SUMMARY, exit_code(error))
         failed = sum(run.status != "ok" for run in runs)
         if failed:
             report_error(f"{failed} of {len(runs)} jobs did not succeed", FAILED)

@@ -1,16 +1,32 @@
 """Helpers for child processes.
 
-This module imports only the standard library, because the manager's process imports it.
+This module needs only the standard library, because the manager's process imports it.
 """
 
 import multiprocessing
 import os
+import signal
 import threading
 import time
 from typing import Any
 
+from ddp.machine.output import outlast_readers
 
-def end_with_parent() -> None:
+GROUP_SIGNALS = (signal.SIGINT, signal.SIGHUP)  # that a terminal sends to the whole group
+
+
+def serve_parent() -> None:
+    """Makes this process end with its parent, and of nothing else that reaches the parent as well.
+
+    Those are Ctrl-C, SIGHUP, and an output that nobody reads.
+    """
+    _end_with_parent()
+    for number in GROUP_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+    outlast_readers()
+
+
+def _end_with_parent() -> None:
     """Ends this process as soon as its parent is gone, so that a killed run leaves no children."""
     parent = multiprocessing.parent_process()
     assert parent is not None

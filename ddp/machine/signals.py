@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the first ends a run in good order, the second at once."""
+"""Ctrl-C, SIGTERM and SIGHUP: the first ends a run in good order, the second at once."""
 
 import multiprocessing
 import os
@@ -16,7 +16,11 @@ SHOW_CURSOR = "\x1b[?25h"  # a progress bar has hidden it
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM, which schedulers and containers send. It ends a run like Ctrl-C does."""
+    """SIGTERM of a scheduler, or SIGHUP of a terminal. It ends a run like Ctrl-C does."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
 
 
 _interrupted = False
@@ -27,14 +31,24 @@ _held: list[int] = []  # the signal that came while signals were held back
 def end_in_good_order() -> None:
     """From now on the first signal ends the run in good order, a second one at once.
 
-    The first SIGINT or SIGTERM raises KeyboardInterrupt or Terminated in the main thread.
+    The first SIGINT raises KeyboardInterrupt in the main thread, the first SIGTERM or SIGHUP raises
+    Terminated. Under `nohup` the program goes on ignoring SIGHUP.
     """
     signal.signal(signal.SIGINT, _interrupt)
     signal.signal(signal.SIGTERM, _interrupt)
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, _interrupt)
+
+
+def exit_code(error: KeyboardInterrupt) -> int:
+    """The exit code after this signal, as shells count: 128 + its number."""
+    return 128 + (error.number if isinstance(error, Terminated) else signal.SIGINT)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
     global _interrupted  # noqa: PLW0603  # a process has one handler per signal
+    if _interrupted and number == signal.SIGHUP:
+        return  # a terminal that closes sends several
     if _interrupted:
         _leave_at_once(number)
     _interrupted = True
@@ -45,7 +59,7 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 
 def _raise(number: int) -> None:
-    raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
+    raise KeyboardInterrupt if number == signal.SIGINT else Terminated(number)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from ddp.machine.files import describe
+from ddp.machine.output import outlast_readers
 from ddp.machine.printable import printable
 from ddp.report.page import write_report
 from ddp.results.run_directory import RESULT_FILE
@@ -16,6 +17,7 @@ from ddp.results.run_file import find_runs, read_runs
 
 def main() -> int:
     """Runs the command `python -m ddp.report`; returns its exit code."""
+    outlast_readers()
     parser = argparse.ArgumentParser(prog="python -m ddp.report", description=__doc__)
     parser.add_argument(
         "roots",

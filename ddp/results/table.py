@@ -19,6 +19,7 @@ from rich.text import Text
 
 from ddp.config.schema import settings
 from ddp.machine.files import atomic_file
+from ddp.machine.output import outlast_readers
 from ddp.machine.printable import printable
 from ddp.results.run_directory import RESULT_FILE
 from ddp.results.run_file import OUTCOME, WORKER_MEANS, RunFile, find_runs, read_runs
@@ -145,6 +146,7 @@ def harmless(value: Any) -> Any:
 
 def main() -> int:
     """Runs the command `python -m ddp.results`; returns its exit code."""
+    outlast_readers()
     parser = argparse.ArgumentParser(prog="python -m ddp.results", description=__doc__)
     parser.add_argument(
         "roots",

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM end every process of a run, and the run goes on where it was."""
+"""Ctrl-C, SIGTERM and SIGHUP end every process of a run, and the run goes on where it was."""
 
 import os
 import re
@@ -11,7 +11,7 @@ from contextlib import suppress
 import psutil
 import pytest
 from commands import SMALL, read_csv, read_json
-from jobs import BACKENDS
+from jobs import BACKENDS, USUAL
 from programs import TIMEOUT_S, TRAIN, own_environment
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -53,6 +53,7 @@ def start_for_real(directory, *arguments):
     [
         *((case, signal.SIGINT) for case in ("thread", "process spawned", "shm", "sweep")),
         *((case, signal.SIGTERM) for case in ("process", "shm")),
+        *((case, signal.SIGHUP) for case in ("process", "shm", "sweep")),
     ],
 )
 def test_a_signal_ends_everything_and_the_result_says_so(start, tmp_path, case, number):
@@ -67,8 +68,8 @@ def test_a_signal_ends_everything_and_the_result_says_so(start, tmp_path, case, 
         descendants = psutil.Process(process.pid).children(recursive=True)
         # two workers, and the manager or the server
         assert len(descendants) >= (0 if case in ("thread", "sweep") else 3)
-        # A terminal sends Ctrl-C to the whole group, a scheduler SIGTERM to the main process.
-        (os.killpg if number == signal.SIGINT else os.kill)(process.pid, number)
+        # A terminal sends to the whole group, a scheduler SIGTERM to the main process.
+        (os.kill if number == signal.SIGTERM else os.killpg)(process.pid, number)
         _, errors = process.communicate(timeout=TIMEOUT_S)
     finally:
         if process.poll() is None:
@@ -88,6 +89,35 @@ def test_a_signal_ends_everything_and_the_result_says_so(start, tmp_path, case, 
     assert result["rounds_completed"] == len(aggregates) >= 1
     assert not (tmp_path / "run" / "1").exists()
     assert find_checkpoints(directory)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("nohup", [False, True], ids=["", "nohup"])
+@pytest.mark.parametrize("case", [*USUAL, "process spawned", "shm spawned"])
+def test_a_terminal_that_goes_ends_a_run_unless_nohup_keeps_it(tmp_path, case, nohup):
+    """It sends SIGHUP to the group of the session's leader, and takes no output any more."""
+    ours, theirs = os.openpty()
+    process = subprocess.Popen(
+        ["setsid", "--ctty", *["nohup"] * nohup, sys.executable, TRAIN, *SMALL, *BACKENDS[case],
+         "hydra.run.dir=run", "workers=2", f"rounds={20 if nohup else 100_000}", "display=lines"],
+        cwd=tmp_path, env=own_environment(tmp_path), stdin=theirs, stderr=theirs,
+        stdout=subprocess.PIPE if nohup else theirs, text=True,
+    )  # fmt: skip
+    os.close(theirs)
+    try:
+        with os.fdopen(ours, encoding="utf-8") as terminal:
+            assert next(line for line in process.stdout or terminal if "round 1/" in line)
+            descendants = psutil.Process(process.pid).children(recursive=True)
+        process.communicate(timeout=TIMEOUT_S)
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+    assert process.returncode == (0 if nohup else 128 + signal.SIGHUP)
+    assert survivors(descendants) == []
+    result = read_json(tmp_path / "run")
+    assert (result["status"], result["error"]) == ("ok" if nohup else "interrupted", None)
+    assert nohup or find_checkpoints(tmp_path / "run")
 
 
 @pytest.mark.parametrize("backend", ["process", "shm"])
