@@ -7,6 +7,8 @@ from typing import Any
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Quote, QuotedString
 from hydra.errors import HydraException
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 PLAIN = re.compile(r"[\w./:@%+-]+", re.ASCII)  # neither Hydra nor a shell wants quotes around it
 QUOTED = r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\""
@@ -42,7 +44,7 @@ def requoted(argument: str, *, several: bool) -> str | None:
     `several`: the value lists the values of a sweep. None: Hydra cannot read the key.
     """
     key, equals, value = argument.partition("=")
-    if not equals or not _reads(f"{key}=", "override"):
+    if not equals or not _reads(f"{key}="):
         return None
     if value.startswith("[") and value.endswith("]"):
         return in_shell(f"{key}=[{_elements_quoted(value[1:-1])}]")
@@ -52,25 +54,25 @@ def requoted(argument: str, *, several: bool) -> str | None:
 def _elements_quoted(text: str) -> str:
     elements = [element.strip() for element in ELEMENT.findall(text)]
     return ",".join(
-        element if _reads(element, "element") else _easily_quoted(element) for element in elements
+        element if _reads(f"key={element}") else _easily_quoted(element) for element in elements
     )
 
 
-def _reads(text: str, rule: str) -> bool:
-    """True if the text keeps the rule of Hydra's grammar."""
+def _reads(argument: str) -> bool:
+    """True if Hydra can read the argument."""
     try:
-        OverridesParser.create().parse_rule(text, rule)
+        OverridesParser.create().parse_override(argument)
     except HydraException:
         return False
     return True
 
 
 def text_of(argument: str) -> str:
-    """The text after the = of an argument, without the quotes of Hydra around it."""
+    """The text that an argument gives its key, or all after the = if Hydra reads no text there."""
     text = argument.partition("=")[2]
     try:
-        value = OverridesParser.create().parse_override(argument).value()
-    except HydraException:
+        value = OmegaConf.create([OverridesParser.create().parse_override(argument).value()])[0]
+    except (HydraException, OmegaConfBaseException):
         return text
     return value if isinstance(value, str) else text
 
