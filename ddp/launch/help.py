@@ -12,6 +12,7 @@ python train.py -m key=value1,value2 group=a,b ...      a sweep: every combinati
 python train.py sweep=NAME                              a sweep that has a name
 python train.py advise=true [...]                       predicts the fastest backend; runs nothing
 python train.py --cfg job [...]                         shows the configuration; runs nothing
+python train.py --hydra-help                            shows all flags; they may stand anywhere
 tensorboard --logdir outputs                            shows the charts of all runs
 python -m ddp.results outputs                           one table of all runs
 python -m ddp.report outputs                            one page about all runs

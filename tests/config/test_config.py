@@ -2,6 +2,7 @@
 
 import dataclasses
 import pickle
+import pwd
 import types
 import typing
 
@@ -176,3 +177,36 @@ def test_a_number_for_a_name_stays_text_and_a_whole_number_for_a_float_becomes_o
     assert type(config.agg_timeout) is float
     assert config.data.path == "7"
     assert (config.data.user, config.data.item) == (3, "4")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "group", "key"),
+    [
+        ((), "data", "root"),
+        (("data=csv", "data.path=a"), "data", "path"),
+        (("data=csv", "data.path=a"), "data", "cache"),
+        (("backend=shm",), "backend", "directory"),
+        (("split.holdout=files", "split.test_file=a"), "split", "test_file"),
+    ],
+)
+def test_a_path_keeps_the_home_directory_in_the_place_of_a_tilde(
+    monkeypatch, overrides, group, key
+):
+    monkeypatch.setenv("HOME", "/home/me")
+    config = composed(*overrides)
+    for written, kept in {
+        "~": "/home/me",
+        "~/a b/=c.csv": "/home/me/a b/=c.csv",
+        "./~/a": "./~/a",
+        "a~": "a~",
+        "~no such user/a": "~no such user/a",
+        "~root/a": f"{pwd.getpwnam('root').pw_dir}/a",
+    }.items():
+        config[group][key] = written
+        assert getattr(getattr(load_config(config), group), key) == kept
+
+
+def test_each_of_several_paths_does(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    data = load_config(composed("data=csv", "data.paths=['~/a.csv',b.csv]")).data
+    assert data.paths == ["/home/me/a.csv", "b.csv"]
