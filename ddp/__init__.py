@@ -10,7 +10,7 @@ __all__ = ["load_model"]
 
 
 def __getattr__(name: str) -> Any:
-    # Late, because `import ddp.config.schema` must not import torch: `--help` and a refused config
+    # Late, because `import ddp.config.schema` must not import numpy: `--help` and a refused config
     # answer at once.
     if name == "load_model":
         from ddp.results.saved_model import load_model

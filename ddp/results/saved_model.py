@@ -4,22 +4,20 @@ The files contain no pickle.
 """
 
 import math
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors.numpy import save
 
 from ddp.config.model import Model
 from ddp.errors import DataError
 from ddp.machine.files import atomic_file, in_fixed_order, read_arrays
-from ddp.model.parameters import Vector, parameter_shapes
-from ddp.model.torch_module import CollabFiltering
+from ddp.model.parameters import Parameters, Vector, parameter_shapes
 from ddp.ratings.arrays import Ratings
+from ddp.results.predicting import SavedModel
 
 MODEL_FILE, CATALOGUE_FILE = "model.safetensors", "catalogue.npz"
 
@@ -35,13 +33,12 @@ def save_model(directory: Path, options: Model, vector: Vector, ratings: Ratings
 
 
 def _save_parameters(path: Path, options: Model, vector: Vector, ratings: Ratings) -> None:
-    model = CollabFiltering(
+    parameters = Parameters(
         ratings.num_users, ratings.num_items, options.dim, biases=options.biases, vector=vector
     )
     metadata = {"rating_min": repr(ratings.rating_min), "rating_max": repr(ratings.rating_max)}
-    tensors = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     with atomic_file(path) as file:
-        file.write(in_fixed_order(save(tensors, metadata)))
+        file.write(in_fixed_order(save(parameters.views, metadata)))
 
 
 def _save_catalogue(path: Path, ratings: Ratings) -> None:
@@ -68,95 +65,6 @@ def _save_catalogue(path: Path, ratings: Ratings) -> None:
         np.savez(file, **arrays)  # type: ignore[arg-type]
 
 
-class SavedModel:
-    """A trained model, as `ddp.load_model` returns it."""
-
-    def __init__(
-        self,
-        model: CollabFiltering,
-        scale: tuple[float, float],
-        catalogue: dict[str, npt.NDArray[Any]],
-    ) -> None:
-        self.model = model
-        self.rating_min, self.rating_max = scale
-        self.user_ids, self.item_ids = catalogue["user_ids"], catalogue["item_ids"]
-        self.titles = catalogue.get("titles")
-        self._seen_starts, self._seen_items = catalogue["seen_starts"], catalogue["seen_items"]
-
-    @classmethod
-    def from_parts(
-        cls,
-        tensors: dict[str, npt.NDArray[Any]],
-        metadata: dict[str, str],
-        catalogue: dict[str, npt.NDArray[Any]],
-    ) -> "SavedModel":
-        """Makes a model of the contents of its two files.
-
-        Raises KeyError, TypeError or ValueError if they do not fit.
-        """
-        num_users, dim = tensors["user_factors"].shape
-        num_items = len(catalogue["item_ids"])
-        if (len(catalogue["user_ids"]), num_items) != (num_users, len(tensors["item_factors"])):
-            raise ValueError("the model and the catalogue are of different runs")
-        _check_catalogue(catalogue)
-        biases = "user_bias" in tensors
-        for name, shape in parameter_shapes(num_users, num_items, dim, biases).items():
-            if (
-                tensors[name].shape != shape
-                or tensors[name].dtype != np.float32
-                or not np.isfinite(tensors[name]).all()
-            ):
-                raise ValueError(f"{name} is not made of finite 32-bit numbers in shape {shape}")
-        scale = float(metadata["rating_min"]), float(metadata["rating_max"])
-        if not -math.inf < scale[0] <= scale[1] < math.inf:
-            raise ValueError(f"the scale is {scale[0]:g} to {scale[1]:g}")
-        model = CollabFiltering(num_users, num_items, dim, biases=biases)
-        for name, tensor in model.state_dict().items():
-            tensor.copy_(torch.from_numpy(tensors[name]))
-        return cls(model, scale, catalogue)
-
-    def predict(
-        self, users: Sequence[int | str], items: Sequence[int | str]
-    ) -> npt.NDArray[np.float32]:
-        """The predicted rating of each pair of a user's and an item's id.
-
-        It lies within the scale of the ratings. Raises KeyError for an unknown id.
-        """
-        if len(users) != len(items):
-            raise ValueError(f"{len(users)} users but {len(items)} items: they are taken in pairs")
-        user_rows = _positions(self.user_ids, users, "user")
-        item_rows = _positions(self.item_ids, items, "item")
-        return self._predict_rows(user_rows, item_rows)
-
-    def top_items(self, user: int | str, n: int = 10) -> list[tuple[int | str, str, float]]:
-        """The `n` best items that the user has not rated: id, title, predicted rating.
-
-        The title is "" where the data has none; equal predictions come in the order of the ids.
-        """
-        if n < 0:
-            raise ValueError(f"n={n}: must not be negative")
-        row = int(_positions(self.user_ids, [user], "user")[0])
-        seen = self._seen_items[self._seen_starts[row] : self._seen_starts[row + 1]]
-        unseen = np.setdiff1d(np.arange(len(self.item_ids)), seen)
-        predictions = self._predict_rows(np.full(len(unseen), row), unseen)
-        best = np.argsort(-predictions, kind="stable")[:n]
-        return [
-            (
-                self.item_ids[item].item(),
-                "" if self.titles is None else str(self.titles[item]),
-                float(prediction),
-            )
-            for item, prediction in zip(unseen[best], predictions[best], strict=True)
-        ]
-
-    def _predict_rows(
-        self, users: npt.NDArray[np.int64], items: npt.NDArray[np.int64]
-    ) -> npt.NDArray[np.float32]:
-        return self.model.predict(
-            torch.from_numpy(users), torch.from_numpy(items), self.rating_min, self.rating_max
-        )
-
-
 def load_model(run_dir: str | Path) -> SavedModel:
     """Loads the final model of a run.
 
@@ -168,13 +76,44 @@ def load_model(run_dir: str | Path) -> SavedModel:
             names = file.keys()  # `file` is no dict and cannot be iterated
             tensors = {name: file.get_tensor(name) for name in names}
             metadata: dict[str, str] = file.metadata() or {}
-        saved = SavedModel.from_parts(tensors, metadata, read_arrays(directory / CATALOGUE_FILE))
+        saved = _model_of(tensors, metadata, read_arrays(directory / CATALOGUE_FILE))
     except (OSError, KeyError, TypeError, ValueError, SafetensorError) as error:
         raise DataError(
             f"{directory} holds no complete model ({error}); a finished run has {MODEL_FILE} and"
             f" {CATALOGUE_FILE}"
         ) from None
     return saved
+
+
+def _model_of(
+    tensors: dict[str, npt.NDArray[Any]],
+    metadata: dict[str, str],
+    catalogue: dict[str, npt.NDArray[Any]],
+) -> SavedModel:
+    """Makes a model of the contents of its two files.
+
+    Raises KeyError, TypeError or ValueError if they do not fit.
+    """
+    num_users, dim = tensors["user_factors"].shape
+    num_items = len(catalogue["item_ids"])
+    if (len(catalogue["user_ids"]), num_items) != (num_users, len(tensors["item_factors"])):
+        raise ValueError("the model and the catalogue are of different runs")
+    _check_catalogue(catalogue)
+    biases = "user_bias" in tensors
+    for name, shape in parameter_shapes(num_users, num_items, dim, biases).items():
+        if (
+            tensors[name].shape != shape
+            or tensors[name].dtype != np.float32
+            or not np.isfinite(tensors[name]).all()
+        ):
+            raise ValueError(f"{name} is not made of finite 32-bit numbers in shape {shape}")
+    scale = float(metadata["rating_min"]), float(metadata["rating_max"])
+    if not -math.inf < scale[0] <= scale[1] < math.inf:
+        raise ValueError(f"the scale is {scale[0]:g} to {scale[1]:g}")
+    parameters = Parameters(num_users, num_items, dim, biases=biases)
+    for name, view in parameters.views.items():
+        view[...] = tensors[name]
+    return SavedModel(parameters, scale, catalogue)
 
 
 def _check_catalogue(catalogue: dict[str, npt.NDArray[Any]]) -> None:
@@ -206,22 +145,3 @@ def _check_catalogue(catalogue: dict[str, npt.NDArray[Any]]) -> None:
             raise ValueError("what users have rated is not among the items")
     if starts.shape != (len(users) + 1,) or (starts[1:] < starts[:-1]).any():
         raise ValueError("what users have rated is not listed user by user")
-
-
-def _positions(
-    known: npt.NDArray[Any], ids: Sequence[int | str], kind: str
-) -> npt.NDArray[np.int64]:
-    """The position of each id in the sorted array `known`. Raises KeyError for an unknown one."""
-    wanted = np.asarray(ids)
-    if known.dtype.kind == "U":
-        wanted = wanted.astype(str)
-    elif wanted.dtype.kind == "U" and np.char.isdecimal(wanted).all():
-        wanted = wanted.astype(np.int64)
-    rows = np.searchsorted(known, wanted)
-    rows = np.minimum(rows, len(known) - 1)
-    unknown = known[rows] != wanted
-    if unknown.any():
-        raise KeyError(
-            f"{kind} {wanted[unknown][0]} is not in the data that the model was trained on"
-        )
-    return rows

@@ -142,6 +142,11 @@ def check_usable(folder) -> None:
         assert np.array_equal(
             model.predict([user] * len(items), items), [np.float32(rating) for _, _, rating in top]
         )
+    unknown = model.predict(
+        [*model.user_ids, *["no"] * len(model.item_ids), "no"],
+        ["no"] * len(model.user_ids) + [*model.item_ids, "no"],
+    )
+    assert ((model.rating_min <= unknown) & (unknown <= model.rating_max)).all()
 
 
 def write_and_check(folder, model: bytes, catalogue: bytes) -> None:

@@ -134,10 +134,10 @@ def test_an_unknown_id_is_named(tmp_path, user_ids, users, items, message):
     save_model(tmp_path, options(), some_vector(), some_ratings(user_ids))
     model = load_model(tmp_path)
     with pytest.raises(KeyError, match=message):
-        model.predict(users, items)
+        model.predict(users, items, unknown="error")
     if message.startswith("user"):
         with pytest.raises(KeyError, match=message):
-            model.top_items(users[-1])
+            model.top_items(users[-1], unknown="error")
 
 
 def test_a_trained_model_comes_back_as_it_was(make_config, tmp_path):

@@ -1,0 +1,137 @@
+"""A trained model that predicts by the data's own ids, with numpy alone."""
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from ddp.model.parameters import Parameters, Vector
+from ddp.ratings.arrays import IndexArray
+from ddp.results.ids import Id, Ids, KnownIds
+
+if TYPE_CHECKING:
+    from ddp.model.torch_module import CollabFiltering
+
+Unknown = Literal["partial", "error"]
+_CHUNK = 1 << 14  # pairs to predict at a time: their factors stay in the cache
+
+
+class SavedModel:
+    """A trained model, as `ddp.load_model` returns it."""
+
+    def __init__(
+        self,
+        parameters: Parameters,
+        scale: tuple[float, float],
+        catalogue: dict[str, npt.NDArray[Any]],
+    ) -> None:
+        self.parameters = parameters
+        self.rating_min, self.rating_max = scale
+        self.user_ids, self.item_ids = catalogue["user_ids"], catalogue["item_ids"]
+        self.titles = catalogue.get("titles")
+        self.known_users = KnownIds(self.user_ids, "user")
+        self.known_items = KnownIds(self.item_ids, "item")
+        self._seen_starts, self._seen_items = catalogue["seen_starts"], catalogue["seen_items"]
+
+    @cached_property
+    def model(self) -> "CollabFiltering":
+        """The model as a torch module, over the same memory."""
+        from ddp.model.torch_module import CollabFiltering
+
+        own = self.parameters
+        return CollabFiltering(
+            own.num_users, own.num_items, own.dim, biases=own.biases, vector=own.vector
+        )
+
+    def predict(self, users: Ids, items: Ids, unknown: Unknown = "partial") -> Vector | float:
+        """The predicted rating of each pair of a user's and an item's id, within the scale.
+
+        Ids come in lists, arrays or columns of pandas. A single id goes with every id of the other
+        side; two single ids give one number. `unknown` is for ids that the model's data does not
+        have: "partial" predicts from the known id of the pair, or gives the mean rating if both are
+        unknown; "error" raises KeyError. Raises ValueError for a value that is no id.
+        """
+        refuse = _refuses(unknown)
+        user_rows = self.known_users.rows(users, refuse=refuse)
+        item_rows = self.known_items.rows(items, refuse=refuse)
+        if user_rows.ndim and item_rows.ndim and len(user_rows) != len(item_rows):
+            raise ValueError(
+                f"{len(user_rows)} users but {len(item_rows)} items: they are taken in pairs"
+            )
+        user_rows, item_rows = np.broadcast_arrays(user_rows, item_rows)
+        if not user_rows.ndim:
+            return float(self.predict_rows(user_rows[None], item_rows[None])[0])
+        return self.predict_rows(user_rows, item_rows)
+
+    def top_items(
+        self, user: Id, n: int = 10, unknown: Unknown = "partial"
+    ) -> list[tuple[int | str, str, float]]:
+        """The `n` best items that the user has not rated: id, title, predicted rating.
+
+        The title is "" where the data has none; equal predictions come in the order of the ids.
+        `unknown`: as in `predict`; of an unknown user all items count as not rated.
+        """
+        if n < 0:
+            raise ValueError(f"n={n}: must not be negative")
+        row = self.known_users.rows(user, refuse=_refuses(unknown))
+        if row.ndim:
+            raise ValueError(f"{len(row)} users: give one id")
+        seen = self._seen_items[self._seen_starts[row] : self._seen_starts[row + 1]]
+        unseen = np.setdiff1d(np.arange(len(self.item_ids)), seen if row >= 0 else [])
+        predictions = self.predict_rows(np.full(len(unseen), row), unseen)
+        best = np.argsort(-predictions, kind="stable")[:n]
+        return [
+            (
+                self.item_ids[item].item(),
+                "" if self.titles is None else str(self.titles[item]),
+                float(prediction),
+            )
+            for item, prediction in zip(unseen[best], predictions[best], strict=True)
+        ]
+
+    def predict_rows(self, users: IndexArray, items: IndexArray) -> Vector:
+        """The same as `predict`, by rows of the parameters; -1 is an unknown user or item."""
+        views = self.parameters.views
+        predictions = np.empty(len(users), np.float32)
+        for start in range(0, len(users), _CHUNK):
+            part = slice(start, start + _CHUNK)
+            factors = views["user_factors"][users[part]], views["item_factors"][items[part]]
+            np.einsum("nd,nd->n", *factors, out=predictions[part])
+        if self.parameters.biases:
+            predictions += views["user_bias"][users] + views["item_bias"][items]
+        alone = (users < 0) | (items < 0)
+        if alone.any():
+            user_parts, item_parts = self._parts_alone
+            predictions[alone] = user_parts[users[alone]] + item_parts[items[alone]]
+        predictions += views["global_mean"]
+        return predictions.clip(self.rating_min, self.rating_max)
+
+    @cached_property
+    def _parts_alone(self) -> tuple[Vector, Vector]:
+        """What each user, and each item, adds to the mean if the other of the pair is unknown.
+
+        That is the bias. A model without biases takes the product with the average factors of the
+        other side, where each user or item counts once per rating. The last number of each is 0,
+        that of an unknown id.
+        """
+        views = self.parameters.views
+        if self.parameters.biases:
+            parts = views["user_bias"], views["item_bias"]
+        else:
+            num_rated = np.diff(self._seen_starts)
+            num_raters = np.bincount(self._seen_items, minlength=len(self.item_ids))
+            users, items = views["user_factors"], views["item_factors"]
+            parts = users @ _average(items, num_raters), items @ _average(users, num_rated)
+        return np.append(parts[0], np.float32(0)), np.append(parts[1], np.float32(0))
+
+
+def _average(factors: Vector, counts: IndexArray) -> Vector:
+    average: Vector = (counts / max(counts.sum(), 1)).astype(np.float32) @ factors
+    return average
+
+
+def _refuses(unknown: str) -> bool:
+    if unknown not in ("partial", "error"):
+        raise ValueError(f"unknown={unknown!r}: must be 'partial' or 'error'")
+    return unknown == "error"

@@ -1,0 +1,297 @@
+"""Ids come in any form, and an id that the data does not have gives what is known of the other."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from some_model import (
+    INT_IDS,
+    ITEM_IDS,
+    SEEN,
+    TEXT_IDS,
+    expected,
+    options,
+    some_ratings,
+    some_vector,
+)
+
+import ddp
+from ddp.results.ids import KnownIds
+from ddp.results.saved_model import load_model, save_model
+
+BIG = 2**53
+NUMBERS = KnownIds(np.array([-7, 3, 20, 196, BIG, BIG + 1, 2**63 - 1]), "user")
+TEXTS = KnownIds(np.array(["01", "196", "3.5", "Zoë", "ann"]), "item")
+
+
+def rows(known, ids):
+    return known.rows(ids).tolist()
+
+
+@pytest.fixture(scope="module", params=[True, False], ids=["biases", "no biases"])
+def model(request, tmp_path_factory):
+    """A model, its vector, and whether it has biases."""
+    directory = tmp_path_factory.mktemp("model")
+    vector = some_vector(request.param, scale=0.5)
+    save_model(directory, options(request.param), vector, some_ratings())
+    return load_model(directory), vector, request.param
+
+
+# --- forms of ids ---
+
+FORMS = {
+    "list": list,
+    "tuple": tuple,
+    "iterator": iter,
+    "numbers and texts": lambda ids: [str(n) if n % 2 else n for n in ids],
+    "texts": lambda ids: [str(n) for n in ids],
+    "zeros in front": lambda ids: [f"{n:06}" for n in ids],
+    "text of floats": lambda ids: [f"{n}.0" for n in ids],
+    "floats": lambda ids: [float(n) for n in ids],
+    "int16": lambda ids: np.array(ids, np.int16),
+    "uint64": lambda ids: np.array(ids, np.uint64),
+    "big endian": lambda ids: np.array(ids, ">i4"),
+    "float32": lambda ids: np.array(ids, np.float32),
+    "array of texts": lambda ids: np.array(ids).astype(str),
+    "objects": lambda ids: np.array([str(ids[0]), *ids[1:]], object),
+    "numpy's scalars": lambda ids: [np.int32(n) for n in ids],
+    "every second": lambda ids: np.repeat(np.array(ids), 2)[::2],
+    "Series": lambda ids: pd.Series(ids, index=[9] * len(ids)),
+    "Int64": lambda ids: pd.Series(ids, dtype="Int64"),
+    "string": lambda ids: pd.Series(ids).astype("string"),
+    "object": lambda ids: pd.Series(ids, dtype=object),
+    "categories": lambda ids: pd.Series(ids, dtype="category"),
+    "categories of texts": lambda ids: pd.Series(list(map(str, ids))).astype("category"),
+    "Index": pd.Index,
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_ids_come_in_any_form(model, form):
+    model, vector, biases = model
+    users, items = [100, 3, 1000, 20], [7, 3000, 11, 7]
+    pairs = model.predict(FORMS[form](users), FORMS[form](items))
+    wanted = expected(vector, biases)[
+        np.searchsorted(INT_IDS, users), np.searchsorted(ITEM_IDS, items)
+    ]
+    assert (pairs.shape, pairs.dtype) == ((4,), np.float32)
+    np.testing.assert_allclose(pairs, wanted, rtol=1e-5)
+
+
+@pytest.mark.parametrize("form", ["list", "texts", "uint64", "float32", "Series", "categories"])
+@pytest.mark.parametrize("known", [NUMBERS, TEXTS], ids=["numbers", "texts"])
+def test_no_ids_in_any_form(known, form):
+    empty = known.rows(FORMS[form]([]))
+    assert (empty.shape, empty.dtype) == ((0,), np.int64)
+
+
+def test_single_ids_give_one_number(model):
+    model = model[0]
+    (wanted,) = model.predict([20], [11])
+    for user, item in [(20, 11), ("20", 11.0), (np.int8(20), np.str_("11")), (np.array(20), "11")]:
+        found = model.predict(user, item)
+        assert isinstance(found, float)
+        assert found == wanted
+
+
+def test_a_single_id_goes_with_each_of_the_other_side(model):
+    model = model[0]
+    items = ITEM_IDS.tolist()
+    assert np.array_equal(model.predict("20", items), model.predict([20] * 5, items))
+    assert np.array_equal(model.predict(range(19, 22), 7), model.predict([19, 20, 21], [7] * 3))
+    assert len(model.predict(20, [])) == 0
+    for users, items in (([20], [7, 10]), ([20, 3], [7]), ([], [7])):
+        with pytest.raises(ValueError, match=f"{len(users)} users but {len(items)} items"):
+            model.predict(users, items)
+
+
+@pytest.mark.parametrize(
+    ("ids", "wanted"),
+    [
+        ([" 196", "+196", "196.", "-7", "-07.00"], [3, 3, 3, 0, 0]),
+        (["1_96", "١٩٦", "", "ann", "196.5", "nan", "1e1", "9" * 5000], [-1] * 8),
+        ([BIG, BIG + 1, BIG + 2], [4, 5, -1]),
+        ([BIG + 1, 3.0], [5, 1]),
+        ([str(BIG + 1), f"{BIG}.0"], [5, 4]),
+        ([2**63, -(2**63) - 1, 2**64 + 3, 2**100], [-1] * 4),
+        ([-1, 2**63], [-1, -1]),
+        (np.array([2**64 - 7, 2**63, 3], np.uint64), [-1, -1, 1]),
+        (np.array([2**63 - 1], np.uint64), [6]),
+        ([3.5, 3.0], [-1, 1]),
+        (np.array([3.5, 3.0]), [-1, 1]),
+        (["196\0", "196"], [-1, 3]),
+    ],
+)
+def test_ids_that_are_numbers_are_neither_rounded_nor_wrapped(ids, wanted):
+    assert rows(NUMBERS, ids) == wanted
+
+
+@pytest.mark.parametrize(
+    ("ids", "wanted"),
+    [
+        ([196, 196.0, "196", np.uint8(196)], [1] * 4),
+        ([1, "1", "01", " 01", "01\0"], [-1, -1, 0, -1, -1]),
+        ([3.5, np.float32(3.5), "3.5", "3.50"], [2, 2, 2, -1]),
+        (np.array([196.0, 3.5]), [1, 2]),
+        (["Zoë", "ann", "Ann", "x" * 10**6], [3, 4, -1, -1]),
+        (np.array(["ann", "x"]), [4, -1]),
+        ([2**64, -1], [-1, -1]),
+    ],
+)
+def test_numbers_count_as_text_where_ids_are_text(ids, wanted):
+    assert rows(TEXTS, ids) == wanted
+
+
+@settings(max_examples=50, deadline=None, database=None, derandomize=True)
+@given(
+    known=st.sets(st.integers(-(2**63), 2**63 - 1), min_size=1),
+    asked=st.lists(st.integers(-(2**65), 2**65)),
+    data=st.data(),
+)
+def test_whole_numbers_are_found_whatever_their_size(known, asked, data):
+    ids = np.array(sorted(known), np.int64)
+    asked += data.draw(st.lists(st.sampled_from(sorted(known))))
+    spell = st.sampled_from([int, str, "{:+030}".format, "  {}.00".format])
+    spelled = [data.draw(spell)(number) for number in asked]
+    wanted = [ids.tolist().index(number) if number in known else -1 for number in asked]
+    assert rows(KnownIds(ids, "user"), spelled) == wanted
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        True, np.True_, None, float("nan"), np.float32("nan"), pd.NA, pd.NaT, b"3", 3j, [3], (), {},
+        float("inf"), float(BIG), -1e300, np.float32(2**24), np.float16(2048),
+        np.datetime64("2020-01-01"), np.array([3]),
+    ],
+    ids=str,
+)  # fmt: skip
+@pytest.mark.parametrize("known", [NUMBERS, TEXTS], ids=["numbers", "texts"])
+def test_a_value_that_is_no_id_is_named_with_its_position(known, value):
+    with pytest.raises(ValueError, match=rf"{known.kind}s\[2\] is "):
+        known.rows([3, "3", value])
+    if not np.iterable(value) or isinstance(value, bytes):
+        with pytest.raises(ValueError, match=f"{known.kind} is "):
+            known.rows(value)
+
+
+@pytest.mark.parametrize(
+    ("ids", "position"),
+    [
+        (np.array([False]), 0),
+        (np.array([3, np.nan]), 1),
+        (np.array([3, 2.0**53]), 1),
+        (np.array([b"3"]), 0),
+        (np.array(["2020-01-01"], "M8[ns]"), 0),
+        (np.ma.array([3, 20, 3], mask=[False, True, False]), 1),
+        (pd.Series([3, None]), 1),
+        (pd.Series([3, 20, None], dtype="Int64"), 2),
+        (pd.Series(["3", None]), 1),
+        (pd.Series(["3", None], dtype="category"), 1),
+        (pd.Series([True]), 0),
+        (pd.Series(pd.to_datetime(["2020-01-01"])), 0),
+    ],
+)
+@pytest.mark.parametrize("known", [NUMBERS, TEXTS], ids=["numbers", "texts"])
+def test_an_array_with_a_value_that_is_no_id(known, ids, position):
+    with pytest.raises(ValueError, match=rf"{known.kind}s\[{position}\] is "):
+        known.rows(ids)
+
+
+@pytest.mark.parametrize("ids", [np.zeros((2, 2)), pd.DataFrame({"user": [3]})], ids=type)
+def test_a_table_is_no_list_of_ids(ids):
+    with pytest.raises(ValueError, match=r"users of shape \(., .\): give a list of ids"):
+        NUMBERS.rows(ids)
+
+
+# --- unknown ids ---
+
+
+def alone(vector, biases):
+    """What each user and each item adds to the mean, where the other of the pair is unknown."""
+    if biases:
+        return vector[27:31], vector[31:36]
+    users, items = vector[:12].reshape(4, 3), vector[12:27].reshape(5, 3)
+    pairs = [(user, item) for user, seen in SEEN.items() for item in seen]
+    return (
+        users @ np.mean([items[item] for _, item in pairs], axis=0),
+        items @ np.mean([users[user] for user, _ in pairs], axis=0),
+    )
+
+
+@pytest.mark.parametrize("unknown", [5000, -1, "ann", 3.5, 2**64, "3.5"])
+def test_an_unknown_id_gives_what_is_known_of_the_other(model, unknown):
+    model, vector, biases = model
+    user_parts, item_parts = alone(vector, biases)
+    users, items = INT_IDS.tolist(), ITEM_IDS.tolist()
+    of_items, of_users = model.predict(unknown, items), model.predict(users, unknown)
+    assert np.ptp(of_items) > 0.1
+    assert np.ptp(of_users) > 0.1
+    np.testing.assert_allclose(of_items, np.clip(3 + item_parts, 0.5, 5), rtol=1e-5)
+    np.testing.assert_allclose(of_users, np.clip(3 + user_parts, 0.5, 5), rtol=1e-5)
+    assert model.predict(unknown, unknown) == 3.0
+    mixed = model.predict([*users, unknown, users[0]], [unknown] * 4 + [items[2], items[2]])
+    assert np.array_equal(mixed[:5], [*of_users, of_items[2]])
+    assert mixed[5] == model.predict(users[0], items[2])
+    # The error names users before items.
+    for pair, named in ((([*users, unknown], 7), "user"), ((users, [7, 7, unknown, 7]), "item")):
+        with pytest.raises(KeyError, match=f"{named} {unknown} is not in the data"):
+            model.predict(*pair, unknown="error")
+    assert np.array_equal(model.predict(20, items, unknown="error"), model.predict(20, items))
+
+
+def test_the_top_items_of_an_unknown_user_are_all_items(model):
+    model, vector, biases = model
+    _, item_parts = alone(vector, biases)
+    best = ITEM_IDS[np.argsort(-np.clip(3 + item_parts, 0.5, 5), kind="stable")]
+    top = model.top_items("nobody", n=9)
+    assert [item for item, _, _ in top] == best.tolist()
+    assert [rating for _, _, rating in top] == model.predict("nobody", best).tolist()
+    with pytest.raises(KeyError, match="user nobody "):
+        model.top_items("nobody", unknown="error")
+
+
+@pytest.mark.parametrize("unknown", ["ignore", "", "Error", None, True])
+def test_another_value_of_unknown_lists_the_values(model, unknown):
+    for refused in (
+        lambda m: m.predict(3, 7, unknown=unknown),
+        lambda m: m.top_items(3, 1, unknown),
+    ):
+        with pytest.raises(ValueError, match="must be 'partial' or 'error'"):
+            refused(model[0])
+
+
+def test_the_top_items_are_of_one_user(model):
+    with pytest.raises(ValueError, match="2 users: give one id"):
+        model[0].top_items([3, 20])
+
+
+# --- numpy alone ---
+
+
+def test_torch_predicts_the_same(model):
+    torch = pytest.importorskip("torch")
+    model = model[0]
+    users, items = (np.random.default_rng(0).integers(n, size=50_000) for n in (4, 5))
+    known = model.model.predict(torch.from_numpy(users), torch.from_numpy(items), 0.5, 5.0)
+    np.testing.assert_allclose(model.predict(INT_IDS[users], ITEM_IDS[items]), known, atol=1e-6)
+
+
+def test_a_prediction_imports_neither_torch_nor_pandas(tmp_path):
+    save_model(tmp_path, options(), some_vector(), some_ratings(TEXT_IDS))
+    script = (
+        "import sys, ddp\n"
+        "model = ddp.load_model(sys.argv[1])\n"
+        "print(model.predict('ann', [7, 5]).shape, len(model.top_items('ann')))\n"
+        "print({'torch', 'pandas', 'hydra', 'rich'} & set(sys.modules))\n"
+    )
+    shown = subprocess.run(
+        [sys.executable, "-c", script, tmp_path], cwd=Path(ddp.__file__).parent.parent,
+        capture_output=True, text=True, timeout=120, check=True,
+    )  # fmt: skip
+    assert shown.stdout == "(2,) 4\nset()\n"
