@@ -77,8 +77,9 @@ class SavedModel:
         row = self.known_users.rows(user, refuse=_refuses(unknown))
         if row.ndim:
             raise ValueError(f"{len(row)} users: give one id")
+        # of row -1 a range that ends before it begins
         seen = self._seen_items[self._seen_starts[row] : self._seen_starts[row + 1]]
-        unseen = np.setdiff1d(np.arange(len(self.item_ids)), seen if row >= 0 else [])
+        unseen = np.setdiff1d(np.arange(len(self.item_ids)), seen)
         predictions = self.predict_rows(np.full(len(unseen), row), unseen)
         best = np.argsort(-predictions, kind="stable")[:n]
         return [
