@@ -1,10 +1,11 @@
 """The machine and the versions that a benchmark runs with, for its JSON."""
 
-import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+from ddp.machine.cores import num_cores
 
 PACKAGES = ("numpy", "torch", "numba", "pandas", "cornac", "scikit-surprise", "lenskit", "myfm")
 
@@ -13,7 +14,7 @@ def machine() -> dict[str, Any]:
     """The machine and the versions that a benchmark ran with."""
     return {
         "cpu": _cpu_model(),
-        "cores": os.cpu_count(),
+        "cores": num_cores(),
         "platform": platform.platform(),
         "python": platform.python_version(),
         "versions": {name: found for name in PACKAGES if (found := _version(name))},

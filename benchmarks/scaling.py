@@ -12,7 +12,6 @@ the rows that it needs.
 """
 
 import argparse
-import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -31,6 +30,7 @@ from benchmarks.harness import (
     table_of,
 )
 from benchmarks.train_runs import per_worker, run_train, training_s
+from ddp.machine.cores import num_cores
 
 SYSTEMS = {
     "thread + fused": ("backend=thread", "trainer=fused"),
@@ -117,7 +117,7 @@ def main() -> None:
                         speed_up / gain for speed_up in row.figures[SPEED_UP]
                     ]
             rows += group
-    title = f"On {os.cpu_count()} cores: median (lowest - highest) of {arguments.repeats} runs"
+    title = f"On {num_cores()} cores: median (lowest - highest) of {arguments.repeats} runs"
     report(
         "scaling", arguments, rows, [table_of(title, rows, ("data", "system", "workers"), FIGURES)]
     )
@@ -125,7 +125,7 @@ def main() -> None:
 
 def _cores(workers: int) -> int:
     """Cores that so many workers can use."""
-    return min(workers, os.cpu_count() or 1)
+    return min(workers, num_cores())
 
 
 def run(workers: int, overrides: tuple[str, ...]) -> Figures:

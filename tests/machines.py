@@ -41,8 +41,11 @@ def constants(trainer="fused", cores=2, **changed):
     )
 
 
-def write_calibration(file):
-    """A calibration file with these constants for this machine."""
+def write_calibration(file, **busy):
+    """A calibration file with these constants for this machine.
+
+    `busy`: the share of it that other programs used while a part was measured.
+    """
     file.parent.mkdir(parents=True, exist_ok=True)
     training = {name: dataclasses.asdict(one) for name, one in TRAINING.items()}
     known = {
@@ -50,5 +53,6 @@ def write_calibration(file):
         "machine": machine(),
         "training": training,
         "exchanges": dataclasses.asdict(EXCHANGES),
+        "busy": dict.fromkeys(("exchanges", *TRAINING), 0.0) | busy,
     }
     file.write_text(json.dumps(known), encoding="utf-8")

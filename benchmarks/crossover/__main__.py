@@ -38,9 +38,10 @@ from benchmarks.harness import (
 )
 from benchmarks.train_runs import run_train
 from ddp.advice.advise import backends
-from ddp.advice.measuring.calibration import busy_share, calibrate, read
+from ddp.advice.measuring.calibration import calibrate, read
 from ddp.advice.prediction import Surroundings, predict
 from ddp.advice.sizes import sizes_of
+from ddp.machine.load import busy_share
 from ddp.ratings.load import load_ratings
 
 STAGES = ("imports", "start", "train", "stop", "save")

@@ -2,7 +2,6 @@
 
 import math
 import multiprocessing
-import os
 import statistics
 import tempfile
 import time
@@ -15,11 +14,12 @@ import torch
 
 from benchmarks.exchange.rounds import ROUND, WARM_UP
 from benchmarks.harness import Figures
+from ddp.machine.cores import num_cores
 
 
 def copies_needed(workers: int) -> float:
     """Copies of a vector, one after another, that a round needs at least."""
-    at_a_time = min(workers, os.cpu_count() or 1)
+    at_a_time = min(workers, num_cores())
     return 2 * math.ceil(workers / at_a_time) + (workers + 1) / 2
 
 

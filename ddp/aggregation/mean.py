@@ -11,7 +11,7 @@ from ddp.aggregation.weights import Weights
 from ddp.errors import AggregationError
 from ddp.machine.compiled.jit import compiled
 from ddp.machine.compiled.simd import FLOAT_BYTES, weighted_sum
-from ddp.machine.memory import num_cores
+from ddp.machine.cores import num_cores
 from ddp.model.parameters import Parameters, Vector
 from ddp.ratings.arrays import IndexArray
 

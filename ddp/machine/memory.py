@@ -1,16 +1,9 @@
-"""RAM that a process has used, RAM that is still free, and the number of cores."""
+"""RAM that a process has used, and RAM that is still free."""
 
-import os
 import resource
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-
-
-def num_cores() -> int:
-    """The cores that this process may use."""
-    return len(os.sched_getaffinity(0))
-
 
 CGROUP = Path("/sys/fs/cgroup")
 

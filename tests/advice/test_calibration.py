@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 import json
+import re
 import sys
 
 import numpy as np
@@ -10,12 +11,13 @@ import pytest
 from machines import constants, write_calibration
 
 from ddp.advice.measuring import calibration
-from ddp.advice.measuring.calibration import busy_share, calibrate, read
+from ddp.advice.measuring.calibration import calibrate, read
 from ddp.advice.measuring.exchange_costs import exchange_configs, exchange_constants, line
 from ddp.advice.measuring.pilot import TRAINERS, Pilot, run_pilot
 from ddp.advice.measuring.start_costs import start_configs, start_constants
 from ddp.advice.measuring.trainer_costs import TrainerCosts, fit
 from ddp.errors import BackendError
+from ddp.machine.load import busy_share
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +74,12 @@ def test_they_are_read_again_without_measuring(measured):
         lambda known: known["exchanges"].pop("serial"),
         lambda known: known.pop("exchanges"),
         lambda known: known.update(training=None),
+        lambda known: known["machine"].update(quota=1.5),
+        lambda known: known.pop("busy"),
+        lambda known: known["busy"].pop("fused"),
+        lambda known: known["busy"].update(exchanges=float("nan")),
+        lambda known: known["busy"].update(adam=1.5),
+        lambda known: known["busy"].update(fused="0"),
     ],
 )
 def test_another_machines_or_a_damaged_file_holds_nothing(tmp_path, damage):
@@ -85,6 +93,7 @@ def test_another_machines_or_a_damaged_file_holds_nothing(tmp_path, damage):
         "format": calibration.FORMAT,
         "machine": calibration.machine(),
         "training": {},
+        "busy": {},
     }
 
 
@@ -104,6 +113,51 @@ def test_what_is_there_is_used_and_no_process_measures(monkeypatch, tmp_path, na
     made = calibrate(TRAINERS[name], tell=told.append, file=file)
     assert dataclasses.replace(made, cores=2) == constants(name)
     assert told == []
+
+
+QUIET, BUSY = {"exchanges": 0.0, "fused": 0.02}, {"exchanges": 0.0, "fused": 0.4}
+
+
+@pytest.mark.parametrize(
+    ("marks", "share", "parts", "told"),
+    [
+        ({}, 0.0, ["exchanges", "fused"], [r"measuring this machine, once: exchanges and fused, "]),
+        ({"exchanges": 0.1}, 0.3, ["fused"], ["once: fused, ", r"programs use 30% .* will be wro"]),
+        (QUIET, 0.9, [], []),
+        (BUSY, 0.0, ["fused"], [r"again, because other programs used 40% of it before: fused, "]),
+        (BUSY, 0.3, ["fused"], ["again, ", "programs use 30% of this machine, so the constants"]),
+        (BUSY, 0.4, [], [r"used 40% of this machine when .* are wrong; they use no less now"]),
+        ({"exchanges": 0.5}, 0.6, ["fused"], ["are wrong; they use no less", "once", "will be wr"]),
+        (
+            BUSY | {"exchanges": 0.2},
+            0.3,
+            ["fused"],
+            ["20%.*no less", "again.*40%", "use 30%"],
+        ),
+        (BUSY | {"exchanges": 0.2}, 0.1, ["exchanges", "fused"], ["again.*40%"]),
+    ],
+)
+def test_a_part_that_was_measured_under_load_is_measured_again(
+    monkeypatch, marks, share, parts, told
+):
+    """Unless the load is no lower."""
+    monkeypatch.setattr(calibration, "busy_share", lambda: share)
+    lines = []
+    assert calibration._to_measure(dict(marks), ("exchanges", "fused"), lines.append) == parts
+    assert len(lines) == len(told)
+    assert all(re.search(pattern, line) for pattern, line in zip(told, lines, strict=True))
+
+
+@pytest.mark.slow
+def test_the_mark_of_a_load_goes_when_the_load_has_gone(tmp_path):
+    file, told = tmp_path / "calibration.json", []
+    write_calibration(file, fused=1.0, adam=0.9)
+    made = calibrate(TRAINERS["fused"], tell=told.append, file=file)
+    assert "again, because other programs used 100% of it before: fused, " in told[0]
+    assert dataclasses.replace(made, cores=2) != constants("fused")
+    busy = read(file)["busy"]
+    assert busy.pop("fused") < 1.0
+    assert busy == {"exchanges": 0.0, "adam": 0.9}
 
 
 def test_the_file_lies_in_the_users_cache(monkeypatch, tmp_path):

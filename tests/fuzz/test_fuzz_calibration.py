@@ -31,6 +31,7 @@ KNOWN = {
     "machine": machine(),
     "training": {name: asdict(one) for name, one in TRAINING.items()},
     "exchanges": asdict(EXCHANGES),
+    "busy": dict.fromkeys(("exchanges", *TRAINING), 0.05),
 }
 
 
@@ -43,6 +44,7 @@ def test_any_file(tmp_path, content):
         known = read(file)
     assert known["machine"] == machine()
     assert known["format"] == FORMAT
+    assert all(0 <= known["busy"][name] <= 1 for name in known["training"])
     for name, training in known["training"].items():
         assert isinstance(name, str)
         assert all(math.isfinite(value) and value >= 0 for value in training.values())

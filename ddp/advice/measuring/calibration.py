@@ -9,7 +9,6 @@ import os
 import platform
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import fields
@@ -21,17 +20,17 @@ from ddp.advice.constants import BACKENDS, Constants, Exchange, Exchanges, Train
 from ddp.advice.measuring.measure import EXCHANGES
 from ddp.config.trainer import AutogradTrainer, TrainerOptions
 from ddp.errors import BackendError
+from ddp.machine.cores import cpu_quota, num_cores
 from ddp.machine.files import atomic_file
-from ddp.machine.memory import num_cores
+from ddp.machine.load import busy_share
 
 # Of the file. Raise it when a measurement changes, or a trainer or a backend that it uses.
-FORMAT = 4
+FORMAT = 5
 COMPILE = "import ddp.aggregation.mean, ddp.machine.compiled.gates, ddp.trainers.fused"
 PACKAGES = ("torch", "numba", "numpy")
 USUAL_S = {EXCHANGES: 6, "fused": 4, "adam": 13, "sgd": 13}  # per measurement, on two cores
 TIMEOUT_S = 300.0  # of a measurement; it takes about 15 s
-BUSY = 0.1  # share of all cores; if other programs use more, the measurements are wrong
-LOOK_S = 0.2  # the time over which `busy_share` measures
+BUSY = 0.1  # share of all cores; if other programs use more, the constants are wrong
 Tell = Callable[[str], None]
 Kind = TypeVar("Kind", Exchange, Exchanges, Training)
 
@@ -45,30 +44,20 @@ def calibration_file() -> Path:
 def calibrate(trainer: TrainerOptions, tell: Tell = print, file: Path | None = None) -> Constants:
     """The constants for that trainer. `tell` gets a line before a measurement begins.
 
-    It replaces a file that is damaged, or belongs to another machine, version or number of cores.
-    Raises BackendError if the measurement fails.
+    It replaces a file that is damaged, or belongs to another machine, version, number of cores or
+    CPU quota. It measures again what it has measured while other programs used more than BUSY of
+    the machine, if they use less now. Raises BackendError if the measurement fails.
     """
     file = file or calibration_file()
     known = read(file)
     name = trainer.optimizer if isinstance(trainer, AutogradTrainer) else "fused"
-    missing = [name] if name not in known["training"] else []
-    if "exchanges" not in known:
-        missing.insert(0, EXCHANGES)
-    if missing:
-        tell(
-            f"measuring this machine, once: {' and '.join(missing)}, about"
-            f" {sum(USUAL_S[part] for part in missing)} s ..."
-        )
-        if (share := busy_share()) > BUSY:
-            tell(
-                f"warning: other programs use {share:.0%} of this machine, so the constants will be"
-                f" wrong: delete {file} when they have ended, to measure anew"
-            )
+    missing = _to_measure(known["busy"], (EXCHANGES, name), tell)
     # One process measures both exchanges and fused, because the exchanges are measured with fused.
     together = [missing] if name == "fused" and missing else [[part] for part in missing]
     for parts in together:
         measured = _measure(parts)
         known["training"] |= measured.pop("training")
+        known["busy"] |= dict.fromkeys(parts, measured.pop("busy"))
         known |= measured
         try:
             with atomic_file(file) as out:
@@ -84,9 +73,38 @@ def calibrate(trainer: TrainerOptions, tell: Tell = print, file: Path | None = N
     )
 
 
+def _to_measure(busy: dict[str, float], needed: Sequence[str], tell: Tell) -> list[str]:
+    """Those of the needed parts that it must measure.
+
+    `busy`: part -> the share of the machine that other programs used while it was measured.
+    """
+    wrong = [part for part in needed if busy.get(part, 1.0) > BUSY]
+    if not wrong:
+        return []
+    share = busy_share()
+    parts = [part for part in wrong if part not in busy or share < busy[part]]
+    if kept := [busy[part] for part in wrong if part not in parts]:
+        tell(
+            f"warning: other programs used {max(kept):.0%} of this machine when it was measured, so"
+            " the constants are wrong; they use no less now: advise=true measures again when they"
+            " do"
+        )
+    if parts:
+        before = max((busy[part] for part in parts if part in busy), default=0.0)
+        why = f"again, because other programs used {before:.0%} of it before" if before else "once"
+        seconds = sum(USUAL_S[part] for part in parts)
+        tell(f"measuring this machine, {why}: {' and '.join(parts)}, about {seconds} s ...")
+    if parts and share > BUSY:
+        tell(
+            f"warning: other programs use {share:.0%} of this machine, so the constants will be"
+            " wrong: advise=true measures again when they have ended"
+        )
+    return parts
+
+
 def read(file: Path) -> dict[str, Any]:
     """The content of the file, without constants if it is damaged or of another machine."""
-    empty: dict[str, Any] = {"format": FORMAT, "machine": machine(), "training": {}}
+    empty: dict[str, Any] = {"format": FORMAT, "machine": machine(), "training": {}, "busy": {}}
     with suppress(
         OSError, ValueError, TypeError, KeyError, AttributeError, ArithmeticError, RecursionError
     ):
@@ -97,7 +115,8 @@ def read(file: Path) -> dict[str, Any]:
             _exchanges(known["exchanges"])
             for training in known["training"].values():
                 _checked(Training, training)
-            return dict(known)
+            if all(0 <= known["busy"][part] <= 1 for part in (EXCHANGES, *known["training"])):
+                return dict(known)
     return empty
 
 
@@ -107,29 +126,10 @@ def machine() -> dict[str, Any]:
         "host": platform.node(),
         "platform": platform.platform(),
         "cores": num_cores(),
+        "quota": cpu_quota(),
         "python": platform.python_version(),
         "versions": {name: version(name) for name in PACKAGES},
     }
-
-
-def busy_share(seconds: float = LOOK_S) -> float:
-    """The share of all cores in use while this process sleeps; 0 if the system does not say."""
-    try:
-        before = _ticks()
-        time.sleep(seconds)
-        all_ticks, idle = (now - then for now, then in zip(_ticks(), before, strict=True))
-    except (OSError, ValueError):
-        return 0.0
-    return 1.0 - idle / all_ticks if all_ticks > 0 else 0.0
-
-
-def _ticks() -> tuple[int, int]:
-    """Clock ticks of all cores since the start of the system: (all ticks, idle ticks)."""
-    _, user, nice, system, idle, iowait, *others = (
-        Path("/proc/stat").read_text(encoding="utf-8").splitlines()[0].split()
-    )
-    waiting = int(idle) + int(iowait)
-    return int(user) + int(nice) + int(system) + waiting + sum(map(int, others[:3])), waiting
 
 
 def _measure(parts: Sequence[str]) -> dict[str, Any]:
@@ -143,6 +143,8 @@ def _measure(parts: Sequence[str]) -> dict[str, Any]:
             _checked(Training, training)
         if EXCHANGES in parts:
             _exchanges(measured[EXCHANGES])
+        if not 0 <= measured["busy"] <= 1:
+            raise ValueError(f"busy is {measured['busy']}")
     except (ValueError, TypeError, KeyError, IndexError) as error:
         raise BackendError(f"this machine could not be measured: {error}") from error
     return measured

@@ -5,6 +5,8 @@
 A machine has slow moments, which may last for seconds. So each sitting makes all measurements, and
 of all sittings the smallest result counts, or nearly the smallest.
 
+It also prints `busy`, the mean share of the machine that other programs used meanwhile.
+
 A new process measures, so that first imports and first compilations count too. It begins as
 train.py does, with the forkserver. It imports heavy modules late, because a spawned worker imports
 this file.
@@ -12,6 +14,7 @@ this file.
 
 import json
 import math
+import statistics
 import sys
 from collections import defaultdict
 from typing import Any
@@ -20,10 +23,12 @@ from ddp.advice.measuring.exchange_costs import exchange_configs, exchange_const
 from ddp.advice.measuring.pilot import TRAINERS, Pilot, run_pilot
 from ddp.advice.measuring.start_costs import start_configs, start_constants
 from ddp.config.checks import start_methods
-from ddp.machine.memory import num_cores
+from ddp.machine.cores import num_cores
+from ddp.machine.load import busy_share
 
 EXCHANGES = "exchanges"
 SITTINGS = 2  # a sitting makes each run once
+LOOK_S = 0.1  # how long it looks, before each run, for the load of other programs
 SAMPLES = 3  # at most so many samples of the trainer alone in a sitting, spread between its runs
 
 
@@ -49,12 +54,14 @@ def main(*parts: str) -> None:
         configs |= exchange_configs()
     costs = TrainerCosts(trainer, num_cores()) if names else None
     pilots: defaultdict[str, list[Pilot]] = defaultdict(list)
+    shares = []
     for _ in range(SITTINGS):
         for number, (name, config) in enumerate(configs.items()):
             if costs is not None and number % math.ceil(len(configs) / SAMPLES) == 0:
                 costs.sample()
+            shares.append(busy_share(LOOK_S))  # of others: ours sleep between two runs
             pilots[name].append(run_pilot(config))
-    measured: dict[str, Any] = {"training": {}}
+    measured: dict[str, Any] = {"training": {}, "busy": statistics.mean(shares)}
     if costs is not None:
         measured["training"][names[0]] = start_constants(firsts, pilots) | costs.constants()
     if EXCHANGES in parts:

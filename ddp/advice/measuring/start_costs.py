@@ -28,7 +28,7 @@ from ddp.advice.measuring.pilot import (
 from ddp.config.backend import Backend
 from ddp.config.schema import Config
 from ddp.config.trainer import TrainerOptions
-from ddp.machine.memory import num_cores
+from ddp.machine.cores import num_cores
 
 if TYPE_CHECKING:
     from ddp.results.run_result import RunResult
