@@ -16,7 +16,8 @@ from ddp.errors import MISSING, ConfigError
 
 COMPOSED = ".hydra/{}.yaml"  # Hydra's files in the directory of each job
 # keys of conf/config.yaml that are no settings of a run
-OF_THE_LAUNCH = ("resume", "sweep_resume", "advise", "simulate")
+OF_THE_LAUNCH = ("resume", "sweep_resume", "advise", "simulate", "inspect")
+QUESTIONS = ("advise", "inspect")  # true: the command answers, and runs nothing
 MAX_EXACT = 2**53  # a float below it holds every whole number exactly
 NAMED = ("experiment", "sweep")  # groups whose files set values anywhere
 
@@ -61,9 +62,7 @@ def outside_package(group: str, name: str) -> ConfigError:
 def load_simulate(composed: DictConfig) -> Simulate | None:
     """The machine to advise about; None without advise=true. Raises ConfigError."""
     values = _resolved(composed)
-    advise = values.get("advise", False)
-    if not isinstance(advise, bool):
-        raise ConfigError("advise", advise, "expected true or false")
+    advise = question(composed) == "advise"
     if not isinstance(values.get("simulate"), dict):
         raise ConfigError("simulate", values.get("simulate"), f"set {' or '.join(_simulated())}")
     simulate = Simulate(**_typed(Simulate, values["simulate"], "simulate."))
@@ -74,9 +73,25 @@ def load_simulate(composed: DictConfig) -> Simulate | None:
     return simulate if advise else None
 
 
-def wants_advice(composed: DictConfig) -> bool:
-    """True if the command asks for advice instead of a run."""
-    return composed.get("advise") not in (None, False)
+def asks(composed: DictConfig) -> bool:
+    """True if the command asks a question of QUESTIONS instead of a run, be it a valid one."""
+    return any(composed.get(key) not in (None, False) for key in QUESTIONS)
+
+
+def question(composed: DictConfig) -> str | None:
+    """The question of QUESTIONS that the command asks; None: it asks for a run.
+
+    Raises ConfigError.
+    """
+    asked = []
+    for key in QUESTIONS:
+        value = composed.get(key, False)
+        if not isinstance(value, bool):
+            raise ConfigError(key, value, "expected true or false")
+        asked += [key] if value else []
+    if len(asked) > 1:
+        raise ConfigError(asked[0], True, f"cannot go with {asked[1]}=true: ask one at a time")
+    return asked[0] if asked else None
 
 
 def _simulated() -> list[str]:

@@ -11,6 +11,7 @@ python train.py [group=option ...] [key=value ...]      one run
 python train.py -m key=value1,value2 group=a,b ...      a sweep: every combination
 python train.py sweep=NAME                              a sweep that has a name
 python train.py advise=true [...]                       predicts the fastest backend; runs nothing
+python train.py inspect=true [...]                      describes the ratings; runs nothing
 python train.py --cfg job [...]                         shows the configuration; runs nothing
 python train.py --hydra-help                            shows all flags; they may stand anywhere
 tensorboard --logdir outputs                            shows the charts of all runs

@@ -4,6 +4,7 @@ import dataclasses
 import tempfile
 from contextlib import chdir, nullcontext
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hydra.conf import HydraConf
 from hydra.core.hydra_config import HydraConfig
@@ -14,7 +15,7 @@ from ddp.backends.forkserver import ensure_server
 from ddp.config.backend import ProcessBackend, ShmBackend
 from ddp.config.schema import Config, settings
 from ddp.errors import UserError
-from ddp.launch.composed import COMPOSED, load_config, load_simulate, wants_advice
+from ddp.launch.composed import COMPOSED, asks, load_config, load_simulate
 from ddp.launch.exits import explain
 from ddp.launch.quoting import typed
 from ddp.launch.resume import finished_rmse, make_room
@@ -22,6 +23,9 @@ from ddp.launch.sweep import SWEEP
 from ddp.machine.files import atomic_file, naming
 from ddp.machine.printable import printable
 from ddp.results.run_directory import find_checkpoints
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 def run_job(composed: DictConfig) -> float:
@@ -40,8 +44,9 @@ def run_job(composed: DictConfig) -> float:
 
 def _run_job(composed: DictConfig, hydra: HydraConf, output_dir: Path) -> float:
     try:
-        if wants_advice(composed):
-            return _advise(composed)
+        if asks(composed):
+            _answer(composed)
+            return float("nan")
         return _check_run_show(composed, hydra, output_dir)
     except KeyboardInterrupt as error:
         _note_how_to_go_on(error, output_dir)
@@ -111,16 +116,31 @@ def _run_and_show(config: Config, output_dir: Path, *, resume: bool, alone: bool
     return result.test_rmse
 
 
-def _advise(composed: DictConfig) -> float:
-    """Prints the prediction of a run, and runs nothing: no model, no directory, no RMSE."""
+def _answer(composed: DictConfig) -> None:
+    """Prints the answer to a question, and runs nothing: no model, no directory, no RMSE."""
     config, simulate = load_config(composed), load_simulate(composed)
-    assert simulate is not None
     from rich.console import Console
 
+    if simulate is None:
+        _inspect(config, Console())
+        return
     from ddp.advice.advise import advise
 
     advise(config, simulate, Console())
-    return float("nan")
+
+
+def _inspect(config: Config, console: "Console") -> None:
+    """Prints what a run would say about its ratings, and how they are distributed."""
+    from ddp.ratings.description import description_of, in_lines
+    from ddp.ratings.inspection import tables
+    from ddp.ratings.load import load_ratings
+    from ddp.tracking.terminal import print_facts
+
+    ratings = load_ratings(config.data, config.seed)
+    print_facts(in_lines(description_of(ratings)), console)
+    console.print()
+    for line in tables(ratings, console.width):
+        console.print(line, highlight=False, soft_wrap=True, markup=False)
 
 
 def _note_how_to_go_on(error: BaseException, output_dir: Path) -> None:

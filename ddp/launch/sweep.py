@@ -13,10 +13,11 @@ from ddp.config.checks import expanded
 from ddp.errors import ConfigError
 from ddp.launch.composed import (
     COMPOSED,
+    asks,
     check_packages,
     load_config,
     load_simulate,
-    wants_advice,
+    question,
 )
 from ddp.launch.exits import FAILED, USER_ERROR, explain, report_error
 from ddp.launch.quoting import quoted
@@ -41,9 +42,9 @@ class Directories(Callback):
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Hydra calls it before a single run has its directory."""
         _expand(config, "hydra.run.dir")
-        if wants_advice(config):
+        if asks(config):
             with read_write(config):
-                # advice needs no directory of its own, so it gets one that exists
+                # an answer needs no directory of its own, so it gets one that exists
                 config.hydra.run.dir = os.curdir
             return
         if config.get("resume") is None and (Path(config.hydra.run.dir) / CONFIG_FILE).exists():
@@ -55,14 +56,8 @@ class Directories(Callback):
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Hydra calls it before the first job of a sweep."""
-        if wants_advice(config):
-            raise SystemExit(
-                explain(
-                    ConfigError(
-                        "advise", True, "advises on one configuration: leave out -m and sweep="
-                    )
-                )
-            )
+        if asks(config):
+            raise SystemExit(explain(_one_at_a_time(config)))
         _expand(config, "hydra.sweep.dir")
         sweep_dir = Path(config.hydra.sweep.dir)
         if not config.get("sweep_resume") and (sweep_dir / SWEEP_MARK).exists():
@@ -173,6 +168,16 @@ class Sweep:
         jobs |= zip(map(os.path.abspath, found), found, strict=True)
         ordered = sorted(jobs.items(), key=lambda job: in_order(job[1]))
         return [_with_reason(read_run_file(path), self._failures.get(job)) for job, path in ordered]
+
+
+def _one_at_a_time(composed: DictConfig) -> ConfigError:
+    """The error for a sweep that asks a question."""
+    try:
+        asked = question(composed)
+    except ConfigError as error:
+        return error
+    does = {"advise": "advises on one configuration", "inspect": "describes the ratings of one"}
+    return ConfigError(str(asked), True, f"{does[str(asked)]}: leave out -m and sweep=")
 
 
 SWEEP = Sweep()  # one for all: Hydra makes the callbacks and calls the jobs, and they share it

@@ -56,6 +56,21 @@ def _best(ok: Sequence[Run]) -> Tile | None:
     return Tile(name, f"{rmse:.4f}", label + (f", and {equal} more" if equal else ""))
 
 
+def data(runs: Sequence[Run]) -> str | None:
+    """The facts about each set of ratings; None if no run says them."""
+    whose: defaultdict[tuple[tuple[str, str], ...], list[Run]] = defaultdict(list)
+    for run in runs:
+        if run.data:
+            whose[tuple(run.data.items())].append(run)
+    content = ""
+    for known, own in whose.items():
+        if len(whose) > 1:
+            content += f"<h3>{escape(_some([run.label for run in own]))}</h3>"
+        notes = dict.fromkeys(note for run in own for note in run.notes)
+        content += pairs(known) + (listing(("note", note) for note in notes) if notes else "")
+    return content or None
+
+
 def runs_table(rows: Sequence[Row], runs: Sequence[Run], place: str) -> str:
     """All runs, with paths relative to `place`; `rows` are theirs, of `ddp.results.table.rows_of`.
 

@@ -57,6 +57,7 @@ PARTS: dict[str, tuple[str, Callable[[Sequence[Run]], str | None], str]] = {
         "no runs form a grid of at least two numbers of each",
     ),
     "memory": ("Memory", parts.memory, "no run says what it took"),
+    "data": ("The ratings", overview.data, "no run describes its ratings (older runs)"),
 }
 
 
@@ -71,7 +72,7 @@ def make_page(files: Sequence[RunFile]) -> str:
     """The page about these runs, as HTML."""
     runs = [read_run(file) for file in files]
     give_labels(runs)
-    sections, absent = _with_pictures(runs)
+    sections, absent = _parts(runs)
     place = os.path.commonpath([run.directory.absolute() for run in runs])
     sections["runs"] = ("All runs", overview.runs_table(rows_of(files), runs, place))
     sections["origin"] = ("Where it comes from", overview.origin(runs, place))
@@ -82,10 +83,10 @@ def make_page(files: Sequence[RunFile]) -> str:
     return _document(runs, place, sections)
 
 
-def _with_pictures(
+def _parts(
     runs: Sequence[Run],
 ) -> tuple[dict[str, tuple[str, str]], list[tuple[str, str]]]:
-    """The parts with pictures: id -> title and content; and the absent ones: title and reason."""
+    """The PARTS with data: id -> title and content; and the absent ones: title and reason."""
     sections, absent = {}, []
     with page_style():
         for name, (title, make, why_not) in PARTS.items():

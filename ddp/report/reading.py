@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ddp.config.options import OPTIONS
+from ddp.ratings.description import Description, facts
 from ddp.results.run_directory import RESULT_FILE, ROUNDS_FILE
 from ddp.results.run_file import RunFile
 from ddp.results.table import cell, harmless
@@ -62,6 +63,7 @@ class Run:
 
     `settings` holds its settings and its machine as text; it is empty if they are not known. The
     files of a `resumed` run have only the seconds of its last process, so it has no seconds here.
+    `data` and `notes`: facts about its ratings, in words; empty if they are not known.
     """
 
     directory: Path
@@ -79,6 +81,8 @@ class Run:
     environment: dict[str, str] = field(default_factory=dict)
     command: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    data: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
     troubles: list[str] = field(default_factory=list)
 
     @property
@@ -217,6 +221,13 @@ def _read_origin(run: Run, result: Mapping[str, Any]) -> None:
     }
 
 
+def _read_data(run: Run, result: Mapping[str, Any]) -> None:
+    if known := _mapping(result.get("data")):
+        about = Description(**known)
+        run.data = {harmless(name): harmless(text) for name, text in facts(about).items()}
+        run.notes = [harmless(str(note)) for note in about.notes]
+
+
 def _machine(environment: Mapping[str, str]) -> str:
     """The processor and its number of cores; older runs recorded less."""
     known = [environment.get(name, "None") for name in ("cpu_model", "platform")]
@@ -229,6 +240,7 @@ _PARTS: dict[str, Callable[[Run, Mapping[str, Any]], None]] = {
     "account": _read_account,
     "memory": _read_memory,
     "environment": _read_origin,
+    "data": _read_data,
 }
 
 

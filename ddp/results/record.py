@@ -73,6 +73,7 @@ def _as_json(result: RunResult) -> dict[str, Any]:
         "command": sys.argv,
         "config": dataclasses.asdict(result.config),
         "config_hash": config_hash(result.config),
+        "data": result.data.as_json() if result.data else None,
         "rmse": {
             "test": result.test_rmse,
             "valid": result.last.valid.rmse if result.last else None,

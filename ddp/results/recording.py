@@ -16,6 +16,7 @@ from ddp.machine.files import describe
 from ddp.machine.printable import printable
 from ddp.machine.signals import interrupts_held_back
 from ddp.ratings.arrays import Ratings
+from ddp.ratings.description import description_of, in_lines
 from ddp.ratings.splits import shard_summary
 from ddp.results.accounts import stage_seconds
 from ddp.results.checkpoint import Checkpoints
@@ -28,7 +29,7 @@ from ddp.timing.meter import Meter
 from ddp.timing.metered_spans import MeteredSpans
 from ddp.timing.spans import Spans
 from ddp.tracking.history import History
-from ddp.tracking.messages import OutsideRounds, Reference, Rewound
+from ddp.tracking.messages import OutsideRounds, RatingsRead, Reference, Rewound
 from ddp.tracking.trace import Trace
 from ddp.tracking.tracker import Everyone, Tracker
 from ddp.workers.prepare import Prepared
@@ -101,7 +102,12 @@ class Recording:
         return state
 
     def describe(self, prepared: Prepared) -> None:
-        """Keeps the facts about ratings and shards for the result."""
+        """Keeps the facts about ratings and shards for the result, and tells the trackers."""
+        with self.spans("data"):
+            data = description_of(prepared.ratings)
+            with self.spans("log"):
+                self.tracker.on(RatingsRead(lines=in_lines(data)))
+        self._known["data"] = data
         self._known["shards"] = shard_summary(prepared.ratings, prepared.deal)
         self._known["noise_floor"] = prepared.ratings.noise_floor
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ddp.config.schema import Config
+from ddp.ratings.description import Description
 from ddp.results.accounts import NO_MEMORY, Lane, aggregator_lane, worker_lane
 from ddp.results.rounds_csv import costs
 from ddp.timing.account import total_account
@@ -26,6 +27,7 @@ class RunResult:
     | `error`       | the error that it failed by, None if it did not fail                        |
     | `resumed`     | it continued a run: `seconds`, `wall_s` and `trace` are of the last process |
     | `warnings`    | files that the run had to do without                                        |
+    | `data`        | facts about the ratings, None if the run did not come so far                |
     | `shards`      | size and skew of each worker's shard                                        |
     | `noise_floor` | the lowest possible RMSE, None where it is not known                        |
     | `reference`   | RMSEs of one worker, None where they are not known                          |
@@ -41,6 +43,7 @@ class RunResult:
     error: str | None = None
     resumed: bool = False
     warnings: tuple[str, ...] = ()
+    data: Description | None = None
     shards: list[dict[str, Any]] = field(default_factory=list)
     noise_floor: float | None = None
     reference: Reference | None = None

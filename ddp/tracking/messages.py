@@ -4,7 +4,7 @@ A worker sends the messages. The parent process adds the other events, and gives
 tracker.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ddp.errors import WorkerError
@@ -112,6 +112,13 @@ class Failed(Message):
     """A worker has failed. The event `Failure` follows, with the run's reaction."""
 
     error: WorkerError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RatingsRead(Event):
+    """The ratings are there. `lines`: a label and a text each, see ddp/ratings/description.py."""
+
+    lines: Sequence[tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

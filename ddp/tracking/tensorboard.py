@@ -21,6 +21,7 @@ from ddp.tracking.messages import (
     AggregateRound,
     Event,
     Failure,
+    RatingsRead,
     Reference,
     Rewound,
     WorkerRound,
@@ -56,6 +57,7 @@ BYTES_TAG = "bytes/pickled/{who}"
 FAILURE_TAG = "failure/{who}"  # only in rounds in which the worker failed
 TIMEOUT_TAG = "timeout/{who}"  # only in rounds in which the aggregate did not come in time
 WEIGHT_TAG = "weight/{who}"
+DATA_TAG = "data"  # a text
 
 
 class TensorBoard(Tracker):
@@ -78,6 +80,7 @@ class TensorBoard(Tracker):
         self._rounds: dict[int, list[WorkerRound]] = {}
         self._last: AggregateRound | None = None
         self._gap: float | None = None
+        self._data: Sequence[tuple[str, str]] = ()
         # from this step on TensorBoard must ignore the file: see `forget`
         self._purge_step: int | None = None
         self._flushed_s = time.monotonic()
@@ -95,12 +98,18 @@ class TensorBoard(Tracker):
                 self._rewind(event.next_round, event.last)
             case Reference():
                 self._reference(event)
+            case RatingsRead():
+                self._data = event.lines
 
     def close(self) -> None:
-        from torch.utils.tensorboard.summary import custom_scalars
+        from torch.utils.tensorboard.summary import custom_scalars, text
 
         layout = _layout(int(self._hparams["workers"]))
         summaries = [custom_scalars(layout)]  # type: ignore[no-untyped-call]
+        if self._data:
+            # four blanks: Markdown shows the lines as they are
+            block = "\n".join(f"    {label:12}{told}" for label, told in self._data)
+            summaries.append(text(DATA_TAG, block))  # type: ignore[no-untyped-call]
         if self._last is not None:
             self._add("time_s/training", self._last.elapsed_s, self._last.round_index)
             summaries += self._hparams_summaries(self._last)

@@ -1,6 +1,8 @@
 """Progress of a run on the terminal: one line per round, or a live bar per worker."""
 
 import math
+from collections.abc import Sequence
+from textwrap import fill
 
 from rich.console import Console
 from rich.progress import (
@@ -14,7 +16,15 @@ from rich.progress import (
 
 from ddp.config.schema import Config
 from ddp.machine.printable import printable
-from ddp.tracking.messages import AggregateRound, EpochDone, Event, Failure, Rewound, Started
+from ddp.tracking.messages import (
+    AggregateRound,
+    EpochDone,
+    Event,
+    Failure,
+    RatingsRead,
+    Rewound,
+    Started,
+)
 from ddp.tracking.tracker import AGGREGATED, Tracker, worker_name
 
 BUSY, WAITING = "training", "waiting for the aggregate"
@@ -40,6 +50,8 @@ class Lines(Tracker):
 
     def on(self, event: Event) -> None:
         match event:
+            case RatingsRead():
+                print_facts(event.lines, self.console)
             case AggregateRound():
                 self.console.print(
                     f"round {event.round_index + 1}/{self.config.rounds}  aggregated RMSE:"
@@ -82,6 +94,8 @@ class Bars(Tracker):
 
     def on(self, event: Event) -> None:
         match event:
+            case RatingsRead():
+                print_facts(event.lines, self.progress.console)
             case Started():
                 self.progress.start_task(self.workers[event.worker])
                 self.progress.update(self.workers[event.worker], note=BUSY)
@@ -114,6 +128,22 @@ class Bars(Tracker):
         for task in self.workers:
             self.progress.update(task, note="dropped" if task in self.dropped else "")
         self.progress.stop()
+
+
+def print_facts(lines: Sequence[tuple[str, str]], console: Console) -> None:
+    """Prints labels and texts. On a terminal it folds a text that is too long, below its start."""
+    for label, text in lines:
+        start = "note: " if label == "note" else f"{label and label + ':':12}"
+        line = start + text
+        if console.is_terminal:
+            line = fill(
+                text,
+                console.width,
+                initial_indent=start,
+                subsequent_indent=" " * len(start),
+                break_on_hyphens=False,
+            )
+        console.print(line, highlight=False, soft_wrap=True, markup=False)
 
 
 def failure_as_text(failure: Failure) -> str:
