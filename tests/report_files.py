@@ -19,7 +19,17 @@ COLUMNS = (
 )
 
 
-def write_run(directory, *, parts=("account", "memory", "rounds", "trace"), also=None, **changes):
+DATA = {
+    "num_ratings": 1234, "num_users": 56, "num_items": 78, "fill_percent": 28.25,
+    "scale": [1.0, 5.0], "found": [1.0, 4.5], "mean": 3.25,
+    "time": ["1997-09-20T03:05:10Z", "1998-04-22T23:10:38Z"],
+    "format": {"separator": ["tab", "recognised"], "columns": ["who, what, stars", "given"]},
+    "left_out": {"not rated": 12}, "notes": ["a note"],
+}  # fmt: skip
+EVERYTHING = ("account", "memory", "rounds", "trace", "data")
+
+
+def write_run(directory, *, parts=EVERYTHING, also=None, **changes):
     """A run that ended well: a thread's, 2 workers, 2 rounds.
 
     `changes`: of its config, or of `values`; `also`: of its result.
@@ -42,6 +52,8 @@ def write_run(directory, *, parts=("account", "memory", "rounds", "trace"), also
     if "memory" in parts:
         main = {"who": "main", "peak_rss_bytes": 500_000_000, "pss_bytes": 400_000_000}
         result["memory"] = {"shared_bytes": 23_000_000, "processes": [main]}
+    if "data" in parts:
+        result["data"] = DATA
     directory.mkdir(parents=True)
     (directory / "result.json").write_text(json.dumps(result | (also or {})))
     if "rounds" in parts:

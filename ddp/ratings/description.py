@@ -67,8 +67,10 @@ def description_of(ratings: Ratings) -> Description:
 def _span(ratings: Ratings) -> tuple[str, str] | None:
     if ratings.timestamps is None:
         return None
-    first, last = (int(edge) for edge in (ratings.timestamps.min(), ratings.timestamps.max()))
-    return f"{np.datetime64(first, 's')}Z", f"{np.datetime64(last, 's')}Z"
+    edges = int(ratings.timestamps.min()), int(ratings.timestamps.max())
+    # the lowest integer means no time to numpy
+    first, last = (np.datetime64(max(edge, 1 - 2**63), "s") for edge in edges)
+    return f"{first}Z", f"{last}Z"
 
 
 def _notes(ratings: FloatArray, lowest: float, highest: float) -> Iterator[str]:
@@ -147,8 +149,8 @@ def _range(edges: Sequence[float]) -> str:
 
 
 def amount(value: float) -> str:
-    """A rating as text: 4, 3.5, 978,300,760."""
-    return f"{value:,.0f}" if value == round(value) else f"{value:.6g}"
+    """A rating as text: 4, 3.5, 978,300,760; at most four digits behind the point."""
+    return f"{value:,.0f}" if value == round(value) or abs(value) > 1000 else f"{value:.4g}"
 
 
 def short(value: float) -> str:

@@ -8,7 +8,6 @@ import numpy as np
 import numpy.typing as npt
 
 from ddp.ratings.arrays import FloatArray, Ratings
-from ddp.ratings.description import amount
 from ddp.ratings.outside import tally
 
 MOST_VALUES = 20  # more distinct ratings are shown in bins
@@ -22,7 +21,8 @@ def distribution(ratings: FloatArray) -> list[tuple[str, int]]:
     """(a value or a range of values, the number of its ratings), from the lowest to the highest."""
     values, counts = tally(ratings)
     if len(values) <= MOST_VALUES:
-        return list(zip(map(amount, values.tolist()), counts.tolist(), strict=True))
+        exact = [str(value).removesuffix(".0") for value in values]
+        return list(zip(exact, counts.tolist(), strict=True))
     edges = np.linspace(float(values[0]), float(values[-1]), NUM_BINS + 1)
     in_bins = np.histogram(values.astype(np.float64), edges, weights=counts)[0].astype(np.int64)
     digits = max(0, 2 - math.ceil(math.log10(edges[1] - edges[0])))

@@ -224,7 +224,7 @@ def _read_origin(run: Run, result: Mapping[str, Any]) -> None:
 def _read_data(run: Run, result: Mapping[str, Any]) -> None:
     if known := _mapping(result.get("data")):
         about = Description(**known)
-        run.data = {harmless(name): harmless(text) for name, text in facts(about).items()}
+        run.data = facts(about)
         run.notes = [harmless(str(note)) for note in about.notes]
 
 

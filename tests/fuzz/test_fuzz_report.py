@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from inputs import damaged, fuzzed, no_hang
+from report_files import DATA
 from test_fuzz_results import NUMBERS, PIECES, RESULT, plain, values
 
 from ddp.report.page import make_page
@@ -31,6 +32,7 @@ TOLD = RESULT | {
     },
     "environment": {"python": "3.11", "versions": {"torch": "2"}},
     "command": ["train.py", "-m"],
+    "data": DATA,
 }
 SLICE = {
     "ph": "X",
@@ -64,7 +66,8 @@ result_places = st.sampled_from(
         ("memory", "shared_bytes"), ("memory", "processes"),
         ("memory", "processes", 0), ("memory", "processes", 0, "pss_bytes"),
         ("environment", "versions"), ("command", 0),
-        ("rmse", "test"), ("seconds", "total"),
+        ("rmse", "test"), ("seconds", "total"), *[("data", key) for key in DATA],
+        ("data", "format", "separator"), ("data", "time", 0), ("data", "scale", 1), ("data", "new"),
     ]
 )  # fmt: skip
 trace_places = st.sampled_from(

@@ -5,9 +5,9 @@ import re
 
 import pytest
 from pages import Page, page_of
-from report_files import trace, write_run
+from report_files import DATA, trace, write_run
 
-from ddp.report.page import make_page
+from ddp.report.page import PARTS, make_page
 from ddp.results.run_file import find_runs, read_runs
 
 pytestmark = pytest.mark.usefixtures("fonts")
@@ -32,6 +32,8 @@ def test_what_stands_in_files_is_shown_and_not_obeyed(tmp_path):
     result["account"][0]["seconds"] = {EVIL: 1.0}
     result["environment"] |= {EVIL: EVIL}
     result["warnings"] = [EVIL]
+    result["data"]["notes"] = [EVIL]
+    result["data"]["format"] = {EVIL: [EVIL, EVIL]}
     (directory / "result.json").write_text(json.dumps(result))
     events = trace(["worker_0"], 2)
     events["traceEvents"][1]["args"]["name"] = EVIL
@@ -80,8 +82,8 @@ def test_damage_costs_its_own_part_and_is_said(tmp_path, file, damage):
     else:
         assert page.sections == [
             name
-            for name in ("accuracy", "time", "rounds", "memory", "runs", "origin", "missing")
-            if name != part
+            for name in (*PARTS, "runs", "origin", "missing")
+            if name not in (part, "scaling", "grids")
         ]
         missing = page.text[page.text.rindex("What is not here") :]
         assert reason in missing
@@ -106,12 +108,27 @@ def test_damage_of_one_run_does_not_cost_the_others(tmp_path):
     result["account"] = [{"who": "worker_0", "wall_s": "long"}]
     (tmp_path / "1" / "result.json").write_text(json.dumps(result))
     page = page_of(tmp_path)
-    assert page.sections == ["accuracy", "time", "rounds", "memory", "runs", "origin", "missing"]
+    kept = ["accuracy", "time", "rounds", "memory", "data"]
+    assert page.sections == [*kept, "runs", "origin", "missing"]
     missing = page.text[page.text.rindex("What is not here") :]
     assert "seed=1: rounds.csv: ValueError: is no table of rounds" in missing
     assert "seed=1: result.json, account: KeyError" in missing
     assert "seed=2: rounds.csv: No such file or directory" in missing
     assert "seed=0: " not in missing
+
+
+@pytest.mark.parametrize(
+    "data",
+    [[1], "x", {"num_ratings": 1}, DATA | {"new": 1}, DATA | {"scale": 3}, DATA | {"mean": "x"},
+     DATA | {"format": {"columns": ["one"]}}, DATA | {"left_out": {"why": "x"}}],
+)  # fmt: skip
+def test_facts_that_make_no_sense_are_left_out_and_this_is_said(tmp_path, data):
+    write_run(tmp_path / "0", also={"data": data})
+    page = page_of(tmp_path)
+    assert "data" not in page.sections
+    missing = page.text[page.text.rindex("What is not here") :]
+    assert "result.json, data: " in missing
+    assert PARTS["data"][2] in missing
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import re
 
 import pytest
 from pages import page_of, read
-from report_files import AGGREGATOR_KINDS, KINDS, lane, piece, trace, write_run
+from report_files import AGGREGATOR_KINDS, DATA, EVERYTHING, KINDS, lane, piece, trace, write_run
 
 from ddp.report.page import PARTS
 from ddp.report.tracing import read_traced_round
@@ -21,7 +21,8 @@ pytestmark = pytest.mark.usefixtures("fonts")
         (("rounds",), ["accuracy", "memory"]),
         (("account",), ["time", "memory"]),
         (("trace",), ["rounds", "memory"]),
-        (("account", "memory", "rounds", "trace"), ["accuracy", "time", "rounds", "memory"]),
+        (("data",), ["memory", "data"]),
+        (EVERYTHING, ["accuracy", "time", "rounds", "memory", "data"]),
     ],
 )
 def test_a_part_is_there_where_its_data_is_and_else_it_is_said(tmp_path, parts, expected):
@@ -72,6 +73,30 @@ def test_bytes_of_a_run_that_did_not_count_copies_are_what_it_pickled(tmp_path):
     text = (directory / "rounds.csv").read_text().replace(",copied_bytes", ",unknown")
     (directory / "rounds.csv").write_text(text)
     assert [done.num_bytes for done in read(tmp_path)[0].rounds] == [3e6, 6e6]
+
+
+def test_the_ratings_of_all_runs_are_described_once(tmp_path):
+    for number in range(2):
+        write_run(tmp_path / str(number), seed=number)
+    page = page_of(tmp_path)
+    shown = page.text[page.text.index("1,234") :]
+    assert page.text.count("1,234") == page.text.count("a note") == 1
+    for text in (
+        *("56", "78", "28 %", "1 to 5 (found: 1 to 4.5)", "3.25", "1997-09-20 to 1998-04-22"),
+        *("tab (recognised)", "who, what, stars (given)", "12 rows (not rated 12)"),
+    ):
+        assert text in shown
+
+
+def test_different_ratings_are_described_with_their_runs(tmp_path):
+    for number, users in enumerate((56, 57, 56)):
+        write_run(tmp_path / str(number), seed=number, also={"data": DATA | {"num_users": users}})
+    write_run(tmp_path / "older", seed=3, parts=())
+    page = page_of(tmp_path)
+    shown = page.text[page.text.rindex("The ratings") : page.text.rindex("All runs")]
+    assert [shown.count(text) for text in ("1,234", "seed=0, seed=2", "seed=1", "seed=3")] == [
+        *(2, 1, 1, 0)
+    ]
 
 
 def test_bars_say_what_the_account_says(tmp_path):

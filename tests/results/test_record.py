@@ -14,6 +14,8 @@ from run_files import STAGES, read_json, read_rounds
 from ddp.config.schema import Config
 from ddp.errors import ConfigError
 from ddp.experiment import run
+from ddp.ratings.description import Description, description_of, facts
+from ddp.ratings.load import load_ratings
 from ddp.results.record import config_hash
 from ddp.results.run_directory import run_directory
 from ddp.results.run_result import RunResult
@@ -84,6 +86,15 @@ def test_the_result_is_strict_json_with_what_it_was_told_and_how_it_ended(done):
     assert all(result["environment"]["versions"].values())
     assert 1 <= result["environment"]["usable_cores"] <= result["environment"]["cpu_count"]
     assert result["environment"]["cpu_model"] != ""
+
+
+def test_the_result_says_what_was_read(done):
+    about = description_of(load_ratings(done.config.data, done.config.seed))
+    assert done.result.data == about
+    assert about.num_ratings == done.config.data.num_ratings
+    written = read_json(done.directory)["data"]
+    assert written == json.loads(json.dumps(about.as_json()))
+    assert facts(Description(**written)) == facts(about)
 
 
 def test_the_config_file_holds_every_value_of_the_run(done):

@@ -12,6 +12,7 @@ from PIL import Image, ImageColor
 from tensorboard.plugins.custom_scalar import layout_pb2
 
 from ddp.experiment import run
+from ddp.ratings.description import in_lines
 from ddp.timing.kinds import KINDS
 from ddp.tracking.tensorboard import TensorBoard
 
@@ -69,6 +70,15 @@ def test_every_tag_is_there_and_no_other(recorded):
     assert {
         tag for tag in recorded.events.Tags()["scalars"] if not tag.startswith("account_ms/")
     } == tags
+
+
+def test_the_facts_about_the_ratings_are_a_text(recorded):
+    (event,) = recorded.events.Tensors("data/text_summary")
+    (text,) = event.tensor_proto.string_val
+    assert text.decode().splitlines() == [
+        f"    {label:12}{told}" for label, told in in_lines(recorded.result.data)
+    ]
+    assert b"1,200 ratings of 60 users for 40 items" in text
 
 
 def test_every_tag_has_one_point_per_round(recorded):

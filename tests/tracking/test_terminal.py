@@ -9,9 +9,9 @@ from faults import Fault, infect
 from ddp.config.schema import DISPLAYS
 from ddp.experiment import run
 from ddp.results.summary import print_result
-from ddp.tracking.messages import AggregateRound
+from ddp.tracking.messages import AggregateRound, RatingsRead
 from ddp.tracking.metrics import SquaredError
-from ddp.tracking.terminal import Bars, Lines, make_display
+from ddp.tracking.terminal import Bars, Lines, make_display, print_facts
 from ddp.tracking.tracker import Tracker
 
 HIDE_CURSOR, SHOW_CURSOR = f"{ESCAPE}[?25l", f"{ESCAPE}[?25h"
@@ -62,6 +62,9 @@ def test_a_line_a_round(make_config, tmp_path):
     config = make_config("backend=thread", "rounds=3", "display=lines")
     result = run(config, tmp_path, [make_display(config, console)])
     lines = shown_on(console).splitlines()
+    data, lines = lines[:2], lines[2:]
+    assert data[0] == "data:       1,200 ratings of 60 users for 40 items, 50 % full"
+    assert data[1].startswith("            scale ")
     assert len(lines) == 3
     for number, (line, row) in enumerate(
         zip(lines, result.history.aggregate_rounds, strict=True), start=1
@@ -85,6 +88,38 @@ def test_a_long_line_is_not_broken(make_config):
     console = a_console(terminal=False, width=80)
     Lines(make_config("rounds=100000"), console).on(aggregate(99_999, elapsed_s=12_345.67))
     assert len(shown_on(console).splitlines()) == 1
+
+
+FACTS = [
+    ("data", "100,000 ratings of 943 users for 1,682 items, 6.3 % full"),
+    ("", "scale 1 to 5, mean 3.53, 1997-09-20 to 1998-04-22"),
+    ("recognised", "columns user [red]id[/red]"),
+    ("note", "all ratings are 4, so there is nothing to learn: check data.rating"),
+]
+
+
+@pytest.mark.parametrize("width", [40, 80])
+def test_facts_are_folded_on_a_terminal_below_their_start(width):
+    console = a_console(terminal=True, width=width)
+    print_facts(FACTS, console)
+    lines = shown_on(console).splitlines()
+    assert max(map(len, lines)) <= width
+    assert len(lines) == {40: 8, 80: 4}[width]
+    assert lines[0].startswith("data:       100,000 ratings of 943 users")
+    assert [line for line in lines if line.startswith("recognised: columns user [red]id")]
+    starts = ("data:       ", "recognised: ", "note: ", "      ")
+    assert all(line.startswith(starts) for line in lines)
+
+
+@pytest.mark.parametrize("display", [Lines, Bars])
+def test_each_display_shows_the_facts(make_config, display):
+    console = a_console(terminal=False, width=40)
+    shown = display(make_config(), console)
+    shown.on(RatingsRead(lines=FACTS))
+    assert shown_on(console).splitlines()[:3] == [
+        f"{label and label + ':':12}{text}" for label, text in FACTS[:3]
+    ]
+    assert shown_on(console).splitlines()[3] == f"note: {FACTS[3][1]}"
 
 
 @pytest.mark.parametrize("backend", ["serial", "thread"])
