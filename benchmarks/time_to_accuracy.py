@@ -173,7 +173,7 @@ def _rank(ranks: int, config: Config, folder: str, rank: int) -> tuple[float, in
     dist.init_process_group(
         "gloo", f"file://{folder}/store", timedelta(seconds=DEADLINE_S), rank=rank, world_size=ranks
     )
-    prepared = prepare(config, load_ratings(config.data, config.data_seed))
+    prepared = prepare(config, load_ratings(config.data, config.data_seed, config.split.test_file))
     job = prepared.make_jobs()[0]
     model = CollabFiltering.over(job.make_parameters())
     users, items, ratings = _share(job.shard.train, rank, ranks)

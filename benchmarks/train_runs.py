@@ -58,7 +58,7 @@ def aggregates(config: Config) -> list[AggregateRound]:
     from ddp.ratings.load import load_ratings
     from ddp.workers.prepare import prepare
 
-    prepared = prepare(config, load_ratings(config.data, config.data_seed))
+    prepared = prepare(config, load_ratings(config.data, config.data_seed, config.split.test_file))
     return [done.row for done in train(prepared)]
 
 

@@ -62,7 +62,7 @@ def run(
         Recording(config, output_dir, trackers, resumed=resume, began=began) as recording,
     ):
         with recording.spans("data"):
-            ratings = load_ratings(config.data, config.data_seed)
+            ratings = load_ratings(config.data, config.data_seed, config.split.test_file)
             state = recording.resume(ratings) if resume else RunState()
             prepared = prepare(config, ratings, state)
         recording.describe(prepared)

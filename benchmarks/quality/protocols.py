@@ -7,7 +7,7 @@ import numpy as np
 
 from ddp.config.data import MovieLensData
 from ddp.ratings.arrays import IndexArray, Ratings
-from ddp.ratings.load import read_pairs
+from ddp.ratings.sources.test_file import with_test_file
 
 PROTOCOLS = ("random", "folds", "time")
 VALID_FRACTION = 0.05  # of the training part
@@ -23,7 +23,10 @@ def test_parts(
     elif protocol == "folds":
         own = [Path(data.root) / "ml-100k" / f"u{fold}.test" for fold in range(1, 6)]
         if all(file.exists() for file in own):
-            yield from (read_pairs(file, data, ratings) for file in own)
+            for file in own:
+                rows = with_test_file(ratings, file, data).test_rows
+                assert rows is not None
+                yield rows
             return
         yield from np.array_split(np.random.default_rng(0).permutation(len(ratings)), 5)
     else:

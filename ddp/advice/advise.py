@@ -100,7 +100,7 @@ def advise(config: Config, simulate: Simulate, console: Console) -> None:
             f"with split=stratified advise=true goes up to {MOST_STRATIFIED}: their turns are many",
         )
     began = time.perf_counter()
-    ratings = load_ratings(config.data, config.data_seed)
+    ratings = load_ratings(config.data, config.data_seed, config.split.test_file)
     data_s = time.perf_counter() - began
     constants = calibrate(
         config.trainer, tell=lambda text: console.print(text, highlight=False, soft_wrap=True)

@@ -29,6 +29,8 @@ class Split(Checked):
         return seed if self.seed is None else self.seed
 
     def check(self) -> None:
+        if self.test_file is not None and self.holdout == "random":
+            self.holdout = "files"  # `random` is what conf/ says if nobody has chosen
         if (self.holdout == "files") != (self.test_file is not None):
             raise ConfigError(
                 "split.test_file",

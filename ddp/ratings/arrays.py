@@ -37,10 +37,11 @@ class Ratings:
     | `ratings`                  | float32 (n,)     |                                           |
     | `user_ids`, `item_ids`     | int64 or str     | the data's own ids, sorted, each once     |
     | `rating_min`, `rating_max` | float            | the scale that predictions are clipped to |
-    | `timestamps`               | int64 (n,)       | seconds; None if the data has none        |
+    | `timestamps`               | int or float64   | (n,), seconds; None if the data has none  |
     | `files`                    | int16 (n,)       | the number of the file in `data.paths`    |
     | `titles`                   | str (num_items,) | "" where a title is unknown               |
     | `noise_floor`              | float            | RMSE of the true model, of synthetic data |
+    | `test_rows`                | int64, ascending | the rows of `split.test_file`             |
     | `reading`                  | Reading          | None: the ratings come from no file       |
     """
 
@@ -52,10 +53,11 @@ class Ratings:
     item_ids: npt.NDArray[np.int64] | npt.NDArray[np.str_]
     rating_min: float
     rating_max: float
-    timestamps: npt.NDArray[np.int64] | None = None
+    timestamps: npt.NDArray[np.int64] | npt.NDArray[np.float64] | None = None
     files: npt.NDArray[np.int16] | None = None
     titles: npt.NDArray[np.str_] | None = None
     noise_floor: float | None = None
+    test_rows: IndexArray | None = None
     reading: Reading | None = None
 
     @property

@@ -1,17 +1,24 @@
 """Loads ratings from files, from MovieLens or from a known model, all in the same form."""
 
+from pathlib import Path
+
 from ddp.config.data import CsvData, Data, MovieLensData
 from ddp.ratings.arrays import Ratings
 from ddp.ratings.sources import delimited, movielens, synthetic
-from ddp.ratings.sources.pairs import read_pairs
+from ddp.ratings.sources.test_file import with_test_file
 
-__all__ = ["Ratings", "load_ratings", "read_pairs"]
+__all__ = ["Ratings", "load_ratings"]
 
 
-def load_ratings(data: Data, seed: int) -> Ratings:
-    """The ratings that `data` describes. `seed`: of synthetic ratings. Raises DataError."""
+def load_ratings(data: Data, seed: int, test_file: str | None = None) -> Ratings:
+    """The ratings that `data` describes. `seed`: of synthetic ratings. Raises DataError.
+
+    `test_file`: the file with the test part, for `split.holdout=files`.
+    """
     if isinstance(data, MovieLensData):
-        return movielens.load(data)
-    if isinstance(data, CsvData):
-        return delimited.load(data)
-    return synthetic.load(data, seed)
+        ratings = movielens.load(data)
+    elif isinstance(data, CsvData):
+        ratings = delimited.load(data)
+    else:
+        ratings = synthetic.load(data, seed)
+    return ratings if test_file is None else with_test_file(ratings, Path(test_file), data)

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
-from pathlib import Path
 
 import numpy as np
 
@@ -14,7 +13,6 @@ from ddp.model.parameters import EMPTY_VECTOR, Parameters, Vector, initial_vecto
 from ddp.model.rows import in_data_order, renumbered
 from ddp.ratings.arrays import Block, IndexArray, IntArray, Part, Ratings
 from ddp.ratings.holdout import PARTS
-from ddp.ratings.load import read_pairs
 from ddp.ratings.splits import Deal, make_split
 from ddp.ratings.strata import Numbering, rows_by_group, stratify
 from ddp.trainers.trainer import trainer_for
@@ -197,9 +195,7 @@ def deal_of(config: Config, ratings: Ratings) -> Deal:
     Raises ConfigError or DataError if the split is impossible, or if a worker's shard lacks a part
     that the config needs.
     """
-    name = config.split.test_file
-    test_rows = None if name is None else read_pairs(Path(name), config.data, ratings)
-    deal = make_split(ratings, config.split, config.workers, config.seed, test_rows)
+    deal = make_split(ratings, config.split, config.workers, config.seed, ratings.test_rows)
     if not config.stratified:  # stratified workers select no state
         _check_parts(config, deal)
     return deal

@@ -77,24 +77,12 @@ def test_a_run_without_data_leaves_a_result_without_numbers(make_config, tmp_pat
 
 
 def data_missing(make_config, tmp_path: Path) -> Config:
-    csv_data = {
-        "path": str(tmp_path / "missing.csv"),
-        "paths": None,
-        "separator": ",",
-        "header": True,
-        "encoding": "utf-8",
-    }
-    csv_data |= {"user": "userId", "item": "movieId", "rating": "rating", "timestamp": None}
-    csv_data |= {
-        "rating_min": None,
-        "rating_max": None,
-        "duplicates": "error",
-        "cache": None,
-        "name": "csv",
-    }
-    from ddp.config.data import CsvData
+    from composing import composed
 
-    return dataclasses.replace(make_config(), data=CsvData(**csv_data))
+    from ddp.launch.composed import load_config
+
+    data = load_config(composed("data=csv", f"data.path={tmp_path / 'missing.csv'}")).data
+    return dataclasses.replace(make_config(), data=data)
 
 
 def test_a_run_that_never_evaluated_writes_null_for_what_it_does_not_know(make_config, tmp_path):

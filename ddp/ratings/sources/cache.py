@@ -3,7 +3,9 @@
 So the next start neither parses them nor imports pandas.
 """
 
+import hashlib
 import json
+import stat
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, fields
@@ -18,6 +20,7 @@ from ddp.ratings.arrays import Ratings, Reading
 
 # Raise it when the meaning of a cached array changes: every older cache is then rebuilt.
 CACHE_VERSION = 2
+_BLOCKS, _BLOCK_BYTES = 16, 4096
 
 
 def cached(
@@ -25,11 +28,14 @@ def cached(
 ) -> Ratings:
     """The result of `build()`, or the cached one for the same `sources` and `options`.
 
-    With `cache_file` None it always builds. It also builds, without a message, when the cache is
-    missing, stale or damaged. A cache that cannot be written is no error. Raises DataError when a
-    source is missing, empty, not a file, or changes while `build` reads it.
+    With `cache_file` None it always builds, and so it does if a source is a pipe. It also builds,
+    without a message, when the cache is missing, stale or damaged. A cache that cannot be written
+    is no error. Raises DataError when a source is missing, empty, not a file, or changes while
+    `build` reads it.
     """
     stamps = [_stamp(path) for path in sources]
+    if not all(path.is_file() for path in sources):
+        return build()
     key = json.dumps([CACHE_VERSION, options, stamps])
     if cache_file is not None and (found := _load(cache_file, key)) is not None:
         return found
@@ -46,9 +52,16 @@ def cached(
     return ratings
 
 
-def _stamp(path: Path) -> tuple[str, int, int]:
+def _stamp(path: Path) -> list[str | int]:
+    """All that tells a file from another, or from itself before a change.
+
+    A copy that keeps times and size has another inode or ctime. Where a file system has neither,
+    the checksum of some blocks tells it.
+    """
     try:
         status = path.stat()
+        if stat.S_ISREG(status.st_mode):
+            checksum = _checksum_of_blocks(path, status.st_size)
     except FileNotFoundError:
         where = "" if path.is_absolute() else f" (looked for in {Path.cwd()})"
         raise DataError(f"{path}: there is no such file{where}. Check the path.") from None
@@ -56,9 +69,22 @@ def _stamp(path: Path) -> tuple[str, int, int]:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from None
     if path.is_dir():
         raise DataError(f"{path}: is a folder. Name the rating file itself.")
+    if not stat.S_ISREG(status.st_mode):
+        return [path.name]
     if status.st_size == 0:
         raise DataError(f"{path}: is empty. It should have one rating per line.")
-    return path.name, status.st_size, status.st_mtime_ns
+    times = (status.st_mtime_ns, status.st_ctime_ns)
+    return [path.name, status.st_size, *times, status.st_ino, checksum]
+
+
+def _checksum_of_blocks(path: Path, size: int) -> str:
+    """The checksum of the first and the last block, and of others at equal distances."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        for block in range(_BLOCKS):
+            file.seek(max(size - _BLOCK_BYTES, 0) * block // (_BLOCKS - 1))
+            digest.update(file.read(_BLOCK_BYTES))
+    return digest.hexdigest()
 
 
 def _save(cache_file: Path, key: str, ratings: Ratings) -> None:

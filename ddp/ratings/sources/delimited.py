@@ -1,10 +1,10 @@
 """data=csv: any file of ratings, or several (`data.paths`, one per worker with split=files)."""
 
 import hashlib
+from dataclasses import fields
 from pathlib import Path
 
 from ddp.config.data import CsvData
-from ddp.errors import DataError
 from ddp.ratings.arrays import Ratings
 from ddp.ratings.sources.cache import cached
 from ddp.ratings.sources.layout import Layout
@@ -12,18 +12,13 @@ from ddp.ratings.sources.table import read_ratings
 
 
 def layout_of(data: CsvData) -> Layout:
-    """The layout that `data` describes. Raises DataError for a separator that no file can have."""
-    if data.separator in ('"', "\r", "\n"):
-        raise DataError(
-            f"data.separator={data.separator!r} cannot separate fields; use ',' or ';' or '|' or a"
-            " tab"
-        )
+    """The layout that `data` describes."""
+    same = {field.name for field in fields(Layout)} - {"published", "not_rated", "comment"}
     return Layout(
-        separator=data.separator, header=data.header, encoding=data.encoding,
-        user=data.user, item=data.item, rating=data.rating, timestamp=data.timestamp,
-        rating_min=data.rating_min, rating_max=data.rating_max, duplicates=data.duplicates,
-        published=False,
-    )  # fmt: skip
+        **{name: getattr(data, name) for name in same},
+        not_rated=tuple(data.not_rated or ()),
+        comment=data.comment or "",
+    )
 
 
 def load(data: CsvData) -> Ratings:

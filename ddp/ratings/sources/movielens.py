@@ -57,8 +57,9 @@ class MovieLensSet:
 
 def _layout(separator: str, rating_min: float) -> Layout:
     return Layout(
-        separator=separator, header=False, encoding="utf-8", user=0, item=1, rating=2, timestamp=3,
-        rating_min=rating_min, rating_max=5.0, duplicates="error", published=True,
+        separator=separator, header=False, encoding="utf-8", quote="", decimal=".",
+        user=0, item=1, rating=2, timestamp=3, rating_min=rating_min, rating_max=5.0,
+        published=True,
     )  # fmt: skip
 
 
@@ -82,6 +83,7 @@ def _csv_set(folder: str, limit_bytes: int) -> MovieLensSet:
         layout=replace(
             _layout(",", 0.5),
             header=True,
+            quote='"',
             user="userId",
             item="movieId",
             rating="rating",

@@ -1,5 +1,6 @@
-"""Parses delimited files into arrays and into `Ratings`. It imports pandas only when it parses."""
+"""Parses rating files into arrays and into `Ratings`. It imports pandas only when it parses."""
 
+import csv
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,11 +11,17 @@ import numpy as np
 import numpy.typing as npt
 
 from ddp.errors import DataError
-from ddp.ratings.arrays import Ratings
-from ddp.ratings.sources.diagnose import first_bad_line, place_of_row, whole_number
-from ddp.ratings.sources.layout import Columns, Layout, find_columns, has_nul
+from ddp.ratings.arrays import Ratings, Reading
+from ddp.ratings.sources.content import Content, read_content
+from ddp.ratings.sources.diagnose import Places, Source, check_lines, first_bad_line
+from ddp.ratings.sources.duplicates import each_pair_once
+from ddp.ratings.sources.ids import LONGEST, first_text_among_numbers, positions
+from ddp.ratings.sources.layout import BLANKS, Format, Layout
+from ddp.ratings.sources.recognise import recognise
+from ddp.ratings.sources.times import Times, to_seconds
 
-Ids = npt.NDArray[np.int64] | npt.NDArray[np.str_]
+_AS_TEXT = "text"  # data.ids=text
+_OBJECT = "object"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -25,117 +32,171 @@ class Table:
     | ---------------- | -------------------- | ------------------------------------------------- |
     | `users`, `items` | int64 or object (n,) | ids; str objects if not all are whole numbers     |
     | `ratings`        | float32 (n,)         |                                                   |
-    | `timestamps`     | int64 (n,)           | seconds; None if the layout has no such column    |
+    | `timestamps`     | (n,)                 | seconds; None if no file has them                 |
     | `lengths`        | ints (files,)        | the number of rows of each file                   |
     """
 
     users: npt.NDArray[Any]
     items: npt.NDArray[Any]
     ratings: npt.NDArray[np.float32]
-    timestamps: npt.NDArray[np.int64] | None
+    timestamps: Times | None
+    time_unit: str
     lengths: list[int]
 
 
-def read_table(paths: Sequence[Path], layout: Layout, *, text_ids: bool = False) -> Table:
-    """All rows of `paths`, with checked fields, numbers and scale.
+def read_ratings(
+    name: str, paths: Sequence[Path], layout: Layout, *, number_files: bool = False
+) -> Ratings:
+    """The ratings of all `paths`, each pair of a user and an item once.
 
-    `text_ids`: keep ids as text even if they are whole numbers. (Otherwise 007 is read as 7.)
-    Raises DataError with the first line that is wrong.
+    `number_files`: fill `Ratings.files`. Raises DataError for a line that is not a rating.
     """
-    columns = [find_columns(path, layout) for path in paths]
+    ratings, places = read_rows(name, paths, layout, number_files=number_files)
+    twice = each_pair_once(ratings, places, layout)
+    if twice and ratings.reading is not None:
+        ratings.reading.left_out[f"rated again (duplicates={layout.duplicates})"] = twice
+    return ratings
+
+
+def read_rows(
+    name: str, paths: Sequence[Path], layout: Layout, *, number_files: bool = False
+) -> tuple[Ratings, Places]:
+    """The ratings of all `paths`, and the place of each row; a pair may be there several times."""
+    sources = [recognise(read_content(path, layout), layout) for path in paths]
+    table = _read_table(sources, layout)
+    num_rows = len(table.ratings)
+    kept = _only_rated(table, layout, ", ".join(map(str, paths)))
+    places = Places(sources=sources, lengths=table.lengths, kept=kept)
+    left_out = {}
+    if kept is not None:
+        values = ", ".join(f"{value:g}" for value in layout.not_rated)
+        left_out[f"not rated ({values})"] = num_rows - len(kept)
+    as_text = layout.ids == _AS_TEXT
+    user_ids, users = positions(table.users, as_text=as_text)
+    item_ids, items = positions(table.items, as_text=as_text)
+    low, high = layout.rating_min, layout.rating_max
+    ratings = Ratings(
+        name=name, users=users, items=items, ratings=table.ratings, user_ids=user_ids,
+        item_ids=item_ids,
+        rating_min=float(table.ratings.min() if low is None else low),
+        rating_max=float(table.ratings.max() if high is None else high),
+        timestamps=table.timestamps,
+        reading=Reading(
+            format=_in_words(sources, table), left_out=left_out,
+            warnings=() if as_text else _mixed_ids(table, places),
+        ),
+    )  # fmt: skip
+    if number_files:
+        files = np.repeat(np.arange(len(paths), dtype=np.int16), table.lengths)
+        ratings.files = files if kept is None else files[kept]
+    return ratings, places
+
+
+def _read_table(sources: Sequence[Source], layout: Layout) -> Table:
+    """All rows of the files, with checked fields, numbers and scale."""
+    names = ", ".join(str(content.path) for content, _ in sources)
     try:
-        if any(has_nul(path, layout) for path in paths):
+        if any(content.has_nul for content, _ in sources):
             raise ValueError("a NUL character is in it")
+        as_text = layout.ids == _AS_TEXT or not all(form.number_ids for _, form in sources)
         try:
-            table = _parse_all(paths, layout, columns, text_ids=text_ids)
+            table = _parse_all(sources, layout, text=as_text)
         except (ValueError, OverflowError):
-            if layout.published or text_ids:
+            if as_text or layout.published:
                 raise
-            table = _parse_all(paths, layout, columns, text_ids=True)
+            table = _parse_all(sources, layout, text=True)
         _check_scale(table.ratings, layout)
     except (ValueError, OverflowError) as error:
         if isinstance(error, DataError):
             raise
-        fallback = DataError(f"{', '.join(map(str, paths))}: cannot be read: {str(error).strip()}")
-        raise first_bad_line(paths, layout) or fallback from None
+        fallback = DataError(f"{names}: cannot be read: {str(error).strip()}")
+        raise first_bad_line(sources, layout) or fallback from None
     except OSError as error:
-        raise DataError(f"{', '.join(map(str, paths))}: cannot be read: {error}") from None
+        raise DataError(f"{names}: cannot be read: {error}") from None
     return table
 
 
-def _parse_all(
-    paths: Sequence[Path], layout: Layout, columns: Sequence[Columns], *, text_ids: bool
-) -> Table:
-    parts = [
-        _parse(path, layout, where, text_ids=text_ids)
-        for path, where in zip(paths, columns, strict=True)
-    ]
-    users, items, ratings, timestamps = (np.concatenate(part) for part in zip(*parts, strict=True))
-    return Table(
-        users=users,
-        items=items,
-        ratings=ratings,
-        timestamps=None if layout.timestamp is None else timestamps,
-        lengths=[len(part[0]) for part in parts],
+def _parse_all(sources: Sequence[Source], layout: Layout, *, text: bool) -> Table:
+    parts = [_parse(content, form, layout, text=text) for content, form in sources]
+    users, items, ratings = (
+        np.concatenate([part[column] for part in parts]) for column in ("user", "item", "rating")
     )
+    timestamps, unit = None, ""
+    if all("timestamp" in part for part in parts):
+        times = [to_seconds(part["timestamp"]) for part in parts]
+        timestamps, unit = np.concatenate([seconds for seconds, _ in times]), times[0][1]
+    lengths = [len(part["rating"]) for part in parts]
+    return Table(
+        users=users, items=items, ratings=ratings, timestamps=timestamps, time_unit=unit,
+        lengths=lengths,
+    )  # fmt: skip
 
 
 def _parse(
-    path: Path, layout: Layout, columns: Columns, *, text_ids: bool
-) -> list[npt.NDArray[Any]]:
-    """Users, items, ratings and timestamps (empty when there are none) of one file.
+    content: Content, form: Format, layout: Layout, *, text: bool
+) -> dict[str, npt.NDArray[Any]]:
+    """Role -> its column in one file. Raises ValueError or OverflowError for a bad line.
 
-    Raises ValueError or OverflowError for a bad line.
+    `text`: read ids and timestamps as str objects.
     """
     import pandas as pd
 
-    # The C parser takes one character, so '::' is ':' with an empty column between.
-    step = len(layout.separator)
+    if not form.number_ratings:  # pandas would read True and False as numbers
+        raise ValueError("the ratings are no numbers")
     # Without a type pandas chooses int64 if all ids are whole numbers. Asked for int64, it would
     # also accept 1.0 and 1e5.
-    ids = "object" if text_ids else None
-    wanted: dict[int, str | None] = {
-        columns.user * step: ids,
-        columns.item * step: ids,
-        columns.rating * step: "float32",
-    }
-    if columns.timestamp is not None:
-        wanted[columns.timestamp * step] = "int64"
+    ids = _OBJECT if text else None
+    times = _OBJECT if text or not form.whole_times else "int64"
+    types = {"user": ids, "item": ids, "rating": "float32", "timestamp": times}
+    wanted = {at: types[role] for role, at in form.roles.items()}
     # pandas reads one byte of the other columns too: with `usecols` it accepts lines that are too
     # long.
-    dtypes = {**dict.fromkeys(range((columns.num_fields - 1) * step + 1), "S1"), **wanted}
+    dtypes = {**dict.fromkeys(range(form.num_fields), "S1"), **wanted}
     typed: Any = {column: dtype for column, dtype in dtypes.items() if dtype is not None}
-    with np.errstate(over="ignore", invalid="ignore"), warnings.catch_warnings():
+    quoting: dict[str, Any] = {"quoting": csv.QUOTE_NONE}
+    if form.quote:
+        quoting = {"quotechar": form.quote}
+    with (
+        np.errstate(over="ignore", invalid="ignore"),
+        warnings.catch_warnings(),
+        content.open() as file,
+    ):
         # pandas warns about ids that are not all whole numbers
         warnings.simplefilter("ignore", pd.errors.DtypeWarning)
         frame = pd.read_csv(
-            path, sep=layout.separator[0], header=0 if layout.header else None, names=list(dtypes),
-            dtype=typed,
-            index_col=False, na_filter=False, engine="c", encoding=layout.codec, compression=None,
+            file, sep=r"\s+" if form.separator == BLANKS else form.separator,
+            header=0 if form.header else None, names=list(dtypes), dtype=typed, index_col=False,
+            na_filter=False, engine="c", encoding="utf-8", compression=None, decimal=form.decimal,
+            **quoting,
         )  # fmt: skip
-    if not text_ids and any(frame[column].dtype != np.int64 for column in list(wanted)[:2]):
+    if not text and any(frame[at].dtype != np.int64 for at in (form.user, form.item)):
         raise ValueError("an id is not a whole number of 64 bits")
-    _check_fields(path, layout, frame, [column for column in dtypes if column not in wanted])
-    arrays = [frame[column].to_numpy() for column in wanted]
-    return arrays if columns.timestamp is not None else [*arrays, np.empty(0, np.int64)]
+    check_lines(content, form, layout, len(frame))
+    _check_fields((content, form), layout, frame)
+    return {role: frame[at].to_numpy() for role, at in form.roles.items()}
 
 
-def _check_fields(path: Path, layout: Layout, frame: Any, unused: Sequence[int]) -> None:
-    """Raises ValueError or DataError for fields that pandas has added or left out."""
-    between = [column for column in unused if column % 2] if layout.separator == "::" else []
-    if any((frame[column] != b"").any() for column in between):
-        raise ValueError("a field contains ':'")
+def _check_fields(source: Source, layout: Layout, frame: Any) -> None:
+    """Raises ValueError or DataError for fields that pandas has added, or that are no ids."""
+    form = source[1]
     # pandas adds empty fields to a line that is cut short. If the last column is in use,
     # its empty field has failed to parse.
     last = frame.columns[-1]
-    if last in unused and (frame[last] == b"").any() and (bad := first_bad_line([path], layout)):
+    unused = last not in form.roles.values()
+    if unused and (frame[last] == b"").any() and (bad := first_bad_line([source], layout)):
         raise bad
-    for column in frame.select_dtypes("object").columns:
-        if any(not text.strip() for text in frame[column].unique()):
-            raise ValueError("an id is missing")
+    for at in (form.user, form.item):
+        if frame[at].dtype != object:
+            continue
+        if any(not text.strip() or len(text) > LONGEST for text in frame[at].unique()):
+            raise ValueError("an id is missing, or too long")
 
 
 def _check_scale(ratings: npt.NDArray[np.float32], layout: Layout) -> None:
+    if layout.not_rated:
+        ratings = ratings[_is_rated(ratings, layout)]
+        if not len(ratings):
+            return
     lowest, highest = float(ratings.min()), float(ratings.max())  # NaN spreads to both
     with np.errstate(over="ignore"):
         low = np.float32(-np.inf if layout.rating_min is None else layout.rating_min)
@@ -144,93 +205,52 @@ def _check_scale(ratings: npt.NDArray[np.float32], layout: Layout) -> None:
         raise ValueError("a rating is not finite or outside the scale")
 
 
-def numbers_or_text(ids: npt.NDArray[Any]) -> Ids:
-    """Ids from str objects: int64 if all are whole numbers of 64 bits, else fixed-width text."""
-    numbers = [whole_number(text) for text in ids]
-    return ids.astype(np.str_) if None in numbers else np.array(numbers, dtype=np.int64)
+def _is_rated(ratings: npt.NDArray[np.float32], layout: Layout) -> npt.NDArray[np.bool_]:
+    with np.errstate(over="ignore"):
+        return ~np.isin(ratings, np.array(layout.not_rated, np.float32))
 
 
-def _positions(raw: npt.NDArray[Any]) -> tuple[Ids, npt.NDArray[np.int32]]:
-    """(the sorted distinct ids, each row's position among them)."""
-    import pandas as pd
+def _only_rated(table: Table, layout: Layout, names: str) -> npt.NDArray[np.int64] | None:
+    """Leaves out the rows with a rating of `layout.not_rated`, and gives the numbers of the others.
 
-    codes, distinct = pd.factorize(raw)  # by hashing: several times faster than sorting all rows
-    ids, rank = np.unique(
-        numbers_or_text(distinct) if distinct.dtype == object else distinct, return_inverse=True
-    )
-    return ids, rank.astype(np.int32)[codes]
-
-
-def read_ratings(
-    name: str, paths: Sequence[Path], layout: Layout, *, number_files: bool = False
-) -> Ratings:
-    """The ratings of all `paths`. Raises DataError for a line that is not a rating.
-
-    `number_files`: fill `Ratings.files`.
+    None: there are no such rows.
     """
-    table = read_table(paths, layout)
-    user_ids, users = _positions(table.users)
-    item_ids, items = _positions(table.items)
-    ratings = Ratings(
-        name=name,
-        users=users,
-        items=items,
-        ratings=table.ratings,
-        user_ids=user_ids,
-        item_ids=item_ids,
-        rating_min=float(table.ratings.min())
-        if layout.rating_min is None
-        else float(layout.rating_min),
-        rating_max=float(table.ratings.max())
-        if layout.rating_max is None
-        else float(layout.rating_max),
-        timestamps=table.timestamps,
-        files=np.repeat(np.arange(len(paths), dtype=np.int16), table.lengths)
-        if number_files
-        else None,
+    rated = _is_rated(table.ratings, layout) if layout.not_rated else np.ones(1, np.bool_)
+    if rated.all():
+        return None
+    if not rated.any():
+        raise DataError(f"{names}: has no ratings but those of data.not_rated.")
+    table.users, table.items, table.ratings = (
+        table.users[rated],
+        table.items[rated],
+        table.ratings[rated],
     )
-    return _each_pair_once(ratings, paths, table.lengths, layout)
+    table.timestamps = None if table.timestamps is None else table.timestamps[rated]
+    return np.flatnonzero(rated)
 
 
-def pair_keys(ratings: Ratings) -> npt.NDArray[np.int64]:
-    """One number per row, int64 (n,); rows with the same user and item have the same number."""
-    return ratings.users.astype(np.int64) * ratings.num_items + ratings.items
+def _mixed_ids(table: Table, places: Places) -> tuple[str, ...]:
+    """A warning for users and for items, if most ids are numbers and some are text."""
+    found = []
+    for role, raw in (("user", table.users), ("item", table.items)):
+        row = first_text_among_numbers(raw)
+        if row is not None:
+            found.append(
+                f"{places.place(row)}: {role} {raw[row]!r} is no whole number, and most {role}s"
+                " are: all are read as text, so 1 and 01 are two (data.ids=text accepts that)"
+            )
+    return tuple(found)
 
 
-def _each_pair_once(
-    ratings: Ratings, paths: Sequence[Path], lengths: Sequence[int], layout: Layout
-) -> Ratings:
-    """Applies `layout.duplicates`. A kept pair stands where its last rating stood."""
-    keys = pair_keys(ratings)
-    ordered = np.sort(keys)
-    if not (ordered[1:] == ordered[:-1]).any():
-        return ratings
-    import pandas as pd
-
-    series = pd.Series(keys)
-    if layout.duplicates == "error":
-        second = int(series.duplicated().to_numpy().argmax())
-        first = int((keys == keys[second]).argmax())
-        here, there = (place_of_row(paths, lengths, layout, row) for row in (second, first))
-        user = ratings.user_ids[ratings.users[second]]
-        item = ratings.item_ids[ratings.items[second]]
-        option = (
-            "" if layout.published else ", or set data.duplicates to last or mean (it is error)"
-        )
-        raise DataError(
-            f"{here}: user {user}, item {item}: already rated in {there}."
-            f" Remove one of the two lines{option}."
-        )
-    if layout.duplicates == "mean":
-        groups = pd.factorize(keys)[0]
-        mean = np.bincount(groups, weights=ratings.ratings) / np.bincount(groups)
-        ratings.ratings = mean.astype(np.float32)[groups]
-    keep = ~series.duplicated(keep="last").to_numpy()
-    ratings.users, ratings.items, ratings.ratings = (
-        ratings.users[keep],
-        ratings.items[keep],
-        ratings.ratings[keep],
-    )
-    ratings.timestamps = None if ratings.timestamps is None else ratings.timestamps[keep]
-    ratings.files = None if ratings.files is None else ratings.files[keep]
-    return ratings
+def _in_words(sources: Sequence[Source], table: Table) -> dict[str, tuple[str, str]]:
+    """`Reading.format`: of the first file, and where another file differs, of that one too."""
+    forms = [form.in_words(content.encoding, content.compression) for content, form in sources]
+    words = dict(forms[0])
+    for (content, _), other in zip(sources[1:], forms[1:], strict=True):
+        for part, (value, origin) in other.items():
+            if value != forms[0].get(part, ("", ""))[0]:
+                before = words[part][0] + "; " if part in words else ""
+                words[part] = (f"{before}{content.path.name}: {value}", origin)
+    if table.timestamps is not None:
+        words["timestamps"] = (table.time_unit, "recognised")
+    return words

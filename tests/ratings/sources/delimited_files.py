@@ -6,10 +6,17 @@ from pathlib import Path
 from ddp.config.data import CsvData
 from ddp.ratings.load import load_ratings
 
-DEFAULTS = CsvData(
-    name="csv", path="unset", paths=None, separator=",", header=True, encoding="utf-8",
+# as conf/data/csv.yaml has them, without a cache
+AUTO = CsvData(
+    name="csv", path="unset", paths=None, separator="auto", header="auto", encoding="auto",
+    quote="auto", decimal="auto", skip_lines=0, comment=None, user="auto", item="auto",
+    rating="auto", timestamp="auto", ids="auto", not_rated=None, rating_min=None, rating_max=None,
+    duplicates="error", cache=None,
+)  # fmt: skip
+# nothing is recognised
+DEFAULTS = replace(
+    AUTO, separator=",", header=True, encoding="utf-8", quote='"', decimal=".",
     user="userId", item="movieId", rating="rating", timestamp=None,
-    rating_min=None, rating_max=None, duplicates="error", cache=None,
 )  # fmt: skip
 HEADER = "userId,movieId,rating,when\n"
 GOOD = "1,10,3,100\n2,10,4,100\n"  # two lines below it

@@ -16,14 +16,14 @@ BAD_LINES = [
     ("1,20,1e39,100", "rating '1e39' is too large"),
     ("1,20,5.5,100", r"rating 5.5 is outside the scale 0 to 5.*data\.rating_min"),
     ("1,20,-1,100", "rating -1 is outside the scale"),
-    ("1,20,3", "line cut short: 3 fields separated by ',', where 4 were expected"),
+    ("1,20,3", "line cut short: 3 fields separated by comma, where 4 were expected"),
     ("1,20", "line cut short: 2 fields"),
     ("1,20,3,100,7", "line too long: 5 fields"),
     (",20,3,100", "the user is missing"),
     ("1, ,3,100", "the item is missing"),
     ("1,10,5,100", r"user 1, item 10: already rated in .*r\.csv:2\. .*data\.duplicates"),
     (b"1,caf\xe9,3,100", r"not utf-8 text\. Set data\.encoding"),
-    ('1,"20,3,100', "quote|cut short"),
+    ('1,"20,3,100', "a quote opens here.*data.quote=false"),
 ]
 
 
@@ -48,17 +48,20 @@ def test_bad_line_is_named(tmp_path, line, message, timestamp):
     assert not cache.exists()
 
 
-@pytest.mark.parametrize("value", ["soon", "1.5", "", "9223372036854775808", "9" * 5000])
+@pytest.mark.parametrize(
+    "value", ["soon", "", "9223372036854775808", "9" * 5000, "13/1/2020", "2020-02-30", "nan"]
+)
 def test_bad_timestamp_is_named(tmp_path, value):
-    with pytest.raises(DataError, match=rf"r\.csv:4: timestamp '{value}' is not a whole number"):
+    message = rf"r\.csv:4: timestamp '{value}' is not a number of seconds or an ISO 8601 date"
+    with pytest.raises(DataError, match=message):
         load(tmp_path / "r.csv", HEADER + GOOD + f"1,20,3,{value}\n", timestamp="when")
 
 
 def test_line_numbers_count_blank_lines_and_quoted_line_ends(tmp_path):
     with pytest.raises(DataError, match=r"r\.csv:6: rating 'x'"):
-        load(tmp_path / "r.csv", HEADER + '\n1,"two\nlines",3,0\n\n1,b,x,0\n')
+        load(tmp_path / "r.csv", HEADER + '\n1,a,3,"two\nlines"\n\n1,b,x,0\n')
     with pytest.raises(DataError, match=r"r\.csv:6: user 1, item b: already rated in .*r\.csv:5"):
-        load(tmp_path / "r.csv", HEADER + '\n1,"two\nlines",3,0\n1,b,1,0\n1,b,2,0\n')
+        load(tmp_path / "r.csv", HEADER + '\n1,a,3,"two\nlines"\n1,b,1,0\n1,b,2,0\n')
 
 
 def test_line_in_the_second_file(tmp_path):
@@ -91,19 +94,17 @@ def test_line_in_the_second_file(tmp_path):
             r"r\.csv:1: no column 4 for data\.timestamp: the line has 4 fields",
         ),
         (HEADER + GOOD, {"separator": ";"}, r"r\.csv:1: no column 'userId'.*data\.separator"),
-        (HEADER + GOOD, {"separator": '"'}, r"data\.separator"),
         (HEADER + GOOD, {"encoding": "klingon"}, r"data\.encoding='klingon': no such encoding"),
         (HEADER + GOOD, {"encoding": "undefined"}, r"data\.encoding='undefined': no such encoding"),
         (HEADER + GOOD, {"encoding": "a\0b"}, r"data\.encoding='a.x00b': no such encoding"),
         (
             HEADER + GOOD,
             {"encoding": "utf-16"},
-            r"r\.csv: is not utf-16 text: .*BOM.*data\.encoding",
+            r"r\.csv:1: is not utf-16 text: .*data\.encoding",
         ),
-        (HEADER + GOOD, {"encoding": "idna"}, r"r\.csv: is not idna text: .*data\.encoding"),
         (HEADER + "1\0,2,3,4\n", {}, r"r\.csv:2: a NUL character is in it.*data\.encoding"),
         (HEADER + "x,y\0,3,4\n", {}, r"r\.csv:2: a NUL character is in it"),
-        ("userId,movieId,rating,\0\n1,2,3,4\n", {}, r"r\.csv: cannot be read: a NUL character"),
+        ("userId,movieId,rating,\0\n1,2,3,4\n", {}, r"r\.csv:1: a NUL character is in it"),
         ("userId,movieId,rating\n1,2,3,4\n", {}, r"r\.csv:2: line too long: 4 fields"),
     ],
 )

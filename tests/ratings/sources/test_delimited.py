@@ -17,14 +17,14 @@ any_ids = st.one_of(
     st.just(st.integers(0, 50)),
     st.just(st.integers(-(2**63), 2**63 - 1)),
     st.just(st.integers(2**63, 2**80).map(str)),
-    # A leading letter, so that the text is no number and no blank; quotes, separators and line ends
-    # are fair.
+    # A letter at both ends, so that the text is no number and no blank is at an end; quotes and
+    # separators are fair.
     st.just(
         st.text(
             st.characters(
-                codec="utf-8", exclude_characters="\0\r\ufeff\ufffd", exclude_categories=["Cs"]
+                codec="utf-8", exclude_characters="\0\r\n\ufeff\ufffd", exclude_categories=["Cs"]
             )
-        ).map("x".__add__)
+        ).map("x{}x".format)
     ),
 )
 
@@ -41,7 +41,9 @@ def formats(draw):
         for role in ("user", "item", "rating", "timestamp")
     }
     columns["timestamp"] = columns["timestamp"] if timed else None
-    options = replace(DEFAULTS, separator=separator, header=header, encoding=encoding, **columns)
+    options = replace(
+        DEFAULTS, separator=separator, header=header, encoding=encoding, quote='"', **columns
+    )
     return options, roles, draw(st.sampled_from(["\n", "\r\n"]))
 
 
@@ -66,7 +68,7 @@ def test_round_trip_of_any_ratings_in_any_format(tmp_path, data):
     pairs = data.draw(st.lists(st.tuples(users, items), min_size=1, max_size=20, unique=True))
     number = st.floats(-(2.0**100), 2.0**100, width=32)
     ratings = [data.draw(number) for _ in pairs]
-    times = [data.draw(st.integers(-(2**63), 2**63 - 1)) for _ in pairs]
+    times = [data.draw(st.integers(-(10**11) + 1, 10**11 - 1)) for _ in pairs]
     options, roles, line_end = data.draw(formats())
     written = [(*pair, *rest) for pair, *rest in zip(pairs, ratings, times, strict=True)]
     write_rows(tmp_path / "r.csv", options, roles, line_end, written)
@@ -83,28 +85,12 @@ def test_round_trip_of_any_ratings_in_any_format(tmp_path, data):
 
 
 def test_double_colon(tmp_path):
-    got = load(
-        tmp_path / "r",
-        "u::m::r\n1::x y::2.5\n2::z::3\n",
-        separator="::",
-        user="u",
-        item="m",
-        rating="r",
-    )
-    assert rows(got) == [(1, "x y", 2.5), (2, "z", 3)]
-    for line in ("2::a:b::3", "2::a:b:3"):  # the second has as many single colons as it should
-        with pytest.raises(
-            DataError,
-            match=r"r:3: line cut short: 1 fields separated by '::', where 3 were expected",
-        ):
-            load(
-                tmp_path / "r",
-                f"u::m::r\n1::x::2.5\n{line}\n",
-                separator="::",
-                user="u",
-                item="m",
-                rating="r",
-            )
+    options = {"separator": "::", "user": "u", "item": "m", "rating": "r", "quote": ""}
+    for item in ("x y", "a:b", "Star Wars: A New Hope", '"'):
+        got = load(tmp_path / "r", f"u::m::r\n1::{item}::2.5\n2::z::3\n", **options)
+        assert rows(got) == [(1, item, 2.5), (2, "z", 3)]
+    with pytest.raises(DataError, match=r"r:3: line cut short: 2 fields separated by '::', where"):
+        load(tmp_path / "r", "u::m::r\n1::x::2.5\n2::a:b:3\n", **options)
 
 
 def test_whole_numbers_are_one_id_however_they_are_written(tmp_path):
@@ -114,7 +100,7 @@ def test_whole_numbers_are_one_id_however_they_are_written(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "user", ["1.0", "1e5", "9007199254740993.0", "9" * 5000, "9223372036854775808"]
+    "user", ["1.5", "1e5", "9007199254740993.5", "9" * 900, "9223372036854775808"]
 )
 def test_what_is_no_whole_number_of_64_bits_is_an_id_as_it_stands(tmp_path, user):
     assert rows(load(tmp_path / "r", HEADER + f"{user},1,2,0\n2,1,3,0\n")) == [
@@ -127,7 +113,7 @@ def test_numbers_at_the_edge_make_no_noise(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         load(tmp_path / "r", HEADER + "1,1,2,0\n", rating_min=-1e300, rating_max=1e300)
-        with pytest.raises(DataError, match="timestamp '1e30' is not a whole number"):
+        with pytest.raises(DataError, match="timestamp '1e30' is not a number of seconds"):
             load(tmp_path / "r", HEADER + "1,1,2,1e30\n", timestamp="when")
         # more than pandas looks at in one piece
         mixed = "".join(f"{user},1,2,0\n" for user in [*range(200_000), "x"])

@@ -18,10 +18,10 @@ from movielens_sets import (
 )
 
 from ddp.errors import DataError
-from ddp.ratings.load import read_pairs
 from ddp.ratings.sources.fetch import unpack
 from ddp.ratings.sources.movielens import load
 from ddp.ratings.sources.remote import Member
+from ddp.ratings.sources.test_file import with_test_file
 
 
 def test_zip_is_downloaded_once_and_its_splits_are_kept(tmp_path, server, no_index):
@@ -31,7 +31,9 @@ def test_zip_is_downloaded_once_and_its_splits_are_kept(tmp_path, server, no_ind
     server.replies.clear()
     check_small_set(load(config(root), known))
     assert left_over(root / "ml-100k") == ["ratings.npz", "u.data", "u.item", "u1.test"]
-    assert read_pairs(Path("u1.test"), config(root), load(config(root), known)).tolist() == [1]
+    assert with_test_file(
+        load(config(root), known), Path("u1.test"), config(root)
+    ).test_rows.tolist() == [1]
 
 
 # trouble of the server -> the reason in the message; {} are the bytes sent and promised

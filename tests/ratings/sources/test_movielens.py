@@ -63,7 +63,7 @@ def test_formats_from_download_to_ratings(tmp_path, server, name):
     ("name", "line", "message"),
     [
         ("ml1m", "1::21::6::101", "rating 6 is outside the scale 1 to 5"),
-        ("ml1m", "1::21::5:101", "line cut short: 1 fields"),
+        ("ml1m", "1::21::5:101", "line cut short: 3 fields"),
         ("ml1m", "1::21::5", "line cut short: 3 fields"),
         ("ml_latest_small", "1,21,0,101", "rating 0 is outside the scale 0.5 to 5"),
         ("ml_latest_small", "x1,21,3,101", "user 'x1' is not a whole number"),
