@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ddp.ratings.arrays import IndexArray
-from ddp.ratings.sources.diagnose import whole_number
+from ddp.ratings.sources.ids import whole_number
 
 Id = int | str | float
 Ids = Id | Iterable[Id]  # lists, tuples, ranges, and what numpy makes an array of: pandas' columns
@@ -95,8 +95,7 @@ class KnownIds:
         if not isinstance(value, str):
             return str(value if value % 1 else int(value))
         if self.are_numbers:
-            whole, _, zeros = value.strip().partition(".")
-            number = None if zeros.strip("0") else whole_number(whole)
+            number = whole_number(value)
             return value if number is None else str(number)
         return value
 
