@@ -22,7 +22,7 @@ LAYERS = (
     {"advice"},
     {"launch"},
 )
-TOP = {"ddp", "clean"}  # load_model; a command of its own
+TOP = {"ddp", "clean", "predict"}  # load_model; commands of their own
 HYDRA = {"hydra", "omegaconf"}
 STANDARD = {"ddp", *sys.stdlib_module_names}
 

@@ -27,6 +27,8 @@ class KnownIds:
     |-----------------|--------------------------------------------------------------------|
     | numbers         | 196, 196.0, "196", "0196" and "196.0" are the same                 |
     | text            | a number counts as its text: 196 and 196.0 as "196", 3.5 as "3.5"  |
+
+    Blanks around a text do not count.
     """
 
     def __init__(self, ids: npt.NDArray[Any], kind: str) -> None:
@@ -94,10 +96,8 @@ class KnownIds:
         """The text of the id that `value` stands for."""
         if not isinstance(value, str):
             return str(value if value % 1 else int(value))
-        if self.are_numbers:
-            number = whole_number(value)
-            return value if number is None else str(number)
-        return value
+        number = whole_number(value) if self.are_numbers else None
+        return value.strip() if number is None else str(number)
 
 
 def _whole_numbers(ids: npt.NDArray[Any] | list[Any]) -> npt.NDArray[np.int64] | None:

@@ -15,7 +15,7 @@ from ddp.ratings.sources.layout import BLANKS, DOUBLE_COLON, Format, Layout
 from ddp.ratings.sources.records import is_blank, length_trouble, split
 
 NUM_LINES = 50  # that are looked at
-_SEPARATORS = (DOUBLE_COLON, "\t", ";", "|", ",", BLANKS)  # the later ones also stand in texts
+SEPARATORS = (DOUBLE_COLON, "\t", ";", "|", ",", BLANKS)  # the later ones also stand in texts
 _WHOLE = re.compile(r"[ \t]*[+-]?[0-9]+[ \t]*")
 _NUMBER = re.compile(r"[ \t]*[+-]?([0-9]+[.,]?[0-9]*|[.,][0-9]+)(e[+-]?[0-9]+)?[ \t]*", re.I)
 _DECIMAL_COMMA = re.compile(r"[ \t]*[+-]?[0-9]*,[0-9]+[ \t]*")
@@ -70,7 +70,7 @@ def recognise(content: Content, layout: Layout) -> tuple[Content, Format]:
         raise DataError(f"{content.path}: has no ratings; it should have one per line.")
     found: list[Format] = []
     unclear: list[_Unclear] = []
-    for separator in _SEPARATORS if layout.separator == AUTO else (layout.separator,):
+    for separator in SEPARATORS if layout.separator == AUTO else (layout.separator,):
         try:
             found.append(_read_with(separator, lines, layout))
         except _Unclear as reason:
