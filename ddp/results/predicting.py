@@ -103,28 +103,28 @@ class SavedModel:
             predictions += views["user_bias"][users] + views["item_bias"][items]
         alone = (users < 0) | (items < 0)
         if alone.any():
-            user_parts, item_parts = self._parts_alone
-            predictions[alone] = user_parts[users[alone]] + item_parts[items[alone]]
+            user_terms, item_terms = self._terms_alone
+            predictions[alone] = user_terms[users[alone]] + item_terms[items[alone]]
         predictions += views["global_mean"]
         return predictions.clip(self.rating_min, self.rating_max)
 
     @cached_property
-    def _parts_alone(self) -> tuple[Vector, Vector]:
-        """What each user, and each item, adds to the mean if the other of the pair is unknown.
+    def _terms_alone(self) -> tuple[Vector, Vector]:
+        """The terms of all users, and of all items, where the other id of the pair is unknown.
 
-        That is the bias. A model without biases takes the product with the average factors of the
-        other side, where each user or item counts once per rating. The last number of each is 0,
-        that of an unknown id.
+        The prediction is the mean plus this term: the bias, or, in a model without biases, the
+        product with the average factors of the other side, where each user or item counts once per
+        rating. The last term is 0, that of an unknown id.
         """
         views = self.parameters.views
         if self.parameters.biases:
-            parts = views["user_bias"], views["item_bias"]
+            terms = views["user_bias"], views["item_bias"]
         else:
             num_rated = np.diff(self._seen_starts)
             num_raters = np.bincount(self._seen_items, minlength=len(self.item_ids))
             users, items = views["user_factors"], views["item_factors"]
-            parts = users @ _average(items, num_raters), items @ _average(users, num_rated)
-        return np.append(parts[0], np.float32(0)), np.append(parts[1], np.float32(0))
+            terms = users @ _average(items, num_raters), items @ _average(users, num_rated)
+        return np.append(terms[0], np.float32(0)), np.append(terms[1], np.float32(0))
 
 
 def _average(factors: Vector, counts: IndexArray) -> Vector:

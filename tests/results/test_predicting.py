@@ -213,7 +213,7 @@ def test_a_table_is_no_list_of_ids(ids):
 
 
 def alone(vector, biases):
-    """What each user and each item adds to the mean, where the other of the pair is unknown."""
+    """The terms of all users and of all items, where the other id of the pair is unknown."""
     if biases:
         return vector[27:31], vector[31:36]
     users, items = vector[:12].reshape(4, 3), vector[12:27].reshape(5, 3)
@@ -227,13 +227,13 @@ def alone(vector, biases):
 @pytest.mark.parametrize("unknown", [5000, -1, "ann", 3.5, 2**64, "3.5"])
 def test_an_unknown_id_gives_what_is_known_of_the_other(model, unknown):
     model, vector, biases = model
-    user_parts, item_parts = alone(vector, biases)
+    user_terms, item_terms = alone(vector, biases)
     users, items = INT_IDS.tolist(), ITEM_IDS.tolist()
     of_items, of_users = model.predict(unknown, items), model.predict(users, unknown)
     assert np.ptp(of_items) > 0.1
     assert np.ptp(of_users) > 0.1
-    np.testing.assert_allclose(of_items, np.clip(3 + item_parts, 0.5, 5), rtol=1e-5)
-    np.testing.assert_allclose(of_users, np.clip(3 + user_parts, 0.5, 5), rtol=1e-5)
+    np.testing.assert_allclose(of_items, np.clip(3 + item_terms, 0.5, 5), rtol=1e-5)
+    np.testing.assert_allclose(of_users, np.clip(3 + user_terms, 0.5, 5), rtol=1e-5)
     assert model.predict(unknown, unknown) == 3.0
     mixed = model.predict([*users, unknown, users[0]], [unknown] * 4 + [items[2], items[2]])
     assert np.array_equal(mixed[:5], [*of_users, of_items[2]])
@@ -247,8 +247,8 @@ def test_an_unknown_id_gives_what_is_known_of_the_other(model, unknown):
 
 def test_the_top_items_of_an_unknown_user_are_all_items(model):
     model, vector, biases = model
-    _, item_parts = alone(vector, biases)
-    best = ITEM_IDS[np.argsort(-np.clip(3 + item_parts, 0.5, 5), kind="stable")]
+    _, item_terms = alone(vector, biases)
+    best = ITEM_IDS[np.argsort(-np.clip(3 + item_terms, 0.5, 5), kind="stable")]
     top = model.top_items("nobody", n=9)
     assert [item for item, _, _ in top] == best.tolist()
     assert [rating for _, _, rating in top] == model.predict("nobody", best).tolist()
