@@ -76,7 +76,7 @@ class CsvData(Checked):
         """Turns the names of signs into the signs, and checks them."""
         self.separator = SEPARATOR_NAMES.get(self.separator, self.separator)
         if self.separator not in (AUTO, "::") and (
-            len(self.separator) != 1 or self.separator in '"\r\n'
+            len(self.separator) != 1 or self.separator in '"\r\n\0'
         ):
             raise ConfigError(
                 "data.separator",
@@ -85,7 +85,7 @@ class CsvData(Checked):
                 " line quote others: \"data.separator='|'\")",
             )
         self.quote = QUOTE_NAMES.get(self.quote or "", self.quote or "")
-        if self.quote != AUTO and (len(self.quote) > 1 or self.quote in ("\r", "\n")):
+        if self.quote != AUTO and not re.fullmatch(r"[!-~]?", self.quote):
             allowed = "must be auto, true (double quotes), false (none) or one character"
             raise ConfigError("data.quote", repr(self.quote), allowed)
         if self.quote == self.separator != AUTO:

@@ -98,8 +98,10 @@ def check_ratings(ratings: Ratings) -> None:
         (ratings.ratings, np.float32),
     ):
         assert (rows.shape, rows.dtype) == ((num,), dtype)
-    for rows, dtype in ((ratings.timestamps, np.int64), (ratings.files, np.int16)):
-        assert rows is None or (rows.shape, rows.dtype) == ((num,), dtype)
+    files, times = ratings.files, ratings.timestamps
+    assert files is None or (files.shape, files.dtype) == ((num,), np.int16)
+    assert times is None or (times.shape, times.dtype.kind in "if") == ((num,), True)
+    assert times is None or np.isfinite(times).all()
     for rows, ids in ((ratings.users, ratings.user_ids), (ratings.items, ratings.item_ids)):
         assert ids.dtype == np.int64 or ids.dtype.kind == "U"
         assert (ids[1:] > ids[:-1]).all()

@@ -9,7 +9,7 @@ import stat
 import zipfile
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -17,7 +17,7 @@ import numpy as np
 
 from ddp.config.data import AUTO
 from ddp.errors import DataError
-from ddp.ratings.sources.layout import DOUBLE_COLON, STAND_INS, Layout
+from ddp.ratings.sources.layout import STAND_INS, Layout
 
 _PIECE = 1 << 20  # bytes
 _LINE_FEED = ord("\n")
@@ -61,17 +61,18 @@ class Content:
         except OSError as error:
             raise DataError(f"{self.path}: cannot be read: {error.strerror}") from None
 
-    def without_double_colons(self) -> tuple["Content", str]:
-        """The same text, with one character in place of '::'; and that character."""
+    def with_splitter(self, separator: str) -> tuple["Content", str]:
+        """A text that pandas can split, and the character at which it does.
+
+        pandas takes one byte; for a longer `separator` a control character stands in the text.
+        """
+        if len(separator.encode()) == 1:
+            return self, separator
         data = self._all()
         one = next((sign for sign in STAND_INS if sign.encode() not in data), None)
         if one is None:
             raise DataError(f"{self.path}: holds control characters. Is it a text file?")
-        replaced = data.replace(DOUBLE_COLON.encode(), one.encode())
-        return Content(
-            path=self.path, encoding=self.encoding, compression=self.compression, data=replaced,
-            num_lines=self.num_lines, has_nul=self.has_nul,
-        ), one  # fmt: skip
+        return replace(self, data=data.replace(separator.encode(), one.encode())), one
 
     def _all(self) -> bytes:
         with self.open() as file:
@@ -160,8 +161,7 @@ def _decoded(path: Path, raw: bytes, encoding: str) -> str:
     except UnicodeError as error:
         line = ""
         if isinstance(error, UnicodeDecodeError):
-            before = raw[: error.start].decode(encoding, "replace")
-            line = f":{before.count(chr(10)) + 1}"
+            line = f":{raw.count(_LINE_FEED, 0, error.start) + 1}"
         raise DataError(
             f"{path}{line}: is not {encoding} text: {error}. Set data.encoding."
         ) from None

@@ -102,7 +102,7 @@ def _with_lines(content: Content, form: Format) -> Iterator[tuple[list[str], lis
             lines.append(line)
             yield line
 
-    for _, fields in split(kept(), form.separator, form.quote):
+    for _, fields in split(kept(), form.splitter, form.quote):
         yield lines, fields
         lines.clear()
 
@@ -117,7 +117,7 @@ def _span_trouble(lines: list[str], fields: list[str], check: "_Check") -> str |
         return None
     strict_trouble = ""
     try:
-        list(split(lines, form.separator, form.quote, strict=True))
+        list(split(lines, form.splitter, form.quote, strict=True))
     except csv.Error as error:
         strict_trouble = str(error)
     trouble = ""
@@ -140,7 +140,7 @@ def _has_line_end(fields: list[str]) -> bool:
 
 def _is_rating(line: str, check: "_Check") -> bool:
     """True if a line alone is a rating."""
-    fields = next((each for _, each in split([line], check.form.separator, "")), [])
+    fields = next((each for _, each in split([line], check.form.splitter, "")), [])
     return not is_blank(fields) and replace(check).trouble(fields) is None
 
 
@@ -201,7 +201,8 @@ class _Check:
     def _rating_trouble(self, text: str) -> str | None:
         if _NOT_FINITE.fullmatch(text):
             return f"rating {text!r} is not a finite number."
-        plain = text.replace(",", ".", 1) if self.form.decimal == "," else text
+        # with a decimal comma a point is none
+        plain = text if self.form.decimal == "." else text.replace(".", "?").replace(",", ".")
         if not _NUMBER.fullmatch(plain):
             return f"rating {text!r} is not a number.{self._rating_hint(text)}"
         value = float(plain)
@@ -227,7 +228,8 @@ class _Check:
         if text.strip().lower() in ("true", "false"):
             return " Write 1 for True and 0 for False."
         if _NUMBER.fullmatch(text.replace(",", ".", 1)):
-            return " Set data.decimal=comma if the comma begins the decimals."
+            other = "comma" if self.form.decimal == "." else "point"
+            return f" Set data.decimal={other} if the {other} begins the decimals."
         if text.strip() != text.strip(" \t"):
             return " Remove the no-break space, or the like, that it holds."
         if len(text) > 2 and text[0] == text[-1] == '"':

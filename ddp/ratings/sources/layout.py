@@ -7,7 +7,7 @@ from ddp.config.data import AUTO
 DOUBLE_COLON = "::"
 BLANKS = " "  # stands for runs of blanks and tabs
 
-# Stand in the text in place of '::', at which pandas cannot split: control characters.
+# Stand in the text in place of '::' and the like, at which pandas cannot split.
 STAND_INS = ("\x1f", "\x1e", "\x1d", "\x1c")
 
 _NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "'|'", BLANKS: "blanks"}
@@ -55,6 +55,7 @@ class Format:
 
     | field              | meaning                                                             |
     | ------------------ | ------------------------------------------------------------------- |
+    | `splitter`         | the character that stands for the separator in the text             |
     | `names`            | the header; [] without one                                          |
     | `user`, ...        | positions of the columns                                            |
     | `number_ids`, ...  | most of the first lines have (whole) numbers there                  |
@@ -62,6 +63,7 @@ class Format:
     """
 
     separator: str
+    splitter: str
     quote: str
     decimal: str
     header: bool
@@ -101,4 +103,4 @@ class Format:
 
 def separator_name(separator: str) -> str:
     """The name of a separator in messages."""
-    return _NAMES.get(separator, repr(DOUBLE_COLON if separator in STAND_INS else separator))
+    return _NAMES.get(separator, repr(separator))

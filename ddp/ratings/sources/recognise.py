@@ -81,10 +81,8 @@ def recognise(content: Content, layout: Layout) -> tuple[Content, Format]:
     # a header with known names says more than numbers
     form = next((form for form in found if form.header), found[0])
     _check_first_row(content, lines, form)
-    if form.separator == DOUBLE_COLON:
-        content, one = content.without_double_colons()
-        form = replace(form, separator=one)
-    return content, form
+    content, splitter = content.with_splitter(form.separator)
+    return content, replace(form, splitter=splitter)
 
 
 def _first_lines(content: Content) -> list[str]:
@@ -146,7 +144,7 @@ def _read_with(separator: str, lines: list[str], layout: Layout) -> Format:
         decimal = "," if any(map(_DECIMAL_COMMA.fullmatch, table.column(rating))) else "."
     timestamp = columns["timestamp"]
     return Format(
-        separator=separator, quote=quote, decimal=decimal, header=header,
+        separator=separator, splitter=separator, quote=quote, decimal=decimal, header=header,
         names=[name.strip() for name in first] if header else [],
         num_fields=num,
         user=columns["user"] or 0, item=columns["item"] or 0, rating=rating, timestamp=timestamp,

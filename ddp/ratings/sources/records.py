@@ -13,7 +13,6 @@ from ddp.errors import DataError
 from ddp.ratings.sources.content import Content
 from ddp.ratings.sources.layout import (
     BLANKS,
-    DOUBLE_COLON,
     STAND_INS,
     Format,
     separator_name,
@@ -30,9 +29,9 @@ def split(
     Raises csv.Error; if `strict`, also for a quote that does not close at the end of a field.
     """
     csv.field_size_limit(sys.maxsize)
-    if separator == DOUBLE_COLON:
-        separator = STAND_INS[0]
-        lines = (line.replace(DOUBLE_COLON, separator) for line in lines)
+    if len(separator) > 1:
+        longer, separator = separator, STAND_INS[0]
+        lines = (line.replace(longer, separator) for line in lines)
     if separator == BLANKS:
         lines = map(_one_blank, lines)
     if quote:
@@ -56,7 +55,7 @@ def records(content: Content, form: Format) -> Iterator[tuple[int, list[str]]]:
     """
     line = 1
     try:
-        for end, fields in split(content.lines(), form.separator, form.quote):
+        for end, fields in split(content.lines(), form.splitter, form.quote):
             if not is_blank(fields):
                 yield line, fields
             line = end + 1

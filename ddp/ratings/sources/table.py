@@ -164,7 +164,7 @@ def _parse(
         # pandas warns about ids that are not all whole numbers
         warnings.simplefilter("ignore", pd.errors.DtypeWarning)
         frame = pd.read_csv(
-            file, sep=r"\s+" if form.separator == BLANKS else form.separator,
+            file, sep=r"\s+" if form.splitter == BLANKS else form.splitter,
             header=0 if form.header else None, names=list(dtypes), dtype=typed, index_col=False,
             na_filter=False, engine="c", encoding="utf-8", compression=None, decimal=form.decimal,
             **quoting,
