@@ -1,12 +1,13 @@
 """The names that public sets of ratings give their columns."""
 
-# `Role` -> names in the form that `plain` gives. A name of the second line counts only if the
-# column has no name of the first.
-STRONG = {
+# role -> its names, in the form that `plain` gives. A name of a later line counts only if no column
+# has a name of an earlier one.
+NAMES = {
     "user": (
         "user userid uid userno usernum usernumber reviewer reviewerid customer customerid cust"
         " custid member memberid rater raterid person personid visitor visitorid account accountid"
-        " who usr usrid u authorid author patron patronid viewer viewerid"
+        " who usr usrid u authorid author patron patronid viewer viewerid",
+        "username useridx userindex userhash reviewername profilename nickname login handle",
     ),
     "item": (
         "item itemid iid itemno movie movieid film filmid show showid isbn asin book bookid product"
@@ -14,27 +15,22 @@ STRONG = {
         " artistid album albumid game gameid appid business businessid restaurant restaurantid"
         " recipe recipeid place placeid venue venueid poi poiid beer beerid hotel hotelid joke"
         " jokeid course courseid article articleid news newsid listing listingid doc docid document"
-        " documentid video videoid wine wineid app location locationid what i"
+        " documentid video videoid wine wineid app location locationid what i",
+        "itemname itemidx itemindex parentasin",
+        "title titleid movietitle booktitle moviename name productname producttitle",
     ),
     "rating": (
         "rating ratings rate stars star score overall bookrating movierating ratingvalue"
         " ratingscore userrating userscore reviewscore reviewrating reviewstars reviewoverall"
-        " starrating overallrating grade points mark preference pref r"
+        " starrating overallrating grade points mark preference pref r",
+        "value label feedback like liked vote thumbs",
     ),
     "timestamp": (
         "timestamp time date datetime when ts unixtime unixreviewtime unixtimestamp tstamp"
         " ratingtimestamp reviewtimestamp ratingtime ratingdate reviewdate createdat created"
-        " ratedat dateadded timestampms epoch timems t"
+        " ratedat dateadded timestampms epoch timems t",
+        "reviewtime updatedat updated dateupdated lastupdated submitted",
     ),
-}
-WEAK = {
-    "user": "username useridx userindex userhash reviewername profilename nickname login handle",
-    "item": (
-        "itemname itemidx itemindex parentasin title titleid movietitle booktitle moviename name"
-        " productname producttitle"
-    ),
-    "rating": "value label feedback like liked vote thumbs",
-    "timestamp": "reviewtime updatedat updated dateupdated lastupdated submitted",
 }
 # names that end with "id" and are no item's
 _NO_ITEM = ("id", "reviewid", "ratingid", "sessionid", "orderid", "rowid", "recordid", "uuid")
@@ -48,17 +44,10 @@ def plain(name: str) -> str:
 def columns_called(role: str, names: list[str]) -> list[int]:
     """The positions of the columns whose names fit the role; several: nobody can tell."""
     known = [plain(name) for name in names]
-    for table in (STRONG, WEAK):
-        if found := [at for at, name in enumerate(known) if name in table[role].split()]:
+    for words in NAMES[role]:
+        if found := [at for at, name in enumerate(known) if name in words.split()]:
             return found
     if role != "item":
         return []
-    others = {name for table in STRONG.values() for name in " ".join(table.split()).split()}
-    others |= {*_NO_ITEM, *WEAK["user"].split()}
+    others = {word for words in NAMES.values() for word in " ".join(words).split()} | {*_NO_ITEM}
     return [at for at, name in enumerate(known) if name.endswith("id") and name not in others]
-
-
-def any_known(names: list[str]) -> bool:
-    """True if a name is that of a user, an item or a rating."""
-    words = {word for role in ("user", "item", "rating") for word in STRONG[role].split()}
-    return any(plain(name) in words for name in names)

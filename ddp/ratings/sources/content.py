@@ -28,7 +28,13 @@ _WIDE_MARKS = {
     b"\xfe\xff": "utf-16",
 }  # fmt: skip
 _PACKED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\0": "xz", b"PK\x03\x04": "zip"}
-_UNKNOWN_PACKED = {b"\x28\xb5\x2f\xfd": "zstd", b"7z\xbc\xaf": "7z", b"Rar!": "rar"}
+# Beginning of a file without lines of text -> what it is.
+_NO_TEXT = {
+    b"\x28\xb5\x2f\xfd": "packed with zstd", b"7z\xbc\xaf": "packed with 7z",
+    b"Rar!": "packed with rar", b"PAR1": "a Parquet file", b"SQLite": "a SQLite database",
+    b"\x89HDF": "an HDF5 file",
+}  # fmt: skip
+_TAR_MARK = slice(257, 262)  # holds b"ustar"
 _DAMAGE = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, RuntimeError)
 
 
@@ -110,13 +116,18 @@ def read_content(path: Path, layout: Layout) -> Content:
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from None
     compression = next((name for sign, name in _PACKED.items() if head.startswith(sign)), "")
-    for sign, name in _UNKNOWN_PACKED.items():
+    for sign, kind in _NO_TEXT.items():
         if head.startswith(sign):
-            raise DataError(f"{path}: is packed with {name}. Unpack it first, or use gzip.")
+            raise DataError(
+                f"{path}: is {kind}. Write its ratings into a text file, which may be packed with"
+                " gzip."
+            )
     data = None if seekable else head + rest
     if compression:
         data = _unpacked(path, path.read_bytes() if data is None else data, compression)
         head = data[:8]
+        if data[_TAR_MARK] == b"ustar":
+            raise DataError(f"{path}: is a tar archive. Unpack it, and name the rating file.")
     if data is not None and not data:
         raise DataError(f"{path}: is empty. It should have one rating per line.")
     wide = next((name for sign, name in _WIDE_MARKS.items() if head.startswith(sign)), "utf-8")
@@ -170,7 +181,7 @@ def _decoded(path: Path, raw: bytes, encoding: str) -> str:
 def _blanked(data: bytes, layout: Layout) -> bytes:
     """The text with blank lines in place of the first lines, and of those that are comments."""
     if layout.skip_lines:
-        pattern = rb"\A(?:[^\r\n]*(?:\r\n|\r|\n)){0,%d}" % layout.skip_lines
+        pattern = rb"\A(?:[^\r\n]*(?:\r\n|\r|\n|\Z)){0,%d}" % layout.skip_lines
         first = re.match(pattern, data)
         assert first is not None
         data = re.sub(rb"[^\r\n]+", b"", first[0]) + data[first.end() :]

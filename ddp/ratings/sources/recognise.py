@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from ddp.config.data import AUTO
 from ddp.errors import DataError
-from ddp.ratings.sources.column_names import any_known, columns_called
+from ddp.ratings.sources.column_names import columns_called
 from ddp.ratings.sources.content import Content
 from ddp.ratings.sources.layout import BLANKS, DOUBLE_COLON, Format, Layout
 from ddp.ratings.sources.records import is_blank, length_trouble, split
@@ -184,7 +184,7 @@ def _has_header(first: list[str], rows: list[list[str]], layout: Layout, lines: 
     known = sum(bool(columns_called(role, first)) for role in _NEEDED)
     if any(map(_NUMBER.fullmatch, bare)):
         return known >= 2
-    if known or any_known(first):
+    if known:
         return True
     below = _Table(first=first, rows=rows)
     numbers = sum(below.mostly(_NUMBER, at) for at in range(len(first))) if rows else 0

@@ -28,9 +28,9 @@ def write(path: Path, content: str | bytes) -> str:
     return str(path)
 
 
-def load(path: Path, content: str | bytes, **options):
+def load(path: Path, content: str | bytes, base: CsvData = DEFAULTS, **options):
     """The ratings of a file with that content."""
-    return load_ratings(replace(DEFAULTS, path=write(path, content), **options), seed=0)
+    return load_ratings(replace(base, path=write(path, content), **options), seed=0)
 
 
 def rows(ratings) -> list[tuple]:

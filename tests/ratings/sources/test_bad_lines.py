@@ -100,7 +100,7 @@ def test_line_in_the_second_file(tmp_path):
         (
             HEADER + GOOD,
             {"encoding": "utf-16"},
-            r"r\.csv:1: is not utf-16 text: .*data\.encoding",
+            r"r\.csv:3: is not utf-16 text: .*data\.encoding",
         ),
         (HEADER + "1\0,2,3,4\n", {}, r"r\.csv:2: a NUL character is in it.*data\.encoding"),
         (HEADER + "x,y\0,3,4\n", {}, r"r\.csv:2: a NUL character is in it"),
