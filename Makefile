@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
 .PHONY: help train smoke test test-all coverage soak fuzz audit lint format tensorboard results \
-  report benchmark benchmark-peers clean
+  report sweepers benchmark benchmark-peers clean
 
 ## help: list the targets
 help:
@@ -76,6 +76,10 @@ results: $(VENV)/installed
 ## report: write one HTML page about all runs; RUNS="outputs/multirun/2026-11-24": about some
 report: $(VENV)/installed
 	$(BIN)/python -m ddp.report $(RUNS)
+
+## sweepers: install Optuna's sweeper and launchers of parallel jobs, see docs/sweeps.md
+sweepers: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[sweepers]"
 
 ## benchmark: measure the seed job on every system; `ls benchmarks` shows the other benchmarks
 benchmark: $(VENV)/installed

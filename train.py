@@ -15,7 +15,7 @@ if __name__ == "__main__":
 
     @hydra.main(version_base="1.3", config_path="conf", config_name="config")
     def train(composed: DictConfig) -> float:
-        """One job: from the composed config to the final aggregated test RMSE."""
+        """One job: from the composed config to its score, an RMSE."""
         return run_job(composed)
 
     sys.exit(launch(train))

@@ -23,6 +23,13 @@ class ConfigError(UserError):
         super().__init__(f"{key}: {allowed}" if value == MISSING else f"{key}={typed}: {allowed}")
 
 
+class DirectoryTaken(ConfigError):
+    """The directory of a run belongs to another run."""
+
+    def __init__(self, directory: object, reason: str) -> None:
+        super().__init__("run directory", directory, reason)
+
+
 class DataError(UserError):
     """A rating file is missing or unreadable, or holds something that is not a rating."""
 

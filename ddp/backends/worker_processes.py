@@ -10,7 +10,6 @@
 If the parent dies, the worker ends itself (`serve_parent`).
 """
 
-import multiprocessing
 import pickle
 import signal
 import time
@@ -28,7 +27,7 @@ from ddp.backends.peer import Deadline, Peer
 from ddp.backends.process_memory import check_memory
 from ddp.backends.worker_process import Connect, run_process
 from ddp.errors import WorkerError
-from ddp.machine.child import Arrival, enter
+from ddp.machine.child import Arrival, context_of, enter
 from ddp.machine.memory import available_bytes
 from ddp.timing.spans import Spans
 from ddp.tracking.messages import Asking, Failed, Message
@@ -67,7 +66,7 @@ class WorkerProcesses(ConcurrentBackend[ProcessPeer]):
     ) -> None:
         super().__init__(task, jobs, on_message, spans, poll_interval_s, ProcessPeer)
         self.start_method = start_method
-        self.context = multiprocessing.get_context(start_method)
+        self.context = context_of(start_method)
         self.processes: dict[int, BaseProcess] = {}
         self.pipes: dict[int, Connection] = {}
 

@@ -103,6 +103,11 @@ class Config(Scalars):
             return "valid" if self.aggregation.by_loss else None
         return self.select_on
 
+    @property
+    def scored_on(self) -> str:
+        """The part (valid or test) whose RMSE a sweeper compares runs by."""
+        return "test" if self.select_on == "test" else "valid"
+
     def check(self) -> None:
         """Applies the rules that join two settings."""
         if self.min_workers > self.workers:

@@ -14,22 +14,22 @@ from omegaconf import DictConfig, OmegaConf
 from ddp.backends.forkserver import ensure_server
 from ddp.config.backend import ProcessBackend, ShmBackend
 from ddp.config.schema import Config, settings
-from ddp.errors import UserError
+from ddp.errors import DirectoryTaken, UserError
 from ddp.launch.composed import COMPOSED, asks, load_config, load_simulate
 from ddp.launch.exits import explain
+from ddp.launch.planned import check_score
 from ddp.launch.quoting import typed
-from ddp.launch.resume import finished_rmse, make_room
+from ddp.launch.resume import finished_run, make_room
 from ddp.launch.sweep import SWEEP
 from ddp.machine.files import atomic_file, naming
-from ddp.machine.printable import printable
-from ddp.results.run_directory import find_checkpoints
+from ddp.results.run_directory import CONFIG_FILE, directory_taken, find_checkpoints
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 
 def run_job(composed: DictConfig) -> float:
-    """Runs one job and gives the final aggregated test RMSE, for Hydra's sweepers.
+    """Runs one job and gives its score for Hydra's sweepers, see `RunResult.score`.
 
     In a sweep a job that fails prints its error and gives NaN, and the next one starts; alone it
     ends the program. (An option that does not exist ends the sweep before the first job: Hydra
@@ -57,24 +57,32 @@ def _run_job(composed: DictConfig, hydra: HydraConf, output_dir: Path) -> float:
         code = explain(error)
         if hydra.mode != RunMode.MULTIRUN:
             raise SystemExit(code) from error
-        SWEEP.job_failed(hydra.runtime.output_dir, code, f"{type(error).__name__}: {error}")
+        reason = f"{type(error).__name__}: {error}"
+        SWEEP.note(hydra, code=code, reason=reason, refused=isinstance(error, DirectoryTaken))
         return float("nan")
 
 
 def _check_run_show(composed: DictConfig, hydra: HydraConf, output_dir: Path) -> float:
-    resume = composed.get("resume") is not None
-    if not resume:
+    resume, is_single = composed.get("resume") is not None, hydra.mode == RunMode.RUN
+    again = bool(composed.get("sweep_resume")) and not is_single
+    if not (output_dir / CONFIG_FILE).exists():
         _keep_composed(composed, hydra)
+    elif not (resume or again):
+        raise directory_taken(output_dir)
     config = load_config(composed)
     load_simulate(composed)  # refuses settings that only advise=true reads
-    if composed.get("sweep_resume") and hydra.mode == RunMode.MULTIRUN:
-        rmse = finished_rmse(output_dir, config)
-        if rmse is not None:
-            print(f"{printable(output_dir)}: has ended well before, test RMSE {rmse:.4f}")
-            return rmse
-        resume = make_room(output_dir)
+    if again and (finished := finished_run(output_dir, config)):
+        part = config.scored_on
+        score = finished.outcome[f"{part}_rmse"]
+        SWEEP.note(hydra)
+        print(f"{printable(output_dir)}: has ended well before, {part} RMSE {score:.4f}")
+        return score
+    if not is_single:
+        check_score(composed, hydra)
+        SWEEP.note(hydra)
+    resume = make_room(output_dir) if again else resume
     _prepare_for_processes(config)
-    return _run_and_show(config, output_dir, resume=resume, alone=hydra.mode == RunMode.RUN)
+    return _run_and_show(config, output_dir, resume=resume, alone=is_single)
 
 
 def _prepare_for_processes(config: Config) -> None:
@@ -113,7 +121,7 @@ def _run_and_show(config: Config, output_dir: Path, *, resume: bool, alone: bool
     result = run(config, output_dir, trackers, resume=resume, began=began)
     if config.display != "none":
         print_result(result, console)
-    return result.test_rmse
+    return result.score
 
 
 def _answer(composed: DictConfig) -> None:

@@ -11,10 +11,10 @@ import yaml
 from ddp.config.checks import expanded
 from ddp.config.options import OPTIONS
 from ddp.config.schema import Config
-from ddp.errors import ConfigError
+from ddp.errors import ConfigError, DirectoryTaken
 from ddp.launch.quoting import quoted, text_of
 from ddp.results.run_directory import CONFIG_FILE, differences, find_checkpoints
-from ddp.results.run_file import read_run_file
+from ddp.results.run_file import RunFile, read_run_file
 
 ARGUMENT = re.compile(r"(\+\+)?resume=.*", re.DOTALL)
 
@@ -75,10 +75,11 @@ def _read_config(directory: Path) -> dict[str, Any]:
     return dict(config)
 
 
-def finished_rmse(directory: Path, config: Config) -> float | None:
-    """The test RMSE of the run with this config that ended well in `directory`.
+def finished_run(directory: Path, config: Config) -> RunFile | None:
+    """The run with this config that ended well in `directory`.
 
-    None: there is no such run. Raises ConfigError if the directory holds a run of another config.
+    None: there is no such run. Raises DirectoryTaken if the directory holds a run of another
+    config.
     """
     try:
         was = yaml.safe_load((directory / CONFIG_FILE).read_text(encoding="utf-8"))
@@ -87,13 +88,9 @@ def finished_rmse(directory: Path, config: Config) -> float | None:
     now = json.loads(json.dumps(dataclasses.asdict(config)))
     changed = differences(was, now)
     if changed:
-        raise ConfigError(
-            "run directory",
-            directory,
-            f"holds a run with other settings: {', '.join(changed)}",
-        )
+        raise DirectoryTaken(directory, f"holds a run with other settings: {', '.join(changed)}")
     result = read_run_file(directory)
-    return result.outcome["test_rmse"] if result.status == "ok" else None
+    return result if result.status == "ok" else None
 
 
 def make_room(directory: Path) -> bool:

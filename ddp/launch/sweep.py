@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+from omegaconf.errors import OmegaConfBaseException
 
 from ddp.config.checks import expanded
-from ddp.errors import ConfigError
+from ddp.errors import ConfigError, UserError
 from ddp.launch.composed import (
     COMPOSED,
     asks,
@@ -20,6 +22,8 @@ from ddp.launch.composed import (
     question,
 )
 from ddp.launch.exits import FAILED, USER_ERROR, explain, report_error
+from ddp.launch.job_notes import JobNote, read_notes, write_note
+from ddp.launch.planned import check_directories, check_score
 from ddp.launch.quoting import quoted
 from ddp.machine.files import atomic_file
 from ddp.machine.printable import printable
@@ -56,23 +60,25 @@ class Directories(Callback):
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Hydra calls it before the first job of a sweep."""
-        if asks(config):
-            raise SystemExit(explain(_one_at_a_time(config)))
-        _expand(config, "hydra.sweep.dir")
-        sweep_dir = Path(config.hydra.sweep.dir)
-        if not config.get("sweep_resume") and (sweep_dir / SWEEP_MARK).exists():
-            raise SystemExit(explain(directory_taken(sweep_dir)))
         try:
+            if asks(config):
+                raise _one_at_a_time(config)
+            _expand(config, "hydra.sweep.dir")
+            sweep_dir = Path(config.hydra.sweep.dir)
+            if not config.get("sweep_resume") and (sweep_dir / SWEEP_MARK).exists():
+                raise directory_taken(sweep_dir)
             HydraConfig.instance().set_config(config)
             check_packages(config)
-        except ConfigError as error:
-            raise SystemExit(explain(error)) from None
-        # Hydra is about to write the same file; without room for it, Hydra would leave half of it
-        try:
+            check_score(config, config.hydra)
+            check_directories(config)
+            # Hydra is about to write the same file; without room for it, it would leave half of it
             with atomic_file(sweep_dir / SWEEP_MARK) as file:
                 file.write(OmegaConf.to_yaml(config).encode())
-        except OSError as error:
+        except (UserError, HydraException, OmegaConfBaseException, OSError) as error:
             raise SystemExit(explain(error)) from None
+        SWEEP.begin(sweep_dir, summary=False)
+        if config.get("select_on") == "test":
+            print("select_on=test: the value of each job, for the sweeper, is its test RMSE")
 
 
 def _expand(config: DictConfig, key: str) -> None:
@@ -111,28 +117,32 @@ class Summary(Callback):
 
 
 class Sweep:
-    """The sweep of this process: its directory if it leaves a summary, and the jobs that failed."""
+    """The sweep of this process: its directory, and the notes of its jobs."""
 
     def __init__(self) -> None:
         self._directory: Path | None = None
-        self._failures: dict[str, tuple[int, str]] = {}  # directory -> exit code, reason
+        self._has_summary = False
+        # those of jobs in this process: the files of their notes may be missing on a full disk
+        self._notes: list[JobNote] = []
 
-    def begin(self, directory: Path) -> None:
-        """Begins a sweep: `end` writes its summary into this directory."""
-        self._directory = directory
+    def begin(self, directory: Path, *, summary: bool = True) -> None:
+        """Begins a sweep. `summary`: `end` writes table and report into this directory."""
+        self._directory, self._has_summary = directory, summary
 
-    def job_failed(self, directory: str, code: int, reason: str) -> None:
-        """Notes the exit code that the job would have alone, and the reason."""
-        self._failures[directory] = (code, reason)
+    def note(self, hydra: Any, **fields: Any) -> None:
+        """Notes that a job has begun, or its failure; `fields` are those of `JobNote`."""
+        note = JobNote.of(hydra, **fields)
+        self._notes.append(note)
+        write_note(note, Path(hydra.runtime.cwd) / hydra.sweep.dir)
 
     def end(self, code: int) -> int:
         """Writes the summary if a sweep has begun. Gives the exit code of the program.
 
         `code`: that of the error that ended the sweep, or 0.
         """
-        if self._directory is not None:
-            code = self._summarise(self._directory, code)
-        return code or min((failed for failed, _ in self._failures.values()), default=0)
+        if self._directory is not None and self._has_summary:
+            return self._summarise(self._directory, code)
+        return code or min(self._codes(self._all_notes()), default=0)
 
     def _summarise(self, directory: Path, code: int) -> int:
         """Prints the table of the jobs, writes it as sweep.csv, and the report."""
@@ -157,17 +167,40 @@ class Sweep:
         """The exit code of a sweep in which `failed` jobs did not succeed."""
         if not failed:
             return 0
-        codes = [code for code, _ in self._failures.values()]
-        return USER_ERROR if codes == [USER_ERROR] * failed else FAILED
+        return USER_ERROR if self._codes(self._all_notes()) == [USER_ERROR] * failed else FAILED
+
+    @staticmethod
+    def _codes(notes: list[JobNote]) -> list[int]:
+        return [note.code for note in notes if note.code]
+
+    def _all_notes(self) -> list[JobNote]:
+        """The last note of each job."""
+        written = [] if self._directory is None else read_notes(self._directory)
+        return list(
+            {
+                (note.directory, note.refused and note.job): note
+                for note in [*written, *self._notes]
+            }.values()
+        )
 
     def _read_jobs(self, directory: Path) -> list[RunFile]:
-        """The result of each job, in the order of the jobs."""
-        found = [mark.parent.parent for mark in directory.rglob(COMPOSED.format("config"))]
-        # includes jobs that could not write into their directory
-        jobs = {failed: Path(failed) for failed in self._failures}
-        jobs |= zip(map(os.path.abspath, found), found, strict=True)
-        ordered = sorted(jobs.items(), key=lambda job: in_order(job[1]))
-        return [_with_reason(read_run_file(path), self._failures.get(job)) for job, path in ordered]
+        """The result of each job, in the order of their directories."""
+        notes = self._all_notes()
+        refused = {(note.directory, note.job): note for note in notes if note.refused}
+        own = {
+            note.directory: note
+            for note in notes
+            if not note.refused and (note.directory, note.job) not in refused
+        }
+        marks = directory.rglob(COMPOSED.format("config"))
+        # a refused job has met a run there, which belongs to this sweep only if it left a note
+        begun = {str(mark.parent.parent.absolute()) for mark in marks} - {job for job, _ in refused}
+        runs = [
+            _with_reason(read_run_file(_beside(directory, job)), own.get(job))
+            for job in begun | own.keys()
+        ]
+        runs += [_refused(directory, refused[key]) for key in sorted(refused)]
+        return sorted(runs, key=lambda run: in_order(run.directory))
 
 
 def _one_at_a_time(composed: DictConfig) -> ConfigError:
@@ -183,15 +216,24 @@ def _one_at_a_time(composed: DictConfig) -> ConfigError:
 SWEEP = Sweep()  # one for all: Hydra makes the callbacks and calls the jobs, and they share it
 
 
-def _with_reason(run: RunFile, failure: tuple[int, str] | None) -> RunFile:
-    """The run with the reason of its failure.
+def _beside(sweep_dir: Path, job: str) -> Path:
+    """The directory of a job, written as that of the sweep is."""
+    return sweep_dir / os.path.relpath(job, sweep_dir)
 
-    A good result in the directory of a refused job is another run's.
-    """
-    if failure is None:
+
+def _with_reason(run: RunFile, note: JobNote | None) -> RunFile:
+    """The run with the reason of its failure."""
+    if note is None or not note.code:
         return run
-    status = "refused" if run.status == "ok" else run.status
-    return dataclasses.replace(run, status=status, error=failure[1])
+    return dataclasses.replace(
+        run, status="failed" if run.status == "ok" else run.status, error=note.reason
+    )
+
+
+def _refused(sweep_dir: Path, note: JobNote) -> RunFile:
+    """A job that found another run in its directory, and has no figures."""
+    directory = _beside(sweep_dir, note.directory)
+    return RunFile(directory=directory, status="refused", error=note.reason)
 
 
 def _write_table(runs: list[RunFile], sweep_dir: Path) -> None:

@@ -8,11 +8,24 @@ import os
 import signal
 import threading
 import time
+from multiprocessing.context import BaseContext
 from typing import Any
 
 from ddp.machine.output import outlast_readers
 
+METHODS = ("fork", "spawn", "forkserver")  # those of Python
 GROUP_SIGNALS = (signal.SIGINT, signal.SIGHUP)  # that a terminal sends to the whole group
+
+
+def context_of(start_method: str) -> BaseContext:
+    """The context that starts processes in this way, also in a process that loky has started.
+
+    There loky has made itself the default start method. A child takes over the default of its
+    parent, and dies of a method that it does not know.
+    """
+    if multiprocessing.get_start_method(allow_none=True) not in (None, *METHODS):
+        multiprocessing.set_start_method(start_method, force=True)
+    return multiprocessing.get_context(start_method)
 
 
 def serve_parent() -> None:

@@ -76,7 +76,7 @@ def _as_json(result: RunResult) -> dict[str, Any]:
         "data": result.data.as_json() if result.data else None,
         "rmse": {
             "test": result.test_rmse,
-            "valid": result.last.valid.rmse if result.last else None,
+            "valid": result.valid_rmse,
             "best_valid_round": best.round_index if best else None,
             "noise_floor": result.noise_floor,
             "reference": dataclasses.asdict(result.reference) if result.reference else None,

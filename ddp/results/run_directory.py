@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from ddp.config.schema import Config
-from ddp.errors import ConfigError
+from ddp.errors import ConfigError, DirectoryTaken
 from ddp.machine.files import atomic_file, new_file
 from ddp.machine.owned import lock
 
@@ -69,23 +69,21 @@ def _held(output_dir: Path) -> Iterator[None]:
     fd = os.open(output_dir, os.O_RDONLY)
     try:
         if not lock(fd, wait=False):
-            raise ConfigError(
-                "run directory",
-                output_dir,
-                "a run is going on in there; wait for its end, or stop it",
+            raise DirectoryTaken(
+                output_dir, "a run is going on in there; wait for its end, or stop it"
             )
         yield
     finally:
         os.close(fd)
 
 
-def directory_taken(output_dir: Path) -> ConfigError:
+def directory_taken(output_dir: Path) -> DirectoryTaken:
     """The error for a directory that holds a run."""
     message = (
         "holds a run already; choose another directory (hydra.run.dir, hydra.sweep.dir),"
         " or remove this one"
     )
-    return ConfigError("run directory", output_dir, message)
+    return DirectoryTaken(output_dir, message)
 
 
 def find_checkpoints(run_dir: Path) -> list[Path]:

@@ -97,6 +97,16 @@ class RunResult:
         """The aggregated test RMSE after the last round; NaN if there was none."""
         return self.last.test.rmse if self.last else math.nan
 
+    @property
+    def valid_rmse(self) -> float:
+        """The aggregated validation RMSE likewise; NaN also if there is no validation part."""
+        return self.last.valid.rmse if self.last else math.nan
+
+    @property
+    def score(self) -> float:
+        """The value by which a sweeper compares runs."""
+        return self.test_rmse if self.config.scored_on == "test" else self.valid_rmse
+
     def worker_rows(self) -> list[dict[str, Any]]:
         """One row per worker: its last RMSEs, and its seconds by phase and kind over all rounds."""
         return [{**shard, **self._worker_row(shard["worker"])} for shard in self.shards]

@@ -64,7 +64,7 @@ def test_the_score_is_the_last_aggregates(home, single):
 
 def test_the_score_is_what_hydra_is_given(home, single):
     assert (home / "runs" / "one" / "returned.txt").read_text() == repr(
-        read_json(home / "runs" / "one")["rmse"]["test"]
+        read_json(home / "runs" / "one")["rmse"]["valid"]
     )
 
 

@@ -52,7 +52,7 @@ def test_a_sweep_ends_with_a_table_and_writes_it(home, grid):
 
 def test_every_job_of_a_sweep_returns_its_score(home, grid):
     for job in jobs_of(home / "sweeps" / "grid"):
-        assert (job / "returned.txt").read_text() == repr(read_json(job)["rmse"]["test"])
+        assert (job / "returned.txt").read_text() == repr(read_json(job)["rmse"]["valid"])
 
 
 def test_a_sweep_into_the_directory_of_another_is_refused_and_leaves_it_alone(train, home, grid):
