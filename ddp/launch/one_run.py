@@ -22,6 +22,7 @@ from ddp.launch.quoting import typed
 from ddp.launch.resume import finished_run, make_room
 from ddp.launch.sweep import SWEEP
 from ddp.machine.files import atomic_file, naming
+from ddp.machine.printable import printable
 from ddp.results.run_directory import CONFIG_FILE, directory_taken, find_checkpoints
 
 if TYPE_CHECKING:

@@ -55,6 +55,18 @@ def test_every_job_of_a_sweep_returns_its_score(home, grid):
         assert (job / "returned.txt").read_text() == repr(read_json(job)["rmse"]["valid"])
 
 
+def test_the_score_is_the_test_rmse_only_with_select_on_test_and_the_sweep_says_so(train, home):
+    sweep = ("-m", *SMALL, "seed=0,1", "display=none", "split.valid_fraction=0", SPYING)
+    for select_on in ("test", "last"):
+        directory = home / "sweeps" / select_on
+        ended = train(home, *sweep, f"select_on={select_on}", f"hydra.sweep.dir={directory}")
+        assert ended.returncode == 0, ended
+        assert ended.stdout.count("select_on=test: the value of each job") == (select_on == "test")
+        for job in jobs_of(directory):
+            expected = repr(read_json(job)["rmse"]["test"]) if select_on == "test" else "nan"
+            assert (job / "returned.txt").read_text() == expected
+
+
 def test_a_sweep_into_the_directory_of_another_is_refused_and_leaves_it_alone(train, home, grid):
     directory = home / "sweeps" / "grid"
     before = contents(directory)
@@ -146,7 +158,7 @@ def test_a_named_sweep_is_a_multirun(home, backends):
         assert (job / f"ddp_{read_json(job)['config']['backend']['name']}_results.pkl").exists()
 
 
-def test_a_sweep_goes_on_with_what_it_has_not_finished(train, tmp_path):
+def test_a_sweep_goes_on_with_what_it_has_not_finished(train, home, tmp_path):
     sweep = ("-m", *SMALL, "seed=0,1,2,3", "hydra.sweep.dir=sweep", "~hydra.callbacks.summary")
     assert train(tmp_path, *sweep).returncode == 0
     jobs = jobs_of(tmp_path / "sweep")
@@ -156,11 +168,14 @@ def test_a_sweep_goes_on_with_what_it_has_not_finished(train, tmp_path):
     (jobs[2] / "result.json").write_text('{"status": "failed"}')
     shutil.rmtree(jobs[3])  # not begun
     times = {job: (job / "model.safetensors").stat().st_mtime_ns for job in jobs[:3]}
-    again = train(tmp_path, *sweep, "sweep_resume=true")
+    shutil.copy(home / "spying.py", tmp_path)
+    again = train(tmp_path, *sweep, "sweep_resume=true", SPYING)
     assert again.returncode == 0, again
     assert again.stdout.count("has ended well before") == 1
     assert [read_json(job)["rmse"]["test"] for job in jobs] == scores
     assert [read_json(job)["status"] for job in jobs] == ["ok"] * 4
+    returned = [(job / "returned.txt").read_text() for job in jobs]
+    assert returned == [repr(read_json(job)["rmse"]["valid"]) for job in jobs]
     assert [(job / "model.safetensors").stat().st_mtime_ns == times[job] for job in jobs[:3]] == [
         True,
         False,
