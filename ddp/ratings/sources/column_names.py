@@ -47,7 +47,11 @@ def columns_called(role: str, names: list[str]) -> list[int]:
     for words in NAMES[role]:
         if found := [at for at, name in enumerate(known) if name in words.split()]:
             return found
-    if role != "item":
-        return []
-    others = {word for words in NAMES.values() for word in " ".join(words).split()} | {*_NO_ITEM}
-    return [at for at, name in enumerate(known) if name.endswith("id") and name not in others]
+    return []
+
+
+def other_id_columns(names: list[str]) -> list[int]:
+    """The positions of the columns called some_id, for a kind of item that nobody foresaw."""
+    words = {word for lists in NAMES.values() for word in " ".join(lists).split()} | {*_NO_ITEM}
+    known = [plain(name) for name in names]
+    return [at for at, name in enumerate(known) if name.endswith("id") and name not in words]

@@ -6,7 +6,7 @@ from itertools import islice
 from pathlib import Path
 
 from ddp.errors import DataError
-from ddp.ratings.sources.column_names import any_known, columns_called
+from ddp.ratings.sources.column_names import columns_called
 from ddp.ratings.sources.content import Content, read_content
 from ddp.ratings.sources.ids import whole_number
 from ddp.ratings.sources.layout import Layout
@@ -92,7 +92,7 @@ def _records(content: Content, separator: str) -> list[Record]:
 
 
 def _is_header(first: list[str], rows: list[list[str]]) -> bool:
-    if any_known(first) or columns_called("user", first):
+    if columns_called("user", first) or columns_called("item", first):
         return True
     if any(whole_number(text) is not None for text in first[:2]):
         return False
