@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ddp.errors import DataError
-from ddp.ratings.arrays import Ratings
-from ddp.ratings.sources.cache import cached
+from ddp.ratings.arrays import Ratings, Reading
+from ddp.ratings.sources.cache import _checksum_of_blocks, cached
 
 
 def make(value: float = 3.0) -> Ratings:
@@ -25,6 +25,11 @@ def make(value: float = 3.0) -> Ratings:
         rating_min=1.0,
         rating_max=5.0,
         titles=np.array(["Some Film (1995)"]),
+        reading=Reading(
+            format={"separator": ("comma", "given"), "header": ("yes", "recognised")},
+            left_out={"not rated (-1)": 3},
+            warnings=("line 4 looks wrong",),
+        ),
     )
 
 
@@ -76,6 +81,39 @@ def test_changed_source_time_size_or_options_build_again(tmp_path, source):
     assert build.count == 4
     cached(file, [source], "other options", build)
     assert build.count == 4
+
+
+def test_other_content_of_the_same_size_and_time_builds_again(tmp_path, source):
+    build, file = Build(), tmp_path / "x.npz"
+    cached(file, [source], "", build)
+    status = source.stat()
+    times = (status.st_atime_ns, status.st_mtime_ns)
+    source.write_text("some CONTENT")  # in place: the inode stays
+    os.utime(source, ns=times)
+    cached(file, [source], "", build)
+    assert build.count == 2
+    other = tmp_path / "other.csv"
+    other.write_text("some content")
+    os.utime(other, ns=times)
+    other.replace(source)  # as `cp -p` and `mv` do
+    cached(file, [source], "", build)
+    assert build.count == 3
+    assert source.stat().st_mtime_ns == status.st_mtime_ns
+    cached(file, [source], "", build)
+    assert build.count == 3
+
+
+@pytest.mark.parametrize("size", [1, 4095, 4096, 4097, 70_000, 1_000_000])
+@pytest.mark.parametrize("place", [0, 0.5, 1])
+def test_the_checksum_sees_a_change_in_its_blocks(tmp_path, size, place):
+    path = tmp_path / "ratings.csv"
+    content = bytearray(b"x" * size)
+    path.write_bytes(content)
+    before = _checksum_of_blocks(path, size)
+    block = round(place * 15)
+    content[max(size - 4096, 0) * block // 15] = ord("y")
+    path.write_bytes(content)
+    assert _checksum_of_blocks(path, size) != before
 
 
 @settings(
