@@ -50,6 +50,8 @@ def test_all_constants_are_measured_and_those_that_cannot_be_nothing_are_not(mea
 @pytest.mark.slow
 def test_they_are_read_again_without_measuring(measured):
     made, file, _ = measured
+    known = json.loads(file.read_text())
+    file.write_text(json.dumps(known | {"busy": dict.fromkeys(known["busy"], 0.0)}))
     told = []
     assert calibrate(TRAINERS["fused"], tell=told.append, file=file) == made
     assert told == []
