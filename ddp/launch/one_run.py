@@ -105,16 +105,14 @@ def _run_and_show(config: Config, output_dir: Path, *, resume: bool, alone: bool
     `alone`: this process began for this run, so the run's account begins with it.
     """
     # Late: only a good config is worth the import of torch.
-    from rich.console import Console
-
     from ddp.experiment import run
     from ddp.results.summary import print_result
     from ddp.timing.meter import process_began
     from ddp.tracking.tensorboard import TensorBoard
-    from ddp.tracking.terminal import make_display
+    from ddp.tracking.terminal import make_console, make_display
     from ddp.tracking.tracker import Tracker
 
-    console = Console()
+    console = make_console()
     trackers: list[Tracker] = [make_display(config, console)]
     if config.tensorboard:
         trackers.append(TensorBoard(output_dir, settings(dataclasses.asdict(config))))
@@ -128,14 +126,14 @@ def _run_and_show(config: Config, output_dir: Path, *, resume: bool, alone: bool
 def _answer(composed: DictConfig) -> None:
     """Prints the answer to a question, and runs nothing: no model, no directory, no RMSE."""
     config, simulate = load_config(composed), load_simulate(composed)
-    from rich.console import Console
+    from ddp.tracking.terminal import make_console
 
     if simulate is None:
-        _inspect(config, Console())
+        _inspect(config, make_console())
         return
     from ddp.advice.advise import advise
 
-    advise(config, simulate, Console())
+    advise(config, simulate, make_console())
 
 
 def _inspect(config: Config, console: "Console") -> None:
@@ -145,7 +143,7 @@ def _inspect(config: Config, console: "Console") -> None:
     from ddp.ratings.load import load_ratings
     from ddp.tracking.terminal import print_facts
 
-    ratings = load_ratings(config.data, config.seed)
+    ratings = load_ratings(config.data, config.data_seed)
     print_facts(in_lines(description_of(ratings)), console)
     console.print()
     for line in tables(ratings, console.width):

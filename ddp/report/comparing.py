@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 
 from ddp.report.reading import Run, number
 from ddp.report.svg import NUM_SERIES
-from ddp.results.table import NEVER, harmless
+from ddp.results.run_file import NEVER
+from ddp.results.table import harmless
 
 FIRST = ("backend", "workers", "local_epochs")  # the settings that studies vary most often
 DASHES = ("0", "5 2.5", "1.5 2", "7 2 1.5 2")  # lengths of dashes and gaps, as SVG writes them

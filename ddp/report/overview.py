@@ -88,7 +88,7 @@ def runs_table(rows: Sequence[Row], runs: Sequence[Run], place: str) -> str:
     cells = []
     for row, run, machine in zip(rows, runs, machines, strict=True):
         full = row | {"directory": os.path.relpath(run.directory, place), "machine": machine}
-        cells.append([_value(name, full[name]) for name in columns])
+        cells.append([value_of(name, full[name]) for name in columns])
     names = [name.replace("_", " ").replace(".", " ") for name in columns]
     failed = {index for index, run in enumerate(runs) if run.status != "ok"}
     return (
@@ -110,7 +110,8 @@ def _failures(rows: Sequence[Row], runs: Sequence[Run]) -> str:
     return listing(errors[:MAX_LISTED] + more) if errors else ""
 
 
-def _value(name: str, value: Any) -> Value:
+def value_of(name: str, value: Any) -> Value:
+    """The cell of a value of the column `name`."""
     text = cell(name, value)
     as_number = number(value) if not isinstance(value, str) else None
     return Value(text=text, key=None if text == "-" else text if as_number is None else as_number)

@@ -13,7 +13,7 @@
 | reading.py, tracing.py        | a `Run` of a run's files; one round of its trace                 |
 | comparing.py                  | labels and looks of runs, groups of runs that belong together    |
 | parts.py, bars.py, scaling.py | the parts with pictures, which pictures.py and svg.py draw       |
-| overview.py                   | the parts without pictures                                       |
+| overview.py, seeds.py         | the parts without pictures                                       |
 | page.py                       | the whole page, of page.html, page.css and page.js               |
 
 All parts are made of the pieces of HTML in markup.py.
@@ -28,7 +28,7 @@ from pathlib import Path
 from string import Template
 
 from ddp.machine.files import atomic_file
-from ddp.report import bars, overview, parts, scaling
+from ddp.report import bars, overview, parts, scaling, seeds
 from ddp.report.comparing import give_labels
 from ddp.report.markup import colours_of_kinds, escape, link, section
 from ddp.report.reading import Run, read_run
@@ -74,6 +74,9 @@ def make_page(files: Sequence[RunFile]) -> str:
     give_labels(runs)
     sections, absent = _parts(runs)
     place = os.path.commonpath([run.directory.absolute() for run in runs])
+    if spread := seeds.seeds(files):
+        title, curves = sections.get("accuracy", (PARTS["accuracy"][0], ""))
+        sections["accuracy"] = (title, curves + spread)
     sections["runs"] = ("All runs", overview.runs_table(rows_of(files), runs, place))
     sections["origin"] = ("Where it comes from", overview.origin(runs, place))
     if warnings := overview.warnings(runs):

@@ -13,7 +13,7 @@ from typing import Any
 from ddp.config.options import OPTIONS
 from ddp.ratings.description import Description, facts
 from ddp.results.run_directory import RESULT_FILE, ROUNDS_FILE
-from ddp.results.run_file import RunFile
+from ddp.results.run_file import RunFile, machine_of
 from ddp.results.table import cell, harmless
 from ddp.timing.kinds import KINDS, OTHER
 from ddp.tracking.tracker import AGGREGATED, AGGREGATOR
@@ -124,7 +124,7 @@ def read_run(file: RunFile) -> Run:
         with run.reading(f"{RESULT_FILE}, {what}"):
             read(run, file.content)
     if run.settings:
-        run.settings["machine"] = _machine(run.environment)
+        run.settings["machine"] = harmless(machine_of(file.content))
     if run.status == "ok" or (run.directory / ROUNDS_FILE).exists():
         with run.reading(ROUNDS_FILE):
             run.rounds = list(_read_rounds(run.directory / ROUNDS_FILE))
@@ -226,14 +226,6 @@ def _read_data(run: Run, result: Mapping[str, Any]) -> None:
         about = Description(**known)
         run.data = facts(about)
         run.notes = [harmless(str(note)) for note in about.notes]
-
-
-def _machine(environment: Mapping[str, str]) -> str:
-    """The processor and its number of cores; older runs recorded less."""
-    known = [environment.get(name, "None") for name in ("cpu_model", "platform")]
-    model = next((value for value in known if value != "None"), "unknown machine")
-    cores = environment.get("usable_cores", environment.get("cpu_count"))
-    return model if cores is None else f"{model} with {cores} core{'s' * (cores != '1')}"
 
 
 _PARTS: dict[str, Callable[[Run, Mapping[str, Any]], None]] = {

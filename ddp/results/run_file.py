@@ -21,6 +21,7 @@ OUTCOME = {
     "total_s": "seconds.total",
     "train_s": "seconds.train",
 }
+NEVER = ("tensorboard", "display")  # settings that no comparison of runs shows; a CSV has them
 # Means over the workers, of the whole run: column -> (key in result.json, unit, factor to it).
 WORKER_MEANS = {column: unit_of(column) for column in TABLE_COLUMNS}
 
@@ -99,6 +100,15 @@ def _number(result: Any, path: str) -> float:
 def _mean(workers: Iterable[Mapping[str, Any]], key: str) -> float:
     values = [float(worker[key]) for worker in workers if worker.get(key) is not None]
     return fmean(values) if values else math.nan
+
+
+def machine_of(content: Mapping[str, Any]) -> str:
+    """The processor and its number of cores, of a result.json; older runs recorded less."""
+    environment = content.get("environment")
+    known = environment if isinstance(environment, dict) else {}
+    model = known.get("cpu_model") or known.get("platform") or "unknown machine"
+    cores = known.get("usable_cores") or known.get("cpu_count")
+    return f"{model}" if cores is None else f"{model} with {cores} core{'s' * (cores != 1)}"
 
 
 def read_runs(directories: Iterable[Path]) -> list[RunFile]:

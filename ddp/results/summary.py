@@ -1,16 +1,16 @@
 """The tables that the terminal shows at the end of a run."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
 from ddp.config.aggregation import Aggregation, RowsAggregation
 from ddp.config.defaults import default_scalars
 from ddp.machine.printable import printable
 from ddp.results.accounts import total_seconds
+from ddp.results.fitting import Column, in_tables, print_table
 from ddp.results.run_result import RunResult
 from ddp.timing.kinds import summary, unit_of
 from ddp.tracking.terminal import failure_as_text, number
@@ -39,7 +39,7 @@ def print_result(result: RunResult, console: Console) -> None:
     and where the files are.
     """
     console.print()
-    console.print(_table(result))
+    _print_table(result, console)
     if result.reference is None:
         unknown = "gap to one worker: not measured (reference=true trains it, once)"
         console.print(unknown, style="dim", highlight=False)
@@ -55,27 +55,32 @@ def print_result(result: RunResult, console: Console) -> None:
     console.print(files, highlight=False, soft_wrap=True, markup=False)
 
 
-def _table(result: RunResult) -> Table:
-    # fits 80 columns
-    table = Table(
-        title=result.title, box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="underline"
-    )
+def _print_table(result: RunResult, console: Console) -> None:
+    """Prints the table, in several parts on a narrow terminal; at 80 columns it is one."""
     columns = columns_of(result.config.backend.name)
-    table.add_column("", no_wrap=True)
-    for name in columns:
-        table.add_column(name, justify="right", no_wrap=True)
-    for row in result.worker_rows():
-        table.add_row(worker_name(row["worker"]), *_cells(row, columns))
+    rows = [
+        [worker_name(row["worker"]), *_cells(row, columns.values())] for row in result.worker_rows()
+    ]
+    styles = ["" for _ in rows] + ["bold"]
     # Its end of the exchange: it receives when it gathers, and publishes when it broadcasts.
     aggregator = result.aggregator_row()
     aggregator |= {"publish_s": aggregator["broadcast_s"], "receive_s": aggregator["gather_s"]}
-    table.add_row(AGGREGATED, *_cells(aggregator, columns), style="bold")
+    rows.append([AGGREGATED, *_cells(aggregator, columns.values())])
     if result.reference is not None and result.last is not None:
         one, own = result.reference, result.last
-        table.add_row("one worker", number(one.valid, 4), number(one.test, 4))
         gaps = (own.valid.rmse - one.valid, own.test.rmse - one.test)
-        table.add_row("gap to it", *("-" if math.isnan(gap) else f"{gap:+.4f}" for gap in gaps))
-    return table
+        nothing = [""] * (len(columns) - len(RMSES))
+        rows.append(["one worker", number(one.valid, 4), number(one.test, 4), *nothing])
+        rows.append(
+            ["gap to it", *("-" if math.isnan(gap) else f"{gap:+.4f}" for gap in gaps), *nothing]
+        )
+    names, *cells = zip(*rows, strict=True)
+    key = Column(header="", cells=names, right=False)
+    others = [Column(header=header, cells=own) for header, own in zip(columns, cells, strict=True)]
+    title = result.title
+    for table in in_tables([key], others, console.width):
+        print_table(console, title, table, styles)
+        title = ""
 
 
 def _remarks(result: RunResult) -> list[str]:
@@ -103,8 +108,7 @@ def _plain_rows(options: Aggregation) -> bool:
     return isinstance(options, RowsAggregation) and options.power == 1 and options.outer == "none"
 
 
-def _cells(row: dict[str, Any], columns: Mapping[str, tuple[str, int, float]]) -> list[str]:
+def _cells(row: Mapping[str, Any], columns: Iterable[tuple[str, int, float]]) -> list[str]:
     return [
-        number(row[key] * factor, digits) if key in row else ""
-        for key, digits, factor in columns.values()
+        number(row[key] * factor, digits) if key in row else "" for key, digits, factor in columns
     ]

@@ -14,21 +14,22 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from ddp.config.schema import settings
 from ddp.machine.files import atomic_file
 from ddp.machine.output import outlast_readers
 from ddp.machine.printable import printable
+from ddp.results.fitting import Column, in_tables, least_width, print_table, that_fit
 from ddp.results.run_directory import RESULT_FILE
-from ddp.results.run_file import OUTCOME, WORKER_MEANS, RunFile, find_runs, read_runs
+from ddp.results.run_file import NEVER, OUTCOME, WORKER_MEANS, RunFile, find_runs, read_runs
+from ddp.results.seeds import Configuration, over_seeds
+from ddp.tracking.terminal import make_console
 
 Row = dict[str, Any]  # by column
 
 COLUMNS = ("status", *settings({}), *OUTCOME, *WORKER_MEANS, "error", "directory")
 ALWAYS = ("backend", "workers")  # shown also where all runs agree
-NEVER = ("tensorboard", "display")  # left out on the terminal; the CSV has every column
+FILE_WIDTH = 200  # characters of the table in a file, at least
 
 
 def rows_of(runs: Sequence[RunFile]) -> list[Row]:
@@ -63,35 +64,85 @@ def _is_numeric(column: Sequence[Any]) -> bool:
 def print_runs(runs: Sequence[RunFile], csv_path: Path | None) -> None:
     """Prints the columns in which runs differ, and writes all columns to `csv_path`.
 
-    Raises OSError.
+    If configurations have run with several seeds, a second table has their spread. Raises OSError.
     """
-    console = Console()
+    console = make_console()
     rows = rows_of(runs)
-    table = Table(
-        title=f"{len(runs)} runs",
-        box=None,
-        pad_edge=False,
-        padding=(0, 1, 0, 0),
-        header_style="underline",
-    )
-    shown = compared_columns(rows)
-    for name in shown:
-        table.add_column(
-            name.replace("_", "\n"),
-            justify="right" if _is_numeric([row[name] for row in rows]) else "left",
-            overflow="fold",
-            no_wrap=name == "status",
-        )
-    for row in rows:
-        table.add_row(*(Text(cell(name, row[name])) for name in shown))
-    # in a file nothing needs to be folded
-    wide = console if console.is_terminal else Console(width=200)
-    wide.print(table)
+    names = compared_columns(rows)
+    columns = [_column(name, [row[name] for row in rows]) for name in names]
+    if not console.is_terminal:  # in a file nothing needs to be folded
+        console.width = max(FILE_WIDTH, least_width(columns))
+    shown = that_fit(columns, _by_importance(names, rows), console.width)
+    print_table(console, f"{len(runs)} runs", [columns[place] for place in shown])
+    left_out = [name for place, name in enumerate(names) if place not in shown]
+    if left_out:
+        console.print(f"no room for: {', '.join(left_out)}", style="dim", highlight=False)
+    print_seeds(runs, console)
     if csv_path is not None:
         with atomic_file(csv_path) as file:
             file.write(_as_csv(rows).encode())
-        place = f"table: {printable(csv_path)}"
-        console.print(place, soft_wrap=True, highlight=False, markup=False)
+        console.print(f"table: {csv_path}", soft_wrap=True, highlight=False)
+
+
+def _column(name: str, values: Sequence[Any]) -> Column:
+    numeric = _is_numeric(values)
+    return Column(
+        header=name.replace("_", "\n"),
+        cells=[cell(name, value) for value in values],
+        right=numeric,
+        folds=not numeric and name != "status",
+    )
+
+
+def _by_importance(names: Sequence[str], rows: Sequence[Row]) -> list[int]:
+    """The places of the columns; a narrow terminal needs the first ones most."""
+    agreed = agreed_settings(rows)
+    steps = (
+        [name for name in ("test_rmse", "status", "valid_rmse") if name in names],
+        [name for name in names if name in settings({}) and name not in agreed],
+        [name for name in names if name not in WORKER_MEANS],
+        names,
+    )
+    return [names.index(name) for name in dict.fromkeys(name for step in steps for name in step)]
+
+
+def print_seeds(runs: Sequence[RunFile], console: Console) -> None:
+    """Prints the spread of each configuration that ran with several seeds, if there is one."""
+    configurations = over_seeds(runs)
+    if not configurations:
+        return
+    lines = [
+        (configuration, name, spread)
+        for configuration in configurations
+        for name, spread in configuration.spreads.items()
+    ]
+    settings_shown = {
+        name: [configuration.settings.get(name) for configuration, _, _ in lines]
+        for name in differing_settings(configurations)
+    }
+    measures = [name.replace("_", " ") for _, name, _ in lines]
+    keys = [_column(name, list(map(_known, values))) for name, values in settings_shown.items()]
+    keys.append(Column(header="", cells=measures, right=False))
+    figures = [Column(header="seeds", cells=[str(spread.count) for _, _, spread in lines])]
+    if any(configuration.failed for configuration in configurations):
+        failed = [str(configuration.failed) for configuration, _, _ in lines]
+        figures.append(Column(header="failed\nruns", cells=failed))
+    for header, key in (
+        ("mean", "mean"),
+        ("std", "std"),
+        ("95 %\nlow", "low"),
+        ("95 %\nhigh", "high"),
+    ):
+        cells = [cell(name, getattr(spread, key)) for _, name, spread in lines]
+        figures.append(Column(header=header, cells=cells))
+    console.print()
+    title = "spread over seeds"
+    for table in in_tables(keys, figures, console.width):
+        print_table(console, title, table)
+        title = ""
+    if unknown := sum(run.settings.get("workers") is None for run in runs):
+        note = f"in no row: {unknown} run{'s' * (unknown > 1)} without known settings"
+        console.print(note, style="dim", highlight=False)
 
 
 def _as_csv(rows: Sequence[Row]) -> str:
@@ -128,6 +179,15 @@ def compared_columns(rows: Sequence[Row]) -> list[str]:
     if all(row["error"] is None for row in rows):
         shown.remove("error")
     return shown
+
+
+def differing_settings(configurations: Sequence[Configuration]) -> list[str]:
+    """The settings in which configurations differ, or else those of ALWAYS."""
+    return [
+        name
+        for name in configurations[0].settings
+        if len({each.settings.get(name) for each in configurations}) > 1
+    ] or [*ALWAYS]
 
 
 def cell(name: str, value: Any) -> str:

@@ -27,7 +27,20 @@ from ddp.tracking.messages import (
 )
 from ddp.tracking.tracker import AGGREGATED, Tracker, worker_name
 
+UNKNOWN_WIDTH = 80  # as rich has it without a terminal
+BARS_WIDTH = 72  # characters that bars, counts, notes and times need
 BUSY, WAITING = "training", "waiting for the aggregate"
+
+
+def make_console() -> Console:
+    """The terminal, or where the output goes in its place.
+
+    COLUMNS gives its width. COLUMNS=0 says that nobody knows it, and rich would show no letter.
+    """
+    console = Console()
+    if console.width < 1:
+        console.width = UNKNOWN_WIDTH
+    return console
 
 
 def make_display(config: Config, console: Console) -> Tracker:
@@ -70,14 +83,14 @@ class Bars(Tracker):
 
     def __init__(self, config: Config, console: Console) -> None:
         self.config = config
-        columns = (
-            TextColumn("{task.description:>10}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[note]}"),
-        )
+        self.narrow = console.width < BARS_WIDTH  # no room for bars: only counts and notes
+        name, count = TextColumn("{task.description:>10}"), MofNCompleteColumn()
+        note = TextColumn("{task.fields[note]}")
+        columns = (name, BarColumn(), count, note, TimeElapsedColumn())
         self.progress = Progress(
-            *columns, TimeElapsedColumn(), console=console, refresh_per_second=5
+            *((name, count, note) if self.narrow else columns),
+            console=console,
+            refresh_per_second=5,
         )
         num_epochs = config.rounds * config.local_epochs
         self.workers: list[TaskID] = [
@@ -102,7 +115,8 @@ class Bars(Tracker):
             case EpochDone():
                 self._epoch_done(event)
             case AggregateRound(valid=valid, test=test):
-                note = f"RMSE validation {number(valid.rmse, 4)}  test {number(test.rmse, 4)}"
+                note = "RMSE " if self.narrow else f"RMSE validation {number(valid.rmse, 4)}  "
+                note += f"test {number(test.rmse, 4)}"
                 self.progress.update(self.aggregate, advance=1, note=note)
             case Failure() if event.action == "drop":
                 self.dropped.add(self.workers[event.worker])

@@ -3,6 +3,7 @@
 from xml.etree import ElementTree
 
 import pytest
+from pages import page_of
 from report_files import KINDS, lane, write_run
 
 from ddp.report.bars import MAX_STACKS, per_backend, time
@@ -207,3 +208,24 @@ def test_of_many_runs_the_first_have_bars_and_all_are_in_the_mean(tmp_path):
     assert content.count(f">run {MAX_STACKS - 1}</text>") == 2  # in seconds and in parts
     assert f">run {MAX_STACKS}</text>" not in content
     assert f">run {MAX_STACKS}</td>" in content  # the table has all
+
+
+def test_the_spread_over_seeds_stands_below_the_accuracy(tmp_path):
+    for number, (seed, workers) in enumerate((s, w) for s in (0, 1, 2) for w in (1, 2)):
+        status = "failed" if number == 5 else "ok"
+        write_run(
+            tmp_path / str(number), seed=seed, workers=workers, rmse=0.9 + seed / 10, status=status
+        )
+    page = page_of(tmp_path)
+    assert "Spread over seeds" in page.text
+    rows = [row for row in page.rows if row[:1] in (["1"], ["2"]) and len(row) > 12]
+    assert [row[:7] for row in rows] == [
+        ["1", "3", "0", "1.0000", "0.1000", "0.7516", "1.2484"],
+        ["2", "2", "1", "0.9500", "0.0707", "0.3147", "1.5853"],
+    ]
+
+
+def test_runs_of_one_seed_have_no_spread(tmp_path):
+    for workers in (1, 2):
+        write_run(tmp_path / str(workers), workers=workers)
+    assert "Spread over seeds" not in page_of(tmp_path).text

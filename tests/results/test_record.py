@@ -89,7 +89,7 @@ def test_the_result_is_strict_json_with_what_it_was_told_and_how_it_ended(done):
 
 
 def test_the_result_says_what_was_read(done):
-    about = description_of(load_ratings(done.config.data, done.config.seed))
+    about = description_of(load_ratings(done.config.data, done.config.data_seed))
     assert done.result.data == about
     assert about.num_ratings == done.config.data.num_ratings
     written = read_json(done.directory)["data"]

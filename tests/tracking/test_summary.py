@@ -140,3 +140,21 @@ def test_a_run_without_an_aggregate_has_a_table_too(make_config, tmp_path):
     rows = table_rows(shown_on(console))
     assert rows["worker_0"][:3] == ["-", "-", "-"]
     assert rows["aggregated"][:2] == ["-", "-"]
+
+
+@pytest.mark.parametrize("width", [1, 20, 40, 60])
+def test_a_narrow_terminal_shows_the_table_in_parts(result, width):
+    console = a_console(terminal=True, width=width)
+    print_result(result, console)
+    text = re.sub(r"\x1b\[[0-9;]*m", "", shown_on(console))
+    whole = a_console(terminal=False, width=80)
+    print_result(result, whole)
+    rows: dict[str, list[str]] = {}
+    for line in text.splitlines():
+        name, *cells = line.split() or [""]
+        if name.startswith("worker_") or name == "aggregated":
+            rows.setdefault(name, []).extend(cells)
+    assert rows == table_rows(shown_on(whole))
+    if width >= 40:
+        table = text[: text.index("gap to one worker")].splitlines()
+        assert max(map(len, table)) <= width

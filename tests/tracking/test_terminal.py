@@ -149,6 +149,17 @@ def test_the_bars_reach_their_totals(make_config, tmp_path, backend):
     assert f"validation {result.last.valid.rmse:.4f}  test {result.test_rmse:.4f}" in final[-1]
 
 
+@pytest.mark.parametrize("width", [34, 40, 60, 71, 72, 80])
+def test_bars_show_the_whole_rmse_on_a_narrow_terminal(make_config, width):
+    console = a_console(terminal=True, width=width)
+    bars = Bars(make_config("display=bars", "rounds=20", "workers=12"), console)
+    bars.open()
+    bars.on(aggregate(0))
+    bars.close()
+    assert "1/20" in shown_on(console)
+    assert "test 1.5000" in shown_on(console)
+
+
 def test_the_bars_stop_and_give_the_cursor_back_also_when_the_run_fails(make_config, tmp_path):
     class Fails(Tracker):
         def on(self, event):

@@ -3,6 +3,7 @@
 import itertools
 import re
 import shutil
+from statistics import fmean, stdev
 
 import pytest
 from commands import SMALL, SPYING, contents, jobs_of, only_message, read_csv, read_json
@@ -184,3 +185,39 @@ def test_a_sweep_goes_on_with_what_it_has_not_finished(train, home, tmp_path):
     other = train(tmp_path, *sweep, "sweep_resume=true", "rounds=3")
     assert other.returncode == 2
     assert "holds a run with other settings: rounds was 2, not 3" in other.stderr
+
+
+def test_a_sweep_over_seeds_ends_with_their_spread(train, home):
+    """The command line exchanges the seeds of conf/sweep/seeds.yaml, and crosses them."""
+    small = (*SMALL, "display=none", "workers=1", "rounds=1", "hydra.sweep.dir=sweeps/seeds")
+    more = ("seed=range(10,13)", "backend=thread,serial", "split.seed=4")
+    ended = train(home, "sweep=seeds", *small, *more)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    jobs = [read_json(job) for job in jobs_of(home / "sweeps" / "seeds")]
+    told = [(job["config"]["seed"], job["config"]["backend"]["name"]) for job in jobs]
+    assert sorted(told) == sorted(itertools.product((10, 11, 12), ("thread", "serial")))
+    rmses = [job["rmse"]["test"] for job in jobs if job["config"]["backend"]["name"] == "thread"]
+    assert len({*rmses}) == 3
+    half = 4.3027 * stdev(rmses) / 3**0.5
+    figures = (fmean(rmses), stdev(rmses), fmean(rmses) - half, fmean(rmses) + half)
+    table = ended.stdout[ended.stdout.index("spread over seeds") :]
+    for backend in ("thread", "serial"):
+        words = next(line.split() for line in table.splitlines() if f"{backend} " in line)
+        assert words == [backend, "test", "rmse", "3", *(f"{figure:.4f}" for figure in figures)]
+    page = (home / "sweeps" / "seeds" / "report.html").read_text()
+    section = page[page.index("Spread over seeds") : page.index('<section id="time">')]
+    for figure in figures:
+        assert f">{figure:.4f}<" in section
+
+
+def test_the_sweep_over_seeds_has_five(home, train):
+    ended = train(home, "sweep=seeds", *SMALL, "display=none", "hydra.sweep.dir=sweeps/five")
+    assert ended.returncode == 0, ended.stderr
+    assert [row["seed"] for row in read_csv(home / "sweeps" / "five" / "sweep.csv")] == list(
+        "01234"
+    )
+    assert re.search(r"test rmse +5 ", ended.stdout)
+
+
+def test_a_sweep_without_several_seeds_has_no_spread(grid):
+    assert "spread over seeds" not in grid.stdout
