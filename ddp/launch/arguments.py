@@ -7,7 +7,7 @@ from hydra._internal.utils import get_args_parser
 
 from ddp.config.checks import expanded
 from ddp.errors import ConfigError, UserError
-from ddp.launch.quoting import tilde_quoted
+from ddp.launch.quoting import sign_quoted, tilde_quoted
 from ddp.launch.resume import resumed_arguments
 
 COMMANDS = ("run", "multirun", "cfg", "shell_completion", "info", "hydra_help")
@@ -27,7 +27,8 @@ def hydra_arguments(arguments: list[str]) -> list[str]:
     flags = vars(parser.parse_intermixed_args(arguments))
     overrides = flags.pop("overrides")
     _check(flags, overrides)
-    overrides = resumed_arguments(list(map(tilde_quoted, overrides)), sweep=flags["multirun"])
+    readable = [sign_quoted(tilde_quoted(override)) for override in overrides]
+    overrides = resumed_arguments(readable, sweep=flags["multirun"])
     return [*_spelt(flags), *overrides]
 
 

@@ -15,6 +15,7 @@ QUOTED = r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\""
 BARE = r"[^,\[\](){}'\"\\]*"
 # a quoted text, or a whole value or element that has a ~ and no quotes
 TILDE = re.compile(rf"{QUOTED}|(^|[,\[(])({BARE}~{BARE})(?=[,\])]|$)", re.DOTALL)
+SIGN = re.compile(r"[,;#|\"'!&*=<>()\[\]{}`^$]")
 ELEMENT = re.compile(rf"(?:{QUOTED}|[^,])+", re.DOTALL)
 
 
@@ -36,6 +37,15 @@ def tilde_quoted(argument: str) -> str:
         lambda match: match[0] if match[2] is None else match[1] + quoted(match[2].strip()), value
     )
     return f"{key}{equals}{with_quotes}"
+
+
+def sign_quoted(argument: str) -> str:
+    """The argument with quotes around a value of one sign, as in data.decimal=, or data.comment=#.
+
+    Hydra reads no such sign without them.
+    """
+    key, equals, value = argument.partition("=")
+    return f"{key}={quoted(value)}" if equals and SIGN.fullmatch(value) else argument
 
 
 def requoted(argument: str, *, several: bool) -> str | None:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from ddp.launch.quoting import quoted, requoted, text_of, tilde_quoted, typed
+from ddp.launch.quoting import quoted, requoted, sign_quoted, text_of, tilde_quoted, typed
 
 SPECIAL = "\\'\"${}[]()=,:~#!&*?;| \n\tü@-+%a1./"
 TEXTS = st.text(alphabet=SPECIAL, min_size=1, max_size=10)
@@ -131,3 +131,15 @@ def test_an_argument_whose_value_has_no_tilde_stays(argument):
 def test_a_directory_is_read_with_and_without_quotes(argument, text, monkeypatch):
     monkeypatch.setenv("DIR", "/b")
     assert text_of(argument) == text
+
+
+@pytest.mark.parametrize("sign", [*",;#|\"'!&*=<>()[]{}`^$"])
+def test_a_value_of_one_sign_is_read_as_it_is_typed(sign):
+    assert read(sign_quoted(f"data.separator={sign}")) == sign
+
+
+@pytest.mark.parametrize(
+    "argument", ["a=1,2", "a=[,]", "a=", "a=','", "-m", "a=b", "a=${b}", "a='#'", "a=::", "a=,,"]
+)
+def test_other_values_stay_as_they_are(argument):
+    assert sign_quoted(argument) == argument

@@ -20,7 +20,7 @@ from ddp.ratings.sources.columns import (
     has_header,
 )
 from ddp.ratings.sources.content import Content
-from ddp.ratings.sources.layout import BLANKS, DOUBLE_COLON, Format, Layout
+from ddp.ratings.sources.layout import BLANKS, DOUBLE_COLON, Format, Layout, separator_name
 from ddp.ratings.sources.records import is_blank, length_trouble, split
 
 NUM_LINES = 50  # that are looked at
@@ -100,6 +100,12 @@ def _read_with(separator: str, lines: list[str], layout: Layout) -> Format:
             " data.comment or data.skip_lines if the line is no rating. The line is"
             f" {next(line for line in lines if line.strip()).strip()[:200]!r}.",
             0,
+        )
+    if num < 3 and not all_given(layout):
+        raise Unclear(
+            f"the line has {num} fields separated by {separator_name(separator)}, where a user, an"
+            " item and a rating were expected. Check data.separator.",
+            num,
         )
     table = Table(records=records, line=next(line for line in lines if line.strip()).strip())
     table.header = has_header(table, layout)
