@@ -8,7 +8,7 @@ from hydra.errors import HydraException, OverrideParseException
 from omegaconf.errors import OmegaConfBaseException
 
 from ddp.config.options import OPTIONS
-from ddp.launch.composed import outside_package, unknown
+from ddp.launch.composed import NAMED, outside_package, unknown
 from ddp.launch.quoting import in_shell, quoted, requoted
 
 ONE_FORM = "a setting is written KEY=VALUE, as in workers=3"
@@ -70,7 +70,10 @@ def _of_value_error(text: str) -> str:
     # Hydra says this about group=null, and about =3
     if "Config group override must be" not in text:
         return text
-    groups = [argument for argument in sys.argv[1:] if argument.partition("=")[0] in OPTIONS]
+    pairs = [argument.partition("=") for argument in sys.argv[1:]]
+    groups = [
+        "".join(pair) for pair in pairs if pair[0] in {*OPTIONS, *NAMED} and "null" in pair[2]
+    ]
     if not groups:
         return ONE_FORM
     return f"a group cannot be null, it needs one of its options: look at {' '.join(groups)}"

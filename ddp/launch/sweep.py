@@ -45,6 +45,7 @@ class Directories(Callback):
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Hydra calls it before a single run has its directory."""
+        HydraConfig.instance().set_config(config)  # for ${hydra:...} in a setting
         _expand(config, "hydra.run.dir")
         if asks(config):
             with read_write(config):
@@ -96,7 +97,6 @@ def _check(config: DictConfig) -> None:
     runtime = config.hydra.runtime
     with read_write(runtime), open_dict(runtime):
         runtime.output_dir = str(Path(config.hydra.run.dir).absolute())
-    HydraConfig.instance().set_config(config)  # for ${hydra:...} in a setting
     composed = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
     load_config(composed)
     load_simulate(composed)

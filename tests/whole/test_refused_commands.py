@@ -19,6 +19,8 @@ FILES = {
         (["experiment=y"], "experiment=y: experiment/y.yaml must begin with the line: # @package"),
         (["experiment=deep/z", "-m"], "experiment/deep/z.yaml must begin with the line"),
         (["sweep=s"], "sweep=s: sweep/s.yaml must begin with the line: # @package _global_"),
+        (["workers=two", "hydra.run.dir=${hydra:job.name}"], "workers=two: expected int"),
+        (["backend=null", "model=tiny", "max_norm=null"], "options: look at backend=null"),
         (["=3"], "a setting is written KEY=VALUE"),
         (["rounds=1e3"], "rounds=1000.0: expected int; write rounds=1000"),
         (["-m", "hydra.sweeper=optuna"], "write hydra/sweeper=optuna"),
