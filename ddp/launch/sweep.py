@@ -45,30 +45,31 @@ class Directories(Callback):
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Hydra calls it before a single run has its directory."""
-        HydraConfig.instance().set_config(config)  # for ${hydra:...} in a setting
-        _expand(config, "hydra.run.dir")
-        if asks(config):
-            with read_write(config):
-                # an answer needs no directory of its own, so it gets one that exists
-                config.hydra.run.dir = os.curdir
-            return
-        if config.get("resume") is None and (Path(config.hydra.run.dir) / CONFIG_FILE).exists():
-            raise SystemExit(explain(directory_taken(Path(config.hydra.run.dir))))
         try:
+            _make_known(config)
+            _expand(config, "hydra.run.dir")
+            if asks(config):
+                with read_write(config):
+                    # an answer needs no directory of its own, so it gets one that exists
+                    config.hydra.run.dir = os.curdir
+                return
+            run_dir = Path(config.hydra.run.dir)
+            if config.get("resume") is None and (run_dir / CONFIG_FILE).exists():
+                raise directory_taken(run_dir)
             _check(config)
-        except ConfigError as error:
+        except (UserError, HydraException, OmegaConfBaseException) as error:
             raise SystemExit(explain(error)) from None
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Hydra calls it before the first job of a sweep."""
         try:
+            _make_known(config)
             if asks(config):
                 raise _one_at_a_time(config)
             _expand(config, "hydra.sweep.dir")
             sweep_dir = Path(config.hydra.sweep.dir)
             if not config.get("sweep_resume") and (sweep_dir / SWEEP_MARK).exists():
                 raise directory_taken(sweep_dir)
-            HydraConfig.instance().set_config(config)
             check_packages(config)
             check_score(config, config.hydra)
             check_directories(config)
@@ -80,6 +81,12 @@ class Directories(Callback):
         SWEEP.begin(sweep_dir, summary=False)
         if config.get("select_on") == "test":
             print("select_on=test: the value of each job, for the sweeper, is its test RMSE")
+
+
+def _make_known(config: DictConfig) -> None:
+    """Lets ${hydra:...} resolve, as it does in a job."""
+    HydraConfig.instance().set_config(config)
+    OmegaConf.set_readonly(config.hydra, None)  # what Hydra does next may change it
 
 
 def _expand(config: DictConfig, key: str) -> None:
