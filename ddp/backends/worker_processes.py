@@ -24,6 +24,7 @@ from multiprocessing.process import BaseProcess
 from ddp.backends.concurrent import ConcurrentBackend
 from ddp.backends.forkserver import ensure_server, interrupts_blocked, server_id
 from ddp.backends.peer import Deadline, Peer
+from ddp.backends.process_files import check_open_files
 from ddp.backends.process_memory import check_memory
 from ddp.backends.worker_process import Connect, run_process
 from ddp.errors import WorkerError
@@ -83,6 +84,7 @@ class WorkerProcesses(ConcurrentBackend[ProcessPeer]):
             trainer_for(self.config.trainer)  # workers find its kernels on disk
 
     def start(self) -> None:
+        check_open_files(self.config)
         check_memory(self.config, self.start_method, available_bytes())
         if self.start_method == "forkserver":
             ensure_server(self.config.trainer.name)

@@ -21,6 +21,7 @@ from ddp.launch.arguments import hydra_arguments
 from ddp.launch.exits import explain, report_error
 from ddp.launch.help import help_text
 from ddp.launch.sweep import SWEEP
+from ddp.machine.open_files import raised_limit
 from ddp.machine.output import outlast_readers
 from ddp.machine.signals import WORKER_THREAD, Terminated, end_in_good_order, exit_code
 
@@ -35,6 +36,7 @@ def launch(task: Callable[[], Any]) -> int:
         print(help_text())
         return 0
     outlast_readers()
+    raised_limit()  # also for the processes that advise=true starts
     # With it Hydra raises an exception; without it Hydra prints the exception and exits with 1.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     end_in_good_order()

@@ -5,7 +5,7 @@ import traceback
 
 from ddp.errors import AggregationError, BackendError, UserError, WorkerError
 from ddp.launch.hydra_errors import composition_message
-from ddp.machine.files import FULL, describe
+from ddp.machine.files import FULL, TOO_MANY, describe
 from ddp.machine.printable import printable
 
 FAILED, USER_ERROR = 1, 2
@@ -24,7 +24,9 @@ def explain(error: Exception) -> int:
         message = (
             f"out of memory: {error}; a smaller model.dim, fewer workers or less data need less"
         )
-    elif isinstance(error, OSError) and (error.filename is not None or error.errno in FULL):
+    elif isinstance(error, OSError) and (
+        error.filename is not None or error.errno in (*FULL, *TOO_MANY)
+    ):
         message = describe(error)
     else:
         print(printable("".join(traceback.format_exception(error))), end="", file=sys.stderr)

@@ -12,6 +12,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from ddp.backends.forkserver import ensure_server
+from ddp.backends.process_files import check_open_files
 from ddp.config.backend import ProcessBackend, ShmBackend
 from ddp.config.schema import Config, settings
 from ddp.errors import DirectoryTaken, UserError
@@ -87,14 +88,15 @@ def _check_run_show(composed: DictConfig, hydra: HydraConf, output_dir: Path) ->
 
 
 def _prepare_for_processes(config: Config) -> None:
-    """Checks that multiprocessing has a folder for its sockets, and starts the fork server.
+    """Checks that processes can have sockets and open files, and starts the fork server.
 
-    Multiprocessing would not say that the folder is missing. The server's imports run beside ours
+    Multiprocessing would not say that one of them is missing. The server's imports run beside ours
     and beside the loading of the ratings.
     """
     if isinstance(config.backend, ProcessBackend | ShmBackend):
         with naming(Path("TMPDIR")):
             tempfile.gettempdir()
+        check_open_files(config)
         if config.backend.chosen_start_method == "forkserver":
             ensure_server(config.trainer.name)
 

@@ -74,10 +74,12 @@ def _sync_directory(directory: Path) -> None:
 
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
+TOO_MANY = (errno.EMFILE, errno.ENFILE)  # open files
 UNFINISHED = ".part"  # the end of a file's name while it is being written
 
 _ELSEWHERE = "put the run elsewhere: hydra.run.dir=DIR, for a sweep hydra.sweep.dir=DIR"
 _ADVICE = dict.fromkeys(FULL, f"make room there, or {_ELSEWHERE}")
+_ADVICE |= dict.fromkeys(TOO_MANY, "raise `ulimit -n`, or use fewer workers")
 _ADVICE |= dict.fromkeys(
     (errno.EROFS, errno.EACCES, errno.EPERM), f"if this is a file of the run, {_ELSEWHERE}"
 )
@@ -99,7 +101,8 @@ def naming(path: Path) -> Iterator[None]:
 
 def describe(error: OSError) -> str:
     """One message for the user: the file, the reason and what to do."""
-    where = error.filename or "standard output"  # all files of ours are named
+    # All files of ours are named, but not a socket that cannot be opened.
+    where = error.filename or ("this run" if error.errno in TOO_MANY else "standard output")
     advice = _ADVICE.get(error.errno or 0)
     return f"{where}: {error.strerror or error}" + (f"; {advice}" if advice else "")
 
