@@ -145,7 +145,7 @@ def _inspect(config: Config, console: "Console") -> None:
     from ddp.ratings.load import load_ratings
     from ddp.tracking.terminal import print_facts
 
-    ratings = load_ratings(config.data, config.data_seed)
+    ratings = load_ratings(config.data, config.data_seed, config.split.test_file)
     print_facts(in_lines(description_of(ratings)), console)
     console.print()
     for line in tables(ratings, console.width):

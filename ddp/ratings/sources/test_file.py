@@ -38,7 +38,8 @@ def with_test_file(ratings: Ratings, path: Path, data: Data) -> Ratings:
     if missing.all() and isinstance(data, CsvData):
         _check_common(first, second, path)
         each_pair_once(second, places, layout)
-        return _joined(first, second)
+        joined = _joined(first, second)
+        return _told(joined, f"{len(second):,} ratings of {path.name}, added to the data")
     if missing.any():
         row = int(missing.argmax())
         raise DataError(
@@ -54,7 +55,17 @@ def with_test_file(ratings: Ratings, path: Path, data: Data) -> Ratings:
             f" {listed.ratings[row]:g} here and {ratings.ratings[rows[row]]:g} in the data."
             " Name the test file of these data."
         )
-    return replace(ratings, test_rows=np.unique(rows))
+    test_rows = np.unique(rows)
+    found = replace(ratings, test_rows=test_rows)
+    return _told(found, f"{len(test_rows):,} of the ratings, listed by {path.name}")
+
+
+def _told(ratings: Ratings, words: str) -> Ratings:
+    """The ratings, whose `Reading` tells of the test part."""
+    if ratings.reading is None:
+        return ratings
+    told = ratings.reading.format | {"test part": (words, "given")}
+    return replace(ratings, reading=replace(ratings.reading, format=told))
 
 
 def _place_and_layout(path: Path, data: Data) -> tuple[Path, Layout]:

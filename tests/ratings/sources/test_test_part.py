@@ -26,6 +26,7 @@ def test_rows_are_sorted_and_once(tmp_path, ids):
     test = write(tmp_path / "test", HEADER + f"{one},{one},4\n{three},{one},1\n{one},{one},4\n")
     got = with_file(data, test)
     assert got.test_rows.tolist() == [0, 3]
+    assert got.reading.format["test part"] == ("2 of the ratings, listed by test", "given")
     assert got.test_rows.dtype == np.int64
     assert len(got) == 4
 
@@ -61,6 +62,8 @@ def test_pairs_of_their_own_are_added_as_the_test_part(tmp_path):
     got = with_file(data, test)
     assert rows(got) == [(5, 7, 3), (1, 9, 2), (1, 7, 5), (3, 9, 4)]
     assert got.test_rows.tolist() == [2, 3]
+    told = ("2 ratings of u1.test, added to the data", "given")
+    assert got.reading.format["test part"] == told
     assert got.user_ids.tolist() == [1, 3, 5]
     assert (got.rating_min, got.rating_max) == (2, 5)
     assert got.timestamps.tolist() == [900000000, 900000001, 900000002, 900000003]
