@@ -61,7 +61,7 @@ def remove_orphans() -> None:
 def _places() -> list[str]:
     """The places for the folder; the first one that can have it is the best."""
     own = os.environ.get("XDG_RUNTIME_DIR")
-    return [tempfile.gettempdir(), *[own] * bool(own), "/tmp", "/var/tmp", "/dev/shm"]
+    return [tempfile.gettempdir(), *([own] if own else []), "/tmp", "/var/tmp", "/dev/shm"]
 
 
 def _new_folder() -> Path:
