@@ -125,7 +125,7 @@ def in_lines(about: Description) -> list[tuple[str, str]]:
     origins = dict.fromkeys(origin for _, origin in about.format.values())
     for origin in origins:
         parts = [f"{part} {value}" for part, (value, how) in about.format.items() if how == origin]
-        found.append((origin, ", ".join(parts)))
+        found.append((origin, "; ".join(parts)))
     if about.format:
         found.append(("left out", known["left out"]))
     found += [("note", note) for note in about.notes]
@@ -140,8 +140,12 @@ def _time(about: Description) -> str:
 
 
 def _left_out(left_out: Mapping[str, int]) -> str:
-    reasons = [f"{reason} {number:,}" for reason, number in left_out.items() if number]
-    return f"{sum(left_out.values()):,} rows ({', '.join(reasons)})" if reasons else "no row"
+    reasons = {reason: number for reason, number in left_out.items() if number}
+    if not reasons:
+        return "no row"
+    each = [f"{number:,} {reason}" for reason, number in reasons.items()]
+    total = f"{sum(reasons.values()):,} row{'s' * (sum(reasons.values()) != 1)}"
+    return f"{total}: {', '.join(each if len(each) > 1 else reasons)}"
 
 
 def _range(edges: Sequence[float]) -> str:

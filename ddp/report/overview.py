@@ -63,11 +63,15 @@ def data(runs: Sequence[Run]) -> str | None:
         if run.data:
             whose[tuple(run.data.items())].append(run)
     content = ""
-    for known, own in whose.items():
+    for known, own in list(whose.items())[:MAX_LISTED]:
         if len(whose) > 1:
-            content += f"<h3>{escape(_some([run.label for run in own]))}</h3>"
+            more = f" and {len(own) - 1} more" if len(own) > 1 else ""
+            content += f"<h3>{escape(own[0].label + more)}</h3>"
         notes = dict.fromkeys(note for run in own for note in run.notes)
         content += pairs(known) + (listing(("note", note) for note in notes) if notes else "")
+    left = len(whose) - MAX_LISTED
+    if left > 0:
+        content += f"<p>And {left} more, see data in result.json.</p>"
     return content or None
 
 

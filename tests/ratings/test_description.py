@@ -21,7 +21,7 @@ READING = Reading(
         "columns": ("user 0, item 1, rating 2", "given"),
         "encoding": ("utf-8", "recognised"),
     },
-    left_out={"not rated": 1200, "rated again later": 34, "never": 0},
+    left_out={"not rated (-1)": 1200, "rated again (duplicates=last)": 34, "never": 0},
     warnings=("the last line is odd",),
 )
 
@@ -93,13 +93,26 @@ def test_a_scale_that_was_given_is_told_with_the_one_found():
 
 def test_the_way_of_reading_is_told_with_where_it_comes_from():
     assert texts(made([1, 5], reading=READING))[2:] == [
-        "recognised: separator tab, header no, encoding utf-8",
+        "recognised: separator tab; header no; encoding utf-8",
         "given: columns user 0, item 1, rating 2",
-        "left out: 1,234 rows (not rated 1,200, rated again later 34)",
+        "left out: 1,234 rows: 1,200 not rated (-1), 34 rated again (duplicates=last)",
         "note: the last line is odd",
     ]
-    none = Reading(format=READING.format, left_out={})
-    assert texts(made([1, 5], reading=none))[-1] == "left out: no row"
+
+
+@pytest.mark.parametrize(
+    ("left_out", "told"),
+    [
+        ({}, "no row"),
+        ({"not rated (-1)": 0}, "no row"),
+        ({"not rated (-1)": 1, "rated again": 0}, "1 row: not rated (-1)"),
+        ({"not rated (-1)": 1000}, "1,000 rows: not rated (-1)"),
+        ({"not rated (-1)": 2, "rated again": 3}, "5 rows: 2 not rated (-1), 3 rated again"),
+    ],
+)
+def test_rows_that_were_left_out_are_told_with_the_reason(left_out, told):
+    reading = Reading(format=READING.format, left_out=left_out)
+    assert texts(made([1, 5], reading=reading))[-1] == f"left out: {told}"
 
 
 def test_json_brings_the_description_back():

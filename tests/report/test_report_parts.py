@@ -83,7 +83,7 @@ def test_the_ratings_of_all_runs_are_described_once(tmp_path):
     assert page.text.count("1,234") == page.text.count("a note") == 1
     for text in (
         *("56", "78", "28 %", "1 to 5 (found: 1 to 4.5)", "3.25", "1997-09-20 to 1998-04-22"),
-        *("tab (recognised)", "who, what, stars (given)", "12 rows (not rated 12)"),
+        *("tab (recognised)", "who, what, stars (given)", "12 rows: not rated"),
     ):
         assert text in shown
 
@@ -94,9 +94,17 @@ def test_different_ratings_are_described_with_their_runs(tmp_path):
     write_run(tmp_path / "older", seed=3, parts=())
     page = page_of(tmp_path)
     shown = page.text[page.text.rindex("The ratings") : page.text.rindex("All runs")]
-    assert [shown.count(text) for text in ("1,234", "seed=0, seed=2", "seed=1", "seed=3")] == [
+    assert [shown.count(text) for text in ("1,234", "seed=0 and 1 more", "seed=1", "seed=3")] == [
         *(2, 1, 1, 0)
     ]
+
+
+def test_the_ratings_of_many_runs_do_not_fill_the_page(tmp_path):
+    for number in range(7):
+        write_run(tmp_path / str(number), seed=number, also={"data": DATA | {"mean": number}})
+    page = page_of(tmp_path)
+    assert page.text.count("1,234") == 5
+    assert "And 2 more, see data in result.json." in page.text
 
 
 def test_bars_say_what_the_account_says(tmp_path):
