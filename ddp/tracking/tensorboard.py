@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ddp.machine.printable import printable
 from ddp.timing.account import Account
 from ddp.timing.kinds import EXCHANGE_KINDS
-from ddp.timing.paths import AGGREGATOR_PHASES, ROUND_PHASES, WORKER_PHASES, read_slices
+from ddp.timing.paths import AGGREGATOR_PHASES, ROUND_PHASES, WORKER_PHASES
 from ddp.tracking.history import without_slices
 from ddp.tracking.messages import (
     AggregateRound,
@@ -52,7 +52,6 @@ GAP_TAG = "rmse_gap/{part}"  # the last aggregate's RMSE minus one worker's
 LOSS_TAG = "loss/train/{who}"
 TIME_TAG = "time_ms/{kind}/{who}"
 ACCOUNT_TAG = "account_ms/{kind}/{who}"  # all kinds together are the round's wall
-PICTURE_TAG = "timeline/last_round"
 BYTES_TAG = "bytes/pickled/{who}"
 FAILURE_TAG = "failure/{who}"  # only in rounds in which the worker failed
 TIMEOUT_TAG = "timeout/{who}"  # only in rounds in which the aggregate did not come in time
@@ -104,6 +103,8 @@ class TensorBoard(Tracker):
     def close(self) -> None:
         from torch.utils.tensorboard.summary import custom_scalars, text
 
+        from ddp.tracking.timeline import summary_of_round
+
         layout = _layout(int(self._hparams["workers"]))
         summaries = [custom_scalars(layout)]  # type: ignore[no-untyped-call]
         if self._data:
@@ -114,7 +115,7 @@ class TensorBoard(Tracker):
             self._add("time_s/training", self._last.elapsed_s, self._last.round_index)
             summaries += self._hparams_summaries(self._last)
             if self._slices.get(None):
-                summaries.append(_picture(self._slices, self._last.round_index))
+                summaries.append(summary_of_round(self._slices, self._last.round_index))
         self._flush(summaries)
 
     def _worker_round(self, row: WorkerRound) -> None:
@@ -248,20 +249,3 @@ def _layout(num_workers: int) -> dict[str, dict[str, list[Any]]]:
             kind: chart(TIME_TAG.format(kind=kind, who=".*")) for kind in kinds
         },
     }
-
-
-def _picture(slices: Mapping[int | None, bytes], round_index: int) -> "Summary":
-    """The picture of the last round, from the beginning to the end of the aggregator's."""
-    from tensorboard.compat.proto.summary_pb2 import Summary
-
-    from ddp.tracking.timeline import png, timeline
-
-    workers = sorted(worker for worker in slices if worker is not None)
-    lanes = {AGGREGATOR: read_slices(slices[None])}
-    lanes |= {worker_name(worker): read_slices(slices[worker]) for worker in workers}
-    own = lanes[AGGREGATOR]
-    image = timeline(f"round {round_index}", lanes, own[0][1], own[-1][1] + own[-1][2])
-    value = Summary.Image(
-        height=image.height, width=image.width, colorspace=3, encoded_image_string=png(image)
-    )
-    return Summary(value=[Summary.Value(tag=PICTURE_TAG, image=value)])

@@ -4,10 +4,13 @@ import io
 from collections.abc import Mapping, Sequence
 
 from PIL import Image, ImageDraw, ImageFont
+from tensorboard.compat.proto.summary_pb2 import Summary
 
 from ddp.timing.kinds import KINDS
-from ddp.timing.paths import kind_of
+from ddp.timing.paths import kind_of, read_slices
+from ddp.tracking.tracker import AGGREGATOR, worker_name
 
+PICTURE_TAG = "timeline/last_round"
 WIDTH, LEFT, RIGHT, TOP, LANE, GAP, LEGEND = 1200, 120, 16, 44, 30, 8, 28
 FONT_SIZE = 15
 PER_ROW = 8  # kinds in a row of the legend
@@ -16,6 +19,22 @@ INK, MUTED, LINE = "#1d2126", "#59616b", "#d8dce1"
 # (path, start, seconds) of each slice: see ddp/timing/paths.py, `read_slices`.
 Slices = Sequence[tuple[str, float, float]]
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
+
+
+def summary_of_round(slices: Mapping[int | None, bytes], round_index: int) -> Summary:
+    """The picture of a round, from the beginning to the end of the aggregator's.
+
+    `slices`: of each worker, and of the aggregator (None).
+    """
+    workers = sorted(worker for worker in slices if worker is not None)
+    lanes = {AGGREGATOR: read_slices(slices[None])}
+    lanes |= {worker_name(worker): read_slices(slices[worker]) for worker in workers}
+    own = lanes[AGGREGATOR]
+    image = timeline(f"round {round_index}", lanes, own[0][1], own[-1][1] + own[-1][2])
+    value = Summary.Image(
+        height=image.height, width=image.width, colorspace=3, encoded_image_string=png(image)
+    )
+    return Summary(value=[Summary.Value(tag=PICTURE_TAG, image=value)])
 
 
 def timeline(title: str, lanes: Mapping[str, Slices], begin: float, end: float) -> Image.Image:
