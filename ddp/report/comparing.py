@@ -8,7 +8,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from ddp.report.reading import Run, number
+from ddp.report.reading import Run
+from ddp.report.rounds import number
 from ddp.report.svg import NUM_SERIES
 from ddp.results.run_file import NEVER
 from ddp.results.table import harmless

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from ddp.report.markup import Tile, Value, details, escape, listing, pairs, table, tiles
-from ddp.report.reading import Run, number
+from ddp.report.reading import Run
+from ddp.report.rounds import number
 from ddp.results.table import Row, agreed_settings, cell, compared_columns
 
 MAX_LISTED = 5  # items of a list; it ends with the number of the others

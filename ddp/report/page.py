@@ -10,7 +10,8 @@
 
 | module                        | makes                                                            |
 |-------------------------------|------------------------------------------------------------------|
-| reading.py, tracing.py        | a `Run` of a run's files; one round of its trace                 |
+| reading.py, rounds.py         | a `Run` of a run's files, with its rounds                        |
+| tracing.py                    | one round of its trace                                           |
 | comparing.py                  | labels and looks of runs, groups of runs that belong together    |
 | parts.py, bars.py, scaling.py | the parts with pictures, which pictures.py and svg.py draw       |
 | overview.py, seeds.py         | the parts without pictures                                       |

@@ -14,7 +14,8 @@ from ddp.report.markup import (
     table,
 )
 from ddp.report.pictures import Curve, amounts, curves, timeline
-from ddp.report.reading import Round, Run
+from ddp.report.reading import Run
+from ddp.report.rounds import Round
 from ddp.report.tracing import TracedRound, read_traced_round
 from ddp.results.run_directory import TRACE_FILE
 

@@ -1,37 +1,20 @@
 """Reads the files of a run for the report, as far as they can be read."""
 
-import csv
-import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 from ddp.config.options import OPTIONS
 from ddp.ratings.description import Description, facts
+from ddp.report.rounds import Round, number, read_rounds
 from ddp.results.run_directory import RESULT_FILE, ROUNDS_FILE
 from ddp.results.run_file import RunFile, machine_of
 from ddp.results.table import cell, harmless
 from ddp.timing.kinds import KINDS, OTHER
-from ddp.tracking.tracker import AGGREGATED, AGGREGATOR
-
-MAX_NUMBER = 1e15  # no second, byte or error is larger
-
-
-@dataclass(slots=True, kw_only=True)
-class Round:
-    """The test RMSE of a round's aggregate, and sums since the start of the run.
-
-    The sums are seconds of training, and bytes pickled and copied. None where not known.
-    """
-
-    index: int
-    rmse: float | None
-    elapsed_s: float | None
-    num_bytes: float
+from ddp.tracking.tracker import AGGREGATOR
 
 
 @dataclass(slots=True, kw_only=True)
@@ -127,19 +110,8 @@ def read_run(file: RunFile) -> Run:
         run.settings["machine"] = harmless(machine_of(file.content))
     if run.status == "ok" or (run.directory / ROUNDS_FILE).exists():
         with run.reading(ROUNDS_FILE):
-            run.rounds = list(_read_rounds(run.directory / ROUNDS_FILE))
+            run.rounds = list(read_rounds(run.directory / ROUNDS_FILE))
     return run
-
-
-def number(value: Any) -> float | None:
-    """`value` as a number that can be drawn; None for anything else."""
-    if isinstance(value, bool) or value is None:
-        return None
-    try:
-        read = float(value)
-    except (TypeError, ValueError, OverflowError):
-        return None
-    return read if math.isfinite(read) and abs(read) < MAX_NUMBER else None
 
 
 def _mapping(value: Any) -> dict[str, Any]:
@@ -234,28 +206,3 @@ _PARTS: dict[str, Callable[[Run, Mapping[str, Any]], None]] = {
     "environment": _read_origin,
     "data": _read_data,
 }
-
-
-def _read_rounds(path: Path) -> Iterator[Round]:
-    moved: defaultdict[int, float] = defaultdict(float)
-    aggregates = {}
-    with path.open(encoding="utf-8", newline="") as file:
-        reader = csv.DictReader(file)
-        if not {"round", "who", "test_rmse"} <= set(reader.fieldnames or ()):
-            raise ValueError("is no table of rounds")
-        for row in reader:
-            index = int(row["round"])
-            moved[index] += sum(
-                number(row.get(name)) or 0.0 for name in ("pickled_bytes", "copied_bytes")
-            )
-            if row["who"] == AGGREGATED:
-                aggregates[index] = row
-    in_order = sorted(moved)
-    totals = dict(zip(in_order, accumulate(map(moved.__getitem__, in_order)), strict=True))
-    for index, row in sorted(aggregates.items()):
-        yield Round(
-            index=index,
-            rmse=number(row["test_rmse"]),
-            elapsed_s=number(row.get("elapsed_s")),
-            num_bytes=totals[index],
-        )

@@ -5,7 +5,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
-from ddp.report.reading import number
+from ddp.report.rounds import number
 from ddp.results.table import harmless
 from ddp.timing.kinds import KINDS, OTHER
 
