@@ -7,9 +7,10 @@ least three other values are there:
 | -------- | ------------------------------------------------------------------------------------ |
 | far      | it is many steps away from an even scale, or, where the other values have no steps,  |
 |          | at least as far away as the lowest of them is from the highest (99 beside -10 to 10) |
-| sign     | it is 0 or less and the others are not, and a step is missing between (-1, 1, 2, 3)  |
-| too many | it is 0 or less and the others are not, with no step between (0, 1, 2, 3), and it is |
-|          | more than twice as frequent as the next two values are on average                    |
+| sign     | it is the only value below 0, or the only one of 0 or less, and a step is missing    |
+|          | between it and the others (-1 beside 1, 2, 3)                                        |
+| too many | the same with no step missing (0 beside 1, 2, 3), but it is more than twice as       |
+|          | frequent as the next two values are on average                                       |
 
 So 0 counts as a rating on a scale of 0 to 5, unless it is as frequent as in a file where 0 means
 "viewed, but not rated". A low value above 0 always counts as a rating.

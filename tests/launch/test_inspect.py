@@ -71,6 +71,23 @@ def test_it_describes_a_file_of_ratings(ask, tmp_path):
     }  # fmt: skip
 
 
+def test_it_counts_the_ratings_of_a_test_file(ask, tmp_path):
+    path = write(tmp_path / "all.csv", values=(1, 2, 3, 5))
+    header, *rows = (tmp_path / "all.csv").read_text().splitlines()
+    for name, part in (("base.csv", rows[:40]), ("test.csv", rows[40:])):
+        (tmp_path / name).write_text("\n".join([header, *part]))
+    whole, parts = (
+        ask("inspect=true", *COLUMNS, *given)
+        for given in (
+            (path,),
+            (f"data.path={tmp_path}/base.csv", f"split.test_file={tmp_path}/test.csv",
+             "split.holdout=files"),
+        )
+    )  # fmt: skip
+    assert "50 ratings of 10 users for 5 items" in parts.stdout
+    assert parts.stdout == whole.stdout
+
+
 @pytest.mark.parametrize(
     ("values", "note"),
     [
