@@ -129,7 +129,8 @@ def read_content(path: Path, layout: Layout) -> Content:
         if data[_TAR_MARK] == b"ustar":
             raise DataError(f"{path}: is a tar archive. Unpack it, and name the rating file.")
     if data is not None and not data:
-        raise DataError(f"{path}: is empty. It should have one rating per line.")
+        once = "" if seekable else " A pipe can be read once: a sweep needs a file."
+        raise DataError(f"{path}: is empty. It should have one rating per line.{once}")
     wide = next((name for sign, name in _WIDE_MARKS.items() if head.startswith(sign)), "utf-8")
     encoding = wide if layout.encoding == AUTO else layout.encoding
     if encoding.lower() not in ("utf-8", "utf8", "utf-8-sig"):

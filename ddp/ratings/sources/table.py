@@ -252,5 +252,6 @@ def _in_words(sources: Sequence[Source], table: Table) -> dict[str, tuple[str, s
                 before = words[part][0] + "; " if part in words else ""
                 words[part] = (f"{before}{content.path.name}: {value}", origin)
     if table.timestamps is not None:
-        words["timestamps"] = (table.time_unit, "recognised")
+        origin = "published" if words["columns"][1] == "published" else "recognised"
+        words["timestamps"] = (table.time_unit, origin)
     return words
