@@ -79,7 +79,11 @@ def test_the_sweep_tells_the_best_trial_and_leaves_its_report(home, twice):
     ("sampler", "given", "jobs"),
     [
         ("tpe", ["trainer.lr=interval(0.005,0.05)"], 3),
-        ("cmaes", ["trainer.lr=tag(log,interval(0.005,0.05))", "local_epochs=interval(1,3)"], 3),
+        (
+            "cmaes",
+            ["trainer.lr=tag(log,interval(0.005,0.05))", "local_epochs=int(interval(1,3))"],
+            3,
+        ),
         ("random", ["trainer.lr=range(0.01,0.04,0.01)", "backend=thread,serial"], 3),
         ("grid", ["trainer.lr=0.01,0.02", "workers=range(1,2)"], 2),
     ],
@@ -182,6 +186,23 @@ def test_a_study_goes_on_with_its_own_values_only(sweep_config, tmp_path, argume
     with sweep_config(*given, *arguments) as config, pytest.raises(ConfigError) as error:
         OptunaSweep(config)
     assert message in str(error.value)
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random", "cmaes"])
+def test_a_study_that_goes_on_draws_anew_and_again_alike(sweep_config, tmp_path, sampler):
+    from ddp.launch.optuna_sweep import OptunaSweep
+
+    drawn = []
+    for storage in (f"sqlite:///{tmp_path}/{name}.db" for name in "ab"):
+        given = ("hydra/sweeper=optuna", f"hydra/sweeper/sampler={sampler}", STORAGE[1])
+        lr = "trainer.lr=interval(0.0,1.0)"
+        with sweep_config(*given, lr, f"hydra.sweeper.storage={storage}") as config:
+            for _ in range(2):
+                sweep = OptunaSweep(config)
+                trials = [sweep.study.ask(sweep.space) for _ in range(2)]
+                drawn.append([trial.params["trainer.lr"] for trial in trials])
+    assert drawn[:2] == drawn[2:]
+    assert len(set(drawn[0] + drawn[1])) == 4
 
 
 def test_a_grid_that_was_tried_is_refused(sweep_config, tmp_path):

@@ -98,3 +98,19 @@ def test_a_trial_that_meets_an_earlier_one_fails_and_both_are_in_the_table(train
         figures = read_json(tmp_path / row["directory"])["rmse"]
         shown = "" if row["status"] == "refused" else repr(figures["test"])
         assert row["test_rmse"] == shown
+
+
+@pytest.mark.slow
+def test_a_sweep_that_goes_on_with_other_settings_shows_each_job_once(train, tmp_path):
+    sweep = ("-m", *SMALL, "seed=0,1", "display=none", "hydra.sweep.dir=sweep")
+    assert train(tmp_path, *sweep).returncode == 0
+    before = [contents(tmp_path / "sweep" / job) for job in "01"]
+    assert train(tmp_path, *sweep, "sweep_resume=true", "rounds=3").returncode == 2
+    table = read_csv(tmp_path / "sweep" / "sweep.csv")
+    assert [(row["status"], row["directory"]) for row in table] == [
+        ("refused", "sweep/0"),
+        ("refused", "sweep/1"),
+    ]
+    assert [contents(tmp_path / "sweep" / job) for job in "01"] == before
+    assert train(tmp_path, *sweep, "sweep_resume=true").returncode == 0
+    assert [row["status"] for row in read_csv(tmp_path / "sweep" / "sweep.csv")] == ["ok", "ok"]
