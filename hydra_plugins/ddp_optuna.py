@@ -4,6 +4,7 @@ Hydra imports this module at every start, so it imports no Optuna.
 """
 
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from typing import Any
 
 from hydra.core.config_search_path import ConfigSearchPath
@@ -13,6 +14,8 @@ from hydra.plugins.search_path_plugin import SearchPathPlugin
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import MISSING, DictConfig
+
+from ddp.errors import ConfigError
 
 # The names are those of the plugin hydra-optuna-sweeper, which needs Optuna 2.
 SAMPLERS: dict[str, dict[str, Any]] = {
@@ -69,6 +72,12 @@ class OptunaSweeper(Sweeper):
         )
 
     def sweep(self, arguments: list[str]) -> None:
+        if find_spec("optuna") is None:
+            raise ConfigError(
+                "hydra/sweeper",
+                "optuna",
+                "needs the package optuna: type `make sweepers`, or pip install -e '.[sweepers]'",
+            )
         from ddp.launch.optuna_sweep import OptunaSweep  # late: it imports Optuna
 
         assert self.launcher is not None

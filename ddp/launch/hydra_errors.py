@@ -34,6 +34,8 @@ def _message(error: HydraException | OmegaConfBaseException) -> str:
     refused = re.search(r"Could not override '([^']+)'", text)
     if refused and "No match in the defaults list" not in text:
         return f"{refused[1]}: {unknown(refused[1])}"
+    if "does not support sweep type : INTERVAL_SWEEP" in text:
+        return "an interval needs a sweeper that chooses from it: hydra/sweeper=optuna"
     parts = [text]
     if isinstance(error.__cause__, OmegaConfBaseException):
         parts.append(str(error.__cause__))

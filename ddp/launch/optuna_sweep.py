@@ -10,38 +10,24 @@ A job has the number of its trial. (Optuna calls this interface ask-and-tell.)
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
+import optuna
 import yaml
-from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep, Transformer
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 from hydra.utils import instantiate
 from omegaconf import DictConfig
-
-from ddp.errors import ConfigError
-from ddp.launch.exits import explain
-from ddp.launch.planned import parsed_overrides
-from ddp.machine.files import atomic_file
-
-try:
-    import optuna
-except ImportError:
-    raise ConfigError(
-        "hydra/sweeper",
-        "optuna",
-        "needs the package optuna: type `make sweepers`, or pip install -e '.[sweepers]'",
-    ) from None
-
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-    check_distribution_compatibility,
-)
+from optuna.distributions import BaseDistribution, check_distribution_compatibility
 from optuna.samplers import BaseSampler, GridSampler
 from optuna.trial import Trial, TrialState
+
+from ddp.errors import ConfigError
+from ddp.launch.exits import FAILED, report_error
+from ddp.launch.planned import composed_job, parsed_overrides
+from ddp.launch.search_space import grid_of, search_space, typed
+from ddp.launch.sweep import SWEEP
+from ddp.machine.files import atomic_file
+from ddp.results.run_file import read_run_file
 
 BEST_FILE = "optimization_results.yaml"
 
@@ -52,7 +38,8 @@ class OptunaSweep:
     def __init__(self, config: DictConfig) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.config, self.options = config, config.hydra.sweeper
-        self.space, self.fixed = _search_space(parsed_overrides(config))
+        self.part = "test" if config.get("select_on") == "test" else "validation"
+        self.space, self.fixed = search_space(parsed_overrides(config))
         _check(self.options)
         self.study = _open_study(self.options, self.space)
         self.study.sampler, self.trials_left = self._make_sampler()
@@ -83,9 +70,9 @@ class OptunaSweep:
             options["seed"] += len(self.study.trials)
         if not str(options["_target_"]).endswith(".GridSampler"):
             return instantiate(options), self.options.n_trials
-        grid = GridSampler(_grid(self.space), seed=options.get("seed"))
+        grid = GridSampler(grid_of(self.space), seed=options.get("seed"))
         tried = sum(trial.state.is_finished() for trial in self.study.trials)
-        points = math.prod(map(len, _grid(self.space).values()))
+        points = math.prod(map(len, grid_of(self.space).values()))
         if tried >= points:
             name = self.study.study_name
             raise ConfigError("hydra/sweeper/sampler", "grid", f"study {name} has tried all points")
@@ -98,12 +85,25 @@ class OptunaSweep:
         try:
             done = launcher.launch(jobs, initial_job_idx=trials[0].number)
             values = [_value(job) for job in done]
-        except Exception as error:  # a job that somebody killed, with a launcher that tells nothing
-            explain(error)
+        except Exception as error:  # for example, somebody has killed the process of a job
+            values = [
+                self._lost(trial, job, error) for trial, job in zip(trials, jobs, strict=True)
+            ]
         finally:  # after Ctrl-C as well: a study must not wait for these trials
             for trial, value in zip(trials, values, strict=True):
                 self._tell(trial, value)
         return values
+
+    def _lost(self, trial: Trial, overrides: list[str], error: Exception) -> float | None:
+        """The score of a job that has ended well although its launcher raised `error`, or None."""
+        hydra = composed_job(self.config, trial.number, overrides).hydra
+        run = read_run_file(Path(hydra.runtime.output_dir))
+        if run.status == "ok":
+            return _finite(run.outcome["test_rmse" if self.part == "test" else "valid_rmse"])
+        reason = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+        SWEEP.note(hydra, code=FAILED, reason=reason)
+        report_error(f"the launcher has lost job {trial.number}: {reason}", FAILED)
+        return None
 
     def _tell(self, trial: Trial, value: float | None) -> None:
         state = TrialState.FAIL if value is None else None
@@ -121,9 +121,9 @@ class OptunaSweep:
             print(f"no trial of {len(trials)} succeeded")
             return
         best = self.study.best_trial
-        part = "test" if self.config.get("select_on") == "test" else "validation"
-        values = " ".join(_override(key, value) for key, value in best.params.items())
-        print(f"best of {good} trials: {values} (job {best.number}, {part} RMSE {best.value:.4f})")
+        values = " ".join(typed(key, value) for key, value in best.params.items())
+        score = f"{self.part} RMSE {best.value:.4f}"
+        print(f"best of {good} trials: {values} (job {best.number}, {score})")
         results = {"name": "optuna", "best_params": best.params, "best_value": best.value}
         with atomic_file(Path(self.config.hydra.sweep.dir) / BEST_FILE) as file:
             file.write(yaml.safe_dump(results).encode())
@@ -144,56 +144,6 @@ def _check(options: DictConfig) -> None:
     seed = options.sampler.get("seed")
     if not (seed is None or isinstance(seed, int)):
         raise ConfigError("hydra.sweeper.sampler.seed", seed, "must be a whole number or null")
-
-
-def _search_space(
-    overrides: dict[str, Override],
-) -> tuple[dict[str, BaseDistribution], list[str]]:
-    """The values to choose from by key, and the overrides that all trials have."""
-    swept = {key: override for key, override in overrides.items() if override.is_sweep_override()}
-    if not swept:
-        raise ConfigError(
-            "hydra/sweeper",
-            "optuna",
-            "has nothing to choose: type 'trainer.lr=interval(0.005,0.05)'",
-        )
-    fixed = [override.input_line or "" for key, override in overrides.items() if key not in swept]
-    return {key: _distribution(key, override) for key, override in swept.items()}, fixed
-
-
-def _distribution(key: str, override: Override) -> BaseDistribution:
-    value = override.value()
-    try:
-        if isinstance(value, IntervalSweep):
-            return _numbers(value.start, value.end, log="log" in value.tags)
-        if isinstance(value, RangeSweep):
-            numbers = sorted(value.range())
-            return _numbers(numbers[0], numbers[-1], step=abs(value.step))
-        choices: Any = override.sweep_iterator(Transformer.encode)
-        return CategoricalDistribution(list(choices))
-    except (ValueError, IndexError) as error:
-        raise ConfigError(key, str(override.input_line).partition("=")[2], str(error)) from None
-
-
-def _numbers(low: Any, high: Any, **options: Any) -> BaseDistribution:
-    whole = isinstance(low, int) and isinstance(high, int)
-    return (IntDistribution if whole else FloatDistribution)(low, high, **options)
-
-
-def _grid(space: dict[str, BaseDistribution]) -> dict[str, list[Any]]:
-    """All values of each key. Raises ConfigError for an interval of numbers."""
-    return {key: _points(key, distribution) for key, distribution in space.items()}
-
-
-def _points(key: str, distribution: BaseDistribution) -> list[Any]:
-    if isinstance(distribution, CategoricalDistribution):
-        return list(distribution.choices)
-    assert isinstance(distribution, IntDistribution | FloatDistribution)
-    if distribution.step is None or distribution.log:
-        raise ConfigError(key, "interval", "a grid needs choice(...) or range(...)")
-    steps = round((distribution.high - distribution.low) / distribution.step)
-    points = [distribution.low + step * distribution.step for step in range(steps)]
-    return [*points, distribution.high]
 
 
 def _open_study(options: DictConfig, space: dict[str, BaseDistribution]) -> optuna.Study:
@@ -234,15 +184,13 @@ def _open_study(options: DictConfig, space: dict[str, BaseDistribution]) -> optu
 
 
 def _overrides(trial: Trial, fixed: Sequence[str]) -> list[str]:
-    return [*(_override(key, value) for key, value in trial.params.items()), *fixed]
-
-
-def _override(key: str, value: Any) -> str:
-    """`key=value` as one types it."""
-    return f"{key}={str(value).lower() if isinstance(value, bool) else value}"
+    return [*(typed(key, value) for key, value in trial.params.items()), *fixed]
 
 
 def _value(job: JobReturn) -> float | None:
     """The score that a job has returned; None if there is none."""
-    value = float(job.return_value) if job.status == JobStatus.COMPLETED else math.nan
+    return _finite(float(job.return_value)) if job.status == JobStatus.COMPLETED else None
+
+
+def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None

@@ -12,7 +12,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep, Override
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from ddp.errors import ConfigError
 
@@ -69,7 +69,8 @@ def check_directories(config: DictConfig) -> None:
         jobs = _samples(overrides)
     by_directory: dict[str, list[int]] = {}
     for number, job in enumerate(jobs):
-        by_directory.setdefault(_directory(config, number, job), []).append(number)
+        directory = composed_job(config, number, job).hydra.runtime.output_dir
+        by_directory.setdefault(str(Path(directory).resolve()), []).append(number)
     for directory, shared in by_directory.items():
         if sweeper == BASIC and len(shared) > 1:
             first, second = (set(jobs[number]) for number in shared[:2])
@@ -96,20 +97,22 @@ def _samples(overrides: Sequence[Override]) -> list[list[str]]:
     return [[given[row % len(given)] for given in values] for row in range(longest)]
 
 
-def _directory(config: DictConfig, number: int, overrides: Sequence[str]) -> str:
-    """The directory that Hydra will give to this job."""
+def composed_job(config: DictConfig, number: int, overrides: Sequence[str]) -> DictConfig:
+    """The configuration of a job, with the directory that Hydra gives it."""
     loader: ConfigLoader = GlobalHydra.instance().config_loader()
-    composed = loader.load_sweep_config(config, list(overrides))
-    with open_dict(composed):
-        composed.hydra.job.id = composed.hydra.job.num = number
-    hydra = HydraConfig.instance()
-    before = hydra.cfg
-    hydra.set_config(composed)  # resolves ${hydra:...}
-    try:
-        # two spellings of one directory; a symbolic link is followed
-        return str((Path(composed.hydra.sweep.dir) / str(composed.hydra.sweep.subdir)).resolve())
-    finally:
-        hydra.cfg = before
+    job = loader.load_sweep_config(config, list(overrides))
+    runtime = job.hydra.runtime
+    with open_dict(job), read_write(runtime), open_dict(runtime):
+        job.hydra.job.id = job.hydra.job.num = number
+        hydra = HydraConfig.instance()
+        before = hydra.cfg
+        hydra.set_config(job)  # resolves ${hydra:...}
+        try:
+            directory = f"{job.hydra.sweep.dir}/{job.hydra.sweep.subdir}"
+        finally:
+            hydra.cfg = before
+        runtime.output_dir = os.path.abspath(directory)  # noqa: PTH100  # as Hydra does
+    return job
 
 
 def _shared(pattern: str, who: str, directory: str, varying: set[str]) -> ConfigError:

@@ -15,8 +15,8 @@ def sweep_for_real(directory, *arguments):
     """Launchers start the interpreter anew, so nothing is forked here."""
     return subprocess.run(
         [sys.executable, TRAIN, "-m", *SMALL, *arguments, "display=none", "hydra.sweep.dir=sweep"],
-        cwd=directory, env=own_environment(REPOSITORY), capture_output=True, text=True,
-        timeout=TIMEOUT_S, check=False,
+        cwd=directory, env=own_environment(f"{REPOSITORY}:{directory}"), capture_output=True,
+        text=True, timeout=TIMEOUT_S, check=False,
     )  # fmt: skip
 
 
@@ -63,3 +63,28 @@ def test_optuna_gets_the_values_of_jobs_in_other_processes(tmp_path):
     assert ended.returncode == 0, ended
     best = min((read_json(tmp_path / "sweep" / str(job))["rmse"]["valid"], job) for job in range(4))
     assert f"(job {best[1]}, validation RMSE {best[0]:.4f})" in ended.stdout
+
+
+KILLER = """
+import os, signal
+from hydra.experimental.callback import Callback
+
+class Killer(Callback):
+    def on_job_start(self, config, **kwargs):
+        if config.hydra.job.num == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_job_that_somebody_kills_ends_its_trial_and_not_the_sweep_of_optuna(tmp_path):
+    (tmp_path / "killing.py").write_text(KILLER)
+    ended = sweep_for_real(
+        tmp_path, "hydra/launcher=joblib", "hydra/sweeper=optuna", "hydra.sweeper.n_trials=2",
+        "trainer.lr=interval(0.01,0.03)", "+hydra.callbacks.killer._target_=killing.Killer",
+    )  # fmt: skip
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("error: the launcher has lost job 0: TerminatedWorkerError: ")
+    table = read_csv(tmp_path / "sweep" / "sweep.csv")
+    assert [row["status"] for row in table] == ["no result", "ok"]
+    assert table[0]["error"].startswith("TerminatedWorkerError: ")
+    assert f"(job 1, validation RMSE {float(table[1]['valid_rmse']):.4f})" in ended.stdout

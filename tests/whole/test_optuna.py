@@ -81,7 +81,7 @@ def test_the_sweep_tells_the_best_trial_and_leaves_its_report(home, twice):
         ("tpe", ["trainer.lr=interval(0.005,0.05)"], 3),
         (
             "cmaes",
-            ["trainer.lr=tag(log,interval(0.005,0.05))", "local_epochs=int(interval(1,3))"],
+            ["trainer.lr=tag(log,interval(0.005,0.05))", "seed=int(interval(1,3))"],
             3,
         ),
         ("random", ["trainer.lr=range(0.01,0.04,0.01)", "backend=thread,serial"], 3),

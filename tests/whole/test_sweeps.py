@@ -135,6 +135,11 @@ def test_a_sweep_in_which_only_settings_were_wrong_is_the_users_mistake(train, t
     ] * 2
 
 
+def test_an_interval_without_optuna_is_refused_by_name(train, tmp_path):
+    message = only_message(train(tmp_path, "-m", *SMALL, "trainer.lr=interval(0.01,0.02)"))
+    assert "hydra/sweeper=optuna" in message
+
+
 @pytest.fixture(scope="module")
 def backends(train, home):
     return train(
