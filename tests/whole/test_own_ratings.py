@@ -43,7 +43,7 @@ def test_packed_ratings_from_a_pipe_with_a_test_file(train, tmp_path):
     assert about["left_out"] == {"not rated (-1)": 2}
     assert about["format"]["separator"] == ["tab", "recognised"]
     assert "50 ratings of u1.test" in about["format"]["test part"][0]
-    assert sum(shard["num_test"] for shard in result["shards"]) == 50
+    assert sum(worker["num_test"] for worker in result["workers"]) == 50
     assert not (tmp_path / "data").exists()
 
 
