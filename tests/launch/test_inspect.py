@@ -74,7 +74,7 @@ def test_it_describes_a_file_of_ratings(ask, tmp_path):
 def test_it_counts_the_ratings_of_a_test_file(ask, tmp_path):
     path = write(tmp_path / "all.csv", values=(1, 2, 3, 5))
     header, *rows = (tmp_path / "all.csv").read_text().splitlines()
-    for name, part in (("base.csv", rows[:40]), ("test.csv", rows[40:])):
+    for name, part in (("base.csv", rows[::2]), ("test.csv", rows[1::2])):
         (tmp_path / name).write_text("\n".join([header, *part]))
     whole, parts = (
         ask("inspect=true", *COLUMNS, *given)
