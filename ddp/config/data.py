@@ -75,8 +75,9 @@ class CsvData(Checked):
     def _check_signs(self) -> None:
         """Turns the names of signs into the signs, and checks them."""
         self.separator = SEPARATOR_NAMES.get(self.separator, self.separator)
-        if self.separator not in (AUTO, "::") and (
-            len(self.separator) != 1 or self.separator in '"\r\n\0'
+        # neither a quote, a line end, a NUL nor half of a character
+        if self.separator not in (AUTO, "::") and not re.fullmatch(
+            r"[^\"\r\n\0\ud800-\udfff]", self.separator
         ):
             raise ConfigError(
                 "data.separator",

@@ -85,6 +85,7 @@ REFUSED = [
     ((*CSV, "data.ids=number"), "data.ids=number:", "auto, text"),
     ((*CSV, "data.not_rated=[inf]"), "data.not_rated=inf:", "finite"),
     ((*CSV, "data.not_rated=[x]"), "data.not_rated=['x']:", "expected list[float]"),
+    ((*CSV, "data.separator='\udcff'"), "data.separator='\\udcff':", "one character"),
     ((*CSV, "data.separator='\"'"), "data.separator='\"':", "one character"),
     ((*CSV, "data.timestamp=-1"), "data.timestamp=-1:", "count from 0"),
     (

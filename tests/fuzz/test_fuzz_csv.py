@@ -162,7 +162,7 @@ def files(draw: st.DrawFn) -> tuple[bytes, CsvData]:
     auto = st.just("auto")
     options = CsvData(
         name="csv", path="unset", paths=None,
-        separator=draw(auto | st.just(separator)) if separator not in '"\n\0' else "auto",
+        separator=draw(auto | st.just(separator)) if separator not in '"\n\0\udcff' else "auto",
         header=draw(auto | st.just(header)),
         encoding=draw(auto | st.sampled_from([encoding] * 20 + ODD_ENCODINGS)),
         quote=draw(auto | st.sampled_from(["auto", '"', "", "'"]).filter(separator.__ne__)),

@@ -134,7 +134,7 @@ def read_content(path: Path, layout: Layout) -> Content:
     wide = next((name for sign, name in _WIDE_MARKS.items() if head.startswith(sign)), "utf-8")
     encoding = wide if layout.encoding == AUTO else layout.encoding
     if encoding.lower() not in ("utf-8", "utf8", "utf-8-sig"):
-        data = _decoded(path, path.read_bytes() if data is None else data, encoding).encode()
+        data = _decoded(path, path.read_bytes() if data is None else data, encoding)
     if layout.skip_lines or layout.comment:
         data = _blanked(path.read_bytes() if data is None else data, layout)
     return Content(path=path, encoding=encoding, compression=compression, data=data).scan()
@@ -161,7 +161,8 @@ def _unpacked(path: Path, packed: bytes, compression: str) -> bytes:
         ) from None
 
 
-def _decoded(path: Path, raw: bytes, encoding: str) -> str:
+def _decoded(path: Path, raw: bytes, encoding: str) -> bytes:
+    """The text as UTF-8."""
     try:
         "".encode(encoding)
     except (LookupError, ValueError):  # ValueError: a NUL, or the codec named "undefined"
@@ -169,7 +170,7 @@ def _decoded(path: Path, raw: bytes, encoding: str) -> str:
             f"data.encoding={encoding!r}: no such encoding; common ones are utf-8, latin-1, cp1252"
         ) from None
     try:
-        return raw.decode(encoding).removeprefix("\ufeff")
+        return raw.decode(encoding).removeprefix("\ufeff").encode()
     except UnicodeError as error:
         line = ""
         if isinstance(error, UnicodeDecodeError):
