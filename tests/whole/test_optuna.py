@@ -20,58 +20,64 @@ def trials_of(directory, name="lr"):
     return optuna.load_study(study_name=name, storage=f"sqlite:///{directory}/study.db").trials
 
 
+def sweep_of(train, home, trials):
+    """A sweep of one study, in which a learning rate is refused; its directory is the number."""
+    return train(
+        home, *OPTUNA, "trainer.lr=choice(0.02,-1)", *STORAGE, "hydra/sweeper/sampler=random",
+        f"hydra.sweeper.n_trials={trials}", f"hydra.sweep.dir={trials}",
+    )  # fmt: skip
+
+
 @pytest.fixture(scope="module")
-def twice(train, home):
-    """Two commands with one study, in which a learning rate is refused."""
-    choice = "trainer.lr=choice(0.02,-1)"
-    sweep = (*OPTUNA, choice, *STORAGE, "hydra/sweeper/sampler=random")
+def first(train, home):
+    return sweep_of(train, home, 3)
+
+
+def values_in(directory, trials):
+    """The validation RMSEs of the trials' jobs, None for a job without one."""
+    jobs = [directory / str(trial.number) for trial in trials]
     return [
-        train(home, *sweep, f"hydra.sweeper.n_trials={number}", f"hydra.sweep.dir={number}")
-        for number in (4, 2)
+        read_json(job)["rmse"]["valid"] if (job / "result.json").exists() else None for job in jobs
     ]
 
 
-def test_a_failed_job_ends_its_trial_and_not_the_sweep(home, twice):
-    first, _ = twice
-    states = [trial.state.name for trial in trials_of(home)[:4]]
+def test_a_failed_job_ends_its_trial_and_not_the_sweep(home, first):
+    trials = trials_of(home)
+    states = [trial.state.name for trial in trials]
     assert set(states) == {"COMPLETE", "FAIL"}
-    table = statuses(home / "4")
+    table = statuses(home / "3")
     assert table == [{"COMPLETE": "ok", "FAIL": "no result"}[state] for state in states]
+    assert [trial.value for trial in trials] == values_in(home / "3", trials)
     refusals = ["error: trainer.lr=-1: must be a finite number above 0"] * states.count("FAIL")
-    told = f"error: {len(refusals)} of 4 jobs did not succeed"
+    told = f"error: {len(refusals)} of 3 jobs did not succeed"
     assert first.stderr.splitlines() == [*refusals, told]
     assert first.returncode == 2
 
 
-def test_a_trial_has_the_validation_rmse_of_its_job(home, twice):
-    for directory, trials in (("4", trials_of(home)[:4]), ("2", trials_of(home)[4:])):
-        assert [trial.value for trial in trials] == [
-            read_json(job)["rmse"]["valid"] if (job / "result.json").exists() else None
-            for job in (home / directory / str(trial.number) for trial in trials)
-        ]
-
-
-def test_the_second_command_continues_the_study(home, twice):
-    _, second = twice
-    trials = trials_of(home)
-    assert [trial.number for trial in trials] == list(range(6))
-    assert "study lr in sqlite:///study.db: 4 trials so far\n" in second.stdout
-    assert len(read_csv(home / "2" / "sweep.csv")) == 2
-
-
-def test_the_sweep_tells_the_best_trial_and_leaves_its_report(home, twice):
+def check_best(home, directory, ended):
     best = min((trial for trial in trials_of(home) if trial.value), key=lambda trial: trial.value)
-    for directory, ended in zip(("4", "2"), twice, strict=True):
-        written = yaml.safe_load((home / directory / "optimization_results.yaml").read_text())
-        assert written == {
-            "name": "optuna",
-            "best_params": {"trainer.lr": 0.02},
-            "best_value": best.value,
-        }
-        assert f"trainer.lr=0.02 (job {best.number}, validation RMSE {best.value:.4f})" in (
-            ended.stdout
-        )
-        assert f"report: {directory}/report.html\n" in ended.stdout
+    written = yaml.safe_load((home / directory / "optimization_results.yaml").read_text())
+    params = {"trainer.lr": 0.02}
+    assert written == {"name": "optuna", "best_params": params, "best_value": best.value}
+    told = f"trainer.lr=0.02 (job {best.number}, validation RMSE {best.value:.4f})"
+    assert told in ended.stdout
+    assert f"report: {directory}/report.html\n" in ended.stdout
+
+
+def test_the_sweep_tells_the_best_trial_and_leaves_its_report(home, first):
+    check_best(home, "3", first)
+
+
+@pytest.mark.slow
+def test_the_second_command_continues_the_study(train, home, first):
+    before = [trial.value for trial in trials_of(home)]
+    second = sweep_of(train, home, 2)
+    trials = trials_of(home)
+    assert [trial.number for trial in trials] == list(range(5))
+    assert [trial.value for trial in trials] == before + values_in(home / "2", trials[3:])
+    assert "study lr in sqlite:///study.db: 3 trials so far\n" in second.stdout
+    assert len(read_csv(home / "2" / "sweep.csv")) == 2
+    check_best(home, "2", second)
 
 
 @pytest.mark.slow
@@ -188,7 +194,10 @@ def test_a_study_goes_on_with_its_own_values_only(sweep_config, tmp_path, argume
     assert message in str(error.value)
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "random", "cmaes"])
+@pytest.mark.parametrize(
+    "sampler",
+    ["random", *(pytest.param(name, marks=pytest.mark.slow) for name in ("tpe", "cmaes"))],
+)
 def test_a_study_that_goes_on_draws_anew_and_again_alike(sweep_config, tmp_path, sampler):
     from ddp.launch.optuna_sweep import OptunaSweep
 
