@@ -6,7 +6,8 @@ touches Hydra or OmegaConf, and a worker process receives these plain dataclasse
 
 from collections.abc import Mapping
 from dataclasses import fields
-from typing import Any
+from functools import cache
+from typing import Any, get_args
 
 from ddp.config.aggregation import Aggregation
 from ddp.config.backend import Backend, PollingBackend, SerialBackend
@@ -187,3 +188,18 @@ def settings(config: Mapping[str, Any]) -> dict[str, Any]:
         )
         row |= {f"{group}.{key}": chosen.get(key, "-" if chosen else None) for key in keys}
     return row
+
+
+@cache
+def is_number(name: str) -> bool:
+    """True if a column of `settings` holds only numbers, true or false, and null."""
+    group, _, key = name.partition(".")
+    schemas = OPTIONS[group].values() if group in OPTIONS else (Scalars,)
+    kinds = {
+        kind
+        for schema in schemas
+        for field in fields(schema)
+        if field.name == (key if group in OPTIONS else name)
+        for kind in (get_args(field.type) or (field.type,))
+    }
+    return bool(kinds) and kinds <= {int, float, bool, type(None)}

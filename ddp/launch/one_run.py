@@ -22,6 +22,7 @@ from ddp.launch.planned import check_score
 from ddp.launch.quoting import typed
 from ddp.launch.resume import finished_run, make_room
 from ddp.launch.sweep import SWEEP
+from ddp.launch.varied import varied_settings
 from ddp.machine.files import atomic_file, naming
 from ddp.machine.printable import printable
 from ddp.results.run_directory import CONFIG_FILE, directory_taken, find_checkpoints
@@ -84,7 +85,7 @@ def _check_run_show(composed: DictConfig, hydra: HydraConf, output_dir: Path) ->
         SWEEP.note(hydra)
     resume = make_room(output_dir) if again else resume
     _prepare_for_processes(config)
-    return _run_and_show(config, output_dir, resume=resume, alone=is_single)
+    return _run_and_show(config, hydra, output_dir, resume=resume)
 
 
 def _prepare_for_processes(config: Config) -> None:
@@ -101,11 +102,8 @@ def _prepare_for_processes(config: Config) -> None:
             ensure_server(config.trainer.name)
 
 
-def _run_and_show(config: Config, output_dir: Path, *, resume: bool, alone: bool) -> float:
-    """Runs one job and shows its result.
-
-    `alone`: this process began for this run, so the run's account begins with it.
-    """
+def _run_and_show(config: Config, hydra: HydraConf, output_dir: Path, *, resume: bool) -> float:
+    """Runs one job and shows its result."""
     # Late: only a good config is worth the import of torch.
     from ddp.experiment import run
     from ddp.results.summary import print_result
@@ -117,8 +115,11 @@ def _run_and_show(config: Config, output_dir: Path, *, resume: bool, alone: bool
     console = make_console()
     trackers: list[Tracker] = [make_display(config, console)]
     if config.tensorboard:
-        trackers.append(TensorBoard(output_dir, settings(dataclasses.asdict(config))))
-    began = process_began() if alone else None
+        trackers.append(
+            TensorBoard(output_dir, settings(dataclasses.asdict(config)), varied_settings(hydra))
+        )
+    # a process that began for this run alone counts from its own beginning
+    began = process_began() if hydra.mode == RunMode.RUN else None
     result = run(config, output_dir, trackers, resume=resume, began=began)
     if config.display != "none":
         print_result(result, console)

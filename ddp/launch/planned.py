@@ -16,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from ddp.errors import ConfigError
 
+SWEEP_MARK = "multirun.yaml"  # Hydra writes it into the directory of a sweep
 BASIC, OPTUNA = "BasicSweeper", "OptunaSweeper"
 NUMBER = re.compile(r"hydra[.:]job\.(num|id)\b")  # each job has its own
 

@@ -23,7 +23,7 @@ from ddp.launch.composed import (
 )
 from ddp.launch.exits import FAILED, USER_ERROR, explain, report_error
 from ddp.launch.job_notes import JobNote, read_notes, write_note
-from ddp.launch.planned import check_directories, check_score
+from ddp.launch.planned import SWEEP_MARK, check_directories, check_score
 from ddp.launch.quoting import quoted
 from ddp.machine.files import atomic_file
 from ddp.machine.printable import printable
@@ -31,7 +31,6 @@ from ddp.machine.signals import exit_code
 from ddp.results.run_directory import CONFIG_FILE, directory_taken
 from ddp.results.run_file import RunFile, in_order, read_run_file
 
-SWEEP_MARK = "multirun.yaml"  # Hydra writes it into the directory of a sweep
 NO_JOB = "the sweep composed to no job at all: check the values given to -m or sweep="
 NO_SUMMARY = "interrupted before the sweep's table and report were written"
 

@@ -16,6 +16,7 @@ from ddp.machine.printable import printable
 from ddp.timing.account import Account
 from ddp.timing.kinds import EXCHANGE_KINDS
 from ddp.timing.paths import AGGREGATOR_PHASES, ROUND_PHASES, WORKER_PHASES
+from ddp.tracking import hparams
 from ddp.tracking.history import without_slices
 from ddp.tracking.messages import (
     AggregateRound,
@@ -64,14 +65,19 @@ class TensorBoard(Tracker):
 
     If it cannot write, it prints a warning, and the run goes on without TensorBoard: rounds.csv and
     result.json have the same figures.
+
+    `settings`: of the run (`ddp.config.schema.settings`). `varied`: those that its sweep varies.
     """
 
-    def __init__(self, directory: Path, hparams: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        settings: Mapping[str, Any],
+        varied: Sequence[str] | None = None,
+    ) -> None:
         self._directory = directory
-        self._hparams = {
-            key: value if isinstance(value, bool | int | float | str) else str(value)
-            for key, value in hparams.items()
-        }
+        self._hparams, self._varied = hparams.known_values(settings), varied
+        self._num_workers = int(settings["workers"])
         # (tag, value, step, wall time) of each scalar that is not written yet
         self._scalars: list[tuple[str, float, int, float]] = []
         # The slices of the last round of each worker, and of the aggregator (None)
@@ -105,7 +111,7 @@ class TensorBoard(Tracker):
 
         from ddp.tracking.timeline import summary_of_round
 
-        layout = _layout(int(self._hparams["workers"]))
+        layout = _layout(self._num_workers)
         summaries = [custom_scalars(layout)]  # type: ignore[no-untyped-call]
         if self._data:
             # four blanks: Markdown shows the lines as they are
@@ -113,7 +119,11 @@ class TensorBoard(Tracker):
             summaries.append(text(DATA_TAG, block))  # type: ignore[no-untyped-call]
         if self._last is not None:
             self._add("time_s/training", self._last.elapsed_s, self._last.round_index)
-            summaries += self._hparams_summaries(self._last)
+            metrics = [RMSE_TAG.format(part=part, who=AGGREGATED) for part in ("test", "valid")]
+            gap = [] if self._gap is None else [GAP_TAG.format(part="test")]
+            summaries += hparams.summaries(
+                self._hparams, self._varied, [*metrics, "time_s/training", *gap]
+            )
             if self._slices.get(None):
                 summaries.append(summary_of_round(self._slices, self._last.round_index))
         self._flush(summaries)
@@ -130,7 +140,7 @@ class TensorBoard(Tracker):
         others = self._rounds.setdefault(row.round_index, [])
         # a round with a dropped worker keeps its rows to the end, so they have no slices
         others.append(without_slices(row))
-        if len(others) == self._hparams["workers"]:
+        if len(others) == self._num_workers:
             self._add_pooled(self._rounds.pop(row.round_index))
 
     def _aggregate_round(self, row: AggregateRound) -> None:
@@ -217,19 +227,6 @@ class TensorBoard(Tracker):
                 reason = f"{error.filename}: {error.strerror}"
                 self.trouble = f"{reason}; the run goes on without TensorBoard"
                 print(f"warning: {printable(self.trouble)}", file=sys.stderr)
-
-    def _hparams_summaries(self, last: AggregateRound) -> tuple["Summary", ...]:
-        """The summaries of `SummaryWriter.add_hparams`, which would make another directory."""
-        from torch.utils.tensorboard.summary import hparams
-
-        metrics = {
-            RMSE_TAG.format(part="test", who=AGGREGATED): last.test.rmse,
-            RMSE_TAG.format(part="valid", who=AGGREGATED): last.valid.rmse,
-            "time_s/training": last.elapsed_s,
-        }
-        if self._gap is not None:
-            metrics[GAP_TAG.format(part="test")] = self._gap
-        return hparams(self._hparams, metrics)  # type: ignore[no-untyped-call, no-any-return]
 
 
 def _layout(num_workers: int) -> dict[str, dict[str, list[Any]]]:

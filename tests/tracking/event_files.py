@@ -18,13 +18,14 @@ def read_events(directory: Path) -> EventAccumulator:
     return events
 
 
+def row_of(config):
+    """The settings of a config that TensorBoard gets."""
+    return settings(dataclasses.asdict(config))
+
+
 def hparams(config):
-    """The values of a config that TensorBoard gets: numbers, strings and booleans."""
-    row = settings(dataclasses.asdict(config))
-    return {
-        key: value if isinstance(value, int | float | str) else str(value)
-        for key, value in row.items()
-    }
+    """The values of a config that TensorBoard shows."""
+    return {key: value for key, value in row_of(config).items() if value not in (None, "-")}
 
 
 def plugin(events: EventAccumulator, tag: str) -> plugin_data_pb2.HParamsPluginData:

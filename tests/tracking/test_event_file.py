@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from event_files import hparams, plugin, read_events
+from event_files import hparams, plugin, read_events, row_of
 from PIL import Image, ImageColor
 from tensorboard.plugins.custom_scalar import layout_pb2
 
@@ -28,7 +28,7 @@ class Recorded:
 
     def __init__(self, config, directory: Path) -> None:
         self.config, self.directory = config, directory
-        self.result = run(config, directory, [TensorBoard(directory, hparams(config))])
+        self.result = run(config, directory, [TensorBoard(directory, row_of(config))])
         self.events = read_events(directory)
         with (directory / "rounds.csv").open(newline="") as file:
             self.rounds = {(int(row["round"]), row["who"]): row for row in csv.DictReader(file)}

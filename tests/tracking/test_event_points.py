@@ -1,13 +1,14 @@
 """Points of an event file, from messages that a test makes."""
 
 import pytest
-from event_files import hparams, plugin, read_events, worker_round
+from event_files import hparams, plugin, read_events, row_of, worker_round
 from faults import Fault, infect
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from ddp.config.options import OPTIONS
 from ddp.experiment import run
 from ddp.timing.account import Account
+from ddp.tracking.hparams import MAIN, known_values
 from ddp.tracking.messages import AggregateRound, Reference
 from ddp.tracking.metrics import SquaredError
 from ddp.tracking.tensorboard import TensorBoard
@@ -65,7 +66,7 @@ def test_a_timeout_is_a_point_and_its_absence_is_none(tmp_path):
 def test_one_worker_is_a_line_beside_the_aggregate_and_the_gap_to_it_an_hparams_metric(
     tmp_path, make_config
 ):
-    tracker = TensorBoard(tmp_path, hparams(make_config()))
+    tracker = TensorBoard(tmp_path, row_of(make_config()))
     for round_index in range(3):
         tracker.on(
             AggregateRound(
@@ -90,19 +91,73 @@ def test_one_worker_is_a_line_beside_the_aggregate_and_the_gap_to_it_an_hparams_
     assert "rmse_gap/test" in {info.name.tag for info in experiment.metric_infos}
 
 
-def test_the_hparams_have_the_same_keys_whatever_runs(make_config):
+def test_a_setting_without_a_value_is_no_hparam_and_a_column_has_one_type(make_config):
     one_of_each = [
         (f"{group}={option}",)
         for group in ("backend", "split", "model", "trainer", "aggregation")
         for option in OPTIONS[group]
         if option not in ("files", "time")
     ]
-    rows = [hparams(make_config(*overrides)) for overrides in one_of_each]
-    assert {tuple(row) for row in rows} == {tuple(hparams(make_config()))}
-    for row in rows:
-        assert {type(value) for value in row.values()} <= {str, int, float, bool}
+    one_of_each += [("backend.poll_interval_s=0.5",), ("straggler_timeout=3", "max_norm=null")]
+    rows = [known_values(row_of(make_config(*overrides))) for overrides in one_of_each]
+    types = {}
+    for row, overrides in zip(rows, one_of_each, strict=True):
+        assert row == hparams(make_config(*overrides))
+        for name, value in row.items():
+            types.setdefault(name, set()).add(type(value))
+            assert value not in ("-", "None")
+    assert all(len(kinds) == 1 for kinds in types.values())
     assert {row["backend"] for row in rows} == set(OPTIONS["backend"])
-    assert {row["aggregation"] for row in rows} == set(OPTIONS["aggregation"])
+    assert {row.get("straggler_timeout") for row in rows} == {None, 3.0}
+    assert "max_norm" in rows[0]
+    assert "max_norm" not in rows[-1]
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"data.user": 0}, {"data.user": "0"}),  # a column has a position or a name
+        ({"data.user": "userId"}, {"data.user": "userId"}),
+        ({"data.paths": ["a", "b"]}, {"data.paths": "['a', 'b']"}),
+        ({"seed": 3, "account": True}, {"seed": 3.0, "account": 1.0}),
+        ({"seed": 10**400, "workers": 2}, {"workers": 2.0}),
+        ({"split.seed": None, "trainer.batch_size": "-"}, {}),
+    ],
+)
+def test_the_schema_decides_between_number_and_text(settings, expected):
+    assert known_values(settings) == expected
+
+
+@pytest.mark.parametrize(
+    ("varied", "columns"),
+    [
+        (["seed", "workers", "backend"], ["backend", "workers", "seed"]),
+        (["split.seed"], ["split.seed"]),
+        (None, [*MAIN, "rounds"]),
+    ],
+)
+def test_the_columns_are_those_that_a_sweep_varies_the_main_ones_first(
+    tmp_path, make_config, varied, columns
+):
+    row = row_of(make_config())
+    tracker = TensorBoard(tmp_path, row, varied)
+    tracker.on(
+        AggregateRound(
+            round_index=0,
+            valid=SquaredError(4, 1),
+            test=SquaredError(9, 1),
+            weights=(1.0,),
+            elapsed_s=1.0,
+        )
+    )
+    tracker.close()
+    infos = plugin(read_events(tmp_path), "_hparams_/experiment").experiment.hparam_infos
+    assert [info.name for info in infos][: len(columns)] == columns
+    assert varied is None or len(infos) == len(columns)
+    assert {info.name for info in infos if info.differs} == {*(varied or MAIN)}
+    types = {info.name: info.type for info in infos}
+    assert types.get("workers", 3) == types.get("split.seed", 3) == 3  # DATA_TYPE_FLOAT64
+    assert types.get("backend", 1) == 1  # DATA_TYPE_STRING
 
 
 def test_a_run_that_failed_before_its_first_aggregate_has_a_file_without_hparams(tmp_path):

@@ -15,18 +15,29 @@ from ddp.config.schema import settings
 from ddp.experiment import run
 from ddp.tracking.tensorboard import TensorBoard
 
-WORKER_COUNTS = (1, 2)
+JOBS = (
+    ("backend=thread", "workers=1", "backend.poll_interval_s=0.001"),
+    ("backend=serial", "workers=2", "trainer=autograd"),
+    ("backend=thread", "workers=4", "trainer=fused", "straggler_timeout=20"),
+)
+VARIED = ("straggler_timeout", "backend", "backend.poll_interval_s", "workers", "trainer")
+VARIED += ("trainer.batch_size", "trainer.optimizer")
+ALL = {
+    "allowedStatuses": ["STATUS_UNKNOWN", "STATUS_SUCCESS", "STATUS_FAILURE", "STATUS_RUNNING"],
+    "sliceSize": 10,
+}
 DEADLINE_S = 60.0
 
 
 @pytest.fixture(scope="module")
 def sweep(make_config, tmp_path_factory):
-    """Two runs that differ in one value: directory name -> result."""
+    """Runs of which some have settings that others do not have: directory name -> result."""
     directory = tmp_path_factory.mktemp("sweep")
     results = {}
-    for number, workers in enumerate(WORKER_COUNTS):
-        config = make_config("backend=thread", f"workers={workers}")
-        board = TensorBoard(directory / str(number), settings(dataclasses.asdict(config)))
+    for number, overrides in enumerate(JOBS):
+        config = make_config(*overrides)
+        row = settings(dataclasses.asdict(config))
+        board = TensorBoard(directory / str(number), row, VARIED)
         results[str(number)] = run(config, directory / str(number), [board])
     return directory, results
 
@@ -121,17 +132,12 @@ def test_it_shows_the_picture_of_the_last_round(sweep, ask):
 
 
 def test_it_compares_the_runs_by_their_hparams(sweep, ask):
-    experiment = ask("hparams/experiment", post={"experimentName": ""})
-    columns = {info["name"] for info in experiment["hparamInfos"]}
-    assert {"workers", "local_epochs", "backend", "trainer.batch_size"} <= columns
-    wanted = {
-        "allowedStatuses": ["STATUS_UNKNOWN", "STATUS_SUCCESS", "STATUS_FAILURE", "STATUS_RUNNING"],
-        "sliceSize": 10,
-    }
+    experiment = experiment_of(ask)
+    assert {info["name"] for info in experiment["hparamInfos"]} == {*VARIED}
     metric = {"group": "", "tag": "rmse/test/aggregated"}
     groups = ask(
         "hparams/session_groups",
-        post=wanted
+        post=ALL
         | {
             "colParams": [
                 {"hparam": "workers", "includeInResult": True},
@@ -147,8 +153,34 @@ def test_it_compares_the_runs_by_their_hparams(sweep, ask):
             if value["name"]["tag"] == metric["tag"]
         ]
         told[group["hparams"]["workers"]] = value
-    expected = {
-        workers: result.test_rmse
-        for workers, result in zip(WORKER_COUNTS, sweep[1].values(), strict=True)
-    }
+    expected = {result.config.workers: result.test_rmse for result in sweep[1].values()}
     assert told == pytest.approx(expected, rel=1e-6)
+
+
+def values_of(column, order, ask, **more):
+    asked = {"hparam": column, "order": order, "includeInResult": True} | more
+    groups = ask("hparams/session_groups", post=ALL | {"colParams": [asked]})["sessionGroups"]
+    return [group["hparams"].get(column) for group in groups]
+
+
+@pytest.mark.parametrize("column", VARIED)
+@pytest.mark.parametrize("order", ["ORDER_ASC", "ORDER_DESC"])
+def test_every_column_can_be_sorted_and_filtered(sweep, ask, column, order):
+    rows = [settings(dataclasses.asdict(result.config)) for result in sweep[1].values()]
+    known = sorted(row[column] for row in rows if row[column] not in (None, "-"))
+    found = values_of(column, order, ask)
+    assert len(found) == len(JOBS)
+    told = [value for value in found if value is not None]
+    assert told == (known if order == "ORDER_ASC" else known[::-1])
+    types = {info["name"]: info["type"] for info in experiment_of(ask)["hparamInfos"]}
+    if types[column] == "DATA_TYPE_FLOAT64":
+        chosen = {"filterInterval": {"minValue": known[0], "maxValue": known[0]}}
+    else:
+        chosen = {"filterRegexp": f"^{known[0]}$"}
+    left = values_of(column, order, ask, excludeMissingValues=True, **chosen)
+    assert left == [value for value in known if value == known[0]]
+    assert len(values_of(column, order, ask, **chosen)) == len(left) + len(JOBS) - len(known)
+
+
+def experiment_of(ask):
+    return ask("hparams/experiment", post={"experimentName": ""})

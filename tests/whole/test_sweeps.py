@@ -7,6 +7,8 @@ from statistics import fmean, stdev
 
 import pytest
 from commands import SMALL, SPYING, contents, jobs_of, only_message, read_csv, read_json
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from ddp.config.options import OPTIONS
 
@@ -226,3 +228,24 @@ def test_the_sweep_over_seeds_has_five(home, train):
 
 def test_a_sweep_without_several_seeds_has_no_spread(grid):
     assert "spread over seeds" not in grid.stdout
+
+
+def test_the_hparams_of_a_sweep_are_the_settings_that_it_varies(train, home):
+    varied = ("model=tiny,small", "backend=thread,serial", "workers=1,2")
+    more = ("tensorboard=true", "rounds=1", "local_epochs=1", "display=none")
+    ended = train(home, "-m", *SMALL, *more, *varied, "hydra.sweep.dir=sweeps/hparams")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    jobs = jobs_of(home / "sweeps" / "hparams")
+    assert len(jobs) == 8
+    for job in jobs:
+        events = EventAccumulator(str(job), size_guidance={"tensors": 0}).Reload()
+        contents = {
+            tag: HParamsPluginData.FromString(content)
+            for tag, content in events.PluginTagToContent("hparams").items()
+        }
+        columns = contents["_hparams_/experiment"].experiment.hparam_infos
+        names = [column.name for column in columns]
+        assert names == ["backend", "workers", "model", "model.dim"]
+        values = contents["_hparams_/session_start_info"].session_start_info.hparams
+        assert {value.string_value for value in values.values()}.isdisjoint({"-", "None"})
+        assert values["backend"].string_value == read_json(job)["config"]["backend"]["name"]
