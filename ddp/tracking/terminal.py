@@ -151,11 +151,7 @@ def print_facts(lines: Sequence[tuple[str, str]], console: Console) -> None:
         line = start + text
         if console.is_terminal:
             line = fill(
-                text,
-                console.width,
-                initial_indent=start,
-                subsequent_indent=" " * len(start),
-                break_on_hyphens=False,
+                text, console.width, initial_indent=start, subsequent_indent=" " * len(start)
             )
         console.print(line, highlight=False, soft_wrap=True, markup=False)
 

@@ -26,7 +26,10 @@ SCALES = {
     "only the ends": (1, 5),
     "a value unused": (1, 2, 4, 5),
     "the lowest apart": (1, 3, 4, 5),
+    "the second highest unused": (1, 2, 3, 4, 6),
+    "two values above -1": (-1, 1, 2),
     "powers": (1, 2, 4, 8, 16),
+    "powers of ten": (1, 10, 100, 1000),
     "one": (3,),
 }
 
@@ -47,6 +50,8 @@ def test_a_scale_is_spared(scale):
         ((1, 2, 3, 4, 5), (6110, 11370, 27145, 34174, 21201)),  # MovieLens 100K
         ((1, 2, 3, 4, 5), (150, 60, 90, 180, 600)),  # most people rate what they love or hate
         ((0, 1, 2, 3, 4, 5), (15, 8, 9, 18, 30, 60)),  # the same from 0
+        ((-3, -2, -1, 0, 1), (500, 100, 100, 100, 100)),
+        (range(101), (5000, *[100] * 100)),  # with so many values the neighbours say little
         (HALVES, (1, 4, 1, 6, 4, 20, 12, 27, 8, 14)),
     ],
 )
@@ -72,6 +77,7 @@ def test_two_values_apart_are_found_together():
     [
         ([620, 2, 3, 6, 9, 40, 30, 60, 80, 50, 70], [0]),  # Book-Crossing: 0 is "no rating"
         ([54, 11, 12, 36, 165, 720], [0]),  # Food.com
+        ([900, *[100] * 20], [0]),
         ([100] * 6, []),
         ([150, 100, 100, 100, 100, 100], []),
         ([250, 100, 100, 100, 100, 100], [0]),
