@@ -67,7 +67,8 @@ class OptunaSweep:
         """
         options = dict(self.options.sampler)
         if options.get("seed") is not None:
-            options["seed"] += len(self.study.trials)
+            # Optuna's seeds have 32 bits
+            options["seed"] = (options["seed"] + len(self.study.trials)) % 2**32
         if not str(options["_target_"]).endswith(".GridSampler"):
             return instantiate(options), self.options.n_trials
         grid = GridSampler(grid_of(self.space), seed=options.get("seed"))

@@ -31,8 +31,9 @@ def check_score(config: DictConfig, hydra: Any) -> None:
 
     Nobody reads the values of a basic sweep. Raises ConfigError.
     """
-    has_none = config.get("select_on") != "test" and config.split.valid_fraction == 0
-    if has_none and sweeper_of(hydra) != BASIC:
+    if sweeper_of(hydra) == BASIC or config.get("select_on") == "test":
+        return
+    if OmegaConf.select(config, "split.valid_fraction") == 0:
         sweeper = hydra.runtime.choices["hydra/sweeper"]
         raise ConfigError(
             "split.valid_fraction",

@@ -214,6 +214,14 @@ def test_a_study_that_goes_on_draws_anew_and_again_alike(sweep_config, tmp_path,
     assert len(set(drawn[0] + drawn[1])) == 4
 
 
+def test_every_seed_of_a_run_is_one_of_the_sampler(sweep_config):
+    from ddp.launch.optuna_sweep import OptunaSweep
+
+    given = ("hydra/sweeper=optuna", "trainer.lr=0.01,0.02")
+    with sweep_config(*given, f"hydra.sweeper.sampler.seed={10**12}") as config:
+        assert OptunaSweep(config).study.ask({}).number == 0
+
+
 def test_a_grid_that_was_tried_is_refused(sweep_config, tmp_path):
     import optuna
 
