@@ -34,18 +34,16 @@ def recognise(content: Content, layout: Layout) -> tuple[Content, Format]:
     shown = next((at for at, line in enumerate(lines) if line.strip()), None)
     if shown is None:
         raise DataError(f"{content.path}: has no ratings; it should have one per line.")
-    found: list[Format] = []
     unclear: list[Unclear] = []
     for separator in SEPARATORS if layout.separator == AUTO else (layout.separator,):
         try:
-            found.append(_read_with(separator, lines, layout))
+            form = _read_with(separator, lines, layout)
+            break
         except Unclear as reason:
             unclear.append(reason)
-    if not found:
+    else:
         nearest = max(unclear, key=lambda each: each.fields)
-        raise DataError(f"{content.path}:{shown + 1}: {nearest}") from None
-    # a header with known names says more than numbers
-    form = next((form for form in found if form.header), found[0])
+        raise DataError(f"{content.path}:{shown + 1}: {nearest}")
     _check_first_row(content, lines, form)
     content, splitter = content.with_splitter(form.separator)
     return content, replace(form, splitter=splitter)

@@ -103,6 +103,22 @@ def test_other_content_of_the_same_size_and_time_builds_again(tmp_path, source):
     assert build.count == 3
 
 
+def test_a_change_between_the_blocks_builds_again(tmp_path):
+    build, file, source = Build(), tmp_path / "x.npz", tmp_path / "large.csv"
+    content = bytearray(b"x" * 1_000_000)
+    source.write_bytes(content)
+    status = source.stat()
+    cached(file, [source], "", build)
+    checksum = _checksum_of_blocks(source, len(content))
+    content[30_000] = ord("y")
+    with source.open("r+b") as opened:
+        opened.write(content)
+    os.utime(source, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert _checksum_of_blocks(source, len(content)) == checksum
+    cached(file, [source], "", build)
+    assert build.count == 2
+
+
 @pytest.mark.parametrize("size", [1, 4095, 4096, 4097, 70_000, 1_000_000])
 @pytest.mark.parametrize("place", [0, 0.5, 1])
 def test_the_checksum_sees_a_change_in_its_blocks(tmp_path, size, place):

@@ -56,6 +56,20 @@ def test_a_text_of_many_lines_is_refused(tmp_path):
             load(tmp_path / "r", content, base=AUTO)
 
 
+def test_a_text_that_holds_ratings_is_refused(tmp_path):
+    header, ends = "user,item,rating,headline\n", ('1,1,3,"x', '3,3,5,y"')
+    content = header + f"9,9,1,z\n{ends[0]}\n2,2,4,x\n{ends[1]}\n"
+    with pytest.raises(DataError, match="r:3: a quote opens here, and the lines up to its end are"):
+        load(tmp_path / "r", content, base=AUTO)
+    assert len(load(tmp_path / "r", content, base=AUTO, quote="")) == 4
+
+
+def test_a_quote_that_closes_within_a_field_is_refused(tmp_path):
+    content = 'user,item,rating,headline\n9,9,1,z\n1,1,3,"so\nlong" a film\n2,2,4,x\n'
+    with pytest.raises(DataError, match="r:3: a quote opens here, and no field ends where it"):
+        load(tmp_path / "r", content, base=AUTO)
+
+
 @pytest.mark.parametrize("column", [0, 1, 2])
 def test_a_wanted_field_of_two_lines_is_refused(tmp_path, column):
     fields = ["u7", "i7", "3", "x"]

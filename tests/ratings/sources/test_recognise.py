@@ -184,6 +184,12 @@ def test_a_first_line_that_is_a_rating_counts(tmp_path):
         assert len(load(tmp_path / "r", content, base=AUTO)) == 3
 
 
+def test_a_known_word_or_a_number_does_not_make_the_header(tmp_path):
+    assert len(load(tmp_path / "r", "movie,7,3\nu1,8,4\n", base=AUTO)) == 2
+    got = load(tmp_path / "r", "user,item,rating,2019\n1,2,3,4\n", base=AUTO)
+    assert rows(got) == [(1, 2, 3)]
+
+
 def test_a_bad_first_line_is_not_taken_for_a_header(tmp_path):
     for first in ("1,2,NA", "1,2,", "u1,2,x"):
         with pytest.raises(DataError, match=r"r:1: rating '\w*' is not a number"):
