@@ -24,6 +24,7 @@ from ddp.launch.resume import finished_run, make_room
 from ddp.launch.sweep import SWEEP
 from ddp.launch.varied import varied_settings
 from ddp.machine.files import atomic_file, naming
+from ddp.machine.output import outlast_readers
 from ddp.machine.printable import printable
 from ddp.results.run_directory import CONFIG_FILE, directory_taken, find_checkpoints
 
@@ -38,6 +39,7 @@ def run_job(composed: DictConfig) -> float:
     ends the program. (An option that does not exist ends the sweep before the first job: Hydra
     refuses it.)
     """
+    outlast_readers()  # again, because some launchers run a job in a process of its own
     hydra = HydraConfig.get()
     output_dir = Path(hydra.runtime.output_dir)
     # hydra.job.chdir=true has gone into output_dir; settings mean the directory of the start

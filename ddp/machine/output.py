@@ -41,8 +41,12 @@ def outlast_readers() -> None:
             setattr(sys, name, _null("w" if descriptor else "r"))
         elif descriptor and isinstance(stream, io.TextIOWrapper):
             with suppress(OSError):  # has no descriptor, or its reader is gone already
-                if stream.fileno() == descriptor:
+                if stream.fileno() == descriptor and not _outlasts(stream):
                     setattr(sys, name, _outlasting(stream))
+
+
+def _outlasts(stream: io.TextIOWrapper) -> bool:
+    return isinstance(getattr(stream.buffer, "raw", stream.buffer), _Outlasting)
 
 
 def _outlasting(stream: io.TextIOWrapper) -> io.TextIOWrapper:

@@ -94,6 +94,32 @@ subprocess.run(['sh', '-c', 'echo x; echo x >&2; cat'], check=True)
     assert (ended, (tmp_path / "file").read_text()) == (0, "")
 
 
+WORKER = """
+import multiprocessing, sys
+from ddp.machine.child import serve_parent
+
+def work():
+    serve_parent()
+    print("x", end="", flush=True)
+    sys.stderr.write("x\\n")
+
+process = multiprocessing.get_context("fork").Process(target=work)
+process.start()
+process.join()
+sys.exit(process.exitcode)
+"""
+
+
+def test_nor_does_a_write_of_a_worker():
+    descriptor = broken_pipe()
+    done = subprocess.run(
+        [sys.executable, "-c", WORKER],
+        cwd=REPOSITORY, stdout=descriptor, stderr=descriptor, check=False,
+    )  # fmt: skip
+    os.close(descriptor)
+    assert done.returncode == 0
+
+
 def test_an_output_that_is_read_stays_as_it_was():
     done = subprocess.run(
         [sys.executable, "-c", f"{BEGIN}\nprint('né')"],
