@@ -16,8 +16,8 @@ class Reading:
 
     | field      | meaning                                                                   |
     | ---------- | ------------------------------------------------------------------------- |
-    | `format`   | part ("separator", "header", "columns", "encoding", ...) -> its value in  |
-    |            | words, and where that comes from: "given", "recognised" or "published"    |
+    | `format`   | part ("separator", "header", "user", "item", ...) -> its value in words,  |
+    |            | and where that comes from: "given", "recognised" or "published"           |
     | `left_out` | reason -> number of rows that are not among the ratings                   |
     | `warnings` | sentences about rows that look wrong                                      |
     """

@@ -124,7 +124,9 @@ def in_lines(about: Description) -> list[tuple[str, str]]:
     found = [(label, text.format(**known)) for label, text in found]
     origins = dict.fromkeys(origin for _, origin in about.format.values())
     for origin in origins:
-        parts = [f"{part} {value}" for part, (value, how) in about.format.items() if how == origin]
+        parts = [
+            f"{part} = {value}" for part, (value, how) in about.format.items() if how == origin
+        ]
         found.append((origin, "; ".join(parts)))
     if about.format:
         found.append(("left out", known["left out"]))

@@ -93,8 +93,8 @@ def test_a_scale_that_was_given_is_told_with_the_one_found():
 
 def test_the_way_of_reading_is_told_with_where_it_comes_from():
     assert texts(made([1, 5], reading=READING))[2:] == [
-        "recognised: separator tab; header no; encoding utf-8",
-        "given: columns user 0, item 1, rating 2",
+        "recognised: separator = tab; header = no; encoding = utf-8",
+        "given: columns = user 0, item 1, rating 2",
         "left out: 1,234 rows: 1,200 not rated (-1), 34 rated again (duplicates=last)",
         "note: the last line is odd",
     ]
@@ -130,7 +130,7 @@ def test_names_from_the_file_are_escaped():
     )
     about = description_of(made([1, 5], reading=reading))
     shown = [*facts(about).values(), *(text for line in in_lines(about) for text in line)]
-    assert r"columns ra\x1b[31mting\x1b[2J" in shown
+    assert r"columns = ra\x1b[31mting\x1b[2J" in shown
     assert all(text.replace("\n", "").isprintable() for text in shown)
 
 

@@ -87,9 +87,7 @@ class Format:
     def in_words(self, encoding: str, compression: str) -> dict[str, tuple[str, str]]:
         """The parts of the format for `Reading.format`."""
         named = self.names or [f"column {position}" for position in range(self.num_fields)]
-        columns = ", ".join(f"{role} = {named[at]}" for role, at in self.roles.items())
-        found = {
-            "columns": columns,
+        found = {role: named[at] for role, at in self.roles.items()} | {
             "separator": separator_name(self.separator),
             "header": "yes" if self.header else "none",
             "encoding": encoding + (f", {compression}" if compression else ""),

@@ -142,12 +142,6 @@ def _quote(separator: str, lines: list[str], layout: Layout) -> str:
 
 def _origins(layout: Layout) -> dict[str, str]:
     """Part of the format -> where it comes from."""
-    given = {
-        "columns": all_given(layout),
-        "separator": layout.separator != AUTO,
-        "header": layout.header != AUTO,
-        "encoding": layout.encoding != AUTO,
-        "decimal": layout.decimal != AUTO,
-    }
-    yes = "published" if layout.published else "given"
-    return {part: yes if is_given else "recognised" for part, is_given in given.items()}
+    parts = (*NEEDED, "timestamp", "separator", "header", "encoding", "decimal")
+    given = "published" if layout.published else "given"
+    return {part: "recognised" if getattr(layout, part) == AUTO else given for part in parts}

@@ -252,6 +252,8 @@ def _in_words(sources: Sequence[Source], table: Table) -> dict[str, tuple[str, s
                 before = words[part][0] + "; " if part in words else ""
                 words[part] = (f"{before}{content.path.name}: {value}", origin)
     if table.timestamps is not None:
-        origin = "published" if words["columns"][1] == "published" else "recognised"
-        words["timestamps"] = (table.time_unit, origin)
+        column, origin = words["timestamp"]
+        words["timestamp"] = (f"{column}, {table.time_unit}", origin)
+    else:
+        words.pop("timestamp", None)
     return words

@@ -59,7 +59,7 @@ def test_ways_to_write_a_time(tmp_path, way, off):
 def test_milliseconds_keep_their_order_within_a_second(tmp_path, times):
     got = load(tmp_path / "r", file_of(times), base=AUTO)
     assert got.timestamps.tolist() == [time / 1000 for time in times]
-    assert got.reading.format["timestamps"] == ("milliseconds", "recognised")
+    assert got.reading.format["timestamp"] == ("when, milliseconds", "recognised")
 
 
 @pytest.mark.parametrize(
