@@ -184,7 +184,7 @@ def check_against_the_file(ratings: Ratings, path: Path, data: CsvData) -> None:
     """A slow second reader finds the same pairs in the same order, each where its last one is."""
     layout = layout_of(data)
     content, form = recognise(read_content(path, layout), layout)
-    records = [fields for _, fields in ratings_of(content, form)]
+    records = [record.fields for record in ratings_of(content, form)]
     times = [0] * len(records)
     if form.timestamp is not None:
         texts = [fields[form.timestamp] for fields in records]

@@ -3,7 +3,7 @@
 import csv
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 
@@ -14,7 +14,14 @@ from ddp.errors import DataError
 from ddp.ratings.sources.content import Content
 from ddp.ratings.sources.ids import LONGEST
 from ddp.ratings.sources.layout import Format, Layout
-from ddp.ratings.sources.records import is_blank, length_trouble, ratings_of, split
+from ddp.ratings.sources.records import (
+    Record,
+    is_blank,
+    length_trouble,
+    ratings_of,
+    records,
+    split,
+)
 from ddp.ratings.sources.times import kind_of, unit_of
 
 _INTEGER = re.compile(r"[ \t]*[+-]?[0-9]+[ \t]*")
@@ -30,18 +37,14 @@ Source = tuple[Content, Format]
 def first_bad_line(sources: Sequence[Source], layout: Layout) -> DataError | None:
     """The error for the first line that is not a rating; None if every line is one."""
     for content, form in sources:
-        line, check = 1, _Check(form, layout)
-        header = form.header
-        for lines, fields in _with_lines(content, form):
-            if is_blank(fields):
-                pass
-            elif header:
-                header = False
-                if trouble := check.text_trouble("".join(fields)):
-                    return DataError(f"{content.path}:{line}: {trouble}")
-            elif trouble := _span_trouble(lines, fields, check) or check.trouble(fields):
-                return DataError(f"{content.path}:{line}: {trouble}")
-            line += len(lines)
+        check, header = _Check(form, layout), form.header
+        for record in records(content, form):
+            if header:
+                header, trouble = False, check.text_trouble("".join(record.fields))
+            else:
+                trouble = _quote_trouble(record, check) or check.trouble(record.fields)
+            if trouble:
+                return DataError(f"{content.path}:{record.line}: {trouble}")
     return None
 
 
@@ -63,8 +66,8 @@ class Places:
             row = int(self.kept[row])
         for (content, form), length in zip(self.sources, self.lengths, strict=True):
             if row < length:
-                line, _ = next(islice(ratings_of(content, form), row, None))
-                return f"{content.path}:{line}"
+                record = next(islice(ratings_of(content, form), row, None))
+                return f"{content.path}:{record.line}"
             row -= length
         raise AssertionError("a row behind the last file")
 
@@ -78,14 +81,13 @@ def check_lines(content: Content, form: Format, layout: Layout, num_rows: int) -
     num_records = num_rows + form.header
     if num_records == content.num_lines:
         return
-    if num_records == sum(bool(line.strip(" \t\r\n")) for line in content.lines()):
+    if num_records == sum(not is_blank(line, form.splitter) for line in content.lines()):
         return
-    line, found, check = 1, 0, _Check(form, layout)
-    for lines, fields in _with_lines(content, form):
-        if trouble := _span_trouble(lines, fields, check):
-            raise DataError(f"{content.path}:{line}: {trouble}")
-        found += not is_blank(fields)
-        line += len(lines)
+    found, check = 0, _Check(form, layout)
+    for record in records(content, form):
+        found += 1
+        if trouble := _quote_trouble(record, check):
+            raise DataError(f"{content.path}:{record.line}: {trouble}")
     if found != num_records:
         raise DataError(
             f"{content.path}: {found:,} of its lines hold text, but {num_records:,} were read."
@@ -93,43 +95,30 @@ def check_lines(content: Content, form: Format, layout: Layout, num_rows: int) -
         )
 
 
-def _with_lines(content: Content, form: Format) -> Iterator[tuple[list[str], list[str]]]:
-    """(its lines, its fields) of each record, the blank ones too. Raises DataError."""
-    lines: list[str] = []
-
-    def kept() -> Iterator[str]:
-        for line in content.lines():
-            lines.append(line)
-            yield line
-
-    for _, fields in split(kept(), form.splitter, form.quote):
-        yield lines, fields
-        lines.clear()
-
-
-def _span_trouble(lines: list[str], fields: list[str], check: "_Check") -> str | None:
+def _quote_trouble(record: Record, check: "_Check") -> str | None:
     """The reason why the quotes of a record are wrong; None if they are right.
 
     A text in quotes may have several lines.
     """
-    form = check.form
-    if not form.quote or (len(lines) == 1 and lines[0].count(form.quote) % 2 == 0):
+    form, (_, text, fields) = check.form, record
+    num_lines = len(text)
+    if not form.quote or (num_lines == 1 and text[0].count(form.quote) % 2 == 0):
         return None
     strict_trouble = ""
     try:
-        list(split(lines, form.splitter, form.quote, strict=True))
+        list(split(text, form.splitter, form.quote, strict=True))
     except csv.Error as error:
         strict_trouble = str(error)
     trouble = ""
-    if len(lines) == 1:
+    if num_lines == 1:
         trouble = "and never closes" if "unexpected end" in strict_trouble else ""
     elif broken := [role for role, at in form.roles.items() if _has_line_end(fields[at : at + 1])]:
-        trouble = f"and gives the {broken[0]} {len(lines)} lines"
-    elif len(lines) > _MOST_LINES:
-        trouble = f"and closes {len(lines)} lines later, or never"
+        trouble = f"and gives the {broken[0]} {num_lines} lines"
+    elif num_lines > _MOST_LINES:
+        trouble = f"and closes {num_lines} lines later, or never"
     elif strict_trouble:
         trouble = "and no field ends where it closes"
-    elif any(_is_rating(line, check) for line in lines[1:]):
+    elif any(_is_rating(line, check) for line in text[1:]):
         trouble = "and the lines up to its end are ratings"
     return f"a quote opens here, {trouble}. {_STRAY}" if trouble else None
 
@@ -140,8 +129,8 @@ def _has_line_end(fields: list[str]) -> bool:
 
 def _is_rating(line: str, check: "_Check") -> bool:
     """True if a line alone is a rating."""
-    fields = next((each for _, each in split([line], check.form.splitter, "")), [])
-    return not is_blank(fields) and replace(check).trouble(fields) is None
+    alone = split([line], check.form.splitter, "")
+    return any(replace(check).trouble(record.fields) is None for record in alone)
 
 
 @dataclass(slots=True)

@@ -11,11 +11,9 @@ from ddp.ratings.sources.content import Content, read_content
 from ddp.ratings.sources.ids import whole_number
 from ddp.ratings.sources.layout import Layout
 from ddp.ratings.sources.recognise import NUM_LINES, SEPARATORS
-from ddp.ratings.sources.records import is_blank, split
+from ddp.ratings.sources.records import Record, split
 
 _NAME_THEM = "Call the two columns user and item."
-
-Record = tuple[int, list[str]]  # line number from 1, fields
 
 
 @dataclass(slots=True, kw_only=True)
@@ -38,11 +36,11 @@ def read_pairs(path: Path) -> Pairs:
     content = _content(path)
     separator = _separator(content)
     records = _records(content, separator)
-    first = records[0][1]
-    header = _is_header(first, [fields for _, fields in islice(records, 1, NUM_LINES)])
+    first = records[0].fields
+    header = _is_header(first, [record.fields for record in records[1:NUM_LINES]])
     user, item = _columns(path, first) if header else (0, 1)
     pairs = Pairs(path=path, lines=[], users=[], items=[])
-    for line, fields in records[int(header) :]:
+    for line, _, fields in records[int(header) :]:
         if trouble := _trouble(fields, len(first), user, item):
             raise DataError(f"{path}:{line}: {trouble}")
         pairs.lines.append(line)
@@ -70,7 +68,7 @@ def _separator(content: Content) -> str:
     """The separator that gives most of the first lines the same number of fields, two or more."""
     lines = list(islice((line for line in content.lines() if line.strip()), NUM_LINES))
     for separator in SEPARATORS:
-        counts = [len(fields) for _, fields in split(lines, separator, '"')]
+        counts = [len(record.fields) for record in split(lines, separator, '"')]
         if counts[0] >= 2 and 2 * counts.count(counts[0]) >= len(counts):
             return separator
     raise DataError(
@@ -80,14 +78,12 @@ def _separator(content: Content) -> str:
 
 
 def _records(content: Content, separator: str) -> list[Record]:
-    found, line = [], 1
+    found: list[Record] = []
     try:
-        for end, fields in split(content.lines(), separator, '"', strict=True):
-            if not is_blank(fields):
-                found.append((line, fields))
-            line = end + 1
+        found.extend(split(content.lines(), separator, '"', strict=True))
     except csv.Error as error:
-        raise DataError(f"{content.path}:{line}: {error}. Is a quote left open?") from None
+        line = found[-1].line if found else 0
+        raise DataError(f"{content.path}:{line + 1}: {error}. Is a quote left open?") from None
     return found
 
 

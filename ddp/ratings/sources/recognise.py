@@ -6,6 +6,7 @@ An option that is given is obeyed. A file that can be read in two ways is refuse
 import csv
 import re
 from dataclasses import replace
+from itertools import islice
 
 from ddp.config.data import AUTO
 from ddp.errors import DataError
@@ -21,7 +22,7 @@ from ddp.ratings.sources.columns import (
 )
 from ddp.ratings.sources.content import Content
 from ddp.ratings.sources.layout import BLANKS, DOUBLE_COLON, Format, Layout, separator_name
-from ddp.ratings.sources.records import is_blank, length_trouble, split
+from ddp.ratings.sources.records import length_trouble, split
 
 NUM_LINES = 50  # that are looked at
 _DECIMAL_COMMA = re.compile(r"[ \t]*[+-]?[0-9]*,[0-9]+[ \t]*")
@@ -65,28 +66,20 @@ def _check_first_row(content: Content, lines: list[str], form: Format) -> None:
 
     pandas measures all lines by the first of them.
     """
-    line, rows = 1, []
-    for end, fields in split(lines, form.separator, form.quote):
-        if not is_blank(fields):
-            rows.append((line, fields))
-        line = end + 1
-        if len(rows) > form.header:
-            break
+    rows = list(islice(split(lines, form.separator, form.quote), 1 + form.header))
     if len(rows) <= form.header:
         raise DataError(f"{content.path}: has no ratings, only a header line.")
-    line, fields = rows[-1]
-    if trouble := length_trouble(fields, form):
-        raise DataError(f"{content.path}:{line}: {trouble}")
+    if trouble := length_trouble(rows[-1].fields, form):
+        raise DataError(f"{content.path}:{rows[-1].line}: {trouble}")
 
 
 def _read_with(separator: str, lines: list[str], layout: Layout) -> Format:
     """The format if the fields are separated so. Raises Unclear."""
     quote = _quote(separator, lines, layout)
     try:
-        records = [fields for _, fields in split(lines, separator, quote)]
+        records = [record.fields for record in split(lines, separator, quote)]
     except csv.Error:
         records = []
-    records = [fields for fields in records if not is_blank(fields)]
     if not records:
         raise Unclear("a quote is left open here. Set data.quote=false if it is no quote.", 0)
     first, num = records[0], len(records[0])

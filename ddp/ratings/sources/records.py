@@ -8,6 +8,7 @@ import re
 import sys
 from collections.abc import Iterable, Iterator
 from itertools import islice
+from typing import NamedTuple
 
 from ddp.errors import DataError
 from ddp.ratings.sources.content import Content
@@ -21,25 +22,44 @@ from ddp.ratings.sources.layout import (
 _RUNS = re.compile("[ \t]+")
 
 
+class Record(NamedTuple):
+    """One line of a file, or several with a text in quotes; `line`: the number of the first."""
+
+    line: int
+    text: list[str]
+    fields: list[str]
+
+
 def split(
     lines: Iterable[str], separator: str, quote: str, *, strict: bool = False
-) -> Iterator[tuple[int, list[str]]]:
-    """(number of lines up to its end, fields) of every record.
+) -> Iterator[Record]:
+    """Every record that is not blank.
 
     Raises csv.Error; if `strict`, also for a quote that does not close at the end of a field.
     """
     csv.field_size_limit(sys.maxsize)
-    if len(separator) > 1:
-        longer, separator = separator, STAND_INS[0]
-        lines = (line.replace(longer, separator) for line in lines)
-    if separator == BLANKS:
-        lines = map(_one_blank, lines)
+    longer, separator = separator, STAND_INS[0] if len(separator) > 1 else separator
+    text: list[str] = []
+
+    def kept() -> Iterator[str]:
+        for line in lines:
+            text.append(line)
+            yield (_one_blank(line) if separator == BLANKS else line).replace(longer, separator)
+
     if quote:
-        reader = csv.reader(lines, delimiter=separator, quotechar=quote, strict=strict)
+        reader = csv.reader(kept(), delimiter=separator, quotechar=quote, strict=strict)
     else:
-        reader = csv.reader(lines, delimiter=separator, quoting=csv.QUOTE_NONE)
+        reader = csv.reader(kept(), delimiter=separator, quoting=csv.QUOTE_NONE)
     for fields in reader:
-        yield reader.line_num, fields
+        begin = reader.line_num - len(text) + 1
+        if len(text) > 1 or not is_blank(text[0], separator):
+            yield Record(begin, text.copy(), fields)
+        text.clear()
+
+
+def is_blank(line: str, separator: str) -> bool:
+    """True for a line that no reader counts. Tabs that separate fields make no blank line."""
+    return not line.strip(" \r\n" if separator == "\t" else " \t\r\n")
 
 
 def _one_blank(line: str) -> str:
@@ -48,32 +68,26 @@ def _one_blank(line: str) -> str:
     return _RUNS.sub(" ", text).strip(" ") + line[len(text) :]
 
 
-def records(content: Content, form: Format) -> Iterator[tuple[int, list[str]]]:
-    """(line number from 1, fields) of every record that is not blank, including the header.
+def records(content: Content, form: Format) -> Iterator[Record]:
+    """The records of a file, including the header.
 
     Undecodable bytes become U+FFFD. Raises DataError when no reader can split the file.
     """
-    line = 1
+    line = 0
     try:
-        for end, fields in split(content.lines(), form.splitter, form.quote):
-            if not is_blank(fields):
-                yield line, fields
-            line = end + 1
+        for record in split(content.lines(), form.splitter, form.quote):
+            yield record
+            line = record.line
     except csv.Error as error:
         raise DataError(
-            f"{content.path}:{line}: {error}. Is data.separator={separator_name(form.separator)}"
-            " right, and is a quote left open?"
+            f"{content.path}:{line + 1}: {error}. Is data.separator="
+            f"{separator_name(form.separator)} right, and is a quote left open?"
         ) from None
 
 
-def ratings_of(content: Content, form: Format) -> Iterator[tuple[int, list[str]]]:
+def ratings_of(content: Content, form: Format) -> Iterator[Record]:
     """The records behind the header."""
     return islice(records(content, form), int(form.header), None)
-
-
-def is_blank(fields: list[str]) -> bool:
-    """True if the record is a blank line, which no reader counts."""
-    return len(fields) < 2 and not "".join(fields).strip()
 
 
 def length_trouble(fields: list[str], form: Format) -> str | None:

@@ -146,6 +146,14 @@ def test_a_footer_is_refused_with_its_line(tmp_path, footer):
         load(tmp_path / "r", f"user,item,rating\n1,2,3\n1,3,4\n{footer}\n", base=AUTO)
 
 
+@pytest.mark.parametrize("separator", [",", ";", "\t", " ", "::"])
+@pytest.mark.parametrize("line", ['""', '" "', '"', ".", "\u00a0", "\x01"])
+def test_a_line_that_only_looks_blank_is_refused(tmp_path, line, separator):
+    content = f"user,item,rating\n1,2,3\n{line}\n1,3,4\n".replace(",", separator)
+    with pytest.raises(DataError, match="r:3: "):
+        load(tmp_path / "r", content, base=AUTO)
+
+
 @pytest.mark.parametrize("length", [130_000, 200_000, 1_000_000])
 def test_a_long_text_is_read_and_a_long_id_refused(tmp_path, length):
     text = "x" * length
