@@ -15,7 +15,7 @@ QUOTED = r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\""
 BARE = r"[^,\[\](){}'\"\\]*"
 # a quoted text, or a whole value or element that has a ~ and no quotes
 TILDE = re.compile(rf"{QUOTED}|(^|[,\[(])({BARE}~{BARE})(?=[,\])]|$)", re.DOTALL)
-SIGN = re.compile(r"[,;#|\"'!&*=<>()\[\]{}`^$]")
+SIGN = re.compile(r"[,;#|\"'!&*^$]")  # a separator, a quote, the beginning of a comment
 ELEMENT = re.compile(rf"(?:{QUOTED}|[^,])+", re.DOTALL)
 
 

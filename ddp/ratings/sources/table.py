@@ -98,7 +98,9 @@ def _read_table(sources: Sequence[Source], layout: Layout) -> Table:
     try:
         if any(content.has_nul for content, _ in sources):
             raise ValueError("a NUL character is in it")
-        as_text = layout.ids == _AS_TEXT or not all(form.number_ids for _, form in sources)
+        as_text = layout.ids == _AS_TEXT or not (
+            layout.published or all(form.number_ids for _, form in sources)
+        )
         try:
             table = _parse_all(sources, layout, text=as_text)
         except (ValueError, OverflowError):
@@ -146,7 +148,8 @@ def _parse(
     # Without a type pandas chooses int64 if all ids are whole numbers. Asked for int64, it would
     # also accept 1.0 and 1e5.
     ids = _OBJECT if text else None
-    times = _OBJECT if text or not form.whole_times else "int64"
+    whole_times = form.whole_times or layout.published
+    times = "int64" if whole_times and not text else _OBJECT
     types = {"user": ids, "item": ids, "rating": "float32", "timestamp": times}
     wanted = {at: types[role] for role, at in form.roles.items()}
     # pandas reads one byte of the other columns too: with `usecols` it accepts lines that are too
