@@ -79,14 +79,16 @@ def test_archives_of_several_files_are_refused_with_their_names(tmp_path):
         load(tmp_path / "r", packed.getvalue(), base=AUTO)
 
 
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (gzip.compress(b""), "empty"), (b"\x28\xb5\x2f\xfd....", "packed with zstd"),
-        (b"7z\xbc\xaf'\x1c", "packed with 7z"), (b"PAR1....", "a Parquet file"),
-    ],
-)  # fmt: skip
-def test_what_holds_no_text_is_refused(tmp_path, content, message):
+NO_TEXT = {
+    "empty": gzip.compress(b""),
+    "packed with zstd": b"\x28\xb5\x2f\xfd....",
+    "packed with 7z": b"7z\xbc\xaf'\x1c",
+    "a Parquet file": b"PAR1....",
+}
+
+
+@pytest.mark.parametrize(("message", "content"), NO_TEXT.items(), ids=NO_TEXT)
+def test_what_holds_no_text_is_refused(tmp_path, message, content):
     with pytest.raises(DataError, match=f"r: is {message}"):
         load(tmp_path / "r", content, base=AUTO)
 

@@ -37,7 +37,9 @@ def page_counts(default, every):
 EACH_FILE = {0, 1, 2, 3, 4, 5, 7, 9, 12, 17, 19, 24, 34, 35, 36, 37, 38, 39, 40, 46}
 
 
-@pytest.mark.parametrize("pages", page_counts(EACH_FILE, [*range(20), *range(20, 34, 2), *range(34, 48)]))
+@pytest.mark.parametrize(
+    "pages", page_counts(EACH_FILE, [*range(20), *range(20, 34, 2), *range(34, 48)])
+)
 def test_a_run_whose_disk_is_full_at_whatever_moment(train, disk, tmp_path, blamed, pages):
     disk.fill(pages)
     directory = disk.path / "run"
