@@ -58,7 +58,7 @@ def test_nor_does_a_terminal_that_is_gone(start, dead_terminal, tmp_path, displa
     assert read_json(tmp_path / "run")["status"] == "ok"
 
 
-@pytest.mark.parametrize("errors_too", [False, True])
+@pytest.mark.parametrize("errors_too", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_a_sweep_ends_with_its_table_and_report(start, unread, tmp_path, errors_too):
     """Also where a job fails, and so has something to say."""
     program = start(

@@ -30,13 +30,17 @@ def limited(programs, tmp_path):
     return run
 
 
-@pytest.mark.parametrize("name", QUICK)
+@pytest.mark.parametrize(
+    "name",
+    [name if name == "shm" else pytest.param(name, marks=pytest.mark.slow) for name in QUICK],
+)
 def test_a_low_limit_that_may_rise_rises(limited, tmp_path, name):
     ended = limited(16, 4096, *BACKENDS[name], "workers=5")
     assert (ended.returncode, ended.stderr) == (0, "")
     assert read_json(tmp_path / "run")["status"] == "ok"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "workers"), [("shm", 3), ("process", 3), ("process", 8)])
 @pytest.mark.parametrize("split", [(), STRATIFIED], ids=["iid", "stratified"])
 def test_a_run_needs_no_more_than_it_says(limited, make_config, name, workers, split):

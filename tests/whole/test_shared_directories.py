@@ -44,6 +44,7 @@ def test_jobs_that_would_share_one_are_refused(sweep_config, arguments, fragment
     assert all(fragment in str(error.value) for fragment in fragments), error.value
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments",
     [

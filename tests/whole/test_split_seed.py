@@ -32,7 +32,7 @@ def held(prepared, part):
 
 
 @pytest.mark.parametrize("data", [CSV, DATA], ids=["csv", "synthetic"])
-@pytest.mark.parametrize("split", ["iid", "dirichlet", "copies", "user"])
+@pytest.mark.parametrize("split", ["iid", "dirichlet"])
 @pytest.mark.parametrize("holdout", ["random", "user"])
 def test_the_holdout_is_fixed_while_the_rest_varies(ratings_csv, data, split, holdout):
     def of(seed, fixed):

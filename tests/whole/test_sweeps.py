@@ -217,6 +217,7 @@ def test_a_sweep_over_seeds_ends_with_their_spread(train, home):
         assert f">{figure:.4f}<" in section
 
 
+@pytest.mark.slow
 def test_the_sweep_over_seeds_has_five(home, train):
     ended = train(home, "sweep=seeds", *SMALL, "display=none", "hydra.sweep.dir=sweeps/five")
     assert ended.returncode == 0, ended.stderr
