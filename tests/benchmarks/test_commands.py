@@ -109,3 +109,15 @@ def test_limits_tells_what_works_and_what_grew(benchmark):
     assert all(median(row, "peak, MB") > 100 for row in rows)
     assert (median(rows[1], "descriptors grew"), median(rows[1], "threads grew")) == (0, 0)
     assert "yes" in printed
+
+
+def test_reading(benchmark):
+    rows, _ = benchmark("reading", "--repeats", "1", "--sizes", "500", "700")
+    named = [(row["ratings"], row["format"]) for row in rows]
+    assert named == [(size, way) for size in ("500", "700") for way in ("given", "recognised")]
+    for given, recognised in (rows[:2], rows[2:]):
+        assert median(given, "times given") == 1.0
+        assert median(recognised, "times given") == pytest.approx(
+            median(recognised, "read, s") / median(given, "read, s")
+        )
+        assert median(recognised, "recognise, ms") < 1e3 * median(recognised, "read, s")
