@@ -127,16 +127,18 @@ def test_it_fits_the_terminal(ask, tmp_path, width):
         (("inspect=perhaps",), "inspect=perhaps: expected true or false"),
         (("inspect=true", "advise=true"), "advise=true: cannot go with inspect=true"),
         (("inspect=true", "-m", "seed=1,2"), "inspect=true: describes the ratings of one"),
-        (("inspect=true", "sweep=workers"), "inspect=true: describes the ratings of one"),
         (("inspect=true", "advise=true", "-m", "seed=1,2"), "cannot go with inspect=true"),
-        (("inspect=1", "-m", "seed=1,2"), "inspect=1: expected true or false"),
-        (("inspect=true", "workers=0"), "workers=0: "),
-        (("inspect=true", "simulate.cores=2"), "nothing is simulated without advise=true"),
-        (
-            ("inspect=true", "data=csv", "data.path=nowhere.csv"),
-            "nowhere.csv: there is no such file",
+        (("inspect=true", "data=csv", "data.path=nowhere.csv"), "nowhere.csv: there is no such"),
+        *(
+            pytest.param(*case, marks=pytest.mark.slow)
+            for case in (
+                (("inspect=true", "sweep=workers"), "inspect=true: describes the ratings of one"),
+                (("inspect=1", "-m", "seed=1,2"), "inspect=1: expected true or false"),
+                (("inspect=true", "workers=0"), "workers=0: "),
+                (("inspect=true", "simulate.cores=2"), "nothing is simulated without advise=true"),
+                (("inspekt=true",), "did you mean inspect"),
+            )
         ),
-        (("inspekt=true",), "did you mean inspect"),
     ],
 )
 def test_a_mistake_is_one_message(ask, arguments, message):

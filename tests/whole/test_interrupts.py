@@ -53,7 +53,9 @@ def start_for_real(directory, *arguments):
     [
         *((case, signal.SIGINT) for case in ("thread", "process spawned", "shm", "sweep")),
         *((case, signal.SIGTERM) for case in ("process", "shm")),
-        *((case, signal.SIGHUP) for case in ("process", "shm", "sweep")),
+        ("shm", signal.SIGHUP),
+        pytest.param("process", signal.SIGHUP, marks=pytest.mark.slow),
+        pytest.param("sweep", signal.SIGHUP, marks=pytest.mark.slow),
     ],
 )
 def test_a_signal_ends_everything_and_the_result_says_so(start, tmp_path, case, number):

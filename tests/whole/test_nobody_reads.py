@@ -48,7 +48,9 @@ def test_a_closed_pipe_ends_no_run(start, unread, tmp_path, backend):
     assert list((tmp_path / "run").glob("events*"))
 
 
-@pytest.mark.parametrize("display", ["lines", "bars", "none"])
+@pytest.mark.parametrize(
+    "display", ["bars", *(pytest.param(name, marks=pytest.mark.slow) for name in ("lines", "none"))]
+)
 def test_nor_does_a_terminal_that_is_gone(start, dead_terminal, tmp_path, display):
     program = start(
         tmp_path, *SMALL, "backend=thread", f"display={display}", "hydra.run.dir=run",
