@@ -1,5 +1,7 @@
 """The names that public sets of ratings give their columns."""
 
+import re
+
 # role -> its names, in the form that `plain` gives. A name of a later line counts only if no column
 # has a name of an earlier one.
 NAMES = {
@@ -33,12 +35,13 @@ NAMES = {
     ),
 }
 # names that end with "id" and are no item's
+_RECBOLE_TYPE = re.compile(r":(token|float)(_seq)?\s*$")
 _NO_ITEM = ("id", "reviewid", "ratingid", "sessionid", "orderid", "rowid", "recordid", "uuid")
 
 
 def plain(name: str) -> str:
     """A column name without its case, signs, blanks and RecBole's type: User-ID, user_id:token."""
-    return "".join(sign for sign in name.partition(":")[0].lower() if sign.isalnum())
+    return "".join(sign for sign in _RECBOLE_TYPE.sub("", name.lower()) if sign.isalnum())
 
 
 def columns_called(role: str, names: list[str]) -> list[int]:

@@ -25,6 +25,7 @@ from ddp.ratings.sources.layout import BLANKS, DOUBLE_COLON, Format, Layout, sep
 from ddp.ratings.sources.records import length_trouble, split
 
 NUM_LINES = 50  # that are looked at
+_JSON = re.compile(r'\s*(\{\s*"|\[\s*[\[{])')
 _DECIMAL_COMMA = re.compile(r"[ \t]*[+-]?[0-9]*,[0-9]+[ \t]*")
 SEPARATORS = (DOUBLE_COLON, "\t", ";", "|", ",", BLANKS)  # the later ones also stand in texts
 
@@ -35,6 +36,10 @@ def recognise(content: Content, layout: Layout) -> tuple[Content, Format]:
     shown = next((at for at, line in enumerate(lines) if line.strip()), None)
     if shown is None:
         raise DataError(f"{content.path}: has no ratings; it should have one per line.")
+    if _JSON.match(lines[shown]):
+        raise DataError(
+            f"{content.path}:{shown + 1}: is JSON. Write its ratings as a table, one per line."
+        )
     unclear: list[Unclear] = []
     for separator in SEPARATORS if layout.separator == AUTO else (layout.separator,):
         try:

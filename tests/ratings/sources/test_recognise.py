@@ -176,6 +176,16 @@ def test_a_given_option_is_obeyed(tmp_path, content, options, expected):
     assert origins == {part: "given" if part in options else "recognised" for part in origins}
 
 
+@pytest.mark.parametrize(
+    "content", ['{"user": 1, "item": 2, "rating": 3}\n', '[{"user":1}]', "[[1, 2, 3],\n[2, 3, 4]]"]
+)
+def test_json_is_refused_by_name(tmp_path, content):
+    with pytest.raises(DataError, match="r:1: is JSON"):
+        load(tmp_path / "r", content, base=AUTO)
+    got = load(tmp_path / "r", "{8A0B-11},[7],3\n{8A0B-12},[7],4\n", base=AUTO)
+    assert rows(got) == [("{8A0B-11}", "[7]", 3), ("{8A0B-12}", "[7]", 4)]
+
+
 def test_a_first_line_that_is_a_rating_counts(tmp_path):
     for first in ("1,2,3", "u1,b2,4.5", "7,x y,0", "-1,2,-1"):
         content = f"{first}\n8,9,5\n9,9,4\n"
