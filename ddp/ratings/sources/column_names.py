@@ -34,8 +34,8 @@ NAMES = {
         "reviewtime updatedat updated dateupdated lastupdated submitted",
     ),
 }
-# names that end with "id" and are no item's
 _RECBOLE_TYPE = re.compile(r":(token|float)(_seq)?\s*$")
+# names that end with "id" and are no item's
 _NO_ITEM = ("id", "reviewid", "ratingid", "sessionid", "orderid", "rowid", "recordid", "uuid")
 
 
