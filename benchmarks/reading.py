@@ -14,8 +14,8 @@ import numpy as np
 from benchmarks.harness import Figures, Row, add_ratio, command_line, in_turn, report, table_of
 from ddp.ratings.sources.content import read_content
 from ddp.ratings.sources.layout import Layout
+from ddp.ratings.sources.rating_files import read_rows
 from ddp.ratings.sources.recognise import recognise
-from ddp.ratings.sources.table import read_rows
 
 SIZES = (100_000, 25_000_000)
 CHUNK = 1_000_000  # rows that are written at a time

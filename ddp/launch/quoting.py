@@ -49,7 +49,7 @@ def sign_quoted(argument: str) -> str:
 
 
 def requoted(argument: str, *, several: bool) -> str | None:
-    """What to type in a shell instead of an argument that Hydra cannot read.
+    """The text to type in a shell instead of an argument that Hydra cannot read.
 
     `several`: the value lists the values of a sweep. None: Hydra cannot read the key.
     """

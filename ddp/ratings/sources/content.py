@@ -58,7 +58,7 @@ class Content:
         return self.path.open("rb") if self.data is None else io.BytesIO(self.data)
 
     def lines(self) -> Iterator[str]:
-        """The lines, with their ends. What is no UTF-8 becomes U+FFFD. Raises DataError."""
+        """The lines, with their ends. Bytes that are no UTF-8 become U+FFFD. Raises DataError."""
         try:
             with io.TextIOWrapper(
                 self.open(), encoding="utf-8", errors="replace", newline=""

@@ -8,7 +8,7 @@ from ddp.config.data import CsvData
 from ddp.ratings.arrays import Ratings
 from ddp.ratings.sources.cache import cached
 from ddp.ratings.sources.layout import Layout
-from ddp.ratings.sources.table import read_ratings
+from ddp.ratings.sources.rating_files import read_ratings
 
 
 def layout_of(data: CsvData) -> Layout:

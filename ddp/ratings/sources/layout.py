@@ -1,6 +1,6 @@
 """The layout of a rating file: as the user describes it, and as it was found in one file."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from ddp.config.data import AUTO
 
@@ -76,7 +76,7 @@ class Format:
     number_ids: bool
     number_ratings: bool
     whole_times: bool
-    origins: dict[str, str] = field(default_factory=dict)
+    origins: dict[str, str]
 
     @property
     def roles(self) -> dict[str, int]:
@@ -94,9 +94,7 @@ class Format:
         }
         if self.decimal == ",":
             found["decimal"] = "comma"
-        return {
-            part: (value, self.origins.get(part, "recognised")) for part, value in found.items()
-        }
+        return {part: (value, self.origins[part]) for part, value in found.items()}
 
 
 def separator_name(separator: str) -> str:

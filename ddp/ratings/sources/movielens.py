@@ -14,8 +14,8 @@ from ddp.errors import DataError
 from ddp.ratings.arrays import Ratings
 from ddp.ratings.sources.cache import cached
 from ddp.ratings.sources.layout import Layout
+from ddp.ratings.sources.rating_files import read_ratings
 from ddp.ratings.sources.remote import Download, Member, Source, Wheel
-from ddp.ratings.sources.table import read_ratings
 
 _GROUPLENS = "https://files.grouplens.org/datasets/movielens"
 

@@ -1,26 +1,22 @@
-"""Parses rating files into arrays and into `Ratings`. It imports pandas only when it parses."""
+"""Parses rating files into arrays. It imports pandas only when it parses."""
 
 import csv
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ddp.errors import DataError
-from ddp.ratings.arrays import Ratings, Reading
-from ddp.ratings.sources.content import Content, read_content
-from ddp.ratings.sources.diagnose import Places, Source, check_lines, first_bad_line
-from ddp.ratings.sources.duplicates import each_pair_once
-from ddp.ratings.sources.ids import LONGEST, first_text_among_numbers, positions
+from ddp.ratings.sources.content import Content
+from ddp.ratings.sources.diagnose import Source, check_lines, first_bad_line
+from ddp.ratings.sources.ids import LONGEST
 from ddp.ratings.sources.layout import BLANKS, Format, Layout
-from ddp.ratings.sources.recognise import recognise
 from ddp.ratings.sources.times import Times, to_seconds
 
-_AS_TEXT = "text"  # data.ids=text
+AS_TEXT = "text"  # data.ids=text
 _OBJECT = "object"
 
 
@@ -33,6 +29,7 @@ class Table:
     | `users`, `items` | int64 or object (n,) | ids; str objects if not all are whole numbers     |
     | `ratings`        | float32 (n,)         |                                                   |
     | `timestamps`     | (n,)                 | seconds; None if no file has them                 |
+    | `time_unit`      | text                 | the unit in which the first file has them         |
     | `lengths`        | ints (files,)        | the number of rows of each file                   |
     """
 
@@ -44,61 +41,13 @@ class Table:
     lengths: list[int]
 
 
-def read_ratings(
-    name: str, paths: Sequence[Path], layout: Layout, *, number_files: bool = False
-) -> Ratings:
-    """The ratings of all `paths`, each pair of a user and an item once.
-
-    `number_files`: fill `Ratings.files`. Raises DataError for a line that is not a rating.
-    """
-    ratings, places = read_rows(name, paths, layout, number_files=number_files)
-    twice = each_pair_once(ratings, places, layout)
-    if twice and ratings.reading is not None:
-        ratings.reading.left_out[f"rated again (duplicates={layout.duplicates})"] = twice
-    return ratings
-
-
-def read_rows(
-    name: str, paths: Sequence[Path], layout: Layout, *, number_files: bool = False
-) -> tuple[Ratings, Places]:
-    """The ratings of all `paths`, and the place of each row; a pair may be there several times."""
-    sources = [recognise(read_content(path, layout), layout) for path in paths]
-    table = _read_table(sources, layout)
-    num_rows = len(table.ratings)
-    kept = _only_rated(table, layout, ", ".join(map(str, paths)))
-    places = Places(sources=sources, lengths=table.lengths, kept=kept)
-    left_out = {}
-    if kept is not None:
-        values = ", ".join(f"{value:g}" for value in layout.not_rated)
-        left_out[f"not rated ({values})"] = num_rows - len(kept)
-    as_text = layout.ids == _AS_TEXT
-    user_ids, users = positions(table.users, as_text=as_text)
-    item_ids, items = positions(table.items, as_text=as_text)
-    low, high = layout.rating_min, layout.rating_max
-    ratings = Ratings(
-        name=name, users=users, items=items, ratings=table.ratings, user_ids=user_ids,
-        item_ids=item_ids,
-        rating_min=float(table.ratings.min() if low is None else low),
-        rating_max=float(table.ratings.max() if high is None else high),
-        timestamps=table.timestamps,
-        reading=Reading(
-            format=_in_words(sources, table), left_out=left_out,
-            warnings=() if as_text else _mixed_ids(table, places),
-        ),
-    )  # fmt: skip
-    if number_files:
-        files = np.repeat(np.arange(len(paths), dtype=np.int16), table.lengths)
-        ratings.files = files if kept is None else files[kept]
-    return ratings, places
-
-
-def _read_table(sources: Sequence[Source], layout: Layout) -> Table:
+def read_table(sources: Sequence[Source], layout: Layout) -> Table:
     """All rows of the files, with checked fields, numbers and scale."""
     names = ", ".join(str(content.path) for content, _ in sources)
     try:
         if any(content.has_nul for content, _ in sources):
             raise ValueError("a NUL character is in it")
-        as_text = layout.ids == _AS_TEXT or not (
+        as_text = layout.ids == AS_TEXT or not (
             layout.published or all(form.number_ids for _, form in sources)
         )
         try:
@@ -197,7 +146,7 @@ def _check_fields(source: Source, layout: Layout, frame: Any) -> None:
 
 def _check_scale(ratings: npt.NDArray[np.float32], layout: Layout) -> None:
     if layout.not_rated:
-        ratings = ratings[_is_rated(ratings, layout)]
+        ratings = ratings[is_rated(ratings, layout)]
         if not len(ratings):
             return
     lowest, highest = float(ratings.min()), float(ratings.max())  # NaN spreads to both
@@ -208,55 +157,7 @@ def _check_scale(ratings: npt.NDArray[np.float32], layout: Layout) -> None:
         raise ValueError("a rating is not finite or outside the scale")
 
 
-def _is_rated(ratings: npt.NDArray[np.float32], layout: Layout) -> npt.NDArray[np.bool_]:
+def is_rated(ratings: npt.NDArray[np.float32], layout: Layout) -> npt.NDArray[np.bool_]:
+    """False for each rating of `layout.not_rated`."""
     with np.errstate(over="ignore"):
         return ~np.isin(ratings, np.array(layout.not_rated, np.float32))
-
-
-def _only_rated(table: Table, layout: Layout, names: str) -> npt.NDArray[np.int64] | None:
-    """Leaves out the rows with a rating of `layout.not_rated`, and gives the numbers of the others.
-
-    None: there are no such rows.
-    """
-    rated = _is_rated(table.ratings, layout) if layout.not_rated else np.ones(1, np.bool_)
-    if rated.all():
-        return None
-    if not rated.any():
-        raise DataError(f"{names}: has no ratings but those of data.not_rated.")
-    table.users, table.items, table.ratings = (
-        table.users[rated],
-        table.items[rated],
-        table.ratings[rated],
-    )
-    table.timestamps = None if table.timestamps is None else table.timestamps[rated]
-    return np.flatnonzero(rated)
-
-
-def _mixed_ids(table: Table, places: Places) -> tuple[str, ...]:
-    """A warning for users and for items, if most ids are numbers and some are text."""
-    found = []
-    for role, raw in (("user", table.users), ("item", table.items)):
-        row = first_text_among_numbers(raw)
-        if row is not None:
-            found.append(
-                f"{places.place(row)}: {role} {raw[row]!r} is no whole number, and most {role}s"
-                " are: all are read as text, so 1 and 01 are two (data.ids=text accepts that)"
-            )
-    return tuple(found)
-
-
-def _in_words(sources: Sequence[Source], table: Table) -> dict[str, tuple[str, str]]:
-    """`Reading.format`: of the first file, and where another file differs, of that one too."""
-    forms = [form.in_words(content.encoding, content.compression) for content, form in sources]
-    words = dict(forms[0])
-    for (content, _), other in zip(sources[1:], forms[1:], strict=True):
-        for part, (value, origin) in other.items():
-            if value != forms[0].get(part, ("", ""))[0]:
-                before = words[part][0] + "; " if part in words else ""
-                words[part] = (f"{before}{content.path.name}: {value}", origin)
-    if table.timestamps is not None:
-        column, origin = words["timestamp"]
-        words["timestamp"] = (f"{column}, {table.time_unit}", origin)
-    else:
-        words.pop("timestamp", None)
-    return words
