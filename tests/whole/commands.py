@@ -2,10 +2,13 @@
 
 import csv
 import json
+import os
+import signal
 import subprocess
 from pathlib import Path
 
 from jobs import DATA, TYPED
+from programs import TIMEOUT_S
 
 SMALL = (*DATA, *TYPED)
 SPYING = "+hydra.callbacks.spy._target_=spying.Spy"
@@ -45,6 +48,17 @@ def only_message(ended: subprocess.CompletedProcess[str]) -> str:
     assert "Traceback" not in ended.stderr
     assert 'File "' not in ended.stderr
     return ended.stderr.removeprefix("error: ").rstrip("\n")
+
+
+def interrupted(process) -> tuple[str, str]:
+    """Sends Ctrl-C to a program, and gives its two outputs. The program leaves no process."""
+    try:
+        os.killpg(process.pid, signal.SIGINT)
+        return process.communicate(timeout=TIMEOUT_S)
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
 
 
 def jobs_of(directory: Path) -> list[Path]:

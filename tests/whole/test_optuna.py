@@ -1,12 +1,9 @@
 """`hydra/sweeper=optuna`: the trials of a study, the failed ones too, and what it refuses."""
 
-import os
-import signal
-
 import pytest
 import yaml
-from commands import SMALL, only_message, read_csv, read_json, statuses
-from programs import TIMEOUT_S, TRAIN, own_environment
+from commands import SMALL, interrupted, only_message, read_csv, read_json, statuses
+from programs import TRAIN, own_environment
 
 from ddp.errors import ConfigError
 
@@ -118,13 +115,7 @@ def test_after_ctrl_c_the_trial_is_a_failed_one_and_the_sweep_leaves_its_table(s
         tmp_path, "-m", "hydra/sweeper=optuna", "trainer.lr=interval(0.01,0.02)", *STORAGE,
         "rounds=100000", "hydra.sweep.dir=sweep",
     )  # fmt: skip
-    try:
-        os.killpg(process.pid, signal.SIGINT)
-        shown, errors = process.communicate(timeout=TIMEOUT_S)
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
+    shown, errors = interrupted(process)
     assert process.returncode == 130
     assert "Traceback" not in errors
     assert "no trial of 1 succeeded\n" in shown

@@ -6,19 +6,13 @@ import time
 from contextlib import suppress
 
 import pytest
-from commands import SMALL, statuses
+from commands import SMALL, interrupted, statuses
 from programs import TIMEOUT_S
 
 
 def test_a_sweep_that_is_interrupted_leaves_them_too(started, tmp_path):
     process = started(tmp_path, "-m", "rounds=100000", "seed=0,1", "hydra.sweep.dir=sweep")
-    try:
-        os.killpg(process.pid, signal.SIGINT)
-        shown, errors = process.communicate(timeout=TIMEOUT_S)
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
+    shown, errors = interrupted(process)
     assert process.returncode == 130
     assert "Traceback" not in errors
     assert "report: sweep/report.html\n" in shown
