@@ -88,6 +88,13 @@ def _read_with(separator: str, lines: list[str], layout: Layout) -> Format:
     if not records:
         raise Unclear("a quote is left open here. Set data.quote=false if it is no quote.", 0)
     first, num = records[0], len(records[0])
+    longer = records[1:] and all(len(fields) == num + 1 for fields in records[1:])
+    if layout.separator == AUTO and num >= 3 and longer:
+        raise Unclear(
+            f"the header has {num} names and each line {num + 1} fields, as R writes a table with"
+            " row names. Write it without them (row.names = FALSE).",
+            num,
+        )
     if layout.separator == AUTO and (
         num < 3 or 2 * sum(len(fields) == num for fields in records[1:]) < len(records) - 1
     ):

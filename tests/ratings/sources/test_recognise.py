@@ -186,6 +186,15 @@ def test_json_is_refused_by_name(tmp_path, content):
     assert rows(got) == [("{8A0B-11}", "[7]", 3), ("{8A0B-12}", "[7]", 4)]
 
 
+@pytest.mark.parametrize("separator", [" ", ",", "\t", ";"])
+def test_a_table_of_r_with_row_names_is_refused_by_name(tmp_path, separator):
+    lines = [['"user"', '"item"', '"rating"'], ['"1"', 10, 19, 4], ['"2"', 11, 19, 5]]
+    with pytest.raises(
+        DataError, match=r"r:1: the header has 3 names and each line 4 fields, as R"
+    ):
+        load(tmp_path / "r", text_of(lines, separator), base=AUTO)
+
+
 def test_a_first_line_that_is_a_rating_counts(tmp_path):
     for first in ("1,2,3", "u1,b2,4.5", "7,x y,0", "-1,2,-1"):
         content = f"{first}\n8,9,5\n9,9,4\n"
