@@ -24,7 +24,16 @@ MAX_TORCH_THREADS = 1024  # a typo must not bring the machine down
 MAX_TIMEOUT_S = 2e6  # 23 days: a pipe's timeout is an int32 of milliseconds
 ON_FAILURE = ("abort", "drop", "restart")
 REFERENCES = ("auto", "true", "false")
+MAX_NAME = 80  # characters
 DISPLAYS = ("auto", "bars", "lines", "none")
+
+
+def _one_line(key: str, value: str) -> None:
+    """The rule of a name, which stands in one cell of a table."""
+    if not (value.isprintable() and value.strip() and len(value) <= MAX_NAME):
+        raise ConfigError(
+            key, value, f"must be one line of at most {MAX_NAME} characters, and not empty"
+        )
 
 
 @options
@@ -52,6 +61,7 @@ class Scalars(Checked):
     tensorboard: bool = setting(off=False)
     display: str = one_of(DISPLAYS, off="none")
     reference: str = one_of(REFERENCES, off="false")
+    name: str | None = setting(_one_line, off=None)
 
     def __post_init__(self) -> None:
         self.reference = self.reference.lower()  # YAML's true is Python's True

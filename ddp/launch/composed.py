@@ -13,6 +13,7 @@ from ddp.config.options import OPTIONS
 from ddp.config.schema import Config, Scalars
 from ddp.config.simulate import Simulate
 from ddp.errors import MISSING, ConfigError
+from ddp.launch.names import run_name
 
 COMPOSED = ".hydra/{}.yaml"  # Hydra's files in the directory of each job
 # keys of conf/config.yaml that are no settings of a run
@@ -29,6 +30,8 @@ def load_config(composed: DictConfig) -> Config:
     """
     check_packages(composed)
     values = _resolved(composed)
+    if HydraConfig.initialized():
+        values["name"] = run_name(composed, HydraConfig.get())
     groups = {
         group: schema(**_typed(schema, values[group], f"{group}."))
         for group in OPTIONS

@@ -11,6 +11,8 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 PLAIN = re.compile(r"[\w./:@%+-]+", re.ASCII)  # neither Hydra nor a shell wants quotes around it
+# `resumed_arguments` reads this value before Hydra does, and the directory of a job has = and ,
+READ_AS_IT_IS = {"resume": re.compile(r"[\w./:@%+=,-]+", re.ASCII)}
 QUOTED = r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\""
 BARE = r"[^,\[\](){}'\"\\]*"
 # a quoted text, or a whole value or element that has a ~ and no quotes
@@ -89,7 +91,8 @@ def text_of(argument: str) -> str:
 
 def typed(key: str, text: str) -> str:
     """The argument that gives the key this text, as a person types it in a shell."""
-    return in_shell(f"{key}={text if PLAIN.fullmatch(text) else _easily_quoted(text)}")
+    plain = READ_AS_IT_IS.get(key, PLAIN).fullmatch(text)
+    return in_shell(f"{key}={text if plain else _easily_quoted(text)}")
 
 
 def _easily_quoted(text: str) -> str:

@@ -10,9 +10,10 @@ import yaml
 
 from ddp.config.checks import expanded
 from ddp.config.options import OPTIONS
-from ddp.config.schema import Config
+from ddp.config.schema import MAX_NAME, Config
 from ddp.errors import ConfigError, DirectoryTaken
 from ddp.launch.quoting import quoted, text_of
+from ddp.machine.printable import cut, printable
 from ddp.results.run_directory import CONFIG_FILE, differences, find_checkpoints
 from ddp.results.run_file import RunFile, read_run_file
 
@@ -35,7 +36,9 @@ def resumed_arguments(arguments: list[str], *, sweep: bool) -> list[str]:
             directory,
             "continues one run; a sweep needs hydra.sweep.dir=DIR sweep_resume=true",
         )
-    config = _read_config(Path(directory))
+    # the config.yaml of an earlier version has no name
+    name = cut(printable(Path(directory).resolve().name), MAX_NAME)
+    config = {"name": name} | _read_config(Path(directory))
     typed = [argument for argument in arguments if not ARGUMENT.fullmatch(argument)]
     exchanged = {argument.partition("=")[0] for argument in typed}
     values = []

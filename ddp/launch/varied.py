@@ -1,4 +1,4 @@
-"""The settings that a sweep varies, for the columns of TensorBoard's HParams."""
+"""The settings that a sweep varies: for names of its jobs, and columns of TensorBoard's HParams."""
 
 from functools import cache
 from pathlib import Path
@@ -30,35 +30,47 @@ UNREADABLE = (
 )
 
 
-def varied_settings(hydra: HydraConf) -> list[str] | None:
-    """The settings in which the jobs of this job's sweep differ; None if that is not known.
+def swept_keys(hydra: HydraConf) -> list[str]:
+    """The keys that this job's sweep gives several values; [] if that is not known.
 
     The launching process may be another one, so the file of the sweep tells them.
     """
+    try:
+        return [key for key, override in _overrides(_mark(hydra)).items() if _varies(override)]
+    except UNREADABLE:
+        return []
+
+
+def varied_settings(hydra: HydraConf) -> list[str] | None:
+    """The settings in which the jobs of this job's sweep differ; None if that is not known."""
     if hydra.mode != RunMode.MULTIRUN:
         return None
-    return _varied(Path(hydra.runtime.cwd) / hydra.sweep.dir / SWEEP_MARK)
-
-
-@cache
-def _varied(path: Path) -> list[str] | None:
     try:
-        sweep = cast(DictConfig, OmegaConf.load(path))
-        overrides = {
-            key.lstrip("+"): override
-            for key, override in parsed_overrides(sweep).items()
-            if not key.lstrip("+").startswith(("hydra.", "hydra/"))
-        }
+        overrides = _overrides(_mark(hydra))
         found = [
             name
-            for key, override in overrides.items()
-            if _varies(override)
-            for name in _settings_of(key, override, {*overrides})
+            for key in swept_keys(hydra)
+            for name in _settings_of(key, overrides[key], {*overrides})
         ]
     except UNREADABLE:
         return None
     known = settings({})
     return list(dict.fromkeys(found)) if found and all(name in known for name in found) else None
+
+
+def _mark(hydra: HydraConf) -> Path:
+    return Path(hydra.runtime.cwd) / hydra.sweep.dir / SWEEP_MARK
+
+
+@cache
+def _overrides(path: Path) -> dict[str, Override]:
+    """The overrides of a sweep by key, without those of Hydra's own settings."""
+    sweep = cast(DictConfig, OmegaConf.load(path))
+    return {
+        key.lstrip("+"): override
+        for key, override in parsed_overrides(sweep).items()
+        if not key.lstrip("+").startswith(("hydra.", "hydra/"))
+    }
 
 
 def _varies(override: Override) -> bool:

@@ -22,10 +22,9 @@ FORMAT = 1  # of result.json
 
 
 def config_hash(config: Config) -> str:
-    """SHA-256 over all settings: equal for runs with equal settings."""
-    return hashlib.sha256(
-        json.dumps(dataclasses.asdict(config), sort_keys=True).encode()
-    ).hexdigest()
+    """SHA-256 over all settings but the name: equal for runs with equal settings."""
+    settings = dataclasses.asdict(config) | {"name": None}
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
 
 
 def write_result(result: RunResult, directory: Path) -> None:

@@ -21,7 +21,11 @@ OUTCOME = {
     "total_s": "seconds.total",
     "train_s": "seconds.train",
 }
-NEVER = ("tensorboard", "display")  # settings that no comparison of runs shows; a CSV has them
+NEVER = (
+    "tensorboard",
+    "display",
+    "name",
+)  # settings that no comparison of runs shows; a CSV has them
 # Means over the workers, of the whole run: column -> (key in result.json, unit, factor to it).
 WORKER_MEANS = {column: unit_of(column) for column in TABLE_COLUMNS}
 
@@ -53,6 +57,11 @@ class RunFile:
     worker_means: Mapping[str, float] = field(default_factory=dict)
     resumed: bool = False
     content: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The run's name; without one, as in earlier versions, the last part of its directory."""
+        return str(self.settings.get("name") or self.directory.resolve().name)
 
 
 def read_run_file(directory: Path) -> RunFile:

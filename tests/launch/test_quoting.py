@@ -52,12 +52,21 @@ def test_quoted_texts_are_themselves_in_a_list(texts):
 @given(text=st.one_of(TEXTS.map(lambda text: f"/{text}"), st.sampled_from(FILES)))
 def test_a_typed_text_comes_through_a_shell(text):
     (argument,) = pasted(typed("resume", text))
+    assert text_of(argument) == text
+    (argument,) = pasted(typed("data.path", text))
     assert read(argument) == text
 
 
-@pytest.mark.parametrize("text", ["/home/me/outputs/2026-11-26/18-03-07-461123", "a_b-1.2@3%+x"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("/home/me/outputs/2026-11-26/18-03-07-461123", "a_b-1.2@3%+x"),
+        *("sweeps/a/0_backend=process,workers=5", "0,1", "a=1"),
+    ],
+)
 def test_a_plain_directory_is_typed_without_quotes(text):
     assert typed("resume", text) == f"resume={text}"
+    assert text_of(f"resume={text}") == text
 
 
 @pytest.mark.parametrize("text", FILES)

@@ -63,6 +63,15 @@ def interrupted(process) -> tuple[str, str]:
 
 def jobs_of(directory: Path) -> list[Path]:
     """The run directories of a sweep, in the order of its jobs."""
-    return sorted(
-        (path.parent for path in directory.rglob("result.json")), key=lambda path: int(path.name)
-    )
+    return sorted((path.parent for path in directory.rglob("result.json")), key=number_of_job)
+
+
+def number_of_job(directory: Path) -> int:
+    """The number of a sweep's job, which its directory begins with."""
+    return int(directory.name.partition("_")[0])
+
+
+def job_of(sweep: Path, number: int) -> Path:
+    """The directory of the sweep's job with this number."""
+    (found,) = (path for path in sweep.glob(f"{number}_*") if path.is_dir())
+    return found

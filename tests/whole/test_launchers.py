@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 import pytest
-from commands import SMALL, read_csv, read_json
+from commands import SMALL, job_of, read_csv, read_json
 from jobs import BACKENDS
 from programs import REPOSITORY, TIMEOUT_S, TRAIN, own_environment
 
@@ -61,7 +61,9 @@ def test_optuna_gets_the_values_of_jobs_in_other_processes(tmp_path):
         "hydra.sweeper.n_trials=4", "trainer.lr=interval(0.01,0.03)",
     )  # fmt: skip
     assert ended.returncode == 0, ended
-    best = min((read_json(tmp_path / "sweep" / str(job))["rmse"]["valid"], job) for job in range(4))
+    best = min(
+        (read_json(job_of(tmp_path / "sweep", job))["rmse"]["valid"], job) for job in range(4)
+    )
     assert f"(job {best[1]}, validation RMSE {best[0]:.4f})" in ended.stdout
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 import yaml
-from commands import SMALL, interrupted, only_message, read_csv, read_json, statuses
+from commands import SMALL, interrupted, job_of, only_message, read_csv, read_json, statuses
 from programs import TRAIN, own_environment
 
 from ddp.errors import ConfigError
@@ -32,7 +32,7 @@ def first(train, home):
 
 def values_in(directory, trials):
     """The validation RMSEs of the trials' jobs, None for a job without one."""
-    jobs = [directory / str(trial.number) for trial in trials]
+    jobs = [job_of(directory, trial.number) for trial in trials]
     return [
         read_json(job)["rmse"]["valid"] if (job / "result.json").exists() else None for job in jobs
     ]

@@ -1,7 +1,7 @@
 """No two jobs of a sweep share a directory; another run's directory stays as it is."""
 
 import pytest
-from commands import SMALL, contents, only_message, read_csv, read_json
+from commands import SMALL, contents, job_of, only_message, read_csv, read_json
 
 from ddp.errors import ConfigError
 from ddp.launch.planned import check_directories
@@ -70,20 +70,22 @@ def test_such_a_sweep_starts_no_job(train, tmp_path):
 
 
 def test_a_job_that_meets_another_run_is_in_the_table_once_and_without_figures(train, tmp_path):
-    one = train(tmp_path, *SMALL, "seed=7", "display=none", "hydra.run.dir=sweep/0")
+    one = train(tmp_path, *SMALL, "seed=7", "display=none", "hydra.run.dir='sweep/0_seed=0'")
     assert one.returncode == 0
-    before = contents(tmp_path / "sweep" / "0")
+    before = contents(tmp_path / "sweep" / "0_seed=0")
     ended = train(tmp_path, "-m", *SMALL, "seed=0,1", "display=none", "hydra.sweep.dir=sweep")
     assert ended.returncode == 2
-    assert contents(tmp_path / "sweep" / "0") == before
+    assert contents(tmp_path / "sweep" / "0_seed=0") == before
     table = read_csv(tmp_path / "sweep" / "sweep.csv")
     assert [(row["status"], row["directory"]) for row in table] == [
-        ("refused", "sweep/0"),
-        ("ok", "sweep/1"),
+        ("refused", "sweep/0_seed=0"),
+        ("ok", "sweep/1_seed=1"),
     ]
     assert (table[0]["test_rmse"], table[0]["valid_rmse"], table[0]["workers"]) == ("", "", "")
     assert "holds a run already" in table[0]["error"]
-    assert float(table[1]["test_rmse"]) == read_json(tmp_path / "sweep" / "1")["rmse"]["test"]
+    assert (
+        float(table[1]["test_rmse"]) == read_json(tmp_path / "sweep" / "1_seed=1")["rmse"]["test"]
+    )
 
 
 @pytest.mark.slow
@@ -105,13 +107,13 @@ def test_a_trial_that_meets_an_earlier_one_fails_and_both_are_in_the_table(train
 def test_a_sweep_that_goes_on_with_other_settings_shows_each_job_once(train, tmp_path):
     sweep = ("-m", *SMALL, "seed=0,1", "display=none", "hydra.sweep.dir=sweep")
     assert train(tmp_path, *sweep).returncode == 0
-    before = [contents(tmp_path / "sweep" / job) for job in "01"]
+    before = [contents(job_of(tmp_path / "sweep", job)) for job in range(2)]
     assert train(tmp_path, *sweep, "sweep_resume=true", "rounds=3").returncode == 2
     table = read_csv(tmp_path / "sweep" / "sweep.csv")
     assert [(row["status"], row["directory"]) for row in table] == [
-        ("refused", "sweep/0"),
-        ("refused", "sweep/1"),
+        ("refused", "sweep/0_seed=0"),
+        ("refused", "sweep/1_seed=1"),
     ]
-    assert [contents(tmp_path / "sweep" / job) for job in "01"] == before
+    assert [contents(job_of(tmp_path / "sweep", job)) for job in range(2)] == before
     assert train(tmp_path, *sweep, "sweep_resume=true").returncode == 0
     assert [row["status"] for row in read_csv(tmp_path / "sweep" / "sweep.csv")] == ["ok", "ok"]

@@ -55,8 +55,8 @@ def test_a_sweep_can_do_without(train, tmp_path):
     ended = train(tmp_path, *sweep, "~hydra.callbacks.summary")
     assert ended.returncode == 1
     assert sorted(path.name for path in (tmp_path / "sweep").iterdir()) == [
-        "0",
-        "1",
+        "0_trainer.lr=1e+30",
+        "1_trainer.lr=0.02",
         "multirun.yaml",
     ]
 

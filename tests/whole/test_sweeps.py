@@ -6,7 +6,7 @@ import shutil
 from statistics import fmean, stdev
 
 import pytest
-from commands import SMALL, SPYING, contents, jobs_of, only_message, read_csv, read_json
+from commands import SMALL, SPYING, contents, job_of, jobs_of, only_message, read_csv, read_json
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
@@ -47,7 +47,7 @@ def test_a_sweep_ends_with_a_table_and_writes_it(home, grid):
         ("ok", job["backend"]["name"], job["workers"]) for job in jobs
     ]
     end = grid.stdout[grid.stdout.index("4 runs") :]
-    assert re.findall(r"sweeps/grid/(\d)\b", end) == ["0", "1", "2", "3"]
+    assert re.findall(r"sweeps/grid/(\d)_", end) == ["0", "1", "2", "3"]
     for row in table:
         assert f"{float(row['test_rmse']):.4f}" in end
     assert "sweep.csv" in end
@@ -120,11 +120,11 @@ def test_a_job_that_fails_does_not_stop_the_others_and_the_sweep_says_so(home, f
 
 def test_a_failed_job_returns_nan(home, failing):
     directory = home / "sweeps" / "failing"
-    assert [(directory / str(job) / "returned.txt").read_text() for job in range(2)] == [
+    assert [(job_of(directory, job) / "returned.txt").read_text() for job in range(2)] == [
         "nan",
         "nan",
     ]
-    assert float((directory / "2" / "returned.txt").read_text()) > 0
+    assert float((job_of(directory, 2) / "returned.txt").read_text()) > 0
 
 
 def test_a_sweep_in_which_only_settings_were_wrong_is_the_users_mistake(train, tmp_path):
