@@ -146,7 +146,9 @@ def test_a_sweep_whose_disk_is_full(train, disk, pages):
         assert messages[0].startswith(f"{sweep}/multirun.yaml: No space left on device; ")
         assert list(sweep.iterdir()) == []  # it is not taken
         return
-    assert [message.startswith(f"{sweep}/{job}/") for job, message in enumerate(messages[:2])] == [
+    assert [
+        message.startswith(f"{sweep}/{job}_seed={job}/") for job, message in enumerate(messages[:2])
+    ] == [
         True,
         True,
     ]
