@@ -5,8 +5,6 @@ from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 
-import torch
-
 from ddp.aggregation.aggregator import Aggregated, Aggregator, Evaluate
 from ddp.aggregation.combine import Combine, make_combine
 from ddp.backends.make import make_backend
@@ -32,6 +30,7 @@ from ddp.tracking.messages import (
 )
 from ddp.tracking.metrics import SquaredError
 from ddp.tracking.tracker import Tracker
+from ddp.trainers.trainer import Trainer, trainer_for
 from ddp.workers.backend import Backend
 from ddp.workers.failures import Failures
 from ddp.workers.prepare import Prepared, prepare
@@ -101,8 +100,10 @@ def train(
     state, tracker, spans = state or RunState(), tracker or Tracker(), spans or Spans()
     failures = Failures(config, tracker.on, state.dropped)
     last: AggregateRound | None = None
-    with _torch_threads(config.torch_threads):
-        tracker.on(TrainingBegan(torch_threads=torch.get_num_threads()))
+    with spans("imports"):
+        trainer = trainer_for(config.trainer)
+    with _threads(trainer, config.torch_threads) as torch_threads:
+        tracker.on(TrainingBegan(torch_threads=torch_threads))
         while True:
             try:
                 with closing(_rounds(prepared, state, failures, tracker, spans)) as rounds:
@@ -184,11 +185,12 @@ def _memory_used(backend: Backend) -> MemoryUsed:
 
 
 @contextmanager
-def _torch_threads(number: int) -> Iterator[None]:
-    """Sets torch's intra-op threads for the block: a sweep runs several jobs in this process."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(number)
+def _threads(trainer: type[Trainer], number: int) -> Iterator[int | None]:
+    """Sets the trainer's threads for the block: a sweep runs several jobs in this process."""
+    before = trainer.num_threads()
+    trainer.set_threads(number)
     try:
-        yield
+        yield trainer.num_threads()
     finally:
-        torch.set_num_threads(before)
+        if before is not None:
+            trainer.set_threads(before)

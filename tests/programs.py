@@ -26,7 +26,7 @@ from program_server import __file__ as SERVER
 
 TRAIN = str(REPOSITORY / "train.py")
 EVERYTHING = (
-    *("pandas", "matplotlib.backends.backend_svg", "torch.utils.tensorboard"),
+    *("pandas", "matplotlib.backends.backend_svg", "ddp.tracking.summaries"),
     *("rich.progress", "rich.table", "hydra.main", "hydra._internal.hydra"),
     *("ddp.trainers.autograd", "ddp.trainers.fused", "ddp.backends.preload", "ddp.experiment"),
     *("ddp.launch.command", "ddp.tracking.terminal", "ddp.tracking.tensorboard"),

@@ -4,7 +4,6 @@ TensorBoard's own writer appends in a thread of its own. On a full disk that thr
 stack trace, leaves half a record, and closing the writer raises no error.
 """
 
-import io
 import os
 import secrets
 import socket
@@ -15,9 +14,9 @@ from pathlib import Path
 
 from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 from tensorboard.compat.proto.summary_pb2 import Summary
-from tensorboard.summary.writer.record_writer import RecordWriter
 
 from ddp.machine.files import naming
+from ddp.tracking.records import record
 
 
 class EventFile:
@@ -33,20 +32,17 @@ class EventFile:
 
         Raises OSError, which names the file. The file then ends where it ended before.
         """
-        records = io.BytesIO()
-        writer = RecordWriter(records)
         first = (
             [] if self._num_bytes else [Event(wall_time=time.time(), file_version="brain.Event:2")]
         )
-        for event in (*first, *events):
-            writer.write(event.SerializeToString())
+        records = b"".join(record(event.SerializeToString()) for event in (*first, *events))
         try:
             with naming(self.path), self.path.open("ab") as file:
-                file.write(records.getvalue())
+                file.write(records)
         except OSError:
             self._cut()
             raise
-        self._num_bytes += len(records.getvalue())
+        self._num_bytes += len(records)
 
     def _cut(self) -> None:
         """Cuts off the part of a record that a failed write has left."""

@@ -45,7 +45,7 @@ class History(Tracker):
         self.outside: list[Account] = []  # of the main process
         self.processes: Mapping[str, Memory] = {}  # see `MemoryUsed`
         self.shared_bytes = 0
-        self.torch_threads: int | None = None  # None: training never began
+        self.torch_threads: int | None = None  # None: no training with torch began
 
     def on(self, event: Event) -> None:
         match event:

@@ -48,7 +48,9 @@ def summaries(
     `varied`: the settings that its sweep varies, which are the columns. None: every setting that
     has a value is a column, those of MAIN first. `metrics`: tags of scalars.
     """
-    from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2
+    from tensorboard.plugins.hparams import api_pb2, plugin_data_pb2
+
+    from ddp.tracking.summaries import of_plugin
 
     columns = []
     for name in main_first([*values] if varied is None else varied):
@@ -69,21 +71,15 @@ def summaries(
             begun.hparams[name].number_value = value
     ended = plugin_data_pb2.SessionEndInfo(status=api_pb2.STATUS_SUCCESS)
     contents = {
-        metadata.EXPERIMENT_TAG: {"experiment": experiment},
-        metadata.SESSION_START_INFO_TAG: {"session_start_info": begun},
-        metadata.SESSION_END_INFO_TAG: {"session_end_info": ended},
+        "experiment": {"experiment": experiment},
+        "session_start_info": {"session_start_info": begun},
+        "session_end_info": {"session_end_info": ended},
     }
-    return [_summary(tag, content) for tag, content in contents.items()]
-
-
-def _summary(tag: str, content: Mapping[str, Any]) -> "Summary":
-    from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
-    from tensorboard.plugins.hparams import metadata, plugin_data_pb2
-
-    data = plugin_data_pb2.HParamsPluginData(version=metadata.PLUGIN_DATA_VERSION, **content)
-    about = SummaryMetadata(
-        plugin_data=SummaryMetadata.PluginData(
-            plugin_name=metadata.PLUGIN_NAME, content=data.SerializeToString()
+    return [
+        of_plugin(
+            f"_hparams_/{name}",
+            "hparams",
+            plugin_data_pb2.HParamsPluginData(**content).SerializeToString(),
         )
-    )
-    return Summary(value=[Summary.Value(tag=tag, metadata=about)])
+        for name, content in contents.items()
+    ]

@@ -123,9 +123,12 @@ class RatingsRead(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingBegan(Event):
-    """The parent begins to start workers. `torch_threads`: intra-op threads of its process."""
+    """The parent begins to start workers.
 
-    torch_threads: int
+    `torch_threads`: intra-op threads of its process; None: the trainer does not use torch.
+    """
+
+    torch_threads: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

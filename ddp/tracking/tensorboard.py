@@ -107,16 +107,14 @@ class TensorBoard(Tracker):
                 self._data = event.lines
 
     def close(self) -> None:
-        from torch.utils.tensorboard.summary import custom_scalars, text
-
+        from ddp.tracking.summaries import custom_scalars, text
         from ddp.tracking.timeline import summary_of_round
 
-        layout = _layout(self._num_workers)
-        summaries = [custom_scalars(layout)]  # type: ignore[no-untyped-call]
+        summaries = [custom_scalars(_layout(self._num_workers))]
         if self._data:
             # four blanks: Markdown shows the lines as they are
             block = "\n".join(f"    {label:12}{told}" for label, told in self._data)
-            summaries.append(text(DATA_TAG, block))  # type: ignore[no-untyped-call]
+            summaries.append(text(DATA_TAG, block))
         if self._last is not None:
             self._add("time_s/training", self._last.elapsed_s, self._last.round_index)
             metrics = [RMSE_TAG.format(part=part, who=AGGREGATED) for part in ("test", "valid")]
@@ -229,20 +227,14 @@ class TensorBoard(Tracker):
                 print(f"warning: {printable(self.trouble)}", file=sys.stderr)
 
 
-def _layout(num_workers: int) -> dict[str, dict[str, list[Any]]]:
+def _layout(num_workers: int) -> dict[str, dict[str, list[str]]]:
     """The charts of the Custom Scalars tab: title of a group -> title of a chart -> its tags."""
-
-    def chart(pattern: str) -> list[Any]:
-        return ["Multiline", [pattern]]
-
     kinds = (*ROUND_PHASES, *EXCHANGE_KINDS, "pickle")
     whos = [*(worker_name(worker) for worker in range(num_workers)), AGGREGATOR]
     return {
-        "RMSE": {part: chart(RMSE_TAG.format(part=part, who=".*")) for part in PARTS},
+        "RMSE": {part: [RMSE_TAG.format(part=part, who=".*")] for part in PARTS},
         "Where each one's time goes (ms per round)": {
-            who: chart(ACCOUNT_TAG.format(kind=".*", who=f"{who}$")) for who in whos
+            who: [ACCOUNT_TAG.format(kind=".*", who=f"{who}$")] for who in whos
         },
-        "Time (ms per round)": {
-            kind: chart(TIME_TAG.format(kind=kind, who=".*")) for kind in kinds
-        },
+        "Time (ms per round)": {kind: [TIME_TAG.format(kind=kind, who=".*")] for kind in kinds},
     }

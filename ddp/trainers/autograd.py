@@ -69,6 +69,11 @@ class Autograd(Trainer):
         torch.set_num_threads(number)
 
     @staticmethod
+    def num_threads() -> int | None:
+        """The number of threads of one torch operation."""
+        return torch.get_num_threads()
+
+    @staticmethod
     def warm_up() -> None:
         """Makes an optimizer: the first one imports torch._dynamo, which takes 1 to 2 s."""
         torch.optim.SGD([torch.zeros(1)], lr=1.0)

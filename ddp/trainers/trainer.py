@@ -225,6 +225,11 @@ class Trainer(ABC):
     def set_threads(number: int) -> None:
         """Sets the number of threads for one operation of this process."""
 
+    @staticmethod
+    def num_threads() -> int | None:
+        """The number that `set_threads` has set; None: its operations are not torch's."""
+        return None
+
     @staticmethod  # noqa: B027  # optional
     def warm_up() -> None:
         """Does the work that the first use of the trainer in a process costs, ahead of that use."""

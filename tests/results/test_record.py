@@ -238,3 +238,9 @@ def test_a_refused_run_touches_nothing(make_config, tmp_path, done):
     assert {
         path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in done.directory.iterdir()
     } == before
+
+
+def test_a_run_of_the_compiled_trainer_has_no_threads_of_torch(make_config, tmp_path):
+    run(make_config("trainer=fused", "backend=serial", "rounds=1"), tmp_path, [])
+    result = json.loads((tmp_path / "result.json").read_text())
+    assert result["environment"]["torch_threads"] is None
