@@ -77,7 +77,7 @@ results: $(VENV)/installed
 report: $(VENV)/installed
 	$(BIN)/python -m ddp.report $(RUNS)
 
-## sweepers: install Optuna's sweeper and launchers of parallel jobs, see docs/sweeps.md
+## sweepers: install Optuna's sweeper and launchers of parallel jobs, see docs/how-to/sweep.md
 sweepers: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[sweepers]"
 

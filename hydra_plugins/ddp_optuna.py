@@ -28,7 +28,7 @@ SAMPLERS: dict[str, dict[str, Any]] = {
 
 @dataclass
 class OptunaOptions:
-    """The settings `hydra.sweeper.*`; docs/sweeps.md describes them."""
+    """The settings `hydra.sweeper.*`; docs/how-to/sweep.md describes them."""
 
     _target_: str = "hydra_plugins.ddp_optuna.OptunaSweeper"
     _recursive_: bool = False  # the sampler is made once the study is open
