@@ -4,6 +4,7 @@ import json
 import math
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
@@ -11,7 +12,8 @@ from typing import Any
 
 from ddp.config.schema import settings
 from ddp.results.run_directory import CONFIG_FILE, RESULT_FILE
-from ddp.timing.kinds import TABLE_COLUMNS, unit_of
+from ddp.timing.kinds import TABLE_COLUMNS, in_columns, unit_of
+from ddp.tracking.tracker import AGGREGATOR
 
 NO_RESULT, UNREADABLE = "no result", "unreadable"  # statuses that no result.json has
 # Column of the table -> its place in result.json.
@@ -80,7 +82,7 @@ def read_run_file(directory: Path) -> RunFile:
             for name, path in OUTCOME.items()
             for value in [_number(result, path)]
         }
-        workers = result.get("workers") or []
+        workers = _workers(result)
         known["worker_means"] = {
             name: _mean(workers, key) * factor for name, (key, _, factor) in WORKER_MEANS.items()
         }
@@ -92,6 +94,16 @@ def read_run_file(directory: Path) -> RunFile:
         known["status"] = UNREADABLE
         known["error"] = f"{RESULT_FILE}: {type(error).__name__}: {error}"
     return RunFile(directory=directory, **known)
+
+
+def _workers(result: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The seconds of each worker by key: of its account, or without one of its rounds."""
+    with suppress(LookupError, TypeError, AttributeError):  # a damaged account costs no figure
+        lanes = [lane for lane in result["account"] if lane["who"] != AGGREGATOR]
+        if lanes:
+            return [in_columns(lane["seconds"]) for lane in lanes]
+    # nobody measured the wait for the GIL
+    return [{**worker, "gil_wait_s": None} for worker in result.get("workers") or []]
 
 
 def _plain(value: Any) -> Any:

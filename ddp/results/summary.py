@@ -8,17 +8,18 @@ from rich.console import Console
 
 from ddp.config.aggregation import Aggregation, RowsAggregation
 from ddp.config.defaults import default_scalars
+from ddp.config.schema import Config
 from ddp.machine.printable import printable
 from ddp.results.accounts import total_seconds
 from ddp.results.fitting import Column, in_tables, print_table
 from ddp.results.run_result import RunResult
-from ddp.timing.kinds import summary, unit_of
+from ddp.timing.kinds import in_columns, summary, unit_of
 from ddp.tracking.terminal import failure_as_text, number
 from ddp.tracking.tracker import AGGREGATED, worker_name
 
 # Column of the final table -> (key of the rows of RunResult, decimals, factor to the unit shown).
 RMSES = {"RMSE\nvalid": ("valid_rmse", 4, 1.0), "RMSE\ntest": ("test_rmse", 4, 1.0)}
-TIMES = ("startup_s", "compute_s", "wait_s", "publish_ms", "receive_ms")
+TIMES = ("startup_s", "compute_s", "gil_wait_s", "wait_s", "publish_ms", "receive_ms")
 BACKEND_TIMES = {"thread": ("lock_wait_ms",), "process": ("pickle_ms", "transfer_ms")}
 
 
@@ -57,13 +58,16 @@ def print_result(result: RunResult, console: Console) -> None:
 
 def _print_table(result: RunResult, console: Console) -> None:
     """Prints the table, in several parts on a narrow terminal; at 80 columns it is one."""
-    columns = columns_of(result.config.backend.name)
+    columns = columns_of(result.config)
+    lanes = [in_columns(lane.seconds) if lane.seconds else {} for lane in result.lanes()]
     rows = [
-        [worker_name(row["worker"]), *_cells(row, columns.values())] for row in result.worker_rows()
+        [worker_name(row["worker"]), *_cells(row | lanes[row["worker"]], columns.values())]
+        for row in result.worker_rows()
     ]
     styles = ["" for _ in rows] + ["bold"]
     # Its end of the exchange: it receives when it gathers, and publishes when it broadcasts.
     aggregator = result.aggregator_row()
+    aggregator |= {key: value for key, value in lanes[-1].items() if key in aggregator}
     aggregator |= {"publish_s": aggregator["broadcast_s"], "receive_s": aggregator["gather_s"]}
     rows.append([AGGREGATED, *_cells(aggregator, columns.values())])
     if result.reference is not None and result.last is not None:
@@ -94,11 +98,13 @@ def _remarks(result: RunResult) -> list[str]:
     return remarks + [failure_as_text(failure) for failure in result.history.failures]
 
 
-def columns_of(backend: str) -> dict[str, tuple[str, int, float]]:
-    """The columns of the final table for a backend: see RMSES."""
+def columns_of(config: Config) -> dict[str, tuple[str, int, float]]:
+    """The columns of the final table for a run of this config: see RMSES."""
     columns = dict(RMSES)
-    for column in (*TIMES, *BACKEND_TIMES.get(backend, ())):
+    for column in (*TIMES, *BACKEND_TIMES.get(config.backend.name, ())):
         key, unit, factor = unit_of(column)
+        if column == "gil_wait_s" and not (config.account and config.backend.name == "thread"):
+            continue  # nobody measures it, or nobody waits
         name = "start" if column == "startup_s" else key.removesuffix("_s").replace("_", " ")
         columns[f"{name}\n{unit}"] = (key, 2, factor)
     return columns

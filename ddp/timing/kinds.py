@@ -39,7 +39,14 @@ _TABLE = (
     Kind("startup", "#8c6d46", "#8c6d46", "from its start until it is ready", column="startup_s"),
     Kind("data", "#c9ad7f", "#c9ad7f", "reading ratings, getting its shard"),
     Kind("compute", "#0072b2", "#2f8fd0", "training, on a core", column="compute_s", busy=True),
-    Kind("gil_wait", "#ef6f18", "#da5401", "ready, but another thread had the GIL", OFF_CORE),
+    Kind(
+        "gil_wait",
+        "#ef6f18",
+        "#da5401",
+        "ready, but another thread had the GIL",
+        OFF_CORE,
+        "gil_wait_s",
+    ),
     Kind("run_queue", "#f2a36b", "#f2a36b", "ready, but every core was taken", OFF_CORE),
     Kind("off_cpu", "#ab3102", "#c86b50", "on no core, for an unknown reason", OFF_CORE),
     Kind("lock_wait", "#aa3377", "#d545a8", "waiting for the lock", EXCHANGE, "lock_wait_ms"),
@@ -99,6 +106,18 @@ def unit_of(column: str) -> tuple[str, str, float]:
     """
     name, _, unit = column.rpartition("_")
     return f"{name}_s", unit, {"s": 1.0, "ms": 1e3}[unit]
+
+
+def in_columns(seconds: Mapping[str, float]) -> dict[str, float]:
+    """The seconds of each of TABLE_COLUMNS, by the key of its seconds (`unit_of`).
+
+    `seconds`: by kind. A screen that shows these columns and `summary` tells the same seconds.
+    """
+    columns = {unit_of(column)[0]: 0.0 for column in TABLE_COLUMNS}
+    for kind in _TABLE:
+        if kind.column:
+            columns[unit_of(kind.column)[0]] += seconds.get(kind.name) or 0.0
+    return columns
 
 
 def summary(seconds: Mapping[str, float], least: float = 0.02) -> str:

@@ -98,14 +98,22 @@ def test_a_row_is_what_the_runs_own_files_say(shown, outputs):
         "autograd",
         "inverse_loss",
     )
-    for name in ("startup", "compute", "wait"):
-        assert row[f"{name}_s"] == pytest.approx(
-            sum(worker[f"{name}_s"] for worker in result["workers"]) / 3
-        ), name
-    for name in ("lock_wait", "pickle", "transfer"):
-        assert row[f"{name}_ms"] == pytest.approx(
-            1e3 * sum(worker[f"{name}_s"] for worker in result["workers"]) / 3
-        ), name
+    lanes = [lane["seconds"] for lane in result["account"] if lane["who"].startswith("worker")]
+    assert len(lanes) == 3
+    for name in ("startup", "compute", "gil_wait", "wait"):
+        mean = sum(lane.get(name, 0.0) for lane in lanes) / 3
+        assert row[f"{name}_s"] == pytest.approx(mean), name
+    for name in ("lock_wait", "transfer"):
+        assert row[f"{name}_ms"] == pytest.approx(1e3 * sum(lane[name] for lane in lanes) / 3), name
+
+
+def test_without_an_account_the_rounds_of_each_worker_tell_what_it_took(make_config, tmp_path):
+    run(make_config("account=false"), tmp_path, [])
+    (file,) = read_runs([tmp_path])
+    workers = file.content["workers"]
+    expected = sum(worker["compute_s"] for worker in workers) / 3
+    assert file.worker_means["compute_s"] == pytest.approx(expected)
+    assert math.isnan(file.worker_means["gil_wait_s"])  # not measured, which is not 0
 
 
 def test_what_a_sweep_varies_is_shown_and_what_it_does_not_is_left_out(

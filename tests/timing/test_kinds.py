@@ -6,7 +6,7 @@ from ddp.results.rounds_csv import ROUND_COLUMNS
 from ddp.results.summary import columns_of
 from ddp.results.table import WORKER_MEANS
 from ddp.timing.account import Account
-from ddp.timing.kinds import BUSY, COUNTS_AS, KINDS, TABLE_COLUMNS, summary, unit_of
+from ddp.timing.kinds import BUSY, COUNTS_AS, KINDS, TABLE_COLUMNS, in_columns, summary, unit_of
 from ddp.timing.paths import OUTSIDE_PHASES, PATHS, ROUND_PHASES, kind_of
 
 
@@ -48,9 +48,36 @@ def test_rounds_csv_keeps_its_columns_in_order():
 
 
 def test_the_table_over_runs_keeps_its_columns_in_order():
-    columns = ["startup_s", "compute_s", "wait_s", "lock_wait_ms", "pickle_ms", "transfer_ms"]
+    columns = [
+        "startup_s",
+        "compute_s",
+        "gil_wait_s",
+        "wait_s",
+        "lock_wait_ms",
+        "pickle_ms",
+        "transfer_ms",
+    ]
     assert [name for name in WORKER_MEANS if name in columns] == columns
     assert tuple(WORKER_MEANS) == TABLE_COLUMNS
+
+
+def test_the_table_and_the_summary_tell_the_same_seconds():
+    """Compute is what ran on a core, in both."""
+    path_seconds = {"compute": 1.0, "compute/gil_wait": 0.5, "wait": 2.0, "evaluate/gil_wait": 0.25}
+    pickling = {"publish/serialise": 0.125, "receive/deserialise": 0.0625, "publish": 4.0}
+    seconds = Account(seconds=path_seconds | pickling).by_kind()
+    assert in_columns(seconds) == {
+        "startup_s": 0.0,
+        "compute_s": 1.0,
+        "gil_wait_s": 0.75,
+        "wait_s": 2.0,
+        "lock_wait_s": 0.0,
+        "pickle_s": 0.1875,
+        "transfer_s": 4.0,
+    }
+    assert summary({kind: seconds[kind] for kind in ("compute", "gil_wait")}) == (
+        "compute 57%  gil wait 43%"
+    )
 
 
 def test_a_column_ends_with_its_unit():
@@ -58,6 +85,7 @@ def test_a_column_ends_with_its_unit():
     assert unit_of("wait_s") == ("wait_s", "s", 1.0)
 
 
+@pytest.mark.parametrize("account", [True, False])
 @pytest.mark.parametrize(
     ("backend", "own"),
     [
@@ -70,17 +98,20 @@ def test_a_column_ends_with_its_unit():
         ("shm", {}),
     ],
 )
-def test_the_final_table_has_the_columns_of_its_backend(backend, own):
+def test_the_final_table_has_the_columns_of_its_backend(make_config, backend, own, account):
+    measured = account and backend == "thread"
     common = {
         "RMSE\nvalid": ("valid_rmse", 4, 1.0),
         "RMSE\ntest": ("test_rmse", 4, 1.0),
         "start\ns": ("startup_s", 2, 1.0),
         "compute\ns": ("compute_s", 2, 1.0),
+        **({"gil wait\ns": ("gil_wait_s", 2, 1.0)} if measured else {}),
         "wait\ns": ("wait_s", 2, 1.0),
         "publish\nms": ("publish_s", 2, 1e3),
         "receive\nms": ("receive_s", 2, 1e3),
     }
-    assert list(columns_of(backend).items()) == list((common | own).items())
+    config = make_config(f"backend={backend}", f"account={account}")
+    assert list(columns_of(config).items()) == list((common | own).items())
 
 
 def test_every_path_has_a_kind():
