@@ -34,7 +34,7 @@ from ddp.trainers.trainer import Trainer, trainer_for
 from ddp.workers.backend import Backend
 from ddp.workers.failures import Failures
 from ddp.workers.prepare import Prepared, prepare
-from ddp.workers.state import RoundDone, RunState
+from ddp.workers.state import BestRound, RoundDone, RunState
 
 
 def run(
@@ -79,9 +79,14 @@ def run(
 
 
 def train_reference(ratings: Ratings, config: Config) -> Reference:
-    """Trains the one worker that a run is compared with."""
-    *_, last = train(prepare(config, ratings))
-    return Reference(valid=last.row.valid.rmse, test=last.row.test.rmse)
+    """Trains the one worker that a run is compared with. `config`: see `reference_config`."""
+    kept: AggregateRound | None = None
+    for done in train(prepare(config, ratings)):
+        best = done.state.best
+        if config.keep == "last" or best is None or best.round_index == done.row.round_index:
+            kept = done.row
+    assert kept is not None
+    return Reference(valid=kept.valid.rmse, test=kept.test.rmse)
 
 
 def train(
@@ -122,7 +127,7 @@ def _rounds(
     prepared: Prepared, state: RunState, failures: Failures, tracker: Tracker, spans: Spans
 ) -> Generator[RoundDone]:
     """The rounds from `state` on. Raises WorkerError if the run cannot go on from there."""
-    if prepared.first_round >= prepared.config.rounds:
+    if state.ended_by(prepared.config):
         return
     combine = make_combine(prepared, state.outer_state)
     with spans("data"):
@@ -133,12 +138,19 @@ def _rounds(
         with spans("start"):
             backend.start()
         tracker.on(OutsideRounds(account=spans.take()))
-        before, evaluate, began_s = prepared.vector, _evaluation(prepared), state.elapsed_s
-        aggregator = Aggregator(backend, combine, before, evaluate, failures.survive, began_s)
+        aggregator = Aggregator(
+            backend,
+            combine,
+            prepared.vector,
+            _evaluation(prepared),
+            failures.survive,
+            state.elapsed_s,
+            state.best,
+        )
         for done in aggregator.rounds():
             resumable = not prepared.has_trainer_state or prepared.sends_state(done.row.round_index)
-            after = _state_after(done, prepared, combine, failures, state.restarts)
-            yield RoundDone(row=done.row, state=after, resumable=resumable)
+            state = _state_after(done, prepared, combine, failures, state)
+            yield RoundDone(row=done.row, state=state, resumable=resumable)
         if prepared.config.account:
             with spans("save"), spans("log"):
                 tracker.on(_memory_used(backend))
@@ -164,15 +176,23 @@ def _evaluation(prepared: Prepared) -> Evaluate:
 
 
 def _state_after(
-    done: Aggregated, prepared: Prepared, combine: Combine, failures: Failures, restarts: int
+    done: Aggregated, prepared: Prepared, combine: Combine, failures: Failures, before: RunState
 ) -> RunState:
+    vector, best = prepared.in_data_order(done.vector), before.best
+    if done.is_best:
+        best = BestRound(
+            round_index=done.row.round_index,
+            valid=done.row.valid,
+            vector=vector if prepared.config.keeps_best else None,
+        )
     return RunState(
         next_round=done.row.round_index + 1,
-        vector=prepared.in_data_order(done.vector),
+        vector=vector,
+        best=best,
         trainer_states=done.trainer_states,
         outer_state=combine.outer_state,
         dropped=tuple(failures.dropped),
-        restarts=restarts,
+        restarts=before.restarts,
         elapsed_s=done.row.elapsed_s,
     )
 

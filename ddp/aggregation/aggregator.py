@@ -15,6 +15,7 @@ from ddp.tracking.messages import AggregateRound
 from ddp.tracking.metrics import SquaredError
 from ddp.workers.backend import Backend
 from ddp.workers.exchange import Update
+from ddp.workers.state import BestRound, ended_by, is_better
 
 Result = TypeVar("Result")
 Evaluate = Callable[[Vector], tuple[SquaredError, SquaredError]]
@@ -30,11 +31,13 @@ class Aggregated:
     |------------------|---------------------------------------------------------------------|
     | `row`            | the figures of the round                                            |
     | `vector`         | the aggregate; it stays as it is until two rounds later             |
+    | `is_best`        | True: no round before has a validation RMSE as low                  |
     | `trainer_states` | worker -> its trainer state (see `Update`), of the workers with one |
     """
 
     row: AggregateRound
     vector: Vector
+    is_best: bool
     trainer_states: dict[int, Vector]
 
 
@@ -52,6 +55,7 @@ class Aggregator:
     | `evaluate` | gives a vector's errors on the global validation and test parts     |
     | `survive`  | decides whether the run goes on after a worker has failed           |
     | `began_s`  | seconds of training before this; above 0 after a checkpoint         |
+    | `best`     | the best round before this, if there was one                        |
 
     The seconds go into the stopwatch of the backend. They count from the caller's last
     `backend.spans.take()`.
@@ -65,6 +69,7 @@ class Aggregator:
         evaluate: Evaluate,
         survive: Survive = refuse,
         began_s: float = 0.0,
+        best: BestRound | None = None,
     ) -> None:
         self.backend = backend
         self.config = backend.config
@@ -74,13 +79,19 @@ class Aggregator:
         self.survive = survive
         self.spans = backend.spans
         self.began = time.perf_counter() - began_s
+        self.best = best
 
     def rounds(self) -> Iterator[Aggregated]:
-        """One round after another. The caller's time between two rounds counts as "record"."""
+        """One round after another, until a setting ends the run (`ended_by`).
+
+        The caller's time between two rounds counts as "record".
+        """
         for round_index in range(self.backend.first_round, self.config.rounds):
             aggregated = self._round(round_index)
             with self.spans("record"):
                 yield aggregated
+            if self.backend.is_over:
+                break
         with self.spans("wait"):
             self._without_the_dead(lambda: self.backend.finish(self.config.round_timeout))
 
@@ -92,18 +103,16 @@ class Aggregator:
         with spans("average"):
             vector = backend.aggregate_buffer(round_index)
             weights = self._combined(round_index, updates, vector)
-            trainer_states = {
-                update.worker: update.trainer_state
-                for update in updates
-                if len(update.trainer_state)
-            }
+            states = {each.worker: each.trainer_state for each in updates}
             ready_s = backend.ready_s(updates)
+        # with `patience` the errors say whether workers go on, and must be known before
+        errors = None if self.config.patience is None else self._evaluated(round_index, vector)
+        self._end_if_due(round_index)
         with spans("broadcast"):
             backend.broadcast(round_index, vector)
         del updates  # the workers may overwrite the vectors from here on
-        elapsed_s = time.perf_counter() - self.began
-        with spans("evaluate"):
-            valid, test = self.evaluate(vector)
+        elapsed_s = self._elapsed_s()
+        valid, test = errors or self._evaluated(round_index, vector)
         with spans("wait"):
             self._without_the_dead(backend.poll)
         self.before = vector
@@ -116,7 +125,30 @@ class Aggregator:
             ready_s=ready_s,
             account=spans.take(),
         )
-        return Aggregated(row=row, vector=vector, trainer_states=trainer_states)
+        return Aggregated(
+            row=row,
+            vector=vector,
+            is_best=self.best is not None and self.best.round_index == round_index,
+            trainer_states={worker: state for worker, state in states.items() if len(state)},
+        )
+
+    def _evaluated(self, round_index: int, vector: Vector) -> tuple[SquaredError, SquaredError]:
+        """The errors of an aggregate, which may be the best one so far."""
+        with self.spans("evaluate"):
+            valid, test = self.evaluate(vector)
+        if is_better(valid, self.best):
+            self.best = BestRound(round_index=round_index, valid=valid)
+        return valid, test
+
+    def _end_if_due(self, round_index: int) -> None:
+        """Makes this round the last one if the configuration ends the run early."""
+        config = self.config
+        if config.may_end_early and ended_by(config, round_index + 1, self.best, self._elapsed_s()):
+            self.backend.end()
+
+    def _elapsed_s(self) -> float:
+        """Seconds of training so far."""
+        return time.perf_counter() - self.began
 
     def _without_the_dead(self, step: Callable[[], Result]) -> Result:
         """The result of the step. Drops each worker that fails in it, and tries again."""

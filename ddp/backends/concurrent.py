@@ -83,7 +83,10 @@ class ConcurrentBackend(Backend, Generic[P]):
 
     @abstractmethod
     def _send_news(self, worker: int, round_index: int) -> None:
-        """Tells a worker that the round has its aggregate. A dead worker is no error here."""
+        """Tells a worker that the round has its aggregate, and whether it is the last one.
+
+        A dead worker is no error here.
+        """
 
     def gather(self, round_index: int, timeout_s: float) -> list[Update]:
         def missing() -> list[int]:
@@ -109,6 +112,17 @@ class ConcurrentBackend(Backend, Generic[P]):
         with self.spans("gather"):
             return self._read_updates(rounds)
 
+    def end(self) -> None:
+        super().end()
+        if self._polled:
+            for worker in self.workers:
+                self._send_news(worker, self.round_index)
+
+    @property
+    def _polled(self) -> bool:
+        """True if workers look for the aggregate themselves, and hear only of the last one."""
+        return self.poll_interval_s is not None and self.reads_aggregate
+
     def _newest(self, worker: int, round_index: int) -> int:
         """The round of the worker's newest update, up to this round.
 
@@ -129,7 +143,7 @@ class ConcurrentBackend(Backend, Generic[P]):
         averaged = dict.fromkeys(self.workers, round_index)
         if self.config.straggler_timeout is not None:
             averaged = {w: self.peers[w].taken for w in self.workers if not self.peers[w].late}
-        if self.poll_interval_s is None or not self.reads_aggregate:
+        if not self._polled:
             for worker in averaged:
                 self._send_news(worker, round_index)
         averaged |= self._left()
@@ -150,10 +164,9 @@ class ConcurrentBackend(Backend, Generic[P]):
         )
 
     def finish(self, timeout_s: float) -> None:
-        last_round = self.config.rounds - 1
         for worker in self.workers:
             if self.peers[worker].late:  # its wait for an aggregate ends, and so does the worker
-                self._send_news(worker, last_round)
+                self._send_news(worker, self.round_index)
         self._await(
             lambda: [worker for worker in self.workers if not self.peers[worker].finished],
             Deadline(timeout_s, self.config.straggler_timeout),

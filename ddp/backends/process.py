@@ -42,7 +42,7 @@ from ddp.model.parameters import Vector
 from ddp.timing.spans import Spans
 from ddp.tracking.messages import Message, Published
 from ddp.workers.backend import OnMessage
-from ddp.workers.exchange import Exchange, Update
+from ddp.workers.exchange import Exchange, News, Update
 from ddp.workers.job import Job, Task
 
 MANAGER_GRACE_S = 5.0  # for an answer to a small question
@@ -64,7 +64,6 @@ class ProcessExchange(Exchange):
         self.shared = shared
         self.pipe = pipe
         self.poll_interval_s = poll_interval_s
-        self._newest = -1  # the last round that the pipe has brought
 
     def publish(self, update: Update) -> None:
         for key, value in entries_of(update, update.vector).items():
@@ -76,9 +75,13 @@ class ProcessExchange(Exchange):
         if self.poll_interval_s is None:
             return self._wait_for_news(round_index, deadline)
         while time.monotonic() < deadline:
+            if self.pipe.poll():
+                self.news = self.pipe.recv()
+            if self._is_over_before(round_index):
+                return False
             # fetches the whole state to see whether it is there, as the seed systems do
             with self.spans("transfer"):
-                state = self.shared.get(aggregate_key(round_index))
+                state = self.shared.get(aggregate_key(max(round_index, self.news.round_index)))
             if state:
                 return True
             time.sleep(self.poll_interval_s)
@@ -86,14 +89,16 @@ class ProcessExchange(Exchange):
 
     def _wait_for_news(self, round_index: int, deadline: float) -> bool:
         # news of an earlier round: this worker gave up waiting for its aggregate
-        while self._newest < round_index:
-            if not self.pipe.poll(max(0.0, deadline - time.monotonic())):
+        while self.news.round_index < round_index:
+            if self._is_over_before(round_index) or not self.pipe.poll(
+                max(0.0, deadline - time.monotonic())
+            ):
                 return False
-            self._newest = self.pipe.recv()
+            self.news = self.pipe.recv()
         return True
 
     def receive_into(self, out: Vector, round_index: int) -> int:
-        newest = max(round_index, self._newest)
+        newest = max(round_index, self.news.round_index)
         aggregate = fetch(self.shared, aggregate_key(newest), self.spans)
         with self.spans("copy"):
             np.copyto(out, aggregate)
@@ -181,7 +186,7 @@ class ManagedProcesses(WorkerProcesses):
 
     def _send_news(self, worker: int, round_index: int) -> None:
         with self._pipe_to(worker) as pipe:
-            pipe.send(round_index)
+            pipe.send(News(round_index, self.is_over))
 
     def drop(self, worker: int) -> None:
         super().drop(worker)

@@ -22,7 +22,7 @@ from ddp.model.parameters import Vector
 from ddp.timing.spans import Spans
 from ddp.tracking.messages import Finished, Message
 from ddp.workers.backend import Backend, OnMessage
-from ddp.workers.exchange import Exchange, Update
+from ddp.workers.exchange import Exchange, News, Update
 from ddp.workers.job import Job, Task
 from ddp.workers.worker import worker_loop
 
@@ -41,7 +41,9 @@ class SerialExchange(Exchange):
         self.backend.updates[update.worker] = update
 
     def wait(self, round_index: int, timeout_s: float) -> bool:
-        return True  # a worker goes on only after the aggregator has had its turn
+        # a worker goes on only after the aggregator has had its turn
+        self.news = News(round_index, self.backend.is_over)
+        return True
 
     def receive_into(self, out: Vector, round_index: int) -> int:
         with self.spans("copy"):

@@ -41,10 +41,10 @@ from ddp.model.parameters import EMPTY_VECTOR, Vector
 from ddp.timing.spans import Spans
 from ddp.tracking.messages import Message, Published, Started
 from ddp.workers.backend import OnMessage
-from ddp.workers.exchange import Exchange, Update
+from ddp.workers.exchange import Exchange, News, Update
 from ddp.workers.job import Job, Task
 
-NEWS = struct.Struct("=q")  # to a worker: a round whose aggregate it may read
+NEWS = struct.Struct("=q?")  # to a worker: `News`, a round whose aggregate it may read
 
 
 class ShmExchange(Exchange):
@@ -65,15 +65,14 @@ class ShmExchange(Exchange):
         self.slot = shared.slots[worker]
         self.round_timeout_s = round_timeout_s
         self._published = -1  # the round of its last update
-        self._newest = -1  # the last round that the pipe has brought
 
     def publish(self, update: Update) -> None:
         # A worker that gave up waiting for an aggregate is ahead of the aggregator: its last update
         # may not be averaged yet.
-        if self._newest < self._published:
+        if self.news.round_index < self._published:
             with self.spans("wait"):
                 is_averaged = self.wait(self._published, self.round_timeout_s)
-            if not is_averaged:
+            if not is_averaged and not self.news.is_last:
                 raise TimeoutError(
                     f"its update of round {self._published} was not averaged within"
                     f" round_timeout={self.round_timeout_s:g} s"
@@ -89,16 +88,18 @@ class ShmExchange(Exchange):
     def wait(self, round_index: int, timeout_s: float) -> bool:
         deadline = time.monotonic() + timeout_s
         try:
-            while self._newest < round_index:
-                if not self.pipe.poll(max(0.0, deadline - time.monotonic())):
+            while self.news.round_index < round_index:
+                if self._is_over_before(round_index) or not self.pipe.poll(
+                    max(0.0, deadline - time.monotonic())
+                ):
                     return False
-                (self._newest,) = NEWS.unpack(self.pipe.recv_bytes())
+                self.news = News(*NEWS.unpack(self.pipe.recv_bytes()))
         except (EOFError, ConnectionError) as error:
             raise Stopped from error
         return True
 
     def receive_into(self, out: Vector, round_index: int) -> int:
-        newest = max(round_index, self._newest)
+        newest = max(round_index, self.news.round_index)
         aggregate = self.shared.aggregate(self.shared.which(self.worker, newest), newest)
         with self.spans("copy"):
             np.copyto(out, aggregate)
@@ -229,7 +230,7 @@ class SharedMemory(WorkerProcesses):
             which = self._shared.which(worker, round_index)
             self._shared.write_aggregate(which, round_index, self._last)
         with self._pipe_to(worker) as pipe:
-            pipe.send_bytes(NEWS.pack(round_index))
+            pipe.send_bytes(NEWS.pack(round_index, self.is_over))
 
     def stop(self) -> None:
         try:

@@ -47,13 +47,13 @@ from ddp.model.parameters import Vector
 from ddp.timing.spans import Spans
 from ddp.tracking.messages import Message, Published
 from ddp.workers.backend import OnMessage
-from ddp.workers.exchange import Exchange, Update
+from ddp.workers.exchange import Exchange, News, Update
 from ddp.workers.job import Job, Task
 from ddp.workers.worker import run_worker
 
 # A thread notices the end of a run after an epoch. One with a longer epoch is left behind.
 STOP_GRACE_S = 1.0
-STOP = -1  # in a worker's queue: the worker ends
+STOP = News(-1, is_last=True)  # in a worker's queue: the worker ends
 
 
 @dataclass(slots=True, kw_only=True)
@@ -62,12 +62,12 @@ class ThreadPeer(Peer):
 
     | field     | meaning                                                            |
     |-----------|--------------------------------------------------------------------|
-    | `news`    | the rounds that have an aggregate, or STOP                         |
+    | `news`    | for the worker: the rounds that have an aggregate, or STOP         |
     | `slots`   | vectors that nobody reads any more: the worker publishes into them |
     | `dropped` | set once the run goes on without the worker                        |
     """
 
-    news: "queue.SimpleQueue[int]" = field(default_factory=queue.SimpleQueue)
+    news: "queue.SimpleQueue[News]" = field(default_factory=queue.SimpleQueue)
     slots: deque[Vector] = field(default_factory=deque)
     dropped: threading.Event = field(default_factory=threading.Event)
 
@@ -83,7 +83,6 @@ class ThreadExchange(Exchange):
         self.poll_interval_s = threads.poll_interval_s if threads.reads_aggregate else None
         self.mailbox = threads.mailbox
         self.stopping = threads.stopping
-        self._newest = -1  # the last round that `news` has brought
 
     def publish(self, update: Update) -> None:
         slots = self.peer.slots
@@ -103,8 +102,12 @@ class ThreadExchange(Exchange):
         if self.poll_interval_s is None:
             return self._wait_for_news(round_index, deadline)
         while time.monotonic() < deadline:
+            if not self.peer.news.empty():
+                self._hear(deadline)
+            if self._is_over_before(round_index):
+                return False
             with held(self.lock, self.spans):
-                state = self.shared.get(aggregate_key(round_index))
+                state = self.shared.get(aggregate_key(max(round_index, self.news.round_index)))
             if state is not None:
                 return True
             if self.stopping.wait(self.poll_interval_s):
@@ -113,17 +116,24 @@ class ThreadExchange(Exchange):
 
     def _wait_for_news(self, round_index: int, deadline: float) -> bool:
         # news of an earlier round: this worker gave up waiting for its aggregate
-        while self._newest < round_index:
+        while self.news.round_index < round_index:
+            if self._is_over_before(round_index):
+                return False
             try:
-                self._newest = self.peer.news.get(timeout=max(0.0, deadline - time.monotonic()))
+                self._hear(deadline)
             except queue.Empty:
                 return False
-            if self._newest == STOP:
-                raise Stopped
         return True
 
+    def _hear(self, deadline: float) -> None:
+        """Takes the next news; raises queue.Empty if there are none before `deadline`."""
+        news = self.peer.news.get(timeout=max(0.0, deadline - time.monotonic()))
+        if news == STOP:
+            raise Stopped
+        self.news = news
+
     def receive_into(self, out: Vector, round_index: int) -> int:
-        newest = max(round_index, self._newest)
+        newest = max(round_index, self.news.round_index)
         with held(self.lock, self.spans):
             aggregate = self.shared[aggregate_key(newest)]
         with self.spans("copy"):
@@ -228,7 +238,7 @@ class Threads(ConcurrentBackend[ThreadPeer]):
                 self.peers[worker].slots.append(slot)
 
     def _send_news(self, worker: int, round_index: int) -> None:
-        self.peers[worker].news.put(round_index)
+        self.peers[worker].news.put(News(round_index, self.is_over))
 
     def drop(self, worker: int) -> None:
         super().drop(worker)

@@ -25,6 +25,7 @@ MAX_TIMEOUT_S = 2e6  # 23 days: a pipe's timeout is an int32 of milliseconds
 ON_FAILURE = ("abort", "drop", "restart")
 REFERENCES = ("auto", "true", "false")
 MAX_NAME = 80  # characters
+KEPT = ("best", "last")
 DISPLAYS = ("auto", "bars", "lines", "none")
 
 
@@ -48,6 +49,9 @@ class Scalars(Checked):
     local_epochs: int = at_least(1)
     seed: int = at_least(0)
     select_on: str = one_of(SELECT_ON)
+    keep: str = one_of(KEPT)
+    patience: int | None = at_least(1)
+    max_seconds: float | None = above(0, off=None)
     agg_timeout: float = above(0, below=MAX_TIMEOUT_S, off=1.0)
     round_timeout: float = above(0, below=MAX_TIMEOUT_S, off=1e6)
     straggler_timeout: float | None = above(0, below=MAX_TIMEOUT_S, off=None)
@@ -115,6 +119,24 @@ class Config(Scalars):
         return self.select_on
 
     @property
+    def keeps_best(self) -> bool:
+        """True if the run keeps the aggregate with the lowest validation RMSE, and not the last.
+
+        An ensemble keeps its last one.
+        """
+        return (
+            self.keep == "best"
+            and self.select_on == "valid"
+            and self.split.valid_fraction > 0
+            and not self.in_ensemble
+        )
+
+    @property
+    def may_end_early(self) -> bool:
+        """True if a round before the last one of `rounds` may end the run."""
+        return self.patience is not None or self.max_seconds is not None
+
+    @property
     def scored_on(self) -> str:
         """The part (valid or test) whose RMSE a sweeper compares runs by."""
         return "test" if self.select_on == "test" else "valid"
@@ -127,6 +149,12 @@ class Config(Scalars):
             )
         self._check_data()
         self._check_stragglers()
+        if self.split.valid_fraction == 0 and self.patience is not None:
+            raise ConfigError(
+                "patience",
+                self.patience,
+                "counts rounds by their validation RMSE: set split.valid_fraction above 0",
+            )
         if self.split.valid_fraction == 0 and self.judged_on == "valid":
             chosen = f"aggregation={self.aggregation.name}"
             reason = chosen if self.select_on == "last" else "select_on=valid"

@@ -38,7 +38,8 @@ def resumed_arguments(arguments: list[str], *, sweep: bool) -> list[str]:
         )
     # the config.yaml of an earlier version has no name
     name = cut(printable(Path(directory).resolve().name), MAX_NAME)
-    config = {"name": name} | _read_config(Path(directory))
+    # and kept its last aggregate
+    config = {"name": name, "keep": "last"} | _read_config(Path(directory))
     typed = [argument for argument in arguments if not ARGUMENT.fullmatch(argument)]
     exchanged = {argument.partition("=")[0] for argument in typed}
     values = []

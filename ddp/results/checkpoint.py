@@ -1,16 +1,14 @@
 """Writes and reads checkpoints: a resumed run goes on from the last one to the same bits.
 
-A checkpoint is one safetensors file without pickle. Its tensors are the `aggregate`, the optimizer
-state of each worker (`memory/0`, ...: an old name) and the outer state (`outer/0`, ...). Its
-metadata are the other facts as JSON (`about`) and a checksum over everything (`sha256`). The file
-is complete or absent, and the checkpoint before it stays. rounds.jsonl beside them has the rows so
-far.
+A checkpoint is one safetensors file without pickle, with the tensors of stored_state.py.
+Its metadata are the other facts as JSON (`about`) and a checksum over everything (`sha256`). The
+file is complete or absent, and the checkpoint before it stays. rounds.jsonl beside them has the
+rows so far.
 """
 
 import dataclasses
 import hashlib
 import json
-import math
 import zlib
 from pathlib import Path
 from typing import Any
@@ -22,19 +20,21 @@ from safetensors.numpy import save
 from ddp.config.schema import OFF, Config
 from ddp.errors import CheckpointError
 from ddp.machine.files import atomic_file, in_fixed_order
-from ddp.model.parameters import Vector, parameter_shapes
 from ddp.ratings.arrays import Ratings
 from ddp.results.history_file import HistoryFile
 from ddp.results.run_directory import CHECKPOINTS, differences, find_checkpoints
+from ddp.results.stored_state import Tensors, check_state, facts_of, state_of, tensors_of
 from ddp.tracking.history import History
 from ddp.tracking.messages import Failure
 from ddp.workers.state import RunState
 
-FORMAT = 1  # raise it when the content of the file changes, or its meaning
+FORMAT = 2  # raise it when the content of the file changes, or its meaning
+# Format 1 has no best round: its runs kept their last aggregate.
+BEFORE = {"keep": "last"}
 KEPT = 2  # checkpoints; the one before the last serves if the last is damaged
 
 # A resumed run may have other values of these settings. All others decide its numbers.
-FREE = {"rounds", *OFF}
+FREE = {"rounds", "patience", *OFF}
 # The errors of reading a truncated or altered file, in safetensors, json and here.
 DAMAGE = (
     OSError,
@@ -47,8 +47,6 @@ DAMAGE = (
     RecursionError,
     SafetensorError,
 )
-
-Tensors = dict[str, np.ndarray[Any, np.dtype[Any]]]
 
 
 class Checkpoints:
@@ -80,17 +78,12 @@ class Checkpoints:
 
     def _save(self, run_dir: Path, state: RunState, ratings: Ratings) -> None:
         assert state.vector is not None
-        tensors: Tensors = {"aggregate": state.vector}
-        tensors |= {f"memory/{worker}": vector for worker, vector in state.trainer_states.items()}
-        tensors |= {f"outer/{index}": vector for index, vector in enumerate(state.outer_state)}
+        tensors = tensors_of(state)
         about = {
             "format": FORMAT,
-            "next_round": state.next_round,
             # random streams have no other state, see ddp/config/seeding.py
             "seed": self.config.seed,
-            "dropped": state.dropped,
-            "restarts": state.restarts,
-            "elapsed_s": state.elapsed_s,
+            **facts_of(state),
             "config": deciding(self.config),
             "ratings": self._checksum(ratings),
             "startup_s": list(self.history.startup_s.items()),
@@ -121,8 +114,8 @@ class Checkpoints:
                 continue
             self._check(path, about, ratings)
             try:
-                state = _state(tensors, about)
-                self._check_state(state, ratings)
+                state = state_of(tensors, about, self.config)
+                check_state(state, self.config, ratings)
                 self._bring_back(run_dir, about)
             except DAMAGE as error:
                 damaged.append(f"{path}: holds something else ({error})")
@@ -146,13 +139,15 @@ class Checkpoints:
         self.history.startup_s, self.history.failures = startup_s, failures
 
     def _check(self, path: Path, about: dict[str, Any], ratings: Ratings) -> None:
-        if about.get("format") != FORMAT:
-            found = about.get("format")
+        found, was = about.get("format"), about.get("config")
+        if found not in (1, FORMAT):
             raise CheckpointError(
-                f"{path}: is of format {found}, and this version reads format {FORMAT}: use the"
-                " one that wrote it"
+                f"{path}: is of format {found}, and this version reads formats up to {FORMAT}: use"
+                " the one that wrote it"
             )
-        keys = differences(about.get("config"), deciding(self.config))
+        if found == 1 and isinstance(was, dict):
+            was = BEFORE | was
+        keys = differences(was, deciding(self.config))
         if keys:
             raise CheckpointError(
                 f"{path}: is of a run with other settings: {', '.join(keys)}; a run can go on only"
@@ -165,33 +160,6 @@ class Checkpoints:
                 f"{path}: has {about.get('next_round')} rounds, more than"
                 f" rounds={self.config.rounds}"
             )
-
-    def _check_state(self, state: RunState, ratings: Ratings) -> None:
-        """Raises ValueError for a state that no run of this config can be in."""
-        config, numbers = self.config, (state.next_round, state.restarts, *state.dropped)
-        if (
-            not all(type(number) is int for number in numbers)
-            or state.next_round < 1
-            or state.restarts < 0
-        ):
-            raise ValueError("its numbers are not those of a run")
-        if len({*state.dropped}) != len(state.dropped) or not {*state.dropped} < {
-            *range(config.workers)
-        }:
-            raise ValueError("other workers were dropped than there are")
-        dim = config.model.dim * (config.workers if config.in_ensemble else 1)
-        shapes = parameter_shapes(ratings.num_users, ratings.num_items, dim, config.model.biases)
-        vectors = (state.vector, *state.trainer_states.values(), *state.outer_state)
-        if any(
-            vector is None or vector.dtype != np.float32 or vector.ndim != 1 for vector in vectors
-        ):
-            raise ValueError("its vectors are none")
-        if state.vector is None or len(state.vector) != sum(
-            math.prod(shape) for shape in shapes.values()
-        ):
-            raise ValueError("the aggregate is of another model")
-        if not math.isfinite(state.elapsed_s):
-            raise ValueError("its time is none")
 
     def _checksum(self, ratings: Ratings) -> int:
         if self._ratings_checksum is None:
@@ -236,23 +204,3 @@ def _digest(tensors: Tensors, about: str) -> str:
         digest.update(f"{name} {tensors[name].dtype} {tensors[name].shape}".encode())
         digest.update(np.ascontiguousarray(tensors[name]).data)
     return digest.hexdigest()
-
-
-def _state(tensors: Tensors, about: dict[str, Any]) -> RunState:
-    def vectors(kind: str) -> dict[int, Vector]:
-        return {
-            int(name.partition("/")[2]): tensors[name]
-            for name in tensors
-            if name.startswith(f"{kind}/")
-        }
-
-    outer = vectors("outer")
-    return RunState(
-        next_round=about["next_round"],
-        vector=tensors["aggregate"],
-        trainer_states=vectors("memory"),
-        outer_state=tuple(outer[index] for index in sorted(outer)),
-        dropped=tuple(about["dropped"]),
-        restarts=about["restarts"],
-        elapsed_s=about["elapsed_s"],
-    )

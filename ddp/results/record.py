@@ -61,8 +61,7 @@ def _trace(result: RunResult) -> bytes:
 
 
 def _as_json(result: RunResult) -> dict[str, Any]:
-    judged = [row for row in result.history.aggregate_rounds if row.valid.count]
-    best = min(judged, key=lambda row: row.valid.mse, default=None)
+    best, kept = result.state.best, result.kept
     return {
         "format": FORMAT,
         "status": result.status,
@@ -82,6 +81,8 @@ def _as_json(result: RunResult) -> dict[str, Any]:
             "gap": result.gap,
         },
         "seconds": result.seconds,
+        "kept_round": kept.round_index + 1 if kept else None,
+        "ended": result.ended,
         "rounds_completed": len(result.history.aggregate_rounds),
         "failures": [dataclasses.asdict(failure) for failure in result.history.failures],
         "restarts": result.history.num_restarts,

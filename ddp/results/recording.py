@@ -28,7 +28,7 @@ from ddp.results.saved_model import save_model
 from ddp.timing.meter import Meter
 from ddp.timing.metered_spans import MeteredSpans
 from ddp.timing.spans import Spans
-from ddp.tracking.history import History
+from ddp.tracking.history import History, kept_row
 from ddp.tracking.messages import OutsideRounds, RatingsRead, Reference, Rewound
 from ddp.tracking.trace import Trace
 from ddp.tracking.tracker import Everyone, Tracker
@@ -113,7 +113,7 @@ class Recording:
 
     @contextmanager
     def keeping(self, prepared: Prepared) -> Iterator[None]:
-        """Saves the last aggregate and a checkpoint when the block ends, however it does."""
+        """Saves the kept aggregate and a checkpoint when the block ends, however it does."""
         self._ratings, dim = prepared.ratings, prepared.aggregate_dim
         cause: BaseException | None = None
         try:
@@ -127,7 +127,7 @@ class Recording:
                 self._save_last(replace(self.config.model, dim=dim), cause)
 
     def _save_last(self, model: Model, cause: BaseException | None) -> None:
-        if (vector := self._state.vector) is None:
+        if (vector := self._state.kept(self.config)) is None:
             return
 
         def write(directory: Path) -> None:
@@ -224,8 +224,8 @@ class Recording:
 
     @property
     def _outcome(self) -> str:
-        last = self._history.last
-        return f"test RMSE {last.test.rmse:.4f}" if last else "no round was finished"
+        kept = kept_row(self._history.aggregate_rounds, self._state.kept_round(self.config))
+        return f"test RMSE {kept.test.rmse:.4f}" if kept else "no round was finished"
 
 
 def _make_spans(config: Config, began: float) -> Spans:

@@ -37,7 +37,8 @@ ONE = Aggregation(
 def reference_config(config: Config) -> Config:
     """The same job for one worker.
 
-    Holdout, model, trainer, first state and number of epochs are the same.
+    Holdout, model, trainer, first state and number of epochs are the same. `keep` is best if the
+    run keeps its best round, whatever `select_on` is.
     """
     split = {field.name: getattr(config.split, field.name) for field in dataclasses.fields(Split)}
     return dataclasses.replace(
@@ -46,6 +47,7 @@ def reference_config(config: Config) -> Config:
         workers=1,
         torch_threads=1,
         select_on="last" if config.stratified else config.select_on,
+        keep="best" if config.keeps_best else "last",
         split=Split(**split | {"name": "iid"}),
         aggregation=ONE,
     )

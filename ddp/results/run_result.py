@@ -11,7 +11,7 @@ from ddp.results.accounts import NO_MEMORY, Lane, aggregator_lane, worker_lane
 from ddp.results.rounds_csv import costs
 from ddp.timing.account import total_account
 from ddp.timing.paths import AGGREGATOR_PHASES, WORKER_PHASES
-from ddp.tracking.history import History
+from ddp.tracking.history import History, kept_row
 from ddp.tracking.messages import AggregateRound, Reference, WorkerRound
 from ddp.tracking.trace import Trace
 from ddp.workers.state import RunState
@@ -88,19 +88,32 @@ class RunResult:
         return self.history.last
 
     @property
+    def kept(self) -> AggregateRound | None:
+        """The row of the aggregate that the run keeps (`keep`); None if there was none.
+
+        The files of the model hold this aggregate.
+        """
+        return kept_row(self.history.aggregate_rounds, self.state.kept_round(self.config))
+
+    @property
+    def ended(self) -> str | None:
+        """The setting by which a run ended that ended well (`ended_by`)."""
+        return self.state.ended_by(self.config) if self.status == "ok" else None
+
+    @property
     def gap(self) -> float:
         """The aggregated test RMSE minus that of one worker; NaN if there is no reference."""
         return self.test_rmse - self.reference.test if self.reference else math.nan
 
     @property
     def test_rmse(self) -> float:
-        """The aggregated test RMSE after the last round; NaN if there was none."""
-        return self.last.test.rmse if self.last else math.nan
+        """The test RMSE of the kept aggregate; NaN if there is none."""
+        return self.kept.test.rmse if self.kept else math.nan
 
     @property
     def valid_rmse(self) -> float:
         """The aggregated validation RMSE likewise; NaN also if there is no validation part."""
-        return self.last.valid.rmse if self.last else math.nan
+        return self.kept.valid.rmse if self.kept else math.nan
 
     @property
     def score(self) -> float:
@@ -108,7 +121,10 @@ class RunResult:
         return self.test_rmse if self.config.scored_on == "test" else self.valid_rmse
 
     def worker_rows(self) -> list[dict[str, Any]]:
-        """One row per worker: its last RMSEs, and its seconds by phase and kind over all rounds."""
+        """One row per worker: its RMSEs, and its seconds by phase and kind over all rounds.
+
+        The RMSEs are those of the kept round, or of the worker's last round before it.
+        """
         return [{**shard, **self._worker_row(shard["worker"])} for shard in self.shards]
 
     def _worker_row(self, worker: int) -> dict[str, Any]:
@@ -118,15 +134,18 @@ class RunResult:
             "startup_s": self.history.startup_s.get(worker, math.nan),
             "timeouts": sum(not row.aggregate_received for row in rounds),
             "absent": weights.count(0),  # rounds in which it was late, or dropped before
-            **_rmses(rounds[-1] if rounds else None),
+            **_rmses(next((row for row in reversed(rounds) if self._counts(row)), None)),
             **costs(total_account(row.account for row in rounds), WORKER_PHASES),
         }
+
+    def _counts(self, row: WorkerRound) -> bool:
+        return self.kept is None or row.round_index <= self.kept.round_index
 
     def aggregator_row(self) -> dict[str, Any]:
         """The same for the aggregator."""
         account = total_account(row.account for row in self.history.aggregate_rounds)
         num_train = sum(shard["num_train"] for shard in self.shards)
-        return {"num_train": num_train, **_rmses(self.last), **costs(account, AGGREGATOR_PHASES)}
+        return {"num_train": num_train, **_rmses(self.kept), **costs(account, AGGREGATOR_PHASES)}
 
 
 def _rmses(row: WorkerRound | AggregateRound | None) -> dict[str, float]:

@@ -1,6 +1,6 @@
 """All rows of a run, in RAM. The results are made from them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
@@ -27,6 +27,11 @@ Row = TypeVar("Row", WorkerRound, AggregateRound)
 def without_slices(row: Row) -> Row:
     """The row without its slices, which take more RAM than all the rest of it."""
     return replace(row, account=replace(row.account, slices=b""))
+
+
+def kept_row(rows: Sequence[AggregateRound], kept_round: int | None) -> AggregateRound | None:
+    """The row of the round that a run keeps; None if it has no such round."""
+    return next((row for row in reversed(rows) if row.round_index == kept_round), None)
 
 
 class History(Tracker):

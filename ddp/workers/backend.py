@@ -49,6 +49,7 @@ class Backend(ABC):
         self.reads_aggregate = task.config.reads_aggregate
         self.first_round = task.first_round
         self.aggregate_length = len(task.make_aggregate().vector)
+        self.is_over = False  # True: no aggregate comes after the next one
         self.shared_bytes = 0  # memory that several processes have in common on purpose
         self._buffers: list[Vector] = []
 
@@ -90,6 +91,10 @@ class Backend(ABC):
         if not self._buffers:
             self._buffers = [np.empty(self.aggregate_length, np.float32) for _ in range(2)]
         return self._buffers[round_index % 2]
+
+    def end(self) -> None:
+        """Makes the aggregate that is broadcast next the last one: workers end after it."""
+        self.is_over = True
 
     @abstractmethod
     def broadcast(self, round_index: int, vector: Vector) -> None:

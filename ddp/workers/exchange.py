@@ -11,7 +11,7 @@ all      <-receive_into--- |
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ddp.model.parameters import EMPTY_VECTOR, Vector
 from ddp.timing.spans import Spans
@@ -40,6 +40,13 @@ class Update:
     rmse: float
     loss: float
     trainer_state: Vector = field(default_factory=lambda: EMPTY_VECTOR)
+
+
+class News(NamedTuple):
+    """Tells a worker that a round has its aggregate. `is_last`: no other round follows."""
+
+    round_index: int
+    is_last: bool = False
 
 
 class RowPassing(ABC):
@@ -77,12 +84,13 @@ class Exchange(ABC):
     """A worker's end of a backend.
 
     `spans`: the worker's stopwatch; a backend opens finer spans in it. `rows`: how rows go from
-    worker to worker; None unless split=stratified.
+    worker to worker; None unless split=stratified. `news`: the last that the worker has heard.
     """
 
     def __init__(self, spans: Spans, rows: RowPassing | None = None) -> None:
         self.spans = spans
         self.rows = rows
+        self.news = News(-1)
 
     @abstractmethod
     def publish(self, update: Update) -> None:
@@ -93,7 +101,14 @@ class Exchange(ABC):
 
     @abstractmethod
     def wait(self, round_index: int, timeout_s: float) -> bool:
-        """Waits for the aggregate of the round, or a later one; False after `timeout_s`."""
+        """Waits for the aggregate of the round, or a later one.
+
+        False after `timeout_s`, and if the run has ended with an earlier round (`news.is_last`).
+        """
+
+    def _is_over_before(self, round_index: int) -> bool:
+        """True if the run has ended with an earlier round, which this worker heard late."""
+        return self.news.is_last and self.news.round_index < round_index
 
     @abstractmethod
     def receive_into(self, out: Vector, round_index: int) -> int:

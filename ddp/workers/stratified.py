@@ -85,10 +85,15 @@ class StratifiedWorker:
         )
         with self.spans("evaluate"):
             self.job.check_norm(row, self.published)
+        # at most a round ahead: updates that are not averaged yet take RAM
         with self.spans("wait"):
             self._wait_for_the_aggregate(round_index - 1)
         with self.spans("publish"):
             self.exchange.publish(self.job.update(row, self.published, self.trainer_state))
+        if self.job.config.may_end_early:  # the next round is in vain if this one ends the run
+            with self.spans("wait"):
+                yield
+                self._wait_for_the_aggregate(round_index)
         return row
 
     def _keep(self, turn: int, round_index: int) -> None:
@@ -104,7 +109,6 @@ class StratifiedWorker:
             self.spans.count_copied(self.published.nbytes + self.trainer_state.nbytes)
 
     def _wait_for_the_aggregate(self, round_index: int) -> None:
-        """Keeps the worker at most a round ahead: updates that are not averaged yet take RAM."""
         timeout_s = self.job.config.round_timeout
         if round_index >= self.job.first_round and not self.exchange.wait(round_index, timeout_s):
             raise TimeoutError(

@@ -47,7 +47,7 @@ def worker_loop(job: Job, exchange: Exchange) -> Iterator[None]:
             worker = make(job=job, exchange=exchange)
         account = spans.take()
         tell(Started(worker=job.worker, startup_s=account.wall_s, account=account))
-        while worker.next_round < job.config.rounds:
+        while worker.next_round < job.config.rounds and not exchange.news.is_last:
             round_index = worker.next_round
             row = yield from worker.round(round_index)
             tell(replace(row, account=spans.take()))

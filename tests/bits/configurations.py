@@ -5,6 +5,7 @@ from dataclasses import dataclass
 SMALL = (
     *("model=tiny", "workers=3", "rounds=3", "local_epochs=2", "account=false"),
     *("display=none", "tensorboard=false", "reference=false", "checkpoint_every=0"),
+    "keep=last",
 )
 MADE_UP = (
     *("data=synthetic", "data.num_users=90", "data.num_items=70", "data.num_ratings=2500"),
