@@ -6,16 +6,14 @@ Hydra.
 
 if __name__ == "__main__":
     import sys
-
-    import hydra
-    from omegaconf import DictConfig
+    from typing import Any
 
     from ddp.launch.command import launch
-    from ddp.launch.one_run import run_job
 
-    @hydra.main(version_base="1.3", config_path="conf", config_name="config")
-    def train(composed: DictConfig) -> float:
+    def train(composed: Any) -> float:
         """One job: from the composed config to its score, an RMSE."""
+        from ddp.launch.one_run import run_job  # late: --help needs no Hydra
+
         return run_job(composed)
 
     sys.exit(launch(train))

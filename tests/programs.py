@@ -27,12 +27,14 @@ from program_server import __file__ as SERVER
 TRAIN = str(REPOSITORY / "train.py")
 EVERYTHING = (
     *("pandas", "matplotlib.backends.backend_svg", "ddp.tracking.summaries"),
-    *("rich.progress", "rich.table", "hydra.main", "hydra._internal.hydra"),
+    *("rich.progress", "rich.table", "hydra._internal.hydra"),
     *("ddp.trainers.autograd", "ddp.trainers.fused", "ddp.backends.preload", "ddp.experiment"),
-    *("ddp.launch.command", "ddp.tracking.terminal", "ddp.tracking.tensorboard"),
+    *("ddp.launch.application", "ddp.launch.one_run"),
+    *("ddp.tracking.terminal", "ddp.tracking.tensorboard"),
     *("ddp.results.table", "ddp.report.page", "ddp.advice.advise"),
 )
-LIGHT = ("hydra.main", "hydra._internal.hydra", "ddp.launch.command")  # neither torch nor pandas
+# neither torch nor pandas
+LIGHT = ("hydra._internal.hydra", "ddp.launch.application", "ddp.launch.one_run")
 
 
 def own_environment(directory, **changes):

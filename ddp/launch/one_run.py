@@ -11,8 +11,6 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from ddp.backends.forkserver import ensure_server
-from ddp.backends.process_files import check_open_files
 from ddp.config.backend import ProcessBackend, ShmBackend
 from ddp.config.schema import Config, settings
 from ddp.errors import DirectoryTaken, UserError
@@ -97,6 +95,9 @@ def _prepare_for_processes(config: Config) -> None:
     and beside the loading of the ratings.
     """
     if isinstance(config.backend, ProcessBackend | ShmBackend):
+        from ddp.backends.forkserver import ensure_server  # late: a refused config needs no numpy
+        from ddp.backends.process_files import check_open_files
+
         with naming(Path("TMPDIR")):
             tempfile.gettempdir()
         check_open_files(config)

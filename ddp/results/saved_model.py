@@ -14,7 +14,8 @@ from safetensors.numpy import save
 
 from ddp.config.model import Model
 from ddp.errors import DataError
-from ddp.machine.files import atomic_file, in_fixed_order, read_arrays
+from ddp.machine.files import atomic_file, in_fixed_order
+from ddp.machine.npz import read_arrays
 from ddp.model.parameters import Parameters, Vector, parameter_shapes
 from ddp.ratings.arrays import Ratings
 from ddp.results.predicting import SavedModel

@@ -5,9 +5,11 @@ RMSEs of workers cannot be averaged; sums and counts can be added.
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import numpy as np
-import numpy.typing as npt
+if TYPE_CHECKING:  # tables of results need no numpy
+    import numpy as np
+    import numpy.typing as npt
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +34,8 @@ class SquaredError:
 
 
 def squared_error(
-    predictions: npt.NDArray[np.float32], ratings: npt.NDArray[np.float32]
+    predictions: "npt.NDArray[np.float32]", ratings: "npt.NDArray[np.float32]"
 ) -> SquaredError:
     """The squared error of `predictions` against `ratings`, both (n,), accumulated in float64."""
-    difference = predictions.astype(np.float64) - ratings
+    difference = predictions.astype("float64") - ratings
     return SquaredError(float(difference @ difference), len(difference))

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ddp.machine.files import read_arrays
+from ddp.machine.npz import read_arrays
 
 
 def write(path: Path, members: dict[str, bytes], compression: int = zipfile.ZIP_STORED) -> Path:

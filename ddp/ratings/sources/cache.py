@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from ddp.errors import DataError
-from ddp.machine.files import atomic_file, read_arrays
+from ddp.machine.files import atomic_file
+from ddp.machine.npz import read_arrays
 from ddp.ratings.arrays import Ratings, Reading
 
 # Raise it when the meaning of a cached array changes: every older cache is then rebuilt.
