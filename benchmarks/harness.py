@@ -6,7 +6,7 @@ import math
 import statistics
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 
 from benchmarks.machine import machine
+from benchmarks.tables import markdown
 
 OUTPUTS = Path("outputs/benchmarks")
 MISSING = "-"
@@ -130,7 +131,7 @@ def command_line(name: str, doc: str | None) -> argparse.ArgumentParser:
         "--output", type=Path, default=OUTPUTS / f"{name}.json", help="file (default: %(default)s)"
     )
     parser.add_argument(
-        "--markdown", action="store_true", help="print tables as Markdown, as README has them"
+        "--markdown", action="store_true", help="print tables as Markdown"
     )
     return parser
 
@@ -149,7 +150,7 @@ def add_overrides(parser: argparse.ArgumentParser) -> None:
 def report(
     name: str, arguments: argparse.Namespace, rows: Sequence[Row], tables: Sequence[Table]
 ) -> None:
-    """Prints the tables and the reasons of gaps in them, and writes all figures to `--output`."""
+    """Prints the tables and the reasons of gaps in them, and writes all of it to `--output`."""
     for table in tables:
         _print_markdown(table) if arguments.markdown else _print_rich(table)
     for note in _notes(rows):
@@ -161,6 +162,7 @@ def report(
         "machine": machine(),
         "repeats": arguments.repeats,
         "rows": [_as_json(row) for row in rows],
+        "tables": [asdict(table) for table in tables],
     }
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
     arguments.output.write_text(json.dumps(document, indent=1), encoding="utf-8")
@@ -185,10 +187,7 @@ def _notes(rows: Sequence[Row]) -> Iterator[str]:
 
 
 def _print_markdown(table: Table) -> None:
-    print(f"\n{table.title}\n")
-    for cells in (table.header, ["---"] * len(table.header), *table.cells):
-        print(f"| {' | '.join(cells)} |")
-    print()
+    print(f"\n{table.title}\n\n{markdown([table.header, *table.cells])}\n")
 
 
 def _print_rich(table: Table) -> None:

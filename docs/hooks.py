@@ -1,0 +1,179 @@
+"""Pages that mkdocs makes from the code: every option, the Python API, and copies of root documents.
+
+A page says with `<!-- made: options -->` or `<!-- made: python -->` where its made part stands.
+"""
+
+import inspect
+import re
+from collections.abc import Iterator
+from dataclasses import fields
+from importlib import import_module
+from pathlib import Path
+from typing import Any, get_args
+
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
+
+from ddp.config.defaults import CONF
+from ddp.config.options import OPTIONS
+from ddp.config.schema import Scalars
+
+ROOT = Path(__file__).parent.parent
+COPIES = {"CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md"}
+KINDS = {int: "whole number", float: "number", bool: "true or false", str: "text"}
+LINE = re.compile(r"^(?P<indent> *)(?P<key>[\w/ ]+): *(?P<value>[^#]*?) *(?:# *(?P<note>.*))?$")
+# The names that the page of the Python API describes, in its order.
+API = (
+    "ddp.load_model",
+    "ddp.results.predicting.SavedModel",
+    "ddp.experiment.run",
+    "ddp.results.run_result.RunResult",
+    "ddp.workers.backend.Backend",
+    "ddp.workers.exchange.Exchange",
+    "ddp.aggregation.combine.Combine",
+    "ddp.trainers.trainer.Trainer",
+    "ddp.tracking.tracker.Tracker",
+)
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Adds the documents of the root folder."""
+    for name, page in COPIES.items():
+        text = (ROOT / name).read_text(encoding="utf-8").replace("](docs/", "](")
+        files.append(File.generated(config, page, content=text))
+    return files
+
+
+def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Fills in the made parts of a page."""
+    for name, lines in (("options", option_lines), ("python", api_lines)):
+        mark = f"<!-- made: {name} -->"
+        if mark in markdown:
+            markdown = markdown.replace(mark, "\n".join(lines()))
+    return markdown
+
+
+# --- every option ---
+
+
+def option_lines() -> Iterator[str]:
+    """The settings of conf/config.yaml, then those of each option of each group."""
+    notes = _notes(CONF / "config.yaml")
+    yield from ("## Settings without a group", "", *_head())
+    for key, value, note in notes:
+        if not key.startswith(("hydra", "defaults")):
+            yield _line(key, _kind(Scalars, key), value, note)
+    groups = {key.removeprefix("defaults."): note for key, _, note in notes}
+    for folder in sorted(path for path in CONF.iterdir() if path.is_dir()):
+        chosen = next((value for key, value, _ in notes if key == f"defaults.{folder.name}"), "")
+        yield from ("", f"## `{folder.name}`", "", f"{_sentence(groups.get(folder.name, ''))}")
+        if chosen not in ("", "null"):
+            yield f"Default: `{folder.name}={chosen}`."
+        for option in sorted(folder.glob("*.yaml")):
+            yield from _option(folder.name, option)
+
+
+def _option(group: str, path: Path) -> Iterator[str]:
+    first = next(
+        line.lstrip("# ")
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if line.startswith("#") and "@package" not in line
+    )
+    yield from ("", f"### `{group}={path.stem}`", "", _sentence(first))
+    schema = OPTIONS.get(group, {}).get(path.stem)
+    lines = [
+        _line(f"{group}.{key}", _kind(schema, key), value, note)
+        for key, value, note in _with_bases(path)
+        if key != "name"
+    ]
+    if schema and lines:
+        yield from ("", *_head(), *lines)
+
+
+def _with_bases(path: Path) -> list[tuple[str, str, str]]:
+    """The settings of an option's file and of the files that it extends."""
+    own = _notes(path)
+    bases = [value for key, value, _ in own if key == "defaults"]
+    found = {key: (key, value, note) for key, value, note in own if key != "defaults"}
+    for name in re.findall(r"[\w/]+(?=@_here_)", " ".join(bases)):
+        for line in _with_bases(path.parent / f"{name}.yaml"):
+            found.setdefault(line[0], line)
+    return list(found.values())
+
+
+def _notes(path: Path) -> list[tuple[str, str, str]]:
+    """Each `key: value  # note` line of a YAML file; an inner key is outer.key."""
+    found, outer = [], ""
+    for line in path.read_text(encoding="utf-8").splitlines():
+        match = LINE.match(line.replace("  - ", "  ", 1))
+        if match is None:
+            continue
+        key, value = match["key"].strip(), match["value"]
+        if not match["indent"]:
+            outer = key
+        if value:
+            name = f"{outer}.{key}" if match["indent"] else key
+            found.append((name, value, match["note"] or ""))
+    return found
+
+
+def _head() -> tuple[str, str]:
+    return "| setting | kind | default | meaning |", "|---|---|---|---|"
+
+
+def _line(*cells: str) -> str:
+    key, kind, value, note = (cell.replace("|", r"\|") for cell in cells)
+    return f"| `{key}` | {kind} | `{value}` | {note} |"
+
+
+def _kind(schema: type | None, key: str) -> str:
+    """The kind of value that a setting takes, from its dataclass."""
+    for field in fields(schema) if schema else ():
+        if field.name == key:
+            kinds: tuple[Any, ...] = get_args(field.type) or (field.type,)
+            names = [KINDS.get(kind, "list of texts") for kind in kinds if kind is not type(None)]
+            return " or ".join([*names, *(["null"] if type(None) in kinds else [])])
+    return ""
+
+
+def _sentence(text: str) -> str:
+    text = text.strip()
+    return f"{text[:1].upper()}{text[1:]}{'' if not text or text.endswith('.') else '.'}"
+
+
+# --- the Python API ---
+
+
+def api_lines() -> Iterator[str]:
+    """The signature and the docstring of each public name, and of each method of a class."""
+    for path in API:
+        module, _, name = path.rpartition(".")
+        found = getattr(import_module(module), name)
+        yield from ("", f"## `{path}`", "", *_signature(name, found), *_docstring(found))
+        if inspect.isclass(found):
+            for method, value in vars(found).items():
+                if not method.startswith("_") and (callable(value) or isinstance(value, property)):
+                    yield from _member(name, method, value)
+
+
+def _member(owner: str, name: str, value: Any) -> Iterator[str]:
+    shown = value.fget if isinstance(value, property) else value
+    if not inspect.getdoc(shown):
+        return
+    yield from ("", f"### `{owner}.{name}`", "")
+    if not isinstance(value, property):
+        yield from _signature(name, value)
+    yield from _docstring(shown)
+
+
+def _signature(name: str, found: Any) -> tuple[str, ...]:
+    try:
+        text = str(inspect.signature(found)).replace("self, ", "").replace("(self)", "()")
+    except (TypeError, ValueError):
+        return ()
+    return ("```python", re.sub(r"'([\w. |\[\],]+)'", r"\1", f"{name}{text}"), "```", "")
+
+
+def _docstring(found: Any) -> tuple[str, ...]:
+    return tuple((inspect.getdoc(found) or "").splitlines())
