@@ -9,7 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help train smoke test test-all coverage soak fuzz audit lint format tensorboard results \
+.PHONY: help train smoke test test-all coverage soak fuzz audit lint docs format tensorboard results \
   report sweepers benchmark benchmark-peers clean
 
 ## help: list the targets
@@ -54,11 +54,18 @@ audit: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[audit]"
 	$(BIN)/python .ci/audit.py constraints.txt
 
-## lint: check the code with ruff and mypy
+## lint: check the code with ruff and mypy, the tables of the documents, and their links
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python -m benchmarks.tables --check
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+## docs: build the documents as a site in site/, without a network
+docs: $(VENV)/installed-dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "file://$(CURDIR)/site/index.html (with search: $(BIN)/mkdocs serve)"
 
 ## format: lay out the code with ruff
 format: $(VENV)/installed-dev

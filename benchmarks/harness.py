@@ -130,9 +130,7 @@ def command_line(name: str, doc: str | None) -> argparse.ArgumentParser:
     parser.add_argument(
         "--output", type=Path, default=OUTPUTS / f"{name}.json", help="file (default: %(default)s)"
     )
-    parser.add_argument(
-        "--markdown", action="store_true", help="print tables as Markdown"
-    )
+    parser.add_argument("--markdown", action="store_true", help="print tables as Markdown")
     return parser
 
 

@@ -1,4 +1,4 @@
-"""Pages that mkdocs makes from the code: every option, the Python API, and copies of root documents.
+"""Pages that mkdocs makes from the code: options, the Python API, copies of root documents.
 
 A page says with `<!-- made: options -->` or `<!-- made: python -->` where its made part stands.
 """

@@ -49,10 +49,10 @@ def test_a_document_names_files_modules_and_names_that_are_there(path):
     assert not sorted(missing)
 
 
-def test_the_reading_path_is_eight_files_of_1200_lines_at_most():
+def test_the_reading_path_is_eight_files_of_1400_lines_at_most():
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     section = text.partition("## A reading path")[2].partition("\n## ")[0]
     files = re.findall(r"^\d\. `(ddp/\S+\.py)`", section, re.MULTILINE)
     assert 5 <= len(files) == len(set(files)) <= 8
     lines = sum(len((ROOT / name).read_text(encoding="utf-8").splitlines()) for name in files)
-    assert lines <= 1200, f"{lines} lines"
+    assert lines <= 1400, f"{lines} lines"
