@@ -11,7 +11,8 @@ ROOT = Path(__file__).parent.parent
 DOCUMENTS = sorted(
     path
     for pattern in (
-        "*.md", "docs/**/*.md", "data/*.md", "outputs/*.md", "conf/**/*.yaml", "Makefile", "setup.cfg",
+        *("*.md", "docs/**/*.md", "data/*.md", "outputs/*.md"),
+        *("conf/**/*.yaml", "Makefile", "setup.cfg"),
     )
     for path in ROOT.glob(pattern)
 )  # fmt: skip
