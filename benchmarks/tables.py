@@ -27,6 +27,8 @@ BLOCK = re.compile(
     r".*?(?P<end><!-- /table -->)",
     re.DOTALL,
 )
+# "0.5", "87,000", "+0.002", "-", "", "2.1 (1.9 - 2.3)", "1.04 [0.95 - 1.05]"
+FIGURE = re.compile(r"-?|[+-]?[\d.,]+( [(\[][-+\d. ]+[)\]])?")
 
 
 def documents(root: Path = ROOT) -> Iterator[Path]:
@@ -54,9 +56,10 @@ def with_tables(text: str, results: Path = RESULTS) -> str:
 
 
 def markdown(lines: Sequence[Sequence[str]]) -> str:
-    """A table in Markdown; the first line is its header."""
+    """A table in Markdown; the first line is its header. Columns of figures stand on the right."""
     header, *body = [[cell.replace("|", r"\|") for cell in line] for line in lines]
-    rule = ["---", *["---:"] * (len(header) - 1)]
+    columns = [[line[number] for line in body] for number in range(len(header))]
+    rule = ["---:" if all(map(FIGURE.fullmatch, column)) else "---" for column in columns]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (header, rule, *body))
 
 

@@ -10,6 +10,12 @@ from jobs import DATA
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md")))
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+# A change to a file, in docs/how-to/extend.md.
+STEP = re.compile(
+    r"^(?:New|In) `(?P<file>[^`]+)`(?:, (?P<where>after|before) `(?P<text>[^`]+)`"
+    r"(?P<inline> in the line)?)?:\n\n```\w+\n(?P<code>.*?)^```$",
+    re.MULTILINE | re.DOTALL,
+)
 INLINE = re.compile(r"(?<!`)`((?:python|make|tensorboard) [^`]+)`(?!`)")
 COMMENT = re.compile(r"\s+#\s.*$")
 TRAIN = "python train.py"

@@ -1,4 +1,4 @@
-"""Documents name existing files, modules and names; the reading path is short."""
+"""Documents name existing files, modules and names; README and the reading path are short."""
 
 import re
 from importlib import import_module
@@ -6,6 +6,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from document_commands import STEP
+
+from benchmarks.tables import BLOCK, RESULTS, documents, with_tables
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = sorted(
@@ -40,7 +43,7 @@ def runs(module):
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_a_document_names_files_modules_and_names_that_are_there(path):
-    text = path.read_text(encoding="utf-8")
+    text = STEP.sub("", path.read_text(encoding="utf-8"))  # changes that a reader may make
     files = {ROOT / name.rstrip(".") for name in PATH.findall(text)}
     files |= {path.parent / name for name in LINK.findall(text)} if path.suffix == ".md" else set()
     names = {*NAME.findall(text), *map(".".join, IMPORT.findall(text))}
@@ -57,3 +60,20 @@ def test_the_reading_path_is_eight_files_of_1400_lines_at_most():
     assert 5 <= len(files) == len(set(files)) <= 8
     lines = sum(len((ROOT / name).read_text(encoding="utf-8").splitlines()) for name in files)
     assert lines <= 1400, f"{lines} lines"
+
+
+def test_the_tables_are_those_of_the_figures():
+    for path in documents():
+        text = path.read_text(encoding="utf-8")
+        assert with_tables(text) == text, "python -m benchmarks.tables writes them anew"
+
+
+def test_every_file_of_figures_has_a_table():
+    shown = {block["name"] for path in documents() for block in BLOCK.finditer(path.read_text())}
+    assert shown == {path.stem for path in RESULTS.glob("*.json")}
+
+
+def test_readme_is_one_page_without_wide_tables():
+    lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+    assert len(lines) <= 150
+    assert [line for line in lines if line.startswith("|") and len(line) > 100] == []

@@ -1,21 +1,15 @@
 """The examples of docs/how-to/extend.md, applied to a copy of the repository, do what they say."""
 
-import re
 import shutil
 import subprocess
 import sys
 
 import pytest
-from document_commands import ROOT
+from document_commands import ROOT, STEP
 from jobs import DATA
 from programs import own_environment
 
 PAGE = ROOT / "docs/how-to/extend.md"
-STEP = re.compile(
-    r"^(?:New|In) `(?P<file>[^`]+)`(?:, (?P<where>after|before) `(?P<text>[^`]+)`"
-    r"(?P<inline> in the line)?)?:\n\n```\w+\n(?P<code>.*?)^```$",
-    re.MULTILINE | re.DOTALL,
-)
 MOST_S = 900  # a compilation from the beginning takes half a minute
 COPIED = ("ddp", "conf", "hydra_plugins", "benchmarks", "docs", "tests", "train.py", "setup.cfg",
           "pyproject.toml", "README.md", "CONTRIBUTING.md", "CHANGELOG.md", "Makefile")  # fmt: skip
