@@ -118,6 +118,13 @@ def advise(config: Config, simulate: Simulate, console: Console) -> None:
     console.print(table, width=width_of(table, console), crop=False)
     for line in advice(config, asked, everywhere):
         console.print(line, highlight=False, soft_wrap=True)
+    if simulate.crossovers:
+        _print_crossovers(advisor, config, console)
+    for line in sources(config, simulate, constants):
+        console.print(line, style="dim", highlight=False, soft_wrap=True)
+
+
+def _print_crossovers(advisor: Advisor, config: Config, console: Console) -> None:
     for names, title in (
         (BACKENDS, "the fastest"),
         (THE_QUESTION, f"the faster of {' and '.join(THE_QUESTION)}"),
@@ -127,8 +134,6 @@ def advise(config: Config, simulate: Simulate, console: Console) -> None:
         )
         for line in advisor.crossovers(config, names):
             console.print(f"  {line}", highlight=False, soft_wrap=True)
-    for line in sources(config, simulate, constants):
-        console.print(line, style="dim", highlight=False, soft_wrap=True)
 
 
 def _check_known(config: Config) -> None:

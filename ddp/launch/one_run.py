@@ -107,14 +107,16 @@ def _prepare_for_processes(config: Config) -> None:
 
 def _run_and_show(config: Config, hydra: HydraConf, output_dir: Path, *, resume: bool) -> float:
     """Runs one job and shows its result."""
-    # Late: only a good config is worth the import of torch.
+    # Late: only a good config is worth these imports.
     from ddp.experiment import run
     from ddp.results.summary import print_result
     from ddp.timing.meter import process_began
     from ddp.tracking.tensorboard import TensorBoard
     from ddp.tracking.terminal import make_console, make_display
     from ddp.tracking.tracker import Tracker
+    from ddp.trainers.trainer import trainer_for
 
+    trainer_for(config.trainer)  # imports torch or numba: a part of the command's start as well
     console = make_console()
     trackers: list[Tracker] = [make_display(config, console)]
     if config.tensorboard:

@@ -44,7 +44,7 @@ def rows(printed):
 
 @pytest.mark.parametrize("trainer", ["fused", "autograd"])
 def test_it_names_the_fastest_says_why_and_up_to_where(ask, trainer):
-    done = ask(*SMALL, f"trainer={trainer}", "workers=3")
+    done = ask(*SMALL, f"trainer={trainer}", "workers=3", "simulate.crossovers=true")
     assert (done.returncode, done.stderr) == (0, "")
     table = rows(done.stdout)
     numbers = {1, 2, 3, *(1 << n for n in range(10) if 1 << n <= num_cores()), num_cores()}
@@ -65,6 +65,10 @@ def test_it_names_the_fastest_says_why_and_up_to_where(ask, trainer):
         re.search(r"the faster of thread and process(.*\n)*", done.stdout)[0].count("serial") == 0
     )
     assert "simulated" not in done.stdout
+
+
+def test_it_searches_crossovers_only_when_asked(ask):
+    assert "all else as asked" not in ask(*SMALL, "workers=3").stdout
 
 
 def test_another_machine_is_called_simulated(ask):
@@ -101,7 +105,9 @@ def test_costs_that_nobody_has_modelled_are_not_predicted(make_config, group):
     config = make_config()
     config = replace(config, **{group: replace(getattr(config, group), name="another")})
     with pytest.raises(ConfigError, match=rf"^{group}=another: advise=true knows the costs of "):
-        advise(config, Simulate(cores=None, bandwidth=None, straggler=1.0), Console())
+        advise(
+            config, Simulate(cores=None, bandwidth=None, straggler=1.0, crossovers=False), Console()
+        )
 
 
 @pytest.mark.parametrize(
@@ -140,7 +146,7 @@ def test_a_mistake_is_one_message(ask, arguments, message):
 def test_another_machine_is_for_advice_only():
     assert load_simulate(composed()) is None
     assert load_simulate(composed("advise=true", "simulate.cores=4")) == Simulate(
-        cores=4, bandwidth=None, straggler=1.0
+        cores=4, bandwidth=None, straggler=1.0, crossovers=False
     )
     with pytest.raises(ConfigError, match="nothing is simulated without advise=true"):
         load_simulate(composed("simulate.cores=4"))

@@ -46,7 +46,9 @@ def main(*parts: str) -> None:
     # train.py imports the same modules while the server starts
     import ddp.experiment  # noqa: F401
     from ddp.advice.measuring.trainer_costs import TrainerCosts
+    from ddp.trainers.trainer import trainer_for
 
+    trainer_for(trainer)
     starting = start_configs(trainer)
     firsts = {name: run_pilot(starting[name]) for name in ("forked", "in threads")}
     configs = {name: starting[name] for name in ("forked", "spawned")} if names else {}
