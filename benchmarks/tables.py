@@ -28,7 +28,7 @@ BLOCK = re.compile(
     re.DOTALL,
 )
 # "0.5", "87,000", "+0.002", "-", "", "2.1 (1.9 - 2.3)", "1.04 [0.95 - 1.05]"
-FIGURE = re.compile(r"-?|[+-]?[\d.,]+( [(\[][-+\d. ]+[)\]])?")
+FIGURE = re.compile(r"-?|[+-]?[\d.,]+((?: |<br>)[(\[][-+\d. ]+[)\]])?")
 
 
 def documents(root: Path = ROOT) -> Iterator[Path]:
@@ -49,7 +49,9 @@ def with_tables(text: str, results: Path = RESULTS) -> str:
         table = document["tables"][int(block["number"])]
         lines = [table["header"], *table["cells"]]
         if block["turned"]:
-            lines = [list(column) for column in zip(*lines, strict=True)]
+            columns = list(zip(*lines, strict=True))
+            # a range below its median, for tables with many columns
+            lines = [[cell.replace(" (", "<br>(") for cell in column] for column in columns]
         return f"{block['begin']}\n{markdown(lines)}\n\n{source(document)}\n\n{block['end']}"
 
     return BLOCK.sub(written, text)

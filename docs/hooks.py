@@ -18,11 +18,18 @@ from mkdocs.structure.pages import Page
 from ddp.config.defaults import CONF
 from ddp.config.options import OPTIONS
 from ddp.config.schema import Scalars
+from ddp.config.simulate import Simulate
 
 ROOT = Path(__file__).parent.parent
 COPIES = {"CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md"}
 KINDS = {int: "whole number", float: "number", bool: "true or false", str: "text"}
 LINE = re.compile(r"^(?P<indent> *)(?P<key>[\w/ ]+): *(?P<value>[^#]*?) *(?:# *(?P<note>.*))?$")
+# Parts of a signature: as Python prints them, and as a reader knows them.
+SHORT = {
+    r"'([\w.]*[A-Z.][^']*)'": r"\1",
+    r"numpy\.ndarray\[.*?, numpy\.dtype\[numpy\.(\w+)\]\]": r"NDArray[\1]",
+    r"\b(?:[a-z_]+\.)+(?=[A-Z])": "",
+}
 # The names that the page of the Python API describes, in its order.
 API = (
     "ddp.load_model",
@@ -63,7 +70,8 @@ def option_lines() -> Iterator[str]:
     yield from ("## Settings without a group", "", *_head())
     for key, value, note in notes:
         if not key.startswith(("hydra", "defaults")):
-            yield _line(key, _kind(Scalars, key), value, note)
+            schema = Simulate if key.startswith("simulate.") else Scalars
+            yield _line(key, _kind(schema, key.removeprefix("simulate.")), value, note)
     groups = {key.removeprefix("defaults."): note for key, _, note in notes}
     for folder in sorted(path for path in CONF.iterdir() if path.is_dir()):
         chosen = next((value for key, value, _ in notes if key == f"defaults.{folder.name}"), "")
@@ -168,11 +176,18 @@ def _member(owner: str, name: str, value: Any) -> Iterator[str]:
 
 
 def _signature(name: str, found: Any) -> tuple[str, ...]:
+    """The call with short names of types; a long one has a line per argument."""
     try:
         text = str(inspect.signature(found)).replace("self, ", "").replace("(self)", "()")
     except (TypeError, ValueError):
         return ()
-    return ("```python", re.sub(r"'([\w. |\[\],]+)'", r"\1", f"{name}{text}"), "```", "")
+    for long, short in SHORT.items():
+        text = re.sub(long, short, text)
+    if len(name + text) > 80:
+        arguments, arrow, result = text.removeprefix("(").rpartition(") ->")
+        parts = "".join(f"    {each},\n" for each in re.split(r", (?=\*?\w+:|\*,)", arguments))
+        text = f"(\n{parts}{arrow}{result}"
+    return ("```python", f"{name}{text}", "```", "")
 
 
 def _docstring(found: Any) -> tuple[str, ...]:
