@@ -3,13 +3,14 @@
 from dataclasses import fields
 from functools import cache
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 import yaml
 
 from ddp.config.checks import Checked
 from ddp.config.options import OPTIONS
 from ddp.config.schema import Config, Scalars
+from ddp.config.tracker import TRACKERS, TrackerOptions
 
 CONF = Path(__file__).parent.parent.parent / "conf"
 
@@ -30,6 +31,14 @@ def default_scalars() -> dict[str, Any]:
 
 
 @cache
+def default_tracker(name: str) -> TrackerOptions:
+    """The settings of a tracker, with the values of its file."""
+    schema = TRACKERS[name]
+    values = read_option(CONF / "tracker" / f"{name}.yaml")
+    return cast(TrackerOptions, schema(**_typed(schema, values)))
+
+
+@cache
 def default_option(group: str, name: str) -> Any:
     """The option of a group, with the values of its file."""
     schema = OPTIONS[group][name]
@@ -38,14 +47,15 @@ def default_option(group: str, name: str) -> Any:
 
 def default_config(**chosen: str) -> Config:
     """The config of `python train.py` when only options of groups are chosen."""
-    for entry in _read(CONF / "config.yaml")["defaults"]:
-        chosen = (entry if isinstance(entry, dict) else {}) | chosen
-    groups = {group: default_option(group, chosen[group]) for group in OPTIONS}
-    return Config(**default_scalars(), **groups)
+    defaults = [entry for entry in _read(CONF / "config.yaml")["defaults"] if entry != "_self_"]
+    options = {group: name for entry in defaults for group, name in entry.items()} | chosen
+    groups = {group: default_option(group, options[group]) for group in OPTIONS}
+    trackers = {name: default_tracker(name) for name in options["tracker"]}
+    return Config(**default_scalars(), **groups, tracker=trackers)
 
 
 def _read(path: Path) -> dict[str, Any]:
-    return dict(yaml.safe_load(path.read_text(encoding="utf-8")))
+    return dict(yaml.safe_load(path.read_text(encoding="utf-8")) or {})  # {}: only comments
 
 
 def _typed(schema: type[Checked], values: dict[str, Any]) -> dict[str, Any]:

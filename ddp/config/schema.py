@@ -16,6 +16,7 @@ from ddp.config.data import CsvData, Data, MovieLensData
 from ddp.config.model import Model
 from ddp.config.options import OPTIONS
 from ddp.config.split import Split
+from ddp.config.tracker import TrackerOptions, tracker_names
 from ddp.config.trainer import TrainerOptions
 from ddp.errors import ConfigError
 
@@ -62,7 +63,6 @@ class Scalars(Checked):
     checkpoint_every: int = at_least(0, off=0)
     torch_threads: int = at_least(1, most=MAX_TORCH_THREADS)
     account: bool = setting(off=False)
-    tensorboard: bool = setting(off=False)
     display: str = one_of(DISPLAYS, off="none")
     reference: str = one_of(REFERENCES, off="false")
     name: str | None = setting(_one_line, off=None)
@@ -74,7 +74,7 @@ class Scalars(Checked):
 
 @options
 class Config(Scalars):
-    """One run: the scalars, and one option of every group."""
+    """One run: the scalars, one option of every group, and the trackers."""
 
     backend: Backend = setting(off=SerialBackend(name="serial"))
     data: Data
@@ -82,6 +82,8 @@ class Config(Scalars):
     model: Model
     trainer: TrainerOptions
     aggregation: Aggregation
+    # by name; a dict is a class of the user's own
+    tracker: dict[str, TrackerOptions] = setting(off={})
 
     @property
     def data_seed(self) -> int:
@@ -213,6 +215,7 @@ def settings(config: Mapping[str, Any]) -> dict[str, Any]:
     | a scalar    | its value                                                            |
     | `group`     | the name of the chosen option                                        |
     | `group.key` | a setting of that option; "-" if it has no such setting              |
+    | `tracker`   | the names of the trackers                                            |
     """
     row = {field.name: config.get(field.name) for field in fields(Scalars)}
     for group, known in OPTIONS.items():
@@ -225,6 +228,7 @@ def settings(config: Mapping[str, Any]) -> dict[str, Any]:
             if field.name != "name"
         )
         row |= {f"{group}.{key}": chosen.get(key, "-" if chosen else None) for key in keys}
+    row["tracker"] = tracker_names(config)
     return row
 
 

@@ -9,15 +9,17 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from ddp.config.checks import all_off
+from ddp.config.defaults import default_tracker
 from ddp.config.options import OPTIONS
 from ddp.config.schema import Config, Scalars
 from ddp.config.simulate import Simulate
+from ddp.config.tracker import TRACKERS, TrackerOptions, own_tracker
 from ddp.errors import MISSING, ConfigError
 from ddp.launch.names import run_name
 
 COMPOSED = ".hydra/{}.yaml"  # Hydra's files in the directory of each job
 # keys of conf/config.yaml that are no settings of a run
-OF_THE_LAUNCH = ("resume", "sweep_resume", "advise", "simulate", "inspect")
+OF_THE_LAUNCH = ("resume", "sweep_resume", "advise", "simulate", "inspect", "tensorboard")
 QUESTIONS = ("advise", "inspect")  # true: the command answers, and runs nothing
 MAX_EXACT = 2**53  # a float below it holds every whole number exactly
 NAMED = ("experiment", "sweep")  # groups whose files set values anywhere
@@ -40,9 +42,31 @@ def load_config(composed: DictConfig) -> Config:
     rest = {
         key: value
         for key, value in values.items()
-        if key not in {*OPTIONS, *OF_THE_LAUNCH, "hydra"}
+        if key not in {*OPTIONS, *OF_THE_LAUNCH, "tracker", "hydra"}
     }
-    return Config(**_typed(Scalars, rest, ""), **groups)
+    return Config(**_typed(Scalars, rest, ""), **groups, tracker=_trackers(values))
+
+
+def _trackers(values: dict[Any, Any]) -> dict[str, TrackerOptions]:
+    """The trackers of a run, by name. Raises ConfigError."""
+    chosen, tensorboard = values.get("tracker") or {}, values.get("tensorboard")
+    if not isinstance(chosen, dict):
+        choices = ", ".join([*TRACKERS, "none"])
+        raise ConfigError("tracker", chosen, f"choose from {choices}: tracker=[tensorboard,mlflow]")
+    if tensorboard is not None and not isinstance(tensorboard, bool):
+        raise ConfigError("tensorboard", tensorboard, "expected bool | None")
+    trackers: dict[str, Any] = {}
+    for name, given in chosen.items():
+        schema = TRACKERS.get(name)
+        if schema is None or not isinstance(given, dict):
+            trackers[name] = own_tracker(name, given)
+        else:
+            trackers[name] = schema(**_typed(schema, given, f"tracker.{name}."))
+    if tensorboard is False:
+        trackers.pop("tensorboard", None)
+    elif tensorboard and "tensorboard" not in trackers:
+        trackers["tensorboard"] = default_tracker("tensorboard")
+    return trackers
 
 
 def check_packages(composed: DictConfig) -> None:
@@ -176,11 +200,13 @@ def unknown(key: str) -> str:
         for schema in options.values()
         for name in _fields(schema)
     ]
+    inner += [f"tracker.{name}.{key}" for name, made in TRACKERS.items() for key in _fields(made)]
     close = difflib.get_close_matches(
         key,
         [
             *_fields(Scalars),
             *OPTIONS,
+            "tracker",
             *OF_THE_LAUNCH,
             *_simulated(),
             *NAMED,
@@ -188,7 +214,8 @@ def unknown(key: str) -> str:
         ],
         n=3,
     )
-    known = f"known here: {', '.join(_fields(Scalars))}, and the groups {', '.join(OPTIONS)}"
+    groups = ", ".join([*OPTIONS, "tracker"])
+    known = f"known here: {', '.join(_fields(Scalars))}, and the groups {groups}"
     hint = f"did you mean {' or '.join(close)}?" if close else known
     return f"there is no such setting; {hint} (python train.py --help lists all)"
 

@@ -29,9 +29,8 @@ def help_text(conf: Path = CONF) -> str:
         lines.append(f"{group.name}=")
         for option in sorted(group.glob("*.yaml")):
             lines.append(f"  {option.stem:<{COLUMN}}{_first_comment(option)}")
-            settings = (
-                "" if group.name in ("experiment", "sweep") else _settings(group.name, option)
-            )
+            named = group.name in ("experiment", "sweep")
+            settings = "" if named else _settings(_package(group.name, option), option)
             if settings:
                 lines.append(f"  {'':<{COLUMN}}  {settings}")
         lines.append("")
@@ -68,9 +67,14 @@ def _first_comment(path: Path) -> str:
     return next((comment for comment in comments if not comment.startswith("@package")), "")
 
 
-def _settings(group: str, path: Path) -> str:
+def _package(group: str, option: Path) -> str:
+    """The key below which the settings of an option stand."""
+    return f"{group}.{option.stem}" if group == "tracker" else group
+
+
+def _settings(package: str, path: Path) -> str:
     return "  ".join(
-        f"{group}.{key}={_shown(value)}"
+        f"{package}.{key}={_shown(value)}"
         for key, value in read_option(path).items()
         if key != "name"
     )

@@ -17,7 +17,7 @@ from ddp.errors import DirectoryTaken, UserError
 from ddp.launch.composed import COMPOSED, asks, load_config, load_simulate
 from ddp.launch.exits import explain
 from ddp.launch.planned import check_score
-from ddp.launch.quoting import typed
+from ddp.launch.quoting import in_shell, typed
 from ddp.launch.resume import finished_run, make_room
 from ddp.launch.sweep import SWEEP
 from ddp.launch.varied import varied_settings
@@ -111,18 +111,20 @@ def _run_and_show(config: Config, hydra: HydraConf, output_dir: Path, *, resume:
     from ddp.experiment import run
     from ddp.results.summary import print_result
     from ddp.timing.meter import process_began
-    from ddp.tracking.tensorboard import TensorBoard
+    from ddp.tracking.make import make_trackers
     from ddp.tracking.terminal import make_console, make_display
-    from ddp.tracking.tracker import Tracker
+    from ddp.tracking.tracker import RunFacts
     from ddp.trainers.trainer import trainer_for
 
     trainer_for(config.trainer)  # imports torch or numba: a part of the command's start as well
     console = make_console()
-    trackers: list[Tracker] = [make_display(config, console)]
-    if config.tensorboard:
-        trackers.append(
-            TensorBoard(output_dir, settings(dataclasses.asdict(config)), varied_settings(hydra))
-        )
+    facts = RunFacts(
+        directory=output_dir,
+        settings=settings(dataclasses.asdict(config)),
+        varied=varied_settings(hydra),
+        command=" ".join(["python", "train.py", *map(in_shell, hydra.overrides.task)]),
+    )
+    trackers = [make_display(config, console), *make_trackers(config.tracker, facts)]
     # a process that began for this run alone counts from its own beginning
     began = process_began() if hydra.mode == RunMode.RUN else None
     result = run(config, output_dir, trackers, resume=resume, began=began)

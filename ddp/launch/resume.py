@@ -11,6 +11,7 @@ import yaml
 from ddp.config.checks import expanded
 from ddp.config.options import OPTIONS
 from ddp.config.schema import MAX_NAME, Config
+from ddp.config.tracker import TRACKERS
 from ddp.errors import ConfigError, DirectoryTaken
 from ddp.launch.quoting import quoted, text_of
 from ddp.machine.printable import cut, printable
@@ -44,7 +45,9 @@ def resumed_arguments(arguments: list[str], *, sweep: bool) -> list[str]:
     exchanged = {argument.partition("=")[0] for argument in typed}
     values = []
     for key, value in config.items():
-        if key not in OPTIONS:
+        if key == "tracker":
+            values += [] if key in exchanged else _tracker_arguments(value)
+        elif key not in OPTIONS:
             values.append(f"{key}={quoted(value)}")
         elif key not in exchanged:
             values.append(f"{key}={value['name']}")
@@ -55,6 +58,16 @@ def resumed_arguments(arguments: list[str], *, sweep: bool) -> list[str]:
             ]
     folder = quoted(directory)
     return [*values, *typed, f"resume={folder}", f"hydra.run.dir={folder}"]
+
+
+def _tracker_arguments(trackers: dict[str, dict[str, Any]]) -> list[str]:
+    """The overrides that choose these trackers, with their settings."""
+    known = [name for name in trackers if name in TRACKERS]
+    arguments = [f"tracker=[{','.join(known)}]" if known else "tracker=none"]
+    for name, settings in trackers.items():
+        # "++": a class of the user's own has keys that conf/ may not have
+        arguments += [f"++tracker.{name}.{key}={quoted(value)}" for key, value in settings.items()]
+    return arguments
 
 
 def _read_config(directory: Path) -> dict[str, Any]:

@@ -30,6 +30,7 @@ from ddp.machine.printable import printable
 from ddp.machine.signals import exit_code
 from ddp.results.run_directory import CONFIG_FILE, directory_taken
 from ddp.results.run_file import RunFile, in_order, read_run_file
+from ddp.tracking.make import check_trackers
 
 NO_JOB = "the sweep composed to no job at all: check the values given to -m or sweep="
 NO_SUMMARY = "interrupted before the sweep's table and report were written"
@@ -104,7 +105,7 @@ def _check(config: DictConfig) -> None:
     with read_write(runtime), open_dict(runtime):
         runtime.output_dir = str(Path(config.hydra.run.dir).absolute())
     composed = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
-    load_config(composed)
+    check_trackers(load_config(composed).tracker)
     load_simulate(composed)
 
 

@@ -29,7 +29,7 @@ from ddp.timing.meter import Meter
 from ddp.timing.metered_spans import MeteredSpans
 from ddp.timing.spans import Spans
 from ddp.tracking.history import History, kept_row
-from ddp.tracking.messages import OutsideRounds, RatingsRead, Reference, Rewound
+from ddp.tracking.messages import OutsideRounds, RatingsRead, Reference, Rewound, RunEnds
 from ddp.tracking.trace import Trace
 from ddp.tracking.tracker import Everyone, Tracker
 from ddp.workers.prepare import Prepared
@@ -174,9 +174,11 @@ class Recording:
             self.spans.close()
             return
         self._take_account()
+        status, reason = _status_of(error)
         seconds = stage_seconds(self._history.main_account())
         try:
             with self.spans("save"), self.spans("log"):
+                self.tracker.on(RunEnds(status=status, error=reason))
                 self.tracker.close()
         finally:
             self._take_account()
@@ -194,11 +196,7 @@ class Recording:
             tracker.on(event)
 
     def _make_result(self, error: BaseException | None, seconds: dict[str, float]) -> RunResult:
-        status, reason = "ok", None
-        if isinstance(error, KeyboardInterrupt):
-            status = "interrupted"
-        elif error is not None:
-            status, reason = "failed", f"{type(error).__name__}: {error}"
+        status, reason = _status_of(error)
         troubles = [each.trouble for each in self.tracker.trackers if each.trouble]
         return RunResult(
             config=self.config,
@@ -226,6 +224,15 @@ class Recording:
     def _outcome(self) -> str:
         kept = kept_row(self._history.aggregate_rounds, self._state.kept_round(self.config))
         return f"test RMSE {kept.test.rmse:.4f}" if kept else "no round was finished"
+
+
+def _status_of(error: BaseException | None) -> tuple[str, str | None]:
+    """The status of a run that ends with `error`, and the reason."""
+    if error is None:
+        return "ok", None
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted", None
+    return "failed", f"{type(error).__name__}: {error}"
 
 
 def _make_spans(config: Config, began: float) -> Spans:

@@ -23,11 +23,8 @@ OUTCOME = {
     "total_s": "seconds.total",
     "train_s": "seconds.train",
 }
-NEVER = (
-    "tensorboard",
-    "display",
-    "name",
-)  # settings that no comparison of runs shows; a CSV has them
+# settings that no comparison of runs shows; a CSV has them
+NEVER = ("tracker", "display", "name")
 # Means over the workers, of the whole run: column -> (key in result.json, unit, factor to it).
 WORKER_MEANS = {column: unit_of(column) for column in TABLE_COLUMNS}
 

@@ -41,7 +41,11 @@ def main_first(names: Sequence[str]) -> list[str]:
 
 
 def summaries(
-    values: Mapping[str, float | str], varied: Sequence[str] | None, metrics: Sequence[str]
+    values: Mapping[str, float | str],
+    varied: Sequence[str] | None,
+    metrics: Sequence[str],
+    *,
+    ended_well: bool = True,
 ) -> list["Summary"]:
     """The summaries of one run: columns, values and end.
 
@@ -69,7 +73,8 @@ def summaries(
             begun.hparams[name].string_value = value
         else:
             begun.hparams[name].number_value = value
-    ended = plugin_data_pb2.SessionEndInfo(status=api_pb2.STATUS_SUCCESS)
+    status = api_pb2.STATUS_SUCCESS if ended_well else api_pb2.STATUS_FAILURE
+    ended = plugin_data_pb2.SessionEndInfo(status=status)
     contents = {
         "experiment": {"experiment": experiment},
         "session_start_info": {"session_start_info": begun},

@@ -223,6 +223,14 @@ class MemoryUsed(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RunEnds(Event):
+    """The run ends: no event follows. `status`: that of result.json; `error`: the reason."""
+
+    status: str
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Reference(Event):
     """The RMSEs of one worker after its last round. It comes after the last round, if at all."""
 

@@ -3,7 +3,7 @@
 TensorBoard's own functions import a hundred modules, and those of torch import torch.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
 from tensorboard.compat.proto.tensor_pb2 import TensorProto
@@ -27,23 +27,24 @@ def text(tag: str, markdown: str) -> Summary:
     """A text of the tab Text."""
     shape = TensorShapeProto(dim=[TensorShapeProto.Dim(size=1)])
     tensor = TensorProto(dtype=DT_STRING, string_val=[markdown.encode()], tensor_shape=shape)
-    return of_plugin(f"{tag}/text_summary", "text", tensor=tensor)
+    return of_plugin(tag, "text", tensor=tensor)
 
 
-def custom_scalars(layout: Mapping[str, Mapping[str, Sequence[str]]]) -> Summary:
-    """The charts of the tab Custom Scalars.
+def custom_scalars(layout: Mapping[str, Mapping[str, str]]) -> Summary:
+    """The charts of the tab Custom Scalars. All groups but the first are folded.
 
-    `layout`: title of a group -> title of a chart -> regular expressions of its tags.
+    `layout`: title of a group -> title of a chart -> the regular expression of its tags.
     """
+
+    def chart(title: str, tags: str) -> layout_pb2.Chart:
+        lines = layout_pb2.MultilineChartContent(tag=[f"{tags}$"])
+        return layout_pb2.Chart(title=title, multiline=lines)
+
     groups = [
         layout_pb2.Category(
-            title=group,
-            chart=[
-                layout_pb2.Chart(title=title, multiline=layout_pb2.MultilineChartContent(tag=tags))
-                for title, tags in charts.items()
-            ],
+            title=group, chart=[chart(*named) for named in charts.items()], closed=number > 0
         )
-        for group, charts in layout.items()
+        for number, (group, charts) in enumerate(layout.items())
     ]
     content = layout_pb2.Layout(category=groups).SerializeToString()
     tensor = TensorProto(dtype=DT_STRING, string_val=[content], tensor_shape=TensorShapeProto())

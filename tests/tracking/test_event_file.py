@@ -15,6 +15,7 @@ from ddp.experiment import run
 from ddp.ratings.description import in_lines
 from ddp.timing.kinds import KINDS
 from ddp.tracking.tensorboard import TensorBoard
+from ddp.tracking.tracker import RunFacts
 
 ROUNDS, WORKERS = 3, 3
 WORKER_KINDS = {"compute", "evaluate", "publish", "wait", "receive", "tell", "other"}
@@ -28,10 +29,14 @@ class Recorded:
 
     def __init__(self, config, directory: Path) -> None:
         self.config, self.directory = config, directory
-        self.result = run(config, directory, [TensorBoard(directory, row_of(config))])
+        self.result = run(
+            config,
+            directory,
+            [TensorBoard(RunFacts(directory=directory, settings=row_of(config)), "all")],
+        )
         self.events = read_events(directory)
         with (directory / "rounds.csv").open(newline="") as file:
-            self.rounds = {(int(row["round"]), row["who"]): row for row in csv.DictReader(file)}
+            self.rounds = {(int(row["round"]) + 1, row["who"]): row for row in csv.DictReader(file)}
 
     def points(self, tag: str) -> dict[int, float]:
         return {event.step: event.value for event in self.events.Scalars(tag)}
@@ -63,17 +68,35 @@ def test_every_tag_is_there_and_no_other(recorded):
         for part in ("valid", "test")
         for who in [*WHOS, "aggregated", "workers_pooled"]
     }
-    tags |= {f"{kind}/{who}" for kind in ("loss/train", "bytes/pickled", "weight") for who in WHOS}
-    tags |= {f"time_ms/{kind}/{who}" for kind in WORKER_KINDS | INNER_KINDS for who in WHOS}
-    tags |= {f"time_ms/{kind}/aggregator" for kind in AGGREGATOR_KINDS | INNER_KINDS}
-    tags |= {"bytes/pickled/aggregator", "time_s/training"}
+    tags |= {f"train/{kind}/{who}" for kind in ("loss", "weight") for who in WHOS}
+    tags |= {f"traffic/pickled_bytes/{who}" for who in WHOS} | {"train/loss/mean_of_workers"}
+    tags |= {f"time/{kind}_ms/{who}" for kind in WORKER_KINDS | INNER_KINDS for who in WHOS}
+    tags |= {f"time/{kind}_ms/aggregator" for kind in AGGREGATOR_KINDS | INNER_KINDS}
+    tags |= {"traffic/pickled_bytes/aggregator", "time/training_s"}
     assert {
-        tag for tag in recorded.events.Tags()["scalars"] if not tag.startswith("account_ms/")
+        tag for tag in recorded.events.Tags()["scalars"] if not tag.startswith("time/account/")
     } == tags
 
 
+def test_few_tags_are_written_unless_all_are_asked_for(make_config, tmp_path):
+    config = make_config("backend=thread", "workers=5", "reference=true", "rounds=1")
+    board = TensorBoard(RunFacts(directory=tmp_path, settings=row_of(config)))
+    run(config, tmp_path, [board])
+    tags = read_events(tmp_path).Tags()["scalars"]
+    whos = [f"worker_{worker}" for worker in range(5)]
+    assert len(tags) <= 40
+    assert {
+        *(f"rmse/{part}/{who}" for part in ("valid", "test") for who in [*whos, "aggregated"]),
+        *(f"time/{kind}_ms/{who}" for kind in ("lock_wait", "pickle", "compute") for who in whos),
+        "rmse/test/one_worker",
+    } <= {*tags}
+    families = {tag.partition("/")[0] for tag in tags}
+    assert min(families) == "rmse"
+    assert [family for family in families if "time" in family] == ["time"]
+
+
 def test_the_facts_about_the_ratings_are_a_text(recorded):
-    (event,) = recorded.events.Tensors("data/text_summary")
+    (event,) = recorded.events.Tensors("run/data")
     (text,) = event.tensor_proto.string_val
     assert text.decode().splitlines() == [
         f"    {label:12}{told}" for label, told in in_lines(recorded.result.data)
@@ -83,11 +106,11 @@ def test_the_facts_about_the_ratings_are_a_text(recorded):
 
 def test_every_tag_has_one_point_per_round(recorded):
     for tag in recorded.events.Tags()["scalars"]:
-        if tag.startswith("account_ms/"):  # a kind without a second in a round has no point
+        if tag.startswith("time/account/"):  # a kind without a second in a round has no point
             continue
         steps = [event.step for event in recorded.events.Scalars(tag)]
         assert sorted(steps) == (
-            [ROUNDS - 1] if tag == "time_s/training" else list(range(ROUNDS))
+            [ROUNDS] if tag == "time/training_s" else list(range(1, ROUNDS + 1))
         ), tag
 
 
@@ -97,12 +120,12 @@ def shown_columns():
         for part in ("valid", "test"):
             yield f"rmse/{part}/{who}", who, f"{part}_rmse", 1.0
     for who in WHOS:
-        yield f"loss/train/{who}", who, "train_loss", 1.0
-        yield f"bytes/pickled/{who}", who, "pickled_bytes", 1.0
+        yield f"train/loss/{who}", who, "train_loss", 1.0
+        yield f"traffic/pickled_bytes/{who}", who, "pickled_bytes", 1.0
     for who in [*WHOS, "aggregator"]:
         row_of = "aggregated" if who == "aggregator" else who
         for kind in kinds_of(who) | INNER_KINDS - {"pickle"}:
-            yield f"time_ms/{kind}/{who}", row_of, f"{kind}_s", 1e3
+            yield f"time/{kind}_ms/{who}", row_of, f"{kind}_s", 1e3
 
 
 def kinds_of(who):
@@ -122,13 +145,13 @@ def test_every_point_is_the_number_of_the_rounds_file(recorded):
 def test_the_weights_are_those_of_the_aggregate(recorded):
     for who in WHOS:
         rounds = recorded.result.history.aggregate_rounds
-        weights = {row.round_index: row.weights[WHOS.index(who)] for row in rounds}
-        assert recorded.points(f"weight/{who}") == pytest.approx(weights, rel=1e-6)
+        weights = {row.round_index + 1: row.weights[WHOS.index(who)] for row in rounds}
+        assert recorded.points(f"train/weight/{who}") == pytest.approx(weights, rel=1e-6)
 
 
 @pytest.mark.parametrize("who", [*WHOS, "aggregator"])
 def test_the_phases_add_up_to_the_wall_of_the_round(recorded, who):
-    phases = [recorded.points(f"time_ms/{kind}/{who}") for kind in kinds_of(who)]
+    phases = [recorded.points(f"time/{kind}_ms/{who}") for kind in kinds_of(who)]
     row_of = "aggregated" if who == "aggregator" else who
     for number, wall in recorded.column(row_of, "wall_s").items():
         assert sum(phase[number] for phase in phases) == pytest.approx(wall * 1e3, rel=1e-4)
@@ -139,9 +162,9 @@ def test_all_kinds_together_are_the_wall_of_the_round(recorded, who):
     tags = [
         tag
         for tag in recorded.events.Tags()["scalars"]
-        if re.fullmatch(f"account_ms/[a-z_]+/{who}", tag)
+        if re.fullmatch(f"time/account/[a-z_]+_ms/{who}", tag)
     ]
-    assert f"account_ms/evaluate/{who}" in tags
+    assert f"time/account/evaluate_ms/{who}" in tags
     points = [recorded.points(tag) for tag in tags]
     for number, wall in recorded.column(
         "aggregated" if who == "aggregator" else who, "wall_s"
@@ -150,7 +173,7 @@ def test_all_kinds_together_are_the_wall_of_the_round(recorded, who):
 
 
 def test_the_last_round_is_a_picture(recorded):
-    (image,) = recorded.events.Images("timeline/last_round")
+    (image,) = recorded.events.Images("timeline/last_rounds")
     with Image.open(io.BytesIO(image.encoded_image_string)) as picture:
         assert picture.format == "PNG"
         assert picture.size == (image.width, image.height)
@@ -162,10 +185,10 @@ def test_the_last_round_is_a_picture(recorded):
 
 def test_the_times_are_not_all_zero(recorded):
     for tag in (
-        "time_ms/compute/worker_0",
-        "time_ms/evaluate/aggregator",
-        "time_ms/lock_hold/worker_1",
-        "time_s/training",
+        "time/compute_ms/worker_0",
+        "time/evaluate_ms/aggregator",
+        "time/lock_hold_ms/worker_1",
+        "time/training_s",
     ):
         assert all(value > 0 for value in recorded.points(tag).values()), tag
 
@@ -176,7 +199,7 @@ def test_the_pooled_curve_is_of_all_squared_errors_together(recorded, part):
         errors = [
             getattr(row, part)
             for row in recorded.result.history.worker_rounds
-            if row.round_index == number
+            if row.round_index + 1 == number
         ]
         assert len(errors) == WORKERS
         assert value == pytest.approx(
@@ -198,7 +221,7 @@ def test_the_hparams_are_in_the_runs_own_file(recorded):
 def test_the_hparams_are_compared_by_scalars_that_exist(recorded):
     experiment = plugin(recorded.events, "_hparams_/experiment").experiment
     metrics = {info.name.tag for info in experiment.metric_infos}
-    assert metrics == {"rmse/test/aggregated", "rmse/valid/aggregated", "time_s/training"}
+    assert metrics == {"rmse/test/aggregated", "rmse/valid/aggregated", "time/training_s"}
     assert metrics <= set(recorded.events.Tags()["scalars"])
     assert {info.name for info in experiment.hparam_infos} == set(hparams(recorded.config))
 
@@ -210,7 +233,7 @@ def test_another_backend_writes_the_same_tags_and_hparams(recorded, make_config,
     )
     other = Recorded(config, tmp_path)
     own, others = (
-        {tag for tag in run.events.Tags()["scalars"] if "account_ms" not in tag}
+        {tag for tag in run.events.Tags()["scalars"] if "account" not in tag}
         for run in (recorded, other)
     )
     assert own == others
@@ -222,9 +245,9 @@ def test_another_backend_writes_the_same_tags_and_hparams(recorded, make_config,
     assert other.points("rmse/test/aggregated") == recorded.points("rmse/test/aggregated")
 
 
-def charts(recorded: Recorded) -> dict[tuple[str, str], list[str]]:
+def charts(events) -> dict[tuple[str, str], list[str]]:
     """(category, chart) -> its patterns."""
-    content = recorded.events.Tensors("custom_scalars__config__")[0].tensor_proto.string_val[0]
+    content = events.Tensors("custom_scalars__config__")[0].tensor_proto.string_val[0]
     layout = layout_pb2.Layout.FromString(content)
     return {
         (category.title, chart.title): list(chart.multiline.tag)
@@ -234,19 +257,40 @@ def charts(recorded: Recorded) -> dict[tuple[str, str], list[str]]:
 
 
 def test_every_chart_shows_its_own_curves(recorded):
-    tags, found = recorded.events.Tags()["scalars"], charts(recorded)
-    assert {title for category, title in found if category == "RMSE"} == {"valid", "test"}
-    assert {
-        title for category, title in found if category.startswith("Time")
-    } == WORKER_KINDS | AGGREGATOR_KINDS | INNER_KINDS
-    assert {title for category, title in found if category.startswith("Where")} == {
-        *WHOS,
-        "aggregator",
+    tags, found = recorded.events.Tags()["scalars"], charts(recorded.events)
+    # the plugin matches like this
+    shown = {
+        named: {tag for pattern in patterns for tag in tags if re.match(pattern, tag)}
+        for named, patterns in found.items()
     }
-    for (category, title), patterns in found.items():
-        # the plugin matches like this
-        shown = {tag for pattern in patterns for tag in tags if re.match(pattern, tag)}
-        kinds = {"RMSE": "rmse/TITLE/.*", "Time (ms per round)": "time_ms/TITLE/.*"}
-        own = kinds.get(category, "account_ms/[a-z_]+/TITLE").replace("TITLE", title)
-        assert shown == {tag for tag in tags if re.fullmatch(own, tag)}
-        assert len(shown) >= 1
+    assert list(shown.items())[:2] == [
+        (("RMSE of the aggregate", f"{part} RMSE"), {f"rmse/{part}/aggregated"})
+        for part in ("test", "valid")
+    ]
+    by_title = {title: tags for (_, title), tags in shown.items()}
+    assert len(by_title) == len(found)  # TensorBoard joins charts that have one title
+    for kind in WORKER_KINDS | AGGREGATOR_KINDS | INNER_KINDS:
+        own = {tag for tag in tags if re.fullmatch(f"time/{kind}_ms/[a-z_0-9]+", tag)}
+        assert by_title[kind.replace("_", " ")] == own
+    for who in [*WHOS, "aggregator"]:
+        own = {tag for tag in tags if re.fullmatch(f"time/account/[a-z_]+_ms/{who}", tag)}
+        assert by_title[who] == own
+    for who in WHOS:
+        for part in ("test", "valid"):
+            assert by_title[f"{who}: {part} RMSE"] == {f"rmse/{part}/{who}"}
+        assert by_title[f"{who}: lock wait"] == {f"time/lock_wait_ms/{who}"}
+    assert all(shown.values())
+
+
+def test_a_chart_of_a_run_with_few_tags_has_one_line_per_run(make_config, tmp_path):
+    config = make_config("backend=thread", "workers=5")
+    run(config, tmp_path, [TensorBoard(RunFacts(directory=tmp_path, settings=row_of(config)))])
+    events = read_events(tmp_path)
+    found = charts(events)
+    compared = [title for _, title in found if title.endswith("compared")]
+    for (_, title), patterns in found.items():
+        own = [tag for tag in events.Tags()["scalars"] if re.match(patterns[0], tag)]
+        assert len(own) == (2 if title in compared else 1), title
+    content = events.Tensors("custom_scalars__config__")[0].tensor_proto.string_val[0]
+    folded = [category.closed for category in layout_pb2.Layout.FromString(content).category]
+    assert folded == [False] + [True] * (len(folded) - 1)

@@ -12,10 +12,11 @@ from ddp.tracking.hparams import MAIN, known_values
 from ddp.tracking.messages import AggregateRound, Reference
 from ddp.tracking.metrics import SquaredError
 from ddp.tracking.tensorboard import TensorBoard
+from ddp.tracking.tracker import RunFacts
 
 
 def test_pickling_is_serialising_and_deserialising(tmp_path):
-    board = TensorBoard(tmp_path, {"workers": 2})
+    board = TensorBoard(RunFacts(directory=tmp_path, settings={"workers": 2}), "all")
     seconds = {
         "publish/serialise": 0.25,
         "receive/deserialise": 0.5,
@@ -30,16 +31,16 @@ def test_pickling_is_serialising_and_deserialising(tmp_path):
         tag: read_events(tmp_path).Scalars(tag)[0].value
         for tag in read_events(tmp_path).Tags()["scalars"]
     }
-    assert values["time_ms/pickle/worker_1"] == 750
-    assert values["time_ms/serialise/worker_1"] == 250
-    assert values["time_ms/publish/worker_1"] == 6250
-    assert values["time_ms/receive/worker_1"] == 500
-    assert values["time_ms/compute/worker_1"] == 8000
-    assert values["bytes/pickled/worker_1"] == 111
+    assert values["time/pickle_ms/worker_1"] == 750
+    assert values["time/serialise_ms/worker_1"] == 250
+    assert values["time/publish_ms/worker_1"] == 6250
+    assert values["time/receive_ms/worker_1"] == 500
+    assert values["time/compute_ms/worker_1"] == 8000
+    assert values["traffic/pickled_bytes/worker_1"] == 111
 
 
 def test_pooled_is_not_the_mean_of_rmses(tmp_path):
-    board = TensorBoard(tmp_path, {"workers": 2})
+    board = TensorBoard(RunFacts(directory=tmp_path, settings={"workers": 2}))
     board.on(worker_round(1, 4, test=SquaredError(30.0, 1)))
     # worker 0 is ahead: this row is of the next round
     board.on(worker_round(0, 5, test=SquaredError(1.0, 1)))
@@ -49,24 +50,26 @@ def test_pooled_is_not_the_mean_of_rmses(tmp_path):
         (event.step, event.value)
         for event in read_events(tmp_path).Scalars("rmse/test/workers_pooled")
     ]
-    assert pooled == [(4, 3.0)]
+    assert pooled == [(5, 3.0)]
 
 
 def test_a_timeout_is_a_point_and_its_absence_is_none(tmp_path):
-    board = TensorBoard(tmp_path, {"workers": 2})
+    board = TensorBoard(RunFacts(directory=tmp_path, settings={"workers": 2}))
     for number in range(3):
         board.on(worker_round(0, number))
         board.on(worker_round(1, number, received=number != 1))
     board.close()
     events = read_events(tmp_path)
-    assert [(event.step, event.value) for event in events.Scalars("timeout/worker_1")] == [(1, 1.0)]
-    assert "timeout/worker_0" not in events.Tags()["scalars"]
+    assert [(event.step, event.value) for event in events.Scalars("train/timeout/worker_1")] == [
+        (2, 1.0)
+    ]
+    assert "train/timeout/worker_0" not in events.Tags()["scalars"]
 
 
 def test_one_worker_is_a_line_beside_the_aggregate_and_the_gap_to_it_an_hparams_metric(
     tmp_path, make_config
 ):
-    tracker = TensorBoard(tmp_path, row_of(make_config()))
+    tracker = TensorBoard(RunFacts(directory=tmp_path, settings=row_of(make_config())))
     for round_index in range(3):
         tracker.on(
             AggregateRound(
@@ -84,11 +87,11 @@ def test_one_worker_is_a_line_beside_the_aggregate_and_the_gap_to_it_an_hparams_
         tag: {event.step: event.value for event in events.Scalars(tag)}
         for tag in events.Tags()["scalars"]
     }
-    assert points["rmse/valid/one_worker"] == {0: 1.5, 2: 1.5}
-    assert points["rmse/test/one_worker"] == {0: 2.5, 2: 2.5}
-    assert (points["rmse_gap/valid"], points["rmse_gap/test"]) == ({2: 0.5}, {2: 0.5})
+    assert points["rmse/valid/one_worker"] == {1: 1.5, 3: 1.5}
+    assert points["rmse/test/one_worker"] == {1: 2.5, 3: 2.5}
+    assert points["rmse/test/gap_to_one_worker"] == {3: 0.5}
     experiment = plugin(events, "_hparams_/experiment").experiment
-    assert "rmse_gap/test" in {info.name.tag for info in experiment.metric_infos}
+    assert "rmse/test/gap_to_one_worker" in {info.name.tag for info in experiment.metric_infos}
 
 
 def test_a_setting_without_a_value_is_no_hparam_and_a_column_has_one_type(make_config):
@@ -140,7 +143,7 @@ def test_the_columns_are_those_that_a_sweep_varies_the_main_ones_first(
     tmp_path, make_config, varied, columns
 ):
     row = row_of(make_config())
-    tracker = TensorBoard(tmp_path, row, varied)
+    tracker = TensorBoard(RunFacts(directory=tmp_path, settings=row, varied=varied))
     tracker.on(
         AggregateRound(
             round_index=0,
@@ -161,7 +164,7 @@ def test_the_columns_are_those_that_a_sweep_varies_the_main_ones_first(
 
 
 def test_a_run_that_failed_before_its_first_aggregate_has_a_file_without_hparams(tmp_path):
-    board = TensorBoard(tmp_path, {"workers": 2})
+    board = TensorBoard(RunFacts(directory=tmp_path, settings={"workers": 2}))
     board.on(worker_round(0, 0))
     board.close()
     events = read_events(tmp_path)
@@ -194,11 +197,15 @@ def test_a_failure_is_a_point_and_a_round_that_began_again_is_there_once(
     )
     # so that the file already holds the rows that do not count
     monkeypatch.setattr("ddp.tracking.tensorboard.FLUSH_EVERY_S", 0.0)
-    run(config, directory, [TensorBoard(directory, {"workers": 3})])
+    run(
+        config,
+        directory,
+        [TensorBoard(RunFacts(directory=directory, settings={"workers": 3}), "all")],
+    )
     told = scalars(directory)
-    assert told["failure/worker_1"] == [(1, 1.0)]
-    assert [step for step, _ in told["rmse/test/aggregated"]] == [0, 1, 2, 3]
-    assert [step for step, _ in told["rmse/test/worker_0"]] == [0, 1, 2, 3]
-    assert [value == 0 for _, value in told["weight/worker_1"]] == [
-        policy == "drop" and step > 0 for step in range(4)
+    assert told["train/failure/worker_1"] == [(2, 1.0)]
+    assert [step for step, _ in told["rmse/test/aggregated"]] == [1, 2, 3, 4]
+    assert [step for step, _ in told["rmse/test/worker_0"]] == [1, 2, 3, 4]
+    assert [value == 0 for _, value in told["train/weight/worker_1"]] == [
+        policy == "drop" and step > 1 for step in (1, 2, 3, 4)
     ]

@@ -14,6 +14,7 @@ import pytest
 from ddp.config.schema import settings
 from ddp.experiment import run
 from ddp.tracking.tensorboard import TensorBoard
+from ddp.tracking.tracker import RunFacts
 
 JOBS = (
     ("backend=thread", "workers=1", "backend.poll_interval_s=0.001"),
@@ -37,7 +38,9 @@ def sweep(make_config, tmp_path_factory):
     for number, overrides in enumerate(JOBS):
         config = make_config(*overrides)
         row = settings(dataclasses.asdict(config))
-        board = TensorBoard(directory / str(number), row, VARIED)
+        board = TensorBoard(
+            RunFacts(directory=directory / str(number), settings=row, varied=VARIED), "all"
+        )
         results[str(number)] = run(config, directory / str(number), [board])
     return directory, results
 
@@ -82,7 +85,7 @@ def ask(sweep):
             return json.loads(content) if content[:1] in (b"{", b"[") else content
 
         # TensorBoard reads the files later than it starts
-        while any("time_s/training" not in get("scalars/tags").get(name, ()) for name in sweep[1]):
+        while any("time/training_s" not in get("scalars/tags").get(name, ()) for name in sweep[1]):
             assert server.poll() is None, "TensorBoard did not read the runs in time"
         alarm.cancel()
         yield get
@@ -98,20 +101,20 @@ def test_it_shows_the_rmse_of_every_round(sweep, ask):
     for name, result in sweep[1].items():
         points = ask("scalars/scalars", run=name, tag="rmse/test/aggregated")
         told = {step: value for _, step, value in points}
-        expected = {row.round_index: row.test.rmse for row in result.history.aggregate_rounds}
+        expected = {row.round_index + 1: row.test.rmse for row in result.history.aggregate_rounds}
         assert told == pytest.approx(expected, rel=1e-6)
 
 
 def test_it_shows_where_a_workers_round_went(sweep, ask):
     tags = ask("scalars/tags")
     for name, result in sweep[1].items():
-        own = [tag for tag in tags[name] if re.fullmatch("account_ms/[a-z_]+/worker_0", tag)]
-        assert {"account_ms/compute/worker_0", "account_ms/evaluate/worker_0"} <= set(own)
+        own = [tag for tag in tags[name] if re.fullmatch("time/account/[a-z_]+_ms/worker_0", tag)]
+        assert {"time/account/compute_ms/worker_0", "time/account/evaluate_ms/worker_0"} <= set(own)
         told = [
             value
             for tag in own
             for _, step, value in ask("scalars/scalars", run=name, tag=tag)
-            if step == 0
+            if step == 1
         ]
         assert sum(told) == pytest.approx(
             result.history.worker(0)[0].account.wall_s * 1e3, rel=1e-4
@@ -121,12 +124,12 @@ def test_it_shows_where_a_workers_round_went(sweep, ask):
 def test_it_has_a_chart_for_each_worker(ask):
     layout = ask("custom_scalars/layout")
     charts = {chart["title"] for category in layout["category"] for chart in category["chart"]}
-    assert {"worker_0", "worker_1", "aggregator"} <= charts
+    assert {"worker_0", "worker_1", "aggregator", "worker_1: lock wait"} <= charts
 
 
 def test_it_shows_the_picture_of_the_last_round(sweep, ask):
     for name in sweep[1]:
-        (picture,) = ask("images/images", run=name, tag="timeline/last_round", sample=0)
+        (picture,) = ask("images/images", run=name, tag="timeline/last_rounds", sample=0)
         content = ask(f"images/individualImage?{picture['query']}")
         assert content.startswith(b"\x89PNG")
 

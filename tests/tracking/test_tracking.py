@@ -26,6 +26,7 @@ from ddp.tracking.messages import (
     RatingsRead,
     Reference,
     Rewound,
+    RunEnds,
     Started,
     TrainingBegan,
 )
@@ -64,6 +65,7 @@ EVENTS = [
     OutsideRounds(account=Account()),
     MemoryUsed(processes={}, shared_bytes=0),
     Reference(valid=1.0, test=1.1),
+    RunEnds(status="failed", error="made up"),
 ]
 
 

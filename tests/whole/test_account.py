@@ -11,6 +11,7 @@ from ddp.experiment import run
 from ddp.timing.kinds import KINDS
 from ddp.timing.spans import Span
 from ddp.tracking.tensorboard import TensorBoard
+from ddp.tracking.tracker import RunFacts
 
 TRAINERS = {
     "autograd": ("trainer=autograd", "trainer.batch_size=64"),
@@ -171,7 +172,7 @@ def test_without_it_tensorboard_has_no_picture(make_config, tmp_path):
     run(
         make_config("backend=thread", "account=false"),
         tmp_path,
-        [TensorBoard(tmp_path, {"workers": 3})],
+        [TensorBoard(RunFacts(directory=tmp_path, settings={"workers": 3}))],
     )
     accumulator = EventAccumulator(str(tmp_path)).Reload()
     assert "rmse/test/aggregated" in accumulator.Tags()["scalars"]

@@ -15,7 +15,7 @@ import ddp.experiment
 from ddp.experiment import run
 from ddp.tracking.messages import Started
 from ddp.tracking.tensorboard import TensorBoard
-from ddp.tracking.tracker import Tracker
+from ddp.tracking.tracker import RunFacts, Tracker
 
 JOB = ("trainer=fused", "workers=2", "rounds=2")
 
@@ -90,7 +90,7 @@ def test_no_process_of_a_run_has_a_socket_of_the_internet(make_config, tmp_path,
     run(
         make_config(*JOB, *BACKENDS[name], "tensorboard=true"),
         directory,
-        [TensorBoard(directory, {"workers": 2}), watch],
+        [TensorBoard(RunFacts(directory=directory, settings={"workers": 2})), watch],
     )
     sockets, count = watch.seen[0]
     assert count == {"thread": 0, "shm": 3, "process": 4}[name]

@@ -59,7 +59,6 @@ def pilot_config(
         select_on="valid",
         checkpoint_every=1,
         account=True,
-        tensorboard=True,
         display="none",
         reference="false",
         backend=backend,
@@ -74,9 +73,11 @@ def run_pilot(config: Config) -> "Pilot":
     from ddp.config.schema import settings
     from ddp.experiment import run
     from ddp.tracking.tensorboard import TensorBoard
+    from ddp.tracking.tracker import RunFacts
 
     with tempfile.TemporaryDirectory(prefix="ddp-pilot-") as directory:
-        board = TensorBoard(Path(directory), settings(dataclasses.asdict(config)))
+        row = settings(dataclasses.asdict(config))
+        board = TensorBoard(RunFacts(directory=Path(directory), settings=row))
         began = time.thread_time()
         return Pilot(run(config, Path(directory), [board]), time.thread_time() - began)
 

@@ -22,6 +22,7 @@ from ddp.ratings.sources.remote import Download, Member
 from ddp.tracking.messages import AggregateRound
 from ddp.tracking.metrics import SquaredError
 from ddp.tracking.tensorboard import TensorBoard
+from ddp.tracking.tracker import RunFacts
 
 # --- files ---
 
@@ -69,7 +70,7 @@ def test_the_new_name_of_a_file_survives_a_power_cut(tmp_path, monkeypatch):
 
 
 def test_event_files_keep_what_they_had(disk):
-    board = TensorBoard(disk.path, {"workers": 1})
+    board = TensorBoard(RunFacts(directory=disk.path, settings={"workers": 1}))
     error = SquaredError(1.0, 1)
     board.on(AggregateRound(round_index=0, valid=error, test=error, weights=(1.0,), elapsed_s=1.0))
     board._flush()
