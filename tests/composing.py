@@ -40,7 +40,11 @@ def composed(*overrides):
     for parsed in map(parse, overrides):
         if "." in parsed.key_or_group:
             others.append(parsed)
-        elif parsed.type is not OverrideType.CHANGE or parsed.package is not None:
+        elif (
+            parsed.type is not OverrideType.CHANGE
+            or parsed.package is not None
+            or parsed.key_or_group == "tracker"  # its options stand beside each other
+        ):
             return by_hydra(*overrides)
         elif parsed.key_or_group not in OPTIONS and parsed.key_or_group in once():
             others.append(parsed)

@@ -22,7 +22,7 @@ from ddp.launch.composed import OF_THE_LAUNCH, load_config
 
 
 def test_the_folders_of_conf_are_the_groups():
-    assert {path.name for path in CONF.iterdir() if path.is_dir()} == {*OPTIONS, *NAMED}
+    assert {path.name for path in CONF.iterdir() if path.is_dir()} == {*OPTIONS, *NAMED, "tracker"}
 
 
 def test_the_files_of_a_group_are_its_options(subtests):
@@ -116,8 +116,8 @@ def all_values(node):
     if dataclasses.is_dataclass(node):
         for field in dataclasses.fields(node):
             yield from all_values(getattr(node, field.name))
-    elif type(node) is list:
-        for value in node:
+    elif type(node) in (list, dict):
+        for value in node.values() if type(node) is dict else node:
             yield from all_values(value)
     else:
         yield node
@@ -129,6 +129,7 @@ def all_values(node):
         (),
         ("data=csv", "data.paths=[a.csv,b.csv]", "workers=2", "split=files"),
         ("split=dirichlet",),
+        ("tracker=[tensorboard,mlflow]", "+tracker.mine={_target_:a.B,sizes:[1,2]}"),
     ],
     ids=str,
 )
@@ -165,9 +166,9 @@ def test_the_fixture_gives_what_it_says(make_config):
         config.workers,
         config.rounds,
         config.local_epochs,
-        config.tensorboard,
+        config.tracker,
         config.display,
-    ) == (3, 2, 2, False, "none")
+    ) == (3, 2, 2, {}, "none")
     assert (config.data.num_users, config.data.num_items, config.data.num_ratings) == (60, 40, 1200)
     assert config.model.name == "tiny"
 

@@ -104,6 +104,13 @@ def test_every_setting_of_an_option_is_there_with_its_value(subtests):
             assert len(re.findall(rf"{group}\.\w+=", settings)) == len(values) - 1
 
 
+def test_the_settings_of_a_tracker_stand_below_its_name():
+    shown = section("tracker")
+    assert re.search(r"^ +tracker\.tensorboard\.detail=few$", shown, re.MULTILINE)
+    assert re.search(r"^ +tracker\.wandb\.project=ddp  tracker\.wandb\.mode=offline$", shown, re.M)
+    assert "  tracker=[tensorboard]" in help_text()
+
+
 def test_no_line_ends_in_spaces():
     assert [line for line in help_text().splitlines() if line != line.rstrip()] == []
 
