@@ -29,7 +29,14 @@ from ddp.timing.meter import Meter
 from ddp.timing.metered_spans import MeteredSpans
 from ddp.timing.spans import Spans
 from ddp.tracking.history import History, kept_row
-from ddp.tracking.messages import OutsideRounds, RatingsRead, Reference, Rewound, RunEnds
+from ddp.tracking.messages import (
+    AggregateRound,
+    OutsideRounds,
+    RatingsRead,
+    Reference,
+    Rewound,
+    RunEnds,
+)
 from ddp.tracking.trace import Trace
 from ddp.tracking.tracker import Everyone, Tracker
 from ddp.workers.prepare import Prepared
@@ -174,11 +181,11 @@ class Recording:
             self.spans.close()
             return
         self._take_account()
-        status, reason = _status_of(error)
         seconds = stage_seconds(self._history.main_account())
         try:
             with self.spans("save"), self.spans("log"):
-                self.tracker.on(RunEnds(status=status, error=reason))
+                status, reason = _status_of(error)
+                self.tracker.on(RunEnds(status=status, error=reason, kept=self._kept))
                 self.tracker.close()
         finally:
             self._take_account()
@@ -221,8 +228,12 @@ class Recording:
             raise
 
     @property
+    def _kept(self) -> AggregateRound | None:
+        return kept_row(self._history.aggregate_rounds, self._state.kept_round(self.config))
+
+    @property
     def _outcome(self) -> str:
-        kept = kept_row(self._history.aggregate_rounds, self._state.kept_round(self.config))
+        kept = self._kept
         return f"test RMSE {kept.test.rmse:.4f}" if kept else "no round was finished"
 
 

@@ -17,6 +17,7 @@ from ddp.tracking.points import (
 from ddp.tracking.tracker import (
     AGGREGATED,
     AGGREGATOR,
+    KEPT,
     ONE_WORKER,
     PARTS,
     POOLED,
@@ -31,7 +32,7 @@ Layout = dict[str, dict[str, str]]
 def layout(num_workers: int, *, full: bool = False) -> Layout:
     """The charts of a run. `full`: also those of every kind of time."""
     workers = [worker_name(worker) for worker in range(num_workers)]
-    beside = f"({AGGREGATED}|{POOLED}|{ONE_WORKER})"
+    beside = f"({AGGREGATED}|{KEPT}|{POOLED}|{ONE_WORKER})"
     groups: Layout = {
         "RMSE of the aggregate": {
             f"{part} RMSE": RMSE_TAG.format(part=part, who=AGGREGATED) for part in reversed(PARTS)

@@ -224,10 +224,18 @@ class MemoryUsed(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunEnds(Event):
-    """The run ends: no event follows. `status`: that of result.json; `error`: the reason."""
+    """The run ends: no event follows.
+
+    | field    | meaning                                                      |
+    |----------|--------------------------------------------------------------|
+    | `status` | ok, failed or interrupted, as in result.json                 |
+    | `error`  | why it failed                                                |
+    | `kept`   | the row of the round whose aggregate it keeps; None: no round |
+    """
 
     status: str
     error: str | None = None
+    kept: AggregateRound | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -59,7 +59,6 @@ class Mlflow(Tracker):
     def close(self) -> None:
         if not self._id:
             return
-        self._add(self._points.of_the_end())
         self._write()
         self._client.log_text(self._id, self._results.as_markdown(), "result.md")
         ended = self._results.ended

@@ -13,12 +13,28 @@ from ddp.timing.account import Account
 from ddp.timing.kinds import EXCHANGE_KINDS
 from ddp.timing.paths import AGGREGATOR_PHASES, WORKER_PHASES
 from ddp.tracking.history import without_slices
-from ddp.tracking.messages import AggregateRound, Event, Failure, Reference, Rewound, WorkerRound
+from ddp.tracking.messages import (
+    AggregateRound,
+    Event,
+    Failure,
+    Reference,
+    Rewound,
+    RunEnds,
+    WorkerRound,
+)
 from ddp.tracking.metrics import SquaredError
-from ddp.tracking.tracker import AGGREGATED, AGGREGATOR, ONE_WORKER, PARTS, POOLED, worker_name
+from ddp.tracking.tracker import (
+    AGGREGATED,
+    AGGREGATOR,
+    KEPT,
+    ONE_WORKER,
+    PARTS,
+    POOLED,
+    worker_name,
+)
 
 RMSE_TAG = "rmse/{part}/{who}"
-GAP_TAG = "rmse/{part}/gap_to_one_worker"  # the last aggregate's RMSE minus one worker's
+GAP_TAG = "rmse/{part}/gap_to_one_worker"  # the kept aggregate's RMSE minus one worker's
 TIME_TAG = "time/{kind}_ms/{who}"
 ACCOUNT_TAG = "time/account/{kind}_ms/{who}"  # all kinds together are the round's wall
 TRAINING_TAG = "time/training_s"  # of the whole run, at its last round
@@ -47,26 +63,15 @@ class Points:
 
     def __init__(self, num_workers: int, *, full: bool = False) -> None:
         self.full = full
-        self.last: AggregateRound | None = None
-        self.has_reference = False
+        self.metrics: list[str] = []  # the tags that compare runs; none before the run ends
+        self._last: AggregateRound | None = None
+        self._reference: Reference | None = None
         self._num_workers = num_workers
         self._rounds: dict[int, list[WorkerRound]] = {}  # those that wait for their other rows
 
     def of(self, event: Event) -> list[Point]:
         """The points of an event, without those whose value is not known."""
         return [point for point in self._of(event) if not math.isnan(point.value)]
-
-    def of_the_end(self) -> list[Point]:
-        """The points that are known once the run has ended."""
-        if self.last is None:
-            return []
-        return [Point(TRAINING_TAG, self.last.elapsed_s, step_of(self.last.round_index))]
-
-    def metrics(self) -> list[str]:
-        """The tags that compare runs."""
-        compared = [RMSE_TAG.format(part=part, who=AGGREGATED) for part in ("test", "valid")]
-        gap = [GAP_TAG.format(part="test")] if self.has_reference else []
-        return [*compared, TRAINING_TAG, *gap]
 
     def _of(self, event: Event) -> Iterator[Point]:
         match event:
@@ -79,9 +84,11 @@ class Points:
                 yield Point(tag, 1.0, step_of(event.round_index or 0))
             case Rewound():
                 self._rounds.clear()
-                self.last = event.last
+                self._last = event.last
             case Reference():
-                yield from self._reference(event)
+                yield from self._one_worker(event)
+            case RunEnds():
+                yield from self._end(event)
 
     def _worker_round(self, row: WorkerRound) -> Iterator[Point]:
         who, step = worker_name(row.worker), step_of(row.round_index)
@@ -106,18 +113,31 @@ class Points:
             for worker, weight in enumerate(row.weights):
                 yield Point(WEIGHT_TAG.format(who=worker_name(worker)), weight, step)
             yield from self._account(AGGREGATOR, row.account, AGGREGATOR_PHASES, step)
-        self.last = row
+        self._last = row
 
-    def _reference(self, reference: Reference) -> Iterator[Point]:
-        assert self.last is not None
-        self.has_reference = True
-        step = step_of(self.last.round_index)
+    def _one_worker(self, reference: Reference) -> Iterator[Point]:
+        assert self._last is not None
+        self._reference = reference
+        step = step_of(self._last.round_index)
         for part in PARTS:
             for end in sorted({FIRST_ROUND, step}):  # two points: a line over the whole chart
                 value = getattr(reference, part)
                 yield Point(RMSE_TAG.format(part=part, who=ONE_WORKER), value, end)
-        gap = self.last.test.rmse - reference.test
-        yield Point(GAP_TAG.format(part="test"), gap, step)
+
+    def _end(self, event: RunEnds) -> Iterator[Point]:
+        if event.kept is None or self._last is None:
+            return
+        step = step_of(event.kept.round_index)
+        points = [
+            Point(RMSE_TAG.format(part=part, who=KEPT), getattr(event.kept, part).rmse, step)
+            for part in reversed(PARTS)
+        ]
+        points.append(Point(TRAINING_TAG, self._last.elapsed_s, step_of(self._last.round_index)))
+        if self._reference is not None:
+            gap = event.kept.test.rmse - self._reference.test
+            points.append(Point(GAP_TAG.format(part="test"), gap, step))
+        self.metrics = [point.tag for point in points]
+        yield from points
 
     def _account(
         self, who: str, account: Account, phases: Sequence[str], step: int

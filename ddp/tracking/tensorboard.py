@@ -67,16 +67,14 @@ class TensorBoard(Tracker):
                 self._data = event.lines
 
     def close(self) -> None:
-        now = time.time()
-        self._unwritten += [(point, now) for point in self._points.of_the_end()]
         from ddp.tracking.summaries import text
 
         summaries = [text(texts.RESULT, self._results.as_markdown())]
-        if self._points.last is not None:
+        if self._points.metrics:
             summaries += hparams.summaries(
                 hparams.known_values(self._run.settings),
                 self._run.varied,
-                self._points.metrics(),
+                self._points.metrics,
                 ended_well=self._results.ended_well,
             )
         if self._slices.get(None):

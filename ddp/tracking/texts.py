@@ -15,7 +15,15 @@ from ddp.tracking.messages import (
 )
 from ddp.tracking.metrics import SquaredError
 from ddp.tracking.points import step_of
-from ddp.tracking.tracker import AGGREGATED, ONE_WORKER, POOLED, RunFacts, Tracker, worker_name
+from ddp.tracking.tracker import (
+    AGGREGATED,
+    KEPT,
+    ONE_WORKER,
+    POOLED,
+    RunFacts,
+    Tracker,
+    worker_name,
+)
 
 COMMAND, CONFIGURATION, DATA, RESULT = (
     "run/command",
@@ -111,6 +119,9 @@ class Results(Tracker):
             for worker, rows in self._rows.items()
         }
         figures = []
+        if self.ended is not None and (kept := self.ended.kept) is not None:
+            who = f"{KEPT}, round {step_of(kept.round_index)}"
+            figures.append(_figures_of(who, kept.valid.rmse, kept.test.rmse))
         if self._last is not None:
             figures.append(_figures_of(AGGREGATED, self._last.valid.rmse, self._last.test.rmse))
         if last:

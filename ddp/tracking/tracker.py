@@ -9,6 +9,7 @@ other source of a row, in a column or field `who`:
 | AGGREGATOR | the aggregator: its seconds and bytes |
 | AGGREGATED | the aggregate: its errors; in rounds.csv also the aggregator |
 | POOLED | all workers together, each on its own parts |
+| KEPT | the aggregate that the run keeps: that of its best or of its last round |
 | ONE_WORKER | the one worker that the run is compared with |
 """
 
@@ -22,10 +23,11 @@ from typing import Any
 from ddp.machine.printable import printable
 from ddp.tracking.messages import Event
 
-AGGREGATED, AGGREGATOR, POOLED, ONE_WORKER = (
+AGGREGATED, AGGREGATOR, POOLED, KEPT, ONE_WORKER = (
     "aggregated",
     "aggregator",
     "workers_pooled",
+    "kept",
     "one_worker",
 )
 PARTS = ("valid", "test")

@@ -56,7 +56,6 @@ class Wandb(Tracker):
             return
         import wandb
 
-        self._unwritten += self._points.of_the_end()
         self._write()
         self._run.summary["result"] = self._results.as_markdown()
         self._run.finish(exit_code=0 if self._results.ended_well else 1)

@@ -81,7 +81,7 @@ def test_one_seed_has_neither_a_deviation_nor_an_interval(values):
 
 def test_runs_that_differ_in_their_seed_alone_are_one_configuration():
     runs = [
-        run(seed, rmse=seed + shift, seconds=shift, workers=workers, tensorboard=seed == 0)
+        run(seed, rmse=seed + shift, seconds=shift, workers=workers, tracker=str(seed))
         for seed in (0, 1, 5)
         for workers, shift in ((1, 1.0), (2, 2.0))
     ]

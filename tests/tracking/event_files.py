@@ -8,7 +8,7 @@ from tensorboard.plugins.hparams import plugin_data_pb2
 
 from ddp.config.schema import settings
 from ddp.timing.account import Account
-from ddp.tracking.messages import WorkerRound
+from ddp.tracking.messages import AggregateRound, WorkerRound
 from ddp.tracking.metrics import SquaredError
 
 
@@ -30,6 +30,13 @@ def hparams(config):
 
 def plugin(events: EventAccumulator, tag: str) -> plugin_data_pb2.HParamsPluginData:
     return plugin_data_pb2.HParamsPluginData.FromString(events.PluginTagToContent("hparams")[tag])
+
+
+def aggregate(round_index, *, test=SquaredError(9.0, 1)) -> AggregateRound:  # noqa: B008
+    return AggregateRound(
+        round_index=round_index, valid=SquaredError(4.0, 1), test=test, weights=(1.0,),
+        elapsed_s=1.0,
+    )  # fmt: skip
 
 
 TEST_ERROR = SquaredError(4.0, 4)

@@ -29,11 +29,10 @@ class Recorded:
 
     def __init__(self, config, directory: Path) -> None:
         self.config, self.directory = config, directory
-        self.result = run(
-            config,
-            directory,
-            [TensorBoard(RunFacts(directory=directory, settings=row_of(config)), "all")],
+        facts = RunFacts(
+            directory=directory, settings=row_of(config), command="python train.py workers=3"
         )
+        self.result = run(config, directory, [TensorBoard(facts, "all")])
         self.events = read_events(directory)
         with (directory / "rounds.csv").open(newline="") as file:
             self.rounds = {(int(row["round"]) + 1, row["who"]): row for row in csv.DictReader(file)}
@@ -66,7 +65,7 @@ def test_every_tag_is_there_and_no_other(recorded):
     tags = {
         f"rmse/{part}/{who}"
         for part in ("valid", "test")
-        for who in [*WHOS, "aggregated", "workers_pooled"]
+        for who in [*WHOS, "aggregated", "workers_pooled", "kept"]
     }
     tags |= {f"train/{kind}/{who}" for kind in ("loss", "weight") for who in WHOS}
     tags |= {f"traffic/pickled_bytes/{who}" for who in WHOS} | {"train/loss/mean_of_workers"}
@@ -76,6 +75,37 @@ def test_every_tag_is_there_and_no_other(recorded):
     assert {
         tag for tag in recorded.events.Tags()["scalars"] if not tag.startswith("time/account/")
     } == tags
+
+
+def test_the_round_that_the_run_keeps_is_a_point(recorded):
+    for part in ("valid", "test"):
+        assert recorded.points(f"rmse/{part}/kept") == {
+            recorded.result.kept.round_index + 1: pytest.approx(
+                getattr(recorded.result, f"{part}_rmse"), rel=1e-6
+            )
+        }
+
+
+def test_texts_tell_the_command_the_configuration_and_the_results(recorded):
+    def told(name):
+        return recorded.events.Tensors(f"run/{name}")[0].tensor_proto.string_val[0].decode()
+
+    assert told("command").endswith("\n\n    python train.py workers=3")
+    rows = dict(re.findall(r"^\| (\S+) \| `(.*)` \|$", told("configuration"), re.MULTILINE))
+    assert rows == {key: str(value) for key, value in hparams(recorded.config).items()}
+    table = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in told("result").splitlines()
+        if line.startswith("| worker") or line.startswith("| kept")
+    ]
+    result = recorded.result
+    kept = [f"kept, round {result.kept.round_index + 1}", f"{result.valid_rmse:.4f}"]
+    assert table[0][:3] == [*kept, f"{result.test_rmse:.4f}"]
+    for worker in range(WORKERS):
+        rows = result.history.worker(worker)
+        seconds = sum(row.account.phase_s("compute") for row in rows)
+        own = [f"worker {worker}", f"{rows[-1].valid.rmse:.4f}", f"{rows[-1].test.rmse:.4f}"]
+        assert [*own, f"{seconds:.3f}"] in [row[:4] for row in table]
 
 
 def test_few_tags_are_written_unless_all_are_asked_for(make_config, tmp_path):
@@ -106,7 +136,8 @@ def test_the_facts_about_the_ratings_are_a_text(recorded):
 
 def test_every_tag_has_one_point_per_round(recorded):
     for tag in recorded.events.Tags()["scalars"]:
-        if tag.startswith("time/account/"):  # a kind without a second in a round has no point
+        # a kind without a second in a round has no point; "kept" has that of one round
+        if tag.startswith("time/account/") or tag.endswith("/kept"):
             continue
         steps = [event.step for event in recorded.events.Scalars(tag)]
         assert sorted(steps) == (
@@ -221,7 +252,7 @@ def test_the_hparams_are_in_the_runs_own_file(recorded):
 def test_the_hparams_are_compared_by_scalars_that_exist(recorded):
     experiment = plugin(recorded.events, "_hparams_/experiment").experiment
     metrics = {info.name.tag for info in experiment.metric_infos}
-    assert metrics == {"rmse/test/aggregated", "rmse/valid/aggregated", "time/training_s"}
+    assert metrics == {"rmse/test/kept", "rmse/valid/kept", "time/training_s"}
     assert metrics <= set(recorded.events.Tags()["scalars"])
     assert {info.name for info in experiment.hparam_infos} == set(hparams(recorded.config))
 
@@ -290,7 +321,7 @@ def test_a_chart_of_a_run_with_few_tags_has_one_line_per_run(make_config, tmp_pa
     compared = [title for _, title in found if title.endswith("compared")]
     for (_, title), patterns in found.items():
         own = [tag for tag in events.Tags()["scalars"] if re.match(patterns[0], tag)]
-        assert len(own) == (2 if title in compared else 1), title
+        assert len(own) == (3 if title in compared else 1), title
     content = events.Tensors("custom_scalars__config__")[0].tensor_proto.string_val[0]
     folded = [category.closed for category in layout_pb2.Layout.FromString(content).category]
     assert folded == [False] + [True] * (len(folded) - 1)

@@ -1,7 +1,7 @@
 """Points of an event file, from messages that a test makes."""
 
 import pytest
-from event_files import hparams, plugin, read_events, row_of, worker_round
+from event_files import aggregate, hparams, plugin, read_events, row_of, worker_round
 from faults import Fault, infect
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -9,7 +9,7 @@ from ddp.config.options import OPTIONS
 from ddp.experiment import run
 from ddp.timing.account import Account
 from ddp.tracking.hparams import MAIN, known_values
-from ddp.tracking.messages import AggregateRound, Reference
+from ddp.tracking.messages import Reference, RunEnds
 from ddp.tracking.metrics import SquaredError
 from ddp.tracking.tensorboard import TensorBoard
 from ddp.tracking.tracker import RunFacts
@@ -70,17 +70,11 @@ def test_one_worker_is_a_line_beside_the_aggregate_and_the_gap_to_it_an_hparams_
     tmp_path, make_config
 ):
     tracker = TensorBoard(RunFacts(directory=tmp_path, settings=row_of(make_config())))
-    for round_index in range(3):
-        tracker.on(
-            AggregateRound(
-                round_index=round_index,
-                valid=SquaredError(4, 1),
-                test=SquaredError(9, 1),
-                weights=(1.0,),
-                elapsed_s=1.0,
-            )
-        )
+    rows = [aggregate(number, test=SquaredError(9 - 8 * (number == 1), 1)) for number in range(3)]
+    for row in rows:
+        tracker.on(row)
     tracker.on(Reference(valid=1.5, test=2.5))
+    tracker.on(RunEnds(status="ok", kept=rows[1]))
     tracker.close()
     events = read_events(tmp_path)
     points = {
@@ -89,9 +83,12 @@ def test_one_worker_is_a_line_beside_the_aggregate_and_the_gap_to_it_an_hparams_
     }
     assert points["rmse/valid/one_worker"] == {1: 1.5, 3: 1.5}
     assert points["rmse/test/one_worker"] == {1: 2.5, 3: 2.5}
-    assert points["rmse/test/gap_to_one_worker"] == {3: 0.5}
+    assert (points["rmse/valid/kept"], points["rmse/test/kept"]) == ({2: 2.0}, {2: 1.0})
+    assert points["rmse/test/gap_to_one_worker"] == {2: -1.5}
     experiment = plugin(events, "_hparams_/experiment").experiment
-    assert "rmse/test/gap_to_one_worker" in {info.name.tag for info in experiment.metric_infos}
+    metrics = [info.name.tag for info in experiment.metric_infos]
+    assert metrics[:2] == ["rmse/test/kept", "rmse/valid/kept"]
+    assert "rmse/test/gap_to_one_worker" in metrics
 
 
 def test_a_setting_without_a_value_is_no_hparam_and_a_column_has_one_type(make_config):
@@ -144,15 +141,8 @@ def test_the_columns_are_those_that_a_sweep_varies_the_main_ones_first(
 ):
     row = row_of(make_config())
     tracker = TensorBoard(RunFacts(directory=tmp_path, settings=row, varied=varied))
-    tracker.on(
-        AggregateRound(
-            round_index=0,
-            valid=SquaredError(4, 1),
-            test=SquaredError(9, 1),
-            weights=(1.0,),
-            elapsed_s=1.0,
-        )
-    )
+    tracker.on(aggregate(0))
+    tracker.on(RunEnds(status="ok", kept=aggregate(0)))
     tracker.close()
     infos = plugin(read_events(tmp_path), "_hparams_/experiment").experiment.hparam_infos
     assert [info.name for info in infos][: len(columns)] == columns
@@ -170,6 +160,18 @@ def test_a_run_that_failed_before_its_first_aggregate_has_a_file_without_hparams
     events = read_events(tmp_path)
     assert "rmse/test/worker_0" in events.Tags()["scalars"]
     assert "_hparams_/session_start_info" not in events.Tags()["tensors"]
+
+
+@pytest.mark.parametrize(("status", "told"), [("ok", 1), ("failed", 2), ("interrupted", 2)])
+def test_the_hparams_tell_how_the_run_has_ended(tmp_path, status, told):
+    board = TensorBoard(RunFacts(directory=tmp_path, settings={"workers": 1}))
+    board.on(aggregate(0))
+    board.on(RunEnds(status=status, error="made up", kept=aggregate(0)))
+    board.close()
+    events = read_events(tmp_path)
+    assert plugin(events, "_hparams_/session_end_info").session_end_info.status == told
+    text = events.Tensors("run/result")[0].tensor_proto.string_val[0].decode()
+    assert f"Status: {status} (made up)." in text
 
 
 def scalars(directory):

@@ -137,7 +137,7 @@ def test_it_shows_the_picture_of_the_last_round(sweep, ask):
 def test_it_compares_the_runs_by_their_hparams(sweep, ask):
     experiment = experiment_of(ask)
     assert {info["name"] for info in experiment["hparamInfos"]} == {*VARIED}
-    metric = {"group": "", "tag": "rmse/test/aggregated"}
+    metric = {"group": "", "tag": "rmse/test/kept"}
     groups = ask(
         "hparams/session_groups",
         post=ALL
