@@ -4,6 +4,7 @@
 each curve is `round`.
 """
 
+import os
 from typing import Any
 
 from ddp.config.tracker import WandbOptions
@@ -27,6 +28,8 @@ class Wandb(Tracker):
         self._run: Any = None
 
     def open(self) -> None:
+        if self._options.mode == "offline":  # then nobody is told about a run of this machine
+            os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
         import wandb
 
         # It must neither write on the terminal, nor take samples while times are measured.
@@ -52,14 +55,15 @@ class Wandb(Tracker):
             self._write()
 
     def close(self) -> None:
-        if self._run is None:
-            return
         import wandb
 
-        self._write()
-        self._run.summary["result"] = self._results.as_markdown()
-        self._run.finish(exit_code=0 if self._results.ended_well else 1)
-        wandb.teardown()  # ends its process
+        try:
+            if self._run is not None:
+                self._write()
+                self._run.summary["result"] = self._results.as_markdown()
+                self._run.finish(exit_code=0 if self._results.ended_well else 1)
+        finally:
+            wandb.teardown()  # ends its process and thread
 
     def _write(self) -> None:
         by_round: dict[int, dict[str, float]] = {}
