@@ -122,6 +122,7 @@ class Aggregator:
             test=test,
             weights=weights,
             elapsed_s=elapsed_s,
+            lr=self.config.trainer.learning_rate(round_index * self.config.local_epochs),
             ready_s=ready_s,
             account=spans.take(),
         )

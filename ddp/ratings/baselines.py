@@ -8,7 +8,7 @@
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,7 @@ from ddp.ratings.holdout import PARTS
 from ddp.ratings.splits import Deal
 
 MEAN, MEANS = "mean", "user and item means"
-CHUNK = 1 << 18  # ratings at a time: copies of so many stay in a core's cache
+CHUNK = 1 << 18  # ratings at a time
 # A user or item counts as if it had so many more ratings, all average. The validation part of
 # MovieLens 100K chose it.
 PULL = 3.0
@@ -51,6 +51,13 @@ def baselines(ratings: Ratings, deal: Deal) -> Baselines:
     return told
 
 
+def in_words(told: Mapping[str, Mapping[str, float | None]]) -> str:
+    """The test RMSEs of the predictors in one line; "" if they are not known."""
+    known = {name: rmses.get("test") for name, rmses in told.items()}
+    figures = [f"{name} {rmse:.4f}" for name, rmse in known.items() if rmse is not None]
+    return f"test RMSE of {', '.join(figures)}" if figures else ""
+
+
 def _fitted(ratings: Ratings, deal: Deal) -> tuple[float, Floats, Floats]:
     """The mean of the training ratings, and the offsets of the items and of the users."""
     num_items, num_users = ratings.num_items, ratings.num_users
@@ -66,8 +73,7 @@ def _fitted(ratings: Ratings, deal: Deal) -> tuple[float, Floats, Floats]:
     offsets = (item_sums - mean * item_counts) / (item_counts + PULL)
     user_sums -= mean * user_counts
     for _, users, items, is_train in _training(ratings, deal):
-        is_train *= offsets[items]
-        user_sums -= np.bincount(users, is_train, num_users)
+        user_sums -= np.bincount(users, offsets[items] * is_train, num_users)
     return mean, offsets, user_sums / (user_counts + PULL)
 
 

@@ -16,6 +16,7 @@ from ddp.machine.files import describe
 from ddp.machine.printable import printable
 from ddp.machine.signals import interrupts_held_back
 from ddp.ratings.arrays import Ratings
+from ddp.ratings.baselines import baselines
 from ddp.ratings.description import description_of, in_lines
 from ddp.ratings.splits import shard_summary
 from ddp.results.accounts import stage_seconds
@@ -117,6 +118,8 @@ class Recording:
         self._known["data"] = data
         self._known["shards"] = shard_summary(prepared.ratings, prepared.deal)
         self._known["noise_floor"] = prepared.ratings.noise_floor
+        with self.spans("data"):
+            self._known["baselines"] = baselines(prepared.ratings, prepared.deal)
 
     @contextmanager
     def keeping(self, prepared: Prepared) -> Iterator[None]:

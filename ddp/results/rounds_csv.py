@@ -26,6 +26,7 @@ ROUND_COLUMNS = (
         "best_epoch",
         "aggregate_received",
         "elapsed_s",
+        "lr",
     ),
     *(f"{name}_s" for name in (*ROUND_PHASES, *INNER_KINDS)),
     *("wall_s", "pickled_bytes", "copied_bytes"),
@@ -70,6 +71,7 @@ def aggregate_columns(row: AggregateRound) -> dict[str, Any]:
         "valid_rmse": row.valid.rmse,
         "test_rmse": row.test.rmse,
         "elapsed_s": row.elapsed_s,
+        "lr": row.lr,
         **told,
     }
 

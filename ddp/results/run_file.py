@@ -20,6 +20,7 @@ NO_RESULT, UNREADABLE = "no result", "unreadable"  # statuses that no result.jso
 OUTCOME = {
     "test_rmse": "rmse.test",
     "valid_rmse": "rmse.valid",
+    "kept_round": "kept_round",
     "total_s": "seconds.total",
     "train_s": "seconds.train",
 }

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ddp.config.schema import Config
+from ddp.ratings.baselines import Baselines
 from ddp.ratings.description import Description
 from ddp.results.accounts import NO_MEMORY, Lane, aggregator_lane, worker_lane
 from ddp.results.rounds_csv import costs
@@ -15,6 +16,10 @@ from ddp.tracking.history import History, kept_row
 from ddp.tracking.messages import AggregateRound, Reference, WorkerRound
 from ddp.tracking.trace import Trace
 from ddp.workers.state import RunState
+
+# A learning rate below this share of the first one has no effect: with a factor per epoch all
+# later steps together are as small as this share of the steps before.
+NO_EFFECT = 1e-3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +36,7 @@ class RunResult:
     | `shards`      | size and skew of each worker's shard                                        |
     | `noise_floor` | the lowest possible RMSE, None where it is not known                        |
     | `reference`   | RMSEs of one worker, None where they are not known                          |
+    | `baselines`   | RMSEs of the simplest predictors, see `ddp.ratings.baselines`               |
     | `state`       | the state after its last round, with which a resumed run begins             |
     | `history`     | every row of the run                                                        |
     | `seconds`     | the wall of the run by stage, see `stage_seconds`                           |
@@ -47,6 +53,7 @@ class RunResult:
     shards: list[dict[str, Any]] = field(default_factory=list)
     noise_floor: float | None = None
     reference: Reference | None = None
+    baselines: Baselines = field(default_factory=dict)
     state: RunState = field(default_factory=RunState)
     history: History = field(default_factory=History)
     trace: Trace | None = None
@@ -99,6 +106,21 @@ class RunResult:
     def ended(self) -> str | None:
         """The setting by which a run ended that ended well (`ended_by`)."""
         return self.state.ended_by(self.config) if self.status == "ok" else None
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences about a setting of the trainer that was of no use."""
+        config, last = self.config, self.last
+        rounds = range(0 if last is None else last.round_index + 1)
+        rates = [config.trainer.learning_rate(done * config.local_epochs) for done in rounds]
+        without = sum(rate < NO_EFFECT * config.trainer.lr for rate in rates)
+        if not without:
+            return ()
+        first = len(rates) - without + 1
+        return (
+            f"from round {first} on the learning rate was below {NO_EFFECT:g} x trainer.lr and"
+            " changed nothing any more: use fewer rounds or a larger trainer.lr_decay",
+        )
 
     @property
     def gap(self) -> float:

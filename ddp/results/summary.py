@@ -10,6 +10,7 @@ from ddp.config.aggregation import Aggregation, RowsAggregation
 from ddp.config.defaults import default_scalars
 from ddp.config.schema import Config
 from ddp.machine.printable import printable
+from ddp.ratings.baselines import in_words
 from ddp.results.accounts import total_seconds
 from ddp.results.fitting import Column, in_tables, print_table
 from ddp.results.run_result import RunResult
@@ -44,8 +45,8 @@ def print_result(result: RunResult, console: Console) -> None:
     if result.reference is None:
         unknown = "gap to one worker: not measured (reference=true trains it, once)"
         console.print(unknown, style="dim", highlight=False)
-    for remark in _remarks(result):
-        console.print(printable(remark), highlight=False, soft_wrap=True, markup=False)
+    for line in (*_ending(result), *_remarks(result)):
+        console.print(printable(line), highlight=False, soft_wrap=True, markup=False)
     console.print()
     if result.config.account:
         lanes_of = {"workers": result.lanes()[:-1], "aggregator": result.lanes()[-1:]}
@@ -70,8 +71,8 @@ def _print_table(result: RunResult, console: Console) -> None:
     aggregator |= {key: value for key, value in lanes[-1].items() if key in aggregator}
     aggregator |= {"publish_s": aggregator["broadcast_s"], "receive_s": aggregator["gather_s"]}
     rows.append([AGGREGATED, *_cells(aggregator, columns.values())])
-    if result.reference is not None and result.last is not None:
-        one, own = result.reference, result.last
+    if result.reference is not None and result.kept is not None:
+        one, own = result.reference, result.kept
         gaps = (own.valid.rmse - one.valid, own.test.rmse - one.test)
         nothing = [""] * (len(columns) - len(RMSES))
         rows.append(["one worker", number(one.valid, 4), number(one.test, 4), *nothing])
@@ -87,6 +88,24 @@ def _print_table(result: RunResult, console: Console) -> None:
         title = ""
 
 
+def _ending(result: RunResult) -> list[str]:
+    """The round that the run keeps, the reason of an early end, and the simplest predictors."""
+    config, kept, lines = result.config, result.kept, []
+    done = len(result.history.aggregate_rounds)
+    if kept is not None:
+        why = "the lowest validation RMSE" if config.keeps_best else "the last one"
+        lines.append(f"kept:       the aggregate of round {kept.round_index + 1} of {done}, {why}")
+    if result.ended == "patience":
+        reason = f"{config.patience} rounds brought no lower validation RMSE (patience)"
+        lines.append(f"ended:      after round {done} of {config.rounds}: {reason}")
+    elif result.ended == "max_seconds":
+        reason = f"{config.max_seconds:g} s of training had passed (max_seconds)"
+        lines.append(f"ended:      after round {done} of {config.rounds}: {reason}")
+    if told := in_words(result.baselines):
+        lines.append(f"simplest:   {told}")
+    return lines
+
+
 def _remarks(result: RunResult) -> list[str]:
     """Settings that the run did not use, and workers that failed."""
     config, remarks = result.config, []
@@ -95,6 +114,7 @@ def _remarks(result: RunResult) -> list[str]:
         remarks.append(NOTHING_AVERAGED.format(config.aggregation.name, instead))
     if config.stratified and config.agg_timeout != default_scalars()["agg_timeout"]:
         remarks.append(NOBODY_WAITS.format(config.agg_timeout))
+    remarks += [f"note: {note}" for note in result.notes]
     return remarks + [failure_as_text(failure) for failure in result.history.failures]
 
 

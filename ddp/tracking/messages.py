@@ -4,6 +4,7 @@ A worker sends the messages. The parent process adds the other events, and gives
 tracker.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -147,6 +148,7 @@ class AggregateRound(Event):
     | `valid`, `test` | its errors on the global parts                                            |
     | `weights`       | of each worker (stratified: all equal); 0 for a dropped or a late one     |
     | `elapsed_s`     | seconds of training up to here, those of resumed runs included            |
+    | `lr`            | the learning rate of the round's first epoch; NaN: unknown                |
     | `ready_s`       | how long each worker had been ready when the last one was; None: unknown  |
     | `account`       | where the seconds of the aggregator's round went                          |
     """
@@ -156,6 +158,7 @@ class AggregateRound(Event):
     test: SquaredError
     weights: tuple[float, ...]
     elapsed_s: float
+    lr: float = math.nan
     ready_s: tuple[float | None, ...] = ()
     account: Account = field(default_factory=Account)
 

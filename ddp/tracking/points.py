@@ -41,6 +41,7 @@ TRAINING_TAG = "time/training_s"  # of the whole run, at its last round
 BYTES_TAG = "traffic/pickled_bytes/{who}"
 LOSS_TAG = "train/loss/{who}"
 MEAN = "mean_of_workers"
+LR_TAG = "train/lr"  # of the round's first epoch
 WEIGHT_TAG = "train/weight/{who}"
 FAILURE_TAG = "train/failure/{who}"  # only in rounds in which the worker failed
 TIMEOUT_TAG = "train/timeout/{who}"  # only in rounds in which the aggregate did not come in time
@@ -109,6 +110,7 @@ class Points:
         step = step_of(row.round_index)
         for part in PARTS:
             yield Point(RMSE_TAG.format(part=part, who=AGGREGATED), getattr(row, part).rmse, step)
+        yield Point(LR_TAG, row.lr, step)
         if self.full:
             for worker, weight in enumerate(row.weights):
                 yield Point(WEIGHT_TAG.format(who=worker_name(worker)), weight, step)

@@ -7,6 +7,8 @@ SMALL = (
     *("display=none", "tensorboard=false", "reference=false", "checkpoint_every=0"),
     "keep=last",
 )
+# Pinned, so that other defaults do not change the bits.
+COMPILED = ("trainer.lr=0.02", "trainer.lr_decay=0.98", "trainer.reg_factors=0.1")
 MADE_UP = (
     *("data=synthetic", "data.num_users=90", "data.num_items=70", "data.num_ratings=2500"),
     "data.popularity=0.4",
@@ -32,6 +34,10 @@ class Job:
     stop_after: int = 0
     files: int = 0
     spawned: bool = False
+
+    def pinned(self) -> tuple[str, ...]:
+        """Settings of the compiled trainer, which `options` may change."""
+        return () if "trainer=autograd" in self.options else COMPILED
 
     def backends(self) -> list[str]:
         """The names of the backends that this job runs on."""

@@ -47,7 +47,7 @@ def run_job(job: Job, backend: str, folder: Path) -> Path:
     if job.files:
         paths = ",".join(str(path) for path in write_ratings(folder, job.files))
         data = ("data=csv", f"data.paths=[{paths}]", "data.timestamp=timestamp", "data.cache=null")
-    options = (*data, *job.options, *BACKENDS[backend])
+    options = (*data, *job.pinned(), *job.options, *BACKENDS[backend])
     if job.stop_after:
         options = (*options, "checkpoint_every=1")
         train((*options, f"rounds={job.stop_after}"), directory)
