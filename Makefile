@@ -1,6 +1,11 @@
 # `make help` lists the targets. Everything runs in a virtual environment of its own, .venv.
 
-PYTHON ?= python3
+# 3.12.1 is left out: its garbage collector crashes (CPython issue 111211).
+FITS := import sys; v = sys.version_info[:3]; sys.exit(not (3, 11) <= v < (3, 15) or v == (3, 12, 1))
+# the first that fits, unless PYTHON=... names one
+PYTHON ?= $(shell for each in python3 python3.14 python3.13 python3.12 python3.11 python; do \
+  $$each -c '$(FITS)' 2> /dev/null && { echo $$each; break; }; done)
+TORCH := $(shell sed -n 's/^torch==//p' constraints.txt)
 ARGS ?=
 RUNS ?= outputs
 # Two processes run whole test files each; ARGS="-n 0 --pdb" makes it one process.
@@ -105,14 +110,19 @@ clean:
 	rm -rf $(VENV) *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage*
 
 $(VENV)/created:
-	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
-	  { echo "needs Python 3.11 to 3.13, but $(PYTHON) is `$(PYTHON) -V 2>&1`;" \
-	    "try: make $(MAKECMDGOALS) PYTHON=python3.11"; exit 2; }
+	@$(or $(PYTHON),false) -c '$(FITS)' 2> /dev/null || { \
+	  echo "needs Python 3.11 to 3.14, but not 3.12.1: install one, or name it as in"; \
+	  echo "make $(MAKECMDGOALS) PYTHON=/path/to/python3.13"; exit 2; }
 	$(PYTHON) -m venv $(VENV)
 	@touch $@
 
+# pip would prefer the build with CUDA where an index has both.
 $(VENV)/installed: $(VENV)/created setup.cfg pyproject.toml constraints.txt
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e .
+	@echo "Installing into $(VENV). torch is the largest download: 0.2 GB if the package index has"
+	@echo "its CPU build, else up to 3 GB (with CUDA, which nothing here uses)."
+	@$(BIN)/python -m pip install -c constraints.txt "torch==$(TORCH)+cpu" 2> /dev/null \
+	  || echo "the index has no CPU build of torch"
+	$(BIN)/python -m pip install -c constraints.txt -e .
 	@touch $@
 
 $(VENV)/installed-dev: $(VENV)/installed
