@@ -4,7 +4,7 @@ The program prints a `UserError` as one message, without a stack trace, and ends
 """
 
 import traceback
-from typing import Any
+from typing import Any, Self
 
 MISSING = "???"  # Hydra writes this for a value that the user has not given
 
@@ -47,6 +47,12 @@ class AggregationError(RuntimeError):
     def __init__(self, message: str, worker: int | None = None) -> None:
         super().__init__(message)
         self.worker = worker
+
+    @classmethod
+    def not_finite(cls, worker: int) -> Self:
+        """The error for a worker whose vector is not finite."""
+        reason = "published a state with NaN or infinity; try a smaller trainer.lr"
+        return cls(f"worker {worker} {reason}", worker)
 
 
 class BackendError(RuntimeError):

@@ -14,7 +14,6 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from ddp.aggregation.mean import mean_by_row, not_finite, weighted_mean
 from ddp.aggregation.outer import OuterOptimizer
 from ddp.aggregation.weights import Weights, normalised, row_weights, worker_weights
 from ddp.config.aggregation import Aggregation, RowsAggregation
@@ -68,6 +67,9 @@ class MeanByWorker(Combine):
     """A mean with one weight per worker. `num_ratings`: training ratings of each worker."""
 
     def __init__(self, options: Aggregation, num_ratings: Mapping[int, int]) -> None:
+        from ddp.aggregation.mean import weighted_mean  # late: numba, which stratified runs save
+
+        self.weighted_mean = weighted_mean
         self.options = options
         self.num_ratings = num_ratings
 
@@ -77,7 +79,7 @@ class MeanByWorker(Combine):
         weights = worker_weights(
             self.options, [self.num_ratings[worker] for worker in workers], losses, workers
         )
-        weighted_mean([update.vector for update in updates], weights, out, workers)
+        self.weighted_mean([update.vector for update in updates], weights, out, workers)
         return tuple(weights.tolist())
 
 
@@ -89,6 +91,9 @@ class MeanByRow(Combine):
     """
 
     def __init__(self, options: RowsAggregation, prepared: Prepared) -> None:
+        from ddp.aggregation.mean import mean_by_row
+
+        self.mean_by_row = mean_by_row
         self.task = prepared
         self.workers = list(prepared.workers)
         ratings, trains = prepared.ratings, prepared.trains
@@ -105,7 +110,7 @@ class MeanByRow(Combine):
             places = [self.workers.index(worker) for worker in workers]
             users, items = normalised(users[:, places]), normalised(items[:, places])
             shares = _shares(users, items)
-        mean_by_row(
+        self.mean_by_row(
             [update.vector for update in updates],
             users,
             items,
@@ -167,7 +172,7 @@ class SideBySide(Combine):
 
     def _add(self, update: Update, aggregate: Parameters, share: float) -> None:
         if not np.isfinite(update.vector).all():
-            raise not_finite(update.worker)
+            raise AggregationError.not_finite(update.worker)
         state = self.task.parameters(update.vector)
         columns = slice(update.worker * state.dim, (update.worker + 1) * state.dim)
         for name in ("user_factors", "item_factors"):
@@ -194,5 +199,5 @@ class Assemble(Combine):
             held = learned(held_rows(strata, state, update.worker, last_turn))
             unpack(update.vector, held)
             if not all(np.isfinite(array).all() for array in held):
-                raise not_finite(update.worker)
+                raise AggregationError.not_finite(update.worker)
         return tuple([1.0 / len(updates)] * len(updates))

@@ -68,20 +68,13 @@ def _addresses(vectors: Sequence[Vector], expected: int) -> IndexArray:
     return np.array([vector.ctypes.data for vector in vectors])
 
 
-def not_finite(worker: int) -> AggregationError:
-    """The error for a worker whose vector is not finite."""
-    return AggregationError(
-        f"worker {worker} published a state with NaN or infinity; try a smaller trainer.lr", worker
-    )
-
-
 def _culprit(vectors: Sequence[Vector], workers: Sequence[int] | None) -> AggregationError:
     """The error for a mean that is not finite: it names the first such worker, or an overflow."""
     for worker, vector in zip(
         range(len(vectors)) if workers is None else workers, vectors, strict=True
     ):
         if not np.isfinite(vector).all():
-            return not_finite(worker)
+            return AggregationError.not_finite(worker)
     return AggregationError("the mean overflows float32; try a smaller trainer.lr")
 
 
