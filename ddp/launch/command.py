@@ -10,7 +10,6 @@
 | 143       | SIGTERM                      |
 """
 
-import gc
 import os
 import signal
 import sys
@@ -18,13 +17,10 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from ddp.machine.collector import collect_seldom
 from ddp.machine.open_files import raised_limit
 from ddp.machine.output import outlast_readers
 from ddp.machine.signals import WORKER_THREAD, end_in_good_order
-
-# New objects from one collection of garbage to the next. Imports make a million objects, and none
-# of them is garbage: with Python's 700 the collector takes a tenth of the time of a short command.
-COLLECT_AFTER = 50_000
 
 
 def launch(task: Callable[[Any], Any]) -> int:
@@ -32,7 +28,7 @@ def launch(task: Callable[[Any], Any]) -> int:
 
     For a mistake of the user it prints one message and no stack trace.
     """
-    gc.set_threshold(COLLECT_AFTER)
+    collect_seldom()
     if {"--help", "-h"} & set(sys.argv[1:]):
         from ddp.launch.help import help_text
 
@@ -51,5 +47,4 @@ def launch(task: Callable[[Any], Any]) -> int:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
-    gc.freeze()  # all objects end with the process: the collector need not look for cycles
     return code

@@ -7,16 +7,17 @@ import argparse
 import sys
 from pathlib import Path
 
+from ddp.machine.collector import collect_seldom
 from ddp.machine.files import describe
 from ddp.machine.output import outlast_readers
 from ddp.machine.printable import printable
-from ddp.report.page import write_report
 from ddp.results.run_directory import RESULT_FILE
 from ddp.results.run_file import find_runs, read_runs
 
 
 def main() -> int:
     """Runs the command `python -m ddp.report`; returns its exit code."""
+    collect_seldom()
     outlast_readers()
     parser = argparse.ArgumentParser(prog="python -m ddp.report", description=__doc__)
     parser.add_argument(
@@ -43,6 +44,8 @@ def main() -> int:
         )
         print(f"error: {printable(why)}", file=sys.stderr)
         return 2
+    from ddp.report.page import write_report  # late: matplotlib takes half a second
+
     path = arguments.out or arguments.roots[0] / "report.html"
     try:
         write_report(read_runs(runs), path)
