@@ -10,13 +10,16 @@
 | 143       | SIGTERM                      |
 """
 
+import io
 import os
 import signal
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import redirect_stderr
 from typing import Any
 
+from ddp.errors import UserError
 from ddp.launch.arguments import hydra_arguments
 from ddp.launch.exits import explain, report_error
 from ddp.launch.help import help_text
@@ -55,10 +58,26 @@ def _code_of(task: Callable[[], Any]) -> int:
     finished = "the run directory holds all finished work"
     try:
         sys.argv[1:] = hydra_arguments(sys.argv[1:])
-        task()
+        _run_hydra(task)
     except KeyboardInterrupt as error:
         how = "terminated" if isinstance(error, Terminated) else "interrupted"
         return report_error(f"{how}; {finished}", exit_code(error), error)
     except Exception as error:
         return explain(error)
     return 0
+
+
+def _run_hydra(task: Callable[[], Any]) -> None:
+    """Runs the application. Raises UserError in place of Hydra's own end for a wrong --package."""
+    if not any(argument.startswith("--package=") for argument in sys.argv[1:]):
+        task()
+        return
+    said = io.StringIO()
+    try:
+        with redirect_stderr(said):
+            task()
+    except SystemExit:
+        if not said.getvalue():
+            raise
+        raise UserError(f"{said.getvalue().strip()}; --cfg job shows all of it") from None
+    sys.stderr.write(said.getvalue())
