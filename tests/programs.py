@@ -29,10 +29,13 @@ EVERYTHING = (
     *("pandas", "matplotlib.backends.backend_svg", "torch.utils.tensorboard"),
     *("rich.progress", "rich.table", "hydra.main", "hydra._internal.hydra"),
     *("ddp.trainers.autograd", "ddp.trainers.fused", "ddp.backends.preload", "ddp.experiment"),
-    *("ddp.launch.command", "ddp.tracking.terminal", "ddp.tracking.tensorboard"),
-    *("ddp.results.table", "ddp.report.page", "ddp.advice.advise"),
+    *("ddp.backends.thread", "ddp.launch.command", "ddp.launch.one_run", "ddp.tracking.terminal"),
+    *("ddp.tracking.tensorboard", "ddp.tracking.event_file", "tensorboard.plugins.hparams.api_pb2"),
+    *("ddp.results.table", "ddp.results.summary", "ddp.report.page", "ddp.advice.advise"),
+    *("matplotlib.style", "PIL.ImageDraw", "rich._emoji_codes"),
+    *("optuna.storages._rdb.models", "alembic.command", "alembic.migration", "warm"),
 )
-LIGHT = ("hydra.main", "hydra._internal.hydra", "ddp.launch.command")  # neither torch nor pandas
+LIGHT = ("hydra.main", "hydra._internal.hydra", "ddp.launch.command", "warm")  # no torch, no pandas
 
 
 def own_environment(directory, **changes):
