@@ -8,9 +8,11 @@ ESCAPE = "\x1b"
 
 
 def a_console(*, terminal: bool, width: int = 120) -> Console:
+    """A console that shows texts as that of `make_console` does."""
     return Console(
-        file=io.StringIO(), force_terminal=terminal, width=width, _environ={"TERM": "xterm"}
-    )
+        file=io.StringIO(), force_terminal=terminal, width=width, _environ={"TERM": "xterm"},
+        markup=False, emoji=False, highlight=False,
+    )  # fmt: skip
 
 
 def shown_on(console: Console) -> str:

@@ -29,12 +29,14 @@ EVERYTHING = (
     *("pandas", "matplotlib.backends.backend_svg", "ddp.tracking.summaries"),
     *("rich.progress", "rich.table", "hydra._internal.hydra"),
     *("ddp.trainers.autograd", "ddp.trainers.fused", "ddp.backends.preload", "ddp.experiment"),
-    *("ddp.launch.application", "ddp.launch.one_run"),
+    *("ddp.launch.application", "ddp.launch.one_run", "ddp.backends.thread"),
     *("ddp.tracking.terminal", "ddp.tracking.tensorboard"),
-    *("ddp.results.table", "ddp.report.page", "ddp.advice.advise"),
+    *("ddp.results.table", "ddp.results.summary", "ddp.report.page", "ddp.advice.advise"),
+    *("matplotlib.style", "PIL.ImageDraw", "rich._emoji_codes"),
+    *("optuna.storages._rdb.models", "alembic.command", "alembic.migration", "warm"),
 )
 # neither torch nor pandas
-LIGHT = ("hydra._internal.hydra", "ddp.launch.application", "ddp.launch.one_run")
+LIGHT = ("hydra._internal.hydra", "ddp.launch.application", "ddp.launch.one_run", "warm")
 
 
 def own_environment(directory, **changes):

@@ -102,9 +102,7 @@ def advise(config: Config, simulate: Simulate, console: Console) -> None:
     began = time.perf_counter()
     ratings = load_ratings(config.data, config.data_seed, config.split.test_file)
     data_s = time.perf_counter() - began
-    constants = calibrate(
-        config.trainer, tell=lambda text: console.print(text, highlight=False, soft_wrap=True)
-    )
+    constants = calibrate(config.trainer, tell=lambda text: console.print(text, soft_wrap=True))
     around = Surroundings(
         cores=simulate.cores,
         bandwidth=None if simulate.bandwidth is None else simulate.bandwidth * 1e9,
@@ -117,11 +115,11 @@ def advise(config: Config, simulate: Simulate, console: Console) -> None:
     table = make_table(everywhere, f"predicted wall, s: {where(simulate, constants)}")
     console.print(table, width=width_of(table, console), crop=False)
     for line in advice(config, asked, everywhere):
-        console.print(line, highlight=False, soft_wrap=True)
+        console.print(line, soft_wrap=True)
     if simulate.crossovers:
         _print_crossovers(advisor, config, console)
     for line in sources(config, simulate, constants):
-        console.print(line, style="dim", highlight=False, soft_wrap=True)
+        console.print(line, style="dim", soft_wrap=True)
 
 
 def _print_crossovers(advisor: Advisor, config: Config, console: Console) -> None:
@@ -129,11 +127,9 @@ def _print_crossovers(advisor: Advisor, config: Config, console: Console) -> Non
         (BACKENDS, "the fastest"),
         (THE_QUESTION, f"the faster of {' and '.join(THE_QUESTION)}"),
     ):
-        console.print(
-            f"\n{title} with workers={config.workers}, all else as asked", highlight=False
-        )
+        console.print(f"\n{title} with workers={config.workers}, all else as asked")
         for line in advisor.crossovers(config, names):
-            console.print(f"  {line}", highlight=False, soft_wrap=True)
+            console.print(f"  {line}", soft_wrap=True)
 
 
 def _check_known(config: Config) -> None:

@@ -1,13 +1,16 @@
 """Hydra's application around the jobs, with a message and an exit code for each error."""
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Callable
+from contextlib import redirect_stderr
 from typing import Any
 
 import hydra
 
+from ddp.errors import UserError
 from ddp.launch.arguments import hydra_arguments
 from ddp.launch.exits import explain, report_error
 from ddp.launch.sweep import SWEEP
@@ -33,10 +36,26 @@ def _code_of(task: Callable[[Any], Any]) -> int:
     application = hydra.main(version_base="1.3", config_path="conf", config_name="config")(task)
     try:
         sys.argv[1:] = hydra_arguments(sys.argv[1:])
-        application()
+        _run_hydra(application)
     except KeyboardInterrupt as error:
         how = "terminated" if isinstance(error, Terminated) else "interrupted"
         return report_error(f"{how}; {finished}", exit_code(error), error)
     except Exception as error:
         return explain(error)
     return 0
+
+
+def _run_hydra(application: Callable[[], Any]) -> None:
+    """Runs the application. Raises UserError in place of Hydra's own end for a wrong --package."""
+    if not any(argument.startswith("--package=") for argument in sys.argv[1:]):
+        application()
+        return
+    said = io.StringIO()
+    try:
+        with redirect_stderr(said):
+            application()
+    except SystemExit:
+        if not said.getvalue():
+            raise
+        raise UserError(f"{said.getvalue().strip()}; --cfg job shows all of it") from None
+    sys.stderr.write(said.getvalue())

@@ -49,8 +49,9 @@ def _check(flags: dict[str, Any], overrides: list[str]) -> None:
         raise UserError(f"{' and '.join(commands)} are different commands: write one of them")
     if flags["hydra_help"] and overrides:
         raise UserError(f"--hydra-help shows no settings: leave out {' '.join(overrides)}")
-    if flags["resolve"] and not flags["cfg"]:
-        raise UserError("--resolve belongs to --cfg: write --cfg job --resolve")
+    for flag, form in {"resolve": "--resolve", "package": f"--package {flags['package']}"}.items():
+        if flags[flag] and not flags["cfg"]:
+            raise UserError(f"--{flag} belongs to --cfg: write --cfg job {form}")
     for override in overrides:
         if match := HYDRA_GROUP.fullmatch(override):
             raise ConfigError(

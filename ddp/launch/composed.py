@@ -74,10 +74,15 @@ def check_packages(composed: DictConfig) -> None:
 
     Raises ConfigError, which names the file.
     """
-    chosen = HydraConfig.get().runtime.choices if HydraConfig.initialized() else {}
+    chosen = _choices()
     for group in NAMED:
         if isinstance(composed.get(group), DictConfig):
             raise outside_package(group, chosen.get(group) or "NAME")
+
+
+def _choices() -> Any:
+    """The option of each group that the command, or conf/config.yaml, has chosen."""
+    return HydraConfig.get().runtime.choices if HydraConfig.initialized() else {}
 
 
 def outside_package(group: str, name: str) -> ConfigError:
@@ -145,6 +150,9 @@ def _schema(group: str, chosen: Any) -> type:
     name = chosen.get("name") if isinstance(chosen, dict) else chosen
     if not isinstance(chosen, dict) or not isinstance(name, str) or name not in OPTIONS[group]:
         raise ConfigError(group, name, f"choose one of {', '.join(OPTIONS[group])}")
+    option = _choices().get(group)
+    if option in OPTIONS[group] and option != name:
+        raise ConfigError(f"{group}.name", name, f"write {group}={name}, which sets all the rest")
     return OPTIONS[group][name]
 
 

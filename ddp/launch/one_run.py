@@ -157,7 +157,7 @@ def _inspect(config: Config, console: "Console") -> None:
     print_facts(in_lines(description_of(ratings)), console)
     console.print()
     for line in tables(ratings, console.width):
-        console.print(line, highlight=False, soft_wrap=True, markup=False)
+        console.print(line, soft_wrap=True)
 
 
 def _note_how_to_go_on(error: BaseException, output_dir: Path) -> None:

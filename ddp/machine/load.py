@@ -20,7 +20,7 @@ def busy_share(seconds: float = LOOK_S) -> float:
 def _ticks() -> tuple[int, int]:
     """Clock ticks of all cores since the start of the system: (all ticks, idle ticks)."""
     _, user, nice, system, idle, iowait, *others = (
-        Path("/proc/stat").read_text(encoding="utf-8").splitlines()[0].split()
+        Path("/proc/stat").read_text(encoding="utf-8").partition("\n")[0].split()
     )
     waiting = int(idle) + int(iowait)
     return int(user) + int(nice) + int(system) + waiting + sum(map(int, others[:3])), waiting

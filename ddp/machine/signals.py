@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -12,6 +13,7 @@ from ddp.machine.files import remove_unfinished
 from ddp.machine.sockets import remove_folder
 
 WORKER_THREAD = "worker-"  # the beginning of the names of threads that may outlive a run
+AGAIN_AFTER_S = 0.01  # until a signal comes again that was raised where Python drops exceptions
 SHOW_CURSOR = "\x1b[?25h"  # a progress bar has hidden it
 
 
@@ -38,6 +40,7 @@ def end_in_good_order() -> None:
     signal.signal(signal.SIGTERM, _interrupt)
     if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
         signal.signal(signal.SIGHUP, _interrupt)
+    sys.unraisablehook = _raise_again
 
 
 def exit_code(error: KeyboardInterrupt) -> int:
@@ -60,6 +63,22 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 def _raise(number: int) -> None:
     raise KeyboardInterrupt if number == signal.SIGINT else Terminated(number)
+
+
+def _raise_again(unraisable: "sys.UnraisableHookArgs") -> None:
+    """Repeats a signal that came during a `__del__` or a weak reference's callback.
+
+    Python drops an exception that such a function raises.
+    """
+    global _interrupted  # noqa: PLW0603
+    if not isinstance(unraisable.exc_value, KeyboardInterrupt):
+        sys.__unraisablehook__(unraisable)
+        return
+    number = exit_code(unraisable.exc_value) - 128
+    _interrupted = False
+    main = threading.main_thread().ident
+    # a signal to this thread wakes it also where it waits
+    threading.Timer(AGAIN_AFTER_S, signal.pthread_kill, (main, number)).start()
 
 
 @contextmanager

@@ -77,4 +77,11 @@ def _far(gap: float, others: Values) -> bool:
 
 def as_option(values: Sequence[float]) -> str:
     """The option that leaves these values out."""
-    return f"data.not_rated=[{','.join(f'{value:g}' for value in values)}]"
+    return f"data.not_rated=[{','.join(map(exact, values))}]"
+
+
+def exact(value: float) -> str:
+    """A rating as a text that is read as the same 32-bit number."""
+    if value == round(value):
+        return f"{value:.0f}"
+    return np.format_float_positional(np.float32(value), trim="-")

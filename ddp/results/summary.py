@@ -44,17 +44,17 @@ def print_result(result: RunResult, console: Console) -> None:
     _print_table(result, console)
     if result.reference is None:
         unknown = "gap to one worker: not measured (reference=true trains it, once)"
-        console.print(unknown, style="dim", highlight=False)
+        console.print(unknown, style="dim")
     for line in (*_ending(result), *_remarks(result)):
-        console.print(printable(line), highlight=False, soft_wrap=True, markup=False)
+        console.print(printable(line), soft_wrap=True)
     console.print()
     if result.config.account:
         lanes_of = {"workers": result.lanes()[:-1], "aggregator": result.lanes()[-1:]}
         for who, lanes in lanes_of.items():
-            console.print(f"{who + ':':11} {summary(total_seconds(lanes))}", highlight=False)
+            console.print(f"{who + ':':11} {summary(total_seconds(lanes))}")
     seconds = "  ".join(f"{stage} {value:.2f}" for stage, value in result.seconds.items())
     files = printable(f"seconds:    {seconds}\nfiles:      {result.output_dir}")
-    console.print(files, highlight=False, soft_wrap=True, markup=False)
+    console.print(files, soft_wrap=True)
 
 
 def _print_table(result: RunResult, console: Console) -> None:

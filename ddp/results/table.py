@@ -76,12 +76,12 @@ def print_runs(runs: Sequence[RunFile], csv_path: Path | None) -> None:
     print_table(console, f"{len(runs)} runs", [columns[place] for place in shown])
     left_out = [name for place, name in enumerate(names) if place not in shown]
     if left_out:
-        console.print(f"no room for: {', '.join(left_out)}", style="dim", highlight=False)
+        console.print(f"no room for: {', '.join(left_out)}", style="dim")
     print_seeds(runs, console)
     if csv_path is not None:
         with atomic_file(csv_path) as file:
             file.write(_as_csv(rows).encode())
-        console.print(f"table: {csv_path}", soft_wrap=True, highlight=False)
+        console.print(printable(f"table: {csv_path}"), soft_wrap=True)
 
 
 def _column(name: str, values: Sequence[Any]) -> Column:
@@ -142,7 +142,7 @@ def print_seeds(runs: Sequence[RunFile], console: Console) -> None:
         title = ""
     if unknown := sum(run.settings.get("workers") is None for run in runs):
         note = f"in no row: {unknown} run{'s' * (unknown > 1)} without known settings"
-        console.print(note, style="dim", highlight=False)
+        console.print(note, style="dim")
 
 
 def _as_csv(rows: Sequence[Row]) -> str:

@@ -35,9 +35,10 @@ BUSY, WAITING = "training", "waiting for the aggregate"
 def make_console() -> Console:
     """The terminal, or where the output goes in its place.
 
+    It shows texts as they are: [a] in the name of a directory is no markup, and :car: no picture.
     COLUMNS gives its width. COLUMNS=0 says that nobody knows it, and rich would show no letter.
     """
-    console = Console()
+    console = Console(markup=False, emoji=False, highlight=False)
     if console.width < 1:
         console.width = UNKNOWN_WIDTH
     return console
@@ -70,12 +71,11 @@ class Lines(Tracker):
                     f"round {event.round_index + 1}/{self.config.rounds}  aggregated RMSE:"
                     f" validation {number(event.valid.rmse, 4)}  test {number(event.test.rmse, 4)}"
                     f"  after {event.elapsed_s:.2f} s",
-                    highlight=False,
                     soft_wrap=True,
                 )
             case Failure() if event.action != "abort":  # the last message says it
                 text = printable(failure_as_text(event))
-                self.console.print(text, highlight=False, soft_wrap=True, markup=False)
+                self.console.print(text, soft_wrap=True)
 
 
 class Bars(Tracker):
@@ -153,7 +153,7 @@ def print_facts(lines: Sequence[tuple[str, str]], console: Console) -> None:
             line = fill(
                 text, console.width, initial_indent=start, subsequent_indent=" " * len(start)
             )
-        console.print(line, highlight=False, soft_wrap=True, markup=False)
+        console.print(line, soft_wrap=True)
 
 
 def failure_as_text(failure: Failure) -> str:

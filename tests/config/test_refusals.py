@@ -6,7 +6,8 @@ import pytest
 from composed_configs import config_of
 from composing import composed
 from omegaconf import OmegaConf
-from setting_cases import ACCEPTED, CSV, REFUSED
+from setting_cases import ACCEPTED, REFUSED
+from type_cases import CSV
 
 from ddp.config.options import OPTIONS
 from ddp.errors import ConfigError, UserError

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from csv_files import ODD, PIECES, row, rows
 from hypothesis import given
 from hypothesis import strategies as st
 from inputs import check_ratings, damaged, fuzzed, no_hang
-from test_fuzz_csv import ODD, PIECES, row, rows
 
 from ddp.config.data import MovieLensData
 from ddp.errors import UserError

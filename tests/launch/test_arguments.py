@@ -56,6 +56,7 @@ REFUSED = [
     (["--hydra-help", "workers=2"], "--hydra-help shows no settings: leave out workers=2$"),
     (["a=1", "--hydra-help", "b=2"], "leave out a=1 b=2$"),
     (["workers=2", "--resolve"], "--resolve belongs to --cfg: write --cfg job --resolve"),
+    (["--package", "data"], "--package belongs to --cfg: write --cfg job --package data$"),
     (["hydra.sweeper=optuna"], "write hydra/sweeper=optuna$"),
     (["-m", "hydra.launcher=joblib"], "write hydra/launcher=joblib$"),
     (["++hydra.job_logging=none"], "write hydra/job_logging=none$"),

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made_ratings import laws
 
-from ddp.ratings.outside import MIN_SHARE, outside, tally
+from ddp.ratings.outside import MIN_SHARE, as_option, outside, tally
 
 STARS = (1, 2, 3, 4, 5)
 HALVES = tuple(n / 2 for n in range(1, 11))
@@ -57,6 +57,14 @@ def test_a_scale_is_spared(scale):
 )
 def test_usual_distributions_are_spared(values, counts):
     assert found(values, counts) == []
+
+
+@pytest.mark.parametrize("value", [-1, 99, 99.99, -1234567, 978300760, 1.2345678, 3e38, 1e-30])
+def test_the_option_leaves_out_that_very_value(value):
+    stored = float(np.float32(value))
+    text = as_option([stored])
+    assert np.float32(text.removeprefix("data.not_rated=[").removesuffix("]")) == stored
+    assert len(text) < 64
 
 
 @pytest.mark.parametrize("value", [-1, -99, 99, 999, 9])

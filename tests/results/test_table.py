@@ -169,6 +169,13 @@ def test_nothing_to_show_is_said_in_one_message(command, tmp_path, arguments, me
     assert sorted(path.name for path in tmp_path.iterdir()) == ["empty", "file"]
 
 
+def test_the_place_of_the_table_is_shown_as_it_is(command, outputs, tmp_path):
+    (tmp_path / "[" / "a][b]").mkdir(parents=True)
+    ended = command(outputs, "--csv", "[/a][b]/:car:\x1b[31m.csv", cwd=tmp_path)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert "table: [/a][b]/:car:\\x1b[31m.csv\n" in ended.stdout
+
+
 def test_a_table_is_written_without_pandas(outputs, tmp_path):
     """pandas takes longer to load than the rest of the command."""
     shutil.copytree(outputs / "a" / "ok", tmp_path / "0")

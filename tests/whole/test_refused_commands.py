@@ -23,6 +23,8 @@ FILES = {
         (["backend=null", "model=tiny", "max_norm=null"], "options: look at backend=null"),
         (["=3"], "a setting is written KEY=VALUE"),
         (["rounds=1e3"], "rounds=1000.0: expected int; write rounds=1000"),
+        (["backend.name=process"], "backend.name=process: write backend=process"),
+        (["--cfg", "job", "--package", "zz"], "package 'zz' not found in config"),
         (["-m", "hydra.sweeper=optuna"], "write hydra/sweeper=optuna"),
     ],
     ids=str,

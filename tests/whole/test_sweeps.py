@@ -128,8 +128,11 @@ def test_a_failed_job_returns_nan(home, failing):
 
 
 def test_a_sweep_in_which_only_settings_were_wrong_is_the_users_mistake(train, tmp_path):
-    ended = train(tmp_path, "-m", "workers=0,two", "hydra.sweep.dir=sweep")
+    escape = "data.root='a\x1b[31m'"
+    ended = train(tmp_path, "-m", "workers=0,two", escape, "hydra.sweep.dir=sweep")
     assert ended.returncode == 2
+    assert r"#0 : workers=0 data.root='a\x1b[31m'" in ended.stdout
+    assert "\x1b" not in ended.stdout + ended.stderr
     assert "workers=0: " in ended.stderr
     assert "workers=two: " in ended.stderr
     assert [row["status"] for row in read_csv(tmp_path / "sweep" / "sweep.csv")] == [

@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from ddp.errors import DataError
 from ddp.ratings.arrays import Ratings, Reading
+from ddp.ratings.outside import exact
 from ddp.ratings.sources.content import read_content
 from ddp.ratings.sources.diagnose import Places, Source
 from ddp.ratings.sources.duplicates import each_pair_once
@@ -42,7 +43,7 @@ def read_rows(
     places = Places(sources=sources, lengths=table.lengths, kept=kept)
     left_out = {}
     if kept is not None:
-        values = ", ".join(f"{value:g}" for value in layout.not_rated)
+        values = ", ".join(map(exact, layout.not_rated))
         left_out[f"not rated ({values})"] = num_rows - len(kept)
     as_text = layout.ids == AS_TEXT
     user_ids, users = positions(table.users, as_text=as_text)
