@@ -6,15 +6,20 @@ from pathlib import Path
 from typing import Any
 
 from ddp.machine.cores import num_cores
+from ddp.machine.load import busy_share
 
 PACKAGES = ("numpy", "torch", "numba", "pandas", "cornac", "scikit-surprise", "lenskit", "myfm")
 
 
 def machine() -> dict[str, Any]:
-    """The machine and the versions that a benchmark ran with."""
+    """The machine and the versions that a benchmark ran with.
+
+    `others`: the share of all cores that other programs use now.
+    """
     return {
         "cpu": _cpu_model(),
         "cores": num_cores(),
+        "others": round(busy_share(), 2),
         "platform": platform.platform(),
         "python": platform.python_version(),
         "versions": {name: found for name in PACKAGES if (found := _version(name))},

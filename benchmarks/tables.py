@@ -27,6 +27,7 @@ BLOCK = re.compile(
     r".*?(?P<end><!-- /table -->)",
     re.DOTALL,
 )
+BUSY = 0.1  # share of the machine; the reader should know of more
 # "0.5", "87,000", "+0.002", "-", "", "2.1 (1.9 - 2.3)", "1.04 [0.95 - 1.05]"
 FIGURE = re.compile(r"-?|[+-]?[\d.,]+((?: |<br>)[(\[][-+\d. ]+[)\]])?")
 
@@ -71,6 +72,8 @@ def source(document: dict[str, Any]) -> str:
     facts = [f"{machine['cores']} cores ({machine['cpu']})"]
     if "python" in machine:
         facts.append(f"Python {machine['python']}")
+    if machine.get("others", 0) > BUSY:
+        facts.append(f"other programs used {machine['others']:.0%} of it")
     facts.append(document["date"][:10])
     command = re.sub(r" --(output \S+|markdown)", "", document["command"])
     return f"*`{command}`: {', '.join(facts)}*"

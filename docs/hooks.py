@@ -19,10 +19,12 @@ from ddp.config.defaults import CONF
 from ddp.config.options import OPTIONS
 from ddp.config.schema import Scalars
 from ddp.config.simulate import Simulate
+from ddp.config.tracker import TRACKERS
 
 ROOT = Path(__file__).parent.parent
 COPIES = {"CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md"}
 KINDS = {int: "whole number", float: "number", bool: "true or false", str: "text"}
+NAMED = ("experiment", "sweep")  # groups whose files set values anywhere
 LINE = re.compile(r"^(?P<indent> *)(?P<key>[\w/ ]+): *(?P<value>[^#]*?) *(?:# *(?P<note>.*))?$")
 # Parts of a signature: as Python prints them, and as a reader knows them.
 SHORT = {
@@ -32,15 +34,15 @@ SHORT = {
 }
 # The names that the page of the Python API describes, in its order.
 API = (
+    "ddp.results.run_result.RunResult",
     "ddp.load_model",
     "ddp.results.predicting.SavedModel",
-    "ddp.experiment.run",
-    "ddp.results.run_result.RunResult",
     "ddp.workers.backend.Backend",
     "ddp.workers.exchange.Exchange",
     "ddp.aggregation.combine.Combine",
     "ddp.trainers.trainer.Trainer",
     "ddp.tracking.tracker.Tracker",
+    "ddp.tracking.tracker.RunFacts",
 )
 
 
@@ -89,13 +91,16 @@ def _option(group: str, path: Path) -> Iterator[str]:
         if line.startswith("#") and "@package" not in line
     )
     yield from ("", f"### `{group}={path.stem}`", "", _sentence(first))
-    schema = OPTIONS.get(group, {}).get(path.stem)
+    if group in NAMED:
+        return
+    known = TRACKERS if group == "tracker" else OPTIONS[group]
+    prefix = f"tracker.{path.stem}" if group == "tracker" else group
     lines = [
-        _line(f"{group}.{key}", _kind(schema, key), value, note)
+        _line(f"{prefix}.{key}", _kind(known.get(path.stem), key), value, note)
         for key, value, note in _with_bases(path)
         if key != "name"
     ]
-    if schema and lines:
+    if lines:
         yield from ("", *_head(), *lines)
 
 

@@ -21,6 +21,16 @@ COMMENT = re.compile(r"\s+#\s.*$")
 TRAIN = "python train.py"
 # Patterns of a command, or parts of the set-up that `make train` does.
 NOT_RUN = ("KEY=VALUE", "GROUP=OPTION", ".venv/bin/activate", "tests.bits", "submitit_slurm")
+BARE = re.compile(r"python -m ddp\.(results|report|predict)")  # a name of a command, no command
+# What a command leaves to its reader -> a file or directory of `prepare` or of an earlier run.
+STANDS_FOR = {
+    r" \[--.*?\]": "",
+    "RUN_DIR": "outputs/run",
+    "DATE/TIME": "sweep",
+    r"sweep\.dir=DIR": "sweep.dir=outputs/again",
+    r"\bDIR(\.\.\.)?(?= |$)": "outputs",
+    r"\bFILE\.csv": "pairs.csv",
+}
 # A small job takes the place of MovieLens 100K, in settings that the command does not give.
 SMALL = (*DATA, "rounds=1", "local_epochs=1", "model=tiny", "reference=false")
 SEARCH = "hydra.sweeper.n_trials=2"
@@ -40,7 +50,7 @@ def commands():
     return [
         (str(path.relative_to(ROOT)), command)
         for command, path in found.items()
-        if command and not any(mark in command for mark in NOT_RUN)
+        if command and not BARE.fullmatch(command) and not any(mark in command for mark in NOT_RUN)
     ]
 
 
@@ -56,10 +66,8 @@ def python_blocks():
 
 def small(command, place):
     """The command for a shell in `place`, with a small job and with directories that are there."""
-    command = command.replace("RUN_DIR", "outputs/run").replace("DATE/TIME", "sweep")
-    command = re.sub(r"\b(?:FILE\.csv|DIR/)", lambda found: {"FILE.csv": "pairs.csv"}.get(
-        found[0], "outputs/"), command)  # fmt: skip
-    command = re.sub(r"\bDIR(?:\.\.\.)?(?=\s|$)", "outputs", command)
+    for sign, name in STANDS_FOR.items():
+        command = re.sub(sign, name, command)
     command = command.replace("/tmp/", f"{place}/")
     if command.startswith("tensorboard"):  # it shows what it reads, and ends
         return f"{command} --inspect".replace("tensorboard", "python -m tensorboard.main", 1)

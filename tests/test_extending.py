@@ -48,7 +48,8 @@ def apply(path, step):
         path.write_text(f"{before}{found}{code}{after}", encoding="utf-8")
         return
     lines, rest = f"{before}{found}{after}".splitlines(keepends=True), before.count("\n")
-    lines.insert(rest + (step["where"] == "after"), step["code"])
+    after = step["where"] == "after"
+    lines.insert(rest + after, step["code"] if after else f"{step['code']}\n\n")
     path.write_text("".join(lines), encoding="utf-8")
 
 
