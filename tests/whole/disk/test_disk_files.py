@@ -70,7 +70,7 @@ def test_the_new_name_of_a_file_survives_a_power_cut(tmp_path, monkeypatch):
 
 
 def test_event_files_keep_what_they_had(disk):
-    board = TensorBoard(RunFacts(directory=disk.path, settings={"workers": 1}))
+    board = TensorBoard(RunFacts(directory=disk.path, settings={"workers": 1}), "all")
     error = SquaredError(1.0, 1)
     board.on(AggregateRound(round_index=0, valid=error, test=error, weights=(1.0,), elapsed_s=1.0))
     board._flush()

@@ -131,7 +131,8 @@ def test_a_run_does_without_checkpoints_that_have_no_room(train, disk, pages):
 def test_a_run_does_without_tensorboard(train, disk):
     """The event file is by far the largest file of such a run."""
     disk.fill(33)
-    code, said = train(f"hydra.run.dir={disk.path}/run", "rounds=40", "account=false")
+    job = ("rounds=40", "account=false", "tracker.tensorboard.detail=all")
+    code, said = train(f"hydra.run.dir={disk.path}/run", *job)
     assert code == 0
     (warning,) = said.splitlines()
     result = json.loads((disk.path / "run" / "result.json").read_text())
