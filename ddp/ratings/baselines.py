@@ -8,7 +8,7 @@
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -49,13 +49,6 @@ def baselines(ratings: Ratings, deal: Deal) -> Baselines:
         told[MEAN][part] = math.sqrt(plain / count) if count else math.nan
         told[MEANS][part] = math.sqrt(additive / count) if count else math.nan
     return told
-
-
-def in_words(told: Mapping[str, Mapping[str, float | None]]) -> str:
-    """The test RMSEs of the predictors in one line; "" if they are not known."""
-    known = {name: rmses.get("test") for name, rmses in told.items()}
-    figures = [f"{name} {rmse:.4f}" for name, rmse in known.items() if rmse is not None]
-    return f"test RMSE of {', '.join(figures)}" if figures else ""
 
 
 def _fitted(ratings: Ratings, deal: Deal) -> tuple[float, Floats, Floats]:

@@ -12,6 +12,7 @@ from ddp.ratings.description import Description, facts
 from ddp.report.rounds import Round, number, read_rounds
 from ddp.results.run_directory import RESULT_FILE, ROUNDS_FILE
 from ddp.results.run_file import RunFile, machine_of
+from ddp.results.simplest import in_words
 from ddp.results.table import cell, harmless
 from ddp.timing.kinds import KINDS, OTHER
 from ddp.tracking.tracker import AGGREGATOR
@@ -198,6 +199,8 @@ def _read_data(run: Run, result: Mapping[str, Any]) -> None:
         about = Description(**known)
         run.data = facts(about)
         run.notes = [harmless(str(note)) for note in about.notes]
+    if simplest := in_words(result.get("baselines")):
+        run.data["simplest predictors"] = harmless(simplest)
 
 
 _PARTS: dict[str, Callable[[Run, Mapping[str, Any]], None]] = {

@@ -10,10 +10,10 @@ from ddp.config.aggregation import Aggregation, RowsAggregation
 from ddp.config.defaults import default_scalars
 from ddp.config.schema import Config
 from ddp.machine.printable import printable
-from ddp.ratings.baselines import in_words
 from ddp.results.accounts import total_seconds
 from ddp.results.fitting import Column, in_tables, print_table
 from ddp.results.run_result import RunResult
+from ddp.results.simplest import in_words
 from ddp.timing.kinds import in_columns, summary, unit_of
 from ddp.tracking.terminal import failure_as_text, number
 from ddp.tracking.tracker import AGGREGATED, worker_name

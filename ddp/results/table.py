@@ -23,6 +23,7 @@ from ddp.results.fitting import Column, in_tables, least_width, print_table, tha
 from ddp.results.run_directory import RESULT_FILE
 from ddp.results.run_file import NEVER, OUTCOME, WORKER_MEANS, RunFile, find_runs, read_runs
 from ddp.results.seeds import Configuration, over_seeds
+from ddp.results.simplest import of_runs
 from ddp.tracking.terminal import make_console
 
 Row = dict[str, Any]  # by column
@@ -77,6 +78,8 @@ def print_runs(runs: Sequence[RunFile], csv_path: Path | None) -> None:
     left_out = [name for place, name in enumerate(names) if place not in shown]
     if left_out:
         console.print(f"no room for: {', '.join(left_out)}", style="dim")
+    for text in of_runs(runs):
+        console.print(f"simplest predictors: {text}", markup=False)
     print_seeds(runs, console)
     if csv_path is not None:
         with atomic_file(csv_path) as file:
@@ -195,7 +198,8 @@ def cell(name: str, value: Any) -> str:
     if value is None:
         return "-"
     if isinstance(value, float) and name in (*OUTCOME, *WORKER_MEANS):
-        return f"{value:.4f}" if name.endswith("rmse") else f"{value:.2f}"
+        digits = 4 if name.endswith("rmse") else 0 if name == "kept_round" else 2
+        return f"{value:.{digits}f}"
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 

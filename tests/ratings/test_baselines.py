@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from ddp.ratings import baselines
 from ddp.ratings.arrays import Ratings
-from ddp.ratings.baselines import MEAN, MEANS, PULL, in_words
+from ddp.ratings.baselines import MEAN, MEANS, PULL
 from ddp.ratings.splits import Deal
+from ddp.results.simplest import in_words
 
 TRIPLES = st.lists(
     st.tuples(st.integers(0, 5), st.integers(0, 4), st.integers(1, 5), st.integers(0, 2)),
@@ -66,5 +67,5 @@ def test_it_is_what_plain_python_computes(triples, chunk):
 
 
 def test_what_is_not_known_is_not_told():
-    assert in_words({}) == ""
+    assert in_words(None) == in_words({MEAN: 3}) == in_words({MEAN: {"test": "x"}}) == ""
     assert in_words({MEAN: {"test": None}, MEANS: {"test": 0.5}}).endswith(f"{MEANS} 0.5000")
