@@ -32,6 +32,7 @@ COLUMNS = [
         "best_epoch",
         "aggregate_received",
         "elapsed_s",
+        "lr",
     ),
     *("compute_s", "evaluate_s", "publish_s", "wait_s", "receive_s", "tell_s", "other_s"),
     *("gather_s", "average_s", "broadcast_s", "record_s"),
