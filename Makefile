@@ -15,7 +15,7 @@ BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
 .PHONY: help train smoke test test-all coverage soak fuzz audit lint docs format tensorboard results \
-  report sweepers benchmark benchmark-peers clean
+  report sweepers trackers benchmark benchmark-peers clean
 
 ## help: list the targets
 help:
@@ -92,6 +92,11 @@ report: $(VENV)/installed
 ## sweepers: install Optuna's sweeper and launchers of parallel jobs, see docs/how-to/sweep.md
 sweepers: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[sweepers]"
+
+## trackers: install MLflow and W&B, and test them, see docs/how-to/trackers.md
+trackers: $(VENV)/installed-dev
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[mlflow,wandb]"
+	$(BIN)/python -m pytest tests/tracking/test_mlflow.py tests/tracking/test_wandb.py
 
 ## benchmark: measure the seed job on every system; `ls benchmarks` shows the other benchmarks
 benchmark: $(VENV)/installed

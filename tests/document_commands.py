@@ -20,7 +20,16 @@ INLINE = re.compile(r"(?<!`)`((?:python|make|tensorboard) [^`]+)`(?!`)")
 COMMENT = re.compile(r"\s+#\s.*$")
 TRAIN = "python train.py"
 # Patterns of a command, or parts of the set-up that `make train` does.
-NOT_RUN = ("KEY=VALUE", "GROUP=OPTION", ".venv/bin/activate", "tests.bits", "submitit_slurm")
+# "mlflow", "wandb": their own tests need `make trackers`.
+NOT_RUN = (
+    "KEY=VALUE",
+    "GROUP=OPTION",
+    ".venv/bin/activate",
+    "tests.bits",
+    "submitit_slurm",
+    "mlflow",
+    "wandb",
+)
 BARE = re.compile(r"python -m ddp\.(results|report|predict)")  # a name of a command, no command
 # What a command leaves to its reader -> a file or directory of `prepare` or of an earlier run.
 STANDS_FOR = {
@@ -113,6 +122,8 @@ def prepare(place):
     write("data/ml-100k/u.data", rows, "")
     u_data = place / "data/ml-100k/u.data"
     u_data.write_text(u_data.read_text(encoding="utf-8").replace(",", "\t"), encoding="utf-8")
+    own = (ROOT / "docs/how-to/trackers.md").read_text(encoding="utf-8")
+    (place / "my_trackers.py").write_text(dict(BLOCK.findall(own))["python"], encoding="utf-8")
     (place / "bin").mkdir()
     (place / "bin" / "python").write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
     (place / "bin" / "python").chmod(0o755)

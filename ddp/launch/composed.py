@@ -202,13 +202,16 @@ def unknown(key: str) -> str:
     ]
     if owners:
         return f"the chosen {group} has no such setting; {group}={','.join(owners)} does"
+    tracker = name.partition(".")[0]
+    if group == "tracker" and tracker in TRACKERS and key in _tracker_settings(tracker):
+        return f"the run has no such tracker; tracker=[{tracker}] gives it one"
     inner = [
         f"{group}.{name}"
         for group, options in OPTIONS.items()
         for schema in options.values()
         for name in _fields(schema)
     ]
-    inner += [f"tracker.{name}.{key}" for name, made in TRACKERS.items() for key in _fields(made)]
+    inner += [setting for name in TRACKERS for setting in _tracker_settings(name)]
     close = difflib.get_close_matches(
         key,
         [
@@ -226,6 +229,10 @@ def unknown(key: str) -> str:
     known = f"known here: {', '.join(_fields(Scalars))}, and the groups {groups}"
     hint = f"did you mean {' or '.join(close)}?" if close else known
     return f"there is no such setting; {hint} (python train.py --help lists all)"
+
+
+def _tracker_settings(name: str) -> list[str]:
+    return [f"tracker.{name}.{key}" for key in _fields(TRACKERS[name])]
 
 
 def _fields(schema: type) -> list[str]:

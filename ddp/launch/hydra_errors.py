@@ -74,7 +74,9 @@ def _of_value_error(text: str) -> str:
         return text
     pairs = [argument.partition("=") for argument in sys.argv[1:]]
     groups = [
-        "".join(pair) for pair in pairs if pair[0] in {*OPTIONS, *NAMED} and "null" in pair[2]
+        "".join(pair)
+        for pair in pairs
+        if pair[0] in {*OPTIONS, *NAMED, "tracker"} and "null" in pair[2]
     ]
     if not groups:
         return ONE_FORM

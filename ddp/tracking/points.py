@@ -34,7 +34,7 @@ from ddp.tracking.tracker import (
 )
 
 RMSE_TAG = "rmse/{part}/{who}"
-GAP_TAG = "rmse/{part}/gap_to_one_worker"  # the kept aggregate's RMSE minus one worker's
+GAP_TAG = "rmse/{part}/one_worker_gap"  # the kept aggregate's RMSE minus one worker's
 TIME_TAG = "time/{kind}_ms/{who}"
 ACCOUNT_TAG = "time/account/{kind}_ms/{who}"  # all kinds together are the round's wall
 TRAINING_TAG = "time/training_s"  # of the whole run, at its last round

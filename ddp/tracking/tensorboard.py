@@ -47,6 +47,7 @@ class TensorBoard(Tracker):
         self._slices: dict[int | None, deque[tuple[int, bytes]]] = {}
         # from this step on TensorBoard must ignore the file: see `forget`
         self._purge_step: int | None = None
+        self._step = 0  # of the last round
         self._flushed_s = time.monotonic()
         self._file: EventFile | None = None
 
@@ -60,6 +61,7 @@ class TensorBoard(Tracker):
             case WorkerRound():
                 self._keep_slices(event.worker, event.round_index, event.account.slices)
             case AggregateRound():
+                self._step = step_of(event.round_index)
                 self._keep_slices(None, event.round_index, event.account.slices)
                 if time.monotonic() - self._flushed_s > FLUSH_EVERY_S:
                     self._flush()
@@ -112,6 +114,7 @@ class TensorBoard(Tracker):
         ]
 
     def _flush(self, summaries: Sequence["Summary"] = ()) -> None:
+        """Writes the new points, then the summaries, which get the step of the last round."""
         # This import takes 0.2 s, which a run without TensorBoard must not pay.
         from tensorboard.compat.proto.summary_pb2 import Summary
 
@@ -121,11 +124,11 @@ class TensorBoard(Tracker):
         if self._file is None:
             self._file = EventFile(self._run.directory)
             events += [event(summary) for summary in self._beginning()]
-        for step, points in groupby(self._unwritten, key=lambda written: written[0].step):
+        for number, points in groupby(self._unwritten, key=lambda written: written[0].step):
             new = list(points)
             values = [Summary.Value(tag=tag, simple_value=value) for (tag, value, _), _ in new]
-            events.append(event(Summary(value=values), step, new[0][1]))
-        events += [event(summary) for summary in summaries]
+            events.append(event(Summary(value=values), number, new[0][1]))
+        events += [event(summary, self._step) for summary in summaries]
         self._purge_step = None
         self._unwritten.clear()
         self._flushed_s = time.monotonic()

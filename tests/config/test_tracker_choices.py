@@ -92,3 +92,26 @@ def test_a_run_of_an_older_version_had_tensorboard_or_not():
     assert settings({"tensorboard": True})["tracker"] == "tensorboard"
     assert settings({"tensorboard": False})["tracker"] == "none"
     assert settings({})["tracker"] is None
+
+
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [
+        (
+            "tracker.tensorboard.detial=all",
+            "tracker.tensorboard.detial: there is no such setting;"
+            " did you mean tracker.tensorboard.detail?",
+        ),
+        (
+            "tracker.mlflow.uri=x",
+            "tracker.mlflow.uri: the run has no such tracker; tracker=[mlflow] gives it one",
+        ),
+        ("tracker=null", "a group cannot be null, it needs one of its options: look at tracker="),
+        ("tracker=tensorboard,mlflow", "tracker=tensorboard,mlflow: a run has one value of a"),
+    ],
+)
+def test_a_command_that_hydra_refuses_is_told_what_to_write(train, tmp_path, argument, message):
+    ended = train(tmp_path, argument)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr.startswith(f"error: {message}")
+    assert list(tmp_path.iterdir()) == []

@@ -68,7 +68,10 @@ def test_every_tag_is_there_and_no_other(recorded):
         for who in [*WHOS, "aggregated", "workers_pooled", "kept"]
     }
     tags |= {f"train/{kind}/{who}" for kind in ("loss", "weight") for who in WHOS}
-    tags |= {f"traffic/pickled_bytes/{who}" for who in WHOS} | {"train/loss/mean_of_workers"}
+    tags |= {f"traffic/pickled_bytes/{who}" for who in WHOS} | {
+        "train/loss/mean_of_workers",
+        "train/lr",
+    }
     tags |= {f"time/{kind}_ms/{who}" for kind in WORKER_KINDS | INNER_KINDS for who in WHOS}
     tags |= {f"time/{kind}_ms/aggregator" for kind in AGGREGATOR_KINDS | INNER_KINDS}
     tags |= {"traffic/pickled_bytes/aggregator", "time/training_s"}
@@ -205,6 +208,7 @@ def test_all_kinds_together_are_the_wall_of_the_round(recorded, who):
 
 def test_the_last_round_is_a_picture(recorded):
     (image,) = recorded.events.Images("timeline/last_rounds")
+    assert image.step == ROUNDS
     with Image.open(io.BytesIO(image.encoded_image_string)) as picture:
         assert picture.format == "PNG"
         assert picture.size == (image.width, image.height)

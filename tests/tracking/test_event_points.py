@@ -84,11 +84,11 @@ def test_one_worker_is_a_line_beside_the_aggregate_and_the_gap_to_it_an_hparams_
     assert points["rmse/valid/one_worker"] == {1: 1.5, 3: 1.5}
     assert points["rmse/test/one_worker"] == {1: 2.5, 3: 2.5}
     assert (points["rmse/valid/kept"], points["rmse/test/kept"]) == ({2: 2.0}, {2: 1.0})
-    assert points["rmse/test/gap_to_one_worker"] == {2: -1.5}
+    assert points["rmse/test/one_worker_gap"] == {2: -1.5}
     experiment = plugin(events, "_hparams_/experiment").experiment
     metrics = [info.name.tag for info in experiment.metric_infos]
     assert metrics[:2] == ["rmse/test/kept", "rmse/valid/kept"]
-    assert "rmse/test/gap_to_one_worker" in metrics
+    assert "rmse/test/one_worker_gap" in metrics
 
 
 def test_a_setting_without_a_value_is_no_hparam_and_a_column_has_one_type(make_config):
