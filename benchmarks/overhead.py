@@ -35,7 +35,7 @@ from ddp.timing.meter import Meter
 from ddp.timing.metered_spans import MeteredSpans
 from ddp.timing.spans import Spans
 
-AUTOGRAD = ("trainer=autograd", "split=iid", "local_epochs=2", "rounds=3", "workers=2")
+AUTOGRAD = ("trainer=autograd", "aggregation=rows", "local_epochs=2", "rounds=3", "workers=2")
 LARGE = (
     "data=synthetic",
     "data.num_users=50000",
@@ -46,7 +46,7 @@ LARGE = (
 )
 JOBS = {
     "MovieLens 100K, defaults (thread)": (),
-    "MovieLens 100K, serial, iid": ("backend=serial", "split=iid"),
+    "MovieLens 100K, serial, iid": ("backend=serial", "aggregation=rows"),
     "MovieLens 100K, shm": ("backend=shm",),
     "MovieLens 100K, 100 rounds, thread": ("rounds=100",),
     "MovieLens 100K, 100 rounds, shm": ("rounds=100", "backend=shm"),

@@ -50,7 +50,7 @@ JOBS = {
     "MovieLens 100K, autograd, iid": (
         "data=ml100k",
         "trainer=autograd",
-        "split=iid",
+        "aggregation=rows",
         "local_epochs=2",
     ),
     "5 million synthetic": (

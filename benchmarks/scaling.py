@@ -32,11 +32,12 @@ from benchmarks.harness import (
 from benchmarks.train_runs import per_worker, run_train, training_s
 from ddp.machine.cores import num_cores
 
+STRATIFIED = ("split=stratified", "aggregation=none")
 SYSTEMS = {
     "thread + fused": ("backend=thread", "trainer=fused"),
     "shm + fused": ("backend=shm", "trainer=fused"),
-    "thread + fused, stratified": ("backend=thread", "trainer=fused", "split=stratified"),
-    "shm + fused, stratified": ("backend=shm", "trainer=fused", "split=stratified"),
+    "thread + fused, stratified": ("backend=thread", "trainer=fused", *STRATIFIED),
+    "shm + fused, stratified": ("backend=shm", "trainer=fused", *STRATIFIED),
     "thread + autograd": ("backend=thread", "trainer=autograd"),
 }
 JOB = (

@@ -2,11 +2,13 @@
 
 from typing import TYPE_CHECKING, Any
 
+from ddp.config.version import VERSION as __version__
+
 if TYPE_CHECKING:
+    from ddp.launch.called import run
     from ddp.results.saved_model import load_model
 
-
-__all__ = ["load_model"]
+__all__ = ["__version__", "load_model", "run"]
 
 
 def __getattr__(name: str) -> Any:
@@ -16,4 +18,8 @@ def __getattr__(name: str) -> Any:
         from ddp.results.saved_model import load_model
 
         return load_model
+    if name == "run":
+        from ddp.launch.called import run
+
+        return run
     raise AttributeError(f"module 'ddp' has no attribute {name!r}")

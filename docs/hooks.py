@@ -34,6 +34,7 @@ SHORT = {
 }
 # The names that the page of the Python API describes, in its order.
 API = (
+    "ddp.run",
     "ddp.results.run_result.RunResult",
     "ddp.load_model",
     "ddp.results.predicting.SavedModel",

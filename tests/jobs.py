@@ -14,10 +14,10 @@ SMALL = (
 )
 # The same job with few overrides, as a person types them.
 TYPED = (
-    *("split=iid", "model=tiny", "workers=3", "rounds=2", "local_epochs=2"),
+    *("aggregation=rows", "model=tiny", "workers=3", "rounds=2", "local_epochs=2"),
     *("tensorboard=false", "reference=false"),
 )
-STRATIFIED = ("split=stratified", "aggregation=rows")
+STRATIFIED = ("split=stratified", "aggregation=none")
 FUSED = ("trainer=fused", "trainer.lr_decay=0.9")
 # With 4 local epochs their lowest validation RMSE comes in round 1, counted from 0.
 BY_HEART = (

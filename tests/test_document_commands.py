@@ -4,6 +4,7 @@ import os
 import re
 import shlex
 import subprocess
+import sys
 
 import document_commands as shown
 import pytest
@@ -90,3 +91,19 @@ def test_python_in_a_document_runs(document, code, place, ran):
     code = code.replace("ddp.run(", f"ddp.run(*{shown.SMALL}, ")
     done = ran(shlex.join(["python", "-c", code]))
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.watchdog(2 * MOST_S)
+def test_the_example_of_a_script_runs_as_one(tmp_path):
+    """Its workers in processes import the script itself."""
+    (code,) = [code for path, code in shown.python_blocks() if path == "docs/how-to/notebook.md"]
+    (tmp_path / "example.py").write_text(code)
+    done = subprocess.run(
+        [sys.executable, "example.py"],
+        cwd=tmp_path, env=own_environment(shown.ROOT), capture_output=True, text=True, check=False,
+        timeout=MOST_S,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.count("aggregated RMSE") == 4 * 3
+    assert done.stdout.splitlines()[-10].startswith("run: ")

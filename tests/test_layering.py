@@ -22,7 +22,7 @@ LAYERS = (
     {"advice"},
     {"launch"},
 )
-TOP = {"ddp", "clean", "predict"}  # load_model; commands of their own
+TOP = {"ddp", "__main__", "clean", "predict"}  # load_model, run; commands of their own
 HYDRA = {"hydra", "omegaconf"}
 STANDARD = {"ddp", *sys.stdlib_module_names}
 

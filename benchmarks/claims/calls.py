@@ -45,7 +45,7 @@ REFERENCES = 100  # at a time: one takes no longer than reading the clock
 PAUSE_S = 0.002  # before each write, so that the threads beside it train
 # of a thread that trains: a fifth of MovieLens 100K
 TRAINED_RATINGS, USERS, ITEMS = 16_000, 943, 1682
-POLLING = ("backend.poll_interval_s=0.2", "split=iid")
+POLLING = ("backend.poll_interval_s=0.2", "aggregation=rows")
 SEND = "import sys; from benchmarks.claims.calls import send; send(*map(int, sys.argv[1:]))"
 
 

@@ -26,13 +26,20 @@ class Cell:
 
 def autograd(batch: int, dim: int, workers: int, local_epochs: int) -> Cell:
     """A job of three rounds with Adam and averaged states."""
-    options = ("trainer=autograd", f"trainer.batch_size={batch}", "split=iid", "rounds=3")
+    options = (
+        "trainer=autograd",
+        f"trainer.batch_size={batch}",
+        "split=iid",
+        "aggregation=uniform",
+        "rounds=3",
+    )
     return _cell(f"autograd, batch {batch}", options, dim, workers, local_epochs)
 
 
 def fused(split: str, dim: int, workers: int, local_epochs: int) -> Cell:
     """A job of five rounds of compiled SGD."""
-    options = ("trainer=fused", f"split={split}", "rounds=5")
+    averaged = "none" if split == "stratified" else "uniform"
+    options = ("trainer=fused", f"split={split}", f"aggregation={averaged}", "rounds=5")
     return _cell(f"fused, {split}", options, dim, workers, local_epochs)
 
 
@@ -40,7 +47,7 @@ def _cell(what: str, options: tuple[str, ...], dim: int, workers: int, local_epo
     sizes = (f"model.dim={dim}", f"workers={workers}", f"local_epochs={local_epochs}")
     return Cell(
         job=f"{what}, k {dim}, {workers} workers, {local_epochs} epochs",
-        overrides=(*options, "aggregation=uniform", *sizes),
+        overrides=(*options, *sizes),
     )
 
 

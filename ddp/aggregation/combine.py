@@ -6,7 +6,7 @@
 | `MeanByRow` | rows | a mean with weights per user and item |
 | `OuterStep` | outer=... | the aggregate before, plus an optimizer's step towards the mean |
 | `SideBySide` | ensemble | the models of all workers side by side in one |
-| `Assemble` | any, split=stratified | each row from the worker that holds it |
+| `Assemble` | none | each row from the worker that holds it |
 """
 
 from abc import ABC, abstractmethod
@@ -16,7 +16,7 @@ import numpy as np
 
 from ddp.aggregation.outer import OuterOptimizer
 from ddp.aggregation.weights import Weights, normalised, row_weights, worker_weights
-from ddp.config.aggregation import Aggregation, RowsAggregation
+from ddp.config.aggregation import Averaging, RowsAggregation
 from ddp.errors import AggregationError
 from ddp.model.parameters import Parameters, Vector
 from ddp.model.rows import held_rows, learned, unpack
@@ -53,6 +53,7 @@ def make_combine(prepared: Prepared, outer_state: tuple[Vector, ...] = ()) -> Co
         return Assemble(prepared, prepared.strata)
     if prepared.config.in_ensemble:
         return SideBySide(prepared)
+    assert isinstance(options, Averaging)
     mean = (
         MeanByRow(options, prepared)
         if isinstance(options, RowsAggregation)
@@ -66,7 +67,7 @@ def make_combine(prepared: Prepared, outer_state: tuple[Vector, ...] = ()) -> Co
 class MeanByWorker(Combine):
     """A mean with one weight per worker. `num_ratings`: training ratings of each worker."""
 
-    def __init__(self, options: Aggregation, num_ratings: Mapping[int, int]) -> None:
+    def __init__(self, options: Averaging, num_ratings: Mapping[int, int]) -> None:
         from ddp.aggregation.mean import weighted_mean  # late: numba, which stratified runs save
 
         self.weighted_mean = weighted_mean
@@ -131,7 +132,7 @@ class OuterStep(Combine):
     """The aggregate before the round, plus an optimizer's step towards the mean."""
 
     def __init__(
-        self, options: Aggregation, mean: Combine, length: int, outer_state: tuple[Vector, ...]
+        self, options: Averaging, mean: Combine, length: int, outer_state: tuple[Vector, ...]
     ) -> None:
         self.mean = mean
         self.optimizer = OuterOptimizer(options, length, outer_state)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ddp.config.aggregation import Aggregation
+from ddp.config.aggregation import Averaging
 from ddp.model.parameters import Vector
 
 
@@ -20,7 +20,7 @@ class OuterOptimizer:
     |      | at first u = tau^2 | | ICLR 2021, algorithm 2 |
     """
 
-    def __init__(self, options: Aggregation, length: int, state: tuple[Vector, ...] = ()) -> None:
+    def __init__(self, options: Averaging, length: int, state: tuple[Vector, ...] = ()) -> None:
         self.name, self.lr = options.outer, np.float32(options.outer_lr)
         self.beta1, self.beta2 = np.float32(options.outer_beta1), np.float32(options.outer_beta2)
         self.tau = np.float32(options.outer_tau)

@@ -8,21 +8,27 @@ OUTER = ("none", "momentum", "nesterov", "adam")
 
 @options
 class Aggregation(Checked):
-    """The settings that every aggregation has; ddp/aggregation/outer.py reads the `outer_*`."""
+    """Any aggregation. Without more settings it is none, with which nothing is averaged."""
 
     PREFIX = "aggregation."
 
     name: str
-    outer: str = one_of(OUTER)
-    outer_lr: float = above(0)
-    outer_beta1: float = number(least=0, below=1)
-    outer_beta2: float = number(least=0, below=1)
-    outer_tau: float = above(0)
 
     @property
     def by_loss(self) -> bool:
         """True if a worker's weight follows from the loss of its state."""
         return False
+
+
+@options
+class Averaging(Aggregation):
+    """The settings of every other one; ddp/aggregation/outer.py reads the `outer_*`."""
+
+    outer: str = one_of(OUTER)
+    outer_lr: float = above(0)
+    outer_beta1: float = number(least=0, below=1)
+    outer_beta2: float = number(least=0, below=1)
+    outer_tau: float = above(0)
 
     def check(self) -> None:
         if self.name == "ensemble" and self.outer != "none":
@@ -32,7 +38,7 @@ class Aggregation(Checked):
 
 
 @options
-class LossAggregation(Aggregation):
+class LossAggregation(Averaging):
     """A worker's weight follows from the loss of its state."""
 
     @property
@@ -48,7 +54,7 @@ class SoftmaxAggregation(LossAggregation):
 
 
 @options
-class RowsAggregation(Aggregation):
+class RowsAggregation(Averaging):
     """A worker's weight in a row is its number of training ratings there, to the power `power`."""
 
     power: float = number(least=0)

@@ -6,6 +6,7 @@ ddp/config/<group>.py holds their names, types and rules.
 
 from ddp.config.aggregation import (
     Aggregation,
+    Averaging,
     LossAggregation,
     RowsAggregation,
     SoftmaxAggregation,
@@ -30,16 +31,19 @@ OPTIONS: dict[str, dict[str, type]] = {
         "synthetic": SyntheticData,
     },
     "split": {
-        **dict.fromkeys(("iid", "user", "item", "time", "files", "stratified", "copies"), Split),
+        **dict.fromkeys(
+            ("auto", "iid", "user", "item", "time", "files", "stratified", "copies"), Split
+        ),
         "dirichlet": DirichletSplit,
     },
     "model": dict.fromkeys(("tiny", "small", "medium", "large"), Model),
     "trainer": {"autograd": AutogradTrainer, "fused": FusedTrainer},
     "aggregation": {
-        "uniform": Aggregation,
-        "samples": Aggregation,
+        "none": Aggregation,
+        "uniform": Averaging,
+        "samples": Averaging,
         "inverse_loss": LossAggregation,
-        "ensemble": Aggregation,
+        "ensemble": Averaging,
         "softmax_loss": SoftmaxAggregation,
         "rows": RowsAggregation,
     },

@@ -10,6 +10,7 @@ from functools import cache
 from typing import Any, get_args
 
 from ddp.config.aggregation import Aggregation
+from ddp.config.averaging import STRATIFIED, check_averaging, taken_split
 from ddp.config.backend import Backend, PollingBackend, SerialBackend
 from ddp.config.checks import Checked, above, all_off, at_least, one_of, options, setting
 from ddp.config.data import CsvData, Data, MovieLensData
@@ -93,7 +94,7 @@ class Config(Scalars):
     @property
     def stratified(self) -> bool:
         """True if every row of the model has one owner, so that nothing is averaged."""
-        return self.split.name == "stratified"
+        return self.split.name == STRATIFIED
 
     @property
     def in_ensemble(self) -> bool:
@@ -101,7 +102,7 @@ class Config(Scalars):
 
         Each worker keeps its own state. The aggregate is a wider model that holds all of them.
         """
-        return self.aggregation.name == "ensemble" and not self.stratified
+        return self.aggregation.name == "ensemble"
 
     @property
     def reads_aggregate(self) -> bool:
@@ -144,12 +145,14 @@ class Config(Scalars):
         return "test" if self.select_on == "test" else "valid"
 
     def check(self) -> None:
-        """Applies the rules that join two settings."""
+        """Takes the split that goes with the aggregation; applies the rules that join settings."""
+        self.split = taken_split(self.split, self.aggregation)
         if self.min_workers > self.workers:
             raise ConfigError(
                 "min_workers", self.min_workers, f"must be at most workers={self.workers}"
             )
         self._check_data()
+        check_averaging(self.split, self.aggregation)
         self._check_stragglers()
         if self.split.valid_fraction == 0 and self.patience is not None:
             raise ConfigError(

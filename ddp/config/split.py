@@ -8,7 +8,10 @@ HOLDOUTS = ("random", "user", "time", "files")
 
 @options
 class Split(Checked):
-    """The settings that every split has: the parts to hold out. `name` decides the deal."""
+    """The settings that every split has: the parts to hold out. `name` decides the deal.
+
+    `Config` replaces the name auto by that of the split which goes with the aggregation.
+    """
 
     PREFIX = "split."
 

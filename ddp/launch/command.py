@@ -17,6 +17,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from ddp.config.version import VERSION
 from ddp.machine.collector import collect_seldom
 from ddp.machine.open_files import raised_limit
 from ddp.machine.output import outlast_readers
@@ -34,6 +35,9 @@ def launch(task: Callable[[Any], Any]) -> int:
 
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # --help | head: end as other commands do
         print(help_text())
+        return 0
+    if "--version" in sys.argv[1:]:
+        print(f"ddp {VERSION}")
         return 0
     outlast_readers()
     raised_limit()  # also for the processes that advise=true starts

@@ -1,7 +1,6 @@
 """Turns Hydra's configuration into the checked dataclasses."""
 
 import dataclasses
-import difflib
 from typing import Any, cast
 
 from hydra.core.hydra_config import HydraConfig
@@ -16,13 +15,11 @@ from ddp.config.simulate import Simulate
 from ddp.config.tracker import TRACKERS, TrackerOptions, own_tracker
 from ddp.errors import MISSING, ConfigError
 from ddp.launch.names import run_name
+from ddp.launch.unknown import NAMED, OF_THE_LAUNCH, simulated, unknown
 
 COMPOSED = ".hydra/{}.yaml"  # Hydra's files in the directory of each job
-# keys of conf/config.yaml that are no settings of a run
-OF_THE_LAUNCH = ("resume", "sweep_resume", "advise", "simulate", "inspect", "tensorboard")
 QUESTIONS = ("advise", "inspect")  # true: the command answers, and runs nothing
 MAX_EXACT = 2**53  # a float below it holds every whole number exactly
-NAMED = ("experiment", "sweep")  # groups whose files set values anywhere
 
 
 def load_config(composed: DictConfig) -> Config:
@@ -96,7 +93,7 @@ def load_simulate(composed: DictConfig) -> Simulate | None:
     values = _resolved(composed)
     advise = question(composed) == "advise"
     if not isinstance(values.get("simulate"), dict):
-        raise ConfigError("simulate", values.get("simulate"), f"set {' or '.join(_simulated())}")
+        raise ConfigError("simulate", values.get("simulate"), f"set {' or '.join(simulated())}")
     simulate = Simulate(**_typed(Simulate, values["simulate"], "simulate."))
     if not advise and simulate != Simulate(**all_off(Simulate)):
         raise ConfigError(
@@ -124,10 +121,6 @@ def question(composed: DictConfig) -> str | None:
     if len(asked) > 1:
         raise ConfigError(asked[0], True, f"cannot go with {asked[1]}=true: ask one at a time")
     return asked[0] if asked else None
-
-
-def _simulated() -> list[str]:
-    return [f"simulate.{name}" for name in _fields(Simulate)]
 
 
 def _resolved(composed: DictConfig) -> dict[Any, Any]:
@@ -192,48 +185,3 @@ def _wrong_type(key: str, value: Any, expected: str) -> ConfigError:
         hint = f"a text in brackets needs quotes, as in \"{key}='[1]'\""
         return ConfigError(key, value, f"expected {expected}; {hint}")
     return ConfigError(key, value, f"expected {expected}")
-
-
-def unknown(key: str) -> str:
-    """The message about a key that nothing reads."""
-    group, _, name = key.partition(".")
-    owners = [
-        option for option, schema in OPTIONS.get(group, {}).items() if name in _fields(schema)
-    ]
-    if owners:
-        return f"the chosen {group} has no such setting; {group}={','.join(owners)} does"
-    tracker = name.partition(".")[0]
-    if group == "tracker" and tracker in TRACKERS and key in _tracker_settings(tracker):
-        return f"the run has no such tracker; tracker=[{tracker}] gives it one"
-    inner = [
-        f"{group}.{name}"
-        for group, options in OPTIONS.items()
-        for schema in options.values()
-        for name in _fields(schema)
-    ]
-    inner += [setting for name in TRACKERS for setting in _tracker_settings(name)]
-    close = difflib.get_close_matches(
-        key,
-        [
-            *_fields(Scalars),
-            *OPTIONS,
-            "tracker",
-            *OF_THE_LAUNCH,
-            *_simulated(),
-            *NAMED,
-            *dict.fromkeys(inner),
-        ],
-        n=3,
-    )
-    groups = ", ".join([*OPTIONS, "tracker"])
-    known = f"known here: {', '.join(_fields(Scalars))}, and the groups {groups}"
-    hint = f"did you mean {' or '.join(close)}?" if close else known
-    return f"there is no such setting; {hint} (python train.py --help lists all)"
-
-
-def _tracker_settings(name: str) -> list[str]:
-    return [f"tracker.{name}.{key}" for key in _fields(TRACKERS[name])]
-
-
-def _fields(schema: type) -> list[str]:
-    return [field.name for field in dataclasses.fields(schema)]

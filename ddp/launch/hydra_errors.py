@@ -8,9 +8,13 @@ from hydra.errors import HydraException, OverrideParseException
 from omegaconf.errors import OmegaConfBaseException
 
 from ddp.config.options import OPTIONS
-from ddp.launch.composed import NAMED, outside_package, unknown
+from ddp.launch.composed import outside_package
 from ddp.launch.quoting import in_shell, quoted, requoted
+from ddp.launch.unknown import NAMED, unknown, unknown_option
 
+MISSING_OPTION = re.compile(
+    r"Could not find '([^'/]+)/([^']+)'\n+Available options in '\1':\n((?:\t\S+\n)+)"
+)
 ONE_FORM = "a setting is written KEY=VALUE, as in workers=3"
 
 
@@ -29,8 +33,8 @@ def _message(error: HydraException | OmegaConfBaseException) -> str:
         return _unreadable(error.override, text)
     if several := re.match(r"Ambiguous value for argument '(.*)'$", text, re.MULTILINE):
         return _several_values(several[1])
-    if outside := _outside_package(text):
-        return outside
+    if about_a_file := _outside_package(text) or _missing_option(text):
+        return about_a_file
     refused = re.search(r"Could not override '([^']+)'", text)
     if refused and "No match in the defaults list" not in text:
         return f"{refused[1]}: {unknown(refused[1])}"
@@ -66,6 +70,12 @@ def _outside_package(text: str) -> str | None:
     """The message about an experiment or sweep that overrides a group below its own name."""
     found = re.search(r"In '(experiment|sweep)/([^']+)': Could not override '[^']*@\1\b", text)
     return str(outside_package(found[1], found[2])) if found else None
+
+
+def _missing_option(text: str) -> str | None:
+    """The message about an option that its group does not have."""
+    found = MISSING_OPTION.search(text)
+    return unknown_option(found[1], found[2], found[3].split()) if found else None
 
 
 def _of_value_error(text: str) -> str:

@@ -29,6 +29,8 @@ from ddp.results.run_directory import CONFIG_FILE, directory_taken, find_checkpo
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from ddp.results.run_result import RunResult
+
 
 def run_job(composed: DictConfig) -> float:
     """Runs one job and gives its score for Hydra's sweepers, see `RunResult.score`.
@@ -69,7 +71,7 @@ def _check_run_show(composed: DictConfig, hydra: HydraConf, output_dir: Path) ->
     resume, is_single = composed.get("resume") is not None, hydra.mode == RunMode.RUN
     again = bool(composed.get("sweep_resume")) and not is_single
     if not (output_dir / CONFIG_FILE).exists():
-        _keep_composed(composed, hydra)
+        keep_composed(composed, hydra)
     elif not (resume or again):
         raise directory_taken(output_dir)
     config = load_config(composed)
@@ -84,11 +86,11 @@ def _check_run_show(composed: DictConfig, hydra: HydraConf, output_dir: Path) ->
         check_score(composed, hydra)
         SWEEP.note(hydra)
     resume = make_room(output_dir) if again else resume
-    _prepare_for_processes(config)
-    return _run_and_show(config, hydra, output_dir, resume=resume)
+    prepare_for_processes(config)
+    return run_and_show(config, hydra, output_dir, resume=resume).score
 
 
-def _prepare_for_processes(config: Config) -> None:
+def prepare_for_processes(config: Config) -> None:
     """Checks that processes can have sockets and open files, and starts the fork server.
 
     Multiprocessing would not say that one of them is missing. The server's imports run beside ours
@@ -105,8 +107,10 @@ def _prepare_for_processes(config: Config) -> None:
             ensure_server(config.trainer.name)
 
 
-def _run_and_show(config: Config, hydra: HydraConf, output_dir: Path, *, resume: bool) -> float:
-    """Runs one job and shows its result."""
+def run_and_show(
+    config: Config, hydra: HydraConf, output_dir: Path, *, resume: bool
+) -> "RunResult":
+    """Runs one job, shows its result and gives it."""
     # Late: only a good config is worth these imports.
     from ddp.experiment import run
     from ddp.results.summary import print_result
@@ -130,7 +134,7 @@ def _run_and_show(config: Config, hydra: HydraConf, output_dir: Path, *, resume:
     result = run(config, output_dir, trackers, resume=resume, began=began)
     if config.display != "none":
         print_result(result, console)
-    return result.score
+    return result
 
 
 def _answer(composed: DictConfig) -> None:
@@ -166,7 +170,7 @@ def _note_how_to_go_on(error: BaseException, output_dir: Path) -> None:
         error.add_note(f"to go on from where it was: python train.py {resume}")
 
 
-def _keep_composed(composed: DictConfig, hydra: HydraConf) -> None:
+def keep_composed(composed: DictConfig, hydra: HydraConf) -> None:
     """Writes .hydra/*.yaml in Hydra's place.
 
     On a full disk Hydra would leave half of a file, and not say which.

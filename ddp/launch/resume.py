@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from ddp.config.checks import expanded
+from ddp.config.earlier import as_saved
 from ddp.config.options import OPTIONS
 from ddp.config.schema import MAX_NAME, Config
 from ddp.config.tracker import TRACKERS
@@ -39,8 +40,7 @@ def resumed_arguments(arguments: list[str], *, sweep: bool) -> list[str]:
         )
     # the config.yaml of an earlier version has no name
     name = cut(printable(Path(directory).resolve().name), MAX_NAME)
-    # and kept its last aggregate
-    config = {"name": name, "keep": "last"} | _read_config(Path(directory))
+    config = {"name": name} | _read_config(Path(directory))
     typed = [argument for argument in arguments if not ARGUMENT.fullmatch(argument)]
     exchanged = {argument.partition("=")[0] for argument in typed}
     values = []
@@ -89,7 +89,7 @@ def _read_config(directory: Path) -> dict[str, Any]:
         raise ConfigError(
             "resume", directory, f"its {CONFIG_FILE} is not that of a run of this version"
         )
-    return dict(config)
+    return as_saved(config)
 
 
 def finished_run(directory: Path, config: Config) -> RunFile | None:
@@ -103,7 +103,7 @@ def finished_run(directory: Path, config: Config) -> RunFile | None:
     except (OSError, ValueError, yaml.YAMLError):
         return None
     now = json.loads(json.dumps(dataclasses.asdict(config)))
-    changed = differences(was, now)
+    changed = differences(as_saved(was) if isinstance(was, dict) else was, now)
     if changed:
         raise DirectoryTaken(directory, f"holds a run with other settings: {', '.join(changed)}")
     result = read_run_file(directory)

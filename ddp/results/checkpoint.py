@@ -17,6 +17,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from ddp.config.earlier import as_saved
 from ddp.config.schema import OFF, Config
 from ddp.errors import CheckpointError
 from ddp.machine.files import atomic_file, in_fixed_order
@@ -29,8 +30,6 @@ from ddp.tracking.messages import Failure
 from ddp.workers.state import RunState
 
 FORMAT = 2  # raise it when the content of the file changes, or its meaning
-# Format 1 has no best round: its runs kept their last aggregate.
-BEFORE = {"keep": "last"}
 KEPT = 2  # checkpoints; the one before the last serves if the last is damaged
 
 # A resumed run may have other values of these settings. All others decide its numbers.
@@ -145,8 +144,8 @@ class Checkpoints:
                 f"{path}: is of format {found}, and this version reads formats up to {FORMAT}: use"
                 " the one that wrote it"
             )
-        if found == 1 and isinstance(was, dict):
-            was = BEFORE | was
+        if isinstance(was, dict):
+            was = as_saved(was)
         keys = differences(was, deciding(self.config))
         if keys:
             raise CheckpointError(

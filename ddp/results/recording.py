@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from ddp.config.averaging import in_words
 from ddp.config.backend import SerialBackend, ThreadBackend
 from ddp.config.model import Model
 from ddp.config.schema import Config
@@ -114,7 +115,8 @@ class Recording:
         with self.spans("data"):
             data = description_of(prepared.ratings)
             with self.spans("log"):
-                self.tracker.on(RatingsRead(lines=in_lines(data)))
+                split = in_words(self.config.split, self.config.aggregation)
+                self.tracker.on(RatingsRead(lines=[*in_lines(data), ("split", split)]))
         self._known["data"] = data
         self._known["shards"] = shard_summary(prepared.ratings, prepared.deal)
         self._known["noise_floor"] = prepared.ratings.noise_floor

@@ -10,11 +10,10 @@ import json
 import zlib
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 
 import numpy as np
 
-from ddp.config.aggregation import Aggregation
+from ddp.config.aggregation import Averaging
 from ddp.config.schema import OFF, Config
 from ddp.config.split import Split
 from ddp.errors import AggregationError, WorkerError
@@ -22,14 +21,12 @@ from ddp.machine.files import atomic_file
 from ddp.ratings.arrays import Ratings
 from ddp.ratings.holdout import PARTS
 from ddp.ratings.splits import Deal
+from ddp.results.run_directory import reference_file
 from ddp.tracking.messages import Reference
 
-DIRECTORY = Path("outputs/references")  # a small file for each reference
-# raise it when a change of a trainer, the model or the visit order changes the errors of one worker
-VERSION = 2
 CHEAP_VISITS = 20_000_000  # ratings: about a second with the compiled trainer
 # of one state; the name of the file depends on every value here
-ONE = Aggregation(
+ONE = Averaging(
     name="uniform", outer="none", outer_lr=1.0, outer_beta1=0.0, outer_beta2=0.0, outer_tau=1.0
 )
 
@@ -64,7 +61,7 @@ def find_reference(
     if config.reference == "false":
         return None
     alone = reference_config(config)
-    file = DIRECTORY / f"{_fingerprint(alone, ratings, deal)}.json"
+    file = reference_file(_fingerprint(alone, ratings, deal))
     with suppress(OSError, ValueError, TypeError):  # the file is absent or damaged
         return Reference(**json.loads(file.read_text(encoding="utf-8")))
     visits = deal.size("train") * config.rounds * config.local_epochs
@@ -85,9 +82,9 @@ def find_reference(
 
 
 def _fingerprint(config: Config, ratings: Ratings, deal: Deal) -> str:
-    """A hash of everything that decides the errors: config, ratings, holdout and VERSION."""
+    """A hash of everything that decides the errors: config, ratings and holdout."""
     checksum = 0
     for column in (ratings.users, ratings.items, ratings.ratings, *map(deal.rows, PARTS)):
         checksum = zlib.crc32(np.ascontiguousarray(column).data, checksum)
-    told = json.dumps([VERSION, dataclasses.asdict(config), checksum], sort_keys=True)
+    told = json.dumps([dataclasses.asdict(config), checksum], sort_keys=True)
     return hashlib.sha256(told.encode()).hexdigest()[:24]

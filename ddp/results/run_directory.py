@@ -22,6 +22,9 @@ CONFIG_FILE, RESULT_FILE, ROUNDS_FILE, TRACE_FILE = (
     "trace.json",
 )
 CHECKPOINTS = "checkpoints"
+REFERENCES = Path("outputs/references")  # a small file for each reference (reference.py)
+# raise it when a change of a trainer, the model or the visit order changes the errors of one worker
+REFERENCE_VERSION = 2
 CHECKPOINT = re.compile(r"round-(\d{6,})\.safetensors")
 
 
@@ -40,7 +43,7 @@ def run_directory(config: Config, output_dir: Path, *, resume: bool) -> Iterator
             )
     else:
         output_dir.mkdir(parents=True, exist_ok=True)
-    with _held(output_dir):
+    with held(output_dir):
         if resume:
             for part in output_dir.rglob(".*.part"):  # a killed process left it
                 part.unlink(missing_ok=True)
@@ -64,7 +67,7 @@ def _as_yaml(config: Config) -> bytes:
 
 
 @contextmanager
-def _held(output_dir: Path) -> Iterator[None]:
+def held(output_dir: Path) -> Iterator[None]:
     """Holds the lock on a directory. Raises ConfigError if another process holds it."""
     fd = os.open(output_dir, os.O_RDONLY)
     try:
@@ -97,6 +100,17 @@ def find_checkpoints(run_dir: Path) -> list[Path]:
         if (match := CHECKPOINT.fullmatch(path.name))
     }
     return [found[next_round] for next_round in sorted(found)]
+
+
+def reference_file(fingerprint: str) -> Path:
+    """The file of the reference with this fingerprint."""
+    return REFERENCES / f"v{REFERENCE_VERSION}-{fingerprint}.json"
+
+
+def stale_references(directory: Path) -> list[Path]:
+    """The files of references that no run of this version reads."""
+    files = directory.glob("*.json") if directory.is_dir() else ()
+    return sorted(path for path in files if not path.name.startswith(f"v{REFERENCE_VERSION}-"))
 
 
 def differences(was: Any, now: dict[str, Any]) -> list[str]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from ddp.config.earlier import as_saved
 from ddp.config.schema import settings
 from ddp.results.run_directory import CONFIG_FILE, RESULT_FILE
 from ddp.timing.kinds import TABLE_COLUMNS, in_columns, unit_of
@@ -72,7 +73,7 @@ def read_run_file(directory: Path) -> RunFile:
         known["status"], error = str(result["status"]), result.get("error")
         known["error"] = None if error is None else str(error)
         known["settings"] = {
-            name: _plain(value) for name, value in settings(result.get("config") or {}).items()
+            name: _plain(value) for name, value in settings(_config_in(result)).items()
         }
         known["resumed"] = bool(result.get("resumed"))
         known["outcome"] = {
@@ -92,6 +93,11 @@ def read_run_file(directory: Path) -> RunFile:
         known["status"] = UNREADABLE
         known["error"] = f"{RESULT_FILE}: {type(error).__name__}: {error}"
     return RunFile(directory=directory, **known)
+
+
+def _config_in(result: Mapping[str, Any]) -> Mapping[str, Any]:
+    config = result.get("config")
+    return as_saved(config) if config else {}
 
 
 def _workers(result: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -1,15 +1,18 @@
 """The result of a run, in RAM; record.py writes it to files."""
 
+import io
 import math
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from ddp.config.averaging import in_words
 from ddp.config.schema import Config
+from ddp.machine.printable import printable
 from ddp.ratings.baselines import Baselines
 from ddp.ratings.description import Description
 from ddp.results.accounts import NO_MEMORY, Lane, aggregator_lane, worker_lane
-from ddp.results.rounds_csv import costs
+from ddp.results.rounds_csv import costs, rounds_csv
 from ddp.timing.account import total_account
 from ddp.timing.paths import AGGREGATOR_PHASES, WORKER_PHASES
 from ddp.tracking.history import History, kept_row
@@ -17,14 +20,17 @@ from ddp.tracking.messages import AggregateRound, Reference, WorkerRound
 from ddp.tracking.trace import Trace
 from ddp.workers.state import RunState
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 # A learning rate below this share of the first one has no effect: with a factor per epoch all
 # later steps together are as small as this share of the steps before.
 NO_EFFECT = 1e-3
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class RunResult:
-    """One run that has ended.
+    """One run that has ended. As a text it has ten lines.
 
     | field         | meaning                                                                     |
     |---------------|-----------------------------------------------------------------------------|
@@ -59,6 +65,16 @@ class RunResult:
     trace: Trace | None = None
     seconds: dict[str, float] = field(default_factory=dict)
     wall_s: float = math.nan
+
+    def __repr__(self) -> str:
+        return _in_ten_lines(self)
+
+    @property
+    def rounds(self) -> "pd.DataFrame":
+        """The rows of rounds.csv: one for each worker and each aggregate of each round."""
+        import pandas as pd  # late: no run needs it
+
+        return pd.read_csv(io.StringIO(rounds_csv(self.history)))
 
     def failed_by(self, error: BaseException) -> "RunResult":
         """The result of a run that this error ended; an earlier error stays in its place."""
@@ -174,3 +190,36 @@ def _rmses(row: WorkerRound | AggregateRound | None) -> dict[str, float]:
     if row is None:
         return {"valid_rmse": math.nan, "test_rmse": math.nan}
     return {"valid_rmse": row.valid.rmse, "test_rmse": row.test.rmse}
+
+
+def _in_ten_lines(result: RunResult) -> str:
+    """Status, settings, errors, seconds and place of a run."""
+    config, kept = result.config, result.kept
+    lines = {
+        "run": f"{config.name or result.output_dir.name}, {result.status}",
+        "error": (result.error or "none").partition("\n")[0],
+        "workers": result.title,
+        "data": _data(result),
+        "split": in_words(config.split, config.aggregation),
+        "trainer": f"{config.trainer.name}, lr={config.trainer.lr:g}, model.dim={config.model.dim}",
+        "RMSE": f"test {result.test_rmse:.4f}, validation {result.valid_rmse:.4f}",
+        "of": "no round" if kept is None else _round(result, kept.round_index + 1),
+        "seconds": ", ".join(f"{stage} {value:.2f}" for stage, value in result.seconds.items()),
+        "files": str(result.output_dir),
+    }
+    return "\n".join(f"{label + ':':9}{printable(text)}" for label, text in lines.items())
+
+
+def _data(result: RunResult) -> str:
+    about = result.data
+    if about is None:
+        return f"{result.config.data.name}, not read"
+    return (
+        f"{result.config.data.name}, {about.num_ratings:,} ratings of {about.num_users:,} users"
+        f" for {about.num_items:,} items"
+    )
+
+
+def _round(result: RunResult, kept: int) -> str:
+    how = "the best" if result.config.keeps_best else "the last"
+    return f"round {kept} of {len(result.history.aggregate_rounds)}, {how}"

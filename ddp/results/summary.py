@@ -6,7 +6,6 @@ from typing import Any
 
 from rich.console import Console
 
-from ddp.config.aggregation import Aggregation, RowsAggregation
 from ddp.config.defaults import default_scalars
 from ddp.config.schema import Config
 from ddp.machine.printable import printable
@@ -24,10 +23,6 @@ TIMES = ("startup_s", "compute_s", "gil_wait_s", "wait_s", "publish_ms", "receiv
 BACKEND_TIMES = {"thread": ("lock_wait_ms",), "process": ("pickle_ms", "transfer_ms")}
 
 
-NOTHING_AVERAGED = (
-    "note: with split=stratified every row has one owner and nothing is averaged: aggregation={}"
-    " was not used; try split={}"
-)
 NOBODY_WAITS = (
     "note: with split=stratified no worker waits for an aggregate: agg_timeout={:g} was not used;"
     " round_timeout is how long a worker waits for rows"
@@ -109,9 +104,6 @@ def _ending(result: RunResult) -> list[str]:
 def _remarks(result: RunResult) -> list[str]:
     """Settings that the run did not use, and workers that failed."""
     config, remarks = result.config, []
-    if config.stratified and not _plain_rows(config.aggregation):
-        instead = "copies" if config.aggregation.name == "ensemble" else "iid"
-        remarks.append(NOTHING_AVERAGED.format(config.aggregation.name, instead))
     if config.stratified and config.agg_timeout != default_scalars()["agg_timeout"]:
         remarks.append(NOBODY_WAITS.format(config.agg_timeout))
     remarks += [f"note: {note}" for note in result.notes]
@@ -128,10 +120,6 @@ def columns_of(config: Config) -> dict[str, tuple[str, int, float]]:
         name = "start" if column == "startup_s" else key.removesuffix("_s").replace("_", " ")
         columns[f"{name}\n{unit}"] = (key, 2, factor)
     return columns
-
-
-def _plain_rows(options: Aggregation) -> bool:
-    return isinstance(options, RowsAggregation) and options.power == 1 and options.outer == "none"
 
 
 def _cells(row: Mapping[str, Any], columns: Iterable[tuple[str, int, float]]) -> list[str]:

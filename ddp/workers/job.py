@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ddp.config.aggregation import Averaging
 from ddp.config.schema import Config
 from ddp.errors import Diverged
 from ddp.model.parameters import EMPTY_VECTOR, Parameters, Rows, Vector
@@ -197,7 +198,9 @@ class Job(Task):
 
     def _diverged(self, what: str, round_index: int, epoch: int) -> Diverged:
         rate = self.config.trainer.learning_rate(round_index * self.config.local_epochs + epoch)
-        outer = "" if self.config.aggregation.outer == "none" else " or aggregation.outer_lr"
+        options = self.config.aggregation
+        stepping = isinstance(options, Averaging) and options.outer != "none"
+        outer = " or aggregation.outer_lr" if stepping else ""
         return Diverged(
             f"diverged in epoch {epoch} at learning rate {rate:.3g}: {what}; try a smaller"
             f" trainer.lr{outer}"

@@ -115,8 +115,8 @@ def test_costs_that_nobody_has_modelled_are_not_predicted(make_config, group):
     [
         (("workers=0",), "workers=0: must be a whole number of at least 1"),
         (("workers=5000",), "workers=5000: with split=stratified advise=true goes up to 128"),
-        (("workers=5000", "split=iid"), "workers=5000: "),
-        (("workers=64", "split=iid"), "training ratings but none in its valid part"),
+        (("workers=5000", "aggregation=rows"), "workers=5000: "),
+        (("workers=64", "aggregation=rows"), "training ratings but none in its valid part"),
         (("simulate.cores=0",), "simulate.cores=0: must be a whole number of at least 1"),
         (("simulate.cores=many",), "simulate.cores=many: expected int | None"),
         (

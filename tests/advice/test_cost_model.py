@@ -3,12 +3,11 @@
 import dataclasses
 
 import pytest
-from jobs import USUAL, prepare
+from jobs import prepare
 from machines import constants
 from plain_jobs import PLAIN, free
 
 from ddp.advice.cost_model import Costs
-from ddp.advice.prediction import predict
 from ddp.advice.sizes import sizes_of
 
 
@@ -117,15 +116,6 @@ def test_an_ensembles_aggregate_is_as_many_times_as_wide(make_config):
         wider_s
     )
     assert costs.receive().seconds == 0 < alone.receive().seconds
-
-
-@pytest.mark.parametrize("backend", USUAL)
-def test_with_stratified_shards_there_is_no_ensemble(of, backend):
-    job = ("split=stratified", f"backend={backend}", "checkpoint_every=1", "rounds=3")
-    ensemble, rows = (
-        predict(*of(*job, f"aggregation={name}"), constants()) for name in ("ensemble", "rows")
-    )
-    assert ensemble == rows
 
 
 def test_without_checkpoints_only_telling_is_left(make_config):

@@ -150,7 +150,7 @@ def test_weights(options, expected):
 
 
 def test_every_aggregation_of_the_config_is_here():
-    assert {*WEIGHTINGS, "rows", "ensemble"} == set(OPTIONS["aggregation"])
+    assert {*WEIGHTINGS, "rows", "ensemble", "none"} == set(OPTIONS["aggregation"])
 
 
 @pytest.mark.parametrize("loss", [0.0, np.nan, np.inf, -1.0])

@@ -64,7 +64,7 @@ def test_rows_that_go_from_worker_to_worker_compute_the_bits_of_serial(
     make_config, drive, reference, name, variant
 ):
     """Nobody averages or waits for an aggregate: workers are up to a round ahead of it."""
-    options = ("split=stratified", "aggregation=rows", *STRATIFIED[variant])
+    options = ("split=stratified", "aggregation=none", *STRATIFIED[variant])
     same(drive(make_config(*options, *BACKENDS[name])), reference(*options))
 
 

@@ -62,7 +62,7 @@ def test_a_worker_that_diverges_is_named_with_its_round(make_config, drive, name
 def test_a_worker_that_diverges_on_its_rows_is_named_too(make_config, drive, name):
     with pytest.raises(WorkerError, match=DIVERGED) as caught:
         drive(
-            make_config("split=stratified", "aggregation=rows", "trainer.lr=1e30", *BACKENDS[name])
+            make_config("split=stratified", "aggregation=none", "trainer.lr=1e30", *BACKENDS[name])
         )
     assert caught.value.diverged
 
@@ -101,7 +101,7 @@ def test_a_state_with_nan_is_refused_by_worker_and_round(make_config, drive, nam
 def test_rows_with_nan_are_refused_by_worker_and_round_too(make_config, drive, name):
     config = make_config(
         "split=stratified",
-        "aggregation=rows",
+        "aggregation=none",
         "max_norm=null",
         "data.num_items=300",
         *BACKENDS[name],
@@ -135,7 +135,7 @@ def test_a_worker_that_hands_rows_on_is_at_most_a_round_ahead_of_the_aggregate(
         return SquaredError(1.0, 1), SquaredError(1.0, 1)
 
     options = (
-        *("split=stratified", "aggregation=rows", "trainer=fused"),
+        *("split=stratified", "aggregation=none", "trainer=fused"),
         *("workers=2", "rounds=20", "local_epochs=1"),
     )
     drive(make_config(*options, *BACKENDS[name]), look=look, evaluate=evaluate)

@@ -43,7 +43,6 @@ class Does(Tracker):
 def test_a_run_ends_with_its_manager(
     make_config, monkeypatch, tmp_path, number, reason, split, polling
 ):
-    aggregation = "rows" if split == "split=stratified" else "uniform"
     timeout = "round_timeout=3600"
     # The run waits so long for a manager that is stopped; others answer within milliseconds.
     if number == signal.SIGSTOP:
@@ -52,7 +51,7 @@ def test_a_run_ends_with_its_manager(
     options = (
         *OPTIONS,
         split,
-        f"aggregation={aggregation}",
+        "aggregation=uniform",
         timeout,
         f"backend.poll_interval_s={polling}",
     )

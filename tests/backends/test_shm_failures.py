@@ -76,7 +76,7 @@ def test_a_worker_killed_with_rows_that_others_wait_for_is_named(
         *(
             *BACKENDS[backend],
             "split=stratified",
-            "aggregation=rows",
+            "aggregation=none",
             "workers=3",
             "rounds=3",
             "local_epochs=2",
@@ -102,7 +102,7 @@ def test_a_thread_that_fails_with_rows_that_others_wait_for_is_named(
 
     monkeypatch.setattr(StratifiedWorker, "_keep", failing)
     options = (
-        *("backend=thread", "split=stratified", "aggregation=rows"),
+        *("backend=thread", "split=stratified", "aggregation=none"),
         *("workers=3", "rounds=3", "local_epochs=2"),
     )
     with pytest.raises(

@@ -14,7 +14,7 @@ MADE_UP = (
     "data.popularity=0.4",
 )
 AVERAGED = ("split=iid", "trainer=fused", "aggregation=uniform")
-STRATIFIED = ("split=stratified", "trainer=fused", "aggregation=rows")
+STRATIFIED = ("split=stratified", "trainer=fused", "aggregation=none")
 ADAM = ("trainer=autograd", "trainer.batch_size=128")
 SGD = (*ADAM, "trainer.optimizer=sgd", "trainer.lr=0.1")
 QUICK = ("serial", "thread", "thread polling", "process", "shm")

@@ -9,7 +9,7 @@ from tests.bits.runs import Digests, digests, options_known, rounds, train
 
 SMOKE = {
     "averaged": ("split=iid", "aggregation=uniform", "workers=2"),
-    "stratified": ("split=stratified", "aggregation=rows", "workers=2"),
+    "stratified": ("split=stratified", "aggregation=none", "workers=2"),
 }
 ADVICE = (
     "Install anew with `make clean smoke`. If it stays so, report these lines with the versions "

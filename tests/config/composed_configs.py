@@ -12,7 +12,13 @@ NAMED = ("experiment", "sweep")
 EVERY_OPTION = [(group, option) for group, options in OPTIONS.items() for option in options]
 # Settings that an option needs: split=files a file per worker, data=csv a file.
 COMPANIONS = {
-    ("split", "files"): ("data=csv", "data.paths=[a.csv,b.csv]", "workers=2"),
+    ("split", "stratified"): ("aggregation=none",),
+    ("split", "auto"): ("aggregation=none",),
+    **{("split", name): ("aggregation=rows",) for name in ("iid", "user", "item", "time")},
+    **{("split", name): ("aggregation=rows",) for name in ("copies", "dirichlet")},
+    ("split", "files"): (
+        *("aggregation=rows", "data=csv", "data.paths=[a.csv,b.csv]", "workers=2"),
+    ),
     ("data", "csv"): ("data.path=ratings.csv",),
 }
 

@@ -150,12 +150,28 @@ REFUSED = [
     (("trainer.lr_decay=0",), "trainer.lr_decay=0:", f"{FINITE} above 0"),
     (("trainer.reg_factors=-1",), "trainer.reg_factors=-1:", f"{FINITE} of at least 0"),
     (("trainer.reg_biases=inf",), "trainer.reg_biases=inf:", f"{FINITE} of at least 0"),
-    (("aggregation.outer=sgd",), "aggregation.outer=sgd:", "none, momentum, nesterov, adam"),
-    (("aggregation.outer_lr=0",), "aggregation.outer_lr=0:", f"{FINITE} above 0"),
-    (("aggregation.outer_beta1=1",), "aggregation.outer_beta1=1:", "below 1"),
-    (("aggregation.outer_beta2=-1",), "aggregation.outer_beta2=-1:", "of at least 0"),
-    (("aggregation.outer_tau=0",), "aggregation.outer_tau=0:", f"{FINITE} above 0"),
-    (("aggregation.power=-1",), "aggregation.power=-1:", "at least 0"),
+    (
+        ("aggregation=uniform", "aggregation.outer=sgd"),
+        "aggregation.outer=sgd:",
+        "none, momentum, nesterov, adam",
+    ),
+    (
+        ("aggregation=uniform", "aggregation.outer_lr=0"),
+        "aggregation.outer_lr=0:",
+        f"{FINITE} above 0",
+    ),
+    (("aggregation=uniform", "aggregation.outer_beta1=1"), "aggregation.outer_beta1=1:", "below 1"),
+    (
+        ("aggregation=uniform", "aggregation.outer_beta2=-1"),
+        "aggregation.outer_beta2=-1:",
+        "of at least 0",
+    ),
+    (
+        ("aggregation=uniform", "aggregation.outer_tau=0"),
+        "aggregation.outer_tau=0:",
+        f"{FINITE} above 0",
+    ),
+    (("aggregation=rows", "aggregation.power=-1"), "aggregation.power=-1:", "at least 0"),
     (("reference=maybe",), "reference=maybe:", "auto, true, false"),
     (
         ("aggregation=softmax_loss", "aggregation.temperature=0"),
@@ -175,7 +191,7 @@ REFUSED = [
     ((*SYNTHETIC, "split.holdout=time"), "data=synthetic:", "no timestamps", "split.holdout=time"),
     ((*CSV, "data.timestamp=null", "split=time"), "data=csv:", "no timestamps", "data.timestamp"),
     (
-        ("split=iid", "split.valid_fraction=0"),
+        ("aggregation=rows", "split.valid_fraction=0"),
         "split.valid_fraction=0:",
         "select_on=valid",
         "above 0",
@@ -206,7 +222,7 @@ ACCEPTED = [
     ),
     ("backend=shm", "backend.directory=somewhere"),
     ("split.valid_fraction=0",),  # split=stratified selects nothing
-    ("split=iid", "split.valid_fraction=0", "select_on=test"),
+    ("split=iid", "split.valid_fraction=0", "select_on=test", "aggregation=rows"),
     ("split.valid_fraction=0", "select_on=test", "aggregation=softmax_loss"),
     ("split.valid_fraction=0", "select_on=last", "aggregation=uniform"),
     ("split.valid_fraction=0", "select_on=last", "aggregation=samples"),
@@ -218,10 +234,10 @@ ACCEPTED = [
     ("data=synthetic", "data.noise_std=0", "data.popularity=0", "data.rank=1"),
     ("trainer.lr_decay=2", "trainer.reg_factors=0", "trainer.reg_biases=0"),
     ("trainer=autograd", "trainer.optimizer=sgd", "trainer.weight_decay=0", "trainer.batch_size=1"),
-    (*CSV, "data.timestamp=time", "split=time", "split.holdout=time"),
+    (*CSV, "data.timestamp=time", "split=time", "aggregation=rows", "split.holdout=time"),
     (*CSV, "data.header=false", "data.user=0", "data.item=1", "data.rating=2", "data.timestamp=3"),
     (*CSV, "data.user=0", "data.item=2"),  # positions are allowed with a header too
     (*CSV, "data.separator='::'", "data.cache=null", "data.rating_min=-10", "data.rating_max=10"),
     *((*CSV, f"data.duplicates={name}") for name in DUPLICATES),
-    ("data=ml1m", "split=time", "split.holdout=time"),
+    ("data=ml1m", "split=time", "aggregation=rows", "split.holdout=time"),
 ]

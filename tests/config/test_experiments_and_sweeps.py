@@ -87,4 +87,4 @@ def test_the_sweep_over_backends_holds_every_backend():
 
 def test_the_sweep_over_aggregations_holds_every_way_to_average_states():
     params = by_hydra("sweep=aggregations", hydra=True).hydra.sweeper.params
-    assert {*params.aggregation.split(","), "ensemble"} == set(OPTIONS["aggregation"])
+    assert {*params.aggregation.split(","), "ensemble", "none"} == set(OPTIONS["aggregation"])

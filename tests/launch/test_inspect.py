@@ -154,7 +154,7 @@ def test_a_run_says_the_same_before_it_trains(train, ask, tmp_path):
     small = ("model=tiny", "workers=1", "rounds=1", "local_epochs=1", "tensorboard=false")
     done = train(tmp_path, *COLUMNS, path, *small, "reference=false", "hydra.run.dir=run")
     assert done.returncode == 0, done.stderr
-    before = done.stdout[: done.stdout.index("round 1/1")]
+    before = done.stdout[: done.stdout.index("split:  ")]
     assert before.startswith("data:       50 ratings of 10 users for 5 items")
     assert "note: -1 is the rating of 9 rows (18 %)" in before
     assert ask(*COLUMNS, path, "inspect=true").stdout.startswith(before)

@@ -133,7 +133,7 @@ def test_summary_is_bounded_plain_numbers(case):
 
 def test_every_option_of_the_schema_has_a_dealer_and_a_file():
     assert (
-        set(DEALERS) | {"copies"}
+        set(DEALERS) | {"copies", "auto"}
         == set(OPTIONS["split"])
         == {path.stem for path in CONF.glob("*.yaml")}
     )

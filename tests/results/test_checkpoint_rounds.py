@@ -13,7 +13,7 @@ from ddp.results.run_directory import find_checkpoints
 def test_a_round_that_began_again_has_its_rows_once(make_config, monkeypatch, tmp_path):
     """Worker 1 fails in round 1 after worker 0 has reported its row of that round."""
     infect(monkeypatch, Fault("exception", "publishing", tmp_path / "done", last_round=2))
-    options = ("split=stratified", "aggregation=rows", "trainer=fused", "rounds=3")
+    options = ("split=stratified", "aggregation=none", "trainer=fused", "rounds=3")
     config = make_config("backend=serial", *options, "checkpoint_every=1", "on_failure=restart")
     result = run(config, tmp_path / "run", [])
     assert result.state.restarts == 1

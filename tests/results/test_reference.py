@@ -8,8 +8,8 @@ from jobs import prepare
 from ddp.errors import AggregationError, WorkerError
 from ddp.experiment import run, train_reference
 from ddp.ratings.load import load_ratings
-from ddp.results.reference import DIRECTORY, find_reference, reference_config
-from ddp.results.run_directory import RESULT_FILE
+from ddp.results.reference import find_reference, reference_config
+from ddp.results.run_directory import REFERENCES, RESULT_FILE
 from ddp.tracking.messages import Reference
 
 FUSED = ("trainer=fused", "trainer.lr_decay=0.9", "split=user", "workers=4", "aggregation=samples")
@@ -116,7 +116,7 @@ def test_auto_trains_it_where_that_is_cheap(make_config, here, overrides, traine
     config = make_config("trainer=fused", *overrides)
     found = find(config, lambda config: Reference(valid=1.0, test=2.0))
     assert (found is not None) == trained
-    assert len(list(DIRECTORY.glob("*.json"))) == trained
+    assert len(list(REFERENCES.glob("*.json"))) == trained
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ def test_one_that_diverges_is_none(make_config, here, error):
 
     config = make_config(*FUSED, "reference=true")
     assert find(config, diverges) is None
-    assert not DIRECTORY.exists()
+    assert not REFERENCES.exists()
 
 
 def test_a_damaged_file_is_trained_again_and_a_place_that_cannot_be_written_to_does_no_harm(
@@ -141,10 +141,10 @@ def test_a_damaged_file_is_trained_again_and_a_place_that_cannot_be_written_to_d
     config = make_config(*FUSED, "reference=true")
     known = Reference(valid=1.0, test=2.0)
     assert find(config, lambda config: known) == known
-    (file,) = DIRECTORY.glob("*.json")
+    (file,) = REFERENCES.glob("*.json")
     file.write_text('{"valid": 1.0')
     assert find(config, lambda config: Reference(valid=3.0, test=4.0)).test == 4.0
     file.unlink()
-    DIRECTORY.rmdir()
-    DIRECTORY.write_text("in the way")
+    REFERENCES.rmdir()
+    REFERENCES.write_text("in the way")
     assert find(config, lambda config: known) == known

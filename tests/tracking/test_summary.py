@@ -104,21 +104,6 @@ def test_the_gap_to_one_worker_is_shown_or_how_to_get_it(result):
 @pytest.mark.parametrize(
     ("overrides", "noted"),
     [
-        ((), False),
-        (("aggregation=rows", "split=stratified"), False),
-        (("aggregation=uniform", "split=stratified"), True),
-        (("aggregation=rows", "aggregation.outer=adam", "split=stratified"), True),
-    ],
-)
-def test_an_aggregation_that_was_not_used_is_said(make_config, tmp_path, overrides, noted):
-    console = a_console(terminal=False, width=80)
-    print_result(RunResult(config=make_config(*overrides), output_dir=tmp_path), console)
-    assert ("nothing is averaged" in shown_on(console)) == noted
-
-
-@pytest.mark.parametrize(
-    ("overrides", "noted"),
-    [
         (("split=stratified", "agg_timeout=7"), True),
         (("split=stratified", "agg_timeout=300"), False),  # as conf/ has it
         (("split=iid", "agg_timeout=7"), False),

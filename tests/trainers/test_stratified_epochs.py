@@ -16,7 +16,7 @@ from ddp.workers.stratified import StratifiedWorker
 
 DEADLINE_S = 60.0
 STRATIFIED = (
-    *("split=stratified", "aggregation=rows", "trainer=fused"),
+    *("split=stratified", "aggregation=none", "trainer=fused"),
     *("workers=2", "rounds=1", "local_epochs=1"),
 )
 

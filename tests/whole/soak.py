@@ -51,7 +51,7 @@ class Drawn:
         split = dice.choice(["split=stratified", "split=stratified", *AVERAGED, "split=copies"])
         trainer = dice.choice(["fused", "fused", "autograd"])
         aggregation = (
-            "rows"
+            "none"
             if split == "split=stratified"
             else "ensemble"
             if split == "split=copies"
@@ -63,8 +63,8 @@ class Drawn:
                 split,
                 f"trainer={trainer}",
                 f"aggregation={aggregation}",
-                f"aggregation.outer={outer}",
             ),
+            *(() if aggregation == "none" else (f"aggregation.outer={outer}",)),
             *(
                 f"workers={dice.randint(2, 4)}",
                 f"rounds={ROUNDS}",

@@ -18,11 +18,11 @@ TRAINERS = {
     "fused": ("trainer=fused",),
     "stratified autograd": (
         "split=stratified",
-        "aggregation=rows",
+        "aggregation=none",
         "trainer=autograd",
         "trainer.batch_size=64",
     ),
-    "stratified fused": ("split=stratified", "aggregation=rows", "trainer=fused"),
+    "stratified fused": ("split=stratified", "aggregation=none", "trainer=fused"),
 }
 # A copy of a state takes some time, and so on: these kinds cannot be zero.
 CERTAIN = {"compute", "evaluate", "copy", "wait", "startup", "log"}

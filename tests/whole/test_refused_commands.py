@@ -25,6 +25,8 @@ FILES = {
         (["rounds=1e3"], "rounds=1000.0: expected int; write rounds=1000"),
         (["backend.name=process"], "backend.name=process: write backend=process"),
         (["--cfg", "job", "--package", "zz"], "package 'zz' not found in config"),
+        (["backend=threads"], "did you mean backend=thread?"),
+        (["lr=0.1"], "did you mean trainer.lr?"),
         (["-m", "hydra.sweeper=optuna"], "write hydra/sweeper=optuna"),
     ],
     ids=str,

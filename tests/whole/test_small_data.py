@@ -78,7 +78,8 @@ def of_ratings(tmp_path):
             "data.rating=rating",
             "data.cache=null",
         )
-        return load_config(composed(*JOB, *data, *overrides))
+        stratified = ("aggregation=none",) if "split=stratified" in overrides else ()
+        return load_config(composed(*JOB, *data, *overrides, *stratified))
 
     return make
 

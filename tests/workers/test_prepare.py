@@ -41,15 +41,17 @@ def test_jobs_made_twice_are_equal_and_share_no_ratings(make_config):
         assert not np.shares_memory(one.shard.train.users, two.shard.train.users)
 
 
-@pytest.mark.parametrize("aggregation", ["uniform", "ensemble"])
 @pytest.mark.parametrize("trainer", ["fused", "autograd"])
-@pytest.mark.parametrize("split", ["copies", "stratified"])
-def test_workers_have_a_trainer_state_where_it_has_a_length(
-    make_config, split, trainer, aggregation
-):
-    prepared = prepare(
-        make_config(f"split={split}", f"trainer={trainer}", f"aggregation={aggregation}")
-    )
+@pytest.mark.parametrize(
+    "job",
+    [
+        ("split=copies", "aggregation=uniform"),
+        ("split=copies", "aggregation=ensemble"),
+        ("split=stratified",),
+    ],
+)
+def test_workers_have_a_trainer_state_where_it_has_a_length(make_config, trainer, job):
+    prepared = prepare(make_config(*job, f"trainer={trainer}"))
     lengths = [job.state_length for job in prepared.make_jobs()]
     assert prepared.has_trainer_state == (max(lengths) > 0)
     assert prepared.num_ratings == {

@@ -39,6 +39,7 @@ from ddp.advice.measuring.pilot import (
     pilot_config,
     with_core_s,
 )
+from ddp.config.aggregation import Aggregation
 from ddp.config.data import SyntheticData
 from ddp.config.schema import Config
 
@@ -77,7 +78,10 @@ def exchange_configs() -> dict[str, Config]:
             if number == "many" or backend is FORKED:
                 turns = pilot_config(backend, fused, DIMS["small"], TURNS_ROUNDS, epochs)
                 turns = replace(
-                    turns, data=FEW_RATINGS, split=replace(turns.split, name="stratified")
+                    turns,
+                    data=FEW_RATINGS,
+                    split=replace(turns.split, name="stratified"),
+                    aggregation=Aggregation(name="none"),
                 )
                 configs[f"{backend.name}, {number} turns"] = turns
     return configs

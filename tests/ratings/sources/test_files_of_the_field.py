@@ -129,7 +129,8 @@ def test_training_and_test_in_two_files(tmp_path):
     base = write(tmp_path / "u1.base", lines("\t", 0, 1, 2, 3, rows=ROWS[:240]))
     test = write(tmp_path / "u1.test", lines("\t", 0, 1, 2, 3, rows=ROWS[240:]))
     for split in ("stratified", "iid", "user", "time"):
-        config = config_of(f"data.path={base}", f"split.test_file={test}", f"split={split}")
+        chosen = (f"split={split}", f"aggregation={'none' if split == 'stratified' else 'rows'}")
+        config = config_of(f"data.path={base}", f"split.test_file={test}", *chosen)
         assert config.split.holdout == "files"
         ratings = load_ratings(config.data, 0, config.split.test_file)
         check_sizes(ratings)
@@ -153,7 +154,8 @@ def test_a_test_file_that_contradicts_the_data(tmp_path):
 def test_time_splits_take_any_time(tmp_path):
     content = FILES["ISO 8601"][0]
     path = write(tmp_path / "iso.csv", content)
-    config = config_of(f"data.path={path}", "split.holdout=time", "split=time", "workers=2")
+    options = ("split.holdout=time", "split=time", "aggregation=rows", "workers=2")
+    config = config_of(f"data.path={path}", *options)
     ratings = load_ratings(config.data, 0)
     deal = prepare(config, ratings).deal
     assert ratings.timestamps is not None

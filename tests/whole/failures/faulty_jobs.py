@@ -8,7 +8,7 @@ from jobs import IN_PROCESS
 
 SPLITS = {
     "iid": ("split=iid", "aggregation=uniform"),
-    "stratified": ("split=stratified", "aggregation=rows"),
+    "stratified": ("split=stratified", "aggregation=none"),
 }
 JOB = ("trainer=fused", "workers=3", "rounds=4", "local_epochs=2", "checkpoint_every=1")
 ROUNDS = 4
