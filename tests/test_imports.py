@@ -84,7 +84,7 @@ def job(*options):
         (RUN | COMPILED, 0, job(*FUSED, "backend=serial")),
         (RUN | COMPILED | TENSORBOARD, 0, job(*FUSED, "backend=thread", "tensorboard=true")),
         (RUN | COMPILED, 0, job(*FUSED, "backend=thread", *STRATIFIED, "display=bars")),
-        (RUN | TORCH, 0, job("trainer=autograd", "backend=serial", "split=stratified")),
+        (RUN | TORCH, 0, job("trainer=autograd", "backend=serial", *STRATIFIED)),
     ],
     ids=["help", "a refusal", "inspect", "fused", "TensorBoard", "stratified", "autograd"],
 )  # fmt: skip
