@@ -30,6 +30,9 @@ def unknown(key: str) -> str:
     ]
     if owners:
         return f"the chosen {group} has no such setting; {group}={','.join(owners)} does"
+    tracker = name.partition(".")[0]
+    if group == "tracker" and tracker in TRACKERS and key in _tracker_settings(tracker):
+        return f"the run has no such tracker; tracker=[{tracker}] gives it one"
     close = _meant(key)
     groups = ", ".join([*OPTIONS, "tracker"])
     known = f"known here: {', '.join(_fields(Scalars))}, and the groups {groups}"
@@ -60,15 +63,17 @@ def _meant(key: str) -> list[str]:
         for name in _fields(schema)
         if name != "name"
     )
-    inner |= dict.fromkeys(
-        f"tracker.{option}.{name}" for option, made in TRACKERS.items() for name in _fields(made)
-    )
+    inner |= dict.fromkeys(name for tracker in TRACKERS for name in _tracker_settings(tracker))
     if same := [name for name in inner if name.partition(".")[2] == key]:
         return same
     whole = [*_fields(Scalars), *OPTIONS, "tracker", *OF_THE_LAUNCH, *simulated(), *NAMED, *inner]
     by_end = {name.partition(".")[2]: name for name in inner}
     close = difflib.get_close_matches(key, [*whole, *by_end], n=3)
     return list(dict.fromkeys(by_end.get(name, name) for name in close))
+
+
+def _tracker_settings(name: str) -> list[str]:
+    return [f"tracker.{name}.{key}" for key in _fields(TRACKERS[name])]
 
 
 def _fields(schema: type) -> list[str]:
