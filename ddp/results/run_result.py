@@ -134,8 +134,8 @@ class RunResult:
             return ()
         first = len(rates) - without + 1
         return (
-            f"from round {first} on the learning rate was below {NO_EFFECT:g} x trainer.lr and"
-            " changed nothing any more: use fewer rounds or a larger trainer.lr_decay",
+            f"from round {first} on the learning rate was below {NO_EFFECT:g} x trainer.lr and had"
+            " no effect any more: use fewer rounds or a larger trainer.lr_decay",
         )
 
     @property

@@ -74,7 +74,7 @@ def test_every_tag_is_there_and_no_other(recorded):
     }
     tags |= {f"time/{kind}_ms/{who}" for kind in WORKER_KINDS | INNER_KINDS for who in WHOS}
     tags |= {f"time/{kind}_ms/aggregator" for kind in AGGREGATOR_KINDS | INNER_KINDS}
-    tags |= {"traffic/pickled_bytes/aggregator", "time/training_s"}
+    tags |= {"traffic/pickled_bytes/aggregator", "time/training_s", "train/lr"}
     assert {
         tag for tag in recorded.events.Tags()["scalars"] if not tag.startswith("time/account/")
     } == tags
