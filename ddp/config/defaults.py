@@ -45,10 +45,16 @@ def default_option(group: str, name: str) -> Any:
     return schema(**_typed(schema, read_option(CONF / group / f"{name}.yaml")))
 
 
+@cache
+def default_names() -> dict[str, Any]:
+    """Group -> the option that conf/config.yaml chooses, or the list of them."""
+    defaults = [entry for entry in _read(CONF / "config.yaml")["defaults"] if entry != "_self_"]
+    return {group: name for entry in defaults for group, name in entry.items()}
+
+
 def default_config(**chosen: str) -> Config:
     """The config of `python train.py` when only options of groups are chosen."""
-    defaults = [entry for entry in _read(CONF / "config.yaml")["defaults"] if entry != "_self_"]
-    options = {group: name for entry in defaults for group, name in entry.items()} | chosen
+    options = default_names() | chosen
     groups = {group: default_option(group, options[group]) for group in OPTIONS}
     trackers = {name: default_tracker(name) for name in options["tracker"]}
     return Config(**default_scalars(), **groups, tracker=trackers)

@@ -7,9 +7,10 @@ import traceback
 from hydra.errors import HydraException, OverrideParseException
 from omegaconf.errors import OmegaConfBaseException
 
+from ddp.config.command import in_shell, quoted
 from ddp.config.options import OPTIONS
 from ddp.launch.composed import outside_package
-from ddp.launch.quoting import in_shell, quoted, requoted
+from ddp.launch.quoting import requoted
 from ddp.launch.unknown import NAMED, unknown, unknown_option
 
 MISSING_OPTION = re.compile(

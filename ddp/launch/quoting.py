@@ -1,16 +1,14 @@
 """Puts a text into the quotes of Hydra's command line, and into those of a shell."""
 
 import re
-import shlex
-from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Quote, QuotedString
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-PLAIN = re.compile(r"[\w./:@%+-]+", re.ASCII)  # neither Hydra nor a shell wants quotes around it
+from ddp.config.command import PLAIN, in_shell, quoted
+
 # `resumed_arguments` reads this value before Hydra does, and the directory of a job has = and ,
 READ_AS_IT_IS = {"resume": re.compile(r"[\w./:@%+=,-]+", re.ASCII)}
 QUOTED = r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\""
@@ -19,17 +17,6 @@ BARE = r"[^,\[\](){}'\"\\]*"
 TILDE = re.compile(rf"{QUOTED}|(^|[,\[(])({BARE}~{BARE})(?=[,\])]|$)", re.DOTALL)
 SIGN = re.compile(r"[,;#|\"'!&*^$]")  # a separator, a quote, the beginning of a comment
 ELEMENT = re.compile(rf"(?:{QUOTED}|[^,])+", re.DOTALL)
-
-
-def quoted(value: Any, quote: Quote = Quote.single) -> str:
-    """The text that Hydra's command line reads as this value."""
-    if isinstance(value, list):
-        return "[" + ",".join(map(quoted, value)) + "]"
-    if isinstance(value, str):
-        # OmegaConf reads ${ as a reference, and halves the backslashes before it
-        plain = re.sub(r"(\\*)\$\{", lambda match: match[1] * 2 + r"\${", value)
-        return QuotedString(plain, quote).with_quotes()
-    return {"None": "null", "True": "true", "False": "false"}.get(repr(value), repr(value))
 
 
 def tilde_quoted(argument: str) -> str:
@@ -97,11 +84,4 @@ def typed(key: str, text: str) -> str:
 
 def _easily_quoted(text: str) -> str:
     """The text in those quotes of Hydra around which quotes of a shell are short."""
-    return quoted(text, Quote.double if set(text) & set("'\"$`\\!") else Quote.single)
-
-
-def in_shell(argument: str) -> str:
-    """The argument in the quotes that a shell needs."""
-    if "'" not in argument or "!" in argument:  # an interactive shell replaces ! in double quotes
-        return shlex.quote(argument)
-    return '"' + re.sub(r'(["$`\\])', r"\\\1", argument) + '"'
+    return quoted(text, '"' if set(text) & set("'\"$`\\!") else "'")

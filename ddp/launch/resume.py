@@ -9,12 +9,13 @@ from typing import Any
 import yaml
 
 from ddp.config.checks import expanded
+from ddp.config.command import quoted
 from ddp.config.earlier import as_saved
 from ddp.config.options import OPTIONS
 from ddp.config.schema import MAX_NAME, Config
 from ddp.config.tracker import TRACKERS
 from ddp.errors import ConfigError, DirectoryTaken
-from ddp.launch.quoting import quoted, text_of
+from ddp.launch.quoting import text_of
 from ddp.machine.printable import cut, printable
 from ddp.results.run_directory import CONFIG_FILE, differences, find_checkpoints
 from ddp.results.run_file import RunFile, read_run_file

@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 
 from ddp.config.checks import expanded
+from ddp.config.command import quoted
 from ddp.errors import ConfigError, UserError
 from ddp.launch.composed import (
     COMPOSED,
@@ -24,7 +25,6 @@ from ddp.launch.composed import (
 from ddp.launch.exits import FAILED, USER_ERROR, explain, report_error
 from ddp.launch.job_notes import JobNote, read_notes, write_note
 from ddp.launch.planned import SWEEP_MARK, check_directories, check_score
-from ddp.launch.quoting import quoted
 from ddp.machine.files import atomic_file
 from ddp.machine.printable import printable
 from ddp.machine.signals import exit_code

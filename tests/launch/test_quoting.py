@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from ddp.launch.quoting import quoted, requoted, sign_quoted, text_of, tilde_quoted, typed
+from ddp.config.command import quoted
+from ddp.launch.quoting import requoted, sign_quoted, text_of, tilde_quoted, typed
 
 SPECIAL = "\\'\"${}[]()=,:~#!&*?;| \n\tü@-+%a1./"
 # OmegaConf reads ??? as a value that is missing, in quotes too

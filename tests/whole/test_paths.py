@@ -12,7 +12,7 @@ from commands import SPYING, jobs_of, read_json
 from jobs import BACKENDS, TYPED
 from programs import REPOSITORY, TIMEOUT_S, own_environment
 
-from ddp.launch.quoting import quoted
+from ddp.config.command import quoted
 
 WEIRD = 'it\'s a "run" of $HOME\\ (1), [2] {x}=ü#~ !a'
 CSV = ("data=csv", "split.holdout=files", *TYPED, "display=lines")
