@@ -3,10 +3,9 @@
 import re
 import shlex
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
-from ddp.config.defaults import default_names, default_option, default_scalars
+from ddp.config.defaults import default_names, default_scalars, default_values
 from ddp.config.options import OPTIONS
 
 PLAIN = re.compile(r"[\w./:@%+-]+", re.ASCII)  # neither Hydra nor a shell wants quotes around it
@@ -28,7 +27,7 @@ def command_of(
     """
     arguments = [f"{group}={config[group]['name']}" for group in _chosen(config)]
     for group in OPTIONS:
-        known = asdict(default_option(group, config[group]["name"]))
+        known = default_values(group, config[group]["name"])
         arguments += _changed(config[group], known, f"{group}.")
     skipped = {*without, *(["seed"] if seeds else [])}
     scalars = {key: value for key, value in default_scalars().items() if key not in skipped}
@@ -54,7 +53,7 @@ def _changed(values: Mapping[str, Any], known: Mapping[str, Any], prefix: str) -
 
 def argument(key: str, value: Any) -> str:
     """The argument that gives the key this value, as a person types it in a shell."""
-    if isinstance(value, str) and WORD.fullmatch(value):
+    if isinstance(value, str) and (WORD.fullmatch(value) or key == "reference"):
         return f"{key}={value}"
     return in_shell(f"{key}={quoted(value, _easy(value))}")
 

@@ -39,10 +39,15 @@ def default_tracker(name: str) -> TrackerOptions:
 
 
 @cache
+def default_values(group: str, name: str) -> dict[str, Any]:
+    """Setting of an option -> its value in the file of the option."""
+    return _typed(OPTIONS[group][name], read_option(CONF / group / f"{name}.yaml"))
+
+
+@cache
 def default_option(group: str, name: str) -> Any:
     """The option of a group, with the values of its file."""
-    schema = OPTIONS[group][name]
-    return schema(**_typed(schema, read_option(CONF / group / f"{name}.yaml")))
+    return OPTIONS[group][name](**default_values(group, name))
 
 
 @cache

@@ -244,7 +244,7 @@ def _refused(sweep_dir: Path, note: JobNote) -> RunFile:
 
 
 def _write_table(runs: list[RunFile], sweep_dir: Path) -> None:
-    from ddp.results.table import print_runs  # late: a single run needs no table
+    from ddp.results.screen import print_runs  # late: a single run needs no table
 
     print_runs(runs, sweep_dir / "sweep.csv")
 

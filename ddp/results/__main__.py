@@ -2,6 +2,6 @@
 
 import sys
 
-from ddp.results.table import main
+from ddp.results.command import main
 
 sys.exit(main())

@@ -10,7 +10,7 @@ from rich.text import Text
 
 GAP = 1  # characters between two columns
 LEAST_TEXT = 12  # a text is folded to this width, no further
-LEAST_HEADER = 8
+LEAST_HEADER = 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -51,15 +51,23 @@ def over_seeds(runs: Sequence[RunFile]) -> list[Configuration]:
 
     Runs of one seed count once, with their mean: they have the same bits.
     """
+    return [
+        _summarised(settings, group)
+        for settings, group in configurations(runs)
+        if len({run.settings["seed"] for run in group}) > 1
+    ]
+
+
+def configurations(runs: Sequence[RunFile]) -> list[tuple[dict[str, Any], list[RunFile]]]:
+    """The settings of each configuration, as in `Configuration`, with its runs.
+
+    Runs without known settings are left out.
+    """
     groups: defaultdict[tuple[Any, ...], list[RunFile]] = defaultdict(list)
     for run in runs:
         if run.settings.get("workers") is not None:
             groups[tuple(_configuration(run).values())].append(run)
-    return [
-        _summarised(group)
-        for group in groups.values()
-        if len({run.settings["seed"] for run in group}) > 1
-    ]
+    return [(_configuration(group[0]), group) for group in groups.values()]
 
 
 def _configuration(run: RunFile) -> dict[str, Any]:
@@ -71,7 +79,7 @@ def _configuration(run: RunFile) -> dict[str, Any]:
     return settings | {"machine": machine_of(run.content)}
 
 
-def _summarised(group: Sequence[RunFile]) -> Configuration:
+def _summarised(settings: Mapping[str, Any], group: Sequence[RunFile]) -> Configuration:
     ended_well = [run for run in group if run.status == "ok"]
     spreads: dict[str, Spread] = {}
     for name in MEASURES:
@@ -81,9 +89,7 @@ def _summarised(group: Sequence[RunFile]) -> Configuration:
                 by_seed[run.settings["seed"]].append(run.outcome[name])
         if by_seed or not spreads:
             spreads[name] = spread([fmean(values) for values in by_seed.values()])
-    return Configuration(
-        settings=_configuration(group[0]), failed=len(group) - len(ended_well), spreads=spreads
-    )
+    return Configuration(settings=settings, failed=len(group) - len(ended_well), spreads=spreads)
 
 
 def spread(values: Sequence[float]) -> Spread:

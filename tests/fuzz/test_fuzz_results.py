@@ -13,7 +13,8 @@ from inputs import damaged, fuzzed, no_hang
 
 from ddp.results.run_directory import CONFIG_FILE, RESULT_FILE
 from ddp.results.run_file import find_runs, read_runs
-from ddp.results.table import COLUMNS, print_runs, rows_of
+from ddp.results.screen import print_runs
+from ddp.results.table import COLUMNS, rows_of
 
 NUM_RUNS = 10  # in one table, which takes most of the time
 

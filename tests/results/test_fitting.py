@@ -19,7 +19,7 @@ from ddp.results.fitting import (
     that_fit,
 )
 from ddp.results.run_file import read_runs
-from ddp.results.table import print_runs
+from ddp.results.screen import print_runs
 from ddp.tracking.terminal import UNKNOWN_WIDTH, make_console
 
 CODES = r"\x1b\[[0-9;]*m"
@@ -125,7 +125,7 @@ def test_the_rmse_of_runs_and_seeds_is_readable(runs, monkeypatch, capsys, termi
     for run in runs:
         assert re.search(rf"(?<!\S){run.outcome['test_rmse']:.4f}(?!\S)", text)
         if width not in ("1", "25"):
-            line = rf"^{run.status} .*{run.settings['seed']} +{run.settings['backend']} .*"
+            line = rf"^{run.status} .*{run.settings['backend']} +{run.settings['seed']} .*"
             assert re.search(rf"{line}{run.outcome['test_rmse']:.4f}(?!\S)", text, re.MULTILINE)
     for mean, deviation in (("0.9110", "0.0100"), ("0.9410", "0.0141")):
         assert re.search(rf"(?<!\S){mean}(?!\S)", text)

@@ -9,7 +9,8 @@ import pytest
 from made_runs import make_run
 
 from ddp.results.run_file import find_runs, read_run_file, read_runs
-from ddp.results.table import COLUMNS, print_runs, rows_of
+from ddp.results.screen import print_runs
+from ddp.results.table import COLUMNS, rows_of
 
 
 @pytest.mark.parametrize(
@@ -96,7 +97,7 @@ def test_a_setting_that_one_run_has_and_another_has_not_is_shown(tmp_path, capsy
     print_runs(read_runs(find_runs([tmp_path])), None)
     shown = capsys.readouterr().out
     assert "interval" in shown
-    assert re.search(r" thread +0\.25 .*\n.* thread +- ", shown)
+    assert re.search(r"\n +0\.25 a *\n +- b *\n", shown)
 
 
 def test_numbers_of_a_column_have_one_type(tmp_path):

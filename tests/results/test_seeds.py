@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ddp.results.run_file import RunFile
+from ddp.results.screen import print_runs, rows_of
 from ddp.results.seeds import over_seeds, spread, t_of
-from ddp.results.table import print_runs, rows_of
 
 # Student's t, 97.5 %, of the tables (NIST/SEMATECH e-Handbook, 1.3.6.7.2)
 TABLE = {

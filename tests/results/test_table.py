@@ -14,7 +14,8 @@ import pytest
 from ddp.errors import AggregationError
 from ddp.experiment import run
 from ddp.results.run_file import find_runs, read_runs
-from ddp.results.table import COLUMNS, print_runs
+from ddp.results.screen import print_runs
+from ddp.results.table import COLUMNS
 from ddp.tracking.messages import AggregateRound
 from ddp.tracking.tracker import Tracker
 
@@ -129,9 +130,9 @@ def test_what_a_sweep_varies_is_shown_and_what_it_does_not_is_left_out(
         )
     print_runs(read_runs(find_runs([tmp_path])), None)
     shown = capsys.readouterr().out
-    assert "trainer.lr" in shown
-    assert re.search(r" 0\.125 .*\n.* 0\.25 ", shown)
-    assert "autograd" not in shown
+    assert re.search(r"^ *0\.125 .*\n *0\.25 ", shown, re.MULTILINE)
+    assert shown.count("  trainer=autograd ") == shown.count("autograd") - shown.count("python ")
+    assert shown.index("trainer=autograd") < shown.index("0.125")  # once, above the table
 
 
 def test_a_run_that_was_interrupted_counts_what_it_finished(shown):
@@ -183,7 +184,7 @@ def test_a_table_is_written_without_pandas(outputs, tmp_path):
     (tmp_path / "0" / ".hydra" / "config.yaml").touch()
     code = (
         "import sys; from pathlib import Path\n"
-        "from ddp.launch.sweep import SWEEP; from ddp.results.table import main\n"
+        "from ddp.launch.sweep import SWEEP; from ddp.results.command import main\n"
         "SWEEP.begin(Path(sys.argv[1]))\n"
         "assert main() == SWEEP.end(0) == 0\n"
         "print(*sys.modules)"

@@ -13,8 +13,8 @@ from disks import SMALL, TIMEOUT_S, errors
 from programs import REPOSITORY
 
 from ddp.experiment import run
+from ddp.results.command import main as results
 from ddp.results.saved_model import MODEL_FILE
-from ddp.results.table import main as results
 
 
 def test_what_can_be_saved_nowhere_is_told(train, disk):
