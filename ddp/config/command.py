@@ -72,7 +72,7 @@ def quoted(value: Any, quote: str = "'") -> str:
         plain = re.sub(r"(\\*)\$\{", lambda match: match[1] * 2 + r"\${", value)
         # Hydra halves the backslashes before a quote
         inner = re.sub(
-            rf"(\\*)({quote}|$)", lambda match: match[1] * 2 + rf"\{quote}" * bool(match[2]), plain
+            rf"(\\*)({quote}|\Z)", lambda match: match[1] * 2 + rf"\{quote}" * bool(match[2]), plain
         )
         return f"{quote}{inner}{quote}"
     return {"None": "null", "True": "true", "False": "false"}.get(repr(value), repr(value))

@@ -12,12 +12,13 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from ddp.config.backend import ProcessBackend, ShmBackend
+from ddp.config.command import in_shell
 from ddp.config.schema import Config, settings
 from ddp.errors import DirectoryTaken, UserError
 from ddp.launch.composed import COMPOSED, asks, load_config, load_simulate
 from ddp.launch.exits import explain
 from ddp.launch.planned import check_score
-from ddp.launch.quoting import in_shell, typed
+from ddp.launch.quoting import typed
 from ddp.launch.resume import finished_run, make_room
 from ddp.launch.sweep import SWEEP
 from ddp.launch.varied import varied_settings

@@ -77,8 +77,11 @@ def chosen_columns(rows: Sequence[Row], width: int) -> Fitting:
     """
     names = [name for name in _figures(rows) if name in FIRST or _varies(name, rows)]
     figures = [_column(name, rows) for name in FIRST if name in names]
-    keys = _keys(rows, _room(width, figures))
-    last, left_out = _directory(rows, _room(width, [*keys, *figures])), []
+    last = _jobs(rows, _room(width, figures))
+    keys = _keys(rows, _room(width, [*figures, *last]))
+    left_out = []
+    if not last:
+        last = _text("directory", _last_parts(rows), _room(width, [*keys, *figures]))
     for name in names:
         if name not in FIRST:
             more = _column(name, rows)
@@ -108,12 +111,11 @@ def _keys(rows: Sequence[Row], room: int) -> list[Column]:
     return [*status, *_text("name", [str(row["name"]) for row in rows], _room(room, status))]
 
 
-def _directory(rows: Sequence[Row], room: int) -> list[Column]:
-    """The number of each job, if all runs are jobs of sweeps, or else the directory."""
+def _jobs(rows: Sequence[Row], room: int) -> list[Column]:
+    """The number of each job, if all runs are jobs of one sweep; none without room."""
     jobs = [JOB.fullmatch(name) for name in _last_parts(rows)]
-    if not all(jobs):
-        return _text("directory", _last_parts(rows), room)
-    return [Column(header="job", cells=[job[1] for job in jobs if job])]
+    column = Column(header="job", cells=[job[1] for job in jobs if job])
+    return [column] if all(jobs) and column.least <= room else []
 
 
 def _last_parts(rows: Sequence[Row]) -> list[str]:

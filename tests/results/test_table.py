@@ -211,3 +211,41 @@ def test_columns_in_which_all_runs_agree_are_left_out_of_what_is_printed(outputs
     written = pd.read_csv(tmp_path / "table.csv")
     assert list(written.seed) == [0, 0]
     assert not any(math.isnan(value) for value in written.compute_s)
+
+
+def test_rows_are_sorted_and_the_first_are_shown_in_columns_that_are_named(
+    command, outputs, tmp_path
+):
+    shown = ("--columns", "status,seconds,rmse", "--csv", tmp_path / "all.csv")
+    ended = command(outputs, "--sort", "rmse", *shown, cwd=ROOT)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    table = pd.read_csv(tmp_path / "all.csv")
+    known = sorted(f"{rmse:.4f}" for rmse in table.valid_rmse.dropna())
+    assert len(known) == 4
+    lines = [line.split() for line in ended.stdout.splitlines()]
+    assert [line[-1] for line in lines if len(line) == 3 and line[-1] in known] == known
+    assert ["status", "s", "rmse"] in lines
+    ended = command(outputs, "--sort", "rmse", "--top", "2", *shown, cwd=ROOT)
+    assert ended.stdout.startswith("2 of 5 runs: ")
+    assert known[1] in ended.stdout
+    assert known[2] not in ended.stdout
+    assert len(pd.read_csv(tmp_path / "all.csv")) == 5
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--sort", "rmsee"), "there is no column rmsee; did you mean rmse"),
+        (("--columns", "workers,backends"), "there is no column backends; did you mean backend"),
+        (("--columns", "qqq"), "there is no column qqq; results.csv has all columns"),
+        (("--top", "0"), "0 is no number of rows"),
+        (("--top", "-1"), "-1 is no number of rows"),
+    ],
+)
+def test_a_column_that_does_not_exist_is_refused_with_close_ones(
+    command, outputs, arguments, message
+):
+    ended = command(outputs, *arguments, cwd=ROOT)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert message in ended.stderr
+    assert "Traceback" not in ended.stderr
