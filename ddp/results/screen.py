@@ -7,6 +7,7 @@ from pathlib import Path
 from rich.console import Console
 
 from ddp.machine.files import atomic_file
+from ddp.machine.printable import printable
 from ddp.results.best import REPEAT, best_and_fastest
 from ddp.results.columns import asked_columns, chosen_columns, column, told_once
 from ddp.results.fitting import Column, in_tables, natural_width, print_table
