@@ -13,6 +13,7 @@ from ddp.results.columns import asked_columns, chosen_columns, column, told_once
 from ddp.results.fitting import Column, in_tables, natural_width, print_table
 from ddp.results.run_file import RunFile
 from ddp.results.seeds import over_seeds
+from ddp.results.simplest import of_runs
 from ddp.results.table import (
     Row,
     as_csv,
@@ -50,6 +51,7 @@ def print_runs(
     if sort is not None:
         shown.sort(key=sort_key(sort))
     _print_table(shown[:top], len(runs), columns, console)
+    print_facts([("simplest", text) for text in of_runs(runs)], console)
     print_seeds(runs, console)
     _print_best(runs, console)
     if csv_path is not None:
