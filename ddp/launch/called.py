@@ -18,13 +18,14 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 
 from ddp.config.checks import expanded
+from ddp.config.command import quoted
 from ddp.config.defaults import CONF
 from ddp.config.schema import Config
 from ddp.errors import ConfigError, UserError
 from ddp.launch.composed import load_config, load_simulate, question
 from ddp.launch.hydra_errors import composition_message
 from ddp.launch.one_run import keep_composed, prepare_for_processes, run_and_show
-from ddp.launch.quoting import quoted, sign_quoted, tilde_quoted
+from ddp.launch.quoting import sign_quoted, tilde_quoted
 from ddp.launch.resume import resumed_arguments
 from ddp.results.run_directory import CONFIG_FILE, directory_taken
 
