@@ -23,7 +23,12 @@ def taken_split(split: Split, aggregation: Aggregation) -> Split:
     """The split, or in the place of auto the one that goes with the aggregation."""
     if split.name != "auto":
         return split
-    return replace(split, name=STRATIFIED if aggregation.name == NONE else "iid")
+    return replace(split, name=fitting_split(aggregation.name))
+
+
+def fitting_split(aggregation: str) -> str:
+    """The split that auto stands for with this aggregation."""
+    return STRATIFIED if aggregation == NONE else "iid"
 
 
 def check_averaging(split: Split, aggregation: Aggregation) -> None:

@@ -5,6 +5,7 @@ import shlex
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from ddp.config.averaging import fitting_split
 from ddp.config.defaults import default_names, default_scalars, default_values
 from ddp.config.options import OPTIONS
 
@@ -37,8 +38,10 @@ def command_of(
 
 
 def _chosen(config: Mapping[str, Any]) -> list[str]:
-    """The groups in which the config has another option than conf/config.yaml."""
+    """The groups in which the config has another option than a run has that is not told."""
     usual = default_names()
+    if usual["split"] == "auto":
+        usual = usual | {"split": fitting_split(config["aggregation"]["name"])}
     return [group for group in OPTIONS if config[group]["name"] != usual[group]]
 
 

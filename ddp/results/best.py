@@ -9,6 +9,7 @@ from statistics import fmean
 from typing import Any
 
 from ddp.config.command import command_of
+from ddp.config.earlier import as_saved
 from ddp.machine.printable import printable
 from ddp.results.run_file import NEVER, RunFile
 from ddp.results.seeds import MAX_NUMBER, configurations
@@ -41,7 +42,7 @@ class Group:
     def command(self) -> str | None:
         """The command that repeats the runs; None if their files do not tell it."""
         try:
-            config = self.runs[0].content["config"]
+            config = as_saved(self.runs[0].content["config"])
             seeds = self.seeds if len(self.seeds) > 1 else ()
             return printable(command_of(config, without=NEVER, seeds=seeds))
         except (LookupError, TypeError, AttributeError):
