@@ -84,7 +84,10 @@ def test_a_missing_or_foreign_file_is_refused(tmp_path, capsys, content):
     assert str(file) in capsys.readouterr().err
 
 
-def test_smoke_compares_every_backend_with_serial(monkeypatch, capsys):
+@pytest.mark.parametrize(
+    "trainers", [["fused"], pytest.param(list(OPTIONS["trainer"]), marks=pytest.mark.slow)], ids=str
+)
+def test_smoke_compares_every_backend_with_serial(monkeypatch, capsys, trainers):
     real = runs.train
 
     def train(options, directory, **how):
@@ -95,10 +98,12 @@ def test_smoke_compares_every_backend_with_serial(monkeypatch, capsys):
 
     monkeypatch.setattr(smoke, "train", train)
     monkeypatch.setattr(smoke, "SMOKE", {"averaged": smoke.SMOKE["averaged"]})
+    monkeypatch.setitem(OPTIONS, "trainer", {name: OPTIONS["trainer"][name] for name in trainers})
     assert main(["smoke"]) == 1
     lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
-    assert any("fused averaged thread" in line and "OTHER BITS" in line for line in lines)
-    assert "fused averaged process FAILED with OSError: no process" in lines
-    assert any("fused averaged shm" in line and "bits as on serial" in line for line in lines)
-    number = 2 * len(OPTIONS["trainer"])
+    for name in trainers:
+        assert any(f"{name} averaged thread" in line and "OTHER BITS" in line for line in lines)
+        assert f"{name} averaged process FAILED with OSError: no process" in lines
+        assert any(f"{name} averaged shm" in line and "bits as on serial" in line for line in lines)
+    number = 2 * len(trainers)
     assert lines[-1].startswith(f"{number} runs went wrong, on thread, process. Install anew")

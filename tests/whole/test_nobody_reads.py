@@ -74,15 +74,13 @@ def test_a_sweep_ends_with_its_table_and_report(start, unread, tmp_path, errors_
     assert (tmp_path / "sweep" / "report.html").exists()
 
 
-@pytest.mark.parametrize("command", ["ddp.results", "ddp.report", "ddp.clean"])
-def test_other_commands_end_quietly_and_write_their_files(
-    train, programs, tmp_path, unread, command
-):
+def test_other_commands_end_quietly_and_write_their_files(train, programs, tmp_path, unread):
     train(tmp_path, *SMALL, "backend=serial", "hydra.run.dir=run")
-    program = programs.start("-m", command, tmp_path, cwd=REPOSITORY, stdout=unread)
-    assert ended(program) == (0, "")
     written = {"ddp.results": "results.csv", "ddp.report": "report.html", "ddp.clean": "run"}
-    assert (tmp_path / written[command]).exists()
+    for command, name in written.items():
+        program = programs.start("-m", command, tmp_path, cwd=REPOSITORY, stdout=unread)
+        assert ended(program) == (0, ""), command
+        assert (tmp_path / name).exists()
 
 
 @pytest.mark.slow

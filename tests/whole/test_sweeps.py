@@ -59,7 +59,8 @@ def test_every_job_of_a_sweep_returns_its_score(home, grid):
 
 
 def test_the_score_is_the_test_rmse_only_with_select_on_test_and_the_sweep_says_so(train, home):
-    sweep = ("-m", *SMALL, "seed=0,1", "display=none", "split.valid_fraction=0", SPYING)
+    quick = ("display=none", "~hydra.callbacks.summary")
+    sweep = ("-m", *SMALL, "seed=0,1", *quick, "split.valid_fraction=0", SPYING)
     for select_on in ("test", "last"):
         directory = home / "sweeps" / select_on
         ended = train(home, *sweep, f"select_on={select_on}", f"hydra.sweep.dir={directory}")
@@ -155,6 +156,7 @@ def backends(train, home):
         "rounds=1",
         "local_epochs=1",
         "display=none",
+        "~hydra.callbacks.summary",
         "hydra.sweep.dir=sweeps/b",
     )
 
@@ -237,6 +239,7 @@ def test_a_sweep_without_several_seeds_has_no_spread(grid):
 def test_the_hparams_of_a_sweep_are_the_settings_that_it_varies(train, home):
     varied = ("model=tiny,small", "backend=thread,serial", "workers=1,2")
     more = ("tensorboard=true", "rounds=1", "local_epochs=1", "display=none")
+    more = (*more, "~hydra.callbacks.summary")
     ended = train(home, "-m", *SMALL, *more, *varied, "hydra.sweep.dir=sweeps/hparams")
     assert (ended.returncode, ended.stderr) == (0, "")
     jobs = jobs_of(home / "sweeps" / "hparams")
