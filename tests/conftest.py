@@ -8,6 +8,7 @@ from copy import deepcopy
 from functools import cache
 from multiprocessing import resource_tracker
 
+import hypothesis
 import pytest
 from driven import Driven
 from jobs import DATA, SMALL, SMALL_TRAINER, TYPED
@@ -15,6 +16,9 @@ from leaks import check_leaks
 from programs import EVERYTHING, LIGHT, TRAIN, Programs, own_environment
 
 pytest_plugins = ["hanging"]
+# an example may take long on a machine that has other work
+hypothesis.settings.register_profile("patient", deadline=None)
+hypothesis.settings.load_profile("patient")
 # `assert` says as much in these helpers as in a test.
 pytest.register_assert_rewrite("browsing", "commands", "contract", "disks")
 # The files that take longest, in order: a long one at the end would leave a worker idle. Files with

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from ddp.config.defaults import CONF, read_option
 
-COLUMN = 24  # where the descriptions begin
+COLUMN = 26  # where the descriptions begin
 
 USAGE = """\
 python train.py [group=option ...] [key=value ...]      one run

@@ -35,7 +35,7 @@ def made(of, job):
     return *of(*options, *more), constants("adam" if trainer == "autograd" else "fused")
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(job=JOBS, cores=st.integers(1, 8))
 def test_any_job_has_a_prediction_whose_kinds_are_no_less_than_nothing_and_the_same_each_time(
     of, job, cores
@@ -52,7 +52,7 @@ def test_any_job_has_a_prediction_whose_kinds_are_no_less_than_nothing_and_the_s
         assert first.seconds.get(QUEUE, 0.0) == pytest.approx(0.0, abs=1e-12)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(job=JOBS)
 def test_no_run_is_shorter_than_its_work_over_the_cores(of, job):
     config, sizes, machine = made(of, job)
@@ -68,7 +68,7 @@ def test_no_run_is_shorter_than_its_work_over_the_cores(of, job):
         assert other.wall_s > 0.95 * alone.seconds[COMPUTE] / cores
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(job=JOBS, cores=st.integers(1, 6), more=st.integers(1, 58))
 def test_processes_are_not_slower_on_more_cores(of, job, cores, more):
     config, sizes, machine = made(of, job)

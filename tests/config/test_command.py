@@ -51,7 +51,7 @@ def as_json(config):
     return json.loads(json.dumps(dataclasses.asdict(config)))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(values=settings_of, path=st.sampled_from(PATHS))
 def test_it_gives_every_setting_again(values, path):
     chosen = dict(values)

@@ -49,7 +49,7 @@ def test_quoted_texts_are_themselves_in_a_list(texts):
     assert read(f"resume={quoted(texts)}") == texts
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(text=st.one_of(TEXTS.map(lambda text: f"/{text}"), st.sampled_from(FILES)))
 def test_a_typed_text_comes_through_a_shell(text):
     (argument,) = pasted(typed("resume", text))

@@ -11,7 +11,7 @@ from ddp.ratings.holdout import PARTS
 from ddp.ratings.splits import DEALERS, Deal, make_split
 
 HOLDOUTS = ("random", "user", "time", "files")
-laws = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+laws = settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow])
 
 
 def ratings_of(users, items, values, timestamps=None, files=None) -> Ratings:

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ddp.ratings import baselines
@@ -54,7 +54,6 @@ def naive(triples, part):
     return [math.sqrt(sum(each) / len(held)) for each in (plain, additive)]
 
 
-@settings(deadline=None)
 @given(TRIPLES, st.sampled_from([1, 3, 1000]))
 def test_it_is_what_plain_python_computes(triples, chunk):
     triples = [(0, 0, 3, 0), *triples]  # one rating to train on

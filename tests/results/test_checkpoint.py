@@ -179,7 +179,7 @@ def test_one_of_other_ratings_is_refused(make_config, monkeypatch, copied):
 
 
 @given(data=st.data())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_whatever_is_altered_it_is_what_was_written_or_is_refused(done, tmp_path_factory, data):
     path = find_checkpoints(done.output_dir)[-1]
     content = bytearray(path.read_bytes())

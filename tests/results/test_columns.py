@@ -18,7 +18,7 @@ from ddp.results.table import COLUMNS, MAIN, rows_of, sort_key, telling_settings
 
 WIDTHS = [60, 80, 120]
 PLAIN = as_settings(asdict(default_config()))
-few = settings(max_examples=15, deadline=None)
+few = settings(max_examples=15)
 figure = st.none() | st.floats(0, 99_999)
 varied = st.fixed_dictionaries(
     {},

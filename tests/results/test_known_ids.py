@@ -62,7 +62,7 @@ def test_numbers_count_as_text_where_ids_are_text(ids, wanted):
     assert rows(TEXTS, ids) == wanted
 
 
-@settings(max_examples=50, deadline=None, database=None, derandomize=True)
+@settings(max_examples=50, database=None, derandomize=True)
 @given(
     known=st.sets(st.integers(-(2**63), 2**63 - 1), min_size=1),
     asked=st.lists(st.integers(-(2**65), 2**65)),

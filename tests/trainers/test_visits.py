@@ -14,7 +14,7 @@ from ddp.trainers.sgd import draw
 from ddp.trainers.visits import CELL_RATINGS, CHUNK, arrange, cell_of, chunks_of, grid_size, joined
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     num_users=st.integers(1, 400),
     num_items=st.integers(1, 300),

@@ -3,7 +3,7 @@
 import math
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ddp.results.stored_state import facts_of, state_of, tensors_of
@@ -30,7 +30,6 @@ def test_the_best_round_is_the_first_of_the_lowest_errors(totals):
     assert (best and best.round_index) == (min(known)[1] if known else None)
 
 
-@settings(deadline=None)
 @given(TOTALS, st.integers(1, 4))
 def test_patience_counts_the_rounds_since_the_best_one(make_config, totals, patience):
     config = make_config("rounds=100")
@@ -64,7 +63,6 @@ def test_the_first_reason_that_holds_is_told(make_config):
     assert ended_by(config, 4, None, 0.0) is None
 
 
-@settings(deadline=None)
 @given(st.integers(1, 4), st.data())
 def test_a_checkpoint_gives_the_best_round_back(make_config, next_round, data):
     config = make_config("keep=best", "select_on=valid")

@@ -132,9 +132,7 @@ def test_the_checksum_sees_a_change_in_its_blocks(tmp_path, size, place):
     assert _checksum_of_blocks(path, size) != before
 
 
-@settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_damage_is_never_visible(tmp_path, source, data):
     file = tmp_path / "x.npz"

@@ -63,9 +63,7 @@ def write_rows(path, options, roles, line_end, rows):
             writer.writerow([fields[role] for role in roles])
 
 
-@settings(
-    max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_round_trip_of_any_ratings_in_any_format(tmp_path, data):
     users, items = data.draw(any_ids), data.draw(any_ids)

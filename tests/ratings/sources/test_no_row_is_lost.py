@@ -99,9 +99,7 @@ def test_another_sign_may_quote(tmp_path):
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
-@settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_blank_lines_comments_and_marks_change_nothing(tmp_path, end, data):
     lines = ["user,item,rating", *(f"{line},{line + 1},{1 + line % 5}" for line in range(9))]

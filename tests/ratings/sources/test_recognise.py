@@ -47,9 +47,7 @@ made_rows = st.lists(
     ),
     min_size=3, max_size=20, unique_by=lambda row: row[:2],
 )  # fmt: skip
-quick = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+quick = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def text_of(lines: list[list[object]], separator: str) -> str:

@@ -31,7 +31,7 @@ def test_same_seed_same_ratings_and_another_seed_others():
     assert not np.array_equal(one.ratings, other.ratings)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.data())
 def test_each_pair_once_and_every_id_known(data):
     users, items = data.draw(st.integers(1, 60)), data.draw(st.integers(2, 60))

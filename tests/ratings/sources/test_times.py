@@ -52,9 +52,7 @@ def test_ways_to_write_a_time(tmp_path, way, off):
     assert got.timestamps.dtype == (np.float64 if off == 0.25 else np.int64)
 
 
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.integers(1_000_000_000_000, 4_000_000_000_000), min_size=1, max_size=9))
 def test_milliseconds_keep_their_order_within_a_second(tmp_path, times):
     got = load(tmp_path / "r", file_of(times), base=AUTO)
@@ -99,9 +97,7 @@ def test_seconds_before_1970_and_small_counters_stay():
 pairs = st.tuples(st.integers(0, 2), st.integers(0, 2))
 
 
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     lines=st.lists(st.tuples(pairs, st.integers(1, 5), st.integers(0, 3)), min_size=1, max_size=15),
     step=st.sampled_from([1, 0.25]),
