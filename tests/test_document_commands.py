@@ -88,7 +88,6 @@ def test_python_in_a_document_runs(document, code, place, ran):
     # the columns of a table with these names, as the page says
     frame = "import pandas; frame = pandas.DataFrame({'user': [196], 'item': [242]})\n"
     code = re.sub(r'"outputs/[\d/-]+"', '"outputs/run"', frame + code)
-    code = code.replace("ddp.run(", f"ddp.run(*{shown.SMALL}, ")
     done = ran(shlex.join(["python", "-c", code]))
     assert done.returncode == 0, done.stderr
 
