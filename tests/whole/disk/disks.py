@@ -16,7 +16,7 @@ TIMEOUT_S = 60
 PAGE = 4096
 SMALL = (
     *DATA,
-    *("split=iid", "model=tiny", "workers=2", "rounds=6", "local_epochs=1"),
+    *("aggregation=rows", "model=tiny", "workers=2", "rounds=6", "local_epochs=1"),
     *("reference=false", "display=none", "checkpoint_every=0"),
 )
 
