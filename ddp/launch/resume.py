@@ -104,7 +104,9 @@ def finished_run(directory: Path, config: Config) -> RunFile | None:
     except (OSError, ValueError, yaml.YAMLError):
         return None
     now = json.loads(json.dumps(dataclasses.asdict(config)))
-    changed = differences(as_saved(was) if isinstance(was, dict) else was, now)
+    if isinstance(was, dict):  # a name decides nothing, and earlier versions had none
+        was = as_saved(was) | {"name": now["name"]}
+    changed = differences(was, now)
     if changed:
         raise DirectoryTaken(directory, f"holds a run with other settings: {', '.join(changed)}")
     result = read_run_file(directory)

@@ -194,6 +194,9 @@ def test_a_sweep_goes_on_with_what_it_has_not_finished(train, home, tmp_path):
         False,
         False,
     ]
+    renamed = train(tmp_path, *sweep, "sweep_resume=true", "name=another")
+    assert renamed.returncode == 0
+    assert renamed.stdout.count("has ended well before") == 4
     other = train(tmp_path, *sweep, "sweep_resume=true", "rounds=3")
     assert other.returncode == 2
     assert "holds a run with other settings: rounds was 2, not 3" in other.stderr
