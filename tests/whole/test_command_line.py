@@ -113,15 +113,15 @@ def test_a_refusal_on_a_terminal_gives_the_cursor_back(start, home, single):
 MISTAKES = [
     (("worker=3",), "worker: ", "did you mean workers"),
     (("trainer.learning_rate=3",), "trainer.learning_rate: ", "no such setting"),
-    (("backend=foo",), "backend/foo", "serial", "thread", "process"),
-    (("experiment=foo",), "experiment/foo", "seed_thread", "seed_process"),
+    (("backend=foo",), "backend=foo: ", "serial", "thread", "process"),
+    (("experiment=foo",), "experiment=foo: ", "seed_thread", "seed_process"),
     (("workers=two",), "workers=two: ", "expected int"),
     (("workers=0",), "workers=0: ", "at least 1"),
     (("workers=1,2",), "workers=1,2", "--multirun"),
     (("workers=[",), "'['"),
     (("data=csv",), "data.path=null: ", "data.path=FILE"),
     (("-m", "workers=1,2", "worker=3"), "worker: ", "did you mean workers"),
-    (("-m", "backend=serial,foo"), "backend/foo", "serial", "thread", "process"),
+    (("-m", "backend=serial,foo"), "backend=foo: ", "serial", "thread", "process"),
     (("-m", "workers=glob(*)"), "no job"),
 ]
 

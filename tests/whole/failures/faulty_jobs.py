@@ -10,7 +10,11 @@ SPLITS = {
     "iid": ("split=iid", "aggregation=uniform"),
     "stratified": ("split=stratified", "aggregation=none"),
 }
-JOB = ("trainer=fused", "workers=3", "rounds=4", "local_epochs=2", "checkpoint_every=1")
+# equal bits are a law of the last aggregate
+JOB = (
+    *("trainer=fused", "workers=3", "rounds=4", "local_epochs=2", "checkpoint_every=1"),
+    "keep=last",
+)
 ROUNDS = 4
 
 
