@@ -108,7 +108,7 @@ def test_the_directory_is_its_last_part_or_the_number_of_the_job(width, rows):
     columns, _ = chosen_columns(rows, width)
     by_name = dict(zip(names_of(columns), columns, strict=True))
     names = [Path(row["directory"]).name for row in rows]
-    if width == 1000:
+    if width == 1000 and len({*names}) == len(names):
         assert list(by_name["directory"].cells) == names
     elif "job" in by_name:
         assert list(by_name["job"].cells) == [name.partition("_")[0] for name in names]

@@ -3,6 +3,7 @@
 import pytest
 from event_files import aggregate, hparams, plugin, read_events, row_of, worker_round
 from faults import Fault, infect
+from jobs import STRATIFIED
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from ddp.config.options import OPTIONS
@@ -94,10 +95,12 @@ def test_one_worker_is_a_line_beside_the_aggregate_and_the_gap_to_it_an_hparams_
 def test_a_setting_without_a_value_is_no_hparam_and_a_column_has_one_type(make_config):
     one_of_each = [
         (f"{group}={option}",)
-        for group in ("backend", "split", "model", "trainer", "aggregation")
+        for group in ("backend", "model", "trainer", "aggregation")
         for option in OPTIONS[group]
-        if option not in ("files", "time")
+        if option != "none"
     ]
+    averaged = [name for name in OPTIONS["split"] if name not in ("files", "time", "stratified")]
+    one_of_each += [(f"split={option}",) for option in averaged] + [STRATIFIED]
     one_of_each += [("backend.poll_interval_s=0.5",), ("straggler_timeout=3", "max_norm=null")]
     rows = [known_values(row_of(make_config(*overrides))) for overrides in one_of_each]
     types = {}

@@ -62,9 +62,10 @@ def test_a_line_a_round(make_config, tmp_path):
     config = make_config("backend=thread", "rounds=3", "display=lines")
     result = run(config, tmp_path, [make_display(config, console)])
     lines = shown_on(console).splitlines()
-    data, lines = lines[:2], lines[2:]
+    data, lines = lines[:3], lines[3:]
     assert data[0] == "data:       1,200 ratings of 60 users for 40 items, 50 % full"
     assert data[1].startswith("            scale ")
+    assert data[2].startswith("split:      iid; ")
     assert len(lines) == 3
     for number, (line, row) in enumerate(
         zip(lines, result.history.aggregate_rounds, strict=True), start=1

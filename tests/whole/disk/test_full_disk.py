@@ -130,7 +130,7 @@ def test_a_run_does_without_checkpoints_that_have_no_room(train, disk, pages):
 
 def test_a_run_does_without_tensorboard(train, disk):
     """The event file is by far the largest file of such a run."""
-    disk.fill(33)
+    disk.fill(36)
     job = ("rounds=40", "account=false", "tracker.tensorboard.detail=all")
     code, said = train(f"hydra.run.dir={disk.path}/run", *job)
     assert code == 0
