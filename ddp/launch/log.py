@@ -9,4 +9,4 @@ class Printable(logging.Formatter):
     """Shows control characters as escapes: Hydra logs the overrides of each job."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return printable(super().format(record))
+        return printable(super().format(record).expandtabs(4))

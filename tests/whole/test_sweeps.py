@@ -133,6 +133,7 @@ def test_a_sweep_in_which_only_settings_were_wrong_is_the_users_mistake(train, t
     ended = train(tmp_path, "-m", "workers=0,two", escape, "hydra.sweep.dir=sweep")
     assert ended.returncode == 2
     assert r"#0 : workers=0 data.root='a\x1b[31m'" in ended.stdout
+    assert r"\t" not in ended.stdout  # Hydra begins the line of a job with a tab
     assert "\x1b" not in ended.stdout + ended.stderr
     assert "workers=0: " in ended.stderr
     assert "workers=two: " in ended.stderr
