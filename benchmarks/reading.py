@@ -1,4 +1,4 @@
-"""What does it cost to recognise the format of a rating file? `python -m benchmarks.reading`
+"""How long does it take to recognise the format of a rating file? `python -m benchmarks.reading`
 
 Each file has users, items, half-star ratings and times, drawn at random. Three things are measured:
 reading the file with every option given, reading it with none, and the recognition alone.

@@ -7,7 +7,7 @@
 |           | run writes stays                                                                  |
 | reference | errors of one worker that an earlier version kept, which no run reads any more    |
 
-Whatever a living run holds stays. The next run with backend=shm removes such a segment too, and the
+All that a living run holds stays. The next run with backend=shm removes such a segment too, and the
 next run in processes the folder of sockets that a killed one has left (ddp/machine/sockets.py).
 """
 

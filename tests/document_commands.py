@@ -31,7 +31,7 @@ NOT_RUN = (
     "wandb",
 )
 BARE = re.compile(r"python -m ddp\.(results|report|predict)")  # a name of a command, no command
-# What a command leaves to its reader -> a file or directory of `prepare` or of an earlier run.
+# a part of a command that its reader fills in -> a file of `prepare` or a run before it
 STANDS_FOR = {
     r" \[--.*?\]": "",
     "RUN_DIR": "outputs/run",

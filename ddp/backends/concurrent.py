@@ -18,7 +18,7 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
-from ddp.backends.peer import Deadline, LastSeen, Peer
+from ddp.backends.peer import Deadline, LastSeen, Peer, ready_s
 from ddp.errors import WorkerError
 from ddp.ratings.arrays import IndexArray
 from ddp.timing.spans import Spans
@@ -152,16 +152,7 @@ class ConcurrentBackend(Backend, Generic[P]):
         return averaged
 
     def ready_s(self, updates: Sequence[Update]) -> tuple[float | None, ...]:
-        now, ready = time.perf_counter(), {}
-        for update in updates:
-            peer = self.peers[update.worker]
-            # Polling finds an update before its message comes.
-            ready[update.worker] = peer.ready_at if peer.published >= update.round_index else now
-        last = max(ready.values(), default=0.0)
-        return tuple(
-            last - ready[worker] if worker in ready else None
-            for worker in range(self.config.workers)
-        )
+        return ready_s(self.peers, updates, self.config.workers)
 
     def finish(self, timeout_s: float) -> None:
         for worker in self.workers:

@@ -2,10 +2,12 @@
 
 import math
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ddp.timing.paths import START
 from ddp.tracking.messages import EpochDone, Message, Published, Started, WorkerRound
+from ddp.workers.exchange import Update
 
 
 @dataclass(slots=True)
@@ -86,3 +88,16 @@ class Deadline:
     def is_past(self) -> bool:
         """True once `timeout_s` has passed."""
         return time.monotonic() >= self._at
+
+
+def ready_s(
+    peers: Mapping[int, Peer], updates: Sequence[Update], num_workers: int
+) -> tuple[float | None, ...]:
+    """How many seconds each worker's update was ready before the last one; None: it has none."""
+    now, ready = time.perf_counter(), {}
+    for update in updates:
+        peer = peers[update.worker]
+        # Polling finds an update before its message comes.
+        ready[update.worker] = peer.ready_at if peer.published >= update.round_index else now
+    last = max(ready.values(), default=0.0)
+    return tuple(last - ready[worker] if worker in ready else None for worker in range(num_workers))

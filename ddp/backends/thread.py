@@ -116,14 +116,12 @@ class ThreadExchange(Exchange):
 
     def _wait_for_news(self, round_index: int, deadline: float) -> bool:
         # news of an earlier round: this worker gave up waiting for its aggregate
-        while self.news.round_index < round_index:
-            if self._is_over_before(round_index):
-                return False
+        while self.news.round_index < round_index and not self.news.is_last:
             try:
                 self._hear(deadline)
             except queue.Empty:
-                return False
-        return True
+                break
+        return self.news.round_index >= round_index
 
     def _hear(self, deadline: float) -> None:
         """Takes the next news; raises queue.Empty if there are none before `deadline`."""

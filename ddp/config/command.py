@@ -58,12 +58,12 @@ def argument(key: str, value: Any) -> str:
     """The argument that gives the key this value, as a person types it in a shell."""
     if isinstance(value, str) and (WORD.fullmatch(value) or key == "reference"):
         return f"{key}={value}"
-    return in_shell(f"{key}={quoted(value, _easy(value))}")
+    return in_shell(f"{key}={easily_quoted(value)}")
 
 
-def _easy(value: Any) -> str:
-    """The quotes of Hydra around which quotes of a shell are short."""
-    return '"' if set(str(value)) & set("'\"$`\\!") else "'"
+def easily_quoted(value: Any) -> str:
+    """The value in those quotes of Hydra around which quotes of a shell are short."""
+    return quoted(value, '"' if set(str(value)) & set("'\"$`\\!") else "'")
 
 
 def quoted(value: Any, quote: str = "'") -> str:

@@ -7,7 +7,7 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from ddp.config.command import PLAIN, in_shell, quoted
+from ddp.config.command import PLAIN, easily_quoted, in_shell, quoted
 
 # `resumed_arguments` reads this value before Hydra does, and the directory of a job has = and ,
 READ_AS_IT_IS = {"resume": re.compile(r"[\w./:@%+=,-]+", re.ASCII)}
@@ -47,13 +47,13 @@ def requoted(argument: str, *, several: bool) -> str | None:
         return None
     if value.startswith("[") and value.endswith("]"):
         return in_shell(f"{key}=[{_elements_quoted(value[1:-1])}]")
-    return in_shell(f"{key}={_elements_quoted(value) if several else _easily_quoted(value)}")
+    return in_shell(f"{key}={_elements_quoted(value) if several else easily_quoted(value)}")
 
 
 def _elements_quoted(text: str) -> str:
     elements = [element.strip() for element in ELEMENT.findall(text)]
     return ",".join(
-        element if _reads(f"key={element}") else _easily_quoted(element) for element in elements
+        element if _reads(f"key={element}") else easily_quoted(element) for element in elements
     )
 
 
@@ -79,9 +79,4 @@ def text_of(argument: str) -> str:
 def typed(key: str, text: str) -> str:
     """The argument that gives the key this text, as a person types it in a shell."""
     plain = READ_AS_IT_IS.get(key, PLAIN).fullmatch(text)
-    return in_shell(f"{key}={text if plain else _easily_quoted(text)}")
-
-
-def _easily_quoted(text: str) -> str:
-    """The text in those quotes of Hydra around which quotes of a shell are short."""
-    return quoted(text, '"' if set(text) & set("'\"$`\\!") else "'")
+    return in_shell(f"{key}={text if plain else easily_quoted(text)}")

@@ -7,12 +7,12 @@ import argparse
 import sys
 from pathlib import Path
 
+from ddp.errors import UserError
 from ddp.machine.collector import collect_seldom
 from ddp.machine.files import describe
 from ddp.machine.output import outlast_readers
 from ddp.machine.printable import printable
-from ddp.results.run_directory import RESULT_FILE
-from ddp.results.run_file import find_runs, read_runs
+from ddp.results.run_file import add_roots, runs_below
 
 
 def main() -> int:
@@ -20,13 +20,7 @@ def main() -> int:
     collect_seldom()
     outlast_readers()
     parser = argparse.ArgumentParser(prog="python -m ddp.report", description=__doc__)
-    parser.add_argument(
-        "roots",
-        nargs="+",
-        type=Path,
-        metavar="DIR",
-        help="directories that hold runs, at any depth",
-    )
+    add_roots(parser)
     parser.add_argument(
         "--out",
         type=Path,
@@ -34,21 +28,16 @@ def main() -> int:
         help="file of the page (default: report.html in the first DIR)",
     )
     arguments = parser.parse_args()
-    missing = [root for root in arguments.roots if not root.is_dir()]
-    runs = find_runs(arguments.roots)
-    if missing or not runs:
-        why = (
-            f"{missing[0]} is not a directory"
-            if missing
-            else f"no {RESULT_FILE} below {', '.join(map(str, arguments.roots))}"
-        )
-        print(f"error: {printable(why)}", file=sys.stderr)
+    try:
+        runs = runs_below(arguments.roots)
+    except UserError as error:
+        print(f"error: {printable(str(error))}", file=sys.stderr)
         return 2
     from ddp.report.page import write_report  # late: matplotlib takes half a second
 
     path = arguments.out or arguments.roots[0] / "report.html"
     try:
-        write_report(read_runs(runs), path)
+        write_report(runs, path)
     except OSError as error:
         message = f"{describe(error)}; choose another place with --out FILE"
         print(f"error: {printable(message)}", file=sys.stderr)

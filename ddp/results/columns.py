@@ -31,9 +31,9 @@ def column(name: str, values: Sequence[Any]) -> Column:
 
 
 def told_once(rows: Sequence[Row]) -> str:
-    """What the runs have in common, in one line; "" if that is nothing.
+    """The settings and figures that the runs have in common, in one line; "" if there are none.
 
-    It is the settings of MAIN, those that are not as in conf/, and figures.
+    The settings are those of MAIN, and those that are not as in conf/.
     """
     known = next((row for row in rows if row["workers"] is not None), None)
     if known is None:

@@ -6,10 +6,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from ddp.errors import UserError
 from ddp.machine.output import outlast_readers
 from ddp.machine.printable import printable
-from ddp.results.run_directory import RESULT_FILE
-from ddp.results.run_file import find_runs, read_runs
+from ddp.results.run_file import add_roots, runs_below
 from ddp.results.screen import print_runs
 from ddp.results.table import COLUMNS
 
@@ -19,22 +19,18 @@ SHORT = {"rmse": "valid_rmse", "seconds": "train_s"}  # for --sort and --columns
 def main() -> int:
     """Runs the command; returns its exit code."""
     outlast_readers()
-    parser = _parser()
-    arguments = parser.parse_args()
-    missing = [root for root in arguments.roots if not root.is_dir()]
-    if missing:
-        parser.error(printable(f"{missing[0]} is not a directory"))
-    runs = read_runs(find_runs(arguments.roots))
-    if not runs:
-        parser.error(printable(f"no {RESULT_FILE} below {', '.join(map(str, arguments.roots))}"))
+    arguments = _parser().parse_args()
     try:
         print_runs(
-            runs,
+            runs_below(arguments.roots),
             arguments.csv or arguments.roots[0] / "results.csv",
             sort=arguments.sort,
             top=arguments.top,
             columns=arguments.columns,
         )
+    except UserError as error:
+        print(f"error: {printable(str(error))}", file=sys.stderr)
+        return 2
     except OSError as error:
         message = f"{error.filename}: {error.strerror}; choose another place with --csv FILE"
         print(f"error: {printable(message)}", file=sys.stderr)
@@ -44,13 +40,7 @@ def main() -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m ddp.results", description=__doc__)
-    parser.add_argument(
-        "roots",
-        nargs="+",
-        type=Path,
-        metavar="DIR",
-        help="directories that hold runs, at any depth",
-    )
+    add_roots(parser)
     parser.add_argument(
         "--sort",
         type=_column_named,

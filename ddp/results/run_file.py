@@ -1,9 +1,10 @@
 """Reads result.json: every reader of a finished run gets it as a `RunFile`."""
 
+import argparse
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 
 from ddp.config.earlier import as_saved
 from ddp.config.schema import settings
+from ddp.errors import UserError
 from ddp.results.run_directory import CONFIG_FILE, RESULT_FILE
 from ddp.timing.kinds import TABLE_COLUMNS, in_columns, unit_of
 from ddp.tracking.tracker import AGGREGATOR
@@ -139,6 +141,28 @@ def machine_of(content: Mapping[str, Any]) -> str:
 def read_runs(directories: Iterable[Path]) -> list[RunFile]:
     """Reads the result.json of each directory, in the given order."""
     return [read_run_file(directory) for directory in directories]
+
+
+def add_roots(parser: argparse.ArgumentParser) -> None:
+    """Adds the argument DIR... of the commands that read all runs below some directories."""
+    parser.add_argument(
+        "roots",
+        nargs="+",
+        type=Path,
+        metavar="DIR",
+        help="directories that hold runs, at any depth",
+    )
+
+
+def runs_below(roots: Sequence[Path]) -> list[RunFile]:
+    """Reads all runs below the directories. Raises UserError if one is none, or has no run."""
+    for root in roots:
+        if not root.is_dir():
+            raise UserError(f"{root} is not a directory")
+    runs = read_runs(find_runs(roots))
+    if not runs:
+        raise UserError(f"no {RESULT_FILE} below {', '.join(map(str, roots))}")
+    return runs
 
 
 def find_runs(roots: Iterable[Path]) -> list[Path]:

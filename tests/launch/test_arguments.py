@@ -12,7 +12,7 @@ SETTINGS = ["workers=2", "rounds=3"]
 
 
 def parsed(*arguments):
-    """What Hydra's parser reads in them, without the flags that are off."""
+    """The values that Hydra's parser reads in them, without the flags that are off."""
     values = vars(get_args_parser().parse_args(hydra_arguments(list(arguments))))
     return {name: value for name, value in values.items() if value not in (None, False)}
 

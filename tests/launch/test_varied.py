@@ -11,7 +11,7 @@ from ddp.launch.varied import varied_settings
 
 
 class Job:
-    """What Hydra tells a job of a sweep."""
+    """The part of the configuration that Hydra itself sets for a job of a sweep."""
 
     def __init__(self, directory, mode=RunMode.MULTIRUN):
         self.mode = mode

@@ -111,7 +111,7 @@ def test_few_rows_do_not_count():
     data=st.data(),
 )
 def test_no_scale_above_0_has_values_outside(step, num, first, data):
-    """Whatever the ratings are, if none of the values is unused."""
+    """It holds for all ratings in which each value of the scale is used."""
     counts = data.draw(st.lists(st.integers(1, 1000), min_size=num, max_size=num))
     assert found([step * (first + n) for n in range(num)], counts) == []
 

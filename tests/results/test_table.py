@@ -153,10 +153,10 @@ def test_the_table_can_go_elsewhere_and_several_directories_can_be_given(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("nowhere",), "nowhere is not a directory"),
-        ((".", "nowhere"), "nowhere is not a directory"),
-        (("file",), "file is not a directory"),
-        (("empty",), "no result.json below empty"),
+        (("nowhere",), "error: nowhere is not a directory"),
+        ((".", "nowhere"), "error: nowhere is not a directory"),
+        (("file",), "error: file is not a directory"),
+        (("empty",), "error: no result.json below empty"),
         ((), "DIR"),
     ],
 )

@@ -32,10 +32,10 @@ def plugin(events: EventAccumulator, tag: str) -> plugin_data_pb2.HParamsPluginD
     return plugin_data_pb2.HParamsPluginData.FromString(events.PluginTagToContent("hparams")[tag])
 
 
-def aggregate(round_index, *, test=SquaredError(9.0, 1), account=None) -> AggregateRound:  # noqa: B008
+def aggregate(round_index, *, test=None, account=None) -> AggregateRound:
     return AggregateRound(
-        round_index=round_index, valid=SquaredError(4.0, 1), test=test, weights=(1.0,),
-        elapsed_s=1.0, account=account or Account(),
+        round_index=round_index, valid=SquaredError(4.0, 1), test=test or SquaredError(9.0, 1),
+        weights=(1.0,), elapsed_s=1.0, account=account or Account(),
     )  # fmt: skip
 
 
