@@ -7,7 +7,8 @@ from ddp.advice.constants import Constants, Exchange, Exchanges, Training
 from ddp.advice.measuring.calibration import FORMAT, machine
 
 FUSED = Training(
-    batch_s=1e-5, parameter_s=0.0, rating_s=1e-8, element_s=2e-10, spilled_element_s=0.0,
+    batch_s=1e-5, gil_share=0.0,
+    parameter_s=0.0, rating_s=1e-8, element_s=2e-10, spilled_element_s=0.0,
     bandwidth=0.0,
     evaluation_s=1e-5, evaluated_rating_s=4e-9, evaluated_element_s=1e-10, handoff_s=0.0,
     handoff_growth=0.0,
@@ -15,7 +16,8 @@ FUSED = Training(
     exit_s=0.2, manager_s=0.1,
 )  # fmt: skip
 ADAM = Training(
-    batch_s=3e-4, parameter_s=5e-10, rating_s=1.5e-7, element_s=2e-9, spilled_element_s=2e-9,
+    batch_s=3e-4, gil_share=1.0,
+    parameter_s=5e-10, rating_s=1.5e-7, element_s=2e-9, spilled_element_s=2e-9,
     bandwidth=2e10,
     evaluation_s=1e-4, evaluated_rating_s=1e-8, evaluated_element_s=2e-9, handoff_s=4.5e-4,
     handoff_growth=0.7,

@@ -89,7 +89,9 @@ class Training:
 
     | field | seconds, where not said otherwise |
     |---|---|
-    | `batch_s` | of a batch, without the next three; with torch the GIL is held all this time |
+    | `batch_s` | of a batch, without the next three |
+    | `gil_share` | share of the Python around the kernels in which a thread holds the GIL: 1 with |
+    |             | torch, 0 for compiled epochs and for a Python without a GIL |
     | `parameter_s` | more per learned parameter |
     | `rating_s` | more per rating of the batch |
     | `element_s` | more per rating and dimension of the batch |
@@ -112,6 +114,7 @@ class Training:
     """
 
     batch_s: float
+    gil_share: float
     parameter_s: float
     rating_s: float
     element_s: float

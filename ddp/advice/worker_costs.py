@@ -125,8 +125,8 @@ class WorkerCosts:
         if isinstance(trainer, AutogradTrainer):
             batches, batch_s = epochs * ceil(num_ratings / trainer.batch_size), costs.batch_s
         python_s = batches * batch_s + around_s
-        # A compiled call does not hold the GIL. Its return to Python, every 10 ms, does not count.
-        held_s = 0.0 if trainer.compiled else python_s
+        # A compiled call returns to Python every 10 ms, which does not count.
+        held_s = costs.gil_share * python_s
         seconds = (
             python_s
             + batches * costs.parameter_s * num_floats

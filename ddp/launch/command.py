@@ -19,6 +19,7 @@ from typing import Any
 
 from ddp.config.version import VERSION
 from ddp.machine.collector import collect_seldom
+from ddp.machine.gil import watch
 from ddp.machine.open_files import raised_limit
 from ddp.machine.output import outlast_readers
 from ddp.machine.signals import WORKER_THREAD, end_in_good_order
@@ -39,6 +40,7 @@ def launch(task: Callable[[Any], Any]) -> int:
     if "--version" in sys.argv[1:]:
         print(f"ddp {VERSION}")
         return 0
+    watch()
     outlast_readers()
     raised_limit()  # also for the processes that advise=true starts
     end_in_good_order()

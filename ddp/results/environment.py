@@ -2,12 +2,12 @@
 
 import os
 import platform
-import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from ddp.machine.cores import num_cores
+from ddp.machine.gil import has_gil, turned_on_by
 
 PACKAGES = ("torch", "numba", "numpy", "pandas", "hydra-core", "omegaconf", "tensorboard")
 
@@ -23,7 +23,8 @@ def environment() -> dict[str, Any]:
         "cpu_model": _cpu_model(),
         "cpu_count": os.cpu_count(),
         "usable_cores": num_cores(),
-        "gil_enabled": getattr(sys, "_is_gil_enabled", lambda: True)(),
+        "gil_enabled": has_gil(),
+        "gil_turned_on_by": turned_on_by(),
         "versions": {name: _version(name) for name in PACKAGES},
     }
 

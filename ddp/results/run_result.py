@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ddp.config.averaging import in_words
 from ddp.config.schema import Config
+from ddp.machine.gil import turned_on_by
 from ddp.machine.printable import printable
 from ddp.ratings.baselines import Baselines
 from ddp.ratings.description import Description
@@ -125,7 +126,15 @@ class RunResult:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Sentences about a setting of the trainer that was of no use."""
+        """Sentences about things that worked against the run."""
+        return (*self._about_the_gil(), *self._about_the_learning_rate())
+
+    def _about_the_gil(self) -> tuple[str, ...]:
+        if (module := turned_on_by()) is None:
+            return ()
+        return (f"the import of {module} turned the GIL on; PYTHON_GIL=0 keeps it off",)
+
+    def _about_the_learning_rate(self) -> tuple[str, ...]:
         config, last = self.config, self.last
         rounds = range(0 if last is None else last.round_index + 1)
         rates = [config.trainer.learning_rate(done * config.local_epochs) for done in rounds]

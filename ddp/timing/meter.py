@@ -10,10 +10,11 @@ waits on a condition variable. Other systems tell only the time on a core.
 
 import ctypes
 import os
-import sys
 import threading
 import time
 from pathlib import Path
+
+from ddp.machine.gil import has_gil
 
 # A shorter time off the core is an interrupt: the thread neither queued nor slept.
 ASLEEP_S = 5e-6
@@ -42,7 +43,7 @@ class Meter:
     """
 
     def __init__(self, *, shares_gil: bool, shares_thread: bool = False) -> None:
-        self.shares_gil = shares_gil and getattr(sys, "_is_gil_enabled", lambda: True)()
+        self.shares_gil = shares_gil and has_gil()
         self.shares_thread = shares_thread
         self._on_cpu = time.thread_time()
         self._file = -1

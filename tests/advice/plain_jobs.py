@@ -28,7 +28,8 @@ PLAIN = Sizes(
 def free(trainer="fused", **changed):
     """A machine on which only the `changed` constants cost anything."""
     nothing = dict.fromkeys((field.name for field in dataclasses.fields(constants().training)), 0.0)
-    machine = constants(trainer, **nothing | changed)
+    with_gil = {"gil_share": constants(trainer).training.gil_share}
+    machine = constants(trainer, **nothing | with_gil | changed)
     none = {field.name: 0.0 for field in dataclasses.fields(machine.exchanges)}
     exchange = Exchange(message_s=0.0, vector_s=0.0, float_s=0.0, epoch_s=0.0)
     backends = dict.fromkeys(USUAL, exchange)

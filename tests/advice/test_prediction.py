@@ -32,6 +32,8 @@ def test_threads_that_only_hold_the_gil_are_as_slow_as_one_after_another(make_co
         backend: wall(make_config(*job, f"backend={backend}"), PLAIN, machine) for backend in USUAL
     }
     assert walls == pytest.approx({"serial": 2.0, "thread": 2.0, "process": 1.0, "shm": 1.0})
+    without = free("adam", batch_s=0.1, gil_share=0.0)
+    assert wall(make_config(*job, "backend=thread"), PLAIN, without) == pytest.approx(1.0)
 
 
 @pytest.mark.parametrize(

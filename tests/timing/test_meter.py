@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from ddp.machine.gil import has_gil
 from ddp.timing.meter import Meter
 from ddp.timing.metered_spans import MeteredSpans
 
@@ -20,9 +21,7 @@ linux = pytest.mark.skipif(
     not SCHEDSTAT,
     reason="the kernel does not count waits in the run queue (Linux with schedstats does)",
 )
-needs_gil = pytest.mark.skipif(
-    not getattr(sys, "_is_gil_enabled", lambda: True)(), reason="this interpreter has no GIL"
-)
+needs_gil = pytest.mark.skipif(not has_gil(), reason="this interpreter has no GIL")
 WORK_S = 0.3  # of CPU
 
 

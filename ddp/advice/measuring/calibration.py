@@ -22,10 +22,11 @@ from ddp.config.trainer import AutogradTrainer, TrainerOptions
 from ddp.errors import BackendError
 from ddp.machine.cores import cpu_quota, num_cores
 from ddp.machine.files import atomic_file
+from ddp.machine.gil import FREE_THREADED
 from ddp.machine.load import busy_share
 
 # Of the file. Raise it when a measurement changes, or a trainer or a backend that it uses.
-FORMAT = 5
+FORMAT = 6
 COMPILE = "import ddp.aggregation.mean, ddp.machine.compiled.gates, ddp.trainers.fused"
 PACKAGES = ("torch", "numba", "numpy")
 USUAL_S = {EXCHANGES: 6, "fused": 4, "adam": 13, "sgd": 13}  # per measurement, on two cores
@@ -128,6 +129,8 @@ def machine() -> dict[str, Any]:
         "cores": num_cores(),
         "quota": cpu_quota(),
         "python": platform.python_version(),
+        "free_threaded": FREE_THREADED,
+        "gil": getattr(sys.flags, "gil", None),  # given by -X gil or PYTHON_GIL
         "versions": {name: version(name) for name in PACKAGES},
     }
 

@@ -24,6 +24,7 @@ from ddp.advice.constants import SPILLING, spilled_bytes
 from ddp.advice.measuring.pilot import ITEMS, USERS
 from ddp.config.model import Model
 from ddp.config.trainer import AutogradTrainer, TrainerOptions
+from ddp.machine.gil import has_gil
 from ddp.model.parameters import Parameters, initial_vector
 from ddp.ratings.arrays import Part
 from ddp.timing.spans import Spans
@@ -87,20 +88,17 @@ class TrainerCosts:
     def constants(self) -> dict[str, float]:
         """The fields of `Training` about batches and evaluations."""
         parts = [self._s(f"evaluation {size} {dim}") for size, dim in PARTS]
-        fixed, rating, element = fit([(1.0, size, size * dim) for size, dim in PARTS], parts)
-        measured = {
-            "evaluation_s": fixed,
-            "evaluated_rating_s": rating,
-            "evaluated_element_s": element,
-        }
+        factors = fit([(1.0, size, size * dim) for size, dim in PARTS], parts)
+        names = ("evaluation_s", "evaluated_rating_s", "evaluated_element_s")
+        measured = dict(zip(names, factors, strict=True))
         if isinstance(self.options, AutogradTrainer):
             return measured | self._in_batches()
         epochs = [self._s(f"epochs {size} {dim}") / IN_A_LOOP for size, dim in EPOCHS]
         batch, rating, element = fit([(1.0, size, size * dim) for size, dim in EPOCHS], epochs)
         measured |= {"batch_s": batch, "parameter_s": 0.0, "rating_s": rating, "element_s": element}
-        measured |= {"spilled_element_s": 0.0, "bandwidth": 0.0}
         # compiled epochs do not hold the GIL, so no thread hands it over
-        return measured | {"handoff_s": 0.0, "handoff_growth": 0.0}
+        nothing = ("spilled_element_s", "bandwidth", "gil_share", "handoff_s", "handoff_growth")
+        return measured | dict.fromkeys(nothing, 0.0)
 
     def _in_batches(self) -> dict[str, float]:
         """The constants about batches, for a trainer that takes them."""
@@ -119,6 +117,7 @@ class TrainerCosts:
             "rating_s": rating,
             "element_s": element,
             "spilled_element_s": spilled,
+            "gil_share": float(has_gil()),
             **self._contention(seconds),
         }
 
@@ -142,6 +141,8 @@ class TrainerCosts:
 
     def _handoff_s(self, threads: int, alone_s: dict[tuple[int, int], float]) -> float:
         """Mean seconds by which a batch takes longer beside other threads, each on its own core."""
+        if not has_gil():
+            return 0.0
         more = []
         for size, dim in CONTENDED:
             batch_s = self._s(f"{threads} threads {size} {dim}") / _num_batches(size)
