@@ -158,13 +158,7 @@ def load(data: MovieLensData, known: MovieLensSet | None = None) -> Ratings:
     known = known or SETS[data.name]
     folder = Path(data.root) / known.folder
     path = folder / known.ratings_file
-    try:
-        complete = path.exists()
-    except OSError as error:
-        raise DataError(
-            f"{path}: cannot be read: {error.strerror}. Set data.root to a folder of yours."
-        ) from None
-    if not complete:
+    if not _is_there(path):
         from ddp.ratings.sources.fetch import fetch
 
         reasons = fetch(
@@ -189,6 +183,19 @@ def load(data: MovieLensData, known: MovieLensSet | None = None) -> Ratings:
         folder / "ratings.npz", files, repr((data.name, known.layout, titles, known.sha256)), build
     )
 
+
+
+def _is_there(path: Path) -> bool:
+    """True if the file exists. Raises DataError for a place that cannot be looked at."""
+    try:
+        path.stat()  # from Python 3.14 on, Path.exists() is False for a name that is too long
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise DataError(
+            f"{path}: cannot be read: {error.strerror}. Set data.root to a folder of yours."
+        ) from None
+    return True
 
 def _nowhere(name: str, path: Path, known: MovieLensSet, reasons: Sequence[str]) -> DataError:
     zips = [source.url for source in known.sources if isinstance(source, Download)]
