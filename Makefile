@@ -85,9 +85,9 @@ tensorboard: $(VENV)/installed
 results: $(VENV)/installed
 	$(BIN)/python -m ddp.results outputs
 
-## report: write one HTML page about all runs; RUNS="outputs/multirun/2026-11-24": about some
+## report: write one HTML page about all runs; ARGS=--open opens it, RUNS="outputs/multirun/DATE"
 report: $(VENV)/installed
-	$(BIN)/python -m ddp.report $(RUNS)
+	$(BIN)/python -m ddp.report $(RUNS) $(ARGS)
 
 ## sweepers: install Optuna's sweeper and launchers of parallel jobs, see docs/how-to/sweep.md
 sweepers: $(VENV)/installed

@@ -27,6 +27,7 @@ def main() -> int:
         metavar="FILE",
         help="file of the page (default: report.html in the first DIR)",
     )
+    parser.add_argument("--open", action="store_true", help="open the page in a browser")
     arguments = parser.parse_args()
     try:
         runs = runs_below(arguments.roots)
@@ -42,8 +43,20 @@ def main() -> int:
         message = f"{describe(error)}; choose another place with --out FILE"
         print(f"error: {printable(message)}", file=sys.stderr)
         return 1
-    print(f"report: {printable(path)}")
-    return 0
+    link = path.absolute().as_uri()  # a terminal makes a link of it
+    print(f"report: {link}")
+    return _open(link) if arguments.open else 0
+
+
+def _open(link: str) -> int:
+    """Opens the page in the browser of this machine, or says that there is none."""
+    import webbrowser  # late: few people ask for it
+
+    if webbrowser.open(link):
+        return 0
+    message = "no browser started on this machine; open the link above, or set BROWSER to a command"
+    print(f"error: {message}", file=sys.stderr)
+    return 1
 
 
 if __name__ == "__main__":

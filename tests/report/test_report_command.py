@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 from pages import Page
+from program_server import REPOSITORY
+from programs import own_environment
 from report_files import write_run
 
 pytestmark = pytest.mark.usefixtures("fonts")
@@ -24,14 +26,34 @@ def test_the_command_writes_one_file_and_says_where(command, tmp_path):
     write_run(tmp_path / "b" / "run")
     before = {path for path in tmp_path.rglob("*") if path.is_file()}
     ended = command("a", "b", cwd=tmp_path)
-    assert (ended.returncode, ended.stderr, ended.stdout) == (0, "", "report: a/report.html\n")
+    link = (tmp_path / "a" / "report.html").as_uri()
+    assert (ended.returncode, ended.stderr, ended.stdout) == (0, "", f"report: {link}\n")
     assert {path for path in tmp_path.rglob("*") if path.is_file()} - before == {
         tmp_path / "a" / "report.html"
     }
     assert "2 runs" in Page((tmp_path / "a" / "report.html").read_text()).titles[0]
-    ended = command("a", "--out", "new/mine.html", cwd=tmp_path)
-    assert (ended.returncode, ended.stdout) == (0, "report: new/mine.html\n")
-    assert "1 run" in Page((tmp_path / "new" / "mine.html").read_text()).titles[0]
+    ended = command("a", "--out", "new place/mine.html", cwd=tmp_path)
+    assert ended.stdout == f"report: {tmp_path.as_uri()}/new%20place/mine.html\n"
+    assert "1 run" in Page((tmp_path / "new place" / "mine.html").read_text()).titles[0]
+
+
+def test_the_page_opens_in_a_browser_and_it_is_said_where_none_is(programs, tmp_path):
+    write_run(tmp_path / "run")
+    browser = tmp_path / "browser"
+    browser.write_text('#!/bin/sh\nprintf %s "$1" > opened\n')
+    browser.chmod(0o755)
+    link = (tmp_path / "run" / "report.html").as_uri()
+    for command, code, message in (
+        (str(browser), 0, ""),
+        ("/bin/false", 1, "error: no browser started on this machine; open the link above"),
+    ):
+        environment = own_environment(REPOSITORY, BROWSER=command, PATH="", DISPLAY="")
+        ended = programs.run(
+            "-m", "ddp.report", "run", "--open", cwd=tmp_path, environment=environment
+        )
+        assert (ended.returncode, ended.stdout) == (code, f"report: {link}\n")
+        assert ended.stderr.startswith(message) if message else ended.stderr == ""
+    assert (tmp_path / "opened").read_text() == link
 
 
 @pytest.mark.parametrize(
