@@ -132,7 +132,8 @@ def _table(runs: Sequence[Run]) -> str:
             waits = ", ".join(f"{other} {amount:.3g}" for other, amount in lane.waits_for.items())
             rows.append(
                 [
-                    *(Value(text=text, key=text) for text in (run.label, lane.name)),
+                    Value(text=run.label, key=run.label, label=True),
+                    Value(text=lane.name, key=lane.name),
                     *(
                         Value(text=f"{amount:.3g}" if amount else "", key=amount)
                         for amount in seconds

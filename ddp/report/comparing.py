@@ -80,15 +80,20 @@ def _in_words(name: str, value: str) -> str:
 
 
 def give_labels(runs: Sequence[Run]) -> None:
-    """Sets the label of every run: the settings in which it differs.
+    """Sets the label of every run: its name, or the settings in which it differs.
 
-    | labels are       | label                        |
-    |------------------|------------------------------|
-    | all different    | the settings                 |
-    | equal            | the settings, the directory  |
-    | without settings | the directory                |
+    | runs                        | label                        |
+    |-----------------------------|------------------------------|
+    | all names differ            | the name                     |
+    | all differ in their settings| the settings                 |
+    | some agree in them          | the settings, the directory  |
+    | settings are not known      | the directory                |
     """
-    labels = call(runs)
+    names = [run.settings.get("name", "-") for run in runs if run.settings]
+    if len(names) > 1 and "-" not in names and len(set(names)) == len(names):
+        labels = [run.settings.get("name", "") for run in runs]
+    else:
+        labels = call(runs)
     if not any(labels):
         labels = [
             ", ".join(_in_words(name, run.settings[name]) for name in FIRST[:2] if run.settings)

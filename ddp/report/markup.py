@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from ddp.report.comparing import DASHES, MARKERS, Looks
+from ddp.report.cutting import cut_apart
 from ddp.results.table import harmless
 from ddp.timing.kinds import KINDS
 
-LONG_TEXT = 40  # characters; a column with a longer text is wide
+LONG_TEXT = 40  # characters; a longer sentence is folded, a longer label is cut
+PHONE_LABEL = 18  # characters of a label on a phone
 _MARKER_SHAPES = {
     "o": '<circle cx="17" cy="6" r="3.4"/>',
     "s": '<rect x="13.8" y="2.8" width="6.4" height="6.4"/>',
@@ -22,10 +24,14 @@ _MARKER_SHAPES = {
 
 @dataclass(slots=True, kw_only=True)
 class Value:
-    """A cell of a table: its text, and the key to sort it by; without a key it comes last."""
+    """A cell of a table: its text, and the key to sort it by; without a key it comes last.
+
+    A `label` is cut where it is too long; its whole text shows on hover.
+    """
 
     text: str
     key: float | str | None
+    label: bool = False
 
 
 class Tile(NamedTuple):
@@ -137,6 +143,8 @@ def table(
         all(isinstance(row[place].key, float | int | None) for row in rows)
         for place in range(len(columns))
     ]
+    labels = [value.text for row in rows for value in row if value.label]
+    short, shorter = (cut_apart(labels, most) for most in (LONG_TEXT, PHONE_LABEL))
     heads = "".join(
         f'<th scope="col"{" class=number" * is_number}><button'
         f' type="button">{escape(name)}</button></th>'
@@ -147,13 +155,11 @@ def table(
         cells = []
         for value, is_number in zip(row, numeric, strict=True):
             key = "" if value.key is None else f' data-key="{escape(value.key)}"'
-            kind = (
-                " class=number"
-                if is_number
-                else " class=long"
-                if len(value.text) > LONG_TEXT
-                else ""
-            )
+            if value.label:
+                cells.append(_label(value.text, short[value.text], shorter[value.text], key))
+                continue
+            long = " class=long" * (len(value.text) > LONG_TEXT and " " in value.text)
+            kind = " class=number" if is_number else long
             cells.append(f"<td{kind}{key}>{escape(value.text)}</td>")
         lines.append(f"<tr{' class=failed' * (number in failed)}>{''.join(cells)}</tr>")
     return (
@@ -161,6 +167,12 @@ def table(
         ' class="sortable">'
         f"<thead><tr>{heads}</tr></thead><tbody>{''.join(lines)}</tbody></table></div>"
     )
+
+
+def _label(whole: str, short: str, shorter: str, key: str) -> str:
+    """The cell of a label. page.css shows the shorter one on a phone."""
+    title = f' title="{escape(whole)}"' * (shorter != whole)
+    return f'<td class=label{key}{title} data-phone="{escape(shorter)}"><i>{escape(short)}</i></td>'
 
 
 def pairs(values: Iterable[tuple[str, str]]) -> str:

@@ -1,7 +1,7 @@
 """The parts of the page without pictures.
 
-They are the headline, the table of all runs, versions and commands, warnings, and the list of
-missing parts, seconds and files.
+They are the headline, the ratings, versions and commands, warnings, and the list of missing parts,
+seconds and files.
 """
 
 import os
@@ -10,10 +10,10 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-from ddp.report.markup import Tile, Value, details, escape, listing, pairs, table, tiles
+from ddp.report.markup import Tile, Value, escape, listing, pairs, tiles
 from ddp.report.reading import Run
 from ddp.report.rounds import number
-from ddp.results.table import Row, agreed_settings, cell, compared_columns
+from ddp.results.table import cell
 
 MAX_LISTED = 5  # items of a list; it ends with the number of the others
 TIME = "Where the time went"
@@ -76,45 +76,6 @@ def data(runs: Sequence[Run]) -> str | None:
     return content or None
 
 
-def runs_table(rows: Sequence[Row], runs: Sequence[Run], place: str) -> str:
-    """All runs, with paths relative to `place`; `rows` are theirs, of `ddp.results.table.rows_of`.
-
-    Above it stand the errors of failed runs and the settings in which all runs agree.
-    """
-    settings = next((run.settings for run in runs if run.settings), {})
-    agreed = [(name, settings[name]) for name in agreed_settings(rows) if name in settings]
-    summary = (
-        f"{len(agreed)} settings that are the same in all runs" if len(runs) > 1 else "Its settings"
-    )
-    columns = compared_columns(rows)
-    machines = [run.settings.get("machine", "-") for run in runs]
-    if len({*machines} - {"-"}) > 1:
-        columns.insert(len(columns) - 1, "machine")
-    cells = []
-    for row, run, machine in zip(rows, runs, machines, strict=True):
-        full = row | {"directory": os.path.relpath(run.directory, place), "machine": machine}
-        cells.append([value_of(name, full[name]) for name in columns])
-    names = [name.replace("_", " ").replace(".", " ") for name in columns]
-    failed = {index for index, run in enumerate(runs) if run.status != "ok"}
-    return (
-        _failures(rows, runs)
-        + '<p class="lead">Press on a header to sort by it.</p>'
-        + (details(summary, pairs(agreed)) if agreed else "")
-        + table("All runs", names, cells, failed)
-    )
-
-
-def _failures(rows: Sequence[Row], runs: Sequence[Run]) -> str:
-    """The first errors, at the top; the table has all of them."""
-    errors = [
-        (run.label, row["error"])
-        for run, row in zip(runs, rows, strict=True)
-        if row["error"] is not None
-    ]
-    more = [("and", f"{len(errors) - MAX_LISTED} more")] if len(errors) > MAX_LISTED else []
-    return listing(errors[:MAX_LISTED] + more) if errors else ""
-
-
 def value_of(name: str, value: Any) -> Value:
     """The cell of a value of the column `name`."""
     text = cell(name, value)
@@ -173,7 +134,7 @@ def missing(runs: Sequence[Run], absent: Sequence[tuple[str, str]]) -> str:
     lines = list(absent)
     without = sum(run.status == "ok" and not run.lanes and not run.resumed for run in runs)
     if without and any(run.lanes for run in runs):
-        lines.append((TIME, f"{without} runs have no account"))
+        lines.append((TIME, f"{without} run{'s have' if without > 1 else ' has'} no account"))
     again = [run.label for run in runs if run.resumed]
     if again:
         text = "their seconds and accounts are of the last process only, and are left out"

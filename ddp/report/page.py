@@ -29,7 +29,7 @@ from pathlib import Path
 from string import Template
 
 from ddp.machine.files import atomic_file
-from ddp.report import bars, overview, parts, scaling, seeds
+from ddp.report import all_runs, bars, overview, parts, scaling, seeds
 from ddp.report.comparing import give_labels
 from ddp.report.markup import colours_of_kinds, escape, link, section
 from ddp.report.reading import Run, read_run
@@ -78,7 +78,7 @@ def make_page(files: Sequence[RunFile]) -> str:
     if spread := seeds.seeds(files):
         title, curves = sections.get("accuracy", (PARTS["accuracy"][0], ""))
         sections["accuracy"] = (title, curves + spread)
-    sections["runs"] = ("All runs", overview.runs_table(rows_of(files), runs, place))
+    sections["runs"] = ("All runs", all_runs.runs_table(rows_of(files), runs, place))
     sections["origin"] = ("Where it comes from", overview.origin(runs, place))
     if warnings := overview.warnings(runs):
         sections["warnings"] = ("Warnings", warnings)

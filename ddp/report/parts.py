@@ -126,7 +126,7 @@ def memory(runs: Sequence[Run]) -> str | None:
             Value(text=f"{amount / MB:,.0f}" if amount else "-", key=amount or None)
             for amount in known.values()
         ]
-        rows.append([Value(text=run.label, key=run.label), *cells])
+        rows.append([Value(text=run.label, key=run.label, label=True), *cells])
     text = (
         "All processes of a run together; of each backend the run that took the most. Peak RSS"
         " counts a page once for every "

@@ -8,6 +8,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from ddp.report.comparing import DASHES, MARKERS, Look
+from ddp.report.cutting import cut_apart
 from ddp.report.svg import TIP, canvas, ink, new_figure, to_svg
 from ddp.report.tracing import Slice, TracedRound
 from ddp.timing.kinds import KINDS
@@ -106,10 +107,10 @@ def stacks(rows: Sequence[Stack], *, shares: bool) -> str:
     figure, axes = canvas(WIDTH, sum(heights), bottom=34)
     room = 0.0 if shares else 0.16  # for the figure behind the longest bar
     end = 100.0 if shares else longest * (1 + room)
-    y = 0.0
+    y, short = 0.0, cut_apart([row.label for row in rows], CHARACTERS)
     for row, height in zip(rows, heights, strict=True):
         below = y + TEXT_ROW
-        axes.text(0, y + TEXT_ROW - 4, _fit(row.label))
+        axes.text(0, y + TEXT_ROW - 4, short[row.label], gid=TIP + row.label)
         for bar in row.bars:
             x, factor = 0.0, 100 / (bar.total_s or 1.0) if shares else 1.0
             thickness = 4.0 if bar.thin else ROW - 2
@@ -142,15 +143,17 @@ def timeline(traced: TracedRound, what: str) -> str:
     length_ms = (end_s - begin_s) * 1e3
     lane_height = 24.0
     figure, axes = canvas(WIDE, lane_height * len(traced.lanes), bottom=34, left=86)
+    short = cut_apart(traced.lanes, LANE_CHARACTERS)
     for number, (name, lane) in enumerate(traced.lanes.items()):
         y = number * lane_height
         axes.annotate(
-            _fit(name, LANE_CHARACTERS),
+            short[name],
             (0, y + 14),
             (-8, 0),
             textcoords="offset points",
             ha="right",
             annotation_clip=False,
+            gid=TIP + name,
         )
         for kind, start_s, stop_s in _joined(lane):
             width_ms = (stop_s - start_s) * 1e3
@@ -215,9 +218,9 @@ def amounts(groups: Mapping[str, Mapping[str, float]], what: str) -> str:
         max((amount for group in groups.values() for amount in group.values()), default=1.0) or 1.0
     )
     figure, axes = canvas(WIDTH, height, bottom=34)
-    y = 0.0
+    y, short = 0.0, cut_apart(groups, CHARACTERS)
     for label, group in groups.items():
-        axes.text(0, y + TEXT_ROW - 4, _fit(label))
+        axes.text(0, y + TEXT_ROW - 4, short[label], gid=TIP + label)
         y += TEXT_ROW
         for name, amount in group.items():
             bar = Rectangle(
@@ -246,11 +249,6 @@ def _piece(
     )
     piece.set_gid(TIP + tip)
     axes.add_patch(piece)
-
-
-def _fit(text: str, most: int = CHARACTERS) -> str:
-    """The first `most` characters of a text."""
-    return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def _list(labels: object) -> str:

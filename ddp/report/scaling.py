@@ -130,7 +130,7 @@ def _table(groups: Sequence[Group]) -> str:
     for group in groups:
         for place, own in sorted(group.points.items()):
             row = [
-                Value(text=group.label, key=group.label),
+                Value(text=group.label, key=group.label, label=True),
                 *(Value(text=f"{at:g}", key=at) for at in place),
             ]
             for form, of in GRIDS.values():

@@ -97,21 +97,6 @@ def telling_settings(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     return [name for name in names if name not in NEVER and len(values[name]) > 1]
 
 
-def compared_columns(rows: Sequence[Row]) -> list[str]:
-    """The columns that tell runs apart.
-
-    It leaves out settings in which all agree, and errors where there are none.
-    """
-    if len(rows) == 1:
-        shown = ["status", *ALWAYS, *OUTCOME, *WORKER_MEANS, "error", "directory"]
-    else:
-        left_out = {*agreed_settings(rows), *NEVER} - {*ALWAYS}
-        shown = [name for name in COLUMNS if name not in left_out]
-    if all(row["error"] is None for row in rows):
-        shown.remove("error")
-    return shown
-
-
 def differing_settings(configurations: Sequence[Configuration]) -> list[str]:
     """The settings in which configurations differ, or else those of ALWAYS."""
     return [

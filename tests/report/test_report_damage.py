@@ -95,7 +95,7 @@ def test_runs_without_an_account_beside_others_are_counted(tmp_path):
     write_run(tmp_path / "1", parts=("rounds",))
     page = page_of(tmp_path)
     assert "time" in page.sections
-    assert "Where the time went: 1 runs have no account" in page.text
+    assert "Where the time went: 1 run has no account" in page.text
 
 
 def test_damage_of_one_run_does_not_cost_the_others(tmp_path):

@@ -207,7 +207,7 @@ def test_of_many_runs_the_first_have_bars_and_all_are_in_the_mean(tmp_path):
     assert f">thread: {MAX_STACKS + 2} runs<" in content
     assert content.count(f">run {MAX_STACKS - 1}</text>") == 2  # in seconds and in parts
     assert f">run {MAX_STACKS}</text>" not in content
-    assert f">run {MAX_STACKS}</td>" in content  # the table has all
+    assert f">run {MAX_STACKS}</i></td>" in content  # the table has all
 
 
 def test_the_spread_over_seeds_stands_below_the_accuracy(tmp_path):

@@ -61,10 +61,12 @@ def test_seconds_of_a_resumed_run_are_left_out_and_that_is_said(tmp_path):
         "Resumed: 4 workers: their seconds and accounts are of the last process only" in page.text
     )
     assert "have no account" not in page.text
-    # the columns total s and train s
-    assert next(row for row in page.rows if row and row[0] == "ok" and row[-1] == "4")[5:7] == [
-        "-",
-        "-",
+    rows = [row for row in page.rows if row and row[0] == "ok"]
+    # the name, RMSE (test and validation), and seconds (training and total) come first
+    assert [row[1:6] for row in rows] == [
+        ["1 worker", "0.9500", "0.9500", "8.00", "10.00"],
+        ["2 workers", "0.9500", "0.9500", "4.00", "5.00"],
+        ["4 workers", "0.9500", "0.9500", "-", "-"],
     ]
     [run] = [run for run in read(tmp_path) if run.resumed]
     assert (run.total_s, run.train_s, run.lanes) == (None, None, [])
@@ -99,7 +101,8 @@ def test_machines_are_told_apart_where_they_differ(tmp_path):
     page = page_of(tmp_path)
     assert "Fast CPU (in 0, 1), Slow CPU (in 2, 3)" in page.text
     fast, slow = "Fast CPU with 2 cores", "Slow CPU with 2 cores"
-    assert [row[-2] for row in page.rows if row and row[0] == "ok"] == [fast, fast, slow, slow]
+    rows = [row for row in page.rows if row and row[0] == "ok"]
+    assert [row[7] for row in rows] == [fast, fast, slow, slow]
     groups = groups_over(read(tmp_path), ("workers",))
     assert [group.label for group in groups] == [f"on {fast}", f"on {slow}"]
     shutil.rmtree(tmp_path / "2")

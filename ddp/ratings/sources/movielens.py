@@ -184,7 +184,6 @@ def load(data: MovieLensData, known: MovieLensSet | None = None) -> Ratings:
     )
 
 
-
 def _is_there(path: Path) -> bool:
     """True if the file exists. Raises DataError for a place that cannot be looked at."""
     try:
@@ -196,6 +195,7 @@ def _is_there(path: Path) -> bool:
             f"{path}: cannot be read: {error.strerror}. Set data.root to a folder of yours."
         ) from None
     return True
+
 
 def _nowhere(name: str, path: Path, known: MovieLensSet, reasons: Sequence[str]) -> DataError:
     zips = [source.url for source in known.sources if isinstance(source, Download)]
