@@ -6,6 +6,8 @@ The program prints a `UserError` as one message, without a stack trace, and ends
 import traceback
 from typing import Any, Self
 
+from ddp.counting import in_round
+
 MISSING = "???"  # Hydra writes this for a value that the user has not given
 
 
@@ -97,7 +99,7 @@ class WorkerError(RuntimeError):
         diverged: bool = False,
         waited: bool = False,
     ) -> None:
-        where = "before its first round" if round_index is None else f"in round {round_index}"
+        where = in_round(round_index)
         where += f" ({phase})" if phase and round_index is not None else ""
         super().__init__(
             f"worker {worker} {where}: {reason}"

@@ -66,7 +66,7 @@ def write_run(directory, *, parts=EVERYTHING, also=None, **changes):
 def result_of(config, values, workers):
     """The parts that each result.json has."""
     return {
-        "format": 1, "status": values["status"], "error": values["error"], "warnings": [],
+        "format": 2, "status": values["status"], "error": values["error"], "warnings": [],
         "command": values["command"],
         "config": config, "rmse": {"test": values["rmse"], "valid": values["rmse"]},
         "seconds": {"train": values["train_s"], "total": values["total_s"]},
@@ -92,7 +92,8 @@ def write_rounds(path, workers, rounds, rmse):
         writer.writeheader()
         for index in range(rounds):
             for who in (*workers, "aggregated"):
-                row = {"round": index, "who": who, "test_rmse": rmse + 0.01 * (rounds - 1 - index)}
+                row = {"round": index + 1, "who": who}
+                row |= {"test_rmse": rmse + 0.01 * (rounds - 1 - index)}
                 row |= {"pickled_bytes": 1_000_000, "copied_bytes": 2_000_000}
                 writer.writerow(row | ({"elapsed_s": index + 1.0} if who == "aggregated" else {}))
 
@@ -111,11 +112,11 @@ def trace(workers, rounds):
                 ("evaluate", 75_000, 25_000),
             ):
                 events.append(
-                    piece(kind, tid, index * 100_000 + offset_us, length_us, {"round": index})
+                    piece(kind, tid, index * 100_000 + offset_us, length_us, {"round": index + 1})
                 )
-    events.append(piece("wait", 0, rounds * 100_000, 50_000, {"round": rounds}))
+    events.append(piece("wait", 0, rounds * 100_000, 50_000, {"round": rounds + 1}))
     events.append(piece("exit", 1, rounds * 100_000, 50_000, {}))
-    return {"traceEvents": events, "displayTimeUnit": "ms"}
+    return {"traceEvents": events, "displayTimeUnit": "ms", "otherData": {"format": 2}}
 
 
 def piece(kind, tid, start_us, length_us, args):

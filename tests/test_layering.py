@@ -11,6 +11,7 @@ from pathlib import Path
 
 DDP = Path(__file__).parent.parent / "ddp"
 LAYERS = (
+    {"counting"},
     {"errors", "timing"},
     {"config", "machine"},
     {"ratings", "tracking"},

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from ddp.aggregation.combine import Combine
+from ddp.counting import round_of
 from ddp.errors import AggregationError, WorkerError
 from ddp.model.parameters import Vector
 from ddp.tracking.messages import AggregateRound
@@ -173,7 +174,7 @@ class Aggregator:
             except AggregationError as error:
                 worker = error.worker
                 if worker is None:
-                    raise AggregationError(f"round {round_index}: {error}") from error
+                    raise AggregationError(f"round {round_of(round_index)}: {error}") from error
                 if worker in self.backend.workers:  # it was not dropped after it had published
                     reason = str(error).removeprefix(f"worker {worker} ")
                     self._drop(

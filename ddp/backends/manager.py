@@ -17,6 +17,7 @@ from multiprocessing.managers import DictProxy, SyncManager
 from multiprocessing.process import BaseProcess
 from typing import Any, TypeVar
 
+from ddp.counting import round_of
 from ddp.errors import BackendError
 from ddp.machine.child import serve_parent
 from ddp.machine.sockets import make_folder
@@ -140,7 +141,7 @@ class ManagerStore(MutableMapping[str, Any]):
             how = f"died ({type(error).__name__})"
             if self._watchdog.has_killed:
                 how = f"did not answer for {timeout_s:g} s"
-            reason = f"round {self.round_index()}: the manager's process {how}"
+            reason = f"round {round_of(self.round_index())}: the manager's process {how}"
             raise BackendError(reason) from error
 
     def __getitem__(self, key: str) -> Any:

@@ -35,6 +35,7 @@ from ddp.backends.shm_segment import Plan, Shared, create_segment
 from ddp.backends.worker_process import Connect
 from ddp.backends.worker_processes import WorkerProcesses
 from ddp.config.backend import ShmBackend
+from ddp.counting import round_of
 from ddp.errors import Stopped
 from ddp.machine.segment import Layout, Place, Segment, default_directory, remove_orphans
 from ddp.model.parameters import EMPTY_VECTOR, Vector
@@ -64,7 +65,7 @@ class ShmExchange(Exchange):
         self.worker = worker
         self.slot = shared.slots[worker]
         self.round_timeout_s = round_timeout_s
-        self._published = -1  # the round of its last update
+        self._published = -1  # the index of the round of its last update
 
     def publish(self, update: Update) -> None:
         # A worker that gave up waiting for an aggregate is ahead of the aggregator: its last update
@@ -74,7 +75,7 @@ class ShmExchange(Exchange):
                 is_averaged = self.wait(self._published, self.round_timeout_s)
             if not is_averaged and not self.news.is_last:
                 raise TimeoutError(
-                    f"its update of round {self._published} was not averaged within"
+                    f"its update of round {round_of(self._published)} was not averaged within"
                     f" round_timeout={self.round_timeout_s:g} s"
                 )
         with self.spans("copy"):

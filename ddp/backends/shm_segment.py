@@ -13,13 +13,14 @@ from pathlib import Path
 import numpy as np
 
 from ddp.backends.row_passing import SharedRows
+from ddp.counting import round_of
 from ddp.errors import BackendError, ConfigError, UserError
 from ddp.machine.segment import Array, Layout, NoRoom, Place, Segment
 from ddp.model.parameters import Vector
 from ddp.ratings.arrays import IndexArray
 from ddp.workers.job import Job, Task
 
-# Belongs to the vector in a slot. `num_rounds` is its round + 1, and is written last.
+# Belongs to the vector in a slot. `num_rounds` is its round, from 1, and is written last.
 RECORD = np.dtype([("rmse", "f8"), ("loss", "f8"), ("num_rounds", "i8")])
 
 
@@ -120,7 +121,7 @@ class Shared:
         """Marks the content of the worker's slot as its update of the round."""
         record = self.slots[worker].record
         record["rmse"], record["loss"] = rmse, loss
-        record["num_rounds"] = round_index + 1
+        record["num_rounds"] = round_of(round_index)
 
     def read_slot(self, worker: int, round_index: int) -> tuple[float, float]:
         """RMSE and loss of the worker's update. Raises BackendError if it is of another round."""
@@ -138,7 +139,7 @@ class Shared:
         """Copies an aggregate into the segment, unless it lies there already, and marks it."""
         if not np.shares_memory(self.aggregates[which], vector):
             np.copyto(self.aggregates[which], vector)
-        self._num_rounds[which] = round_index + 1
+        self._num_rounds[which] = round_of(round_index)
 
     def aggregate(self, which: int, round_index: int) -> Vector:
         """An aggregate, where it lies. Raises BackendError if it is of another round."""
@@ -163,5 +164,5 @@ def create_segment(size: int, directory: Path) -> Segment:
 
 
 def _check_round(what: str, num_rounds: int, round_index: int) -> None:
-    if num_rounds != round_index + 1:
-        raise BackendError(f"round {round_index}: {what} holds round {num_rounds - 1}")
+    if num_rounds != round_of(round_index):
+        raise BackendError(f"round {round_of(round_index)}: {what} holds round {num_rounds}")

@@ -22,7 +22,7 @@ from ddp.results.run_directory import TRACE_FILE
 MB = 1e6
 # Axis of RMSE -> its label, and the place of a round on it.
 AXES: dict[str, tuple[str, Callable[[Round], float | None]]] = {
-    "rounds": ("rounds", lambda done: done.index + 1),
+    "rounds": ("rounds", lambda done: done.number),
     "seconds": ("seconds of training", lambda done: done.elapsed_s),
     "bytes": (
         "MB pickled and copied so far\n(workers and aggregator, each copy counts)",
@@ -91,7 +91,7 @@ def rounds(runs: Sequence[Run]) -> str | None:
         return None
     pieces = []
     for run, found in traced.values():
-        caption = f"{run.label}: round {found.index + 1}"
+        caption = f"{run.label}: round {found.number}"
         pieces.append(figure(timeline(found, caption), caption, wide=True))
     kinds = {
         piece.kind

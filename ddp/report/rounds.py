@@ -9,6 +9,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
+from ddp.results.earlier import read_round
 from ddp.tracking.tracker import AGGREGATED
 
 MAX_NUMBER = 1e15  # no second, byte or error is larger
@@ -18,10 +19,11 @@ MAX_NUMBER = 1e15  # no second, byte or error is larger
 class Round:
     """The test RMSE of a round's aggregate, and sums since the start of the run.
 
-    The sums are seconds of training, and bytes pickled and copied. None where not known.
+    `number` counts rounds from 1. The sums are seconds of training, and bytes pickled and copied.
+    None where not known.
     """
 
-    index: int
+    number: int
     rmse: float | None
     elapsed_s: float | None
     num_bytes: float
@@ -39,7 +41,10 @@ def number(value: Any) -> float | None:
 
 
 def read_rounds(path: Path) -> Iterator[Round]:
-    """The rounds of a run. Raises ValueError, KeyError or OSError."""
+    """The rounds of a run. Raises ValueError, KeyError or OSError.
+
+    Only a table of an earlier version has a round 0, and each such table has it.
+    """
     moved: defaultdict[int, float] = defaultdict(float)
     aggregates = {}
     with path.open(encoding="utf-8", newline="") as file:
@@ -47,18 +52,18 @@ def read_rounds(path: Path) -> Iterator[Round]:
         if not {"round", "who", "test_rmse"} <= set(reader.fieldnames or ()):
             raise ValueError("is no table of rounds")
         for row in reader:
-            index = int(row["round"])
-            moved[index] += sum(
+            told = int(row["round"])
+            moved[told] += sum(
                 number(row.get(name)) or 0.0 for name in ("pickled_bytes", "copied_bytes")
             )
             if row["who"] == AGGREGATED:
-                aggregates[index] = row
+                aggregates[told] = row
     in_order = sorted(moved)
     totals = dict(zip(in_order, accumulate(map(moved.__getitem__, in_order)), strict=True))
-    for index, row in sorted(aggregates.items()):
+    for told, row in sorted(aggregates.items()):
         yield Round(
-            index=index,
+            number=read_round(told, earlier=0 in moved),
             rmse=number(row["test_rmse"]),
             elapsed_s=number(row.get("elapsed_s")),
-            num_bytes=totals[index],
+            num_bytes=totals[told],
         )

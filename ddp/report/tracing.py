@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ddp.report.rounds import number
+from ddp.results.earlier import is_earlier, read_round
 from ddp.results.table import harmless
 from ddp.timing.kinds import KINDS, OTHER
 
@@ -23,9 +24,12 @@ class Slice:
 
 @dataclass(slots=True, kw_only=True)
 class TracedRound:
-    """The slices of one round, by lane: the aggregator, then the workers."""
+    """The slices of one round, by lane: the aggregator, then the workers.
 
-    index: int
+    `number` counts rounds from 1.
+    """
+
+    number: int
     lanes: dict[str, list[Slice]]
 
 
@@ -38,7 +42,8 @@ def read_traced_round(path: Path) -> TracedRound | None:
         raise ValueError(f"has more than {MAX_TRACE_BYTES >> 20} MB, and is not read")
     names: dict[int, str] = {}
     rounds: defaultdict[int, defaultdict[int, list[Slice]]] = defaultdict(lambda: defaultdict(list))
-    for event in json.loads(path.read_bytes())["traceEvents"]:
+    trace = json.loads(path.read_bytes())
+    for event in trace["traceEvents"]:
         arguments = event.get("args") or {}
         if event["ph"] == "M" and event["name"] == "thread_name":
             names[event["tid"]] = harmless(str(arguments["name"]))
@@ -52,9 +57,9 @@ def read_traced_round(path: Path) -> TracedRound | None:
                 rounds[arguments["round"]][event["tid"]].append(piece)
     if not rounds:
         return None
-    whole = [index for index, lanes in rounds.items() if len(lanes) >= len(names)]
-    index = max(whole or rounds)
+    whole = [told for told, lanes in rounds.items() if len(lanes) >= len(names)]
+    last = max(whole or rounds)
     return TracedRound(
-        index=index,
-        lanes={names.get(tid, str(tid)): rounds[index][tid] for tid in sorted(rounds[index])},
+        number=read_round(last, earlier=is_earlier(trace.get("otherData") or {})),
+        lanes={names.get(tid, str(tid)): rounds[last][tid] for tid in sorted(rounds[last])},
     )

@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from ddp.config.schema import Config
+from ddp.counting import FORMAT, round_of
 from ddp.machine.files import atomic_file
 from ddp.machine.memory import peak_rss_bytes
 from ddp.results.environment import environment
 from ddp.results.rounds_csv import aggregate_columns, rounds_csv, worker_columns
 from ddp.results.run_directory import RESULT_FILE, ROUNDS_FILE, TRACE_FILE
 from ddp.results.run_result import RunResult
-
-FORMAT = 1  # of result.json
+from ddp.tracking.messages import Failure
 
 
 def config_hash(config: Config) -> str:
@@ -75,18 +75,18 @@ def _as_json(result: RunResult) -> dict[str, Any]:
         "rmse": {
             "test": result.test_rmse,
             "valid": result.valid_rmse,
-            "best_valid_round": best.round_index if best else None,
+            "best_valid_round": round_of(best.round_index) if best else None,
             "noise_floor": result.noise_floor,
             "reference": dataclasses.asdict(result.reference) if result.reference else None,
             "gap": result.gap,
         },
         "baselines": result.baselines,
         "seconds": result.seconds,
-        "kept_round": kept.round_index + 1 if kept else None,
+        "kept_round": round_of(kept.round_index) if kept else None,
         "ended": result.ended,
         "notes": result.notes,
         "rounds_completed": len(result.history.aggregate_rounds),
-        "failures": [dataclasses.asdict(failure) for failure in result.history.failures],
+        "failures": [_failure(failure) for failure in result.history.failures],
         "restarts": result.history.num_restarts,
         "workers": result.worker_rows(),
         "aggregator": result.aggregator_row(),
@@ -101,6 +101,12 @@ def _as_json(result: RunResult) -> dict[str, Any]:
         "peak_rss_bytes": _peak_rss_bytes(result),
         "environment": environment() | {"torch_threads": result.history.torch_threads},
     }
+
+
+def _failure(failure: Failure) -> dict[str, Any]:
+    told = dataclasses.asdict(failure)
+    index = told.pop("round_index")
+    return told | {"round": None if index is None else round_of(index)}
 
 
 def _peak_rss_bytes(result: RunResult) -> int | None:

@@ -234,7 +234,7 @@ class Recording:
 
     @property
     def _kept(self) -> AggregateRound | None:
-        return kept_row(self._history.aggregate_rounds, self._state.kept_round(self.config))
+        return kept_row(self._history.aggregate_rounds, self._state.kept_round_index(self.config))
 
     @property
     def _outcome(self) -> str:

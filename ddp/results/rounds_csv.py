@@ -1,6 +1,6 @@
 """Writes rounds.csv: a row for each worker and each aggregate of each round.
 
-A row has errors, seconds and bytes.
+A row has errors, seconds and bytes. Rounds, and the local epochs of a round, count from 1.
 """
 
 import csv
@@ -8,6 +8,7 @@ import io
 from collections.abc import Sequence
 from typing import Any
 
+from ddp.counting import round_of
 from ddp.timing.account import Account
 from ddp.timing.kinds import EXCHANGE_KINDS, OFF_CORE_KINDS
 from ddp.timing.paths import AGGREGATOR_PHASES, ROUND_PHASES, WORKER_PHASES
@@ -50,12 +51,12 @@ def worker_columns(row: WorkerRound) -> dict[str, Any]:
     told = costs(row.account, WORKER_PHASES)
     del told["pickle_s"]
     return {
-        "round": row.round_index,
+        "round": round_of(row.round_index),
         "who": worker_name(row.worker),
         "train_loss": row.train_loss,
         "valid_rmse": row.valid.rmse,
         "test_rmse": row.test.rmse,
-        "best_epoch": row.best_epoch,
+        "best_epoch": row.best_epoch + 1,
         "aggregate_received": row.aggregate_received,
         **told,
     }
@@ -66,7 +67,7 @@ def aggregate_columns(row: AggregateRound) -> dict[str, Any]:
     told = costs(row.account, AGGREGATOR_PHASES)
     del told["pickle_s"]
     return {
-        "round": row.round_index,
+        "round": round_of(row.round_index),
         "who": AGGREGATED,
         "valid_rmse": row.valid.rmse,
         "test_rmse": row.test.rmse,

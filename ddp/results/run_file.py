@@ -14,6 +14,7 @@ from typing import Any
 from ddp.config.earlier import as_saved
 from ddp.config.schema import settings
 from ddp.errors import UserError
+from ddp.results.earlier import with_rounds_from_one
 from ddp.results.run_directory import CONFIG_FILE, RESULT_FILE
 from ddp.timing.kinds import TABLE_COLUMNS, in_columns, unit_of
 from ddp.tracking.tracker import AGGREGATOR
@@ -49,7 +50,8 @@ class RunFile:
     | `worker_means` | a number for each key of WORKER_MEANS; NaN where no worker has one        |
     | `resumed`      | another process began the run; the file has the seconds of the last only, |
     |                | so `outcome` has none                                                     |
-    | `content`      | the whole JSON object; empty for the two statuses above                   |
+    | `content`      | the whole JSON object, with rounds from 1 whatever its version; empty for |
+    |                | the two statuses above                                                    |
     """
 
     directory: Path
@@ -71,7 +73,8 @@ def read_run_file(directory: Path) -> RunFile:
     """Reads the result.json of a run. Raises nothing: the status and `error` name a damage."""
     known: dict[str, Any] = {}
     try:
-        result = json.loads((directory / RESULT_FILE).read_text(encoding="utf-8"))
+        told = json.loads((directory / RESULT_FILE).read_text(encoding="utf-8"))
+        result = with_rounds_from_one(told)
         known["status"], error = str(result["status"]), result.get("error")
         known["error"] = None if error is None else str(error)
         known["settings"] = {

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ddp.config.averaging import in_words
 from ddp.config.schema import Config
+from ddp.counting import round_of
 from ddp.machine.gil import turned_on_by
 from ddp.machine.printable import printable
 from ddp.ratings.baselines import Baselines
@@ -117,7 +118,7 @@ class RunResult:
 
         The files of the model hold this aggregate.
         """
-        return kept_row(self.history.aggregate_rounds, self.state.kept_round(self.config))
+        return kept_row(self.history.aggregate_rounds, self.state.kept_round_index(self.config))
 
     @property
     def ended(self) -> str | None:
@@ -212,7 +213,7 @@ def _in_ten_lines(result: RunResult) -> str:
         "split": in_words(config.split, config.aggregation),
         "trainer": f"{config.trainer.name}, lr={config.trainer.lr:g}, model.dim={config.model.dim}",
         "RMSE": f"test {result.test_rmse:.4f}, validation {result.valid_rmse:.4f}",
-        "of": "no round" if kept is None else _round(result, kept.round_index + 1),
+        "of": "no round" if kept is None else _round(result, round_of(kept.round_index)),
         "seconds": ", ".join(f"{stage} {value:.2f}" for stage, value in result.seconds.items()),
         "files": str(result.output_dir),
     }

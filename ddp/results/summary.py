@@ -8,6 +8,7 @@ from rich.console import Console
 
 from ddp.config.defaults import default_scalars
 from ddp.config.schema import Config
+from ddp.counting import round_of
 from ddp.machine.printable import printable
 from ddp.results.accounts import total_seconds
 from ddp.results.fitting import Column, in_tables, print_table
@@ -89,7 +90,9 @@ def _ending(result: RunResult) -> list[str]:
     done = len(result.history.aggregate_rounds)
     if kept is not None:
         why = "the lowest validation RMSE" if config.keeps_best else "the last one"
-        lines.append(f"kept:       the aggregate of round {kept.round_index + 1} of {done}, {why}")
+        lines.append(
+            f"kept:       the aggregate of round {round_of(kept.round_index)} of {done}, {why}"
+        )
     if result.ended == "patience":
         reason = f"{config.patience} rounds brought no lower validation RMSE (patience)"
         lines.append(f"ended:      after round {done} of {config.rounds}: {reason}")

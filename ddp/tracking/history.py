@@ -29,9 +29,9 @@ def without_slices(row: Row) -> Row:
     return replace(row, account=replace(row.account, slices=b""))
 
 
-def kept_row(rows: Sequence[AggregateRound], kept_round: int | None) -> AggregateRound | None:
+def kept_row(rows: Sequence[AggregateRound], round_index: int | None) -> AggregateRound | None:
     """The row of the round that a run keeps; None if it has no such round."""
-    return next((row for row in reversed(rows) if row.round_index == kept_round), None)
+    return next((row for row in reversed(rows) if row.round_index == round_index), None)
 
 
 class History(Tracker):

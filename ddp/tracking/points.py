@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from ddp.counting import round_of
 from ddp.timing.account import Account
 from ddp.timing.kinds import EXCHANGE_KINDS
 from ddp.timing.paths import AGGREGATOR_PHASES, WORKER_PHASES
@@ -48,7 +49,6 @@ TIMEOUT_TAG = "train/timeout/{who}"  # only in rounds in which the aggregate did
 
 FEW_KINDS = ("compute", "lock_wait", "pickle")  # of each worker, with detail=few
 ALL_KINDS = (*WORKER_PHASES, *EXCHANGE_KINDS, "pickle")
-FIRST_ROUND = 1  # steps count rounds from here
 
 
 class Point(NamedTuple):
@@ -82,7 +82,7 @@ class Points:
                 yield from self._aggregate_round(event)
             case Failure():
                 tag = FAILURE_TAG.format(who=worker_name(event.worker))
-                yield Point(tag, 1.0, step_of(event.round_index or 0))
+                yield Point(tag, 1.0, round_of(event.round_index or 0))
             case Rewound():
                 self._rounds.clear()
                 self._last = event.last
@@ -92,7 +92,7 @@ class Points:
                 yield from self._end(event)
 
     def _worker_round(self, row: WorkerRound) -> Iterator[Point]:
-        who, step = worker_name(row.worker), step_of(row.round_index)
+        who, step = worker_name(row.worker), round_of(row.round_index)
         for part in PARTS:
             yield Point(RMSE_TAG.format(part=part, who=who), getattr(row, part).rmse, step)
         if not row.aggregate_received:
@@ -107,7 +107,7 @@ class Points:
             yield from _together(self._rounds.pop(row.round_index))
 
     def _aggregate_round(self, row: AggregateRound) -> Iterator[Point]:
-        step = step_of(row.round_index)
+        step = round_of(row.round_index)
         for part in PARTS:
             yield Point(RMSE_TAG.format(part=part, who=AGGREGATED), getattr(row, part).rmse, step)
         yield Point(LR_TAG, row.lr, step)
@@ -120,21 +120,21 @@ class Points:
     def _one_worker(self, reference: Reference) -> Iterator[Point]:
         assert self._last is not None
         self._reference = reference
-        step = step_of(self._last.round_index)
+        step = round_of(self._last.round_index)
         for part in PARTS:
-            for end in sorted({FIRST_ROUND, step}):  # two points: a line over the whole chart
+            for end in sorted({round_of(0), step}):  # two points: a line over the whole chart
                 value = getattr(reference, part)
                 yield Point(RMSE_TAG.format(part=part, who=ONE_WORKER), value, end)
 
     def _end(self, event: RunEnds) -> Iterator[Point]:
         if event.kept is None or self._last is None:
             return
-        step = step_of(event.kept.round_index)
+        step = round_of(event.kept.round_index)
         points = [
             Point(RMSE_TAG.format(part=part, who=KEPT), getattr(event.kept, part).rmse, step)
             for part in reversed(PARTS)
         ]
-        points.append(Point(TRAINING_TAG, self._last.elapsed_s, step_of(self._last.round_index)))
+        points.append(Point(TRAINING_TAG, self._last.elapsed_s, round_of(self._last.round_index)))
         if self._reference is not None:
             gap = event.kept.test.rmse - self._reference.test
             points.append(Point(GAP_TAG.format(part="test"), gap, step))
@@ -157,17 +157,12 @@ class Points:
             yield Point(BYTES_TAG.format(who=who), sum(account.num_bytes.values()), step)
 
 
-def step_of(round_index: int) -> int:
-    """The step of a round: the rounds that a person sees count from 1."""
-    return round_index + FIRST_ROUND
-
-
 def _together(rows: list[WorkerRound]) -> Iterator[Point]:
     """The mean of the workers' losses, and the RMSE of all workers, each on its own parts.
 
     Their parts together are the ratings that the aggregate is evaluated on.
     """
-    step = step_of(rows[0].round_index)
+    step = round_of(rows[0].round_index)
     loss = sum(row.train_loss for row in rows) / len(rows)
     yield Point(LOSS_TAG.format(who=MEAN), loss, step)
     for part in PARTS:

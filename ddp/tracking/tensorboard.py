@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from ddp.counting import round_of
 from ddp.machine.printable import printable
 from ddp.tracking import charts, hparams, texts
 from ddp.tracking.messages import AggregateRound, Event, RatingsRead, Rewound, WorkerRound
-from ddp.tracking.points import FAILURE_TAG, Point, Points, step_of
+from ddp.tracking.points import FAILURE_TAG, Point, Points
 from ddp.tracking.tracker import RunFacts, Tracker
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ class TensorBoard(Tracker):
             case WorkerRound():
                 self._keep_slices(event.worker, event.round_index, event.account.slices)
             case AggregateRound():
-                self._step = step_of(event.round_index)
+                self._step = round_of(event.round_index)
                 self._keep_slices(None, event.round_index, event.account.slices)
                 if time.monotonic() - self._flushed_s > FLUSH_EVERY_S:
                     self._flush()
@@ -91,7 +92,7 @@ class TensorBoard(Tracker):
             lanes.append((round_index, slices))
 
     def _rewind(self, event: Rewound) -> None:
-        step, failures = step_of(event.next_round), FAILURE_TAG.format(who="")
+        step, failures = round_of(event.next_round), FAILURE_TAG.format(who="")
         self._unwritten = [
             (point, at)
             for point, at in self._unwritten

@@ -15,6 +15,7 @@ from rich.progress import (
 )
 
 from ddp.config.schema import Config
+from ddp.counting import in_round, round_of
 from ddp.machine.printable import printable
 from ddp.tracking.messages import (
     AggregateRound,
@@ -68,7 +69,7 @@ class Lines(Tracker):
                 print_facts(event.lines, self.console)
             case AggregateRound():
                 self.console.print(
-                    f"round {event.round_index + 1}/{self.config.rounds}  aggregated RMSE:"
+                    f"round {round_of(event.round_index)}/{self.config.rounds}  aggregated RMSE:"
                     f" validation {number(event.valid.rmse, 4)}  test {number(event.test.rmse, 4)}"
                     f"  after {event.elapsed_s:.2f} s",
                     soft_wrap=True,
@@ -161,11 +162,7 @@ def failure_as_text(failure: Failure) -> str:
     done = {"drop": "was dropped", "restart": "failed, and the round began again"}.get(
         failure.action, "failed"
     )
-    where = (
-        "before its first round"
-        if failure.round_index is None
-        else f"in round {failure.round_index}"
-    )
+    where = in_round(failure.round_index)
     return f"worker {failure.worker} {done} {where} ({failure.phase}): {failure.reason}"
 
 

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from ddp.counting import round_of
 from ddp.tracking.messages import (
     AggregateRound,
     Event,
@@ -14,7 +15,6 @@ from ddp.tracking.messages import (
     WorkerRound,
 )
 from ddp.tracking.metrics import SquaredError
-from ddp.tracking.points import step_of
 from ddp.tracking.tracker import (
     AGGREGATED,
     KEPT,
@@ -105,7 +105,7 @@ class Results(Tracker):
     def _sentence(self) -> str:
         if self._last is None:
             return "No round was finished."
-        number, seconds = step_of(self._last.round_index), self._last.elapsed_s
+        number, seconds = round_of(self._last.round_index), self._last.elapsed_s
         status = "not told" if self.ended is None else self.ended.status
         why = f" ({self.ended.error})" if self.ended and self.ended.error else ""
         return f"Status: {status}{why}. Round {number} ended after {seconds:.2f} s of training."
@@ -120,7 +120,7 @@ class Results(Tracker):
         }
         figures = []
         if self.ended is not None and (kept := self.ended.kept) is not None:
-            who = f"{KEPT}, round {step_of(kept.round_index)}"
+            who = f"{KEPT}, round {round_of(kept.round_index)}"
             figures.append(_figures_of(who, kept.valid.rmse, kept.test.rmse))
         if self._last is not None:
             figures.append(_figures_of(AGGREGATED, self._last.valid.rmse, self._last.test.rmse))

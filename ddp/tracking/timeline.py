@@ -10,9 +10,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from PIL import Image, ImageDraw, ImageFont
 from tensorboard.compat.proto.summary_pb2 import Summary
 
+from ddp.counting import round_of
 from ddp.timing.kinds import KINDS
 from ddp.timing.paths import kind_of, read_slices
-from ddp.tracking.points import step_of
 from ddp.tracking.tracker import AGGREGATOR, worker_name
 
 PICTURE_TAG = "timeline/last_rounds"
@@ -37,7 +37,7 @@ def summary_of_rounds(rounds: Rounds) -> Summary:
     lanes = {AGGREGATOR: _slices(rounds[None])}
     lanes |= {worker_name(worker): _slices(rounds[worker]) for worker in workers}
     starts = {
-        f"round {step_of(number)}": read_slices(slices)[0][1] for number, slices in rounds[None]
+        f"round {round_of(number)}": read_slices(slices)[0][1] for number, slices in rounds[None]
     }
     _, start, seconds = lanes[AGGREGATOR][-1]
     image = timeline(starts, lanes, start + seconds)

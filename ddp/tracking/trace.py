@@ -8,6 +8,7 @@ from array import array
 from collections import Counter
 from collections.abc import Iterator
 
+from ddp.counting import FORMAT, round_of
 from ddp.timing.paths import PATH_NUMBERS, kind_of, read_slices
 from ddp.tracking.messages import (
     AggregateRound,
@@ -71,7 +72,7 @@ class Trace(Tracker):
 
     def as_json(self, title: str) -> Iterator[str]:
         """The text of the file, piece by piece. Times are microseconds since the first slice."""
-        yield '{"displayTimeUnit":"ms","traceEvents":[\n'
+        yield f'{{"displayTimeUnit":"ms","otherData":{{"format":{FORMAT}}},"traceEvents":[\n'
         yield _named("process_name", 0, title)
         began_ns = min(
             (_ns(read_slices(rounds[0][1])[0][1]) for rounds in self._rounds.values()), default=0
@@ -83,7 +84,7 @@ class Trace(Tracker):
             )
             last_ns = 0
             for round_index, content in self._rounds[worker]:
-                about = "" if round_index is None else f'"round":{round_index}'
+                about = "" if round_index is None else f'"round":{round_of(round_index)}'
                 for path, start_s, seconds in read_slices(content):
                     start = max(_ns(start_s) - began_ns, last_ns)
                     end = _ns(start_s + seconds) - began_ns

@@ -202,6 +202,6 @@ class Job(Task):
         stepping = isinstance(options, Averaging) and options.outer != "none"
         outer = " or aggregation.outer_lr" if stepping else ""
         return Diverged(
-            f"diverged in epoch {epoch} at learning rate {rate:.3g}: {what}; try a smaller"
+            f"diverged in epoch {epoch + 1} at learning rate {rate:.3g}: {what}; try a smaller"
             f" trainer.lr{outer}"
         )

@@ -88,8 +88,8 @@ class RunState:
             return self.best.vector
         return self.vector
 
-    def kept_round(self, config: Config) -> int | None:
-        """The round of that vector; None before the first round has ended."""
+    def kept_round_index(self, config: Config) -> int | None:
+        """The index of the round of that vector; None before the first round has ended."""
         if config.keeps_best and self.best is not None:
             return self.best.round_index
         return self.next_round - 1 if self.next_round else None

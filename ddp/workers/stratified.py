@@ -14,6 +14,7 @@ from collections.abc import Generator
 import numpy as np
 
 from ddp.config import seeding
+from ddp.counting import round_of
 from ddp.model.parameters import EMPTY_VECTOR, Vector
 from ddp.model.rows import held_rows, learned, pack
 from ddp.ratings.strata import Strata
@@ -112,6 +113,6 @@ class StratifiedWorker:
         timeout_s = self.job.config.round_timeout
         if round_index >= self.job.first_round and not self.exchange.wait(round_index, timeout_s):
             raise TimeoutError(
-                f"its update of round {round_index} was not averaged within"
+                f"its update of round {round_of(round_index)} was not averaged within"
                 f" round_timeout={timeout_s:g} s"
             )

@@ -78,15 +78,15 @@ def test_what_cannot_be_averaged_is_refused_by_worker_and_round(make_config):
         return caught.value
 
     error = refused(WorkerError, ["aggregation=uniform"], [1, 2], [math.nan, 1])
-    assert str(error).startswith("worker 1 in round 0 (publish): published a state with NaN")
+    assert str(error).startswith("worker 1 in round 1 (publish): published a state with NaN")
     assert (error.worker, error.round_index, error.diverged) == (1, 0, True)
     error = refused(WorkerError, ["aggregation=inverse_loss"], [1, 2], [2, 1], losses=(1, math.inf))
     assert str(error).startswith(
-        "worker 1 in round 0 (publish): has weight 0.0 under aggregation=inverse_loss"
+        "worker 1 in round 1 (publish): has weight 0.0 under aggregation=inverse_loss"
     )
     assert (error.worker, error.round_index, error.diverged) == (1, 0, True)
     error = refused(AggregationError, ["aggregation=uniform"], [1, 2], [2, 1, 3])
-    assert str(error).startswith("round 0: cannot average vectors of shapes")
+    assert str(error).startswith("round 1: cannot average vectors of shapes")
 
 
 def test_a_refused_update_of_a_worker_that_is_dropped_already_is_left_out(make_config):

@@ -37,14 +37,14 @@ def test_a_worker_that_raises_is_named_with_its_traceback(make_config, driven, l
     assert error.reason.startswith("IndexError: ")
     assert error.remote_traceback.startswith("Traceback (most recent call last)")
     assert "in train_round" in error.remote_traceback
-    assert "worker 1 in round 0 (compute): IndexError: " in str(error)
+    assert "worker 1 in round 1 (compute): IndexError: " in str(error)
     assert not error.diverged
     assert error.remote_traceback in str(error)
     assert attempt.vectors == []
 
 
 DIVERGED = (
-    r"^worker \d in round 0 \(compute\): diverged in epoch \d at learning rate 1e\+30: its"
+    r"^worker \d in round 1 \(compute\): diverged in epoch \d at learning rate 1e\+30: its"
     r" training loss is (nan|inf);"
     r" try a smaller trainer.lr$"
 )
@@ -91,7 +91,7 @@ def test_a_state_with_nan_is_refused_by_worker_and_round(make_config, drive, nam
     )
     with pytest.raises(
         WorkerError,
-        match=r"^worker 0 in round 0 \(publish\): published a state with NaN or infinity",
+        match=r"^worker 0 in round 1 \(publish\): published a state with NaN or infinity",
     ) as caught:
         drive(config, jobs=with_nan_in_an_item)
     assert caught.value.diverged
@@ -108,7 +108,7 @@ def test_rows_with_nan_are_refused_by_worker_and_round_too(make_config, drive, n
     )
     with pytest.raises(
         WorkerError,
-        match=r"^worker \d in round 0 \(publish\): published a state with NaN or infinity",
+        match=r"^worker \d in round 1 \(publish\): published a state with NaN or infinity",
     ) as caught:
         drive(config, jobs=with_nan_in_an_item)
     assert caught.value.diverged

@@ -51,7 +51,7 @@ def test_a_killed_worker_is_named_with_round_and_signal(make_config, driven, lea
     # So many epochs that worker 1 is still in round 1 when the test hears of its first epoch there.
     options = ("workers=2", "rounds=2", "local_epochs=300", "round_timeout=3600")
     config = make_config(*BACKENDS[name], *options)
-    told = r"^worker 1 in round 1 \(compute\): the process died \(signal SIGKILL\)$"
+    told = r"^worker 1 in round 2 \(compute\): the process died \(signal SIGKILL\)$"
     with leaks():
         attempt = driven(config, look=look)
         with pytest.raises(WorkerError, match=told) as caught:
@@ -134,7 +134,7 @@ def test_a_worker_that_is_dead_at_the_broadcast_is_named_when_we_wait_next(dead)
     backend.broadcast(0, np.zeros(3, np.float32))
     backend.poll()
     with pytest.raises(
-        WorkerError, match=r"^worker 0 in round 0 \(wait\): the process died \(exit code 7\)$"
+        WorkerError, match=r"^worker 0 in round 1 \(wait\): the process died \(exit code 7\)$"
     ) as caught:
         backend.gather(1, DEADLINE_S)
     assert (caught.value.worker, caught.value.round_index, caught.value.exit_code) == (0, 0, 7)
@@ -151,7 +151,7 @@ def test_a_worker_that_is_dead_at_the_broadcast_with_unread_news_is_named(dead, 
         "finish": lambda: backend.finish(DEADLINE_S),
     }
     with pytest.raises(
-        WorkerError, match=r"^worker 0 in round 0 \(wait\): the process died \(exit code 7\)$"
+        WorkerError, match=r"^worker 0 in round 1 \(wait\): the process died \(exit code 7\)$"
     ):
         steps[step]()
 
@@ -213,7 +213,7 @@ def test_a_manager_that_dies_is_named(make_config):
         (manager,) = set(multiprocessing.active_children()) - before
         manager.kill()
         manager.join(DEADLINE_S)
-        with pytest.raises(BackendError, match="round 3: the manager's process died"):
+        with pytest.raises(BackendError, match="round 4: the manager's process died"):
             backend.broadcast(3, np.zeros(4, np.float32))
     finally:
         backend.stop()

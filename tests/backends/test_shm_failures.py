@@ -43,7 +43,7 @@ def test_a_worker_killed_in_the_middle_of_a_copy_is_named_and_the_last_aggregate
     )
     attempt = driven(config, jobs=in_workers(DIES_IN_MID_COPY))
     with pytest.raises(
-        WorkerError, match=r"^worker 1 in round 1 \(publish\): the process died \(signal SIGKILL\)$"
+        WorkerError, match=r"^worker 1 in round 2 \(publish\): the process died \(signal SIGKILL\)$"
     ):
         attempt.run()
     assert [vector.tobytes() for vector in attempt.vectors] == [reference_vector]
@@ -84,7 +84,7 @@ def test_a_worker_killed_with_rows_that_others_wait_for_is_named(
         *(f"trainer={trainer}", "round_timeout=3600", "agg_timeout=3600"),
     )
     with pytest.raises(
-        WorkerError, match=r"^worker 1 in round 1 \(compute\): the process died \(signal SIGKILL\)$"
+        WorkerError, match=r"^worker 1 in round 2 \(compute\): the process died \(signal SIGKILL\)$"
     ):
         driven(config, jobs=in_workers(DIES_WITH_ROWS)).run()
 
@@ -106,7 +106,7 @@ def test_a_thread_that_fails_with_rows_that_others_wait_for_is_named(
         *("workers=3", "rounds=3", "local_epochs=2"),
     )
     with pytest.raises(
-        WorkerError, match=r"^worker 1 in round 1 \((compute|evaluate)\): RuntimeError: made up"
+        WorkerError, match=r"^worker 1 in round 2 \((compute|evaluate)\): RuntimeError: made up"
     ):
         drive(make_config(*options, f"trainer={trainer}", "round_timeout=3600"))
 

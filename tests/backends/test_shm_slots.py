@@ -120,7 +120,7 @@ def test_a_slot_that_was_not_averaged_yet_is_not_overwritten(ends):
     assert not early.wait(0, 0.01)
     with pytest.raises(
         TimeoutError,
-        match=r"^its update of round 0 was not averaged within round_timeout=0.05 s$",
+        match=r"^its update of round 1 was not averaged within round_timeout=0.05 s$",
     ):
         early.publish(ends.update(0, 1, 5.0))
     assert ends.gathered(0) == [(1.0, 1.0), (2.0, 2.0)]
@@ -171,9 +171,9 @@ def test_a_worker_whose_run_is_stopped_ends(ends, step):
 
 
 def test_what_lies_in_the_segment_says_of_which_round_it_is(ends):
-    with pytest.raises(BackendError, match=r"^round 0: the slot of worker 0 holds round -1$"):
+    with pytest.raises(BackendError, match=r"^round 1: the slot of worker 0 holds round 0$"):
         ends.gathered(0)
-    with pytest.raises(BackendError, match=r"^round 0: the aggregate holds round -1$"):
+    with pytest.raises(BackendError, match=r"^round 1: the aggregate holds round 0$"):
         ends.exchanges[0].receive_into(np.zeros(ends.length, np.float32), 0)
 
 

@@ -20,7 +20,7 @@ def test_a_failure_in_a_later_round_names_that_round(make_config, driven, monkey
     attempt = driven(make_config("rounds=4", "local_epochs=2", *mode))
     patch_epoch(monkeypatch, attempt.jobs, 1, fail)
     with pytest.raises(
-        WorkerError, match=r"^worker 1 in round 2 \(compute\): ZeroDivisionError: in epoch 5"
+        WorkerError, match=r"^worker 1 in round 3 \(compute\): ZeroDivisionError: in epoch 5"
     ) as caught:
         attempt.run()
     assert len(attempt.vectors) == 2
@@ -35,7 +35,7 @@ def test_a_thread_that_ends_without_a_word_is_noticed(make_config, driven, monke
     attempt = driven(make_config("backend=thread", "round_timeout=2"))
     patch_epoch(monkeypatch, attempt.jobs, 1, leave)
     with pytest.raises(
-        WorkerError, match=r"^worker 1 in round 0 \(compute\): (?!nothing was heard)"
+        WorkerError, match=r"^worker 1 in round 1 \(compute\): (?!nothing was heard)"
     ):
         attempt.run()
 

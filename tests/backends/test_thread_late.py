@@ -80,7 +80,7 @@ def test_a_late_worker_is_named_with_its_round(make_config, monkeypatch, mode, l
         published.wait({0, 1, 2} - {late}, 1)
         trained.wait({late}, 1)
         told = (
-            rf"^worker {late} in round 1 \(compute\): nothing was heard of it"
+            rf"^worker {late} in round 2 \(compute\): nothing was heard of it"
             r" within round_timeout=0.01 s\n"
         )
         with pytest.raises(WorkerError, match=told) as caught:
@@ -107,7 +107,7 @@ def test_round_timeout_of_the_config_is_what_the_aggregator_waits(
     attempt.backend.stop = release_and_stop
     with pytest.raises(
         WorkerError,
-        match=r"^worker 0 in round 0 \(compute\): nothing was heard of it within"
+        match=r"^worker 0 in round 1 \(compute\): nothing was heard of it within"
         r" round_timeout=0.25 s\n",
     ):
         attempt.run()
@@ -132,7 +132,7 @@ def test_finish_waits_for_the_last_rows(make_config, mode):
             backend.threads[0].join(DEADLINE_S)
             backend.threads[1].join(DEADLINE_S)
         with pytest.raises(
-            WorkerError, match=r"^worker 2 in round 0 \(wait\): nothing was heard of it"
+            WorkerError, match=r"^worker 2 in round 1 \(wait\): nothing was heard of it"
         ):
             backend.finish(0.01)
         release.set()

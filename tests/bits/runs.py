@@ -63,11 +63,16 @@ def digests(directory: Path) -> Digests:
     for name, tensor in sorted(load_file(directory / "model.safetensors").items()):
         state.update(f"{name} {tensor.dtype} {tensor.shape}".encode() + tensor.tobytes())
     columns = ("round", "who", "train_loss", "valid_rmse", "test_rmse", "best_epoch")
-    rows = [[row[column] for column in columns] for row in rounds(directory)]
+    rows = [[_as_before(column, row[column]) for column in columns] for row in rounds(directory)]
     return {
         "state": state.hexdigest(),
         "rows": hashlib.sha256(json.dumps(rows).encode()).hexdigest(),
     }
+
+
+def _as_before(column: str, text: str) -> str:
+    """The text of a version that counted from 0, so that files of bits stay of use."""
+    return str(int(text) - 1) if text and column in ("round", "best_epoch") else text
 
 
 def rounds(directory: Path) -> list[dict[str, str]]:

@@ -60,9 +60,9 @@ def test_runs_that_failed_are_not_compared_with(tmp_path):
 def test_rounds_have_errors_seconds_and_bytes_so_far(tmp_path):
     write_run(tmp_path / "run")
     [run] = read(tmp_path)
-    assert [(done.index, done.rmse, done.elapsed_s) for done in run.rounds] == [
-        (0, 0.96, 1.0),
-        (1, 0.95, 2.0),
+    assert [(done.number, done.rmse, done.elapsed_s) for done in run.rounds] == [
+        (1, 0.96, 1.0),
+        (2, 0.95, 2.0),
     ]
     assert [done.num_bytes for done in run.rounds] == [9e6, 18e6]  # three rows of 3 MB
     assert run.troubles == []
@@ -142,7 +142,7 @@ def test_a_lane_that_ended_early_and_a_kind_that_nobody_knows_are_said_and_count
 def test_a_timeline_is_of_the_last_round_that_every_lane_has(tmp_path):
     directory = write_run(tmp_path / "run")
     found = read_traced_round(directory / "trace.json")
-    assert found.index == 1
+    assert found.number == 2
     assert list(found.lanes) == ["aggregator", "worker_0", "worker_1"]
     assert [(each.kind, each.start_s, each.end_s) for each in found.lanes["worker_0"]] == [
         ("compute", 0.1, 0.175), ("evaluate", 0.175, 0.2),
@@ -156,15 +156,15 @@ def test_a_timeline_of_a_run_that_never_had_a_whole_round_is_of_what_there_is(tm
     events = trace(["worker_0"], 0)
     (tmp_path / "trace.json").write_text(json.dumps(events))
     found = read_traced_round(tmp_path / "trace.json")
-    assert (found.index, list(found.lanes)) == (0, ["aggregator"])
+    assert (found.number, list(found.lanes)) == (1, ["aggregator"])
 
 
 def test_slices_that_follow_one_another_are_one(tmp_path):
     directory = write_run(tmp_path / "run")
     events = trace(["worker_0", "worker_1"], 1)
     events["traceEvents"] += [
-        piece("compute", 1, 100_000, 100_000, {"round": 0}),
-        piece("compute", 1, 200_000, 50_000, {"round": 0}),
+        piece("compute", 1, 100_000, 100_000, {"round": 1}),
+        piece("compute", 1, 200_000, 50_000, {"round": 1}),
     ]
     (directory / "trace.json").write_text(json.dumps(events))
     assert "worker_0: compute 150 ms" in page_of(tmp_path).titles

@@ -51,8 +51,8 @@ def test_an_interrupted_run_says_so(make_config, tmp_path):
     )
     assert result["rmse"]["test"] is not None
     assert [row["round"] for row in read_rounds(tmp_path) if row["who"] == "aggregated"] == [
-        "0",
         "1",
+        "2",
     ]
 
 

@@ -74,14 +74,14 @@ def test_the_files_of_a_run(done):
 
 def test_the_result_is_strict_json_with_what_it_was_told_and_how_it_ended(done):
     result, last = read_json(done.directory), done.result.history.aggregate_rounds[-1]
-    assert (result["format"], result["status"], result["error"]) == (1, "ok", None)
+    assert (result["format"], result["status"], result["error"]) == (2, "ok", None)
     assert result["config"] == dataclasses.asdict(done.config)
     assert result["config_hash"] == config_hash(done.config)
     assert result["rounds_completed"] == 2
     assert result["rmse"]["test"] == last.test.rmse == done.result.test_rmse
     assert result["rmse"]["valid"] == last.valid.rmse
     valid = [row.valid.rmse for row in done.result.history.aggregate_rounds]
-    assert result["rmse"]["best_valid_round"] == valid.index(min(valid))
+    assert result["rmse"]["best_valid_round"] == valid.index(min(valid)) + 1
     assert 0 < result["rmse"]["noise_floor"] <= done.config.data.noise_std * 1.2
     assert result["environment"]["torch_threads"] == done.config.torch_threads
     assert all(result["environment"]["versions"].values())
@@ -115,17 +115,19 @@ def test_a_row_of_every_worker_and_of_the_aggregate_in_every_round(done):
     rows = read_rounds(done.directory)
     assert list(rows[0]) == COLUMNS
     whos = ["worker_0", "worker_1", "worker_2"]
-    expected = [(str(number), who) for number in range(2) for who in whos] + [
-        ("0", "aggregated"),
+    expected = [(str(number), who) for number in (1, 2) for who in whos] + [
         ("1", "aggregated"),
+        ("2", "aggregated"),
     ]
     assert [(row["round"], row["who"]) for row in rows] == expected
 
 
 def test_the_rows_hold_what_the_trackers_were_told(done):
     rows, history = read_rounds(done.directory), done.result.history
-    told = {(str(row.round_index), f"worker_{row.worker}"): row for row in history.worker_rounds}
-    told |= {(str(row.round_index), "aggregated"): row for row in history.aggregate_rounds}
+    told = {
+        (str(row.round_index + 1), f"worker_{row.worker}"): row for row in history.worker_rounds
+    }
+    told |= {(str(row.round_index + 1), "aggregated"): row for row in history.aggregate_rounds}
     assert len(told) == len(rows)
     for row in rows:
         message, of_worker = told[row["round"], row["who"]], row["who"] != "aggregated"
@@ -133,7 +135,7 @@ def test_the_rows_hold_what_the_trackers_were_told(done):
         assert float(row["test_rmse"]) == message.test.rmse
         assert float(row["wall_s"]) == message.account.wall_s
         assert row["train_loss"] == (repr(message.train_loss) if of_worker else "")
-        assert row["best_epoch"] == (str(message.best_epoch) if of_worker else "")
+        assert row["best_epoch"] == (str(message.best_epoch + 1) if of_worker else "")
         assert row["aggregate_received"] == ("True" if of_worker else "")
         assert row["elapsed_s"] == ("" if of_worker else repr(message.elapsed_s))
 
@@ -199,7 +201,7 @@ def test_the_pickle_of_the_seed_systems_holds_builtin_values_only(done):
     assert all_types(results) <= {dict, list, tuple, str, int, float, bool, type(None)}
     assert results["status"] == "ok"
     assert results["config"] == dataclasses.asdict(done.config)
-    assert [[row["round"] for row in rows] for rows in results["workers"]] == [[0, 1]] * 3
+    assert [[row["round"] for row in rows] for rows in results["workers"]] == [[1, 2]] * 3
     assert [row["test_rmse"] for row in results["aggregated"]] == [
         r.test.rmse for r in done.result.history.aggregate_rounds
     ]

@@ -35,7 +35,7 @@ class Recorded:
         self.result = run(config, directory, [TensorBoard(facts, "all")])
         self.events = read_events(directory)
         with (directory / "rounds.csv").open(newline="") as file:
-            self.rounds = {(int(row["round"]) + 1, row["who"]): row for row in csv.DictReader(file)}
+            self.rounds = {(int(row["round"]), row["who"]): row for row in csv.DictReader(file)}
 
     def points(self, tag: str) -> dict[int, float]:
         return {event.step: event.value for event in self.events.Scalars(tag)}

@@ -180,10 +180,10 @@ def test_the_bars_stop_and_give_the_cursor_back_also_when_the_run_fails(make_con
 @pytest.mark.parametrize(
     ("policy", "told"),
     [
-        ("drop", "worker 1 was dropped in round 1 (publish): RuntimeError: a fault"),
+        ("drop", "worker 1 was dropped in round 2 (publish): RuntimeError: a fault"),
         (
             "restart",
-            "worker 1 failed, and the round began again in round 1 (publish): RuntimeError: a"
+            "worker 1 failed, and the round began again in round 2 (publish): RuntimeError: a"
             " fault",
         ),
     ],

@@ -40,7 +40,7 @@ def test_the_last_two_rounds_of_every_lane_stay_whole_and_all_sums_stay_equal():
             sums[*key, event["name"]] += event["dur"]
     whole, condensed = NUM_SLICES, 2  # a slice per kind
     for lane in range(len(LANES)):
-        assert [counts[lane, index] for index in range(ROUNDS)] == [
+        assert [counts[lane, number] for number in range(1, ROUNDS + 1)] == [
             condensed,
             condensed,
             whole,

@@ -109,7 +109,7 @@ def test_a_job_that_fails_does_not_stop_the_others_and_the_sweep_says_so(home, f
     assert failing.stderr.splitlines()[-1] == "error: 2 of 3 jobs did not succeed"
     assert "trainer.lr=0: " in failing.stderr
     assert re.search(
-        r"worker \d in round 0 \(compute\): diverged in epoch 0 at learning rate 1e\+30",
+        r"worker \d in round 1 \(compute\): diverged in epoch 1 at learning rate 1e\+30",
         failing.stderr,
     )
     table = read_csv(home / "sweeps" / "failing" / "sweep.csv")

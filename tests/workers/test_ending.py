@@ -77,6 +77,6 @@ def test_a_checkpoint_gives_the_best_round_back(make_config, next_round, data):
     again = state_of(tensors, facts_of(state), config)
     assert (again.best.round_index, again.best.valid) == (round_index, best.valid)
     assert again.kept(config).tobytes() == vector.tobytes()
-    assert again.kept_round(config) == round_index
+    assert again.kept_round_index(config) == round_index
     config.keep = "last"
     assert state_of(tensors, facts_of(state), config).best.vector is None

@@ -125,7 +125,7 @@ def test_a_worker_that_waits_too_long_for_its_items_says_for_whose(make_config, 
     job = prepare(make_config(*STRATIFIED, *FUSED, "round_timeout=0.01")).make_jobs()[1]
     before = job.strata.holder(job.strata.group(1, 1), 0)
     expected = (
-        r"^worker 1 in round 0 \(wait\): LateRows:"
+        r"^worker 1 in round 1 \(wait\): LateRows:"
         rf" no items came from worker {before} within round_timeout=0.01 s"
     )
     with pytest.raises(WorkerError, match=expected):

@@ -137,7 +137,7 @@ def test_a_state_that_is_not_finite_has_diverged(make_config, exchange):
     trainee.live.vector[:] = np.nan
     with pytest.raises(
         Diverged,
-        match=r"^diverged in epoch 0 at learning rate 0.25: its training loss is nan; try a"
+        match=r"^diverged in epoch 1 at learning rate 0.25: its training loss is nan; try a"
         r" smaller",
     ):
         trainee.train_round(0)

@@ -94,5 +94,5 @@ def test_a_worker_error_survives_pickling():
         "remote traceback",
     )
     assert (error.phase, error.exit_code, error.diverged) == ("wait", -9, True)
-    assert str(error) == "worker 3 in round 4 (wait): reason\nremote traceback"
-    assert str(WorkerError(3, 4, "reason")) == "worker 3 in round 4: reason"
+    assert str(error) == "worker 3 in round 5 (wait): reason\nremote traceback"
+    assert str(WorkerError(3, 4, "reason")) == "worker 3 in round 5: reason"

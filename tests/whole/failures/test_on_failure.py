@@ -130,7 +130,7 @@ def test_too_few_may_not_go_on(make_config, monkeypatch, tmp_path):
     infect(monkeypatch, Fault("exception", "publishing", tmp_path / "done", last_round=ROUNDS - 1))
     config = make_config(*JOB, *SPLITS["iid"], "backend=thread", "on_failure=drop", "min_workers=3")
     with pytest.raises(
-        WorkerError, match=r"^worker 1 in round 1 \(publish\): RuntimeError: a fault"
+        WorkerError, match=r"^worker 1 in round 2 \(publish\): RuntimeError: a fault"
     ):
         run(config, tmp_path / "run", [])
     assert [failure["action"] for failure in outcome(tmp_path / "run")["failures"]] == ["abort"]
@@ -165,8 +165,8 @@ def test_a_worker_that_diverges_says_where_and_what_to_try(make_config, tmp_path
     with pytest.raises(WorkerError) as caught:
         run(config, tmp_path / "run", [])
     assert caught.value.diverged
-    assert str(caught.value).startswith(f"worker {caught.value.worker} in round 0 (")
-    assert "diverged in epoch 0 at learning rate 1e+09" in str(caught.value)
+    assert str(caught.value).startswith(f"worker {caught.value.worker} in round 1 (")
+    assert "diverged in epoch 1 at learning rate 1e+09" in str(caught.value)
     assert "try a smaller trainer.lr" in str(caught.value)
     assert "Traceback" not in str(caught.value)
     # a new start would diverge again
