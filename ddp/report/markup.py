@@ -35,11 +35,12 @@ class Value:
 
 
 class Tile(NamedTuple):
-    """A figure of the headline, in large letters, between its name and one more line."""
+    """A card: a figure in large letters, between its name and a sentence; perhaps a command."""
 
     name: str
     figure: str
     more: str
+    command: str = ""
 
 
 def escape(text: object) -> str:
@@ -61,7 +62,9 @@ def tiles(shown: Iterable[Tile]) -> str:
     """The headline."""
     boxes = (
         f'<div><span class="muted">{escape(tile.name)}</span><b>{escape(tile.figure)}</b>'
-        f"<span>{escape(tile.more)}</span></div>"
+        f"<span>{escape(tile.more)}</span>"
+        + (f"<code>{escape(tile.command)}</code>" if tile.command else "")
+        + "</div>"
         for tile in shown
     )
     return f'<div class="tiles">{"".join(boxes)}</div>'

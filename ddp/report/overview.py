@@ -1,60 +1,22 @@
 """The parts of the page without pictures.
 
-They are the headline, the ratings, versions and commands, warnings, and the list of missing parts,
+They are the ratings, versions and commands, warnings, and the list of missing parts,
 seconds and files.
 """
 
 import os
 import shlex
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-from ddp.report.markup import Tile, Value, escape, listing, pairs, tiles
+from ddp.report.markup import Value, escape, listing, pairs
 from ddp.report.reading import Run
 from ddp.report.rounds import number
 from ddp.results.table import cell
 
 MAX_LISTED = 5  # items of a list; it ends with the number of the others
 TIME = "Where the time went"
-
-
-def headline(runs: Sequence[Run]) -> str:
-    """The tiles at the top: how many runs ended well, the fastest and the best."""
-    ok = [run for run in runs if run.status == "ok"]
-    statuses = Counter(run.status for run in runs if run.status != "ok")
-    others = ", ".join(f"{count} {status}" for status, count in statuses.items()) or "none"
-    shown = [
-        Tile("ended well", f"{len(ok)}", f"of {len(runs)}"),
-        Tile("did not", f"{len(runs) - len(ok)}", others),
-    ]
-    if timed := [(run.total_s, run.label) for run in ok if run.total_s is not None]:
-        seconds, label = min(timed)
-        name = "fastest, the whole run" if len(ok) > 1 else "the whole run"
-        shown.append(Tile(name, f"{seconds:.3g} s", label))
-    if best := _best(ok):
-        shown.append(best)
-    return tiles(shown)
-
-
-def _best(ok: Sequence[Run]) -> Tile | None:
-    """The run with the lowest validation RMSE, and its test RMSE.
-
-    A run chosen by its test RMSE would look too good.
-    """
-    judged = [run for run in ok if run.rmse is not None and run.valid_rmse is not None]
-    by = "validation" if judged else "test"  # there may be no validation part
-    scores = [
-        (score, run.total_s or 0.0, run.label, run.rmse)
-        for run in judged or ok
-        if (score := run.valid_rmse if judged else run.rmse) is not None
-    ]
-    if not scores:
-        return None
-    score, _, label, rmse = min(scores)
-    equal = sum(other == score for other, *_ in scores) - 1
-    name = f"test RMSE of the run with the lowest {by} RMSE" if len(scores) > 1 else "test RMSE"
-    return Tile(name, f"{rmse:.4f}", label + (f", and {equal} more" if equal else ""))
 
 
 def data(runs: Sequence[Run]) -> str | None:

@@ -31,6 +31,7 @@ from string import Template
 from ddp.machine.files import atomic_file
 from ddp.report import all_runs, bars, overview, parts, scaling, seeds
 from ddp.report.comparing import give_labels
+from ddp.report.headline import headline
 from ddp.report.markup import colours_of_kinds, escape, link, section
 from ddp.report.reading import Run, read_run
 from ddp.report.svg import page_style
@@ -84,7 +85,7 @@ def make_page(files: Sequence[RunFile]) -> str:
         sections["warnings"] = ("Warnings", warnings)
     if missing := overview.missing(runs, absent):
         sections["missing"] = ("What is not here", missing)
-    return _document(runs, place, sections)
+    return _document(files, runs, place, sections)
 
 
 def _parts(
@@ -106,7 +107,12 @@ def _parts(
     return sections, absent
 
 
-def _document(runs: Sequence[Run], place: str, sections: dict[str, tuple[str, str]]) -> str:
+def _document(
+    files: Sequence[RunFile],
+    runs: Sequence[Run],
+    place: str,
+    sections: dict[str, tuple[str, str]],
+) -> str:
     near = os.path.relpath(place) if Path(place).is_relative_to(Path.cwd()) else place
     written = (
         f"{near}, reported on {datetime.now():%Y-%m-%d at %H:%M}."
@@ -124,7 +130,7 @@ def _document(runs: Sequence[Run], place: str, sections: dict[str, tuple[str, st
         name=escape(Path(place).name),
         style=colours_of_kinds() + style,
         written=escape(written),
-        headline=overview.headline(runs),
+        headline=headline(files, runs),
         links="".join(link(name, heading) for name, (heading, _) in sections.items()),
         sections="".join(section(name, *parts) for name, parts in sections.items()),
         script=script,

@@ -14,6 +14,7 @@ from ddp.machine.printable import printable
 from ddp.results.run_file import NEVER, RunFile
 from ddp.results.seeds import MAX_NUMBER, configurations
 from ddp.results.table import telling_settings
+from ddp.results.ties import tie, values_of
 
 REPEAT = "repeat"  # the label of a command
 Lines = list[tuple[str, str]]  # a label and its text
@@ -25,6 +26,7 @@ class Group:
 
     runs: Sequence[RunFile]
     label: str
+    machine: str
 
     @property
     def seeds(self) -> list[Any]:
@@ -33,6 +35,10 @@ class Group:
     def mean(self, name: str) -> float:
         """The mean of an outcome over the runs; NaN if one has none."""
         return fmean(run.outcome[name] for run in self.runs)
+
+    def values(self, name: str) -> list[float]:
+        """The values of an outcome that count for its spread."""
+        return values_of(self.runs, name)
 
     @property
     def about_seeds(self) -> str:
@@ -51,16 +57,21 @@ class Group:
 
 def best_and_fastest(runs: Sequence[RunFile]) -> Lines:
     """The lines; none if fewer than two configurations ended well, or on different ratings."""
-    groups = _groups(runs)
-    if len(groups) < 2 or len({_ratings(group.runs[0]) for group in groups}) > 1:
+    groups = groups_of(runs)
+    if len(groups) < 2 or not are_comparable(groups):
         return []
-    by_rmse = _sorted(groups, "valid_rmse")
+    by_rmse = lowest_first(groups, "valid_rmse")
     lines = _best(by_rmse) if by_rmse else []
-    by_time = _sorted(groups, "train_s")
+    by_time = lowest_first(groups, "train_s")
     return lines + (_fastest(by_time, by_rmse) if len(by_time) > 1 else [])
 
 
-def _sorted(groups: Sequence[Group], name: str) -> list[Group]:
+def are_comparable(groups: Sequence[Group]) -> bool:
+    """Tells whether the groups have the same ratings: RMSEs on others cannot be compared."""
+    return len({_ratings(group.runs[0]) for group in groups}) <= 1
+
+
+def lowest_first(groups: Sequence[Group], name: str) -> list[Group]:
     """The groups that have a sensible mean, the lowest first."""
     means = [(group.mean(name), group) for group in groups]
     known = [(mean, group) for mean, group in means if 0 < mean < MAX_NUMBER]
@@ -69,33 +80,46 @@ def _sorted(groups: Sequence[Group], name: str) -> list[Group]:
 
 def _best(by_rmse: Sequence[Group]) -> Lines:
     best = by_rmse[0]
-    shown = [f"{group.mean('valid_rmse'):.4f}" for group in by_rmse]
-    told = f"validation RMSE {shown[0]}, test {best.mean('test_rmse'):.4f}{best.about_seeds}"
-    if same := shown.count(shown[0]) - 1:
-        told += f" ({same} other{'s have' if same > 1 else ' has'} the same)"
+    told = f"validation RMSE {best.mean('valid_rmse'):.4f}, test {best.mean('test_rmse'):.4f}"
+    told += best.about_seeds + equals_of(by_rmse, "valid_rmse", 4)
     lines = [("best", f"{best.label}: {told}")]
     return [*lines, (REPEAT, best.command)] if best.command else lines
+
+
+def equals_of(lowest_first: Sequence[Group], name: str, digits: int) -> str:
+    """The number of groups that tie with the first, or have the same figure; "" without any."""
+    first, others = lowest_first[0], lowest_first[1:]
+    shown = [f"{group.mean(name):.{digits}f}" for group in lowest_first]
+    same = shown.count(shown[0]) - 1
+    values = [first.values(name), *(group.values(name) for group in others)]
+    if ties := [own for own in values[1:] if tie(values[0], own)]:
+        of = "runs" if name.endswith("_s") else "seeds"
+        most = max(len(own) for own in (values[0], *ties))
+        other = "others" if len(ties) > 1 else "other"
+        return f" (a tie with {len(ties)} {other}, within the spread of {most} {of})"
+    return f" ({same} other{'s have' if same > 1 else ' has'} the same)" if same else ""
 
 
 def _fastest(by_time: Sequence[Group], by_rmse: Sequence[Group]) -> Lines:
     fastest, others = by_time[0], by_time[1:]
     seconds = fastest.mean("train_s")
-    gains = [_times(group.mean("train_s") / seconds) for group in (others[0], others[-1])]
+    gains = [times(group.mean("train_s") / seconds) for group in (others[0], others[-1])]
     gain = " to ".join(dict.fromkeys(gains))
     whom = "the other" if len(others) == 1 else f"the {len(others)} others"
     text = f"{fastest.label}: training took {seconds:.2f} s{fastest.about_seeds}"
-    text += f", {whom} {gain} times as long"
+    text += f", {whom} {gain} times as long{equals_of(by_time, 'train_s', 2)}"
     if fastest in by_rmse:
         behind = fastest.mean("valid_rmse") - by_rmse[0].mean("valid_rmse")
         text += f"; validation RMSE {behind:+.4f}" if behind > 0 else "; it is the best as well"
     return [("fastest", text)]
 
 
-def _times(ratio: float) -> str:
+def times(ratio: float) -> str:
+    """A ratio for the words "times as fast"."""
     return f"{ratio:.1f}" if ratio < 9.95 else f"{ratio:.0f}"
 
 
-def _groups(runs: Sequence[RunFile]) -> list[Group]:
+def groups_of(runs: Sequence[RunFile]) -> list[Group]:
     """The configurations of which a run ended well."""
     ended = [run for run in runs if run.status == "ok" and run.settings.get("workers") is not None]
     known = [
@@ -104,7 +128,10 @@ def _groups(runs: Sequence[RunFile]) -> list[Group]:
     ]
     names = telling_settings([settings for settings, _ in known])
     labels = [_label(settings, names) or own[0].name for settings, own in known]
-    return [Group(runs=own, label=label) for label, (_, own) in zip(labels, known, strict=True)]
+    return [
+        Group(runs=own, label=label, machine=settings["machine"])
+        for label, (settings, own) in zip(labels, known, strict=True)
+    ]
 
 
 def _label(settings: Mapping[str, Any], names: Sequence[str]) -> str:
@@ -117,7 +144,7 @@ def _label(settings: Mapping[str, Any], names: Sequence[str]) -> str:
 
 
 def _ratings(run: RunFile) -> tuple[Any, ...]:
-    """The settings that decide the ratings: RMSEs on others cannot be compared."""
+    """The settings that decide the ratings."""
     return tuple(
         value
         for name, value in run.settings.items()

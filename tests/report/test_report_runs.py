@@ -27,13 +27,12 @@ def test_the_best_run_is_chosen_by_validation_and_shown_by_test(tmp_path):
     for number, (valid, test) in enumerate([(0.90, 0.97), (0.92, 0.93)]):
         write_run(
             tmp_path / str(number),
-            seed=number,
+            workers=number + 1,
             rmse=test,
             also={"rmse": {"valid": valid, "test": test}},
         )
-    assert (
-        "test RMSE of the run with the lowest validation RMSE0.9700seed=0" in page_of(tmp_path).text
-    )
+    told = "best test RMSE0.9700workers=1 has the lowest validation RMSE, 0.9000"
+    assert told in page_of(tmp_path).text
     for number in range(2):  # without a validation part
         path = tmp_path / str(number) / "result.json"
         path.write_text(
@@ -42,7 +41,7 @@ def test_the_best_run_is_chosen_by_validation_and_shown_by_test(tmp_path):
                 | {"rmse": {"valid": None, "test": 0.97 - 0.04 * number}}
             )
         )
-    assert "test RMSE of the run with the lowest test RMSE0.9300seed=1" in page_of(tmp_path).text
+    assert "best test RMSE0.9300workers=2 has the lowest test RMSE" in page_of(tmp_path).text
 
 
 def test_seconds_of_a_resumed_run_are_left_out_and_that_is_said(tmp_path):
@@ -50,11 +49,11 @@ def test_seconds_of_a_resumed_run_are_left_out_and_that_is_said(tmp_path):
         write_run(
             tmp_path / str(workers), workers=workers, train_s=8.0 / workers, total_s=10.0 / workers
         )
-    assert "fastest, the whole run2.5 s" in page_of(tmp_path).text
+    assert "best speed-up4.0 times4 workers" in page_of(tmp_path).text
     path = tmp_path / "4" / "result.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"resumed": True}))
     page = page_of(tmp_path)
-    assert "fastest, the whole run5 s2 workers" in page.text
+    assert "best speed-up2.0 times2 workers" in page.text
     bars = [label for label in page.labels if label.startswith("where the time went: 1 worker")]
     assert bars == ["where the time went: 1 worker; 2 workers"] * 2
     assert (

@@ -10,6 +10,7 @@ from ddp.config.defaults import default_config
 from ddp.config.schema import settings
 from ddp.results.best import best_and_fastest
 from ddp.results.run_file import RunFile
+from ddp.results.ties import tie
 
 
 def a_run(name, rmse, seconds, status="ok", **changes):
@@ -56,10 +57,28 @@ def test_the_best_of_several_seeds_is_their_mean_and_the_command_has_all_seeds()
     ]  # fmt: skip
     best, repeat, fastest = (text for _, text in best_and_fastest(runs))
     about = "on average over 2 seeds"
-    assert best == f"backend=process: validation RMSE 0.9200, test 0.9300 {about}"
+    tie = "(a tie with 1 other, within the spread of 2"  # thread: 0.94, with 0.057 of deviation
+    assert best == f"backend=process: validation RMSE 0.9200, test 0.9300 {about} {tie} seeds)"
     assert repeat == "python train.py -m seed=3,7 backend=process"
     told = f"training took 2.00 s {about}, the other 2.0 times as long; validation RMSE +0.0200"
     assert fastest == f"backend=thread: {told}"
+
+
+def test_differences_within_the_spread_are_ties():
+    runs = [
+        a_run(f"{workers}{seed}", rmse, seconds, workers=workers, seed=seed)
+        for workers, seed, rmse, seconds in (
+            (1, 0, 0.90, 2.0), (1, 0, 0.90, 4.0), (1, 1, 0.92, 3.0),  # RMSE 0.91, seconds 3.0
+            (2, 0, 0.91, 1.0), (2, 1, 0.93, 5.0),  # 0.92 and 3.0: deviations 0.014 and 2.8
+            (3, 0, 0.94, 6.0), (3, 1, 0.94, 6.0),  # 0.94 and 6.0, without a deviation
+        )
+    ]  # fmt: skip
+    best, _, fastest = (text for _, text in best_and_fastest(runs))
+    assert best.endswith("(a tie with 1 other, within the spread of 2 seeds)")
+    assert "times as long (a tie with 1 other, within the spread of 3 runs)" in fastest
+    assert tie([0.91], [0.91, 0.93])
+    assert not tie([0.9], [0.9])  # one run shows no spread
+    assert not tie([], [0.9, 1.1])
 
 
 def test_equal_runs_are_told_and_the_best_can_be_the_fastest():
