@@ -83,7 +83,9 @@ def _best(told: Told) -> Tile | None:
 def _only(group: Configuration) -> Tile:
     """The mean of the only setting, and its spread."""
     values = group.values("test_rmse")
-    text = f"the mean of {len(values)} seeds, with a standard deviation of {stdev(values):.4f}"
+    text = f"{len(group.runs)} runs of one setting and seed"
+    if len(values) > 1:
+        text = f"the mean of {len(values)} seeds, with a standard deviation of {stdev(values):.4f}"
     return Tile("test RMSE", f"{fmean(values):.4f}", text, group.command or "")
 
 
