@@ -14,6 +14,7 @@ from ddp.machine.memory import memory_of
 from ddp.model.parameters import Vector
 from ddp.ratings.arrays import Ratings
 from ddp.ratings.load import load_ratings
+from ddp.ratings.telling import nobody
 from ddp.results.recording import Recording
 from ddp.results.reference import find_reference
 from ddp.results.run_directory import run_directory
@@ -24,6 +25,7 @@ from ddp.tracking.messages import (
     Ended,
     MemoryUsed,
     OutsideRounds,
+    Preparing,
     Reference,
     Rewound,
     TrainingBegan,
@@ -61,8 +63,10 @@ def run(
         Recording(config, output_dir, trackers, resumed=resume, began=began) as recording,
     ):
         with recording.spans("data"):
-            ratings = load_ratings(config.data, config.data_seed, config.split.test_file)
+            tell = nobody if resume else lambda *told: recording.tracker.on(Preparing(*told))
+            ratings = load_ratings(config.data, config.data_seed, config.split.test_file, tell)
             state = recording.resume(ratings) if resume else RunState()
+            tell("dealing ratings to workers")
             prepared = prepare(config, ratings, state)
         recording.describe(prepared)
         with (
@@ -108,7 +112,7 @@ def train(
     with spans("imports"):
         trainer = trainer_for(config.trainer)
     with _threads(trainer, config.torch_threads) as torch_threads:
-        tracker.on(TrainingBegan(torch_threads=torch_threads))
+        tracker.on(TrainingBegan(torch_threads=torch_threads, num_ratings=prepared.num_ratings))
         while True:
             try:
                 with closing(_rounds(prepared, state, failures, tracker, spans)) as rounds:

@@ -27,10 +27,10 @@ from program_server import __file__ as SERVER
 TRAIN = str(REPOSITORY / "train.py")
 EVERYTHING = (
     *("pandas", "matplotlib.backends.backend_svg", "ddp.tracking.summaries"),
-    *("rich.progress", "rich.table", "hydra._internal.hydra"),
+    *("rich.live", "rich.progress_bar", "rich.table", "hydra._internal.hydra"),
     *("ddp.trainers.autograd", "ddp.trainers.fused", "ddp.backends.preload", "ddp.experiment"),
     *("ddp.launch.application", "ddp.launch.one_run", "ddp.backends.thread"),
-    *("ddp.tracking.terminal", "ddp.tracking.tensorboard"),
+    *("ddp.tracking.terminal", "ddp.tracking.bars", "ddp.tracking.tensorboard"),
     *("ddp.results.table", "ddp.results.summary", "ddp.report.page", "ddp.advice.advise"),
     *("matplotlib.style", "PIL.ImageDraw", "rich._emoji_codes"),
     *("optuna.storages._rdb.models", "alembic.command", "alembic.migration", "warm"),
@@ -41,7 +41,7 @@ LIGHT = ("hydra._internal.hydra", "ddp.launch.application", "ddp.launch.one_run"
 
 def own_environment(directory, **changes):
     """The environment of a program that a person starts in a terminal, without marks of a test."""
-    ours = ("HYDRA", "PYTEST", "COLUMNS", "FORCE_COLOR")
+    ours = ("HYDRA", "PYTEST", "COLUMNS", "FORCE_COLOR", "NO_COLOR", "CI")
     kept = {key: value for key, value in os.environ.items() if not key.startswith(ours)}
     return kept | {"PYTHONPATH": str(directory)} | changes
 

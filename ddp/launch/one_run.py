@@ -116,8 +116,8 @@ def run_and_show(
     from ddp.experiment import run
     from ddp.results.summary import print_result
     from ddp.timing.meter import process_began
-    from ddp.tracking.make import make_trackers
-    from ddp.tracking.terminal import make_console, make_display
+    from ddp.tracking.make import make_display, make_trackers
+    from ddp.tracking.terminal import make_console
     from ddp.tracking.tracker import RunFacts
     from ddp.trainers.trainer import trainer_for
 
@@ -156,9 +156,21 @@ def _inspect(config: Config, console: "Console") -> None:
     from ddp.ratings.description import description_of, in_lines
     from ddp.ratings.inspection import tables
     from ddp.ratings.load import load_ratings
+    from ddp.tracking.make import make_display
+    from ddp.tracking.messages import Preparing
     from ddp.tracking.terminal import print_facts
 
-    ratings = load_ratings(config.data, config.data_seed, config.split.test_file)
+    shown = make_display(config, console)
+    shown.open()
+    try:
+        ratings = load_ratings(
+            config.data,
+            config.data_seed,
+            config.split.test_file,
+            lambda *told: shown.on(Preparing(*told)),
+        )
+    finally:
+        shown.close()
     print_facts(in_lines(description_of(ratings)), console)
     console.print()
     for line in tables(ratings, console.width):

@@ -3,8 +3,9 @@
 import importlib
 from collections.abc import Mapping
 from importlib.util import find_spec
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from ddp.config.schema import Config
 from ddp.config.tracker import (
     TARGET,
     MlflowOptions,
@@ -14,6 +15,9 @@ from ddp.config.tracker import (
 )
 from ddp.errors import ConfigError
 from ddp.tracking.tracker import Guarded, RunFacts, Tracker
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 PACKAGES = ("mlflow", "wandb")  # trackers whose package has their name, and is an extra
 
@@ -26,6 +30,24 @@ def check_trackers(chosen: Mapping[str, TrackerOptions]) -> None:
         elif name in PACKAGES and find_spec(name) is None:
             install = f"pip install -c constraints.txt -e '.[{name}]'"
             raise ConfigError("tracker", name, f"{name} is not installed; install it: {install}")
+
+
+def make_display(config: Config, console: "Console") -> Tracker:
+    """The tracker that `display` in the config names.
+
+    With `auto` it is bars on a terminal, and lines where the output is piped, or where the
+    environment asks for plain text.
+    """
+    from ddp.tracking.terminal import Lines, wants_plain_text
+
+    kind = config.display
+    if kind == "auto":
+        kind = "bars" if console.is_interactive and not wants_plain_text() else "lines"
+    if kind == "bars":
+        from ddp.tracking.bars import Bars
+
+        return Bars(config, console)
+    return Lines(config, console) if kind == "lines" else Tracker()
 
 
 def make_trackers(chosen: Mapping[str, TrackerOptions], run: RunFacts) -> list[Tracker]:

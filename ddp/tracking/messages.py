@@ -1,7 +1,6 @@
 """Events of a run: rows about workers and the aggregate, never their states.
 
-A worker sends the messages. The parent process adds the other events, and gives all events to every
-tracker.
+A worker sends the messages. The parent process adds the other events, and tells every tracker.
 """
 
 import math
@@ -115,6 +114,16 @@ class Failed(Message):
     error: WorkerError
 
 
+@dataclass(frozen=True, slots=True)
+class Preparing(Event):
+    """The ratings are not there yet. The fields are those of `Tell` in ddp/ratings/telling.py."""
+
+    doing: str
+    done: int = 0
+    total: int | None = None
+    unit: str = ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RatingsRead(Event):
     """The ratings are there. `lines`: a label and a text each, see ddp/ratings/description.py."""
@@ -127,9 +136,11 @@ class TrainingBegan(Event):
     """The parent begins to start workers.
 
     `torch_threads`: intra-op threads of its process; None: the trainer does not use torch.
+    `num_ratings`: worker -> the number that it visits in a local epoch.
     """
 
     torch_threads: int | None
+    num_ratings: Mapping[int, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

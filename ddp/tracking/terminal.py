@@ -1,36 +1,23 @@
-"""Progress of a run on the terminal: one line per round, or a live bar per worker."""
+"""Progress of a run on the terminal: lines here, live bars in bars.py."""
 
 import math
+import os
 from collections.abc import Sequence
+from itertools import cycle
 from textwrap import fill
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-)
 
 from ddp.config.schema import Config
 from ddp.counting import in_round, round_of
 from ddp.machine.printable import printable
-from ddp.tracking.messages import (
-    AggregateRound,
-    EpochDone,
-    Event,
-    Failure,
-    RatingsRead,
-    Rewound,
-    Started,
-)
-from ddp.tracking.tracker import AGGREGATED, Tracker, worker_name
+from ddp.tracking.messages import AggregateRound, Event, Failure, RatingsRead, RunEnds
+from ddp.tracking.tracker import Tracker
 
 UNKNOWN_WIDTH = 80  # as rich has it without a terminal
-BARS_WIDTH = 72  # characters that bars, counts, notes and times need
-BUSY, WAITING = "training", "waiting for the aggregate"
+MOST_LINES = 100  # rounds that have a line each
+FIRST_LINES = 10  # of more rounds
+QUIET_S = 10.0  # seconds of training after which a round has a line in any case
 
 
 def make_console() -> Console:
@@ -38,111 +25,71 @@ def make_console() -> Console:
 
     It shows texts as they are: [a] in the name of a directory is no markup, and :car: no picture.
     COLUMNS gives its width. COLUMNS=0 says that nobody knows it, and rich would show no letter.
+    With TERM=dumb, NO_COLOR or CI in the environment it shows no control character.
     """
-    console = Console(markup=False, emoji=False, highlight=False)
+    console = Console(
+        markup=False,
+        emoji=False,
+        highlight=False,
+        color_system=None if wants_plain_text() else "auto",
+    )
     if console.width < 1:
         console.width = UNKNOWN_WIDTH
     return console
 
 
-def make_display(config: Config, console: Console) -> Tracker:
-    """The tracker that `display` in the config names.
-
-    With `auto` it is bars on a terminal, and lines where the output is piped.
-    """
-    kind = config.display
-    if kind == "auto":
-        kind = "bars" if console.is_terminal else "lines"
-    return {"bars": Bars, "lines": Lines}[kind](config, console) if kind != "none" else Tracker()
+def wants_plain_text() -> bool:
+    """True if the environment has NO_COLOR, or CI as servers that build software set it."""
+    is_ci = os.environ.get("CI", "").lower() not in ("", "0", "false")
+    return is_ci or os.environ.get("NO_COLOR", "") != ""
 
 
 class Lines(Tracker):
-    """One line per round, readable in a file."""
+    """A line per round, readable in a file; of many rounds not each has one."""
 
     def __init__(self, config: Config, console: Console) -> None:
         self.config = config
         self.console = console
+        self.step = _step(config.rounds)
+        self._shown_s = 0.0  # seconds of training up to the last line
+        self._left_out: AggregateRound | None = None
 
     def on(self, event: Event) -> None:
         match event:
             case RatingsRead():
                 print_facts(event.lines, self.console)
             case AggregateRound():
-                self.console.print(
-                    f"round {round_of(event.round_index)}/{self.config.rounds}  aggregated RMSE:"
-                    f" validation {number(event.valid.rmse, 4)}  test {number(event.test.rmse, 4)}"
-                    f"  after {event.elapsed_s:.2f} s",
-                    soft_wrap=True,
-                )
+                if self._has_line(event):
+                    self._print(event)
+                else:
+                    self._left_out = event
+            case RunEnds() if self._left_out is not None:  # the last round has a line
+                self._print(self._left_out)
             case Failure() if event.action != "abort":  # the last message says it
                 text = printable(failure_as_text(event))
                 self.console.print(text, soft_wrap=True)
 
+    def _has_line(self, row: AggregateRound) -> bool:
+        round_number = round_of(row.round_index)
+        is_quiet = row.elapsed_s - self._shown_s >= QUIET_S
+        return round_number <= FIRST_LINES or number % self.step == 0 or is_quiet
 
-class Bars(Tracker):
-    """A live bar per worker that counts local epochs, and one that counts aggregates."""
-
-    def __init__(self, config: Config, console: Console) -> None:
-        self.config = config
-        self.narrow = console.width < BARS_WIDTH  # no room for bars: only counts and notes
-        name, count = TextColumn("{task.description:>10}"), MofNCompleteColumn()
-        note = TextColumn("{task.fields[note]}")
-        columns = (name, BarColumn(), count, note, TimeElapsedColumn())
-        self.progress = Progress(
-            *((name, count, note) if self.narrow else columns),
-            console=console,
-            refresh_per_second=5,
-        )
-        num_epochs = config.rounds * config.local_epochs
-        self.workers: list[TaskID] = [
-            self.progress.add_task(
-                worker_name(worker), total=num_epochs, start=False, note="starting"
-            )
-            for worker in range(config.workers)
-        ]
-        self.dropped: set[TaskID] = set()
-        self.aggregate = self.progress.add_task(AGGREGATED, total=config.rounds, note="")
-
-    def open(self) -> None:
-        self.progress.start()
-
-    def on(self, event: Event) -> None:
-        match event:
-            case RatingsRead():
-                print_facts(event.lines, self.progress.console)
-            case Started():
-                self.progress.start_task(self.workers[event.worker])
-                self.progress.update(self.workers[event.worker], note=BUSY)
-            case EpochDone():
-                self._epoch_done(event)
-            case AggregateRound(valid=valid, test=test):
-                note = "RMSE " if self.narrow else f"RMSE validation {number(valid.rmse, 4)}  "
-                note += f"test {number(test.rmse, 4)}"
-                self.progress.update(self.aggregate, advance=1, note=note)
-            case Failure() if event.action == "drop":
-                self.dropped.add(self.workers[event.worker])
-                self.progress.update(self.workers[event.worker], note="dropped")
-            case Rewound(next_round=next_round):
-                self._rewind(next_round)
-
-    def _epoch_done(self, event: EpochDone) -> None:
-        num_epochs = self.config.local_epochs
-        waits = event.epoch == num_epochs - 1 and not self.config.stratified
-        done = event.round_index * num_epochs + event.epoch + 1
-        self.progress.update(
-            self.workers[event.worker], completed=done, note=WAITING if waits else BUSY
+    def _print(self, row: AggregateRound) -> None:
+        self._shown_s, self._left_out = row.elapsed_s, None
+        self.console.print(
+            f"round {round_of(row.round_index)}/{self.config.rounds}  aggregated RMSE:"
+            f" validation {number(row.valid.rmse, 4)}  test {number(row.test.rmse, 4)}"
+            f"  after {row.elapsed_s:.2f} s",
+            soft_wrap=True,
         )
 
-    def _rewind(self, next_round: int) -> None:
-        for task in self.workers:
-            note = "dropped" if task in self.dropped else BUSY
-            self.progress.update(task, completed=next_round * self.config.local_epochs, note=note)
-        self.progress.update(self.aggregate, completed=next_round)
 
-    def close(self) -> None:
-        for task in self.workers:
-            self.progress.update(task, note="dropped" if task in self.dropped else "")
-        self.progress.stop()
+def _step(rounds: int) -> int:
+    """Rounds from one line to the next, 1, 2, 5, 10, 20 or so on: 100 lines in all, or fewer."""
+    step, factors = 1, cycle((2.0, 2.5, 2.0))
+    while rounds > MOST_LINES * step:
+        step = int(step * next(factors))
+    return step
 
 
 def print_facts(lines: Sequence[tuple[str, str]], console: Console) -> None:

@@ -1,20 +1,22 @@
 """Output for a person while a run goes on: lines into a pipe, bars on a terminal."""
 
-import re
+import os
 
 import pytest
-from consoles import ESCAPE, a_console, shown_on
+from consoles import ESCAPE, a_console, on_screen, shown_on
 from faults import Fault, infect
 
 from ddp.config.schema import DISPLAYS
 from ddp.experiment import run
 from ddp.results.summary import print_result
-from ddp.tracking.messages import AggregateRound, RatingsRead
+from ddp.tracking.bars import Bars
+from ddp.tracking.make import make_display
+from ddp.tracking.messages import AggregateRound, RatingsRead, RunEnds
 from ddp.tracking.metrics import SquaredError
-from ddp.tracking.terminal import Bars, Lines, make_display, print_facts
+from ddp.tracking.terminal import Lines, make_console, print_facts
 from ddp.tracking.tracker import Tracker
 
-HIDE_CURSOR, SHOW_CURSOR = f"{ESCAPE}[?25l", f"{ESCAPE}[?25h"
+PLAIN = ("NO_COLOR", "CI")  # variables that ask for plain text
 
 
 def aggregate(round_index: int, elapsed_s: float = 1.5) -> AggregateRound:
@@ -40,7 +42,9 @@ def aggregate(round_index: int, elapsed_s: float = 1.5) -> AggregateRound:
         ("none", False, Tracker),
     ],
 )
-def test_the_display_is_the_one_asked_for(make_config, display, terminal, kind):
+def test_the_display_is_the_one_asked_for(make_config, monkeypatch, display, terminal, kind):
+    for name in PLAIN:
+        monkeypatch.delenv(name, raising=False)
     shown = make_display(make_config(f"display={display}"), a_console(terminal=terminal))
     try:
         assert type(shown) is kind
@@ -85,6 +89,68 @@ def test_a_line_on_a_terminal_is_the_same(make_config):
     )
 
 
+@pytest.fixture
+def pseudo_terminal():
+    """A terminal as a file, and a function that gives all that it got."""
+    ours, theirs = os.openpty()
+    with os.fdopen(theirs, "w", encoding="utf-8") as file:
+
+        def read():
+            file.flush()
+            return os.read(ours, 100_000).decode()
+
+        yield file, read
+    os.close(ours)
+
+
+@pytest.mark.parametrize(
+    ("environment", "kind"),
+    [
+        ({}, Bars),
+        ({"CI": "false", "NO_COLOR": ""}, Bars),
+        ({"TERM": "dumb"}, Lines),
+        ({"NO_COLOR": "1"}, Lines),
+        ({"CI": "true"}, Lines),
+    ],
+    ids=["xterm", "not CI", "dumb", "NO_COLOR", "CI"],
+)
+def test_a_plain_environment_gets_lines_without_control_characters(
+    make_config, monkeypatch, tmp_path, pseudo_terminal, environment, kind
+):
+    for name in PLAIN:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in ({"TERM": "xterm"} | environment).items():
+        monkeypatch.setenv(name, value)
+    file, read = pseudo_terminal
+    monkeypatch.setattr("sys.stdout", file)
+    console, config = make_console(), make_config("backend=serial", "display=auto")
+    assert console.is_terminal
+    shown = make_display(config, console)
+    assert type(shown) is kind
+    print_result(run(config, tmp_path, [shown]), console)
+    text = read()
+    assert (ESCAPE in text) == (kind is Bars)
+    assert ("round 1/2  aggregated RMSE" in text) == (kind is Lines)
+    assert [line for line in on_screen(text) if line.lstrip().startswith("serial: 3 workers")]
+
+
+def rounds_with_a_line(config, seconds_per_round, until):
+    console = a_console(terminal=False)
+    lines = Lines(config, console)
+    for number in range(until):
+        lines.on(aggregate(number, elapsed_s=(number + 1) * seconds_per_round))
+    lines.on(RunEnds(status="ok"))
+    return [int(line.split("/")[0].split()[1]) for line in shown_on(console).splitlines()]
+
+
+def test_of_many_rounds_not_each_has_a_line(make_config):
+    config, first = make_config("rounds=1000"), [*range(1, 11)]
+    assert rounds_with_a_line(config, 0.01, 1000) == [*first, *range(20, 1001, 10)]
+    assert rounds_with_a_line(config, 0.01, 137) == [*first, *range(20, 131, 10), 137]
+    assert rounds_with_a_line(config, 10.0, 30) == [*range(1, 31)]  # a slow run is not silent
+    assert rounds_with_a_line(make_config("rounds=100"), 0.01, 100) == [*range(1, 101)]
+
+
 def test_a_long_line_is_not_broken(make_config):
     console = a_console(terminal=False, width=80)
     Lines(make_config("rounds=100000"), console).on(aggregate(99_999, elapsed_s=12_345.67))
@@ -122,60 +188,6 @@ def test_each_display_shows_the_facts(make_config, display):
     assert note == f"note: {FACTS[-1][1]}"
 
 
-@pytest.mark.parametrize("backend", ["serial", "thread"])
-def test_the_bars_reach_their_totals(make_config, tmp_path, backend):
-    console = a_console(terminal=True)
-    config = make_config(f"backend={backend}", "display=bars", "rounds=3", "local_epochs=4")
-    bars = Bars(config, console)
-    result = run(config, tmp_path, [bars])
-    assert [task.description for task in bars.progress.tasks] == [
-        "worker_0",
-        "worker_1",
-        "worker_2",
-        "aggregated",
-    ]
-    assert [(task.completed, task.total) for task in bars.progress.tasks] == [(12, 12)] * 3 + [
-        (3, 3)
-    ]
-    assert all(task.finished for task in bars.progress.tasks)
-    final = (
-        re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown_on(console))
-        .replace("\r", "\n")
-        .splitlines()[-4:]
-    )
-    for line, name in zip(final, ["worker_0", "worker_1", "worker_2", "aggregated"], strict=True):
-        assert line.lstrip().startswith(name)
-        assert ("3/3" if name == "aggregated" else "12/12") in line
-    assert f"validation {result.last.valid.rmse:.4f}  test {result.test_rmse:.4f}" in final[-1]
-
-
-@pytest.mark.parametrize("width", [34, 40, 60, 71, 72, 80])
-def test_bars_show_the_whole_rmse_on_a_narrow_terminal(make_config, width):
-    console = a_console(terminal=True, width=width)
-    bars = Bars(make_config("display=bars", "rounds=20", "workers=12"), console)
-    bars.open()
-    bars.on(aggregate(0))
-    bars.close()
-    assert "1/20" in shown_on(console)
-    assert "test 1.5000" in shown_on(console)
-
-
-def test_the_bars_stop_and_give_the_cursor_back_also_when_the_run_fails(make_config, tmp_path):
-    class Fails(Tracker):
-        def on(self, event):
-            if isinstance(event, AggregateRound):
-                raise RuntimeError("made up")
-
-    console = a_console(terminal=True)
-    bars = Bars(make_config("display=bars"), console)
-    assert not bars.progress.live.is_started  # a run that is refused has shown nothing
-    with pytest.raises(RuntimeError, match="made up"):
-        run(bars.config, tmp_path, [bars, Fails()])
-    assert not bars.progress.live.is_started
-    assert shown_on(console).count(HIDE_CURSOR) == shown_on(console).count(SHOW_CURSOR) == 1
-    assert [task.completed for task in bars.progress.tasks][-1] == 1
-
-
 @pytest.mark.parametrize("display", ["lines", "bars"])
 @pytest.mark.parametrize(
     ("policy", "told"),
@@ -197,8 +209,10 @@ def test_a_worker_that_failed_is_told_of(make_config, monkeypatch, tmp_path, dis
     shown = make_display(config, console)
     result = run(config, tmp_path / "run", [shown])
     if display == "bars":
-        assert "dropped" in shown_on(console) or policy == "restart"
-        assert [task.completed for task in shown.progress.tasks][-1] == 3
+        assert "aggregated" in on_screen(shown_on(console))[-3]
+        assert "round 3/3" in on_screen(shown_on(console))[-3]
+        states = "2 done, 1 dropped" if policy == "drop" else "3 done"
+        assert on_screen(shown_on(console))[-2].startswith(f"workers 0-2: {states}")
     else:
         assert shown_on(console).splitlines().count(told) == 1
     after = a_console(terminal=False)

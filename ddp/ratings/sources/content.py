@@ -17,7 +17,9 @@ import numpy as np
 
 from ddp.config.data import AUTO
 from ddp.errors import DataError
+from ddp.machine.printable import printable
 from ddp.ratings.sources.layout import STAND_INS, Layout
+from ddp.ratings.telling import Tell, nobody, told
 
 _PIECE = 1 << 20  # bytes
 _LINE_FEED = ord("\n")
@@ -43,7 +45,8 @@ class Content:
     """The text of one file as UTF-8, in which each line stands at its number in the file.
 
     `data`: the text; None: the file itself is plain UTF-8, and is read from the disk each time.
-    `compression`: "gzip", ...; "" for none. `num_lines` counts blank lines too.
+    `compression`: "gzip", ...; "" for none. `num_lines` counts blank lines too. `tell`: hears how
+    much of the text has been parsed.
     """
 
     path: Path
@@ -52,10 +55,16 @@ class Content:
     data: bytes | None
     num_lines: int = 0
     has_nul: bool = False
+    tell: Tell = nobody
 
     def open(self) -> BinaryIO:
         """The text as UTF-8. The caller closes it. Raises OSError."""
         return self.path.open("rb") if self.data is None else io.BytesIO(self.data)
+
+    def open_to_parse(self) -> BinaryIO:
+        """The same, but `tell` hears how much of it has been read. Raises OSError."""
+        size = self.path.stat().st_size if self.data is None else len(self.data)
+        return told(self.open(), self.path.name, size, self.tell)
 
     def lines(self) -> Iterator[str]:
         """The lines, with their ends. Bytes that are no UTF-8 become U+FFFD. Raises DataError."""
@@ -106,7 +115,7 @@ class Content:
         return self
 
 
-def read_content(path: Path, layout: Layout) -> Content:
+def read_content(path: Path, layout: Layout, tell: Tell = nobody) -> Content:
     """Reads a rating file. Raises DataError if it cannot be unpacked or decoded."""
     try:
         with path.open("rb") as file:
@@ -124,6 +133,7 @@ def read_content(path: Path, layout: Layout) -> Content:
             )
     data = None if seekable else head + rest
     if compression:
+        tell(f"unpacking {printable(path.name)}")
         data = _unpacked(path, path.read_bytes() if data is None else data, compression)
         head = data[:8]
         if data[_TAR_MARK] == b"ustar":
@@ -137,7 +147,8 @@ def read_content(path: Path, layout: Layout) -> Content:
         data = _decoded(path, path.read_bytes() if data is None else data, encoding)
     if layout.skip_lines or layout.comment:
         data = _blanked(path.read_bytes() if data is None else data, layout)
-    return Content(path=path, encoding=encoding, compression=compression, data=data).scan()
+    content = Content(path=path, encoding=encoding, compression=compression, data=data, tell=tell)
+    return content.scan()
 
 
 def _unpacked(path: Path, packed: bytes, compression: str) -> bytes:

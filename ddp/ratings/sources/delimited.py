@@ -9,6 +9,7 @@ from ddp.ratings.arrays import Ratings
 from ddp.ratings.sources.cache import cached
 from ddp.ratings.sources.layout import Layout
 from ddp.ratings.sources.rating_files import read_ratings
+from ddp.ratings.telling import Tell, nobody
 
 
 def layout_of(data: CsvData) -> Layout:
@@ -21,7 +22,7 @@ def layout_of(data: CsvData) -> Layout:
     )
 
 
-def load(data: CsvData) -> Ratings:
+def load(data: CsvData, tell: Tell = nobody) -> Ratings:
     """The ratings of `data.path` or `data.paths`. The latter fill `Ratings.files`."""
     names = data.paths if data.paths is not None else [data.path or ""]
     paths = [Path(name) for name in names]
@@ -36,5 +37,5 @@ def load(data: CsvData) -> Ratings:
         cache_file,
         paths,
         options,
-        lambda: read_ratings(data.name, paths, layout, number_files=several),
+        lambda: read_ratings(data.name, paths, layout, number_files=several, tell=tell),
     )

@@ -20,6 +20,7 @@ from typing import IO
 from ddp.errors import DataError
 from ddp.machine.files import FULL, atomic_file
 from ddp.ratings.sources.remote import Download, Member, Source
+from ddp.ratings.telling import Tell, nobody
 
 _log = logging.getLogger(__name__)
 
@@ -43,7 +44,12 @@ FAILURES = (
 
 
 def fetch(
-    sources: Sequence[Source], folder: Path, *, connect_timeout_s: float, limit_bytes: int
+    sources: Sequence[Source],
+    folder: Path,
+    *,
+    connect_timeout_s: float,
+    limit_bytes: int,
+    tell: Tell = nobody,
 ) -> list[str]:
     """Puts the files of the first source that works into `folder`.
 
@@ -57,7 +63,7 @@ def fetch(
             _log.info("fetching %s", source)
             with tempfile.TemporaryDirectory(prefix=".fetch-", dir=folder) as temporary:
                 try:
-                    archive = _bring(source, Path(temporary), connect_timeout_s, limit_bytes)
+                    archive = _bring(source, Path(temporary), connect_timeout_s, limit_bytes, tell)
                     unpack(archive, source.members, folder, limit_bytes)
                 except FAILURES as error:
                     # the disk is full: no other source would help
@@ -74,9 +80,12 @@ def fetch(
     return reasons
 
 
-def _bring(source: Source, folder: Path, connect_timeout_s: float, limit_bytes: int) -> Path:
+def _bring(
+    source: Source, folder: Path, connect_timeout_s: float, limit_bytes: int, tell: Tell
+) -> Path:
     if isinstance(source, Download):
-        return download(source.url, folder, connect_timeout_s, limit_bytes)
+        return download(source.url, folder, connect_timeout_s, limit_bytes, tell)
+    tell(f"fetching {source.requirement}")
     return pip_download(source.requirement, folder, connect_timeout_s)
 
 
@@ -104,7 +113,9 @@ class _PatientHttps(urllib.request.HTTPSHandler):
         return self.do_open(_PatientHttpsConnection, req)
 
 
-def download(url: str, folder: Path, connect_timeout_s: float, limit_bytes: int) -> Path:
+def download(
+    url: str, folder: Path, connect_timeout_s: float, limit_bytes: int, tell: Tell = nobody
+) -> Path:
     """Downloads the file at `url` into `folder` and gives its path.
 
     Raises SourceError when the download breaks off or is too long, and the errors of urllib.
@@ -113,8 +124,10 @@ def download(url: str, folder: Path, connect_timeout_s: float, limit_bytes: int)
     opener = urllib.request.build_opener(_PatientHttp, _PatientHttps)
     with opener.open(url, timeout=connect_timeout_s) as response, path.open("wb") as file:
         expected = response.headers.get("Content-Length")
+        size = int(expected) if str(expected).isdecimal() else None
         while chunk := response.read(_CHUNK_BYTES):
             file.write(chunk)
+            tell(f"fetching {url.rpartition('/')[2]}", file.tell(), size, "bytes")
             if file.tell() > limit_bytes:
                 raise SourceError(
                     f"the download has more than the {limit_bytes:,} bytes expected at most"

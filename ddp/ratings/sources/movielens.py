@@ -16,6 +16,7 @@ from ddp.ratings.sources.cache import cached
 from ddp.ratings.sources.layout import Layout
 from ddp.ratings.sources.rating_files import read_ratings
 from ddp.ratings.sources.remote import Download, Member, Source, Wheel
+from ddp.ratings.telling import Tell, nobody
 
 _GROUPLENS = "https://files.grouplens.org/datasets/movielens"
 
@@ -150,7 +151,7 @@ SETS: dict[str, MovieLensSet] = {
 }
 
 
-def load(data: MovieLensData, known: MovieLensSet | None = None) -> Ratings:
+def load(data: MovieLensData, known: MovieLensSet | None = None, tell: Tell = nobody) -> Ratings:
     """Reads the set `data.name` (or `known`), and fetches it first if `data.root` lacks it.
 
     Raises DataError when no source has it, or when its files are not the published ones.
@@ -166,6 +167,7 @@ def load(data: MovieLensData, known: MovieLensSet | None = None) -> Ratings:
             folder,
             connect_timeout_s=data.connect_timeout_s,
             limit_bytes=known.limit_bytes,
+            tell=tell,
         )
         if reasons:
             raise _nowhere(data.name, path, known, reasons)
@@ -174,7 +176,7 @@ def load(data: MovieLensData, known: MovieLensSet | None = None) -> Ratings:
 
     def build() -> Ratings:
         _verify(path, known.sha256)
-        ratings = read_ratings(data.name, [path], known.layout)
+        ratings = read_ratings(data.name, [path], known.layout, tell=tell)
         if titles is not None:
             ratings.titles = read_titles(folder / titles.file, titles, ratings.item_ids)
         return ratings

@@ -16,16 +16,22 @@ from ddp.ratings.sources.ids import first_text_among_numbers, positions
 from ddp.ratings.sources.layout import Layout
 from ddp.ratings.sources.recognise import recognise
 from ddp.ratings.sources.table import AS_TEXT, Table, is_rated, read_table
+from ddp.ratings.telling import Tell, nobody
 
 
 def read_ratings(
-    name: str, paths: Sequence[Path], layout: Layout, *, number_files: bool = False
+    name: str,
+    paths: Sequence[Path],
+    layout: Layout,
+    *,
+    number_files: bool = False,
+    tell: Tell = nobody,
 ) -> Ratings:
     """The ratings of all `paths`, each pair of a user and an item once.
 
     `number_files`: fill `Ratings.files`. Raises DataError for a line that is not a rating.
     """
-    ratings, places = read_rows(name, paths, layout, number_files=number_files)
+    ratings, places = read_rows(name, paths, layout, number_files=number_files, tell=tell)
     twice = each_pair_once(ratings, places, layout)
     if twice and ratings.reading is not None:
         ratings.reading.left_out[f"rated again (duplicates={layout.duplicates})"] = twice
@@ -33,11 +39,17 @@ def read_ratings(
 
 
 def read_rows(
-    name: str, paths: Sequence[Path], layout: Layout, *, number_files: bool = False
+    name: str,
+    paths: Sequence[Path],
+    layout: Layout,
+    *,
+    number_files: bool = False,
+    tell: Tell = nobody,
 ) -> tuple[Ratings, Places]:
     """The ratings of all `paths`, and the place of each row; a pair may be there several times."""
-    sources = [recognise(read_content(path, layout), layout) for path in paths]
+    sources = [recognise(read_content(path, layout, tell), layout) for path in paths]
     table = read_table(sources, layout)
+    tell("numbering users and items")
     num_rows = len(table.ratings)
     kept = _only_rated(table, layout, ", ".join(map(str, paths)))
     places = Places(sources=sources, lengths=table.lengths, kept=kept)

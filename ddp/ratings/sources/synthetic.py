@@ -9,6 +9,7 @@ from ddp.config.data import SyntheticData
 from ddp.config.seeding import stream
 from ddp.errors import DataError
 from ddp.ratings.arrays import FloatArray, Ratings
+from ddp.ratings.telling import Tell, nobody
 
 # The true ratings have mean 3.5 and, over independent users and items, standard deviation 1:
 # a quarter of the variance from either bias, half of it from the factors.
@@ -30,10 +31,16 @@ class Truth:
     user_factors: FloatArray
     item_factors: FloatArray
 
-    def ratings(self, users: npt.NDArray[np.integer], items: npt.NDArray[np.integer]) -> FloatArray:
+    def ratings(
+        self,
+        users: npt.NDArray[np.integer],
+        items: npt.NDArray[np.integer],
+        tell: Tell = nobody,
+    ) -> FloatArray:
         """float32 (n,): the ratings that these users give these items, without noise."""
         result = np.empty(len(users), np.float32)
         for start in range(0, len(users), _CHUNK_ROWS):
+            tell("making ratings", start, len(users), "ratings")
             rows = slice(start, start + _CHUNK_ROWS)
             user, item = users[rows], items[rows]
             result[rows] = np.einsum("nr,nr->n", self.user_factors[user], self.item_factors[item])
@@ -53,19 +60,20 @@ def truth(data: SyntheticData, seed: int) -> Truth:
     )
 
 
-def load(data: SyntheticData, seed: int) -> Ratings:
+def load(data: SyntheticData, seed: int, tell: Tell = nobody) -> Ratings:
     """`data.num_ratings` ratings, sorted by user and item, each pair once.
 
     They are neither rounded nor clipped. The ids are 0..n-1, and some may have no rating. Raises
     DataError when `data.popularity` leaves too few pairs to draw.
     """
+    tell("drawing pairs of users and items")
     keys = _distinct_pairs(data, stream(seed, "data", 1))
     users, items = (
         (keys // data.num_items).astype(np.int32),
         (keys % data.num_items).astype(np.int32),
     )
     del keys  # as large as users and items together
-    ratings = truth(data, seed).ratings(users, items)
+    ratings = truth(data, seed).ratings(users, items, tell)
     ratings += np.float32(data.noise_std) * stream(seed, "data", 2).standard_normal(
         len(ratings), np.float32
     )

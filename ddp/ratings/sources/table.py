@@ -111,7 +111,7 @@ def _parse(
     with (
         np.errstate(over="ignore", invalid="ignore"),
         warnings.catch_warnings(),
-        content.open() as file,
+        content.open_to_parse() as file,
     ):
         # pandas warns about ids that are not all whole numbers
         warnings.simplefilter("ignore", pd.errors.DtypeWarning)
