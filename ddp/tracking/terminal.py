@@ -72,7 +72,7 @@ class Lines(Tracker):
     def _has_line(self, row: AggregateRound) -> bool:
         round_number = round_of(row.round_index)
         is_quiet = row.elapsed_s - self._shown_s >= QUIET_S
-        return round_number <= FIRST_LINES or number % self.step == 0 or is_quiet
+        return round_number <= FIRST_LINES or round_number % self.step == 0 or is_quiet
 
     def _print(self, row: AggregateRound) -> None:
         self._shown_s, self._left_out = row.elapsed_s, None
