@@ -12,6 +12,7 @@ from ddp.advice.measuring.calibration import calibration_file
 from ddp.advice.prediction import Prediction
 from ddp.config.schema import Config
 from ddp.config.simulate import Simulate
+from ddp.counting import counted
 
 SHOWN_S = 0.0005  # a shorter time is not shown, and is no reason
 LARGE = 0.02  # a kind gets a column if it is a larger share of one of the walls
@@ -87,18 +88,22 @@ def seconds(value: float) -> str:
 
 def where(simulate: Simulate, constants: Constants) -> str:
     """The machine of the predictions, in words."""
-    others = [f"{simulate.cores} cores"] if simulate.cores is not None else []
+    others = [counted(simulate.cores, "core")] if simulate.cores is not None else []
     others += [f"{simulate.bandwidth:g} GB/s"] if simulate.bandwidth is not None else []
     others += [f"a straggler of {simulate.straggler:g}"] if simulate.straggler > 1 else []
-    return f"simulated, {', '.join(others)}" if others else f"this machine, {constants.cores} cores"
+    return (
+        f"simulated, {', '.join(others)}"
+        if others
+        else f"this machine, {counted(constants.cores, 'core')}"
+    )
 
 
 def sources(config: Config, simulate: Simulate, constants: Constants) -> list[str]:
     """The lines that say which numbers were measured, simulated or assumed."""
     file = calibration_file()
     lines = [
-        f"\nmeasured: the constants, on this machine with {constants.cores} cores ({file}: delete"
-        " it to measure anew)"
+        f"\nmeasured: the constants, on this machine with {counted(constants.cores, 'core')}"
+        f" ({file}: delete it to measure anew)"
     ]
     if where(simulate, constants).startswith("simulated"):
         lines.append("simulated: every number above; nothing was measured on such a machine")

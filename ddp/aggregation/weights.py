@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ddp.config.aggregation import Aggregation, SoftmaxAggregation
+from ddp.counting import counted
 from ddp.errors import AggregationError
 from ddp.ratings.arrays import IndexArray
 
@@ -78,7 +79,7 @@ def worker_weights(
             raise AggregationError(
                 f"worker {worker} has weight {weight} under aggregation={options.name} (loss"
                 f" {loss},"
-                f" {ratings} ratings); weights must be finite and above zero{hint}",
+                f" {counted(ratings, 'rating')}); weights must be finite and above zero{hint}",
                 worker,
             )
     normalised: Weights = weights / weights.sum()

@@ -27,6 +27,7 @@ MAX_TIMEOUT_S = 2e6  # 23 days: a pipe's timeout is an int32 of milliseconds
 ON_FAILURE = ("abort", "drop", "restart")
 REFERENCES = ("auto", "true", "false")
 MAX_NAME = 80  # characters
+PLAIN_RUN = "defaults"  # the name of a run whose command gives nothing
 KEPT = ("best", "last")
 DISPLAYS = ("auto", "bars", "lines", "none")
 

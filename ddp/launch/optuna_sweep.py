@@ -21,6 +21,7 @@ from optuna.distributions import BaseDistribution, check_distribution_compatibil
 from optuna.samplers import BaseSampler, GridSampler
 from optuna.trial import Trial, TrialState
 
+from ddp.counting import counted
 from ddp.errors import ConfigError
 from ddp.launch.exits import FAILED, report_error
 from ddp.launch.planned import composed_job, parsed_overrides
@@ -124,7 +125,7 @@ class OptunaSweep:
         best = self.study.best_trial
         values = " ".join(typed(key, value) for key, value in best.params.items())
         score = f"{self.part} RMSE {best.value:.4f}"
-        print(f"best of {good} trials: {values} (job {best.number}, {score})")
+        print(f"best of {counted(good, 'trial')}: {values} (job {best.number}, {score})")
         results = {"name": "optuna", "best_params": best.params, "best_value": best.value}
         with atomic_file(Path(self.config.hydra.sweep.dir) / BEST_FILE) as file:
             file.write(yaml.safe_dump(results).encode())
@@ -180,7 +181,8 @@ def _open_study(options: DictConfig, space: dict[str, BaseDistribution]) -> optu
             f"its trials chose {key} from other values ({error}); choose another name",
         ) from None
     if options.storage is not None:
-        print(f"study {study.study_name} in {options.storage}: {len(study.trials)} trials so far")
+        trials = counted(len(study.trials), "trial")
+        print(f"study {study.study_name} in {options.storage}: {trials} so far")
     return study
 
 

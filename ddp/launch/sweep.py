@@ -13,6 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from ddp.config.checks import expanded
 from ddp.config.command import quoted
+from ddp.counting import counted
 from ddp.errors import ConfigError, UserError
 from ddp.launch.composed import (
     COMPOSED,
@@ -167,7 +168,7 @@ class Sweep:
             return report_error(NO_SUMMARY, exit_code(error))
         failed = sum(run.status != "ok" for run in runs)
         if failed:
-            report_error(f"{failed} of {len(runs)} jobs did not succeed", FAILED)
+            report_error(f"{failed} of {counted(len(runs), 'job')} did not succeed", FAILED)
         return code or self._code_of(failed)
 
     def _code_of(self, failed: int) -> int:

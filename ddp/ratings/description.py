@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ddp.counting import counted
 from ddp.machine.printable import printable
 from ddp.ratings.arrays import FloatArray, Ratings, Reading
 from ddp.ratings.outside import as_option, outside, tally
@@ -86,9 +87,9 @@ def _notes(ratings: FloatArray, lowest: float, highest: float) -> Iterator[str]:
     found = outside(values, counts)
     others = [value for value in values.tolist() if value not in found]
     for value in found:
-        number = np.count_nonzero(ratings == np.float32(value))
+        number = int(np.count_nonzero(ratings == np.float32(value)))
         yield (
-            f"{amount(value)} is the rating of {number:,} rows"
+            f"{amount(value)} is the rating of {counted(number, 'row')}"
             f" ({short(100 * number / len(ratings))} %), outside the scale of the others,"
             f" {_range((others[0], others[-1]))}: if it means 'not rated', set {as_option(found)}"
         )
@@ -114,14 +115,21 @@ def facts(about: Description) -> dict[str, str]:
     return {printable(name): printable(text) for name, text in found.items()}
 
 
+def in_numbers(about: Description) -> str:
+    """The numbers of ratings, users and items."""
+    return (
+        f"{counted(about.num_ratings, 'rating')} of {counted(about.num_users, 'user')}"
+        f" for {counted(about.num_items, 'item')}"
+    )
+
+
 def in_lines(about: Description) -> list[tuple[str, str]]:
     """The label and the text of each line about the data; "" is the label of the line above."""
     known = facts(about)
     found = [
-        ("data", "{ratings} ratings of {users} users for {items} items, {full} full"),
-        ("", "scale {scale}, mean {mean}, {time}"),
+        ("data", f"{in_numbers(about)}, {known['full']} full"),
+        ("", f"scale {known['scale']}, mean {known['mean']}, {known['time']}"),
     ]
-    found = [(label, text.format(**known)) for label, text in found]
     origins = dict.fromkeys(origin for _, origin in about.format.values())
     for origin in origins:
         parts = [
@@ -146,7 +154,7 @@ def _left_out(left_out: Mapping[str, int]) -> str:
     if not reasons:
         return "no row"
     each = [f"{number:,} {reason}" for reason, number in reasons.items()]
-    total = f"{sum(reasons.values()):,} row{'s' * (sum(reasons.values()) != 1)}"
+    total = counted(sum(reasons.values()), "row")
     return f"{total}: {', '.join(each if len(each) > 1 else reasons)}"
 
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from ddp.config.seeding import stream
 from ddp.config.split import Split
+from ddp.counting import counted
 from ddp.errors import ConfigError, DataError
 from ddp.ratings.arrays import IndexArray, Ratings
 
@@ -33,8 +34,8 @@ def hold_out(
     """
     if len(ratings) < 2:
         raise DataError(
-            f"{ratings.name} holds {len(ratings)} ratings: a training and a test part need at"
-            " least 2"
+            f"{ratings.name} holds {counted(len(ratings), 'rating')}: a training and a test part"
+            " need at least 2"
         )
     rng = stream(split.seed_or(seed), "holdout")
     rows = np.arange(len(ratings), dtype=np.int64)

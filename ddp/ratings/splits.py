@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from ddp.config.seeding import stream
 from ddp.config.split import DirichletSplit, Split
+from ddp.counting import counted
 from ddp.errors import ConfigError, DataError
 from ddp.ratings.arrays import FloatArray, IndexArray, IntArray, Ratings
 from ddp.ratings.holdout import PARTS, Parts, hold_out, time_order
@@ -70,7 +71,7 @@ def make_split(
         raise ConfigError(
             "workers",
             workers,
-            f"must be at most {num_train}: there are {num_train} training ratings",
+            f"must be at most {num_train}: the data have {counted(num_train, 'training rating')}",
         )
     part = np.empty(len(ratings), np.uint8)
     for number, name in enumerate(PARTS):
@@ -149,11 +150,13 @@ def balance(
     num_loaded = int(np.count_nonzero(loads))
     if num_loaded < workers:
         reason = (
-            f"split={split.name} deals whole {kind}s, and only {num_loaded} {kind}s have training"
-            " ratings"
+            f"split={split.name} deals whole {kind}s, and there are training ratings of only"
+            f" {counted(num_loaded, kind)}"
         )
         raise ConfigError(
-            "workers", workers, f"{reason}: use at most {num_loaded} workers, or split=iid"
+            "workers",
+            workers,
+            f"{reason}: use at most {counted(num_loaded, 'worker')}, or split=iid",
         )
     shuffled = rng.permutation(len(loads))
     order = shuffled[np.argsort(-loads[shuffled], kind="stable")]

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping, Sequence
 
+from ddp.counting import counted
 from ddp.report.markup import Value, details, listing, pairs, table
 from ddp.report.overview import MAX_LISTED, value_of
 from ddp.report.reading import Run
@@ -61,7 +62,7 @@ def _in_common(runs: Sequence[Run], varied: Sequence[str]) -> str:
     }
     if not told:
         return ""
-    summary = f"{len(told)} settings that are the same in all runs"
+    summary = f"{counted(len(told), 'setting')}, the same in all runs"
     return details(summary if len(runs) > 1 else "Its settings", pairs(sorted(told.items())))
 
 

@@ -3,6 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 
+from ddp.counting import counted
 from ddp.report.markup import Value, details, figure, figures, lead, legend_of_kinds, table
 from ddp.report.pictures import Bar, Stack, stacks
 from ddp.report.reading import Lane, Run
@@ -73,7 +74,7 @@ def per_backend(runs: Sequence[Run]) -> list[Stack]:
             Bar(name=name, seconds=_mean([bar.seconds for bar in same]), thin=same[0].thin)
             for name, same in bars.items()
         ]
-        rows.append(Stack(label=f"{backend}: {len(own)} run{'s' * (len(own) > 1)}", bars=means))
+        rows.append(Stack(label=f"{backend}: {counted(len(own), 'run')}", bars=means))
     return rows
 
 

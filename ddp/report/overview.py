@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
+from ddp.counting import counted
 from ddp.report.markup import Value, escape, listing, pairs
 from ddp.report.reading import Run
 from ddp.report.rounds import number
@@ -81,7 +82,9 @@ def warnings(runs: Sequence[Run]) -> str:
     for run in runs:
         for warning in dict.fromkeys(run.warnings):
             whose[warning].append(run.label)
-    lines = [(own[0] if len(own) == 1 else f"{len(own)} runs", text) for text, own in whose.items()]
+    lines = [
+        (own[0] if len(own) == 1 else counted(len(own), "run"), text) for text, own in whose.items()
+    ]
     lines.sort(key=lambda line: -len(whose[line[1]]))
     left = len(lines) - MAX_LISTED
     more = [("and", f"{left} more, see warnings in result.json")] if left > 0 else []

@@ -28,6 +28,7 @@ from datetime import datetime
 from pathlib import Path
 from string import Template
 
+from ddp.counting import counted
 from ddp.machine.files import atomic_file
 from ddp.report import all_runs, bars, overview, parts, scaling, seeds
 from ddp.report.comparing import give_labels
@@ -126,7 +127,7 @@ def _document(
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return Template(html).substitute(
         digest=digest,
-        title=escape(f"{len(runs)} run{'s' * (len(runs) != 1)}"),
+        title=escape(counted(len(runs), "run")),
         name=escape(Path(place).name),
         style=colours_of_kinds() + style,
         written=escape(written),

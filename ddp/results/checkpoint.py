@@ -156,7 +156,7 @@ class Checkpoints:
             raise CheckpointError(f"{path}: the ratings are not those that the run began with")
         if not isinstance(about.get("next_round"), int) or about["next_round"] > self.config.rounds:
             raise CheckpointError(
-                f"{path}: has {about.get('next_round')} rounds, more than"
+                f"{path}: has more rounds ({about.get('next_round')}) than"
                 f" rounds={self.config.rounds}"
             )
 

@@ -8,6 +8,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ddp.machine.printable import cut
+
 GAP = 1  # characters between two columns
 LEAST_TEXT = 12  # a text is folded to this width, no further
 LEAST_HEADER = 12
@@ -77,10 +79,13 @@ def that_fit(columns: Sequence[Column], importance: Sequence[int], width: int) -
 def print_table(
     console: Console, title: str, columns: Sequence[Column], styles: Sequence[str] = ()
 ) -> None:
-    """Prints one table. `styles`: of the rows. It is wider than the console if it has to be."""
+    """Prints one table. `styles`: of the rows. It is wider than the console if it has to be.
+
+    A line of the title that is wider than the table has no middle.
+    """
     width = max(least_width(columns), min(natural_width(columns), console.width))
     table = Table(
-        title=title or None,
+        title="\n".join(cut(line, width) for line in title.splitlines()) or None,
         width=width,
         box=None,
         pad_edge=False,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from ddp.counting import counted
 from ddp.model.parameters import Parameters, Vector
 from ddp.ratings.arrays import IndexArray
 from ddp.results.ids import Id, Ids, KnownIds
@@ -57,7 +58,8 @@ class SavedModel:
         item_rows = self.known_items.rows(items, refuse=refuse)
         if user_rows.ndim and item_rows.ndim and len(user_rows) != len(item_rows):
             raise ValueError(
-                f"{len(user_rows)} users but {len(item_rows)} items: they are taken in pairs"
+                f"{counted(len(user_rows), 'user')} but {counted(len(item_rows), 'item')}: they"
+                " are taken in pairs"
             )
         user_rows, item_rows = np.broadcast_arrays(user_rows, item_rows)
         if not user_rows.ndim:
@@ -76,7 +78,7 @@ class SavedModel:
             raise ValueError(f"n={n}: must not be negative")
         row = self.known_users.rows(user, refuse=_refuses(unknown))
         if row.ndim:
-            raise ValueError(f"{len(row)} users: give one id")
+            raise ValueError(f"{counted(len(row), 'user')}: give one id")
         # of row -1 a range that ends before it begins
         seen = self._seen_items[self._seen_starts[row] : self._seen_starts[row + 1]]
         unseen = np.setdiff1d(np.arange(len(self.item_ids)), seen)

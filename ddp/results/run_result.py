@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from ddp.config.averaging import in_words
 from ddp.config.schema import Config
-from ddp.counting import round_of
+from ddp.counting import counted, round_of
 from ddp.machine.gil import turned_on_by
 from ddp.machine.printable import printable
 from ddp.ratings.baselines import Baselines
-from ddp.ratings.description import Description
+from ddp.ratings.description import Description, in_numbers
 from ddp.results.accounts import NO_MEMORY, Lane, aggregator_lane, worker_lane
 from ddp.results.rounds_csv import costs, rounds_csv
 from ddp.timing.account import total_account
@@ -103,8 +103,8 @@ class RunResult:
         """The run in a few words, for a table or a trace."""
         config = self.config
         return (
-            f"{config.backend.name}: {config.workers} workers, {config.rounds} rounds of"
-            f" {config.local_epochs} local epochs"
+            f"{config.backend.name}: {counted(config.workers, 'worker')},"
+            f" {counted(config.rounds, 'round')} of {counted(config.local_epochs, 'local epoch')}"
         )
 
     @property
@@ -224,10 +224,7 @@ def _data(result: RunResult) -> str:
     about = result.data
     if about is None:
         return f"{result.config.data.name}, not read"
-    return (
-        f"{result.config.data.name}, {about.num_ratings:,} ratings of {about.num_users:,} users"
-        f" for {about.num_items:,} items"
-    )
+    return f"{result.config.data.name}, {in_numbers(about)}"
 
 
 def _round(result: RunResult, kept: int) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from ddp.counting import counted
 from ddp.machine.files import atomic_file
 from ddp.machine.printable import printable
 from ddp.results.best import REPEAT, best_and_fastest
@@ -88,7 +89,7 @@ def _title(rows: Sequence[Row], num_runs: int) -> str:
     told = ", ".join(f"{count} {status}" for status, count in statuses.items())
     if len(statuses) == 1:
         told = ("all " if len(rows) > 1 else "") + rows[0]["status"]
-    whole = f"{num_runs} run{'s' * (num_runs > 1)}"
+    whole = counted(num_runs, "run")
     return f"{whole}: {told}" if len(rows) == num_runs else f"{len(rows)} of {whole}: {told}"
 
 
@@ -141,5 +142,5 @@ def print_seeds(runs: Sequence[RunFile], console: Console) -> None:
         print_table(console, title, table)
         title = ""
     if unknown := sum(run.settings.get("workers") is None for run in runs):
-        note = f"in no row: {unknown} run{'s' * (unknown > 1)} without known settings"
+        note = f"in no row: {counted(unknown, 'run')} without known settings"
         console.print(note, style="dim")

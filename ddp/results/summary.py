@@ -7,8 +7,8 @@ from typing import Any
 from rich.console import Console
 
 from ddp.config.defaults import default_scalars
-from ddp.config.schema import Config
-from ddp.counting import round_of
+from ddp.config.schema import PLAIN_RUN, Config
+from ddp.counting import counted, round_of
 from ddp.machine.printable import printable
 from ddp.results.accounts import total_seconds
 from ddp.results.fitting import Column, in_tables, print_table
@@ -78,10 +78,16 @@ def _print_table(result: RunResult, console: Console) -> None:
     names, *cells = zip(*rows, strict=True)
     key = Column(header="", cells=names, right=False)
     others = [Column(header=header, cells=own) for header, own in zip(columns, cells, strict=True)]
-    title = result.title
+    title = _title(result)
     for table in in_tables([key], others, console.width):
         print_table(console, title, table, styles)
         title = ""
+
+
+def _title(result: RunResult) -> str:
+    """The name of the run, if its command makes one, above the run in a few words."""
+    name = result.config.name
+    return result.title if name in (None, PLAIN_RUN) else f"{name}\n{result.title}"
 
 
 def _ending(result: RunResult) -> list[str]:
@@ -93,8 +99,8 @@ def _ending(result: RunResult) -> list[str]:
         lines.append(
             f"kept:       the aggregate of round {round_of(kept.round_index)} of {done}, {why}"
         )
-    if result.ended == "patience":
-        reason = f"{config.patience} rounds brought no lower validation RMSE (patience)"
+    if config.patience is not None and result.ended == "patience":
+        reason = f"{counted(config.patience, 'round')} brought no lower validation RMSE (patience)"
         lines.append(f"ended:      after round {done} of {config.rounds}: {reason}")
     elif result.ended == "max_seconds":
         reason = f"{config.max_seconds:g} s of training had passed (max_seconds)"

@@ -8,6 +8,7 @@ import numpy as np
 
 from ddp.config.schema import Config
 from ddp.config.seeding import stream
+from ddp.counting import counted
 from ddp.errors import ConfigError
 from ddp.model.parameters import EMPTY_VECTOR, Parameters, Vector, initial_vector
 from ddp.model.rows import in_data_order, renumbered
@@ -225,8 +226,8 @@ def _check_parts(config: Config, deal: Deal) -> None:
             raise ConfigError(
                 "workers",
                 config.workers,
-                f"worker {worker}'s shard has {deal.size('train', worker):,} training ratings but"
-                f" none in its {part} part;"
-                f" use fewer workers, a larger split.{part}_fraction, or select_on=last with"
+                f"worker {worker}'s shard has"
+                f" {counted(deal.size('train', worker), 'training rating')} but none in its {part}"
+                f" part; use fewer workers, a larger split.{part}_fraction, or select_on=last with"
                 " aggregation=uniform",
             )

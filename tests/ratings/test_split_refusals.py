@@ -10,7 +10,7 @@ from ddp.ratings.splits import make_split
 
 def test_more_workers_than_training_ratings():
     with pytest.raises(
-        ConfigError, match="workers=9: must be at most 8: there are 8 training ratings"
+        ConfigError, match="workers=9: must be at most 8: the data have 8 training ratings"
     ):
         make_split(random_ratings(10), split_of(valid=0.0), 9, 0)
 
@@ -19,8 +19,8 @@ def test_more_workers_than_training_ratings():
 def test_more_workers_than_users_or_items(kind):
     ratings = random_ratings(100, num_users=3, num_items=3)
     message = (
-        f"workers=4: split={kind} deals whole {kind}s, and only 3 {kind}s have training ratings:"
-        " use at most 3 workers"
+        f"workers=4: split={kind} deals whole {kind}s, and there are training ratings of"
+        f" only 3 {kind}s: use at most 3 workers"
     )
     with pytest.raises(ConfigError, match=message):
         make_split(ratings, split_of(kind), 4, 0)
@@ -43,7 +43,7 @@ def test_time_without_timestamps(name, holdout, key):
 
 @pytest.mark.parametrize("num_rows", [0, 1])
 def test_too_few_ratings(num_rows):
-    with pytest.raises(DataError, match=f"holds {num_rows} ratings.*at least 2"):
+    with pytest.raises(DataError, match=f"holds {num_rows} ratings?: .*at least 2"):
         make_split(random_ratings(num_rows), split_of(), 1, 0)
 
 

@@ -125,7 +125,7 @@ def test_the_table_has_every_run_and_what_they_differ_in(shown):
         "directory",
     } <= set(headers)
     assert not {"seed", "rounds", "trainer"} & set(headers)
-    assert re.search(r"\d+ settings that are the same in all runs.*seed0", shown.text)
+    assert re.search(r"\d+ settings, the same in all runs.*seed0", shown.text)
     assert "trainer.lr0.02" not in shown.text
 
 

@@ -186,7 +186,7 @@ def test_importing_the_package_does_not_import_torch(tmp_path):
 
 def test_users_and_items_are_pairs(saved):
     model = load_model(saved)
-    with pytest.raises(ValueError, match="1 users but 2 items"):
+    with pytest.raises(ValueError, match="1 user but 2 items"):
         model.predict(model.user_ids[:1].tolist(), model.item_ids[:2].tolist())
     with pytest.raises(ValueError, match="n=-1"):
         model.top_items(model.user_ids[0].item(), n=-1)

@@ -6,6 +6,7 @@ import re
 import pytest
 from consoles import ESCAPE, a_console, shown_on
 
+from ddp.config.schema import MAX_NAME, PLAIN_RUN
 from ddp.experiment import run
 from ddp.results.run_result import RunResult
 from ddp.results.summary import print_result
@@ -30,7 +31,7 @@ def table_rows(text: str) -> dict[str, list[str]]:
 
 
 def check_table(text: str, result: RunResult) -> None:
-    assert "thread: 3 workers, 2 rounds of 1 local epochs" in text
+    assert "thread: 3 workers, 2 rounds of 1 local epoch" in text
     rows = table_rows(text)
     assert list(rows) == ["worker_0", "worker_1", "worker_2", "aggregated"]
     for worker, row in enumerate(result.worker_rows()):
@@ -67,6 +68,21 @@ def test_the_table_at_the_end_is_whole_and_goes_where_the_console_writes(
         stage: f"{value:.2f}" for stage, value in result.seconds.items()
     }
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("width", [60, 80])
+def test_the_name_that_a_command_gave_stands_above_the_table(result, width):
+    def top(name):
+        console = a_console(terminal=False, width=width)
+        named = dataclasses.replace(result.config, name=name)
+        print_result(dataclasses.replace(result, config=named), console)
+        return [line.strip() for line in shown_on(console).splitlines()[1:3]]
+
+    assert top("backend=process") == ["backend=process", result.title]
+    assert top(PLAIN_RUN)[0] == top(None)[0] == result.title
+    start, end = top(f"from{'-' * (MAX_NAME - 6)}to")[0].split("...")
+    assert (start[:5], end[-3:]) == ("from-", "-to")
+    assert len(start) + len(end) + 3 <= width
 
 
 @pytest.mark.parametrize(

@@ -182,7 +182,7 @@ def test_a_mistake_that_only_the_data_shows_is_one_message_too(
         (("-m", "resume=one", "seed=0,1"), ("continues one run", "sweep_resume=true")),
         (("resume=one", "seed=5"), ("is of a run with other settings: seed was 0, not 5",)),
         (("resume=one", "model=small"), ("model was tiny, not small",)),
-        (("resume=one", "rounds=1"), ("has 2 rounds, more than rounds=1",)),
+        (("resume=one", "rounds=1"), ("has more rounds (2) than rounds=1",)),
     ],
 )
 def test_what_cannot_be_gone_on_with_is_one_message_and_nothing_is_touched(

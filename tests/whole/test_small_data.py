@@ -27,10 +27,10 @@ ONE_ITEM = [(item, user, rating) for user, item, rating in ONE_USER]
 # every user and item has one rating; 8 are for training
 SQUARE = [(each, each, 1 + each % 5) for each in range(10)]
 FEW = [(0, 0, 3), (1, 1, 4)]
-TOO_MANY = "workers={}: must be at most {}: there are {} training ratings"
+TOO_MANY = "workers={}: must be at most {}: the data have {} training rating"
 WHOLE = (
-    "workers={}: split=stratified deals whole {kind}, and only {} {kind} have training ratings:"
-    " use at most {} workers"
+    "workers={}: split=stratified deals whole {kind}s, and there are training ratings of only {}"
+    " {kind}"
 )
 # ratings, workers, the reasons of a refusal with split=stratified and with iid (None: it works)
 SMALL = {
@@ -40,22 +40,22 @@ SMALL = {
         TOO_MANY.format(39, 38, 38),
         TOO_MANY.format(39, 38, 38),
     ),
-    "more workers than users": (GRID, 20, WHOLE.format(20, 12, 12, kind="users"), None),
-    "more workers than items": (GRID, 10, WHOLE.format(10, 8, 8, kind="items"), None),
+    "more workers than users": (GRID, 20, WHOLE.format(20, 12, kind="user"), None),
+    "more workers than items": (GRID, 10, WHOLE.format(10, 8, kind="item"), None),
     "as many workers as items": (GRID, 8, None, None),
     "one training rating per worker": (SQUARE, 8, None, None),
     "a user with one rating": ([*GRID, (99, 0, 3)], 3, None, None),
     "an item with one rating": ([*GRID, (0, 99, 3)], 3, None, None),
     "one user": (ONE_USER, 1, None, None),
-    "one user, three workers": (ONE_USER, 3, WHOLE.format(3, 1, 1, kind="users"), None),
+    "one user, three workers": (ONE_USER, 3, WHOLE.format(3, 1, kind="user"), None),
     "one item": (ONE_ITEM, 1, None, None),
-    "one item, three workers": (ONE_ITEM, 3, WHOLE.format(3, 1, 1, kind="items"), None),
+    "one item, three workers": (ONE_ITEM, 3, WHOLE.format(3, 1, kind="item"), None),
     "two ratings": (FEW, 1, None, None),
     "two ratings, two workers": (FEW, 2, TOO_MANY.format(2, 1, 1), TOO_MANY.format(2, 1, 1)),
     "one rating": (
         FEW[:1],
         1,
-        *["csv holds 1 ratings: a training and a test part need at least 2"] * 2,
+        *["csv holds 1 rating: a training and a test part need at least 2"] * 2,
     ),
 }
 
@@ -135,7 +135,7 @@ def test_a_worker_without_validation_ratings_is_refused_where_it_would_choose_by
 ):
     config = of_ratings(SQUARE, "workers=7", "split=iid", *BACKENDS[name])
     told = (
-        r"^workers=7: worker 1's shard has 1 training ratings but none in its valid part;"
+        r"^workers=7: worker 1's shard has 1 training rating but none in its valid part;"
         " use fewer workers, "
     )
     with pytest.raises(ConfigError, match=told):

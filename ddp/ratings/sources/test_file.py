@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ddp.config.data import CsvData, Data, MovieLensData
+from ddp.counting import counted
 from ddp.errors import DataError
 from ddp.ratings.arrays import Ratings
 from ddp.ratings.sources.delimited import layout_of
@@ -39,7 +40,7 @@ def with_test_file(ratings: Ratings, path: Path, data: Data) -> Ratings:
         _check_common(first, second, path)
         each_pair_once(second, places, layout)
         joined = _joined(first, second)
-        return _told(joined, f"{len(second):,} ratings of {path.name}, added to the data")
+        return _told(joined, f"{counted(len(second), 'rating')} of {path.name}, added to the data")
     if missing.any():
         row = int(missing.argmax())
         raise DataError(
