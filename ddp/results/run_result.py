@@ -128,12 +128,25 @@ class RunResult:
     @property
     def notes(self) -> tuple[str, ...]:
         """Sentences about things that worked against the run."""
-        return (*self._about_the_gil(), *self._about_the_learning_rate())
+        return (
+            *self._about_the_gil(),
+            *self._about_the_weights(),
+            *self._about_the_learning_rate(),
+        )
 
     def _about_the_gil(self) -> tuple[str, ...]:
         if (module := turned_on_by()) is None:
             return ()
         return (f"the import of {module} turned the GIL on; PYTHON_GIL=0 keeps it off",)
+
+    def _about_the_weights(self) -> tuple[str, ...]:
+        sizes = {shard["num_train"] for shard in self.shards}
+        if self.config.aggregation.name != "samples" or len(self.shards) < 2 or len(sizes) > 1:
+            return ()
+        return (
+            f"each shard has {counted(sizes.pop(), 'training rating')}, so aggregation=samples"
+            " gives the weights of aggregation=uniform",
+        )
 
     def _about_the_learning_rate(self) -> tuple[str, ...]:
         config, last = self.config, self.last

@@ -14,6 +14,7 @@ from ddp.ratings.load import load_ratings
 from ddp.results.checkpoint import read_checkpoint
 from ddp.results.reference import reference_config
 from ddp.results.run_directory import find_checkpoints
+from ddp.results.run_result import RunResult
 from ddp.results.saved_model import MODEL_FILE
 
 ROUNDS = 6
@@ -115,6 +116,17 @@ def test_the_rate_of_each_round_is_told_and_one_without_effect_is_a_note(make_co
     longer = run(make_config(*short, "rounds=5"), tmp_path / "longer", [])
     (note,) = told(longer.output_dir)["notes"]
     assert "from round 4 on" in note  # 2 ** -12 < 1e-3 < 2 ** -8
+
+
+def test_weights_that_are_those_of_uniform_are_a_note(make_config, tmp_path):
+    def notes(aggregation, *sizes):
+        shards = [{"worker": worker, "num_train": size} for worker, size in enumerate(sizes)]
+        config = make_config(f"aggregation={aggregation}")
+        return RunResult(config=config, output_dir=tmp_path, shards=shards).notes
+
+    (note,) = notes("samples", 1, 1)
+    assert note.startswith("each shard has 1 training rating, so aggregation=samples gives")
+    assert notes("samples", 1, 2) == notes("samples", 1) == notes("uniform", 1, 1) == ()
 
 
 def test_the_simplest_predictors_are_in_the_result(whole):
