@@ -8,6 +8,7 @@ from pathlib import Path
 from ddp.aggregation.aggregator import Aggregated, Aggregator, Evaluate
 from ddp.aggregation.combine import Combine, make_combine
 from ddp.backends.make import make_backend
+from ddp.config.metrics import RMSE
 from ddp.config.schema import Config
 from ddp.errors import WorkerError
 from ddp.machine.memory import memory_of
@@ -15,6 +16,7 @@ from ddp.model.parameters import Vector
 from ddp.ratings.arrays import Ratings
 from ddp.ratings.load import load_ratings
 from ddp.ratings.telling import nobody
+from ddp.results.measuring import measure
 from ddp.results.recording import Recording
 from ddp.results.reference import find_reference
 from ddp.results.run_directory import run_directory
@@ -75,10 +77,15 @@ def run(
         ):
             for done in rounds:
                 recording.round(done)
+                state = done.state
+        if config.metrics != [RMSE] and (kept := state.kept(config)) is not None:
+            with recording.spans("metrics"):
+                recording.know(measured=measure(prepared, kept))
         if config.reference != "false":
             with recording.spans("reference"):
                 alone = partial(train_reference, ratings)
-                recording.compare(find_reference(config, ratings, prepared.deal, alone))
+                found = find_reference(config, ratings, prepared.deal, alone)
+                recording.know(reference=found)
     return recording.result
 
 

@@ -30,14 +30,22 @@ Rule = Callable[[str, Any], None]
 Class = TypeVar("Class")
 
 
-def setting(rule: Rule | None = None, *, off: Any = DECIDES) -> Any:
+def setting(
+    rule: Rule | None = None,
+    *,
+    off: Any = DECIDES,
+    convert: Callable[[Any], Any] | None = None,
+) -> Any:
     """A field with a rule for its values; null passes where the type allows it.
+
+    `convert` makes the value of the field from a value that keeps the rule.
 
     `off`: the value that leaves the setting without effect. Only a setting that decides no number
     of a run has one. A run may resume with another value of such a setting, and the reference has
     it off.
     """
-    return dataclasses.field(metadata={"rule": rule} | ({} if off is DECIDES else {"off": off}))
+    metadata = {"rule": rule, "convert": convert}
+    return dataclasses.field(metadata=metadata | ({} if off is DECIDES else {"off": off}))
 
 
 def one_of(allowed: Collection[str], *, off: Any = DECIDES) -> Any:
@@ -98,7 +106,7 @@ def file_name() -> Any:
     def convert(value: str | list[str]) -> str | list[str]:
         return expanded(value) if isinstance(value, str) else list(map(expanded, value))
 
-    return dataclasses.field(metadata={"rule": rule, "convert": convert})
+    return setting(rule, convert=convert)
 
 
 def expanded(name: str) -> str:

@@ -14,6 +14,7 @@ from ddp.config.averaging import STRATIFIED, check_averaging, taken_split
 from ddp.config.backend import Backend, PollingBackend, SerialBackend
 from ddp.config.checks import Checked, above, all_off, at_least, one_of, options, setting
 from ddp.config.data import CsvData, Data, MovieLensData
+from ddp.config.metrics import RMSE, check_metrics, with_rmse
 from ddp.config.model import Model
 from ddp.config.options import OPTIONS
 from ddp.config.split import Split
@@ -53,6 +54,7 @@ class Scalars(Checked):
     seed: int = at_least(0)
     select_on: str = one_of(SELECT_ON)
     keep: str = one_of(KEPT)
+    metrics: list[str] = setting(check_metrics, off=[RMSE], convert=with_rmse)
     patience: int | None = at_least(1)
     max_seconds: float | None = above(0, off=None)
     agg_timeout: float = above(0, below=MAX_TIMEOUT_S, off=1.0)
@@ -219,7 +221,7 @@ def settings(config: Mapping[str, Any]) -> dict[str, Any]:
     | a scalar    | its value                                                            |
     | `group`     | the name of the chosen option                                        |
     | `group.key` | a setting of that option; "-" if it has no such setting              |
-    | `tracker`   | the names of the trackers                                            |
+    | `tracker`   | the names of the trackers; `metrics` likewise                        |
     """
     row = {field.name: config.get(field.name) for field in fields(Scalars)}
     for group, known in OPTIONS.items():
@@ -233,6 +235,8 @@ def settings(config: Mapping[str, Any]) -> dict[str, Any]:
         )
         row |= {f"{group}.{key}": chosen.get(key, "-" if chosen else None) for key in keys}
     row["tracker"] = tracker_names(config)
+    if isinstance(metrics := row["metrics"], list):
+        row["metrics"] = ", ".join(map(str, metrics))
     return row
 
 

@@ -184,4 +184,6 @@ def _wrong_type(key: str, value: Any, expected: str) -> ConfigError:
     if isinstance(value, list | dict) and "str" in expected:
         hint = f"a text in brackets needs quotes, as in \"{key}='[1]'\""
         return ConfigError(key, value, f"expected {expected}; {hint}")
+    if isinstance(value, str) and expected.startswith("list"):
+        return ConfigError(key, value, f"expected a list; write {key}=[{value}]")
     return ConfigError(key, value, f"expected {expected}")

@@ -104,8 +104,8 @@ def finished_run(directory: Path, config: Config) -> RunFile | None:
     except (OSError, ValueError, yaml.YAMLError):
         return None
     now = json.loads(json.dumps(dataclasses.asdict(config)))
-    if isinstance(was, dict):  # a name decides nothing, and earlier versions had none
-        was = as_saved(was) | {"name": now["name"]}
+    if isinstance(was, dict):  # a name decides nothing; earlier versions had neither
+        was = {"metrics": now["metrics"]} | as_saved(was) | {"name": now["name"]}
     changed = differences(was, now)
     if changed:
         raise DirectoryTaken(directory, f"holds a run with other settings: {', '.join(changed)}")

@@ -5,8 +5,24 @@ from collections.abc import Iterable
 import numpy as np
 
 from ddp.model.parameters import Parameters, Rows, Vector
-from ddp.ratings.arrays import IntArray
+from ddp.ratings.arrays import IndexArray, IntArray
 from ddp.ratings.strata import Numbering, Strata
+
+_CHUNK = 1 << 14  # pairs to predict at a time: their factors stay in the cache
+
+
+def predicted(rows: Rows, users: IndexArray | IntArray, items: IndexArray | IntArray) -> Vector:
+    """The predicted rating of each pair of a user and an item, float32 (n,), not clipped."""
+    views = rows.views
+    predictions = np.empty(len(users), np.float32)
+    for start in range(0, len(users), _CHUNK):
+        part = slice(start, start + _CHUNK)
+        factors = views["user_factors"][users[part]], views["item_factors"][items[part]]
+        np.einsum("nd,nd->n", *factors, out=predictions[part])
+    if rows.biases:
+        predictions += views["user_bias"][users] + views["item_bias"][items]
+    predictions += views["global_mean"]
+    return predictions
 
 
 def pack(arrays: Iterable[Vector], out: Vector) -> None:

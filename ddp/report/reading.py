@@ -11,7 +11,7 @@ from ddp.config.options import OPTIONS
 from ddp.ratings.description import Description, facts
 from ddp.report.rounds import Round, number, read_rounds
 from ddp.results.run_directory import RESULT_FILE, ROUNDS_FILE
-from ddp.results.run_file import RunFile, machine_of
+from ddp.results.run_file import RunFile, machine_of, metrics_of
 from ddp.results.simplest import in_words
 from ddp.results.table import cell, harmless
 from ddp.timing.kinds import KINDS, OTHER
@@ -199,7 +199,10 @@ def _read_data(run: Run, result: Mapping[str, Any]) -> None:
         about = Description(**known)
         run.data = facts(about)
         run.notes = [harmless(str(note)) for note in about.notes]
-    if simplest := in_words(result.get("baselines")):
+    if values := metrics_of(result):
+        told = ", ".join(f"{name} {value:.4f}" for name, value in values.items())
+        run.data["metrics of the test part"] = told
+    if simplest := in_words(result.get("baselines"), result.get("ranked")):
         run.data["simplest predictors"] = harmless(simplest)
 
 

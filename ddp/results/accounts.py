@@ -149,6 +149,7 @@ def stage_seconds(account: Account) -> dict[str, float]:
     | `train`     | the rounds                                                               |
     | `stop`      | stopping the workers                                                     |
     | `save`      | the model and the last checkpoint                                        |
+    | `metrics`   | measuring the metrics of the kept aggregate, but for its RMSE            |
     | `total`     | all of these and what lies between them, without `imports`               |
     | `reference` | finding the errors of one worker; not in `total`                         |
 
@@ -164,7 +165,7 @@ def stage_seconds(account: Account) -> dict[str, float]:
     return {stage: seconds[stage] for stage in STAGES if stage in seconds}
 
 
-STAGES = ("data", "imports", "start", "train", "stop", "save", "total", "reference")
+STAGES = ("data", "imports", "start", "train", "stop", "save", "metrics", "total", "reference")
 NOT_IN_TOTAL = ("imports", "reference", "interpreter")
 
 

@@ -11,8 +11,16 @@ from ddp.config.defaults import default_scalars, default_values
 from ddp.config.options import OPTIONS
 from ddp.machine.printable import cut
 from ddp.results.fitting import GAP, LEAST_TEXT, Column, least_width, that_fit
-from ddp.results.run_file import NEVER, OUTCOME, WORKER_MEANS
-from ddp.results.table import MAIN, Row, agreed_settings, cell, is_numeric, telling_settings
+from ddp.results.run_file import NEVER
+from ddp.results.table import (
+    MAIN,
+    Row,
+    agreed_settings,
+    cell,
+    figures_of,
+    is_numeric,
+    telling_settings,
+)
 
 FIRST = ("valid_rmse", "test_rmse", "train_s")  # shown however narrow the terminal is
 JOB = re.compile(r"(\d+)(_.*)?")  # the directory of a sweep's job begins with its number
@@ -141,13 +149,12 @@ def _text(header: str, texts: Sequence[str], room: int) -> list[Column]:
 def _column(name: str, rows: Sequence[Row]) -> Column:
     if name == "directory":
         return Column(header=name, cells=_last_parts(rows), right=False, folds=True)
-    return column(name, [row[name] for row in rows])
+    return column(name, [row.get(name) for row in rows])  # no run may have an asked metric
 
 
 def _figures(rows: Sequence[Row]) -> list[str]:
     """The columns of figures in which a run has one."""
-    names = (*OUTCOME, *WORKER_MEANS)
-    return [name for name in names if any(row[name] is not None for row in rows)]
+    return [name for name in figures_of(rows) if any(row[name] is not None for row in rows)]
 
 
 def _varies(name: str, rows: Sequence[Row]) -> bool:

@@ -6,6 +6,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from ddp.config.defaults import default_scalars
+from ddp.config.metrics import is_metric
 from ddp.errors import UserError
 from ddp.machine.output import outlast_readers
 from ddp.machine.printable import printable
@@ -45,7 +47,8 @@ def _parser() -> argparse.ArgumentParser:
         "--sort",
         type=_column_named,
         metavar="COLUMN",
-        help="sort the rows, the lowest first; rmse is valid_rmse, seconds is train_s",
+        help="sort the rows, the lowest first, of ndcg@K and recall@K the highest; rmse is"
+        " valid_rmse, seconds is train_s",
     )
     parser.add_argument(
         "--top", type=_count, metavar="N", help="show the first N rows (the file has all)"
@@ -66,8 +69,9 @@ def _parser() -> argparse.ArgumentParser:
 def _column_named(text: str) -> str:
     """The column of this name. Raises ArgumentTypeError, which names the close ones."""
     name = SHORT.get(text, text)
-    if name not in COLUMNS:
-        close = difflib.get_close_matches(name, [*COLUMNS, *SHORT], n=3)
+    if name not in COLUMNS and not is_metric(name):
+        usual = default_scalars()["metrics"]
+        close = difflib.get_close_matches(name, [*COLUMNS, *SHORT, *usual], n=3)
         hint = f"did you mean {' or '.join(close)}?" if close else "results.csv has all columns"
         raise argparse.ArgumentTypeError(printable(f"there is no column {text}; {hint}"))
     return name

@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from ddp.counting import counted
 from ddp.model.parameters import Parameters, Vector
+from ddp.model.rows import predicted
 from ddp.ratings.arrays import IndexArray
 from ddp.results.ids import Id, Ids, KnownIds
 
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from ddp.model.torch_module import CollabFiltering
 
 Unknown = Literal["partial", "error"]
-_CHUNK = 1 << 14  # pairs to predict at a time: their factors stay in the cache
 
 
 class SavedModel:
@@ -95,19 +95,12 @@ class SavedModel:
 
     def predict_rows(self, users: IndexArray, items: IndexArray) -> Vector:
         """The same as `predict`, by rows of the parameters; -1 is an unknown user or item."""
-        views = self.parameters.views
-        predictions = np.empty(len(users), np.float32)
-        for start in range(0, len(users), _CHUNK):
-            part = slice(start, start + _CHUNK)
-            factors = views["user_factors"][users[part]], views["item_factors"][items[part]]
-            np.einsum("nd,nd->n", *factors, out=predictions[part])
-        if self.parameters.biases:
-            predictions += views["user_bias"][users] + views["item_bias"][items]
+        predictions = predicted(self.parameters, users, items)
         alone = (users < 0) | (items < 0)
         if alone.any():
             user_terms, item_terms = self._terms_alone
-            predictions[alone] = user_terms[users[alone]] + item_terms[items[alone]]
-        predictions += views["global_mean"]
+            terms = user_terms[users[alone]] + item_terms[items[alone]]
+            predictions[alone] = terms + self.parameters.views["global_mean"]
         return predictions.clip(self.rating_min, self.rating_max)
 
     @cached_property

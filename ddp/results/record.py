@@ -80,6 +80,8 @@ def _as_json(result: RunResult) -> dict[str, Any]:
             "reference": dataclasses.asdict(result.reference) if result.reference else None,
             "gap": result.gap,
         },
+        "metrics": result.metrics,
+        "ranked": result.ranked,
         "baselines": result.baselines,
         "seconds": result.seconds,
         "kept_round": round_of(kept.round_index) if kept else None,

@@ -33,9 +33,9 @@ from ddp.timing.spans import Spans
 from ddp.tracking.history import History, kept_row
 from ddp.tracking.messages import (
     AggregateRound,
+    Event,
     OutsideRounds,
     RatingsRead,
-    Reference,
     Rewound,
     RunEnds,
 )
@@ -172,11 +172,11 @@ class Recording:
                 self._warnings.append(f"{describe(error)}; the run goes on without this checkpoint")
                 print(f"warning: {printable(self._warnings[-1])}", file=sys.stderr)
 
-    def compare(self, reference: Reference | None) -> None:
-        """Keeps the errors of one worker, if they are known."""
-        self._known["reference"] = reference
-        if reference is not None:
-            self.tracker.on(reference)
+    def know(self, **facts: Event | None) -> None:
+        """Keeps facts for the result, and tells the trackers those that are known."""
+        self._known |= facts
+        for fact in filter(None, facts.values()):
+            self.tracker.on(fact)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None

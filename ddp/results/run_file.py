@@ -12,6 +12,7 @@ from statistics import fmean
 from typing import Any
 
 from ddp.config.earlier import as_saved
+from ddp.config.metrics import RMSE, is_metric
 from ddp.config.schema import settings
 from ddp.errors import UserError
 from ddp.results.earlier import with_rounds_from_one
@@ -29,7 +30,7 @@ OUTCOME = {
     "train_s": "seconds.train",
 }
 # settings that no comparison of runs shows; a CSV has them
-NEVER = ("tracker", "display", "name")
+NEVER = ("tracker", "display", "name", "metrics")
 # Means over the workers, of the whole run: column -> (key in result.json, unit, factor to it).
 WORKER_MEANS = {column: unit_of(column) for column in TABLE_COLUMNS}
 
@@ -47,6 +48,7 @@ class RunFile:
     | `settings`     | the config in one row (`ddp.config.schema.settings`), {} if not known;    |
     |                | lists as text, None for NaN                                               |
     | `outcome`      | a number for each key of OUTCOME; NaN where the file has none             |
+    | `metrics`      | metric of the test part -> its value; the RMSE is in `outcome`            |
     | `worker_means` | a number for each key of WORKER_MEANS; NaN where no worker has one        |
     | `resumed`      | another process began the run; the file has the seconds of the last only, |
     |                | so `outcome` has none                                                     |
@@ -59,6 +61,7 @@ class RunFile:
     error: str | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     outcome: Mapping[str, float] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
     worker_means: Mapping[str, float] = field(default_factory=dict)
     resumed: bool = False
     content: Mapping[str, Any] = field(default_factory=dict)
@@ -86,6 +89,7 @@ def read_run_file(directory: Path) -> RunFile:
             for name, path in OUTCOME.items()
             for value in [_number(result, path)]
         }
+        known["metrics"] = metrics_of(result)
         workers = _workers(result)
         known["worker_means"] = {
             name: _mean(workers, key) * factor for name, (key, _, factor) in WORKER_MEANS.items()
@@ -103,6 +107,20 @@ def read_run_file(directory: Path) -> RunFile:
 def _config_in(result: Mapping[str, Any]) -> Mapping[str, Any]:
     config = result.get("config")
     return as_saved(config) if config else {}
+
+
+def metrics_of(result: Mapping[str, Any]) -> dict[str, float]:
+    """The metrics of a result.json besides the RMSE: name -> value; those of no user are left out.
+
+    Earlier versions had none.
+    """
+    told = result.get("metrics")
+    known = told if isinstance(told, dict) else {}
+    return {
+        name: value
+        for name, value in known.items()
+        if name != RMSE and is_metric(name) and isinstance(value, float)
+    }
 
 
 def _workers(result: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -2,11 +2,12 @@
 
 import io
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ddp.config.averaging import in_words
+from ddp.config.metrics import RMSE
 from ddp.config.schema import Config
 from ddp.counting import counted, round_of
 from ddp.machine.gil import turned_on_by
@@ -18,7 +19,7 @@ from ddp.results.rounds_csv import costs, rounds_csv
 from ddp.timing.account import total_account
 from ddp.timing.paths import AGGREGATOR_PHASES, WORKER_PHASES
 from ddp.tracking.history import History, kept_row
-from ddp.tracking.messages import AggregateRound, Reference, WorkerRound
+from ddp.tracking.messages import AggregateRound, Measured, Reference, WorkerRound
 from ddp.tracking.trace import Trace
 from ddp.workers.state import RunState
 
@@ -44,6 +45,7 @@ class RunResult:
     | `shards`      | size and skew of each worker's shard                                        |
     | `noise_floor` | the lowest possible RMSE, None where it is not known                        |
     | `reference`   | RMSEs of one worker, None where they are not known                          |
+    | `measured`    | its other metrics, None where they are not known                            |
     | `baselines`   | RMSEs of the simplest predictors, see `ddp.ratings.baselines`               |
     | `state`       | the state after its last round, with which a resumed run begins             |
     | `history`     | every row of the run                                                        |
@@ -61,6 +63,7 @@ class RunResult:
     shards: list[dict[str, Any]] = field(default_factory=list)
     noise_floor: float | None = None
     reference: Reference | None = None
+    measured: Measured | None = None
     baselines: Baselines = field(default_factory=dict)
     state: RunState = field(default_factory=RunState)
     history: History = field(default_factory=History)
@@ -175,6 +178,17 @@ class RunResult:
     def valid_rmse(self) -> float:
         """The aggregated validation RMSE likewise; NaN also if there is no validation part."""
         return self.kept.valid.rmse if self.kept else math.nan
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The metrics of the kept aggregate on the test part: name -> value, rmse first."""
+        return {RMSE: self.test_rmse, **(self.measured.values if self.measured else {})}
+
+    @property
+    def ranked(self) -> dict[str, Any] | None:
+        """The facts about the ranked lists, see `Ranked`; None if nothing was ranked."""
+        ranked = self.measured.ranked if self.measured else None
+        return asdict(ranked) if ranked else None
 
     @property
     def score(self) -> float:

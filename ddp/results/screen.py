@@ -42,7 +42,7 @@ def print_runs(
     """Prints the columns in which runs differ, and writes all columns to `csv_path`.
 
     If configurations have run with several seeds, a second table has their spread. Below it stand
-    the best run and the fastest. `sort`: the column to sort by, the lowest first. `top`: shows so
+    the best run and the fastest. `sort`: the column to sort by, the best first. `top`: shows so
     many rows. `columns`: shows these. The file has all rows and columns in the order of the runs.
     Raises OSError.
     """

@@ -1,4 +1,4 @@
-"""The RMSEs of the simplest predictors (ddp/ratings/baselines.py), in words.
+"""What the simplest predictors give (ddp/ratings/baselines.py, ddp/results/ranking.py), in words.
 
 It loads no numpy: the table of results has them too.
 """
@@ -10,18 +10,29 @@ from ddp.machine.printable import printable
 from ddp.results.run_file import RunFile
 
 
-def in_words(told: Any) -> str:
-    """The test RMSE of each predictor, from the `baselines` of a result.json.
+def in_words(told: Any, ranked: Any = None) -> str:
+    """The test RMSE of each predictor, and the ranking metrics of the most popular items.
 
-    "" if they are not known, or damaged.
+    `told`, `ranked`: of a result.json. "" if they are not known, or damaged.
     """
     known = told if isinstance(told, Mapping) else {}
     rmses = {name: each.get("test") for name, each in known.items() if isinstance(each, Mapping)}
-    figures = [f"{name} {rmse:.4f}" for name, rmse in rmses.items() if isinstance(rmse, float)]
-    return printable(f"test RMSE of {', '.join(figures)}") if figures else ""
+    popular = ranked.get("most_popular") if isinstance(ranked, Mapping) else None
+    texts = {
+        "test RMSE of": _figures(rmses),
+        "most popular items:": _figures(popular if isinstance(popular, Mapping) else {}),
+    }
+    return printable("; ".join(f"{label} {text}" for label, text in texts.items() if text))
+
+
+def _figures(values: Mapping[Any, Any]) -> str:
+    known = {name: value for name, value in values.items() if isinstance(value, float)}
+    return ", ".join(f"{name} {value:.4f}" for name, value in known.items())
 
 
 def of_runs(runs: Iterable[RunFile]) -> list[str]:
     """The different ones among these runs: those with the same held out ratings have the same."""
-    told = dict.fromkeys(in_words(run.content.get("baselines")) for run in runs)
+    told = dict.fromkeys(
+        in_words(run.content.get("baselines"), run.content.get("ranked")) for run in runs
+    )
     return [text for text in told if text]

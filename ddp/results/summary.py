@@ -91,7 +91,7 @@ def _title(result: RunResult) -> str:
 
 
 def _ending(result: RunResult) -> list[str]:
-    """The round that the run keeps, the reason of an early end, and the simplest predictors."""
+    """The round that the run keeps, an early end, the metrics, and the simplest predictors."""
     config, kept, lines = result.config, result.kept, []
     done = len(result.history.aggregate_rounds)
     if kept is not None:
@@ -105,9 +105,21 @@ def _ending(result: RunResult) -> list[str]:
     elif result.ended == "max_seconds":
         reason = f"{config.max_seconds:g} s of training had passed (max_seconds)"
         lines.append(f"ended:      after round {done} of {config.rounds}: {reason}")
-    if told := in_words(result.baselines):
+    lines += _metrics(result)
+    if told := in_words(result.baselines, result.ranked):
         lines.append(f"simplest:   {told}")
     return lines
+
+
+def _metrics(result: RunResult) -> list[str]:
+    """The metrics besides RMSE, which the table has, and whose lists the ranking ones are about."""
+    if result.measured is None:
+        return []
+    values = result.measured.values.items()
+    told = ", ".join(f"{name} {number(value, 4)}" for name, value in values)
+    if (ranked := result.measured.ranked) is not None:
+        told += f" ({ranked.users:,} users; relevant: {ranked.relevant_from:g} or more)"
+    return [f"metrics:    test {told}"]
 
 
 def _remarks(result: RunResult) -> list[str]:

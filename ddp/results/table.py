@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
+from ddp.config.metrics import is_metric, is_ranking
 from ddp.config.schema import settings
 from ddp.machine.printable import printable
 from ddp.results.run_file import NEVER, OUTCOME, WORKER_MEANS, RunFile
@@ -23,17 +24,21 @@ ALWAYS = ("backend", "workers")  # shown also where all runs agree
 
 
 def rows_of(runs: Sequence[RunFile]) -> list[Row]:
-    """A row per run, with a value for each of COLUMNS; None where it is missing.
+    """A row per run, with a value for each column; None where it is missing.
 
-    Text is harmless. A column of numbers has one type: float if a number is missing or a float.
+    The columns are COLUMNS, and after OUTCOME the metrics that a run has. Text is harmless. A
+    column of numbers has one type: float if a number is missing or a float.
     """
     rows = [
-        {**run.settings, **run.outcome, **run.worker_means}
+        {**run.settings, **run.outcome, **run.metrics, **run.worker_means}
         | {"status": run.status, "error": run.error, "directory": str(run.directory)}
         for run in runs
     ]
-    columns = [_uniform([known(row.get(name)) for row in rows]) for name in COLUMNS]
-    return [dict(zip(COLUMNS, values, strict=True)) for values in zip(*columns, strict=True)]
+    place = COLUMNS.index([*OUTCOME][-1]) + 1
+    metrics = dict.fromkeys(name for run in runs for name in run.metrics)
+    names = (*COLUMNS[:place], *metrics, *COLUMNS[place:])
+    columns = [_uniform([known(row.get(name)) for row in rows]) for name in names]
+    return [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
 
 
 def known(value: Any) -> Any:
@@ -54,11 +59,17 @@ def is_numeric(column: Sequence[Any]) -> bool:
 
 
 def sort_key(name: str) -> Callable[[Row], tuple[bool, bool, Any]]:
-    """The key to sort rows by the column `name`: numbers, then texts, then rows without a value."""
+    """The key to sort rows by the column `name`: numbers, then texts, then rows without a value.
+
+    The best rows come first: those with the lowest number, or with the highest ranking metric.
+    """
+    sign = -1 if is_ranking(name) else 1
 
     def key(row: Row) -> tuple[bool, bool, Any]:
-        value = row[name]
-        return value is None, isinstance(value, str), 0 if value is None else value
+        value = row.get(name)
+        if isinstance(value, str):
+            return False, True, value
+        return value is None, False, 0 if value is None else sign * value
 
     return key
 
@@ -66,7 +77,7 @@ def sort_key(name: str) -> Callable[[Row], tuple[bool, bool, Any]]:
 def as_csv(rows: Sequence[Row]) -> str:
     """All columns of the rows."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer = csv.DictWriter(text, rows[0] if rows else COLUMNS, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue()
@@ -106,12 +117,22 @@ def differing_settings(configurations: Sequence[Configuration]) -> list[str]:
     ] or [*ALWAYS]
 
 
+def figures_of(rows: Sequence[Row]) -> list[str]:
+    """The columns of figures: outcome, metrics, and means over the workers."""
+    return [name for name in rows[0] if _is_figure(name)]
+
+
+def _is_figure(name: str) -> bool:
+    return name in OUTCOME or name in WORKER_MEANS or is_metric(name)
+
+
 def cell(name: str, value: Any) -> str:
     """A value of the column `name` as text for people; "-" for None."""
     if value is None:
         return "-"
-    if isinstance(value, float) and name in (*OUTCOME, *WORKER_MEANS):
-        digits = 4 if name.endswith("rmse") else 0 if name == "kept_round" else 2
+    if isinstance(value, float) and _is_figure(name):
+        is_error = name.endswith("rmse") or is_metric(name)
+        digits = 4 if is_error else 0 if name == "kept_round" else 2
         return f"{value:.{digits}f}"
     return f"{value:g}" if isinstance(value, float) else str(value)
 

@@ -78,6 +78,7 @@ COUNTS_AS = {
     **dict.fromkeys(("publish", "receive", "gather", "broadcast"), "transfer"),
     **dict.fromkeys(("tell", "record", "save"), "log"),
     "stop": "exit",
+    "metrics": "evaluate",
     "reference": OTHER,
 }
 # Spans without a reason to sleep: a thread that is off its core there waits for the GIL or a core.

@@ -13,7 +13,7 @@ WORKER_PHASES = ("compute", "evaluate", "publish", "wait", "receive", TELL, OTHE
 AGGREGATOR_PHASES = ("wait", "gather", "average", "broadcast", "evaluate", "record", OTHER)
 ROUND_PHASES = tuple(dict.fromkeys([*WORKER_PHASES, *AGGREGATOR_PHASES]))
 # Before the first round, or after the last.
-OUTSIDE_PHASES = (START, "data", "imports", "stop", "save", "reference")
+OUTSIDE_PHASES = (START, "data", "imports", "stop", "save", "metrics", "reference")
 
 _PHASES = (*ROUND_PHASES, *OUTSIDE_PHASES)
 # A span inside a phase is named after a kind, or after a stage of a start.

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from ddp.errors import WorkerError
 from ddp.machine.memory import Memory
 from ddp.timing.account import Account
-from ddp.tracking.metrics import SquaredError
+from ddp.tracking.metrics import Ranked, SquaredError
 
 
 class Event:
@@ -213,11 +213,7 @@ class Rewound(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ended(Event):
-    """A worker's thread or process has ended.
-
-    `began_s`: when the parent began to start it. `ended_s`: when the parent saw its end. Both are
-    readings of `time.perf_counter`.
-    """
+    """The parent began to start a worker, and saw its end: two readings of `time.perf_counter`."""
 
     worker: int
     began_s: float
@@ -228,8 +224,8 @@ class Ended(Event):
 class MemoryUsed(Event):
     """The RAM of the run while its workers live.
 
-    `processes`: "main", the parent, and those that serve the workers, by name. `shared_bytes`: the
-    memory that several processes share on purpose.
+    `processes`: "main", the parent, and those that serve the workers, by name. `shared_bytes`:
+    of the memory that several processes share on purpose.
     """
 
     processes: Mapping[str, Memory]
@@ -238,13 +234,9 @@ class MemoryUsed(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunEnds(Event):
-    """The run ends: no event follows.
+    """The run ends: no event follows. `status`, `error`: as in result.json.
 
-    | field    | meaning                                                      |
-    |----------|--------------------------------------------------------------|
-    | `status` | ok, failed or interrupted, as in result.json                 |
-    | `error`  | why it failed                                                |
-    | `kept`   | the row of the round whose aggregate it keeps; None: no round |
+    `kept`: the row of the round whose aggregate it keeps; None: no round.
     """
 
     status: str
@@ -258,3 +250,11 @@ class Reference(Event):
 
     valid: float
     test: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured(Event):
+    """The metrics of the kept aggregate but its RMSE. `ranked`: None without ranking metrics."""
+
+    values: Mapping[str, float]
+    ranked: Ranked | None = None

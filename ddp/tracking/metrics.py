@@ -1,9 +1,11 @@
-"""Errors of predictions, kept as (sum of squares, count) until somebody prints them.
+"""Errors of predictions, and the facts about ranked lists.
 
-RMSEs of workers cannot be averaged; sums and counts can be added.
+An error is kept as (sum of squares, count) until somebody prints it, because RMSEs of workers
+cannot be averaged; sums and counts can be added.
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -31,6 +33,26 @@ class SquaredError:
     def rmse(self) -> float:
         """Root mean squared error; NaN over no ratings."""
         return math.sqrt(self.mse)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ranked:
+    """The ranked lists behind ranking metrics; see ddp/results/ranking.py.
+
+    | field           | meaning                                                                |
+    |-----------------|------------------------------------------------------------------------|
+    | `users`         | number of users whose lists count                                      |
+    | `without`       | number of users with test ratings of which none is relevant            |
+    | `left_out`      | number of users beyond the most that are ranked                        |
+    | `relevant_from` | the lowest relevant rating                                             |
+    | `most_popular`  | the same metrics, if items with more training ratings come first       |
+    """
+
+    users: int
+    without: int
+    left_out: int
+    relevant_from: float
+    most_popular: Mapping[str, float]
 
 
 def squared_error(

@@ -18,6 +18,7 @@ from ddp.tracking.messages import (
     AggregateRound,
     Event,
     Failure,
+    Measured,
     Reference,
     Rewound,
     RunEnds,
@@ -36,6 +37,7 @@ from ddp.tracking.tracker import (
 
 RMSE_TAG = "rmse/{part}/{who}"
 GAP_TAG = "rmse/{part}/one_worker_gap"  # the kept aggregate's RMSE minus one worker's
+METRIC_TAG = "test/{name}/" + KEPT  # without @, which MLflow refuses
 TIME_TAG = "time/{kind}_ms/{who}"
 ACCOUNT_TAG = "time/account/{kind}_ms/{who}"  # all kinds together are the round's wall
 TRAINING_TAG = "time/training_s"  # of the whole run, at its last round
@@ -67,6 +69,7 @@ class Points:
         self.metrics: list[str] = []  # the tags that compare runs; none before the run ends
         self._last: AggregateRound | None = None
         self._reference: Reference | None = None
+        self._measured = Measured(values={})
         self._num_workers = num_workers
         self._rounds: dict[int, list[WorkerRound]] = {}  # those that wait for their other rows
 
@@ -88,6 +91,8 @@ class Points:
                 self._last = event.last
             case Reference():
                 yield from self._one_worker(event)
+            case Measured():
+                self._measured = event
             case RunEnds():
                 yield from self._end(event)
 
@@ -133,6 +138,11 @@ class Points:
         points = [
             Point(RMSE_TAG.format(part=part, who=KEPT), getattr(event.kept, part).rmse, step)
             for part in reversed(PARTS)
+        ]
+        points += [
+            Point(METRIC_TAG.format(name=name.replace("@", "_at_")), value, step)
+            for name, value in self._measured.values.items()
+            if not math.isnan(value)
         ]
         points.append(Point(TRAINING_TAG, self._last.elapsed_s, round_of(self._last.round_index)))
         if self._reference is not None:

@@ -9,6 +9,7 @@ from ddp.tracking.messages import (
     AggregateRound,
     Event,
     Failure,
+    Measured,
     Reference,
     Rewound,
     RunEnds,
@@ -65,6 +66,7 @@ class Results(Tracker):
         self._rows: dict[int, dict[int, _Row]] = {}  # by worker and round
         self._last: AggregateRound | None = None
         self._reference: Reference | None = None
+        self._metrics: Mapping[str, float] = {}
         self._failures: list[Failure] = []
         self.ended: RunEnds | None = None
 
@@ -79,6 +81,8 @@ class Results(Tracker):
                 self._last = event
             case Reference():
                 self._reference = event
+            case Measured(values=values):
+                self._metrics = values
             case Failure():
                 self._failures.append(event)
             case RunEnds():
@@ -97,6 +101,9 @@ class Results(Tracker):
     def as_markdown(self) -> str:
         """The table, and a sentence about the end of the run."""
         lines = [self._sentence(), "", _table(COLUMNS, self._figures())]
+        if self._metrics:
+            told = ", ".join(f"{name} {value:.4f}" for name, value in self._metrics.items())
+            lines.append(f"- {KEPT}, test {told}")
         lines += [
             f"- worker {each.worker}: {each.action}, {each.reason}" for each in self._failures
         ]

@@ -26,7 +26,7 @@ WRONG_TYPES_AND_NAMES = [
     (("trainer=autograd", "trainer.batch_size=1.5"), "trainer.batch_size=1.5:", "expected int"),
     (("model.biases=some",), "model.biases=some:", "expected bool"),
     (("backend.poll_interval_s=often",), "backend.poll_interval_s=often:", "expected float | None"),
-    (("data=csv", "data.paths=a.csv"), "data.paths=a.csv:", "expected list[str] | None"),
+    (("data=csv", "data.paths=a.csv"), "data.paths=a.csv:", "write data.paths=[a.csv]"),
     ((*CSV, "data.user=null"), "data.user=null:", "expected int | str"),
     (("display=null",), "display=null:", "expected str"),
     (("~workers",), "workers:", "is not set", "int"),

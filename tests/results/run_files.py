@@ -4,7 +4,7 @@ import csv
 import json
 from pathlib import Path
 
-STAGES = {"data", "imports", "start", "train", "stop", "save"}
+STAGES = {"data", "imports", "start", "train", "stop", "save", "metrics"}
 
 
 def no_constant(token: str) -> None:

@@ -18,6 +18,7 @@ from ddp.tracking.tensorboard import TensorBoard
 from ddp.tracking.tracker import RunFacts
 
 ROUNDS, WORKERS = 3, 3
+METRICS = ("test/mae/kept", "test/ndcg_at_10/kept", "test/recall_at_10/kept")
 WORKER_KINDS = {"compute", "evaluate", "publish", "wait", "receive", "tell", "other"}
 AGGREGATOR_KINDS = {"wait", "gather", "average", "broadcast", "evaluate", "record", "other"}
 INNER_KINDS = {"lock_wait", "lock_hold", "serialise", "transfer", "deserialise", "copy", "pickle"}
@@ -74,7 +75,7 @@ def test_every_tag_is_there_and_no_other(recorded):
     }
     tags |= {f"time/{kind}_ms/{who}" for kind in WORKER_KINDS | INNER_KINDS for who in WHOS}
     tags |= {f"time/{kind}_ms/aggregator" for kind in AGGREGATOR_KINDS | INNER_KINDS}
-    tags |= {"traffic/pickled_bytes/aggregator", "time/training_s", "train/lr"}
+    tags |= {"traffic/pickled_bytes/aggregator", "time/training_s", "train/lr", *METRICS}
     assert {
         tag for tag in recorded.events.Tags()["scalars"] if not tag.startswith("time/account/")
     } == tags
@@ -256,7 +257,7 @@ def test_the_hparams_are_in_the_runs_own_file(recorded):
 def test_the_hparams_are_compared_by_scalars_that_exist(recorded):
     experiment = plugin(recorded.events, "_hparams_/experiment").experiment
     metrics = {info.name.tag for info in experiment.metric_infos}
-    assert metrics == {"rmse/test/kept", "rmse/valid/kept", "time/training_s"}
+    assert metrics == {"rmse/test/kept", "rmse/valid/kept", "time/training_s", *METRICS}
     assert metrics <= set(recorded.events.Tags()["scalars"])
     assert {info.name for info in experiment.hparam_infos} == set(hparams(recorded.config))
 

@@ -1,5 +1,7 @@
 """Points of an event file, from messages that a test makes."""
 
+import math
+
 import pytest
 from event_files import aggregate, hparams, plugin, read_events, row_of, worker_round
 from faults import Fault, infect
@@ -10,7 +12,7 @@ from ddp.config.options import OPTIONS
 from ddp.experiment import run
 from ddp.timing.account import Account
 from ddp.tracking.hparams import MAIN, known_values
-from ddp.tracking.messages import Reference, RunEnds
+from ddp.tracking.messages import Measured, Reference, RunEnds
 from ddp.tracking.metrics import SquaredError
 from ddp.tracking.tensorboard import TensorBoard
 from ddp.tracking.tracker import RunFacts
@@ -74,6 +76,7 @@ def test_one_worker_is_a_line_beside_the_aggregate_and_the_gap_to_it_an_hparams_
     rows = [aggregate(number, test=SquaredError(9 - 8 * (number == 1), 1)) for number in range(3)]
     for row in rows:
         tracker.on(row)
+    tracker.on(Measured(values={"ndcg@10": 0.25, "recall@10": math.nan}))
     tracker.on(Reference(valid=1.5, test=2.5))
     tracker.on(RunEnds(status="ok", kept=rows[1]))
     tracker.close()
@@ -90,6 +93,9 @@ def test_one_worker_is_a_line_beside_the_aggregate_and_the_gap_to_it_an_hparams_
     metrics = [info.name.tag for info in experiment.metric_infos]
     assert metrics[:2] == ["rmse/test/kept", "rmse/valid/kept"]
     assert "rmse/test/one_worker_gap" in metrics
+    assert points["test/ndcg_at_10/kept"] == {2: 0.25}
+    assert "test/ndcg_at_10/kept" in metrics
+    assert not [tag for tag in [*points, *metrics] if "recall" in tag]  # of no user
 
 
 def test_a_setting_without_a_value_is_no_hparam_and_a_column_has_one_type(make_config):

@@ -19,6 +19,7 @@ from ddp.tracking.messages import (
     Failure,
     Finished,
     HandedOn,
+    Measured,
     MemoryUsed,
     Message,
     OutsideRounds,
@@ -67,6 +68,7 @@ EVENTS = [
     OutsideRounds(account=Account()),
     MemoryUsed(processes={}, shared_bytes=0),
     Reference(valid=1.0, test=1.1),
+    Measured(values={"mae": 0.5}),
     RunEnds(status="failed", error="made up"),
 ]
 

@@ -1,0 +1,58 @@
+"""Measures the metrics of the aggregate that a run keeps, on the test part."""
+
+import numpy as np
+import numpy.typing as npt
+
+from ddp.config.metrics import MAE, ranking_metrics
+from ddp.model.parameters import Rows, Vector
+from ddp.model.rows import predicted
+from ddp.ratings.arrays import Ratings
+from ddp.ratings.holdout import PARTS
+from ddp.ratings.splits import Deal
+from ddp.results.ranking import lists_of, quality
+from ddp.results.scores import same_for_all, scores_of
+from ddp.tracking.messages import Measured
+from ddp.tracking.metrics import Ranked
+from ddp.workers.prepare import Prepared
+
+CHUNK = 1 << 18  # ratings at a time
+
+
+def measure(prepared: Prepared, vector: Vector) -> Measured:
+    """The metrics that the config asks for. `vector`: the aggregate, in the order of the data."""
+    names, ratings, deal = prepared.config.metrics, prepared.ratings, prepared.deal
+    model = prepared.make_aggregate(vector)
+    known = {MAE: _mae(model, ratings, deal)} if MAE in names else {}
+    if not ranking_metrics(names):
+        return Measured(values=known)
+    lists = lists_of(ratings, deal)
+    popular = same_for_all(_popularity(ratings, deal), len(lists.users))
+    known |= quality(lists, scores_of(model, lists.users), names)
+    return Measured(
+        values={name: known[name] for name in names if name in known},
+        ranked=Ranked(
+            users=len(lists.users),
+            without=lists.without,
+            left_out=lists.left_out,
+            relevant_from=lists.relevant_from,
+            most_popular=quality(lists, popular, names),
+        ),
+    )
+
+
+def _mae(model: Rows, ratings: Ratings, deal: Deal) -> float:
+    """The mean absolute error of predictions that are clipped to the scale."""
+    rows = deal.rows("test")
+    errors = predicted(model, ratings.users[rows], ratings.items[rows])
+    errors = errors.clip(ratings.rating_min, ratings.rating_max) - ratings.ratings[rows]
+    return float(np.abs(errors).mean(dtype=np.float64))
+
+
+def _popularity(ratings: Ratings, deal: Deal) -> npt.NDArray[np.intp]:
+    """The number of training ratings of each item."""
+    counts = np.zeros(ratings.num_items, np.intp)
+    for start in range(0, len(ratings), CHUNK):
+        chunk = slice(start, start + CHUNK)
+        items = ratings.items[chunk][deal.part[chunk] == PARTS.index("train")]
+        counts += np.bincount(items, minlength=ratings.num_items)
+    return counts
