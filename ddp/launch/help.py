@@ -54,7 +54,7 @@ def _defaults(path: Path) -> tuple[list[str], list[str]]:
         name = f"{outer}.{inner}" if line.startswith(" ") and outer != "defaults" else inner
         if colon and value and outer != "hydra" and inner.isidentifier():
             lines = groups if outer == "defaults" else scalars
-            lines.append(f"  {f'{name}={value}':<{COLUMN}}{comment}")
+            lines.append(f"  {f'{name}={value} ':<{COLUMN}}{comment}")
     return groups, scalars
 
 

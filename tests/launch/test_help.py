@@ -38,6 +38,8 @@ def section(group: str) -> str:
 
 
 def as_written(value: object) -> str:
+    if isinstance(value, list):
+        return f"[{','.join(value)}]"
     return (
         {None: "null", True: "true", False: "false"}[value]
         if value is None or type(value) is bool
