@@ -40,7 +40,10 @@ def time(runs: Sequence[Run]) -> str | None:
         ]
         text = ONE_RUN
     else:
-        rows = [Stack(label=_closing(run), bars=_bars(run)) for run in shown[:MAX_STACKS]]
+        rows = [
+            Stack(label=_closing(run), owner=run.label, bars=_bars(run))
+            for run in shown[:MAX_STACKS]
+        ]
         text = SEVERAL_RUNS
         if len(shown) > MAX_STACKS:
             text += (
@@ -74,7 +77,8 @@ def per_backend(runs: Sequence[Run]) -> list[Stack]:
             Bar(name=name, seconds=_mean([bar.seconds for bar in same]), thin=same[0].thin)
             for name, same in bars.items()
         ]
-        rows.append(Stack(label=f"{backend}: {counted(len(own), 'run')}", bars=means))
+        label = f"{backend}: {counted(len(own), 'run')}"
+        rows.append(Stack(label=label, owner=label, bars=means))
     return rows
 
 

@@ -115,10 +115,11 @@ def _threads_and_processes(told: Told) -> Tile | None:
     text = f"{fast.label} trained in {fast_s:.3g} s, {slow.label} in {slow_s:.3g} s"
     if tie(fast.values("train_s"), slow.values("train_s")):
         return Tile("threads or processes", "a tie", f"{text}: within the spread of their runs")
+    ratio = times(slow_s / fast_s)
+    if ratio == times(1.0):
+        return Tile("threads or processes", "equal", text)
     winner = "processes" if _in_processes(fast) else "threads"
-    return Tile(
-        "threads or processes", f"{winner}, {times(slow_s / fast_s)} times as fast", f"{text}."
-    )
+    return Tile("threads or processes", winner, f"{ratio} times as fast: {text}")
 
 
 def _is_fixed(key: str) -> bool:

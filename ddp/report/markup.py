@@ -11,7 +11,7 @@ from ddp.results.table import harmless
 from ddp.timing.kinds import KINDS
 
 LONG_TEXT = 40  # characters; a longer sentence is folded, a longer label is cut
-PHONE_LABEL = 18  # characters of a label on a phone
+PHONE_LABEL = 16  # characters of a label on a phone
 _MARKER_SHAPES = {
     "o": '<circle cx="17" cy="6" r="3.4"/>',
     "s": '<rect x="13.8" y="2.8" width="6.4" height="6.4"/>',

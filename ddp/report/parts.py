@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from ddp.report.comparing import looks_of
+from ddp.report.curves import Curve, curves
 from ddp.report.markup import (
     Value,
     details,
@@ -13,19 +14,20 @@ from ddp.report.markup import (
     legend_of_looks,
     table,
 )
-from ddp.report.pictures import Curve, amounts, curves, timeline
+from ddp.report.pictures import amounts, timeline
 from ddp.report.reading import Run
 from ddp.report.rounds import Round
 from ddp.report.tracing import TracedRound, read_traced_round
 from ddp.results.run_directory import TRACE_FILE
 
 MB = 1e6
-# Axis of RMSE -> its label, and the place of a round on it.
-AXES: dict[str, tuple[str, Callable[[Round], float | None]]] = {
-    "rounds": ("rounds", lambda done: done.number),
-    "seconds": ("seconds of training", lambda done: done.elapsed_s),
+# Axis of RMSE -> its label, the text of a point, and the place of a round on it.
+AXES: dict[str, tuple[str, str, Callable[[Round], float | None]]] = {
+    "rounds": ("rounds", "round {x}: test RMSE {y}", lambda done: done.number),
+    "seconds": ("seconds of training", "after {x} s: test RMSE {y}", lambda done: done.elapsed_s),
     "bytes": (
         "MB pickled and copied so far\n(workers and aggregator, each copy counts)",
+        "after {x} MB: test RMSE {y}",
         lambda done: done.num_bytes / MB or None,
     ),
 }
@@ -39,7 +41,7 @@ def accuracy(runs: Sequence[Run]) -> str | None:
         return None
     looks = looks_of(runs, shown)
     pieces = []
-    for name, (x_label, x) in AXES.items():
+    for name, (x_label, tip, x) in AXES.items():
         points = {run.label: points_of(run, x) for run in shown}
         lines = [
             Curve(
@@ -52,7 +54,7 @@ def accuracy(runs: Sequence[Run]) -> str | None:
             if line
         ]
         if lines:
-            pieces.append(figure(curves(lines, x_label, "test RMSE"), f"Against {name}"))
+            pieces.append(figure(curves(lines, x_label, "test RMSE", tip=tip), f"Against {name}"))
     together = (
         " Equal lines lie on top of each other: with equal settings, all backends have one line."
         if len(shown) > 1

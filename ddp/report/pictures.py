@@ -1,4 +1,4 @@
-"""Draws the pictures. Each function returns an SVG element."""
+"""Draws bars and timelines. Each function returns an SVG element."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -7,15 +7,13 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
-from ddp.report.comparing import DASHES, MARKERS, Look
 from ddp.report.cutting import cut_apart
-from ddp.report.svg import TIP, canvas, ink, new_figure, to_svg
+from ddp.report.svg import TIP, canvas, ink, listed, to_svg
 from ddp.report.tracing import Slice, TracedRound
 from ddp.timing.kinds import KINDS
 
 WIDTH = 360.0  # a phone's, between its margins
 WIDE = 760.0  # scrolls on a phone
-LOG_FROM = 20.0  # ratio of the ends of lines from which an axis is logarithmic
 SMALLEST = 0.3  # pixels: narrower pieces are not drawn
 ROW, TEXT_ROW = 13.0, 15.0
 # the longest text over a bar, and beside a lane, in a wide font
@@ -23,67 +21,11 @@ CHARACTERS, LANE_CHARACTERS = 52, 12
 
 
 @dataclass(slots=True, kw_only=True)
-class Curve:
-    """A line of a picture, with its label."""
-
-    label: str
-    x: Sequence[float]
-    y: Sequence[float]
-    look: Look
-
-
-def curves(
-    lines: Sequence[Curve], x_label: str, y_label: str, *, ideal: Sequence[tuple[float, float]] = ()
-) -> str:
-    """Lines over one axis; `ideal` is a dashed line, the best that could be reached."""
-    figure = new_figure(WIDTH, 260, layout="constrained")
-    axes = figure.subplots()
-    if ideal:
-        axes.plot(
-            *zip(*ideal, strict=True),
-            color=ink("muted"),
-            dashes=(2, 3),
-            linewidth=1,
-            gid=f"{TIP}ideal",
-        )
-    for line in lines:
-        on_off = [float(length) for length in DASHES[line.look.dash].split()]
-        axes.plot(
-            line.x,
-            line.y,
-            color=ink(f"series-{line.look.colour}"),
-            linestyle=(0, on_off if len(on_off) > 1 else ()),
-            marker=MARKERS[line.look.marker],
-            markevery=max(1, len(line.x) // 6),
-            gid=TIP + line.label,
-        )
-    # the ideal is a straight line on plain axes only
-    if not ideal and _is_wide(lines):
-        axes.set_xscale("log")
-        axes.xaxis.set_major_formatter("{x:g}")
-    else:
-        whole = all(float(value).is_integer() for line in lines for value in line.x)
-        axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=whole))
-    axes.minorticks_off()
-    if ideal:
-        axes.set_ylim(bottom=0)
-    axes.set_xlabel(x_label)
-    axes.set_ylabel(y_label)
-    on_x = x_label.replace("\n", " ")
-    return to_svg(figure, f"{y_label} against {on_x}: {_list(line.label for line in lines)}")
-
-
-def _is_wide(lines: Sequence[Curve]) -> bool:
-    ends = [line.x[-1] for line in lines if line.x]
-    positive = all(min(line.x) > 0 for line in lines)
-    return positive and max(ends) / min(ends) > LOG_FROM
-
-
-@dataclass(slots=True, kw_only=True)
 class Stack:
-    """A line of text, and the bars below it."""
+    """A line of text, and the bars below it; `owner` names the run or runs in tooltips."""
 
     label: str
+    owner: str = ""
     bars: list["Bar"] = field(default_factory=list)
 
 
@@ -118,7 +60,8 @@ def stacks(rows: Sequence[Stack], *, shares: bool) -> str:
                 seconds = bar.seconds.get(kind, 0.0)
                 width = seconds * factor
                 if width / end * WIDTH > SMALLEST:
-                    tip = f"{bar.name}: {kind} {seconds:.3g} s, {seconds / bar.total_s:.1%}"
+                    share = f"{seconds:.4g} s, {seconds / bar.total_s:.1%}"
+                    tip = f"{row.owner and row.owner + ': '}{bar.name}: {kind} {share}"
                     _piece(axes, x, below, width, thickness, kind, tip)
                 x += width
             if not shares and not bar.thin:
@@ -133,7 +76,7 @@ def stacks(rows: Sequence[Stack], *, shares: bool) -> str:
     axes.set_xlim(0, end)
     axes.set_xlabel("% of the wall" if shares else "seconds")
     axes.xaxis.set_major_locator(MaxNLocator(5))
-    return to_svg(figure, f"where the time went: {_list(row.label for row in rows)}")
+    return to_svg(figure, f"where the time went: {listed(row.label for row in rows)}")
 
 
 def timeline(traced: TracedRound, what: str) -> str:
@@ -158,12 +101,12 @@ def timeline(traced: TracedRound, what: str) -> str:
         for kind, start_s, stop_s in _joined(lane):
             width_ms = (stop_s - start_s) * 1e3
             if width_ms / length_ms * WIDE > SMALLEST:
-                tip = f"{name}: {kind} {width_ms:.3g} ms"
+                tip = f"{what}, {name}: {kind} {width_ms:.4g} ms"
                 _piece(axes, (start_s - begin_s) * 1e3, y + 2, width_ms, lane_height - 6, kind, tip)
     axes.set_xlim(0, length_ms)
     axes.set_xlabel("milliseconds since the first of the round", loc="left")
     axes.xaxis.set_major_locator(MaxNLocator(8))
-    return to_svg(figure, f"{what}: {_list(traced.lanes)}")
+    return to_svg(figure, f"{what}: {listed(traced.lanes)}")
 
 
 def _joined(lane: Sequence[Slice]) -> list[tuple[str, float, float]]:
@@ -175,39 +118,6 @@ def _joined(lane: Sequence[Slice]) -> list[tuple[str, float, float]]:
         else:
             joined.append((piece.kind, piece.start_s, piece.end_s))
     return joined
-
-
-def grid(
-    cells: Mapping[tuple[float, float], float], form: str, lowest: float, highest: float, what: str
-) -> str:
-    """A heat map of figures by (workers, local epochs). The colour is faint at `lowest` and strong
-    at `highest`; `form` formats a figure, `what` names the picture.
-    """
-    columns, rows = (sorted({place[axis] for place in cells}) for axis in (0, 1))
-    figure, axes = canvas(46 + 52 * len(columns), 30 * len(rows), bottom=34, left=44)
-    for (column, row), value in cells.items():
-        x, y = columns.index(column), rows.index(row) * 30
-        strength = (value - lowest) / (highest - lowest) if highest > lowest else 0.0
-        box = Rectangle(
-            (x + 0.02, y + 1),
-            0.96,
-            28,
-            facecolor=ink("accent"),
-            alpha=0.06 + 0.4 * strength,
-            linewidth=0,
-        )
-        axes.add_patch(box)
-        axes.text(x + 0.5, y + 18.5, form.format(value), ha="center")
-    axes.set_xlim(0, len(columns))
-    axes.set_xticks(
-        [place + 0.5 for place in range(len(columns))], [f"{column:g}" for column in columns]
-    )
-    axes.set_yticks([place * 30 + 15 for place in range(len(rows))], [f"{row:g}" for row in rows])
-    axes.set(xlabel="workers", ylabel="local epochs")
-    axes.tick_params(length=0)
-    axes.spines[:].set_visible(False)
-    axes.grid(False)
-    return to_svg(figure, what)
 
 
 def amounts(groups: Mapping[str, Mapping[str, float]], what: str) -> str:
@@ -224,8 +134,9 @@ def amounts(groups: Mapping[str, Mapping[str, float]], what: str) -> str:
         y += TEXT_ROW
         for name, amount in group.items():
             bar = Rectangle(
-                (0, y), amount, ROW - 2, facecolor=ink(f"series-{names.index(name)}"), linewidth=0
-            )
+                (0, y), amount, ROW - 2, facecolor=ink(f"series-{names.index(name)}"), linewidth=0,
+                gid=f"{TIP}{label}: {name} {amount:,.1f} MB",
+            )  # fmt: skip
             axes.add_patch(bar)
             axes.text(
                 amount + longest * 0.015,
@@ -249,9 +160,3 @@ def _piece(
     )
     piece.set_gid(TIP + tip)
     axes.add_patch(piece)
-
-
-def _list(labels: object) -> str:
-    """The first labels, for a screen reader."""
-    every = list(labels)  # type: ignore[call-overload]
-    return "; ".join(every[:8]) + (f"; and {len(every) - 8} more" if len(every) > 8 else "")

@@ -1,14 +1,16 @@
 """The parts about numbers of workers and local epochs: speed-up, efficiency, and heat maps."""
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
+from typing import NamedTuple
 
 from ddp.report.comparing import Group, groups_over, looks_of, repetitions
+from ddp.report.curves import Curve, curves
+from ddp.report.maps import TIE, grid
 from ddp.report.markup import Value, details, figure, figures, lead, legend_of_looks, table
-from ddp.report.pictures import Curve, curves, grid
 from ddp.report.reading import Run
+from ddp.results.ties import tie
 
 MAX_NARROW = 6  # columns of a heat map that can be read on a phone without scrolling
 # Name -> format of a figure, and the field of a run.
@@ -63,10 +65,24 @@ def scaling(runs: Sequence[Run]) -> str | None:
     more = repetitions(groups)
     pieces = [
         figure(
-            curves(lines, "workers", "speed-up", ideal=[(1, 1), (most, most)]), f"Speed-up{more}"
+            curves(
+                lines,
+                "workers",
+                "speed-up",
+                tip="{x} workers: speed-up {y}",
+                ideal=[(1, 1), (most, most)],
+            ),
+            f"Speed-up{more}",
         ),
         figure(
-            curves(lean, "workers", "efficiency", ideal=[(1, 1), (most, 1)]), f"Efficiency{more}"
+            curves(
+                lean,
+                "workers",
+                "efficiency",
+                tip="{x} workers: efficiency {y}",
+                ideal=[(1, 1), (most, 1)],
+            ),
+            f"Efficiency{more}",
         ),
     ]
     text = (
@@ -92,11 +108,12 @@ def grids(runs: Sequence[Run]) -> str | None:
     pieces = []
     for what, (form, of) in GRIDS.items():
         maps = heat_maps(groups, of)
-        values = [value for _, cells in maps for value in cells.values()]
-        for label, cells in maps:
-            svg = grid(cells, form, min(values), max(values), f"{what}, {label}")
+        values = [value for each in maps for value in each.cells.values()]
+        for label, cells, ties in maps:
+            svg = grid(cells, form, min(values), max(values), f"{what}, {label}", ties)
             wide = len({workers for workers, _ in cells}) > MAX_NARROW
-            pieces.append(figure(svg, f"{what}: {label}{repetitions(groups)}", wide=wide))
+            tied = f"; {TIE} ties with the lowest" if ties else ""
+            pieces.append(figure(svg, f"{what}: {label}{repetitions(groups)}{tied}", wide=wide))
     if not pieces:
         return None
     text = (
@@ -106,23 +123,40 @@ def grids(runs: Sequence[Run]) -> str | None:
     return lead(text) + figures(pieces) + details("The same in figures", _table(groups))
 
 
-def heat_maps(
-    groups: Sequence[Group], of: Callable[[Run], float | None]
-) -> list[tuple[str, dict[tuple[float, float], float]]]:
-    """Heat maps as (label, figures by (workers, local epochs)).
+class HeatMap(NamedTuple):
+    """Figures by (workers, local epochs), and the places that tie with the lowest of them."""
 
-    Groups with the same figures share one map.
-    """
-    merged: dict[tuple[tuple[tuple[float, ...], float], ...], list[str]] = defaultdict(list)
+    label: str
+    cells: dict[tuple[float, float], float]
+    ties: set[tuple[float, float]]
+
+
+def heat_maps(groups: Sequence[Group], of: Callable[[Run], float | None]) -> list[HeatMap]:
+    """The heat maps of the groups; groups with the same figures share one."""
+    maps: list[HeatMap] = []
     for group in groups:
-        cells = {place: _median(of(run) for run in own) for place, own in group.points.items()}
-        known = tuple((place, value) for place, value in sorted(cells.items()) if value is not None)
-        if known:
-            merged[known].append(group.label)
-    return [
-        (", ".join(labels), {(place[0], place[1]): value for place, value in cells})
-        for cells, labels in merged.items()
-    ]
+        points = {(place[0], place[1]): own for place, own in sorted(group.points.items())}
+        medians = {place: _median(of(run) for run in own) for place, own in points.items()}
+        cells = {place: value for place, value in medians.items() if value is not None}
+        same = next((at for at, each in enumerate(maps) if each.cells == cells), None)
+        if same is not None:
+            maps[same] = maps[same]._replace(label=f"{maps[same].label}, {group.label}")
+        elif cells:
+            maps.append(HeatMap(group.label, cells, _ties(points, cells, of)))
+    return maps
+
+
+def _ties(
+    points: Mapping[tuple[float, float], Sequence[Run]],
+    cells: Mapping[tuple[float, float], float],
+    of: Callable[[Run], float | None],
+) -> set[tuple[float, float]]:
+    """The places that tie with the lowest figure."""
+    values = {
+        place: [value for run in points[place] if (value := of(run)) is not None] for place in cells
+    }
+    lowest = min(cells, key=lambda place: cells[place])
+    return {place for place in cells if place != lowest and tie(values[lowest], values[place])}
 
 
 def _table(groups: Sequence[Group]) -> str:

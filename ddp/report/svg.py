@@ -5,7 +5,7 @@ The pictures take the page's colours and fonts, so they follow its light and dar
 
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from hashlib import sha256
 from typing import Any, Literal
@@ -32,6 +32,7 @@ INKS = (
 _PLACEHOLDERS = {name: f"#0101{number:02x}" for number, name in enumerate(INKS)}
 _NAMES = {placeholder: name for name, placeholder in _PLACEHOLDERS.items()}
 TIP = "tip:"  # prefix of the id of an element with a tooltip
+_BETWEEN = "\u2028"  # between the parts of an id; no label has it, see ddp.machine.printable
 FONT_SIZE = 10.5  # in units of the picture, of which a phone shows about one per pixel
 
 
@@ -66,6 +67,7 @@ STYLE: Any = {
     "lines.linewidth": 1.6,
     "lines.markersize": 4,
     "lines.scale_dashes": False,
+    "path.simplify": False,  # a line keeps its points, of which each has a tooltip
 }
 
 
@@ -104,6 +106,21 @@ def canvas(
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)
     return figure, axes
+
+
+def listed(labels: Iterable[str]) -> str:
+    """The first labels, for a screen reader."""
+    every = list(labels)
+    return "; ".join(every[:8]) + (f"; and {len(every) - 8} more" if len(every) > 8 else "")
+
+
+def tip_of_line(label: str, tip: str, points: Iterable[tuple[float, float]]) -> str:
+    """The id of a line, of which page.js makes a tooltip for each point.
+
+    `tip` is the text of a point, with {x} and {y}.
+    """
+    numbers = " ".join(f"{value:.6g}" for point in points for value in point)
+    return TIP + _BETWEEN.join((label, tip, numbers))
 
 
 def to_svg(figure: Figure, description: str) -> str:
@@ -146,7 +163,8 @@ def _clean(parent: ElementTree.Element, prefix: str) -> None:
             child.attrib.pop("id", None)
             if name.startswith(prefix + TIP):
                 title = ElementTree.Element("title")
-                title.text = name.removeprefix(prefix + TIP)
+                title.text, *line = name.removeprefix(prefix + TIP).split(_BETWEEN)
+                child.attrib |= dict(zip(("data-tip", "data-points"), line, strict=False))
                 child.insert(0, title)
             elif not child.attrib and len(child) <= 1:
                 place = list(parent).index(child)

@@ -73,7 +73,7 @@ def test_a_sweep_with_everything_has_every_part(shown):
         # equal for threads and processes: 0.95 - 0.004 * 5 + 0.002 * 1
         "best test RMSE0.9320backend=thread, workers=1, local_epochs=5 has the lowest validation"
         " RMSE, 0.9320 (1 other has the same)",
-        "threads or processesthreads, 1.0 times as fast",
+        "threads or processesequalbackend=thread, workers=4, local_epochs=1 trained in 2 s, ",
         "best speed-up4.0 times4 workers (thread, 1 local epoch) train 4.0 times as fast as one",
         "Each setting ran once, and one run shows no spread",
     ):

@@ -8,8 +8,9 @@ from report_files import KINDS, lane, write_run
 
 from ddp.report.bars import MAX_STACKS, per_backend, time
 from ddp.report.comparing import Look, differing, groups_over, repetitions
+from ddp.report.curves import Curve, curves
+from ddp.report.maps import grid
 from ddp.report.parts import AXES, points_of
-from ddp.report.pictures import Curve, curves, grid
 from ddp.report.reading import read_run
 from ddp.report.scaling import GRIDS, Point, grids, heat_maps, scaling, speedups
 from ddp.report.svg import page_style
@@ -49,7 +50,7 @@ def place(element):
 def test_rmse_stands_where_its_round_does(tmp_path, axis, points):
     write_run(tmp_path / "run")
     [run] = read(tmp_path)
-    assert points_of(run, AXES[axis][1]) == points
+    assert points_of(run, AXES[axis][2]) == points
 
 
 def test_speedup_and_efficiency_are_over_one_worker(tmp_path):
@@ -81,8 +82,8 @@ def test_what_could_be_reached_is_a_straight_line():
     """The axis is not logarithmic, even if the lines end far apart."""
     lines = [Curve(label=f"{n}", x=[1.0, n], y=[0.25, 0.75], look=Look()) for n in (2.0, 64.0)]
     with page_style():
-        straight = texts(curves(lines, "workers", "efficiency", ideal=[(1, 1), (64, 1)]))
-        other = texts(curves(lines, "rounds", "RMSE"))
+        straight = texts(curves(lines, "workers", "efficiency", tip="", ideal=[(1, 1), (64, 1)]))
+        other = texts(curves(lines, "rounds", "RMSE", tip=""))
     assert straight["45"][0] - straight["30"][0] == pytest.approx(
         straight["30"][0] - straight["15"][0], abs=0.1
     )
@@ -145,9 +146,9 @@ def test_no_heat_map_hides_another(tmp_path):
     runs = read(tmp_path)
     groups = groups_over(runs, ("workers", "local_epochs"))
     maps = heat_maps(groups, GRIDS["seconds, the whole run"][1])
-    assert [label for label, _ in maps] == ["trainer.lr=0.1", "trainer.lr=0.2"]
-    assert maps[1][1] == {(4, 1): 4.125, (4, 5): 4.625, (8, 1): 8.125, (8, 5): 8.625}
-    assert [label for label, _ in heat_maps(groups[:1] * 2, GRIDS["test RMSE"][1])] == [
+    assert [label for label, *_ in maps] == ["trainer.lr=0.1", "trainer.lr=0.2"]
+    assert maps[1].cells == {(4, 1): 4.125, (4, 5): 4.625, (8, 1): 8.125, (8, 5): 8.625}
+    assert [label for label, *_ in heat_maps(groups[:1] * 2, GRIDS["test RMSE"][1])] == [
         "trainer.lr=0.1, trainer.lr=0.1"
     ]
     for group in groups:

@@ -50,7 +50,7 @@ def test_runs_are_called_by_their_names_where_these_differ(tmp_path):
     assert [run.label for run in runs] == NAMES
     page = page_of(tmp_path)
     cells = [attrs for tag, attrs in page.tags if tag == "td" and attrs.get("title") == NAMES[0]]
-    assert cells[-1]["data-phone"] == "backend=thread…1…"
+    assert cells[-1]["data-phone"] == "…thread…1…"
     write_run(tmp_path / "again", name=NAMES[0], seed=9)
     runs = read(tmp_path)
     give_labels(runs)

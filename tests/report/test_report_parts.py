@@ -112,8 +112,9 @@ def test_bars_say_what_the_account_says(tmp_path):
         write_run(tmp_path / str(number), seed=number)
     titles = page_of(tmp_path).titles
     # two runs and their mean, in seconds and in parts
-    assert titles.count("mean worker: compute 1 s, 50.0%") == 6
-    assert titles.count("aggregator: average 0.5 s, 25.0%") == 6
+    for owner in ("seed=0", "seed=1", "thread: 2 runs"):
+        assert titles.count(f"{owner}: mean worker: compute 1 s, 50.0%") == 2
+        assert titles.count(f"{owner}: aggregator: average 0.5 s, 25.0%") == 2
     assert not any("exit" in title for title in titles)
 
 
@@ -148,8 +149,8 @@ def test_a_timeline_is_of_the_last_round_that_every_lane_has(tmp_path):
         ("compute", 0.1, 0.175), ("evaluate", 0.175, 0.2),
     ]  # fmt: skip
     titles = page_of(tmp_path).titles
-    assert "worker_1: compute 75 ms" in titles
-    assert "aggregator: wait 75 ms" in titles
+    assert "thread, 2 workers: round 2, worker_1: compute 75 ms" in titles
+    assert "thread, 2 workers: round 2, aggregator: wait 75 ms" in titles
 
 
 def test_a_timeline_of_a_run_that_never_had_a_whole_round_is_of_what_there_is(tmp_path):
@@ -167,7 +168,8 @@ def test_slices_that_follow_one_another_are_one(tmp_path):
         piece("compute", 1, 200_000, 50_000, {"round": 1}),
     ]
     (directory / "trace.json").write_text(json.dumps(events))
-    assert "worker_0: compute 150 ms" in page_of(tmp_path).titles
+    titles = page_of(tmp_path).titles
+    assert "thread, 2 workers: round 1, worker_0: compute 150 ms" in titles
 
 
 @pytest.mark.parametrize("missing", ["account", "a worker's", "main"])

@@ -176,6 +176,46 @@ def test_the_keyboard_sorts(browser, page):
     assert (order, cells[0]) == ("descending", "4")
 
 
+def test_the_first_columns_stay_in_sight_on_a_phone_and_no_row_has_two_lines(browser, page):
+    show(browser, page, PHONE)
+    seen = browser.execute_script(
+        """const box = document.querySelector("#runs .scroll");
+        const row = box.querySelector("tbody tr");
+        const left = (cell) => cell.getBoundingClientRect().left;
+        const before = [...row.cells].map(left);
+        box.scrollLeft = 200;
+        const after = [...row.cells].map(left);
+        const cells = [...box.querySelectorAll("tr:not(:has(.long)) td")];
+        const lines = cells.map((cell) => cell.clientHeight);
+        const first = [...row.cells].slice(0, 2).map((cell) => cell.getBoundingClientRect().right);
+        return [before, after, Math.max(...lines), first[1], box.scrollWidth]"""
+    )
+    before, after, tallest, end_of_name, width = seen
+    assert after[:2] == before[:2]
+    assert [round(old - new) for old, new in zip(before[2:], after[2:], strict=True)] == [200] * (
+        len(before) - 2
+    )
+    assert tallest < 40  # one line of 13 pixels, and its padding
+    assert end_of_name < PHONE * 0.6
+    assert width > PHONE
+
+
+def test_a_value_shows_below_the_pointer_and_with_the_keyboard(browser, page):
+    show(browser, page)
+    picture = browser.find_element("css selector", "#accuracy figure svg")
+    marks = picture.find_elements("css selector", "g[data-points] use")
+    webdriver.ActionChains(browser).move_to_element(marks[0]).perform()
+    tip = browser.find_element("css selector", ".tip")
+    assert tip.text == "thread, 1 worker, 1 local epoch\nround 1: test RMSE 0.958"
+    bar = browser.find_element("css selector", "#time figure svg g path[style*='kind-compute']")
+    webdriver.ActionChains(browser).move_to_element(bar).perform()
+    assert tip.text == "thread: 6 runs: mean worker: compute 1 s, 50.0%"
+    picture.send_keys(Keys.ARROW_RIGHT, Keys.ARROW_RIGHT)
+    assert tip.text == "thread, 1 worker, 1 local epoch\nround 2: test RMSE 0.948"
+    picture.send_keys(Keys.ESCAPE)
+    assert not tip.is_displayed()
+
+
 def test_a_run_that_failed_is_in_the_table(browser, page):
     show(browser, page)
     cells, _ = column(browser, "status")
