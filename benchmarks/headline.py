@@ -41,6 +41,7 @@ from benchmarks.train_runs import (
     timed_command,
     training_s,
 )
+from ddp.counting import counted
 from ddp.experiment import run
 
 # The values that the two seed experiments pin, without the polling.
@@ -196,7 +197,7 @@ def main() -> None:
         ratios.append(f"times as fast as {seed.labels['system']}")
         add_ratio(systems, ratios[-1], WITH_START, seed, faster=True)
     add_ratio([imports, defaults], OF_IMPORTS, COMMAND, imports, faster=False)
-    runs = f"median (lowest - highest) of {arguments.repeats} runs"
+    runs = f"median (lowest - highest) of {counted(arguments.repeats, 'run')}"
     tables = [
         _answer(systems),
         _table(f"The job: {runs}", systems, [COMMAND, RUN, WITH_START, *ratios, *JOB_FIGURES]),

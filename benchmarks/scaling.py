@@ -30,6 +30,7 @@ from benchmarks.harness import (
     table_of,
 )
 from benchmarks.train_runs import per_worker, run_train, training_s
+from ddp.counting import counted
 from ddp.machine.cores import num_cores
 
 STRATIFIED = ("split=stratified", "aggregation=none")
@@ -118,7 +119,10 @@ def main() -> None:
                         speed_up / gain for speed_up in row.figures[SPEED_UP]
                     ]
             rows += group
-    title = f"On {num_cores()} cores: median (lowest - highest) of {arguments.repeats} runs"
+    title = (
+        f"On {counted(num_cores(), 'core')}: median (lowest - highest) of"
+        f" {counted(arguments.repeats, 'run')}"
+    )
     report(
         "scaling", arguments, rows, [table_of(title, rows, ("data", "system", "workers"), FIGURES)]
     )

@@ -20,6 +20,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from ddp.counting import counted
+
 ROOT = Path(__file__).parent.parent
 RESULTS = Path(__file__).parent / "results"
 BLOCK = re.compile(
@@ -69,7 +71,7 @@ def markdown(lines: Sequence[Sequence[str]]) -> str:
 def source(document: dict[str, Any]) -> str:
     """The line below a table: its command, its machine and its date."""
     machine = document["machine"]
-    facts = [f"{machine['cores']} cores ({machine['cpu']})"]
+    facts = [f"{counted(machine['cores'], 'core')} ({machine['cpu']})"]
     if "python" in machine:
         facts.append(f"Python {machine['python']}")
     if machine.get("others", 0) > BUSY:

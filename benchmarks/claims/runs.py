@@ -16,6 +16,7 @@ from benchmarks.train_runs import (
     run_train,
     training_s,
 )
+from ddp.counting import counted
 from ddp.experiment import run
 
 WORKERS = (1, 2, 4)
@@ -46,7 +47,7 @@ def run_name(by: str, workers: int) -> str:
 
 def worker_count(workers: int) -> str:
     """A number of workers in words."""
-    return f"{workers} worker{'s' if workers > 1 else ''}"
+    return counted(workers, "worker")
 
 
 def batch_name(by: str, batch: int) -> str:

@@ -41,6 +41,7 @@ from ddp.advice.advise import backends
 from ddp.advice.measuring.calibration import calibrate, read
 from ddp.advice.prediction import Surroundings, predict
 from ddp.advice.sizes import sizes_of
+from ddp.counting import counted
 from ddp.machine.load import busy_share
 from ddp.ratings.load import load_ratings
 
@@ -90,7 +91,7 @@ def main() -> None:
             candidate for cell in (*grid, *beyond) for candidate in candidates(cell, more, file)
         ]
     rows = in_turn(measured, arguments.repeats)
-    runs = f"median (lowest - highest) of {arguments.repeats} runs"
+    runs = f"median (lowest - highest) of {counted(arguments.repeats, 'run')}"
     tables = [
         table(f"Predicted / measured wall, s: {runs}", [of_job(rows, cell) for cell in grid]),
         summary([of_job(rows, cell) for cell in grid], advised=True),

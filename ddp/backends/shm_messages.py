@@ -1,8 +1,8 @@
 """The messages of every round as bytes: plain values that `marshal` packs, no pickle.
 
-EpochDone      ("epoch", round, epoch)
-Published      ("published", round)
-WorkerRound    ("row", round, train loss, valid, test, best epoch, received, account)
+EpochDone      ("epoch", round_index, epoch)
+Published      ("published", round_index)
+WorkerRound    ("row", round_index, train loss, valid, test, best epoch, received, account)
 
 `marshal` fits, since both ends run the same Python. It reads nothing but plain values, and takes a
 third of the time of packing them by hand.

@@ -107,8 +107,8 @@ def _as_json(result: RunResult) -> dict[str, Any]:
 
 def _failure(failure: Failure) -> dict[str, Any]:
     told = dataclasses.asdict(failure)
-    index = told.pop("round_index")
-    return told | {"round": None if index is None else round_of(index)}
+    index, worker = told.pop("round_index"), told.pop("worker")
+    return {"worker": worker, "round": None if index is None else round_of(index), **told}
 
 
 def _peak_rss_bytes(result: RunResult) -> int | None:

@@ -202,7 +202,7 @@ class Failure(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rewound(Event):
-    """The run continues with round `next_round`: rows of this and later rounds no longer count.
+    """The run continues after `next_round` rounds: rows of later rounds no longer count.
 
     `last`: the row of the aggregate before it, None if there was none.
     """

@@ -27,7 +27,7 @@ INK, MUTED, LINE = "#1d2126", "#59616b", "#d8dce1"
 # (path, start, seconds) of each slice: see ddp/timing/paths.py, `read_slices`.
 Slices = Sequence[tuple[str, float, float]]
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
-# lane -> (round, slices): a worker's lane, or the aggregator's (None)
+# lane -> (round_index, slices): a worker's lane, or the aggregator's (None)
 Rounds = Mapping[int | None, Iterable[tuple[int, bytes]]]
 
 

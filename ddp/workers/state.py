@@ -30,7 +30,7 @@ def is_better(valid: SquaredError, best: BestRound | None) -> bool:
 def ended_by(
     config: Config, next_round: int, best: BestRound | None, elapsed_s: float
 ) -> str | None:
-    """The setting by which a run ends before round `next_round`; None: the run goes on.
+    """The setting by which a run ends after `next_round` rounds; None: the run goes on.
 
     | name          | the run ends because                                                      |
     |---------------|---------------------------------------------------------------------------|
@@ -59,8 +59,8 @@ class RunState:
 
     | field            | meaning                                                                |
     |------------------|------------------------------------------------------------------------|
-    | `next_round`     | the round that comes next                                              |
-    | `vector`         | the last aggregate, rows in the order of the data; None before round 0 |
+    | `next_round`     | the index of the round that comes next: so many rounds are done        |
+    | `vector`         | the last aggregate, rows in the order of the data; None before round 1 |
     | `trainer_states` | worker -> the trainer state of its last update, of workers with one    |
     | `outer_state`    | the state of the outer optimizer                                       |
     | `best`           | the best round so far; None if no round had validation errors          |
