@@ -211,6 +211,13 @@ class Config(Scalars):
 
 # setting of a config that decides no number -> the value that leaves it without effect
 OFF = all_off(Config)
+# a resumed run may have other values of these settings
+FREE = {"rounds", "patience", *OFF}
+
+
+def deciding(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a config (nested dicts) that decide the numbers of each of its rounds."""
+    return {key: value for key, value in config.items() if key not in FREE}
 
 
 def settings(config: Mapping[str, Any]) -> dict[str, Any]:

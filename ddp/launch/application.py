@@ -13,7 +13,7 @@ import hydra
 from ddp.errors import UserError
 from ddp.launch.arguments import hydra_arguments
 from ddp.launch.exits import explain, report_error
-from ddp.launch.sweep import SWEEP
+from ddp.launch.sweep_end import SWEEP
 from ddp.machine.signals import Terminated, exit_code
 
 if sys.version_info >= (3, 14):
@@ -34,6 +34,7 @@ def _code_of(task: Callable[[Any], Any]) -> int:
     finished = "the run directory holds all finished work"
     # Hydra looks for the folder beside the file of the task
     application = hydra.main(version_base="1.3", config_path="conf", config_name="config")(task)
+    SWEEP.arguments = sys.argv[1:]
     try:
         sys.argv[1:] = hydra_arguments(sys.argv[1:])
         _run_hydra(application)

@@ -26,7 +26,7 @@ from ddp.launch.composed import load_config, load_simulate, question
 from ddp.launch.hydra_errors import composition_message
 from ddp.launch.one_run import keep_composed, prepare_for_processes, run_and_show
 from ddp.launch.quoting import sign_quoted, tilde_quoted
-from ddp.launch.resume import resumed_arguments
+from ddp.launch.resume import nothing_left, resumed_arguments
 from ddp.results.run_directory import CONFIG_FILE, directory_taken
 
 if TYPE_CHECKING:
@@ -69,6 +69,8 @@ def run(*overrides: str, **settings: Any) -> "RunResult":
         raise directory_taken(output_dir)
     if not is_there:
         keep_composed(_without_hydra(composed), hydra)
+    if resume and (told := nothing_left(output_dir, config)):
+        raise UserError(told)
     prepare_for_processes(config)
     return run_and_show(config, hydra, output_dir, resume=resume)
 

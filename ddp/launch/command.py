@@ -19,10 +19,10 @@ from typing import Any
 
 from ddp.config.version import VERSION
 from ddp.machine.collector import collect_seldom
-from ddp.machine.gil import watch
 from ddp.machine.open_files import raised_limit
 from ddp.machine.output import outlast_readers
 from ddp.machine.signals import WORKER_THREAD, end_in_good_order
+from ddp.timing.gil import watch
 
 
 def launch(task: Callable[[Any], Any]) -> int:

@@ -9,6 +9,7 @@ from ddp.machine.files import FULL, TOO_MANY, describe
 from ddp.machine.printable import printable
 
 FAILED, USER_ERROR = 1, 2
+INTERRUPTED = (129, 130, 143)
 
 
 def explain(error: Exception) -> int:

@@ -12,9 +12,10 @@ from omegaconf import DictConfig, OmegaConf
 from ddp.config.schema import MAX_NAME, PLAIN_RUN
 from ddp.launch.varied import swept_keys
 from ddp.machine.printable import cut, printable
+from ddp.results.run_file import NEVER
 
 # settings of the terminal, of the place, or of the whole sweep: they tell no run from another
-NAMELESS = ("name", "display", "tensorboard", "tracker", "resume", "sweep_resume", "sweep")
+NAMELESS = (*NEVER, "tensorboard", "resume", "sweep_resume", "sweep")
 BRACKETS = re.compile(r"[\[\](){}'\"]")
 UNSAFE = re.compile(r"[^A-Za-z0-9._,=+-]+")  # in the name of a directory
 LONG_NUMBER = re.compile(r"-?\d*\.\d{4,}(e[+-]?\d+)?", re.IGNORECASE)

@@ -19,8 +19,8 @@ from ddp.launch.composed import COMPOSED, asks, load_config, load_simulate
 from ddp.launch.exits import explain
 from ddp.launch.planned import check_score
 from ddp.launch.quoting import typed
-from ddp.launch.resume import finished_run, make_room
-from ddp.launch.sweep import SWEEP
+from ddp.launch.resume import finished_run, make_room, nothing_left
+from ddp.launch.sweep_end import SWEEP
 from ddp.launch.varied import varied_settings
 from ddp.machine.files import atomic_file, naming
 from ddp.machine.output import outlast_readers
@@ -55,7 +55,8 @@ def _run_job(composed: DictConfig, hydra: HydraConf, output_dir: Path) -> float:
             return float("nan")
         return _check_run_show(composed, hydra, output_dir)
     except KeyboardInterrupt as error:
-        _note_how_to_go_on(error, output_dir)
+        if hydra.mode != RunMode.MULTIRUN:  # a sweep tells how to go on with all of it
+            _note_how_to_go_on(error, output_dir)
         raise
     except Exception as error:
         if not isinstance(error, UserError):
@@ -86,6 +87,9 @@ def _check_run_show(composed: DictConfig, hydra: HydraConf, output_dir: Path) ->
     if not is_single:
         check_score(composed, hydra)
         SWEEP.note(hydra)
+    if resume and (told := nothing_left(output_dir, config)):
+        print(printable(told))
+        return float("nan")
     resume = make_room(output_dir) if again else resume
     prepare_for_processes(config)
     return run_and_show(config, hydra, output_dir, resume=resume).score

@@ -26,7 +26,7 @@ from ddp.errors import ConfigError
 from ddp.launch.exits import FAILED, report_error
 from ddp.launch.planned import composed_job, parsed_overrides
 from ddp.launch.search_space import grid_of, search_space, typed
-from ddp.launch.sweep import SWEEP
+from ddp.launch.sweep_end import SWEEP
 from ddp.machine.files import atomic_file
 from ddp.results.run_file import read_run_file
 

@@ -12,14 +12,16 @@ from ddp.config.checks import expanded
 from ddp.config.command import quoted
 from ddp.config.earlier import as_saved
 from ddp.config.options import OPTIONS
-from ddp.config.schema import MAX_NAME, Config
+from ddp.config.schema import MAX_NAME, Config, deciding
 from ddp.config.tracker import TRACKERS
+from ddp.counting import counted
 from ddp.errors import ConfigError, DirectoryTaken
-from ddp.launch.quoting import text_of
+from ddp.launch.quoting import text_of, typed
 from ddp.machine.printable import cut, printable
 from ddp.results.run_directory import CONFIG_FILE, differences, find_checkpoints
-from ddp.results.run_file import RunFile, read_run_file
+from ddp.results.run_file import NEVER, RunFile, find_runs, read_run_file
 
+OUTPUTS, LAST = Path("outputs"), "last"  # resume=last: the last run in there
 ARGUMENT = re.compile(r"(\+\+)?resume=.*", re.DOTALL)
 
 
@@ -33,6 +35,8 @@ def resumed_arguments(arguments: list[str], *, sweep: bool) -> list[str]:
     if not given or given[-1].partition("=")[2] in ("null", ""):
         return arguments
     directory = expanded(text_of(given[-1]))
+    if directory == LAST:
+        directory = str(_last_run())
     if sweep:
         raise ConfigError(
             "resume",
@@ -42,8 +46,8 @@ def resumed_arguments(arguments: list[str], *, sweep: bool) -> list[str]:
     # the config.yaml of an earlier version has no name
     name = cut(printable(Path(directory).resolve().name), MAX_NAME)
     config = {"name": name} | _read_config(Path(directory))
-    typed = [argument for argument in arguments if not ARGUMENT.fullmatch(argument)]
-    exchanged = {argument.partition("=")[0] for argument in typed}
+    own = [argument for argument in arguments if not ARGUMENT.fullmatch(argument)]
+    exchanged = {argument.partition("=")[0] for argument in own}
     values = []
     for key, value in config.items():
         if key == "tracker":
@@ -58,7 +62,19 @@ def resumed_arguments(arguments: list[str], *, sweep: bool) -> list[str]:
                 if inner != "name"
             ]
     folder = quoted(directory)
-    return [*values, *typed, f"resume={folder}", f"hydra.run.dir={folder}"]
+    return [*values, *own, f"resume={folder}", f"hydra.run.dir={folder}"]
+
+
+def _last_run() -> Path:
+    """The directory of the run below OUTPUTS that began, or went on, last. Raises ConfigError."""
+    began = {
+        directory: (directory / CONFIG_FILE).stat().st_mtime_ns
+        for directory in find_runs([OUTPUTS])
+        if (directory / CONFIG_FILE).is_file()
+    }
+    if not began:
+        raise ConfigError("resume", LAST, f"there is no run below {OUTPUTS}/")
+    return max(began, key=lambda directory: began[directory])
 
 
 def _tracker_arguments(trackers: dict[str, dict[str, Any]]) -> list[str]:
@@ -104,13 +120,39 @@ def finished_run(directory: Path, config: Config) -> RunFile | None:
     except (OSError, ValueError, yaml.YAMLError):
         return None
     now = json.loads(json.dumps(dataclasses.asdict(config)))
-    if isinstance(was, dict):  # a name decides nothing; earlier versions had neither
-        was = {"metrics": now["metrics"]} | as_saved(was) | {"name": now["name"]}
+    if isinstance(was, dict):
+        # only the terminal and trackers see the settings of NEVER; earlier versions had no metrics
+        was = {"metrics": now["metrics"]} | as_saved(was) | {key: now[key] for key in NEVER}
     changed = differences(was, now)
     if changed:
         raise DirectoryTaken(directory, f"holds a run with other settings: {', '.join(changed)}")
     result = read_run_file(directory)
     return result if result.status == "ok" else None
+
+
+def nothing_left(directory: Path, config: Config) -> str | None:
+    """The message of `resume=` for a run that has ended well; None if it has rounds to go.
+
+    None also for settings that a run cannot go on with: its checkpoint refuses them.
+    """
+    run, before = read_run_file(directory), _read_config(directory)
+    now = json.loads(json.dumps(dataclasses.asdict(config)))
+    if run.status != "ok" or differences(*map(deciding, (before, now))):
+        return None
+    done = run.content["rounds_completed"]
+    ended = run.content.get("ended") or "rounds"  # earlier versions had no other end
+    limit, more = now[ended], f"{ended}=null"
+    if ended == "rounds":
+        is_over, more = done == limit, f"rounds={2 * done}"
+    else:
+        is_over = limit is not None and limit <= before[ended]
+    if not is_over:
+        return None
+    return (
+        f"{directory}: the run has ended well after {counted(done, 'round')} ({ended}={limit}),"
+        f" test RMSE {run.outcome['test_rmse']:.4f}; nothing is left to do\n"
+        f"to train on: python train.py {typed('resume', str(directory))} {more}"
+    )
 
 
 def make_room(directory: Path) -> bool:

@@ -1,6 +1,5 @@
-"""Sweeps: Hydra's callbacks, and the table and report that a sweep leaves."""
+"""Hydra's callbacks: they refuse settings and directories, and begin the sweep of this process."""
 
-import dataclasses
 import os
 from pathlib import Path
 from typing import Any
@@ -13,28 +12,21 @@ from omegaconf.errors import OmegaConfBaseException
 
 from ddp.config.checks import expanded
 from ddp.config.command import quoted
-from ddp.counting import counted
 from ddp.errors import ConfigError, UserError
 from ddp.launch.composed import (
-    COMPOSED,
     asks,
     check_packages,
     load_config,
     load_simulate,
     question,
 )
-from ddp.launch.exits import FAILED, USER_ERROR, explain, report_error
-from ddp.launch.job_notes import JobNote, read_notes, write_note
+from ddp.launch.exits import explain
+from ddp.launch.going_on import num_jobs
 from ddp.launch.planned import SWEEP_MARK, check_directories, check_score
+from ddp.launch.sweep_end import SWEEP
 from ddp.machine.files import atomic_file
-from ddp.machine.printable import printable
-from ddp.machine.signals import exit_code
 from ddp.results.run_directory import CONFIG_FILE, directory_taken
-from ddp.results.run_file import RunFile, in_order, read_run_file
 from ddp.tracking.make import check_trackers
-
-NO_JOB = "the sweep composed to no job at all: check the values given to -m or sweep="
-NO_SUMMARY = "interrupted before the sweep's table and report were written"
 
 
 class Directories(Callback):
@@ -80,6 +72,8 @@ class Directories(Callback):
         except (UserError, HydraException, OmegaConfBaseException, OSError) as error:
             raise SystemExit(explain(error)) from None
         SWEEP.begin(sweep_dir, summary=False)
+        SWEEP.num_jobs = num_jobs(config)
+        SWEEP.in_study = bool(config.hydra.sweeper.get("storage"))
         if config.get("select_on") == "test":
             print("select_on=test: the value of each job, for the sweeper, is its test RMSE")
 
@@ -124,93 +118,6 @@ class Summary(Callback):
         SWEEP.begin(Path(config.hydra.sweep.dir))
 
 
-class Sweep:
-    """The sweep of this process: its directory, and the notes of its jobs."""
-
-    def __init__(self) -> None:
-        self._directory: Path | None = None
-        self._has_summary = False
-        # those of jobs in this process: the files of their notes may be missing on a full disk
-        self._notes: list[JobNote] = []
-
-    def begin(self, directory: Path, *, summary: bool = True) -> None:
-        """Begins a sweep. `summary`: `end` writes table and report into this directory."""
-        self._directory, self._has_summary = directory, summary
-
-    def note(self, hydra: Any, **fields: Any) -> None:
-        """Notes that a job has begun, or its failure; `fields` are those of `JobNote`."""
-        note = JobNote.of(hydra, **fields)
-        self._notes.append(note)
-        write_note(note, Path(hydra.runtime.cwd) / hydra.sweep.dir)
-
-    def end(self, code: int) -> int:
-        """Writes the summary if a sweep has begun. Gives the exit code of the program.
-
-        `code`: that of the error that ended the sweep, or 0.
-        """
-        if self._directory is not None and self._has_summary:
-            return self._summarise(self._directory, code)
-        return code or min(self._codes(self._all_notes()), default=0)
-
-    def _summarise(self, directory: Path, code: int) -> int:
-        """Prints the table of the jobs, writes it as sweep.csv, and the report."""
-        try:
-            runs = self._read_jobs(directory)
-            if not runs:
-                return code or report_error(NO_JOB, USER_ERROR)
-            for write in (_write_table, _write_report):
-                try:
-                    write(runs, directory)
-                except Exception as error:  # the other file is of use without this one
-                    not_written = explain(error)
-                    code = code or not_written
-        except KeyboardInterrupt as error:
-            return report_error(NO_SUMMARY, exit_code(error))
-        failed = sum(run.status != "ok" for run in runs)
-        if failed:
-            report_error(f"{failed} of {counted(len(runs), 'job')} did not succeed", FAILED)
-        return code or self._code_of(failed)
-
-    def _code_of(self, failed: int) -> int:
-        """The exit code of a sweep in which `failed` jobs did not succeed."""
-        if not failed:
-            return 0
-        return USER_ERROR if self._codes(self._all_notes()) == [USER_ERROR] * failed else FAILED
-
-    @staticmethod
-    def _codes(notes: list[JobNote]) -> list[int]:
-        return [note.code for note in notes if note.code]
-
-    def _all_notes(self) -> list[JobNote]:
-        """The last note of each job."""
-        written = [] if self._directory is None else read_notes(self._directory)
-        return list(
-            {
-                (note.directory, note.refused and note.job): note
-                for note in [*written, *self._notes]
-            }.values()
-        )
-
-    def _read_jobs(self, directory: Path) -> list[RunFile]:
-        """The result of each job, in the order of their directories."""
-        notes = self._all_notes()
-        refused = {(note.directory, note.job): note for note in notes if note.refused}
-        own = {
-            note.directory: note
-            for note in notes
-            if not note.refused and (note.directory, note.job) not in refused
-        }
-        marks = directory.rglob(COMPOSED.format("config"))
-        # a refused job has met a run there, which belongs to this sweep only if it left a note
-        begun = {str(mark.parent.parent.absolute()) for mark in marks} - {job for job, _ in refused}
-        runs = [
-            _with_reason(read_run_file(_beside(directory, job)), own.get(job))
-            for job in begun | own.keys()
-        ]
-        runs += [_refused(directory, refused[key]) for key in sorted(refused)]
-        return sorted(runs, key=lambda run: in_order(run.directory))
-
-
 def _one_at_a_time(composed: DictConfig) -> ConfigError:
     """The error for a sweep that asks a question."""
     try:
@@ -219,39 +126,3 @@ def _one_at_a_time(composed: DictConfig) -> ConfigError:
         return error
     does = {"advise": "advises on one configuration", "inspect": "describes the ratings of one"}
     return ConfigError(str(asked), True, f"{does[str(asked)]}: leave out -m and sweep=")
-
-
-SWEEP = Sweep()  # one for all: Hydra makes the callbacks and calls the jobs, and they share it
-
-
-def _beside(sweep_dir: Path, job: str) -> Path:
-    """The directory of a job, written as that of the sweep is."""
-    return sweep_dir / os.path.relpath(job, sweep_dir)
-
-
-def _with_reason(run: RunFile, note: JobNote | None) -> RunFile:
-    """The run with the reason of its failure."""
-    if note is None or not note.code:
-        return run
-    return dataclasses.replace(
-        run, status="failed" if run.status == "ok" else run.status, error=note.reason
-    )
-
-
-def _refused(sweep_dir: Path, note: JobNote) -> RunFile:
-    """A job that found another run in its directory, and has no figures."""
-    directory = _beside(sweep_dir, note.directory)
-    return RunFile(directory=directory, status="refused", error=note.reason)
-
-
-def _write_table(runs: list[RunFile], sweep_dir: Path) -> None:
-    from ddp.results.screen import print_runs  # late: a single run needs no table
-
-    print_runs(runs, sweep_dir / "sweep.csv")
-
-
-def _write_report(runs: list[RunFile], sweep_dir: Path) -> None:
-    from ddp.report.page import write_report  # late: matplotlib takes half a second
-
-    write_report(runs, sweep_dir / "report.html")
-    print(f"report: {printable(sweep_dir / 'report.html')}")

@@ -18,7 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from ddp.config.earlier import as_saved
-from ddp.config.schema import OFF, Config
+from ddp.config.schema import Config, deciding
 from ddp.errors import CheckpointError
 from ddp.machine.files import atomic_file, in_fixed_order
 from ddp.ratings.arrays import Ratings
@@ -32,8 +32,6 @@ from ddp.workers.state import RunState
 FORMAT = 2  # raise it when the content of the file changes, or its meaning
 KEPT = 2  # checkpoints; the one before the last serves if the last is damaged
 
-# A resumed run may have other values of these settings. All others decide its numbers.
-FREE = {"rounds", "patience", *OFF}
 # The errors of reading a truncated or altered file, in safetensors, json and here.
 DAMAGE = (
     OSError,
@@ -83,7 +81,7 @@ class Checkpoints:
             # random streams have no other state, see ddp/config/seeding.py
             "seed": self.config.seed,
             **facts_of(state),
-            "config": deciding(self.config),
+            "config": _deciding(self.config),
             "ratings": self._checksum(ratings),
             "startup_s": list(self.history.startup_s.items()),
             "failures": [dataclasses.asdict(failure) for failure in self.history.failures],
@@ -146,7 +144,7 @@ class Checkpoints:
             )
         if isinstance(was, dict):
             was = as_saved(was)
-        keys = differences(was, deciding(self.config))
+        keys = differences(was, _deciding(self.config))
         if keys:
             raise CheckpointError(
                 f"{path}: is of a run with other settings: {', '.join(keys)}; a run can go on only"
@@ -190,10 +188,9 @@ def read_checkpoint(path: Path) -> tuple[Tensors, dict[str, Any]]:
     return tensors, about
 
 
-def deciding(config: Config) -> dict[str, Any]:
+def _deciding(config: Config) -> dict[str, Any]:
     """The settings that decide the numbers of a run, as JSON holds them."""
-    values = {key: value for key, value in dataclasses.asdict(config).items() if key not in FREE}
-    decided: dict[str, Any] = json.loads(json.dumps(values))
+    decided: dict[str, Any] = json.loads(json.dumps(deciding(dataclasses.asdict(config))))
     return decided
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ddp.machine.cores import num_cores
-from ddp.machine.gil import has_gil, turned_on_by
+from ddp.timing.gil import has_gil, turned_on_by
 
 PACKAGES = ("torch", "numba", "numpy", "pandas", "hydra-core", "omegaconf", "tensorboard")
 

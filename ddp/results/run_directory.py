@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +14,7 @@ import yaml
 from ddp.config.schema import Config
 from ddp.errors import ConfigError, DirectoryTaken
 from ddp.machine.files import atomic_file, new_file
-from ddp.machine.owned import lock
+from ddp.machine.owned import holder, lock
 
 CONFIG_FILE, RESULT_FILE, ROUNDS_FILE, TRACE_FILE = (
     "config.yaml",
@@ -25,6 +26,7 @@ CHECKPOINTS = "checkpoints"
 REFERENCES = Path("outputs/references")  # a small file for each reference (reference.py)
 # raise it when a change of a trainer, the model or the visit order changes the errors of one worker
 REFERENCE_VERSION = 2
+LOOKS, LOOK_S = 5, 0.01
 CHECKPOINT = re.compile(r"round-(\d{6,})\.safetensors")
 
 
@@ -68,14 +70,38 @@ def _as_yaml(config: Config) -> bytes:
 
 @contextmanager
 def held(output_dir: Path) -> Iterator[None]:
-    """Holds the lock on a directory. Raises ConfigError if another process holds it."""
+    """Holds the lock on a directory. Raises DirectoryTaken if another process holds it."""
     fd = os.open(output_dir, os.O_RDONLY)
     try:
-        if not lock(fd, wait=False):
+        if not _locked_soon(fd):
+            pid = holder(fd)
             raise DirectoryTaken(
-                output_dir, "a run is going on in there; wait for its end, or stop it"
+                output_dir,
+                f"a run is going on in there{f' (process {pid})' if pid else ''}; wait for its end,"
+                " or stop it",
             )
         yield
+    finally:
+        os.close(fd)
+
+
+def _locked_soon(fd: int) -> bool:
+    """Locks the directory; False if a run has it. `is_held` has the lock for an instant only."""
+    for _ in range(LOOKS):
+        if lock(fd, wait=False):
+            return True
+        time.sleep(LOOK_S)
+    return False
+
+
+def is_held(output_dir: Path) -> bool:
+    """True if a living run has the directory."""
+    try:
+        fd = os.open(output_dir, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        return not lock(fd, wait=False)
     finally:
         os.close(fd)
 

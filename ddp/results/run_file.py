@@ -16,11 +16,12 @@ from ddp.config.metrics import RMSE, is_metric
 from ddp.config.schema import settings
 from ddp.errors import UserError
 from ddp.results.earlier import with_rounds_from_one
-from ddp.results.run_directory import CONFIG_FILE, RESULT_FILE
+from ddp.results.run_directory import CONFIG_FILE, RESULT_FILE, is_held
 from ddp.timing.kinds import TABLE_COLUMNS, in_columns, unit_of
 from ddp.tracking.tracker import AGGREGATOR
 
-NO_RESULT, UNREADABLE = "no result", "unreadable"  # statuses that no result.json has
+# statuses that no result.json has
+NO_RESULT, UNREADABLE, RUNNING = "no result", "unreadable", "running"
 # Column of the table -> its place in result.json.
 OUTCOME = {
     "test_rmse": "rmse.test",
@@ -39,9 +40,13 @@ WORKER_MEANS = {column: unit_of(column) for column in TABLE_COLUMNS}
 class RunFile:
     """The result.json in `directory`, parsed.
 
-    A directory without the file has the status "no result". A damaged or foreign file has the
-    status "unreadable"; then `error` names the damage, and the other fields hold the values before
-    it.
+    | status     | meaning                                                                     |
+    |------------|-----------------------------------------------------------------------------|
+    | running    | a living process has the directory; the file may be that of its first part  |
+    | no result  | no process has it, and the file is not there: the run was killed            |
+    | unreadable | the file is damaged or foreign: `error` names the damage, and the other     |
+    |            | fields hold the values before it                                            |
+    | others     | those that the run gave itself                                              |
 
     | field          | holds                                                                     |
     |----------------|---------------------------------------------------------------------------|
@@ -52,8 +57,8 @@ class RunFile:
     | `worker_means` | a number for each key of WORKER_MEANS; NaN where no worker has one        |
     | `resumed`      | another process began the run; the file has the seconds of the last only, |
     |                | so `outcome` has none                                                     |
-    | `content`      | the whole JSON object, with rounds from 1 whatever its version; empty for |
-    |                | the two statuses above                                                    |
+    | `content`      | the whole JSON object, with rounds from 1 whatever its version; empty if  |
+    |                | the file is not there or is damaged                                       |
     """
 
     directory: Path
@@ -96,11 +101,12 @@ def read_run_file(directory: Path) -> RunFile:
         }
         known["content"] = result
     except FileNotFoundError:
-        reason = "refused before it started, killed, or not done"
-        known = {"status": NO_RESULT, "error": reason}
+        known = {"status": NO_RESULT, "error": "killed, or refused before it started"}
     except Exception as error:  # the file may hold anything, and must not cost the other runs
         known["status"] = UNREADABLE
         known["error"] = f"{RESULT_FILE}: {type(error).__name__}: {error}"
+    if is_held(directory):
+        known |= {"status": RUNNING, "error": "it has not ended yet"}
     return RunFile(directory=directory, **known)
 
 

@@ -10,13 +10,13 @@ from ddp.config.averaging import in_words
 from ddp.config.metrics import RMSE
 from ddp.config.schema import Config
 from ddp.counting import counted, round_of
-from ddp.machine.gil import turned_on_by
 from ddp.machine.printable import printable
 from ddp.ratings.baselines import Baselines
 from ddp.ratings.description import Description, in_numbers
 from ddp.results.accounts import NO_MEMORY, Lane, aggregator_lane, worker_lane
 from ddp.results.rounds_csv import costs, rounds_csv
 from ddp.timing.account import total_account
+from ddp.timing.gil import turned_on_by
 from ddp.timing.paths import AGGREGATOR_PHASES, WORKER_PHASES
 from ddp.tracking.history import History, kept_row
 from ddp.tracking.messages import AggregateRound, Measured, Reference, WorkerRound

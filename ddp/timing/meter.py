@@ -14,7 +14,7 @@ import threading
 import time
 from pathlib import Path
 
-from ddp.machine.gil import has_gil
+from ddp.timing.gil import has_gil
 
 # A shorter time off the core is an interrupt: the thread neither queued nor slept.
 ASLEEP_S = 5e-6

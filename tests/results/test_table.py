@@ -186,7 +186,7 @@ def test_a_table_is_written_without_pandas(outputs, tmp_path):
     (tmp_path / "0" / ".hydra" / "config.yaml").touch()
     code = (
         "import sys; from pathlib import Path\n"
-        "from ddp.launch.sweep import SWEEP; from ddp.results.command import main\n"
+        "from ddp.launch.sweep_end import SWEEP; from ddp.results.command import main\n"
         "SWEEP.begin(Path(sys.argv[1]))\n"
         "assert main() == SWEEP.end(0) == 0\n"
         "print(*sys.modules)"

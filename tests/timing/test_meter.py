@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ddp.machine.gil import has_gil
+from ddp.timing.gil import has_gil
 from ddp.timing.meter import Meter
 from ddp.timing.metered_spans import MeteredSpans
 

@@ -10,7 +10,7 @@ from contextlib import suppress
 
 import psutil
 import pytest
-from commands import SMALL, job_of, read_csv, read_json
+from commands import SMALL, contents, job_of, read_csv, read_json
 from jobs import BACKENDS, USUAL
 from programs import TIMEOUT_S, TRAIN, own_environment
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -82,7 +82,12 @@ def test_a_signal_ends_everything_and_the_result_says_so(start, tmp_path, case, 
     assert errors.splitlines()[0].startswith(
         "error: interrupted" if number == signal.SIGINT else "error: terminated"
     )
-    assert errors.splitlines()[1].startswith("to go on from where it was: python train.py resume=")
+    if case == "sweep":
+        assert "error: 0 of 2 jobs ended well, 1 did not, 1 never began" in errors
+        assert f"to go on with the sweep: python train.py {' '.join(arguments)[:40]}" in errors
+        assert errors.endswith(" hydra.sweep.dir=run sweep_resume=true\n")
+    else:
+        assert errors.splitlines()[1].startswith("to go on from where it was: python train.py")
     assert survivors(descendants) == []
     directory = job_of(tmp_path / "run", 0) if case == "sweep" else tmp_path / "run"
     result = read_json(directory)
@@ -163,6 +168,12 @@ def test_an_interrupted_run_goes_on_where_it_was(train, started, tmp_path):
     rounds = before["rounds_completed"] + 2
     ended = train(tmp_path, f"resume={one}", f"rounds={rounds}")
     assert ended.returncode == 0, ended
+    files = contents(one)
+    again = train(tmp_path, f"resume={one}", f"rounds={rounds}")
+    assert again.returncode == 0, again
+    assert f"ended well after {rounds} rounds (rounds={rounds})" in again.stdout
+    assert f"to train on: python train.py resume={one} rounds={2 * rounds}" in again.stdout
+    assert contents(one) == files
     train(tmp_path, *SMALL, *arguments, f"rounds={rounds}", f"hydra.run.dir={whole}")
     assert load_model(one).model.vector.tobytes() == load_model(whole).model.vector.tobytes()
     told, expected = read_json(one), read_json(whole)

@@ -1,6 +1,7 @@
 """A run that was killed at any moment goes on to the same bits, on every backend."""
 
 import json
+import os
 import random
 import signal
 from itertools import product
@@ -13,6 +14,7 @@ from ddp.errors import ConfigError
 from ddp.experiment import run
 from ddp.machine.sockets import remove_orphans
 from ddp.results.run_directory import find_checkpoints
+from ddp.results.run_file import read_run_file
 from ddp.results.saved_model import load_model
 from ddp.tracking.messages import AggregateRound
 from ddp.tracking.tracker import Tracker
@@ -198,16 +200,20 @@ def test_a_run_with_a_dropped_worker_goes_on_without_it(make_config, monkeypatch
 
 
 def test_a_living_run_is_left_alone(make_config, tmp_path):
+    refused = rf"a run is going on in there \(process {os.getpid()}\)"
+
     class Resumes(Tracker):
         def on(self, event):
             if isinstance(event, AggregateRound):
-                with pytest.raises(ConfigError, match="a run is going on in there"):
+                with pytest.raises(ConfigError, match=refused):
                     run(config, tmp_path / "run", [], resume=True)
+                assert read_run_file(tmp_path / "run").status == "running"
                 tried.append(event.round_index)
 
     tried, config = [], make_config("backend=serial", *SIZE)
     run(config, tmp_path / "run", [Resumes()])
     assert tried == list(range(5))
+    assert read_run_file(tmp_path / "run").status == "ok"
 
 
 def test_what_is_no_run_is_refused(make_config, tmp_path):

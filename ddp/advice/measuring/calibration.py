@@ -22,8 +22,8 @@ from ddp.config.trainer import AutogradTrainer, TrainerOptions
 from ddp.errors import BackendError
 from ddp.machine.cores import cpu_quota, num_cores
 from ddp.machine.files import atomic_file
-from ddp.machine.gil import FREE_THREADED
 from ddp.machine.load import busy_share
+from ddp.timing.gil import FREE_THREADED
 
 # Of the file. Raise it when a measurement changes, or a trainer or a backend that it uses.
 FORMAT = 6

@@ -24,9 +24,9 @@ from ddp.advice.constants import SPILLING, spilled_bytes
 from ddp.advice.measuring.pilot import ITEMS, USERS
 from ddp.config.model import Model
 from ddp.config.trainer import AutogradTrainer, TrainerOptions
-from ddp.machine.gil import has_gil
 from ddp.model.parameters import Parameters, initial_vector
 from ddp.ratings.arrays import Part
+from ddp.timing.gil import has_gil
 from ddp.timing.spans import Spans
 from ddp.trainers.trainer import Best, Trainer, trainer_for
 

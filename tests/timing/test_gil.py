@@ -11,7 +11,7 @@ SAID = (
 )
 WATCHED = f"""
 import warnings
-from ddp.machine import gil
+from ddp.timing import gil
 gil.FREE_THREADED = {{free_threaded}}
 gil.watch()
 warnings.warn({SAID!r}, RuntimeWarning)
