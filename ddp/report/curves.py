@@ -63,7 +63,11 @@ def curves(
         axes.xaxis.set_major_formatter("{x:g}")
     else:
         whole = all(float(value).is_integer() for line in lines for value in line.x)
-        axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=whole))
+        places = {value for line in lines for value in line.x}
+        if len(places) == 1:  # a locator would add ticks beside it, between two rounds
+            axes.set_xticks([*places], [f"{value:g}" for value in places])
+        else:
+            axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=whole))
     axes.minorticks_off()
     if ideal:
         axes.set_ylim(bottom=0)

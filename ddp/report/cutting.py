@@ -11,8 +11,8 @@ PART = re.compile(r"[\w.]+|[^\w.]+")  # a word, or the signs between two words
 def cut_apart(texts: Iterable[str], most: int) -> dict[str, str]:
     """Each text in at most `most` characters; texts that differ still differ.
 
-    First the texts lose words that all of them share, the longest first. A text that is still too
-    long loses its middle. If this would make two texts equal, all lose another place, the nearest
+    First the texts lose words that all of them share, no more than they have to. A text that is
+    still too long loses its middle. If this would make two texts equal, all lose another place, the nearest
     to the middle. If no place will do, they get numbers.
     """
     whole = list(dict.fromkeys(texts))
@@ -30,11 +30,12 @@ def _without_shared(texts: Sequence[str], most: int) -> list[str]:
     if len(rows) < 2 or len({len(row) for row in rows}) > 1:
         return list(texts)
     shared = [len(set(column)) == 1 for column in zip(*rows, strict=True)]
-    spans = [list(span) for is_shared, span in groupby(range(len(shared)), shared.__getitem__)
-             if is_shared]  # fmt: skip
-    for span in sorted(spans, key=lambda span: -sum(len(rows[0][place]) for place in span)):
-        if max(len("".join(row)) for row in rows) <= most:
-            break
+    spans = [[*span] for same, span in groupby(range(len(shared)), shared.__getitem__) if same]
+    lengths = {span[0]: sum(len(rows[0][place]) for place in span) - 1 for span in spans}
+    while spans and (surplus := max(len("".join(row)) for row in rows) - most) > 0:
+        enough = [span for span in spans if lengths[span[0]] >= surplus]
+        span = min(enough or spans, key=lambda span: abs(lengths[span[0]] - surplus))
+        spans.remove(span)
         for row in rows:
             row[span[0] : span[-1] + 1] = [ELLIPSIS, *[""] * (len(span) - 1)]
     return ["".join(row) for row in rows]

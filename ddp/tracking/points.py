@@ -139,12 +139,13 @@ class Points:
             Point(RMSE_TAG.format(part=part, who=KEPT), getattr(event.kept, part).rmse, step)
             for part in reversed(PARTS)
         ]
+        # behind RMSE in the table of HParams, which shows the first five
+        points.append(Point(TRAINING_TAG, self._last.elapsed_s, round_of(self._last.round_index)))
         points += [
             Point(METRIC_TAG.format(name=name.replace("@", "_at_")), value, step)
             for name, value in self._measured.values.items()
             if not math.isnan(value)
         ]
-        points.append(Point(TRAINING_TAG, self._last.elapsed_s, round_of(self._last.round_index)))
         if self._reference is not None:
             gap = event.kept.test.rmse - self._reference.test
             points.append(Point(GAP_TAG.format(part="test"), gap, step))

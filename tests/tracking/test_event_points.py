@@ -91,7 +91,7 @@ def test_one_worker_is_a_line_beside_the_aggregate_and_the_gap_to_it_an_hparams_
     assert points["rmse/test/one_worker_gap"] == {2: -1.5}
     experiment = plugin(events, "_hparams_/experiment").experiment
     metrics = [info.name.tag for info in experiment.metric_infos]
-    assert metrics[:2] == ["rmse/test/kept", "rmse/valid/kept"]
+    assert metrics[:3] == ["rmse/test/kept", "rmse/valid/kept", "time/training_s"]
     assert "rmse/test/one_worker_gap" in metrics
     assert points["test/ndcg_at_10/kept"] == {2: 0.25}
     assert "test/ndcg_at_10/kept" in metrics
