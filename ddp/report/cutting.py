@@ -12,8 +12,8 @@ def cut_apart(texts: Iterable[str], most: int) -> dict[str, str]:
     """Each text in at most `most` characters; texts that differ still differ.
 
     First the texts lose words that all of them share, no more than they have to. A text that is
-    still too long loses its middle. If this would make two texts equal, all lose another place, the nearest
-    to the middle. If no place will do, they get numbers.
+    still too long loses its middle. If this would make two texts equal, all lose another place, the
+    nearest to the middle. If no place will do, they get numbers.
     """
     whole = list(dict.fromkeys(texts))
     without = _without_shared(whole, most)
