@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import fields
 from importlib import import_module
 from pathlib import Path
+from types import UnionType
 from typing import Any, get_args
 
 from mkdocs.config.defaults import MkDocsConfig
@@ -145,7 +146,8 @@ def _kind(schema: type | None, key: str) -> str:
     """The kind of value that a setting takes, from its dataclass."""
     for field in fields(schema) if schema else ():
         if field.name == key:
-            kinds: tuple[Any, ...] = get_args(field.type) or (field.type,)
+            is_union = isinstance(field.type, UnionType)
+            kinds: tuple[Any, ...] = get_args(field.type) if is_union else (field.type,)
             names = [KINDS.get(kind, "list of texts") for kind in kinds if kind is not type(None)]
             return " or ".join([*names, *(["null"] if type(None) in kinds else [])])
     return ""

@@ -1,8 +1,8 @@
 """Predicts the wall of a run: writes its workers and its aggregator as scripts, and simulates them.
 
 The wall lasts from the dealt ratings to the saved model, in result.json
-`imports + start + train + stop + save`. Reading the ratings and training the reference cost the
-same on every backend, so they do not count. Constants that only the scripts use:
+`imports + start + train + stop + save`. Ratings, metrics and the reference cost the same on every
+backend, so they do not count. Constants that only the scripts use:
 
 | constant | step of a script |
 |---|---|

@@ -125,7 +125,7 @@ def sources(config: Config, simulate: Simulate, constants: Constants) -> list[st
     lines += [f"not in the prediction: {key}" for key, is_set in set_but_unknown.items() if is_set]
     return [
         *lines,
-        "the wall: imports + start + train + stop + save of result.json, without reading the data",
+        "the wall: imports + start + train + stop + save of result.json, without data and metrics",
     ]
 
 

@@ -203,7 +203,7 @@ def _read_data(run: Run, result: Mapping[str, Any]) -> None:
         told = ", ".join(f"{name} {value:.4f}" for name, value in values.items())
         run.data["metrics of the test part"] = told
     if simplest := in_words(result.get("baselines"), result.get("ranked")):
-        run.data["simplest predictors"] = harmless(simplest)
+        run.data["simplest predictors"] = harmless("; ".join(simplest))
 
 
 _PARTS: dict[str, Callable[[Run, Mapping[str, Any]], None]] = {

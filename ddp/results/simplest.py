@@ -10,10 +10,11 @@ from ddp.machine.printable import printable
 from ddp.results.run_file import RunFile
 
 
-def in_words(told: Any, ranked: Any = None) -> str:
-    """The test RMSE of each predictor, and the ranking metrics of the most popular items.
+def in_words(told: Any, ranked: Any) -> list[str]:
+    """The test RMSE of each predictor; the ranking metrics of the most popular items.
 
-    `told`, `ranked`: of a result.json. "" if they are not known, or damaged.
+    `told`, `ranked`: the `baselines` and `ranked` of a result.json. A text is left out if its
+    figures are not known, or damaged.
     """
     known = told if isinstance(told, Mapping) else {}
     rmses = {name: each.get("test") for name, each in known.items() if isinstance(each, Mapping)}
@@ -22,7 +23,7 @@ def in_words(told: Any, ranked: Any = None) -> str:
         "test RMSE of": _figures(rmses),
         "most popular items:": _figures(popular if isinstance(popular, Mapping) else {}),
     }
-    return printable("; ".join(f"{label} {text}" for label, text in texts.items() if text))
+    return [printable(f"{label} {text}") for label, text in texts.items() if text]
 
 
 def _figures(values: Mapping[Any, Any]) -> str:
@@ -32,7 +33,5 @@ def _figures(values: Mapping[Any, Any]) -> str:
 
 def of_runs(runs: Iterable[RunFile]) -> list[str]:
     """The different ones among these runs: those with the same held out ratings have the same."""
-    told = dict.fromkeys(
-        in_words(run.content.get("baselines"), run.content.get("ranked")) for run in runs
-    )
-    return [text for text in told if text]
+    told = [in_words(run.content.get("baselines"), run.content.get("ranked")) for run in runs]
+    return [*dict.fromkeys(text for texts in told for text in texts)]

@@ -106,8 +106,8 @@ def _ending(result: RunResult) -> list[str]:
         reason = f"{config.max_seconds:g} s of training had passed (max_seconds)"
         lines.append(f"ended:      after round {done} of {config.rounds}: {reason}")
     lines += _metrics(result)
-    if told := in_words(result.baselines, result.ranked):
-        lines.append(f"simplest:   {told}")
+    simplest = in_words(result.baselines, result.ranked)
+    lines += [f"{'' if n else 'simplest:':12}{told}" for n, told in enumerate(simplest)]
     return lines
 
 
@@ -118,7 +118,7 @@ def _metrics(result: RunResult) -> list[str]:
     values = result.measured.values.items()
     told = ", ".join(f"{name} {number(value, 4)}" for name, value in values)
     if (ranked := result.measured.ranked) is not None:
-        told += f" ({ranked.users:,} users; relevant: {ranked.relevant_from:g} or more)"
+        told += f" ({counted(ranked.users, 'user')})"
     return [f"metrics:    test {told}"]
 
 

@@ -4,6 +4,7 @@ import csv
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from faults import Fault, infect
 from jobs import FUSED, OVERFITS
@@ -15,7 +16,8 @@ from ddp.results.checkpoint import read_checkpoint
 from ddp.results.reference import reference_config
 from ddp.results.run_directory import find_checkpoints
 from ddp.results.run_result import RunResult
-from ddp.results.saved_model import MODEL_FILE
+from ddp.results.saved_model import MODEL_FILE, load_model
+from ddp.workers.prepare import deal_of
 
 ROUNDS = 6
 LONG = ("backend=serial", f"rounds={ROUNDS}", "local_epochs=4", "checkpoint_every=1")
@@ -133,6 +135,30 @@ def test_the_simplest_predictors_are_in_the_result(whole):
     known = told(whole.output_dir)["baselines"]
     assert {*known} == {"mean", "user and item means"}
     assert all(0 < rmse < 3 for each in known.values() for rmse in each.values())
+
+
+def test_the_metrics_are_those_of_the_kept_model(whole):
+    """The saved model gives the same MAE and the same lists, without the code of the metrics."""
+    written = told(whole.output_dir)
+    assert written["metrics"] == whole.metrics
+    assert [*whole.metrics] == ["rmse", "mae", "ndcg@10", "recall@10"]
+    ratings = load_ratings(whole.config.data, whole.config.data_seed)
+    deal = deal_of(whole.config, ratings)
+    test = ratings.part(deal.rows("test"))
+    model = load_model(whole.output_dir)
+    errors = model.predict_rows(test.users, test.items) - test.ratings
+    assert whole.metrics["mae"] == pytest.approx(np.abs(errors).mean())
+    views, recalls = model.parameters.views, []
+    for user in np.unique(test.users):
+        scores = views["item_factors"] @ views["user_factors"][user] + views["item_bias"]
+        seen = ratings.items[(ratings.users == user) & (deal.part != 2)]
+        scores[seen] = -np.inf
+        high = test.ratings >= written["ranked"]["relevant_from"]
+        relevant = test.items[(test.users == user) & high]
+        if len(relevant):
+            recalls.append(np.isin(relevant, np.argsort(-scores)[:10]).mean())
+    assert whole.metrics["recall@10"] == pytest.approx(np.mean(recalls))
+    assert written["ranked"]["users"] == len(recalls)
 
 
 def test_patience_needs_a_validation_part(make_config):
