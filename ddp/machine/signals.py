@@ -101,5 +101,5 @@ def _leave_at_once(number: int) -> None:
     remove_folder()
     remove_unfinished()
     if sys.stdout.isatty():
-        os.write(sys.stdout.fileno(), SHOW_CURSOR.encode())
+        os.write(sys.stdout.fileno(), f"\r\n{SHOW_CURSOR}".encode())
     os._exit(128 + number)

@@ -15,7 +15,7 @@ from ddp.results.fitting import Column, in_tables, print_table
 from ddp.results.run_result import RunResult
 from ddp.results.simplest import in_words
 from ddp.timing.kinds import in_columns, summary, unit_of
-from ddp.tracking.terminal import failure_as_text, number
+from ddp.tracking.terminal import failure_as_text, number, print_facts
 from ddp.tracking.tracker import AGGREGATED, worker_name
 
 # Column of the final table -> (key of the rows of RunResult, decimals, factor to the unit shown).
@@ -25,7 +25,7 @@ BACKEND_TIMES = {"thread": ("lock_wait_ms",), "process": ("pickle_ms", "transfer
 
 
 NOBODY_WAITS = (
-    "note: with split=stratified no worker waits for an aggregate: agg_timeout={:g} was not used;"
+    "with split=stratified no worker waits for an aggregate: agg_timeout={:g} was not used;"
     " round_timeout is how long a worker waits for rows"
 )
 
@@ -41,16 +41,17 @@ def print_result(result: RunResult, console: Console) -> None:
     if result.reference is None:
         unknown = "gap to one worker: not measured (reference=true trains it, once)"
         console.print(unknown, style="dim")
-    for line in (*_ending(result), *_remarks(result)):
-        console.print(printable(line), soft_wrap=True)
+    print_facts([*_ending(result), *_notes(result)], console)
+    for failure in result.history.failures:
+        console.print(printable(failure_as_text(failure)), soft_wrap=True)
     console.print()
     if result.config.account:
         lanes_of = {"workers": result.lanes()[:-1], "aggregator": result.lanes()[-1:]}
-        for who, lanes in lanes_of.items():
-            console.print(f"{who + ':':11} {summary(total_seconds(lanes))}")
-    seconds = "  ".join(f"{stage} {value:.2f}" for stage, value in result.seconds.items())
-    files = printable(f"seconds:    {seconds}\nfiles:      {result.output_dir}")
-    console.print(files, soft_wrap=True)
+        shares = [(who, summary(total_seconds(lanes))) for who, lanes in lanes_of.items()]
+        print_facts(shares, console)
+    stages = "  ".join(f"{stage} {value:.2f}" for stage, value in result.seconds.items())
+    print_facts([("seconds", stages)], console)
+    console.print(printable(f"files:      {result.output_dir}"), soft_wrap=True)
 
 
 def _print_table(result: RunResult, console: Console) -> None:
@@ -90,28 +91,27 @@ def _title(result: RunResult) -> str:
     return result.title if name in (None, PLAIN_RUN) else f"{name}\n{result.title}"
 
 
-def _ending(result: RunResult) -> list[str]:
+def _ending(result: RunResult) -> list[tuple[str, str]]:
     """The round that the run keeps, an early end, the metrics, and the simplest predictors."""
-    config, kept, lines = result.config, result.kept, []
+    config, kept, lines = result.config, result.kept, list[tuple[str, str]]()
     done = len(result.history.aggregate_rounds)
     if kept is not None:
         why = "the lowest validation RMSE" if config.keeps_best else "the last one"
-        lines.append(
-            f"kept:       the aggregate of round {round_of(kept.round_index)} of {done}, {why}"
-        )
+        which = round_of(kept.round_index)
+        lines.append(("kept", f"the aggregate of round {which} of {done}, {why}"))
     if config.patience is not None and result.ended == "patience":
         reason = f"{counted(config.patience, 'round')} brought no lower validation RMSE (patience)"
-        lines.append(f"ended:      after round {done} of {config.rounds}: {reason}")
+        lines.append(("ended", f"after round {done} of {config.rounds}: {reason}"))
     elif result.ended == "max_seconds":
         reason = f"{config.max_seconds:g} s of training had passed (max_seconds)"
-        lines.append(f"ended:      after round {done} of {config.rounds}: {reason}")
+        lines.append(("ended", f"after round {done} of {config.rounds}: {reason}"))
     lines += _metrics(result)
     simplest = in_words(result.baselines, result.ranked)
-    lines += [f"{'' if n else 'simplest:':12}{told}" for n, told in enumerate(simplest)]
+    lines += [("" if place else "simplest", told) for place, told in enumerate(simplest)]
     return lines
 
 
-def _metrics(result: RunResult) -> list[str]:
+def _metrics(result: RunResult) -> list[tuple[str, str]]:
     """The metrics besides RMSE, which the table has, and whose lists the ranking ones are about."""
     if result.measured is None:
         return []
@@ -119,16 +119,15 @@ def _metrics(result: RunResult) -> list[str]:
     told = ", ".join(f"{name} {number(value, 4)}" for name, value in values)
     if (ranked := result.measured.ranked) is not None:
         told += f" ({counted(ranked.users, 'user')})"
-    return [f"metrics:    test {told}"]
+    return [("metrics", f"test {told}")]
 
 
-def _remarks(result: RunResult) -> list[str]:
-    """Settings that the run did not use, and workers that failed."""
-    config, remarks = result.config, []
+def _notes(result: RunResult) -> list[tuple[str, str]]:
+    """Settings that the run did not use, and other remarks."""
+    config, notes = result.config, list(result.notes)
     if config.stratified and config.agg_timeout != default_scalars()["agg_timeout"]:
-        remarks.append(NOBODY_WAITS.format(config.agg_timeout))
-    remarks += [f"note: {note}" for note in result.notes]
-    return remarks + [failure_as_text(failure) for failure in result.history.failures]
+        notes.insert(0, NOBODY_WAITS.format(config.agg_timeout))
+    return [("note", printable(note)) for note in notes]
 
 
 def columns_of(config: Config) -> dict[str, tuple[str, int, float]]:

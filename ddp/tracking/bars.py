@@ -111,7 +111,7 @@ class Bars(Tracker):
     # --- drawing, in the thread of `live` ---
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        width, height = options.max_width, options.size.height
+        width, height = options.max_width - 1, options.size.height  # the last column may wrap
         now = time.perf_counter()
         if self._is_training:
             yield from _drawn(*self._training(width, height, now), console, options)
@@ -154,7 +154,7 @@ class Bars(Tracker):
         facts = [f"round {pace.round}/{config.rounds}", rmse]
         if (per_second := pace.per_second) is not None:
             facts.append(f"{in_short(per_second)} ratings/s")
-        if self._is_closed:
+        if self._is_closed and pace.row is not None:
             spent_s = pace.training_s
             return [*facts, f"{spent_s:.1f} s" if spent_s < 60 else clock(spent_s)]
         if (left_s := pace.remaining_s(now, self._alive)) is not None:

@@ -99,7 +99,11 @@ def print_facts(lines: Sequence[tuple[str, str]], console: Console) -> None:
         line = start + text
         if console.is_terminal:
             line = fill(
-                text, console.width, initial_indent=start, subsequent_indent=" " * len(start)
+                text,
+                console.width,
+                initial_indent=start,
+                subsequent_indent=" " * len(start),
+                break_on_hyphens=False,
             )
         console.print(line, soft_wrap=True)
 

@@ -11,6 +11,7 @@ from contextlib import suppress
 import psutil
 import pytest
 from commands import SMALL, contents, job_of, read_csv, read_json
+from consoles import on_screen
 from jobs import BACKENDS, USUAL
 from programs import TIMEOUT_S, TRAIN, own_environment
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -96,6 +97,34 @@ def test_a_signal_ends_everything_and_the_result_says_so(start, tmp_path, case, 
     assert result["rounds_completed"] == len(aggregates) >= 1
     assert not list((tmp_path / "run").glob("1*"))
     assert find_checkpoints(directory)
+
+
+def test_ctrl_c_during_bars_leaves_a_clean_terminal(start, tmp_path):
+    ours, theirs = os.openpty()
+    terminal = dict.fromkeys(("stdin", "stdout", "stderr"), theirs)
+    environment = own_environment(tmp_path, TERM="xterm")
+    process = start(
+        tmp_path, *SMALL, "workers=2", "rounds=100000", "display=auto", "hydra.run.dir=run",
+        environment=environment, **terminal,
+    )  # fmt: skip
+    os.close(theirs)
+    shown = b""
+    with suppress(OSError):  # a terminal ends so on Linux
+        while part := os.read(ours, 65536):
+            seen, shown = b"RMSE valid" in shown, shown + part
+            if not seen and b"RMSE valid" in shown:
+                process.send_signal(signal.SIGINT)
+    os.close(ours)
+    assert process.wait(TIMEOUT_S) == 128 + signal.SIGINT
+    assert shown.count(b"\x1b[?25l") == shown.count(b"\x1b[?25h") == 1
+    *aggregated, workers, error, hint, cursor = on_screen(shown.decode())[-6:]
+    words = " ".join(" ".join(aggregated).split())  # in two lines
+    pattern = r"aggregated ━+ round \d+/100000 RMSE valid \d\.\d{4} \S+ ratings/s \d+\.\d s"
+    assert re.fullmatch(pattern, words)
+    assert workers.startswith("workers 0-1: ")
+    assert error.startswith("error: interrupted")
+    assert hint.startswith("to go on from where it was: python train.py resume=")
+    assert cursor == ""
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 """Any rating file: its ratings come back, in any format."""
 
 import csv
+import gzip
 import warnings
 from dataclasses import replace
 
@@ -193,3 +194,21 @@ def test_cache_per_file_and_options(tmp_path):
     assert len(list(cache.iterdir())) == 2
     write(path, HEADER + GOOD + "5,5,5,5\n")
     assert len(load_ratings(options, seed=0)) == 3
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_the_reader_tells_how_far_it_is(tmp_path, packed):
+    lines = [HEADER.strip(), *(f"{n},{n % 7},{n % 5},0" for n in range(150_000))]
+    text = "\n".join(lines).encode()
+    path, told = tmp_path / "many.csv", []
+    data = replace(DEFAULTS, path=write(path, gzip.compress(text, 1) if packed else text))
+    assert len(load_ratings(data, 0, tell=lambda *each: told.append(each))) == 150_000
+    phases = dict.fromkeys(each[0] for each in told)
+    assert list(phases) == [
+        *["unpacking many.csv"] * packed, "reading many.csv", "numbering users and items",
+    ]  # fmt: skip
+    parts = [each[1:] for each in told if each[0] == "reading many.csv"]
+    done = [part[0] for part in parts]
+    assert done == sorted(done)
+    assert done[0] < done[-1] == len(text)
+    assert {part[1:] for part in parts} == {(len(text), "bytes")}

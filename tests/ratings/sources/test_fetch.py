@@ -27,7 +27,10 @@ from ddp.ratings.sources.test_file import with_test_file
 def test_zip_is_downloaded_once_and_its_splits_are_kept(tmp_path, server, no_index):
     known = small_set(server.serve("/ml-100k.zip", good_zip(tmp_path)))
     root = tmp_path / "root"
-    check_small_set(load(config(root), known))
+    told = []
+    check_small_set(load(config(root), known, lambda *each: told.append(each)))
+    size = (tmp_path / "made.zip").stat().st_size
+    assert told[0] == ("fetching ml-100k.zip", size, size, "bytes")
     server.replies.clear()
     check_small_set(load(config(root), known))
     assert left_over(root / "ml-100k") == ["ratings.npz", "u.data", "u.item", "u1.test"]

@@ -94,6 +94,14 @@ def test_signal_has_unit_scale():
     assert ratings.mean() == pytest.approx(3.5, abs=0.1)
 
 
+def test_the_maker_tells_how_far_it_is():
+    told = []
+    data = replace(DATA, num_users=2000, num_ratings=280_000)
+    load_ratings(data, 0, tell=lambda *each: told.append(each))
+    assert told[0] == ("drawing pairs of users and items",)
+    assert told[1:] == [("making ratings", done, 280_000, "ratings") for done in (0, 1 << 18)]
+
+
 def test_chunks_join_without_a_seam():
     options = replace(DATA, num_users=3000, num_items=1000, num_ratings=300_000, noise_std=0)
     ratings, model = load_ratings(options, seed=1), truth(options, seed=1)
