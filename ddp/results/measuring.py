@@ -1,16 +1,15 @@
 """Measures the metrics of the aggregate that a run keeps, on the test part."""
 
 import numpy as np
-import numpy.typing as npt
 
 from ddp.config.metrics import MAE, ranking_metrics
 from ddp.model.parameters import Rows, Vector
 from ddp.model.rows import predicted
-from ddp.ratings.arrays import Ratings
+from ddp.ratings.arrays import IndexArray, Ratings
 from ddp.ratings.holdout import PARTS
 from ddp.ratings.splits import Deal
-from ddp.results.ranking import lists_of, quality
-from ddp.results.scores import same_for_all, scores_of
+from ddp.results.ranking import hits_by_scores, hits_in_order, lists_of, quality
+from ddp.results.scores import scores_of
 from ddp.tracking.messages import Measured
 from ddp.tracking.metrics import Ranked
 from ddp.workers.prepare import Prepared
@@ -26,8 +25,8 @@ def measure(prepared: Prepared, vector: Vector) -> Measured:
     if not ranking_metrics(names):
         return Measured(values=known)
     lists = lists_of(ratings, deal)
-    popular = same_for_all(_popularity(ratings, deal), len(lists.users))
-    known |= quality(lists, scores_of(model, lists.users), names)
+    known |= quality(lists, hits_by_scores(lists, scores_of(model, lists.users), names), names)
+    popular = hits_in_order(lists, _by_popularity(ratings, deal))
     return Measured(
         values={name: known[name] for name in names if name in known},
         ranked=Ranked(
@@ -48,11 +47,11 @@ def _mae(model: Rows, ratings: Ratings, deal: Deal) -> float:
     return float(np.abs(errors).mean(dtype=np.float64))
 
 
-def _popularity(ratings: Ratings, deal: Deal) -> npt.NDArray[np.intp]:
-    """The number of training ratings of each item."""
+def _by_popularity(ratings: Ratings, deal: Deal) -> IndexArray:
+    """The items, those with the most training ratings first."""
     counts = np.zeros(ratings.num_items, np.intp)
     for start in range(0, len(ratings), CHUNK):
         chunk = slice(start, start + CHUNK)
         items = ratings.items[chunk][deal.part[chunk] == PARTS.index("train")]
         counts += np.bincount(items, minlength=ratings.num_items)
-    return counts
+    return np.argsort(-counts, kind="stable")

@@ -14,7 +14,7 @@ unseen items are ranked: samples of items give wrong answers (Krichene and Rendl
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,9 +28,11 @@ from ddp.results.scores import Matrix, Scores
 # A relevant rating is at least this quantile of the training ratings: 4 of 5 on MovieLens. A
 # quantile works on every scale, and 0.6 is far from a step of MovieLens' distributions.
 QUANTILE = 0.6
-MAX_USERS = 10_000  # more are too slow, and move no mean by more than 0.005
-BLOCK = 1 << 20  # scores at a time: 8 MB, and as much again to find the best
+MAX_USERS = 5_000  # more would take too long; the mean of so many is known to about 0.003
+BLOCK = 1 << 22  # scores at a time: 32 MB, and as much again to find the best
 USERS = 16  # at a time, at least: fewer make no quick product of matrices
+# the relevant items in the lists, int64 each: position of the user, rank counted from 0
+Hits = tuple[IndexArray, IndexArray]
 LEAST = -(2.0**53)  # no score is lower; that of a seen item is -inf
 
 
@@ -94,42 +96,63 @@ def _pairs(ratings: Ratings, rows: IndexArray, users: IntArray) -> IndexArray:
     return pairs
 
 
-def quality(lists: Lists, scores: Scores, names: Sequence[str]) -> dict[str, float]:
-    """The ranking metrics among `names`, as means over the users; NaN if there is no user.
+def quality(lists: Lists, hits: Hits, names: Sequence[str]) -> dict[str, float]:
+    """The ranking metrics among `names`, as means over the users; NaN if there is no user."""
+    user, rank = hits
+    values: dict[str, float] = {}
+    num_relevant = np.bincount(lists.relevant // lists.num_items, minlength=len(lists.users))
+    gains = np.array([1 / math.log2(1 + rank) for rank in range(1, _longest(lists, names) + 1)])
+    ideal = np.cumsum(gains)
+    for name, (kind, k) in ranking_metrics(names).items():
+        own = rank < k
+        gain = gains[rank[own]] if kind == NDCG else None
+        best = ideal[np.minimum(num_relevant, k) - 1] if kind == NDCG else num_relevant
+        each = np.bincount(user[own], gain, len(lists.users)) / best
+        values[name] = math.fsum(each) / len(each) if len(each) else math.nan
+    return values
+
+
+def _longest(lists: Lists, names: Sequence[str]) -> int:
+    """The length of the longest list that a metric asks for."""
+    longest = max((k for _, k in ranking_metrics(names).values()), default=0)
+    return min(longest, lists.num_items)
+
+
+def hits_in_order(lists: Lists, order: IndexArray) -> Hits:
+    """The relevant items in lists that have the same order for every user, but for seen items.
+
+    `order`: all items, the best first.
+    """
+    place = np.empty(lists.num_items, np.int64)
+    place[order] = np.arange(lists.num_items)
+    seen, relevant = (
+        pairs - pairs % lists.num_items + place[pairs % lists.num_items]
+        for pairs in (lists.seen, lists.relevant)
+    )
+    seen.sort()
+    user = relevant // lists.num_items
+    before = np.searchsorted(seen, relevant) - np.searchsorted(seen, user * lists.num_items)
+    return user, relevant % lists.num_items - before
+
+
+def hits_by_scores(lists: Lists, scores: Scores, names: Sequence[str]) -> Hits:
+    """The relevant items in lists as long as the metrics `names` need, by the scores of a model.
 
     `scores`: of the users of `lists`. The best item has the highest score; of items with equal
-    scores the first comes first. So the values are the same to the bit on every backend.
+    scores the first comes first.
     """
-    wanted = ranking_metrics(names)
-    most = min(max((k for _, k in wanted.values()), default=0), lists.num_items)
-    gains = np.array([1 / math.log2(1 + rank) for rank in range(1, most + 1)])
-    ideal = np.cumsum(gains)
-    num_relevant = np.bincount(lists.relevant // lists.num_items, minlength=len(lists.users))
-    values: dict[str, list[float]] = {name: [] for name in wanted}
-    for block in _blocks(lists) if wanted else ():
-        counts = num_relevant[block]
-        user, rank = _hits(lists, scores, block, most)
-        for name, (kind, k) in wanted.items():
-            own = rank < k
-            gain = gains[rank[own]] if kind == NDCG else None
-            best = ideal[np.minimum(counts, k) - 1] if kind == NDCG else counts
-            found = np.bincount(user[own], gain, len(counts))
-            values[name] += (found / best).tolist()
-    # an exact sum: the same for blocks of every size
-    return {name: math.fsum(own) / len(own) if own else math.nan for name, own in values.items()}
+    count = max(BLOCK // lists.num_items, USERS)  # the scores of all users need too much RAM
+    most = _longest(lists, names)
+    found = [
+        _hits(lists, scores, slice(first, first + count), most)
+        for first in range(0, len(lists.users), count)
+    ]
+    users, ranks = zip(*found, strict=True) if found else ((), ())
+    nothing = np.empty(0, np.int64)
+    return np.concatenate([nothing, *users]), np.concatenate([nothing, *ranks])
 
 
-def _blocks(lists: Lists) -> Iterator[slice]:
-    """Positions of users: the scores of all would need too much RAM."""
-    count = max(BLOCK // lists.num_items, USERS)
-    return (slice(first, first + count) for first in range(0, len(lists.users), count))
-
-
-def _hits(lists: Lists, scores: Scores, block: slice, most: int) -> tuple[IndexArray, IndexArray]:
-    """The relevant items among the `most` best: the position of the user in the block, the rank.
-
-    Ranks count from 0.
-    """
+def _hits(lists: Lists, scores: Scores, block: slice, most: int) -> Hits:
     users, items = scores
     table = users[block] @ items.T
     table.ravel()[_inside(lists.seen, block, table)] = -np.inf
@@ -144,7 +167,7 @@ def _hits(lists: Lists, scores: Scores, block: slice, most: int) -> tuple[IndexA
     user, item = user[order], item[order]
     rank = np.arange(len(user)) - np.searchsorted(user, user)
     hit = relevant[user, item] & (rank < most)
-    return user[hit], rank[hit]
+    return block.start + user[hit], rank[hit]
 
 
 def _inside(pairs: IndexArray, block: slice, table: Matrix) -> IndexArray:

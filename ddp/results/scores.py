@@ -38,11 +38,6 @@ def scores_of(model: Rows, users: IntArray) -> Scores:
     return left, right
 
 
-def same_for_all(scores: npt.NDArray[np.integer], num_users: int) -> Scores:
-    """These scores of the items, for every user."""
-    return np.ones((num_users, 1)), scores.astype(np.float64)[:, None]
-
-
 def _whole(values: Vector, exponent: int) -> Matrix:
     """The values x 2**exponent, rounded."""
     return np.rint(np.ldexp(values.astype(np.float64), exponent))

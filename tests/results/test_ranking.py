@@ -12,8 +12,8 @@ from ddp.model.parameters import Parameters
 from ddp.ratings.arrays import Ratings
 from ddp.ratings.splits import Deal
 from ddp.results import ranking
-from ddp.results.ranking import lists_of, quality
-from ddp.results.scores import same_for_all, scores_of
+from ddp.results.ranking import hits_by_scores, hits_in_order, lists_of, quality
+from ddp.results.scores import scores_of
 
 TRAIN, VALID, TEST = 0, 1, 2
 NAMES = ("ndcg@1", "recall@1", "ndcg@3", "recall@3", "ndcg@99", "recall@99")
@@ -33,6 +33,12 @@ def made(num_users, num_items, rows):
         rating_max=5.0,
     )
     return ratings, Deal(part=np.array(parts, np.uint8), owner=None, workers=1)
+
+
+def by_score(lists, scores, names):
+    """The metrics of these scores of the items, the same for every user."""
+    matrices = np.ones((len(lists.users), 1)), np.array(scores, float)[:, None]
+    return quality(lists, hits_by_scores(lists, matrices, names), names)
 
 
 @st.composite
@@ -78,7 +84,9 @@ def test_the_metrics_are_those_of_a_plain_loop_over_users(job, block):
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(ranking, "USERS", 2)
         patched.setattr(ranking, "BLOCK", block)
-        told = quality(lists, same_for_all(scores, len(lists.users)), NAMES)
+        told = by_score(lists, scores, NAMES)
+    order = np.argsort(-scores, kind="stable")
+    assert quality(lists, hits_in_order(lists, order), NAMES) == pytest.approx(told, nan_ok=True)
     for name in NAMES:
         plain = slowly(rows, num_items, scores, lists.relevant_from, name)
         assert told[name] == pytest.approx(plain, nan_ok=True)
@@ -96,7 +104,7 @@ def test_by_hand():
     ]
     lists = lists_of(*made(3, 5, rows))
     scores = np.array([9, 5, 8, 7, 7])  # 3 and 4 are equal: 3 comes first
-    told = quality(lists, same_for_all(scores, 1), ["ndcg@2", "recall@2", "ndcg@3", "recall@3"])
+    told = by_score(lists, scores, ["ndcg@2", "recall@2", "ndcg@3", "recall@3"])
     ideal = 1 + 1 / math.log2(3)
     assert told == {
         "ndcg@2": pytest.approx(1 / ideal),
@@ -128,7 +136,7 @@ def test_of_too_many_users_some_are_ranked_at_even_distances(monkeypatch):
     rows = [(user, 0, 4, TEST) for user in range(7)] + [(7, 1, 4, TRAIN)]
     lists = lists_of(*made(8, 2, rows))
     assert (lists.users.tolist(), lists.left_out, lists.without) == ([0, 2, 4], 4, 0)
-    assert quality(lists, same_for_all(np.array([0, 1]), 3), ["recall@2"]) == {"recall@2": 1.0}
+    assert by_score(lists, [0, 1], ["recall@2"]) == {"recall@2": 1.0}
 
 
 @pytest.mark.parametrize("biases", [False, True])
