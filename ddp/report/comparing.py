@@ -61,7 +61,7 @@ def call(runs: Sequence[Run]) -> list[str]:
         usual[name] = value if 2 * times > len(runs) else None
     return [
         ", ".join(
-            _in_words(name, run.settings[name])
+            in_words(name, run.settings[name])
             for name in names
             if run.settings and run.settings[name] != usual.get(name)
         )
@@ -69,7 +69,8 @@ def call(runs: Sequence[Run]) -> list[str]:
     ]
 
 
-def _in_words(name: str, value: str) -> str:
+def in_words(name: str, value: str) -> str:
+    """A setting with its value, as in "1 worker" or "seed=7"."""
     if name in ("backend", "split", "trainer", "aggregation", "data", "model"):
         return value
     if name == "workers":
@@ -96,7 +97,7 @@ def give_labels(runs: Sequence[Run]) -> None:
         labels = call(runs)
     if not any(labels):
         labels = [
-            ", ".join(_in_words(name, run.settings[name]) for name in FIRST[:2] if run.settings)
+            ", ".join(in_words(name, run.settings[name]) for name in FIRST[:2] if run.settings)
             for run in runs
         ]
     times = Counter(labels)
@@ -195,7 +196,7 @@ def groups_over(runs: Sequence[Run], axes: Sequence[str]) -> list[Group]:
     names = telling(list(first.values()), without=free)
     for key, run in first.items():
         groups[key].label = (
-            ", ".join(_in_words(name, run.settings[name]) for name in names) or run.backend
+            ", ".join(in_words(name, run.settings[name]) for name in names) or run.backend
         )
     return list(groups.values())
 

@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping
 
 from matplotlib.patches import Rectangle
 
+from ddp.report.comparing import in_words
 from ddp.report.svg import TIP, canvas, ink, to_svg
 
 TIE = "≈"  # stands before a figure that ties with the lowest
@@ -25,6 +26,7 @@ def grid(
     for (column, row), value in cells.items():
         x, y = columns.index(column), rows.index(row) * 30
         strength = (value - lowest) / (highest - lowest) if highest > lowest else 0.0
+        place = in_words("workers", f"{column:g}"), in_words("local_epochs", f"{row:g}")
         box = Rectangle(
             (x + 0.02, y + 1),
             0.96,
@@ -32,7 +34,7 @@ def grid(
             facecolor=ink("accent"),
             alpha=0.06 + 0.4 * strength,
             linewidth=0,
-            gid=f"{TIP}{what}: {value:.6g} with {column:g} workers and {row:g} local epochs",
+            gid=f"{TIP}{what}: {value:.6g} with {' and '.join(place)}",
         )
         axes.add_patch(box)
         mark = TIE + " " if (column, row) in ties else ""
