@@ -7,8 +7,8 @@ from ddp.counting import counted
 from ddp.report.markup import Value, details, listing, pairs, table
 from ddp.report.overview import MAX_LISTED, value_of
 from ddp.report.reading import Run
-from ddp.results.run_file import NEVER, OUTCOME, WORKER_MEANS
-from ddp.results.table import Row, telling_settings
+from ddp.results.run_file import NEVER
+from ddp.results.table import Row, figures_of, telling_settings
 
 NAME = "name"
 # in the order of the columns: what a reader came for stands before the settings
@@ -27,9 +27,9 @@ def runs_table(rows: Sequence[Row], runs: Sequence[Run], place: str) -> str:
         for row, run in zip(rows, runs, strict=True)
     ]
     settings = telling_settings(full)
-    figures = [name for name in (*FIRST, *OUTCOME, *WORKER_MEANS) if _is_known(name, full)]
+    figures = [name for name in figures_of(rows) if _is_known(name, full)]
     before = [name for name in FIRST if name in figures]
-    after = [name for name in dict.fromkeys(figures) if name not in before]
+    after = [name for name in figures if name not in before]
     error = ["error"] if _is_known("error", full) else []
     columns = ["status", NAME, *before, *settings, *after, *error, "directory"]
     cells = [[_cell(name, row) for name in columns] for row in full]

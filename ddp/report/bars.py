@@ -112,14 +112,11 @@ def _mean(parts: Sequence[Mapping[str, float]]) -> dict[str, float]:
 
 
 def _with_waits(lane: Lane) -> str:
-    least_s = 0.1 * sum(lane.waits_for.values())
-    longest = sorted(lane.waits_for.items(), key=lambda each: -each[1])[:2]
-    waits = ", ".join(f"{other} {seconds:.2g} s" for other, seconds in longest if seconds > least_s)
-    return (
-        ("" if lane.closed else "ended early: ")
-        + lane.name
-        + (f", waits for {waits}" if waits else "")
-    )
+    early = "" if lane.closed else "ended early: "
+    if not lane.waits_for:
+        return early + lane.name
+    longest, seconds = max(lane.waits_for.items(), key=lambda each: each[1])
+    return f"{early}{lane.name}, waits most for {longest}, {seconds:.2g} s"
 
 
 def _closing(run: Run) -> str:

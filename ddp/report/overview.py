@@ -31,12 +31,21 @@ def data(runs: Sequence[Run]) -> str | None:
         if len(whose) > 1:
             more = f" and {len(own) - 1} more" if len(own) > 1 else ""
             content += f"<h3>{escape(own[0].label + more)}</h3>"
-        notes = dict.fromkeys(note for run in own for note in run.notes)
-        content += pairs(known) + (listing(("note", note) for note in notes) if notes else "")
+        texts = dict.fromkeys(note for run in own for note in run.notes)
+        notes = [("note", text) for text in texts]
+        notes += [("simplest predictors", text) for text in _simplest(own)]
+        content += pairs(known) + (listing(notes) if notes else "")
     left = len(whose) - MAX_LISTED
     if left > 0:
         content += f"<p>And {left} more, see data in result.json.</p>"
     return content or None
+
+
+def _simplest(runs: Sequence[Run]) -> list[str]:
+    """The figures of the simplest predictors; they differ where other ratings are held out."""
+    told = list(dict.fromkeys(text for run in runs for text in run.simplest))
+    more = len(told) - MAX_LISTED
+    return told[:MAX_LISTED] + ([f"and {more} more, of other held out parts"] if more > 0 else [])
 
 
 def value_of(name: str, value: Any) -> Value:

@@ -11,7 +11,7 @@ from ddp.config.options import OPTIONS
 from ddp.ratings.description import Description, facts
 from ddp.report.rounds import Round, number, read_rounds
 from ddp.results.run_directory import RESULT_FILE, ROUNDS_FILE
-from ddp.results.run_file import RunFile, machine_of, metrics_of
+from ddp.results.run_file import RunFile, machine_of
 from ddp.results.simplest import in_words
 from ddp.results.table import cell, harmless
 from ddp.timing.kinds import KINDS, OTHER
@@ -47,7 +47,8 @@ class Run:
 
     `settings` holds its settings and its machine as text; it is empty if they are not known. The
     files of a `resumed` run have only the seconds of its last process, so it has no seconds here.
-    `data` and `notes`: facts about its ratings, in words; empty if they are not known.
+    `data` and `notes`: facts about its ratings, in words; `simplest`: the figures of the simplest
+    predictors on its held out part. They are empty if they are not known.
     """
 
     directory: Path
@@ -67,6 +68,7 @@ class Run:
     warnings: list[str] = field(default_factory=list)
     data: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    simplest: list[str] = field(default_factory=list)
     troubles: list[str] = field(default_factory=list)
 
     @property
@@ -199,11 +201,7 @@ def _read_data(run: Run, result: Mapping[str, Any]) -> None:
         about = Description(**known)
         run.data = facts(about)
         run.notes = [harmless(str(note)) for note in about.notes]
-    if values := metrics_of(result):
-        told = ", ".join(f"{name} {value:.4f}" for name, value in values.items())
-        run.data["metrics of the test part"] = told
-    if simplest := in_words(result.get("baselines"), result.get("ranked")):
-        run.data["simplest predictors"] = harmless("; ".join(simplest))
+    run.simplest = list(map(harmless, in_words(result.get("baselines"), result.get("ranked"))))
 
 
 _PARTS: dict[str, Callable[[Run, Mapping[str, Any]], None]] = {

@@ -219,6 +219,16 @@ def test_the_spread_over_seeds_stands_below_the_accuracy(tmp_path):
         )
     page = page_of(tmp_path)
     assert "Spread over seeds" in page.text
+    # 1 worker: 0.9, 1.0 and 1.1; 2 workers: 0.9 and 1.0, the lower mean, within a deviation of it
+    assert "workers=2 has the lowest validation RMSE" in page.text
+    assert "(a tie with 1 other, within the spread of 3 seeds)" in page.text
+    assert "Two settings tie if their means differ by at most the larger" in page.text
+    for told in (
+        "workers=1: mean 1 of 3, standard deviation 0.1",
+        "workers=2: mean 0.95 of 2, standard deviation 0.071",
+        "workers=2: test RMSE 0.9",
+    ):
+        assert told in page.titles
     rows = [row for row in page.rows if row[:1] in (["1"], ["2"]) and len(row) > 12]
     assert [row[:7] for row in rows] == [
         ["1", "3", "0", "1.0000", "0.1000", "0.7516", "1.2484"],

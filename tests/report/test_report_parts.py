@@ -76,10 +76,13 @@ def test_bytes_of_a_run_that_did_not_count_copies_are_what_it_pickled(tmp_path):
 
 
 def test_the_ratings_of_all_runs_are_described_once(tmp_path):
-    for number in range(2):
-        write_run(tmp_path / str(number), seed=number)
+    for number in range(2):  # other seeds hold other ratings out
+        told = {"mean": {"test": 1.1 + number}}
+        write_run(tmp_path / str(number), seed=number, also={"baselines": told})
     page = page_of(tmp_path)
     shown = page.text[page.text.index("1,234") :]
+    for rmse in ("1.1000", "2.1000"):
+        assert f"simplest predictors: test RMSE of mean {rmse}" in shown
     assert page.text.count("1,234") == page.text.count("a note") == 1
     for text in (
         *("56", "78", "28 %", "1 to 5 (found: 1 to 4.5)", "3.25", "1997-09-20 to 1998-04-22"),
@@ -123,7 +126,7 @@ def test_bars_of_one_run_are_its_lanes(tmp_path):
     page = page_of(tmp_path)
     for who in ("worker_0", "worker_1", "aggregator"):
         assert any(title.startswith(f"{who}: ") for title in page.titles)
-    assert "aggregator, waits for worker_1 0.75 s" in page.text
+    assert "aggregator, waits most for worker_1, 0.75 s" in page.text
     [header] = [index for index, text in enumerate(page.headers) if text == "wall"]
     assert page.headers[header + 1 : header + 10] == [
         kind for kind in TABLE if kind in KINDS | AGGREGATOR_KINDS

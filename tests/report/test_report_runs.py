@@ -123,3 +123,17 @@ def test_runs_are_called_by_what_they_differ_in(tmp_path):
         "thread, 1 worker", "thread, 2 workers", f"shm, 2 workers ({name}/2)", "shm, 2 workers"
                                                                                f" ({name}/3)"
     ]  # fmt: skip
+
+
+def test_one_run_is_told_beside_the_simplest_predictors_and_one_worker(tmp_path):
+    rmse = {"test": 0.95, "valid": 0.94, "reference": {"test": 0.93}}
+    baselines = {"mean": {"test": 1.1}, "user and item means": {"test": 0.9}}
+    write_run(tmp_path / "run", also={"rmse": rmse, "baselines": baselines})
+    text = page_of(tmp_path).text
+    assert "runs1 of 1ended well" in text
+    told = (
+        "not below the means of users and items (0.9000); one worker reaches 0.9300 (gap +0.0200)"
+    )
+    assert f"test RMSE0.9500{told}" in text
+    assert "training2 sof 4 s in all; the time of workers went to compute 50%, wait 25%" in text
+    assert "shows no spread" not in text
