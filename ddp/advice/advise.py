@@ -16,6 +16,7 @@ the order of their use:
 | `wording` | makes a table and sentences of the predictions |
 """
 
+import math
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -67,8 +68,19 @@ class Advisor:
             for backend in backends(config)
             if backend.name in names
         ]
-        found = [predict(one, sizes, self.constants, self.around) for one in compared]
+        found = [self._predicted(one, sizes) for one in compared]
         return sorted(found, key=lambda prediction: prediction.wall_s)
+
+    def _predicted(self, config: Config, sizes: Sizes) -> Prediction:
+        """The prediction for one backend, of as many rounds as `max_seconds` lets it do."""
+        if config.max_seconds is not None:
+            one, two = (
+                predict(replace(config, rounds=rounds), sizes, self.constants, self.around).wall_s
+                for rounds in (1, 2)
+            )
+            within = math.ceil(config.max_seconds / max(two - one, 1e-9))
+            config = replace(config, rounds=min(config.rounds, within))
+        return predict(config, sizes, self.constants, self.around)
 
     def with_other_workers(self, config: Config) -> dict[int, list[Prediction]]:
         """The predictions for those of `other_workers` to whom the ratings can be dealt."""

@@ -123,6 +123,16 @@ def sources(config: Config, simulate: Simulate, constants: Constants) -> list[st
         "torch_threads": config.torch_threads != 1,
     }
     lines += [f"not in the prediction: {key}" for key, is_set in set_but_unknown.items() if is_set]
+    if config.patience is not None:
+        lines.append(
+            f"not in the prediction: patience={config.patience}, which may end a run before the end"
+            f" of its {counted(config.rounds, 'round')}"
+        )
+    if config.max_seconds is not None:
+        lines.append(
+            f"predicted: a run ends with the round in which max_seconds={config.max_seconds:g} have"
+            " passed, or after all rounds; of runs that end early the faster one does more rounds"
+        )
     return [
         *lines,
         "the wall: imports + start + train + stop + save of result.json, without data and metrics",

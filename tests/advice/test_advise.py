@@ -87,6 +87,18 @@ def test_the_options_of_a_job_count(ask):
     assert all(long[key] > short[key] for key in short)
 
 
+def test_a_run_that_may_end_early_is_predicted_up_to_there(ask):
+    long = (*SMALL, "workers=2", "rounds=50", "patience=3")
+    whole, ended = (ask(*long, f"max_seconds={most}").stdout for most in (1e6, 1e-6))
+    once = rows(ask(*SMALL, "workers=2", "rounds=1").stdout)
+    for key, wall in rows(ended).items():
+        assert wall < rows(whole)[key]
+        if key[1] in ("serial", "thread"):  # the others wait for a server, which this command timed
+            assert wall == once[key]
+    assert "patience=3, which may end a run before the end of its 50 rounds" in whole
+    assert "with the round in which max_seconds=1e-06 have passed" in ended
+
+
 def test_a_number_of_workers_that_cannot_be_is_left_out(ask):
     few = (
         "data.num_users=30",

@@ -62,7 +62,7 @@ def test_a_single_id_goes_with_each_of_the_other_side(model):
     assert np.array_equal(model.predict(range(19, 22), 7), model.predict([19, 20, 21], [7] * 3))
     assert len(model.predict(20, [])) == 0
     for users, items in (([20], [7, 10]), ([20, 3], [7]), ([], [7])):
-        with pytest.raises(ValueError, match=f"{len(users)} users but {len(items)} items"):
+        with pytest.raises(ValueError, match=f"{len(users)} users? but {len(items)} items?:"):
             model.predict(users, items)
 
 
