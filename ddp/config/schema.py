@@ -17,6 +17,7 @@ from ddp.config.data import CsvData, Data, MovieLensData
 from ddp.config.metrics import RMSE, check_metrics, with_rmse
 from ddp.config.model import Model
 from ddp.config.options import OPTIONS
+from ddp.config.run_name import one_line
 from ddp.config.split import Split
 from ddp.config.tracker import TrackerOptions, tracker_names
 from ddp.config.trainer import TrainerOptions
@@ -27,18 +28,8 @@ MAX_TORCH_THREADS = 1024  # a typo must not bring the machine down
 MAX_TIMEOUT_S = 2e6  # 23 days: a pipe's timeout is an int32 of milliseconds
 ON_FAILURE = ("abort", "drop", "restart")
 REFERENCES = ("auto", "true", "false")
-MAX_NAME = 80  # characters
-PLAIN_RUN = "defaults"  # the name of a run whose command gives nothing
 KEPT = ("best", "last")
 DISPLAYS = ("auto", "bars", "lines", "none")
-
-
-def _one_line(key: str, value: str) -> None:
-    """The rule of a name, which stands in one cell of a table."""
-    if not (value.isprintable() and value.strip() and len(value) <= MAX_NAME):
-        raise ConfigError(
-            key, value, f"must be one line of at most {MAX_NAME} characters, and not empty"
-        )
 
 
 @options
@@ -69,7 +60,7 @@ class Scalars(Checked):
     account: bool = setting(off=False)
     display: str = one_of(DISPLAYS, off="none")
     reference: str = one_of(REFERENCES, off="false")
-    name: str | None = setting(_one_line, off=None)
+    name: str | None = setting(one_line, off=None)
 
     def __post_init__(self) -> None:
         self.reference = self.reference.lower()  # YAML's true is Python's True

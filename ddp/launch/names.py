@@ -9,7 +9,7 @@ from hydra.conf import HydraConf
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from ddp.config.schema import MAX_NAME, PLAIN_RUN
+from ddp.config.run_name import MAX_NAME, PLAIN_RUN
 from ddp.launch.varied import swept_keys
 from ddp.machine.printable import cut, printable
 from ddp.results.run_file import NEVER

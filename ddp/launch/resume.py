@@ -12,7 +12,8 @@ from ddp.config.checks import expanded
 from ddp.config.command import quoted
 from ddp.config.earlier import as_saved
 from ddp.config.options import OPTIONS
-from ddp.config.schema import MAX_NAME, Config, deciding
+from ddp.config.run_name import MAX_NAME
+from ddp.config.schema import Config, deciding
 from ddp.config.tracker import TRACKERS
 from ddp.counting import counted
 from ddp.errors import ConfigError, DirectoryTaken

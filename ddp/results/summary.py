@@ -7,7 +7,8 @@ from typing import Any
 from rich.console import Console
 
 from ddp.config.defaults import default_scalars
-from ddp.config.schema import PLAIN_RUN, Config
+from ddp.config.run_name import PLAIN_RUN
+from ddp.config.schema import Config
 from ddp.counting import counted, round_of
 from ddp.machine.printable import printable
 from ddp.results.accounts import total_seconds

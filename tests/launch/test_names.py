@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from ddp.config.schema import MAX_NAME
+from ddp.config.run_name import MAX_NAME
 from ddp.errors import ConfigError
 from ddp.launch.names import job_directory, name_of
 

@@ -6,7 +6,7 @@ import re
 import pytest
 from consoles import ESCAPE, a_console, shown_on
 
-from ddp.config.schema import MAX_NAME, PLAIN_RUN
+from ddp.config.run_name import MAX_NAME, PLAIN_RUN
 from ddp.experiment import run
 from ddp.results.run_result import RunResult
 from ddp.results.summary import print_result
