@@ -44,6 +44,8 @@ def launch(task: Callable[[Any], Any]) -> int:
     outlast_readers()
     raised_limit()  # also for the processes that advise=true starts
     end_in_good_order()
+    # else numba writes a control character to a terminal as the program ends, also to a dumb one
+    os.environ.setdefault("NUMBA_DISABLE_ERROR_MESSAGE_HIGHLIGHTING", "1")
     from ddp.launch.application import run_application  # late: --help needs no Hydra
 
     code = run_application(task)
