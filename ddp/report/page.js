@@ -39,6 +39,7 @@ const spotsOf = (picture) => [...picture.querySelectorAll("g")].flatMap((group) 
   const title = group.querySelector(":scope > title");
   if (!title) return [];
   title.remove(); // or the browser would show a second box
+  group.classList.add("spot");
   const name = title.textContent;
   const { tip, points } = group.dataset;
   if (!points) {

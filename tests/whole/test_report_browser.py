@@ -210,6 +210,9 @@ def test_a_value_shows_below_the_pointer_and_with_the_keyboard(browser, page):
     bar = browser.find_element("css selector", "#time figure svg g path[style*='kind-compute']")
     webdriver.ActionChains(browser).move_to_element(bar).perform()
     assert tip.text == "thread: 6 runs: mean worker: compute 1 s, 50.0%"
+    cell = browser.find_element("css selector", "#grids figure svg g path[style*='accent']")
+    webdriver.ActionChains(browser).move_to_element(cell).perform()  # to the figure upon it
+    assert tip.text == "test RMSE, thread, process: 0.948 with 1 worker and 1 local epoch"
     picture.send_keys(Keys.ARROW_RIGHT, Keys.ARROW_RIGHT)
     assert tip.text == "thread, 1 worker, 1 local epoch\nround 2: test RMSE 0.948"
     picture.send_keys(Keys.ESCAPE)
