@@ -32,7 +32,7 @@ const box = document.createElement("div");
 box.className = "tip";
 box.setAttribute("role", "status");
 document.body.append(box);
-const hide = () => box.classList.remove("shown");
+let owner; // the picture of which the box shows a value
 
 // The places of a picture that have a value: { group, x, y, text }, in units of the picture.
 const spotsOf = (picture) => [...picture.querySelectorAll("g")].flatMap((group) => {
@@ -58,7 +58,9 @@ for (const picture of document.querySelectorAll("figure svg")) {
   let spots, at = -1;
   const ready = () => (spots ??= spotsOf(picture));
   const onScreen = ({ x, y }) => new DOMPoint(x, y).matrixTransform(picture.getScreenCTM());
+  const hide = () => owner === picture && box.classList.remove("shown");
   const show = (spot, place = onScreen(spot)) => {
+    owner = picture;
     box.textContent = spot.text;
     box.classList.add("shown");
     const { width, height } = box.getBoundingClientRect();
