@@ -5,7 +5,7 @@ each curve is `round`.
 """
 
 import os
-from typing import Any
+from typing import Any, cast
 
 from ddp.config.tracker import WandbOptions
 from ddp.tracking import texts
@@ -40,7 +40,7 @@ class Wandb(Tracker):
             project=self._options.project,
             name=self._facts.name,
             dir=self._facts.directory,
-            mode=self._options.mode,
+            mode=cast("Any", self._options.mode),  # a Literal there, one of MODES here
             config={**known_values(self._facts.settings), "command": self._facts.command},
             reinit="create_new",
             settings=quiet,
