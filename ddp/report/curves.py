@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from ddp.report.comparing import DASHES, MARKERS, Look
@@ -39,13 +41,8 @@ def curves(
     figure = new_figure(WIDTH, 260, layout="constrained")
     axes = figure.subplots()
     if ideal:
-        axes.plot(
-            *zip(*ideal, strict=True),
-            color=ink("muted"),
-            dashes=(2, 3),
-            linewidth=1,
-            gid=f"{TIP}ideal",
-        )
+        look: Any = {"color": ink("muted"), "dashes": (2, 3), "linewidth": 1}
+        axes.plot(*zip(*ideal, strict=True), **look, gid=f"{TIP}ideal")
     for line in lines:
         on_off = [float(length) for length in DASHES[line.look.dash].split()]
         axes.plot(
@@ -57,8 +54,19 @@ def curves(
             markevery=max(1, len(line.x) // 6),
             gid=tip_of_line(line.label, tip, zip(line.x, line.y, strict=True)),
         )
-    # the ideal is a straight line on plain axes only
-    if not ideal and _is_wide(lines):
+    _scale(axes, lines, plain=bool(ideal))
+    axes.minorticks_off()
+    if ideal:
+        axes.set_ylim(bottom=0)
+    axes.set_xlabel(x_label)
+    axes.set_ylabel(y_label)
+    on_x = x_label.replace("\n", " ")
+    return to_svg(figure, f"{y_label} against {on_x}: {listed(line.label for line in lines)}")
+
+
+def _scale(axes: Axes, lines: Sequence[Curve], *, plain: bool) -> None:
+    """The scale and ticks across. An ideal is a straight line on a `plain` axis only."""
+    if not plain and _is_wide(lines):
         axes.set_xscale("log")
         axes.xaxis.set_major_formatter("{x:g}")
     else:
@@ -68,13 +76,6 @@ def curves(
             axes.set_xticks([*places], [f"{value:g}" for value in places])
         else:
             axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=whole))
-    axes.minorticks_off()
-    if ideal:
-        axes.set_ylim(bottom=0)
-    axes.set_xlabel(x_label)
-    axes.set_ylabel(y_label)
-    on_x = x_label.replace("\n", " ")
-    return to_svg(figure, f"{y_label} against {on_x}: {listed(line.label for line in lines)}")
 
 
 def _thinned(line: Curve) -> Curve:

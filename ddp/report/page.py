@@ -13,8 +13,13 @@
 | reading.py, rounds.py         | a `Run` of a run's files, with its rounds                        |
 | tracing.py                    | one round of its trace                                           |
 | comparing.py                  | labels and looks of runs, groups of runs that belong together    |
-| parts.py, bars.py, scaling.py | the parts with pictures, which pictures.py and svg.py draw       |
-| overview.py, seeds.py         | the parts without pictures                                       |
+| headline.py                   | the cards at the top                                             |
+| parts.py, bars.py, scaling.py | the parts with pictures                                          |
+| seeds.py                      | the spread over seeds                                            |
+| all_runs.py, overview.py      | the parts without pictures                                       |
+| curves.py, pictures.py,       | the pictures, with svg.py                                        |
+| maps.py, spreads.py           |                                                                  |
+| cutting.py                    | labels that fit, and still differ                                |
 | page.py                       | the whole page, of page.html, page.css and page.js               |
 
 All parts are made of the pieces of HTML in markup.py.

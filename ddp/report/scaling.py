@@ -62,29 +62,11 @@ def scaling(runs: Sequence[Run]) -> str | None:
             Curve(label=group.label, x=workers, y=[point.efficiency for point in points], look=look)
         )
     most = max(line.x[-1] for line in lines)
-    more = repetitions(groups)
-    pieces = [
-        figure(
-            curves(
-                lines,
-                "workers",
-                "speed-up",
-                tip="{x} workers: speed-up {y}",
-                ideal=[(1, 1), (most, most)],
-            ),
-            f"Speed-up{more}",
-        ),
-        figure(
-            curves(
-                lean,
-                "workers",
-                "efficiency",
-                tip="{x} workers: efficiency {y}",
-                ideal=[(1, 1), (most, 1)],
-            ),
-            f"Efficiency{more}",
-        ),
-    ]
+    pieces = []
+    for name, own, best in (("speed-up", lines, most), ("efficiency", lean, 1)):
+        tip = f"{{x}} workers: {name} {{y}}"
+        svg = curves(own, "workers", name, tip=tip, ideal=[(1, 1), (most, best)])
+        pieces.append(figure(svg, name.capitalize() + repetitions(groups)))
     text = (
         "Seconds of training with one worker over those with more, everything else equal;"
         " efficiency is that per worker. "
