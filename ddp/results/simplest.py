@@ -1,4 +1,4 @@
-"""What the simplest predictors give (ddp/ratings/baselines.py, ddp/results/ranking.py), in words.
+"""The figures of the simplest predictors (ddp/ratings/baselines.py, ranking.py), in words.
 
 It loads no numpy: the table of results has them too.
 """

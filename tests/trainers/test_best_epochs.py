@@ -60,7 +60,7 @@ def test_it_names_the_epoch_that_diverges(make_config, together, number):
         losses.append(alone.trainer.epoch(order))
     assert 1 < len(losses) <= 12
     together(number)
-    with pytest.raises(Diverged, match=f"^diverged in epoch {len(losses) - 1} "):
+    with pytest.raises(Diverged, match=f"^diverged in epoch {len(losses)} "):
         worker_of(make_config(*growing)).train_round(0)
 
 
