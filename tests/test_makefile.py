@@ -11,6 +11,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
 
+HANDED_DOWN = ("MAKEFLAGS", "MFLAGS", "MAKEOVERRIDES", "MAKELEVEL", "PYTHON")
 # `-c CODE`: gives the code another version, as it stands in {version}. `-m venv FOLDER`: makes one.
 PYTHON = """\
 #!{python}
@@ -41,9 +42,11 @@ def created(tmp_path):
             )
             script.chmod(0o755)
         venv = tmp_path / "venv"
+        # `make test PYTHON=...` hands its settings to every make below it
+        usual = {key: value for key, value in os.environ.items() if key not in HANDED_DOWN}
         return subprocess.run(
             ["make", "-s", f"VENV={venv}", f"{venv}/created", *arguments],
-            cwd=ROOT, env=os.environ | {"PATH": str(tools)}, capture_output=True, text=True,
+            cwd=ROOT, env=usual | {"PATH": str(tools)}, capture_output=True, text=True,
             check=False,
         )  # fmt: skip
 

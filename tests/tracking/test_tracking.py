@@ -41,6 +41,7 @@ AGGREGATE = AggregateRound(
     test=SquaredError(4.0, 4),
     weights=(0.5, 0.5),
     elapsed_s=1.0,
+    lr=0.1,
 )
 HEARD = [
     Started(worker=1, startup_s=0.5), EpochDone(worker=1, round_index=0, epoch=2),
