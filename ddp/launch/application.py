@@ -1,6 +1,5 @@
 """Hydra's application around the jobs, with a message and an exit code for each error."""
 
-import argparse
 import io
 import os
 import sys
@@ -15,11 +14,6 @@ from ddp.launch.arguments import hydra_arguments
 from ddp.launch.exits import explain, report_error
 from ddp.launch.sweep_end import SWEEP
 from ddp.machine.signals import Terminated, exit_code
-
-if sys.version_info >= (3, 14):
-    # Hydra 1.3 gives argparse a help text that is no string, and from this version on argparse
-    # looks for a % in it.
-    argparse.ArgumentParser._check_help = lambda parser, action: None
 
 
 def run_application(task: Callable[[Any], Any]) -> int:

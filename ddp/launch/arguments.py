@@ -1,6 +1,8 @@
 """Puts the arguments of `python train.py` into the form that Hydra reads."""
 
+import argparse
 import re
+import sys
 from typing import Any, NoReturn
 
 from hydra._internal.utils import get_args_parser
@@ -15,6 +17,11 @@ COMMANDS = ("run", "multirun", "cfg", "shell_completion", "info", "hydra_help")
 HYDRA_GROUP = re.compile(
     r"\+{0,2}hydra\.(launcher|sweeper|job_logging|hydra_logging|help|hydra_help|output|env)=(\w+)"
 )
+
+if sys.version_info >= (3, 14):
+    # Hydra 1.3 gives argparse a help text that is no string, and from this version on argparse
+    # looks for a % in it.
+    argparse.ArgumentParser._check_help = lambda parser, action: None
 
 
 def hydra_arguments(arguments: list[str]) -> list[str]:
