@@ -15,7 +15,7 @@ from ddp.results.run_file import RunFile, machine_of
 from ddp.results.simplest import in_words
 from ddp.results.table import cell, harmless
 from ddp.timing.kinds import KINDS, OTHER
-from ddp.tracking.tracker import AGGREGATOR
+from ddp.tracking.who import AGGREGATOR
 
 
 @dataclass(slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ddp.results.earlier import read_round
-from ddp.tracking.tracker import AGGREGATED
+from ddp.tracking.who import AGGREGATED
 
 MAX_NUMBER = 1e15  # no second, byte or error is larger
 

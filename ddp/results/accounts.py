@@ -11,7 +11,7 @@ from ddp.timing.kinds import OTHER
 from ddp.timing.paths import AGGREGATOR_PHASES, START
 from ddp.tracking.history import History
 from ddp.tracking.messages import AggregateRound
-from ddp.tracking.tracker import AGGREGATOR, worker_name
+from ddp.tracking.who import AGGREGATOR, worker_name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

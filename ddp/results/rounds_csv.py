@@ -14,7 +14,7 @@ from ddp.timing.kinds import EXCHANGE_KINDS, OFF_CORE_KINDS
 from ddp.timing.paths import AGGREGATOR_PHASES, ROUND_PHASES, WORKER_PHASES
 from ddp.tracking.history import History
 from ddp.tracking.messages import AggregateRound, WorkerRound
-from ddp.tracking.tracker import AGGREGATED, worker_name
+from ddp.tracking.who import AGGREGATED, worker_name
 
 INNER_KINDS = (*EXCHANGE_KINDS, *OFF_CORE_KINDS)
 ROUND_COLUMNS = (

@@ -18,7 +18,7 @@ from ddp.errors import UserError
 from ddp.results.earlier import with_rounds_from_one
 from ddp.results.run_directory import CONFIG_FILE, RESULT_FILE, is_held
 from ddp.timing.kinds import TABLE_COLUMNS, in_columns, unit_of
-from ddp.tracking.tracker import AGGREGATOR
+from ddp.tracking.who import AGGREGATOR
 
 # statuses that no result.json has
 NO_RESULT, UNREADABLE, RUNNING = "no result", "unreadable", "running"

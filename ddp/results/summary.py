@@ -17,7 +17,7 @@ from ddp.results.run_result import RunResult
 from ddp.results.simplest import in_words
 from ddp.timing.kinds import in_columns, summary, unit_of
 from ddp.tracking.terminal import failure_as_text, number, print_facts
-from ddp.tracking.tracker import AGGREGATED, worker_name
+from ddp.tracking.who import AGGREGATED, worker_name
 
 # Column of the final table -> (key of the rows of RunResult, decimals, factor to the unit shown).
 RMSES = {"RMSE\nvalid": ("valid_rmse", 4, 1.0), "RMSE\ntest": ("test_rmse", 4, 1.0)}

@@ -31,7 +31,8 @@ from ddp.tracking.messages import (
 )
 from ddp.tracking.pace import Pace, clock, in_short
 from ddp.tracking.terminal import number, print_facts
-from ddp.tracking.tracker import AGGREGATED, Tracker, worker_name
+from ddp.tracking.tracker import Tracker
+from ddp.tracking.who import AGGREGATED, worker_name
 
 STARTING, BUSY, WAITING, DONE = "starting", "training", "waiting", "done"
 DROPPED, FAILED = "dropped", "failed"

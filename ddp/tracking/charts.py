@@ -14,15 +14,7 @@ from ddp.tracking.points import (
     RMSE_TAG,
     TIME_TAG,
 )
-from ddp.tracking.tracker import (
-    AGGREGATED,
-    AGGREGATOR,
-    KEPT,
-    ONE_WORKER,
-    PARTS,
-    POOLED,
-    worker_name,
-)
+from ddp.tracking.who import AGGREGATED, AGGREGATOR, KEPT, ONE_WORKER, PARTS, POOLED, worker_name
 
 PER_ROUND = "ms per round"
 # title of a group -> title of a chart -> the pattern of its tags

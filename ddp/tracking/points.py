@@ -25,15 +25,7 @@ from ddp.tracking.messages import (
     WorkerRound,
 )
 from ddp.tracking.metrics import SquaredError
-from ddp.tracking.tracker import (
-    AGGREGATED,
-    AGGREGATOR,
-    KEPT,
-    ONE_WORKER,
-    PARTS,
-    POOLED,
-    worker_name,
-)
+from ddp.tracking.who import AGGREGATED, AGGREGATOR, KEPT, ONE_WORKER, PARTS, POOLED, worker_name
 
 RMSE_TAG = "rmse/{part}/{who}"
 GAP_TAG = "rmse/{part}/one_worker_gap"  # the kept aggregate's RMSE minus one worker's

@@ -16,15 +16,8 @@ from ddp.tracking.messages import (
     WorkerRound,
 )
 from ddp.tracking.metrics import SquaredError
-from ddp.tracking.tracker import (
-    AGGREGATED,
-    KEPT,
-    ONE_WORKER,
-    POOLED,
-    RunFacts,
-    Tracker,
-    worker_name,
-)
+from ddp.tracking.tracker import RunFacts, Tracker
+from ddp.tracking.who import AGGREGATED, KEPT, ONE_WORKER, POOLED, worker_name
 
 COMMAND, CONFIGURATION, DATA, RESULT = (
     "run/command",

@@ -13,7 +13,7 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 from ddp.counting import round_of
 from ddp.timing.kinds import KINDS
 from ddp.timing.paths import kind_of, read_slices
-from ddp.tracking.tracker import AGGREGATOR, worker_name
+from ddp.tracking.who import AGGREGATOR, worker_name
 
 PICTURE_TAG = "timeline/last_rounds"
 WIDTH, LEFT, RIGHT, TOP, BOTTOM, LEGEND = 840, 150, 24, 44, 52, 36

@@ -19,7 +19,8 @@ from ddp.tracking.messages import (
     Started,
     WorkerRound,
 )
-from ddp.tracking.tracker import AGGREGATOR, Tracker, worker_name
+from ddp.tracking.tracker import Tracker
+from ddp.tracking.who import AGGREGATOR, worker_name
 
 # A run with more slices keeps only those of the last two rounds of each lane.
 MOST_SLICES = 50_000

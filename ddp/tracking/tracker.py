@@ -1,17 +1,4 @@
-"""Trackers get every event of a run. The run never asks which trackers there are.
-
-A lane is one row of a time line: a worker or the aggregator. Files and tags name the lane, or the
-other source of a row, in a column or field `who`:
-
-| name | its figures are of |
-|---|---|
-| `worker_name(...)` | a worker |
-| AGGREGATOR | the aggregator: its seconds and bytes |
-| AGGREGATED | the aggregate: its errors; in rounds.csv also the aggregator |
-| POOLED | all workers together, each on its own parts |
-| KEPT | the aggregate that the run keeps: that of its best or of its last round |
-| ONE_WORKER | the one worker that the run is compared with |
-"""
+"""Trackers get every event of a run. The run never asks which trackers there are."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -22,20 +9,6 @@ from typing import Any
 
 from ddp.machine.printable import printable
 from ddp.tracking.messages import Event
-
-AGGREGATED, AGGREGATOR, POOLED, KEPT, ONE_WORKER = (
-    "aggregated",
-    "aggregator",
-    "workers_pooled",
-    "kept",
-    "one_worker",
-)
-PARTS = ("valid", "test")
-
-
-def worker_name(worker: int) -> str:
-    """The name of a worker in tags and tables."""
-    return f"worker_{worker}"
 
 
 class Tracker:
