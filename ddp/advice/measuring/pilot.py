@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from ddp.config.backend import Backend, ProcessBackend, SerialBackend, ShmBackend, ThreadBackend
 from ddp.config.checks import start_methods
+from ddp.config.metrics import RMSE
 from ddp.config.schema import Config
 from ddp.config.trainer import AutogradTrainer, FusedTrainer, TrainerOptions
 
@@ -60,6 +61,7 @@ def pilot_config(
         checkpoint_every=1,
         account=True,
         display="none",
+        metrics=[RMSE],  # the threads of BLAS that rank items spin after it, like other programs
         reference="false",
         backend=backend,
         data=replace(ratings, num_users=USERS, num_items=ITEMS, num_ratings=RATINGS),
