@@ -210,5 +210,8 @@ def _time_of_one(told: Told) -> Tile | None:
 
 _ONE_RUN: tuple[Callable[[Told], Tile | None], ...] = (_rmse_of_one, _time_of_one)
 _SEVERAL: tuple[Callable[[Told], Tile | None], ...] = (
-    *(_best, _threads_and_processes, _fastest, _speedup),
+    _best,
+    _threads_and_processes,
+    _fastest,
+    _speedup,
 )
