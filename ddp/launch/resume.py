@@ -23,6 +23,7 @@ from ddp.results.run_directory import CONFIG_FILE, differences, find_checkpoints
 from ddp.results.run_file import NEVER, RunFile, find_runs, read_run_file
 
 OUTPUTS, LAST = Path("outputs"), "last"  # resume=last: the last run in there
+ENDS = ("rounds", "patience", "max_seconds")  # settings that end a run, see ended_by
 ARGUMENT = re.compile(r"(\+\+)?resume=.*", re.DOTALL)
 
 
@@ -140,13 +141,15 @@ def nothing_left(directory: Path, config: Config) -> str | None:
     now = json.loads(json.dumps(dataclasses.asdict(config)))
     if run.status != "ok" or differences(*map(deciding, (before, now))):
         return None
-    done = run.content["rounds_completed"]
+    done = run.content.get("rounds_completed")
     ended = run.content.get("ended") or "rounds"  # earlier versions had no other end
+    if not isinstance(done, int) or ended not in ENDS:
+        return None  # a damaged file: the checkpoint decides
     limit, more = now[ended], f"{ended}=null"
     if ended == "rounds":
         is_over, more = done == limit, f"rounds={2 * done}"
     else:
-        is_over = limit is not None and limit <= before[ended]
+        is_over = limit is not None and limit <= (before.get(ended) or 0)
     if not is_over:
         return None
     return (

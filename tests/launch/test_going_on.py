@@ -1,16 +1,19 @@
 """Messages that name the command with which a run or a sweep goes on."""
 
+import dataclasses
+import json
 import os
 from pathlib import Path
 
 import pytest
+import yaml
 from composing import CONF
 from hydra import compose, initialize_config_dir
 from omegaconf import read_write
 
 from ddp.errors import ConfigError
 from ddp.launch.going_on import command_to_go_on, num_jobs
-from ddp.launch.resume import resumed_arguments
+from ddp.launch.resume import nothing_left, resumed_arguments
 
 
 @pytest.mark.parametrize(
@@ -65,3 +68,23 @@ def test_without_a_run_there_is_no_last_one(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ConfigError, match=r"resume=last: there is no run below outputs/"):
         resumed_arguments(["resume=last"], sweep=False)
+
+
+@pytest.mark.parametrize(
+    ("result", "over"),
+    [
+        ({"rounds_completed": 5, "ended": "rounds"}, True),
+        ({"rounds_completed": 5}, True),
+        ({"rounds_completed": 4, "ended": "rounds"}, False),
+        ({"rounds_completed": 3, "ended": "patience"}, False),
+        ({"rounds_completed": 5, "ended": "else"}, False),
+        ({"rounds_completed": None}, False),
+        ({}, False),
+    ],
+    ids=str,
+)
+def test_a_run_is_over_only_if_its_files_say_so(make_config, tmp_path, result, over):
+    config = make_config("backend=serial", "rounds=5")
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(dataclasses.asdict(config)))
+    (tmp_path / "result.json").write_text(json.dumps({"format": 2, "status": "ok"} | result))
+    assert (nothing_left(tmp_path, config) is not None) is over
