@@ -13,12 +13,12 @@ from ddp.config.aggregation import Aggregation
 from ddp.config.averaging import STRATIFIED, check_averaging, taken_split
 from ddp.config.backend import Backend, PollingBackend, SerialBackend
 from ddp.config.checks import Checked, above, all_off, at_least, one_of, options, setting
-from ddp.config.data import CsvData, Data, MovieLensData
+from ddp.config.data import Data
 from ddp.config.metrics import RMSE, check_metrics, with_rmse
 from ddp.config.model import Model
 from ddp.config.options import OPTIONS
 from ddp.config.run_name import one_line
-from ddp.config.split import Split
+from ddp.config.split import Split, check_data
 from ddp.config.tracker import TrackerOptions, tracker_names
 from ddp.config.trainer import TrainerOptions
 from ddp.errors import ConfigError
@@ -145,7 +145,7 @@ class Config(Scalars):
             raise ConfigError(
                 "min_workers", self.min_workers, f"must be at most workers={self.workers}"
             )
-        self._check_data()
+        check_data(self.split, self.data, self.workers)
         check_averaging(self.split, self.aggregation)
         self._check_stragglers()
         if self.split.valid_fraction == 0 and self.patience is not None:
@@ -159,28 +159,6 @@ class Config(Scalars):
             reason = chosen if self.select_on == "last" else "select_on=valid"
             raise ConfigError(
                 "split.valid_fraction", 0, f"{reason} needs a validation part: set it above 0"
-            )
-
-    def _check_data(self) -> None:
-        paths = self.data.paths if isinstance(self.data, CsvData) else None
-        if self.split.name == "files" and (paths is None or len(paths) != self.workers):
-            files = "none" if paths is None else str(len(paths))
-            raise ConfigError(
-                "split",
-                "files",
-                f"needs data=csv and one file per worker in data.paths: workers={self.workers},"
-                f" files: {files}",
-            )
-        choices = {"split": self.split.name, "split.holdout": self.split.holdout}
-        needs_time = [f"{key}=time" for key, value in choices.items() if value == "time"]
-        has_time = isinstance(self.data, MovieLensData) or (
-            isinstance(self.data, CsvData) and self.data.timestamp is not None
-        )
-        if needs_time and not has_time:
-            raise ConfigError(
-                "data",
-                self.data.name,
-                f"has no timestamps, which {needs_time[0]} needs (data=csv: set data.timestamp)",
             )
 
     def _check_stragglers(self) -> None:

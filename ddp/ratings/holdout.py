@@ -6,12 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from ddp.config.seeding import stream
-from ddp.config.split import Split
+from ddp.config.split import FOLDS, NAMED_BY, Split
 from ddp.counting import counted
 from ddp.errors import ConfigError, DataError
 from ddp.ratings.arrays import IndexArray, Ratings
 
 PARTS = ("train", "valid", "test")
+CANONICAL_ROWS = 100_000  # of MovieLens 100K, which alone has canonical folds
 
 
 @dataclass(slots=True, kw_only=True)
@@ -39,7 +40,9 @@ def hold_out(
         )
     rng = stream(split.seed_or(seed), "holdout")
     rows = np.arange(len(ratings), dtype=np.int64)
-    if split.holdout == "files":
+    if split.holdout == "canonical":
+        test_rows = _fold(ratings, split)
+    if split.holdout in NAMED_BY:
         assert test_rows is not None, "split.holdout=files needs test_rows"
         rest, test = _cut(rows, test_rows)
         rule = HOLDOUT_RULES["random"]
@@ -61,6 +64,17 @@ def hold_out(
     if split.valid_fraction > 0:
         train, valid = _cut(rest, rule(ratings, rest, split.valid_fraction, rng))
     return Parts(train=train, valid=valid, test=test)
+
+
+def _fold(ratings: Ratings, split: Split) -> IndexArray:
+    """The rows of uN.test, which is one fifth of the lines of u.data, in their order."""
+    if len(ratings) != CANONICAL_ROWS:
+        raise DataError(
+            f"{ratings.name} holds {counted(len(ratings), 'rating')}, and canonical folds are those"
+            f" of the {CANONICAL_ROWS:,} of MovieLens 100K: choose another split.holdout"
+        )
+    assert split.fold is not None, "split.holdout=canonical needs a fold"
+    return np.array_split(np.arange(len(ratings)), FOLDS)[split.fold - 1]
 
 
 def _cut(rows: IndexArray, chosen: IndexArray) -> tuple[IndexArray, IndexArray]:

@@ -115,7 +115,7 @@ REFUSED = [
         "2,400",
     ),
     # split
-    (("split.holdout=some",), "split.holdout=some:", "random, user, time, files"),
+    (("split.holdout=some",), "split.holdout=some:", "random, user, time, files, canonical"),
     (("split.test_fraction=0",), "split.test_fraction=0:", "above 0 and below 1"),
     (("split.test_fraction=1",), "split.test_fraction=1:", "above 0 and below 1"),
     (("split.valid_fraction=-0.1",), "split.valid_fraction=-0.1:", "of at least 0 and below 1"),
@@ -126,6 +126,16 @@ REFUSED = [
         "split.holdout=files",
         "split.test_file=FILE",
     ),
+    (
+        ("split.holdout=canonical",),
+        "split.fold=null:",
+        "split.holdout=canonical",
+        "split.fold=1..5",
+    ),
+    (("split.fold=0",), "split.fold=0:", f"{WHOLE} 1"),
+    (("split.fold=6",), "split.fold=6:", "at most 5"),
+    (("split.fold=2", "split.holdout=time"), "split.fold=2:", "split.holdout=canonical"),
+    (("split.fold=2", "split.test_file=t.csv"), "split.fold=2:", "split.holdout=canonical"),
     (("split.seed=-1",), "split.seed=-1:", f"{WHOLE} 0"),
     (("split.seed=0.5",), "split.seed=0.5:", "expected int | None"),
     (
@@ -190,6 +200,10 @@ REFUSED = [
     ((*SYNTHETIC, "split=time"), "data=synthetic:", "no timestamps", "split=time"),
     ((*SYNTHETIC, "split.holdout=time"), "data=synthetic:", "no timestamps", "split.holdout=time"),
     ((*CSV, "data.timestamp=null", "split=time"), "data=csv:", "no timestamps", "data.timestamp"),
+    *(
+        ((*data, "split.fold=1"), "split.holdout=canonical:", "data=ml100k", "another")
+        for data in (CSV, SYNTHETIC, ("data=ml1m",))
+    ),
     (
         ("aggregation=rows", "split.valid_fraction=0"),
         "split.valid_fraction=0:",
@@ -227,6 +241,8 @@ ACCEPTED = [
     ("split.valid_fraction=0", "select_on=last", "aggregation=uniform"),
     ("split.valid_fraction=0", "select_on=last", "aggregation=samples"),
     ("split.holdout=files", "split.test_file=test.csv"),
+    ("split.holdout=canonical", "split.fold=1"),
+    ("split.fold=5", "aggregation=rows"),
     # exactly half
     ("data=synthetic", "data.num_users=60", "data.num_items=40", "data.num_ratings=1200"),
     # half of nine, rounded down

@@ -45,9 +45,11 @@ def random_ratings(
     )
 
 
-def split_of(name="iid", holdout="random", test=0.2, valid=0.05, alpha=0.5, seed=None) -> Split:
+def split_of(
+    name="iid", holdout="random", test=0.2, valid=0.05, alpha=0.5, seed=None, fold=None
+) -> Split:
     fields = {"name": name, "holdout": holdout, "test_fraction": test, "valid_fraction": valid}
-    fields["seed"] = seed
+    fields |= {"seed": seed, "fold": fold}
     fields["test_file"] = "test.csv" if holdout == "files" else None
     return DirichletSplit(**fields, alpha=alpha) if name == "dirichlet" else Split(**fields)
 

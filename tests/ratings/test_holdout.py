@@ -73,6 +73,20 @@ def test_files_holdout_is_the_given_rows(case):
     assert split_or_skip(case).rows("test").tolist() == sorted(case[4].tolist())
 
 
+@pytest.mark.parametrize("name", ["iid", "user"])
+def test_canonical_folds_are_fifths_of_the_lines_in_their_order(name):
+    ratings = random_ratings(100_000)
+    for fold in range(1, 6):
+        split = split_of(name, "canonical", valid=0.1, fold=fold)
+        deal = make_split(ratings, split, 2, seed=7)
+        test = deal.rows("test")
+        assert (test[0], len(test), test[-1]) == ((fold - 1) * 20_000, 20_000, fold * 20_000 - 1)
+        files = make_split(ratings, split_of(name, "files", valid=0.1), 2, 7, test_rows=test)
+        assert np.array_equal(deal.part, files.part)
+        assert np.array_equal(deal.owner, files.owner)
+        assert deal.size("valid") == 8_000
+
+
 @laws
 @given(cases(), st.integers(0, 2**32), st.integers(0, 2**32))
 def test_a_seed_of_the_split_fixes_the_holdout_and_is_otherwise_the_runs(case, fixed, other):

@@ -60,6 +60,11 @@ def test_test_file_with_nothing_or_everything(num_test, message):
         make_split(random_ratings(5), split_of(holdout="files"), 1, 0, np.arange(num_test))
 
 
+def test_canonical_folds_of_other_ratings():
+    with pytest.raises(DataError, match=r"made holds 5 ratings.*100,000.*another split\.holdout"):
+        make_split(random_ratings(5), split_of(holdout="canonical", fold=1), 1, 0)
+
+
 def test_files_holdout_without_rows_is_our_mistake():
     with pytest.raises(AssertionError, match="needs test_rows"):
         make_split(random_ratings(5), split_of(holdout="files"), 1, 0)

@@ -1,15 +1,22 @@
 """The format of every set of MovieLens: its ratings, its titles and its bad lines."""
 
+import hashlib
 import sys
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from composing import composed
 from movielens_sets import U_DATA, config, left_over, write_zip
 
 from ddp.errors import DataError
+from ddp.experiment import train
+from ddp.launch.composed import load_config
 from ddp.ratings.load import load_ratings
 from ddp.ratings.sources.movielens import SETS, load
+from ddp.workers.prepare import prepare
+
+ONE_ROUND = ("backend=serial", "rounds=1", "local_epochs=1", "reference=false")
 
 
 def test_local_file_with_other_content_is_an_error_and_stays(tmp_path):
@@ -95,15 +102,42 @@ def test_set_without_titles_and_with_bad_titles(tmp_path):
         load_ratings(config(tmp_path, "ml1m"), seed=0)
 
 
-def test_the_real_ml100k_by_the_real_index(tmp_path):
-    """Needs a source of `data=ml100k`, as a fresh machine does: GroupLens or a package index."""
-    ratings = load_ratings(config(tmp_path), seed=0)
+@pytest.fixture(scope="module")
+def real_ml100k(tmp_path_factory):
+    """A root with the real set.
+
+    Needs a source of `data=ml100k`, as a fresh machine does: GroupLens or a package index.
+    """
+    root = tmp_path_factory.mktemp("real")
+    load_ratings(config(root), seed=0)
+    return root
+
+
+def test_the_real_ml100k_by_the_real_index(real_ml100k):
+    (real_ml100k / "ml-100k/ratings.npz").unlink()
+    ratings = load_ratings(config(real_ml100k), seed=0)
     assert (len(ratings), ratings.num_users, ratings.num_items) == (100_000, 943, 1682)
     counts = [0, 6110, 11370, 27145, 34174, 21201]
     assert np.bincount(ratings.ratings.astype(int)).tolist() == counts
     assert ratings.titles[0] == "Toy Story (1995)"
-    again = load_ratings(config(tmp_path), seed=0)
+    again = load_ratings(config(real_ml100k), seed=0)
     assert np.array_equal(again.items, ratings.items)
+
+
+def test_a_canonical_fold_has_the_bits_of_the_published_file(real_ml100k):
+    lines = (real_ml100k / "ml-100k/u.data").read_bytes().splitlines(keepends=True)[:20_000]
+    lines.sort(key=lambda line: [int(field) for field in line.split(b"\t")[:2]])
+    published = b"".join(lines)
+    assert hashlib.md5(published).hexdigest() == "62d5d837e7c8e36550cc956b09c2ecc8"
+    (real_ml100k / "u1.test").write_bytes(published)
+    states = []
+    for chosen in ("split.fold=1", "split.fold=2", f"split.test_file={real_ml100k}/u1.test"):
+        run = load_config(composed(f"data.root={real_ml100k}", chosen, *ONE_ROUND))
+        ratings = load_ratings(run.data, run.data_seed, run.split.test_file)
+        (done,) = train(prepare(run, ratings))
+        states.append((done.state.vector.tobytes(), done.row.valid.mse, done.row.test.mse))
+    assert states[0] == states[2]
+    assert states[0][0] != states[1][0]
 
 
 def test_cached_load_imports_neither_pandas_nor_a_network_client(tmp_path):
