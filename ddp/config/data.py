@@ -25,6 +25,8 @@ class MovieLensData(Checked):
     name: str
     root: str = file_name()
     connect_timeout_s: float = above(0)
+    user_features: str | None = file_name()
+    item_features: str | None = file_name()
 
 
 @options
@@ -53,6 +55,8 @@ class CsvData(Checked):
     rating_max: float | None = number()
     duplicates: str = one_of(DUPLICATES)
     cache: str | None = file_name()
+    user_features: str | None = file_name()
+    item_features: str | None = file_name()
 
     def check(self) -> None:
         self._check_files()

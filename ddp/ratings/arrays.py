@@ -27,6 +27,27 @@ class Reading:
     warnings: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Features:
+    """The attributes of users or of items: a sparse matrix by columns, one column per attribute.
+
+    | field    | type                   | meaning                                                  |
+    | -------- | ---------------------- | -------------------------------------------------------- |
+    | `names`  | tuple of str           | of the columns, such as `age` or `genre=Drama`           |
+    | `starts` | int64 (num_columns+1,) | column c has the entries `starts[c]` to `starts[c + 1]`  |
+    | `rows`   | int32 (entries,)       | positions in `Ratings.user_ids` or `item_ids`, ascending |
+    |          |                        | in each column                                           |
+    | `values` | float32 (entries,)     | ddp/ratings/features.py says their scale                 |
+
+    A user or item without entries has no attributes.
+    """
+
+    names: tuple[str, ...]
+    starts: IndexArray
+    rows: IntArray
+    values: FloatArray
+
+
 @dataclass(slots=True, kw_only=True)
 class Ratings:
     """n ratings of `num_users` users for `num_items` items, in the order of their source.
@@ -43,6 +64,7 @@ class Ratings:
     | `noise_floor`              | float            | RMSE of the true model, of synthetic data |
     | `test_rows`                | int64, ascending | the rows of `split.test_file`             |
     | `reading`                  | Reading          | None: the ratings come from no file       |
+    | `user_features`, ...       | Features         | the attributes; None: none are given      |
     """
 
     name: str
@@ -59,6 +81,8 @@ class Ratings:
     noise_floor: float | None = None
     test_rows: IndexArray | None = None
     reading: Reading | None = None
+    user_features: Features | None = None
+    item_features: Features | None = None
 
     @property
     def num_users(self) -> int:

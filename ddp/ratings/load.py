@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ddp.config.data import CsvData, Data, MovieLensData
+from ddp.config.data import CsvData, Data, MovieLensData, SyntheticData
 from ddp.ratings.arrays import Ratings
 from ddp.ratings.sources import delimited, movielens, synthetic
 from ddp.ratings.sources.test_file import with_test_file
@@ -25,4 +25,10 @@ def load_ratings(
         ratings = delimited.load(data, tell)
     else:
         ratings = synthetic.load(data, seed, tell)
-    return ratings if test_file is None else with_test_file(ratings, Path(test_file), data)
+    if test_file is not None:
+        ratings = with_test_file(ratings, Path(test_file), data)
+    if isinstance(data, SyntheticData) or (data.user_features is data.item_features is None):
+        return ratings
+    from ddp.ratings.sources.attributes import with_features
+
+    return with_features(ratings, data)

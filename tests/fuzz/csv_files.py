@@ -156,6 +156,7 @@ def files(draw: st.DrawFn) -> tuple[bytes, CsvData]:
         not_rated=draw(st.sampled_from([None, None, [-1.0], [0.0, 99.0]])),
         rating_min=low, rating_max=high,
         duplicates=draw(st.sampled_from(["last", "mean", "error"])), cache=None,
+        user_features=None, item_features=None,
     )  # fmt: skip
     if draw(st.booleans()):
         options = replace(options, user="auto", item="auto", rating="auto", timestamp="auto")

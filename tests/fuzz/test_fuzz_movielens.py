@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from inputs import check_ratings, damaged, fuzzed, no_hang
 
-from ddp.config.data import MovieLensData
+from ddp.config.defaults import default_option
 from ddp.errors import UserError
 from ddp.ratings.sources.fetch import FAILURES, unpack
 from ddp.ratings.sources.movielens import SETS, load, read_titles
@@ -79,7 +79,7 @@ def test_any_set(tmp_path, ratings_file, titles_file):
         (folder / known.titles[0].file).write_bytes(titles_file)
     with no_hang():
         try:
-            ratings = load(MovieLensData(name=name, root=str(tmp_path), connect_timeout_s=1), known)
+            ratings = load(replace(default_option("data", name), root=str(tmp_path)), known)
         except UserError:
             return
         check_ratings(ratings)

@@ -1,17 +1,13 @@
 """Reads pairs of a user and an item, without ratings: those that a model shall predict."""
 
-import csv
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 from ddp.errors import DataError
 from ddp.ratings.sources.column_names import columns_called
-from ddp.ratings.sources.content import Content, read_content
 from ddp.ratings.sources.ids import whole_number
-from ddp.ratings.sources.layout import Layout
-from ddp.ratings.sources.recognise import NUM_LINES, SEPARATORS
-from ddp.ratings.sources.records import Record, split
+from ddp.ratings.sources.recognise import NUM_LINES
+from ddp.ratings.sources.small_files import read_records
 
 _NAME_THEM = "Call the two columns user and item."
 
@@ -33,9 +29,7 @@ def read_pairs(path: Path) -> Pairs:
     recognised. Columns other than those of the user and the item do not count. Without a header the
     first two columns are those.
     """
-    content = _content(path)
-    separator = _separator(content)
-    records = _records(content, separator)
+    records = read_records(path, "pair of a user and an item")
     first = records[0].fields
     header = _is_header(first, [record.fields for record in records[1:NUM_LINES]])
     user, item = _columns(path, first) if header else (0, 1)
@@ -47,44 +41,6 @@ def read_pairs(path: Path) -> Pairs:
         pairs.users.append(fields[user])
         pairs.items.append(fields[item])
     return pairs
-
-
-def _content(path: Path) -> Content:
-    what = "It should have one pair of a user and an item per line."
-    try:
-        if path.is_dir():
-            raise DataError(f"{path}: is a folder. Name the file itself.")
-        if path.is_file() and path.stat().st_size == 0:
-            raise DataError(f"{path}: is empty. {what}")
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from None
-    content = read_content(path, Layout())
-    if all(map(str.isspace, content.lines())):
-        raise DataError(f"{path}: is empty. {what}")
-    return content
-
-
-def _separator(content: Content) -> str:
-    """The separator that gives most of the first lines the same number of fields, two or more."""
-    lines = list(islice((line for line in content.lines() if line.strip()), NUM_LINES))
-    for separator in SEPARATORS:
-        counts = [len(record.fields) for record in split(lines, separator, '"')]
-        if counts[0] >= 2 and 2 * counts.count(counts[0]) >= len(counts):
-            return separator
-    raise DataError(
-        f"{content.path}: no separator gives two fields in each line. The first line is"
-        f" {lines[0].strip()[:200]!r}."
-    )
-
-
-def _records(content: Content, separator: str) -> list[Record]:
-    found: list[Record] = []
-    try:
-        found.extend(split(content.lines(), separator, '"', strict=True))
-    except csv.Error as error:
-        line = found[-1].line if found else 0
-        raise DataError(f"{content.path}:{line + 1}: {error}. Is a quote left open?") from None
-    return found
 
 
 def _is_header(first: list[str], rows: list[list[str]]) -> bool:

@@ -11,7 +11,7 @@ AUTO = CsvData(
     name="csv", path="unset", paths=None, separator="auto", header="auto", encoding="auto",
     quote="auto", decimal="auto", skip_lines=0, comment=None, user="auto", item="auto",
     rating="auto", timestamp="auto", ids="auto", not_rated=None, rating_min=None, rating_max=None,
-    duplicates="error", cache=None,
+    duplicates="error", cache=None, user_features=None, item_features=None,
 )  # fmt: skip
 # nothing is recognised
 DEFAULTS = replace(

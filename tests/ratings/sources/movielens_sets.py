@@ -23,7 +23,9 @@ RB_ITEM = (
 
 
 def config(root: Path, name: str = "ml100k") -> MovieLensData:
-    return MovieLensData(name=name, root=str(root), connect_timeout_s=3)
+    return MovieLensData(
+        name=name, root=str(root), connect_timeout_s=3, user_features=None, item_features=None
+    )
 
 
 class Server:

@@ -148,10 +148,10 @@ def test_cached_load_imports_neither_pandas_nor_a_network_client(tmp_path):
     (folder / "ratings.dat").write_text("3::500::1::100\n")
     load_ratings(config(tmp_path, "ml1m"), seed=0)
     program = (
-        "import sys; from ddp.config.data import MovieLensData; from ddp.ratings.load import"
+        "import sys; from dataclasses import replace\n"
+        "from ddp.config.defaults import default_option; from ddp.ratings.load import"
         " load_ratings\n"
-        f"load_ratings(MovieLensData(name='ml1m', root={str(tmp_path)!r}, connect_timeout_s=1),"
-        " 0)\n"
+        f"load_ratings(replace(default_option('data', 'ml1m'), root={str(tmp_path)!r}), 0)\n"
         "print([name for name in ('pandas', 'torch', 'urllib.request') if name in sys.modules])"
     )
     done = subprocess.run(

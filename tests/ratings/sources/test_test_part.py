@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from delimited_files import AUTO, DEFAULTS, rows, write
+from movielens_sets import config
 
-from ddp.config.data import MovieLensData, SyntheticData
+from ddp.config.data import SyntheticData
 from ddp.errors import DataError
 from ddp.ratings.load import load_ratings
 
@@ -111,7 +112,7 @@ def test_unreadable_files(tmp_path):
 
 @pytest.mark.parametrize("name", ["../u1.test", "sub/../u1.test", "x" * 5000])
 def test_only_a_bare_name_is_looked_for_in_the_folder_of_the_set(tmp_path, name):
-    data = MovieLensData(name="ml1m", root=str(tmp_path), connect_timeout_s=1)
+    data = config(tmp_path, "ml1m")
     (tmp_path / "ml-1m" / "sub").mkdir(parents=True)
     for folder in (tmp_path, tmp_path / "ml-1m"):
         for file in ("ratings.dat", "u1.test"):
@@ -122,7 +123,7 @@ def test_only_a_bare_name_is_looked_for_in_the_folder_of_the_set(tmp_path, name)
 
 
 def test_a_published_set_has_all_its_ratings(tmp_path):
-    data = MovieLensData(name="ml1m", root=str(tmp_path), connect_timeout_s=1)
+    data = config(tmp_path, "ml1m")
     (tmp_path / "ml-1m").mkdir()
     (tmp_path / "ml-1m" / "ratings.dat").write_text("3::500::1::100\n4::501::1::100\n")
     (tmp_path / "t").write_text("3::501::1::100\n")
