@@ -146,6 +146,7 @@ class Config(Scalars):
                 "min_workers", self.min_workers, f"must be at most workers={self.workers}"
             )
         check_data(self.split, self.data, self.workers)
+        self._check_features()
         check_averaging(self.split, self.aggregation)
         self._check_stragglers()
         if self.split.valid_fraction == 0 and self.patience is not None:
@@ -160,6 +161,12 @@ class Config(Scalars):
             raise ConfigError(
                 "split.valid_fraction", 0, f"{reason} needs a validation part: set it above 0"
             )
+
+    def _check_features(self) -> None:
+        for key in ("data.user_features", "data.item_features"):
+            name = getattr(self.data, key.removeprefix("data."), None)
+            if name is not None and not self.trainer.uses_features:
+                raise ConfigError(key, name, "only trainer=gibbs and trainer=als use attributes")
 
     def _check_stragglers(self) -> None:
         if self.straggler_timeout is None:

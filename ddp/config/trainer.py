@@ -14,6 +14,7 @@ class TrainerBase(Checked):
 
     PREFIX = "trainer."
     compiled: ClassVar[bool] = False  # True: epochs run as compiled code, without the GIL
+    uses_features: ClassVar[bool] = False  # True: attributes of users and items enter the model
 
     name: str
     lr: float = above(0)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
@@ -160,8 +161,12 @@ class Checkpoints:
 
     def _checksum(self, ratings: Ratings) -> int:
         if self._ratings_checksum is None:
+            columns: list[npt.NDArray[Any]] = [ratings.users, ratings.items, ratings.ratings]
+            for features in (ratings.user_features, ratings.item_features):
+                if features is not None:
+                    columns += [features.starts, features.rows, features.values]
             self._ratings_checksum = 0
-            for column in (ratings.users, ratings.items, ratings.ratings):
+            for column in columns:
                 self._ratings_checksum = zlib.crc32(
                     np.ascontiguousarray(column).data, self._ratings_checksum
                 )

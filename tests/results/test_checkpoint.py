@@ -19,6 +19,7 @@ from safetensors.numpy import save
 from ddp import experiment
 from ddp.errors import CheckpointError
 from ddp.experiment import run
+from ddp.ratings.features import features_of
 from ddp.results import checkpoint
 from ddp.results.checkpoint import read_checkpoint
 from ddp.results.run_directory import find_checkpoints
@@ -165,12 +166,17 @@ def test_one_of_another_version_is_refused_and_not_passed_over(make_config, copi
         resumed(make_config, copied)
 
 
-def test_one_of_other_ratings_is_refused(make_config, monkeypatch, copied):
+@pytest.mark.parametrize("what", ["ratings", "user_features", "item_features"])
+def test_one_of_other_ratings_is_refused(make_config, monkeypatch, copied, what):
     load_ratings = experiment.load_ratings
 
     def others(*args):
         ratings = load_ratings(*args)
-        ratings.ratings[17] += 1
+        if what == "ratings":
+            ratings.ratings[17] += 1
+        else:
+            cells = {"kind": ["a", "b", "a"]}
+            setattr(ratings, what, features_of(cells, np.arange(3, dtype=np.int32))[0])
         return ratings
 
     monkeypatch.setattr(experiment, "load_ratings", others)
