@@ -27,9 +27,9 @@ import numpy as np
 
 from benchmarks.harness import Row, Table, Unavailable, command_line, report
 from benchmarks.quality.fits import GAP, TEST, add_gaps, choose, fit
-from benchmarks.quality.protocols import PROTOCOLS, test_parts, write_parts
+from benchmarks.quality.protocols import PROTOCOLS, HeldOut, test_parts, write_parts
 from benchmarks.quality.recommenders import RECOMMENDERS, Sizes, choose_other, rmse
-from benchmarks.quality.ways import BASE, ONE, WAYS, Values, Way
+from benchmarks.quality.ways import BASE, ONE, WAYS, Way, told
 from benchmarks.train_runs import compose_config
 from ddp.config.data import MovieLensData
 from ddp.ratings.arrays import IndexArray, Ratings
@@ -50,7 +50,7 @@ def measure(protocol: str, arguments: argparse.Namespace, folder: Path) -> list[
         rating_max=ratings.rating_max,
     )
     parts = list(test_parts(protocol, config.data, ratings, arguments.repeats))
-    files = write_parts(protocol, ratings, parts, folder)
+    held_out = write_parts(protocol, ratings, parts, folder)
     rows: list[Row] = []
 
     def add(name: str, run: Callable[[], tuple[dict[str, list[float]], str]]) -> None:
@@ -69,7 +69,7 @@ def measure(protocol: str, arguments: argparse.Namespace, folder: Path) -> list[
         )
 
     for name in arguments.ways:
-        add(name, partial(_ours, WAYS[name], files))
+        add(name, partial(_ours, WAYS[name], held_out))
     for name in RECOMMENDERS if arguments.peers else ():
         add(name, partial(_other, name, ratings, sizes, parts))
     if rows[0].labels["way"] == ONE:
@@ -77,14 +77,14 @@ def measure(protocol: str, arguments: argparse.Namespace, folder: Path) -> list[
     return rows
 
 
-def _ours(way: Way, files: Sequence[Path]) -> tuple[dict[str, list[float]], str]:
-    values, epochs = choose(way, files[0])
+def _ours(way: Way, held_out: Sequence[HeldOut]) -> tuple[dict[str, list[float]], str]:
+    values, epochs = choose(way, held_out[0])
     figures: dict[str, list[float]] = {TEST: [], SECONDS: []}
-    for seed, file in enumerate(files):
-        last = fit(way, values, file, valid_fraction=0, epochs=epochs, seed=seed)[-1]
+    for seed, held in enumerate(held_out):
+        last = fit(way, values, held, valid_fraction=0, epochs=epochs, seed=seed)[-1]
         figures[TEST].append(last.test.rmse)
         figures[SECONDS].append(last.elapsed_s)
-    return figures, _told({**values, "epochs": epochs})
+    return figures, told({**values, "epochs": epochs})
 
 
 def _other(
@@ -98,11 +98,7 @@ def _other(
         known, pairs = ratings.part(np.setdiff1d(everything, rows)), ratings.part(rows)
         figures[TEST].append(rmse(name, known, pairs, sizes, values, seed))
         figures[SECONDS].append(time.perf_counter() - began)
-    return figures, _told(values)
-
-
-def _told(values: Values) -> str:
-    return ", ".join(f"{key.rpartition('.')[2]} {value:g}" for key, value in values.items())
+    return figures, told(values)
 
 
 def _arguments() -> argparse.Namespace:

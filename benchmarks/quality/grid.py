@@ -26,7 +26,7 @@ from benchmarks.peers import INSTALL
 from benchmarks.quality.fits import GAP, TEST, add_gaps, fit, fit_to_choose
 from benchmarks.quality.grid_cells import LEARNING_RATES, Cell, cells
 from benchmarks.quality.grid_plots import plot
-from benchmarks.quality.protocols import VALID_FRACTION, test_parts, write_parts
+from benchmarks.quality.protocols import VALID_FRACTION, HeldOut, test_parts, write_parts
 from benchmarks.quality.ways import BASE, Way
 from benchmarks.train_runs import compose_config
 from ddp.config.data import MovieLensData
@@ -38,13 +38,13 @@ ROUNDS, SECONDS = "rounds", "seconds"
 
 
 def measure(
-    cell: Cell, files: Sequence[Path], targets: Sequence[float]
+    cell: Cell, held_out: Sequence[HeldOut], targets: Sequence[float]
 ) -> tuple[Row, list[list[AggregateRound]]]:
     """The figures of a cell, and the aggregates of its runs.
 
     `targets`: the validation RMSE that each repeat is to reach.
     """
-    lr, fits = _fits(cell.way(), files)
+    lr, fits = _fits(cell.way(), held_out)
     figures: dict[str, list[float]] = {TEST: [rows[-1].test.rmse for rows in fits]}
     near = [
         row
@@ -67,20 +67,20 @@ def measure(
     return Row(labels=labels, figures=figures), fits
 
 
-def _fits(way: Way, files: Sequence[Path]) -> tuple[float, list[list[AggregateRound]]]:
+def _fits(way: Way, held_out: Sequence[HeldOut]) -> tuple[float, list[list[AggregateRound]]]:
     """The learning rate that validation chooses, and the aggregates of a run per repeat with it."""
     runs = {
         lr: rows
         for lr in LEARNING_RATES
-        if (rows := fit_to_choose(way, {"trainer.lr": lr}, files[0])) is not None
+        if (rows := fit_to_choose(way, {"trainer.lr": lr}, held_out[0])) is not None
     }
     lr = min(runs, key=lambda lr: runs[lr][-1].valid.mse)
     fits = [runs[lr]]
-    for seed, file in enumerate(files[1:], 1):
+    for seed, held in enumerate(held_out[1:], 1):
         rows = fit(
             way,
             {"trainer.lr": lr},
-            file,
+            held,
             valid_fraction=VALID_FRACTION,
             epochs=way.epochs,
             seed=seed,
@@ -121,14 +121,14 @@ def main() -> None:
     ratings = load_ratings(config.data, config.data_seed)
     with tempfile.TemporaryDirectory() as folder:
         parts = list(test_parts("random", config.data, ratings, arguments.repeats))
-        files = write_parts("random", ratings, parts, Path(folder))
+        held_out = write_parts("random", ratings, parts, Path(folder))
         one_worker = Cell(workers=1, local_epochs=1, split="stratified", averaged=None)
-        _, alone = measure(one_worker, files, [math.nan] * len(files))
+        _, alone = measure(one_worker, held_out, [math.nan] * len(held_out))
         targets = [min(row.valid.rmse for row in rows) for rows in alone]
         table, curves = [], []
         for cell in cells(arguments.workers, arguments.local_epochs):
             began = time.perf_counter()
-            row, fits = measure(cell, files, targets)
+            row, fits = measure(cell, held_out, targets)
             table.append(row)
             curves.append((cell, fits[0]))
             print(

@@ -12,6 +12,8 @@ from ddp.ratings.sources.test_file import with_test_file
 PROTOCOLS = ("random", "folds", "time")
 VALID_FRACTION = 0.05  # of the training part
 
+HeldOut = tuple[str, ...]  # the settings of a run that hold out its test part
+
 
 def test_parts(
     protocol: str, data: MovieLensData, ratings: Ratings, repeats: int
@@ -42,12 +44,12 @@ def test_parts(
 
 def write_parts(
     protocol: str, ratings: Ratings, parts: Sequence[IndexArray], folder: Path
-) -> list[Path]:
-    """Writes each part to a file of its own, for `split.test_file`."""
+) -> list[HeldOut]:
+    """Writes each part to a file of its own, and gives the settings that hold it out."""
     files = [folder / f"{protocol}{repeat}.tsv" for repeat in range(len(parts))]
     for part, file in zip(parts, files, strict=True):
         _write_rows(ratings, part, file)
-    return files
+    return [(f"split.test_file={file}",) for file in files]
 
 
 def _write_rows(ratings: Ratings, rows: IndexArray, file: Path) -> None:

@@ -44,6 +44,11 @@ class Way:
     epochs: int = EPOCHS  # at most this many
 
 
+def told(values: Values) -> str:
+    """Options and their values in words, without the groups."""
+    return ", ".join(f"{key.rpartition('.')[2]} {value:g}" for key, value in values.items())
+
+
 ONE = "one worker"
 WAYS = {
     ONE: Way(overrides=("workers=1", "split=stratified"), tried=LOSSLESS),
