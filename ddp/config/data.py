@@ -7,6 +7,7 @@ from ddp.config.checks import Checked, above, at_least, file_name, number, one_o
 from ddp.errors import ConfigError
 
 AUTO = "auto"  # the file itself decides
+OWN = "own"  # the attributes that a MovieLens set itself tells of its users or films
 DUPLICATES = ("error", "last", "mean")
 IDS = (AUTO, "text")
 SEPARATOR_NAMES = {

@@ -12,6 +12,8 @@ all rows, tells nothing of another row. It is left out, and does not count for k
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +24,19 @@ from ddp.ratings.sources.columns import NUMBER
 MOST_CLASSES = 20  # more different numbers are an amount, such as an age
 BETWEEN_VALUES = "|"
 _MISSING = ("", "na", "n/a", "nan", "null", "none")  # in any case
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attributes:
+    """Users or items as a file tells of them: `columns`: name -> the cell of each of the `ids`.
+
+    `ids`: int64 or str, each once, in any order.
+    """
+
+    path: Path
+    ids: npt.NDArray[np.int64] | npt.NDArray[np.str_]
+    columns: Mapping[str, Sequence[str]]
+
 
 # name, rows, values
 Column = tuple[str, npt.NDArray[np.integer], npt.NDArray[np.float64]]

@@ -31,4 +31,4 @@ def load_ratings(
         return ratings
     from ddp.ratings.sources.attributes import with_features
 
-    return with_features(ratings, data)
+    return with_features(ratings, data, tell)

@@ -15,8 +15,10 @@ from inputs import check_ratings, damaged, fuzzed, no_hang
 from ddp.config.defaults import default_option
 from ddp.errors import UserError
 from ddp.ratings.sources.fetch import FAILURES, unpack
-from ddp.ratings.sources.movielens import SETS, load, read_titles
+from ddp.ratings.sources.listings import read_titles
+from ddp.ratings.sources.movielens import load
 from ddp.ratings.sources.remote import Member
+from ddp.ratings.sources.sets import SETS
 
 FORMATS = ("ml100k", "ml1m", "ml_latest_small")
 TITLES = [(name, titles) for name in FORMATS for titles in SETS[name].titles]

@@ -111,7 +111,7 @@ def test_a_column_that_tells_nothing_is_named():
     )
 
 
-@pytest.mark.parametrize("odd", ["x", "1,5", "inf"])
+@pytest.mark.parametrize("odd", ["x", "1,5", "inf", "1e999"])
 def test_a_text_among_amounts_is_named(odd):
     cells = [str(number % 30) for number in range(60)]
     assert made(age=cells)[2] == ()

@@ -31,10 +31,10 @@ def _content(path: Path, what: str) -> Content:
     try:
         if path.is_dir():
             raise DataError(f"{path}: is a folder. Name the file itself.")
-        if path.is_file() and path.stat().st_size == 0:
+        if path.stat().st_size == 0 and path.is_file():
             raise DataError(f"{path}: is empty. {what}")
     except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from None
+        raise DataError(f"{path}: cannot be read: {error.strerror}. Check the path.") from None
     content = read_content(path, Layout())
     if all(map(str.isspace, content.lines())):
         raise DataError(f"{path}: is empty. {what}")

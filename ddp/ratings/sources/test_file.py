@@ -14,8 +14,8 @@ from ddp.ratings.sources.delimited import layout_of
 from ddp.ratings.sources.duplicates import each_pair_once, pair_keys
 from ddp.ratings.sources.ids import Ids, whole_number
 from ddp.ratings.sources.layout import Layout
-from ddp.ratings.sources.movielens import SETS
 from ddp.ratings.sources.rating_files import read_rows
+from ddp.ratings.sources.sets import SETS
 
 
 def with_test_file(ratings: Ratings, path: Path, data: Data) -> Ratings:

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from ddp.config.data import MovieLensData
-from ddp.ratings.sources.movielens import SETS, MovieLensSet
 from ddp.ratings.sources.remote import Download, Member, Wheel
+from ddp.ratings.sources.sets import SETS, MovieLensSet
 
 U_DATA = b"7\t30\t4\t881250949\n9\t10\t1\t881250950\n7\t10\t5\t881250951\n"
 U_ITEM = "10|Caf\xe9 (1993)|rest\n30|Second, The (1994)|rest\n".encode("latin-1")

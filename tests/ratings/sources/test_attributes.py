@@ -45,8 +45,8 @@ def test_users_and_items_of_both_files_are_rows(tmp_path, separator):
     found = marks(ratings.item_features, ratings.item_ids)
     assert found == {"kind=a": [(10, 1), (30, 1)], "kind=b": [(5, 1), (20, 1)]}
     told = {part: value for part, (value, how) in ratings.reading.format.items() if how == "given"}
-    assert told["user attributes"] == "3 of 4 users, of which 2 without ratings (user_features.csv)"
-    assert told["item attributes"] == "2 of 4 items, of which 3 without ratings (item_features.csv)"
+    assert told["user attributes"] == "3 of 4 users in user_features.csv, 2 of them without ratings"
+    assert told["item attributes"] == "2 of 4 items in item_features.csv, 3 of them without ratings"
     assert ratings.reading.warnings == ()
 
 
@@ -102,7 +102,7 @@ def test_a_test_file_may_name_users_that_the_attributes_name(tmp_path):
         ("id\n1\n2\n", ": no separator gives two fields in each line. The first line is 'id'"),
         ("id,sex\n", ": has only a header line"),
         ("1,F\n2,M\n", ":1: begins with 1, the id of a user. Put a header above it"),
-        ("id,,x\n1,2,3\n", ":1: column 2 has no name"),
+        ("id,,x\n1,2,3\n", ":1: column 1 has no name"),
         ("id,x,x\n1,2,3\n", ":1: two columns are called 'x'"),
         ("id,x\n1,2\n2\n", ":3: 1 fields, where 2 were expected"),
         ("id,x\n1,2\n,3\n", ":3: the user is missing"),
@@ -131,7 +131,7 @@ def test_a_file_without_a_header_of_users_with_names(tmp_path):
 def test_a_file_that_is_not_there(tmp_path):
     ratings = write(tmp_path / "ratings.csv", HEADER + GOOD)
     path = str(tmp_path / "no.csv")
-    with pytest.raises(DataError, match=r"no\.csv: there is no such file. Check data\.item_feat"):
+    with pytest.raises(DataError, match=r"no\.csv: cannot be read: No such file .* Check the path"):
         load_ratings(replace(DEFAULTS, path=ratings, item_features=path), seed=0)
     with pytest.raises(DataError, match="is a folder"):
         load_ratings(replace(DEFAULTS, path=ratings, item_features=str(tmp_path)), seed=0)

@@ -13,7 +13,8 @@ from ddp.errors import DataError
 from ddp.experiment import train
 from ddp.launch.composed import load_config
 from ddp.ratings.load import load_ratings
-from ddp.ratings.sources.movielens import SETS, load
+from ddp.ratings.sources.movielens import load
+from ddp.ratings.sources.sets import SETS
 from ddp.workers.prepare import prepare
 
 ONE_ROUND = ("backend=serial", "rounds=1", "local_epochs=1", "reference=false")
