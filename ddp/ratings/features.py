@@ -67,17 +67,18 @@ def features_of(
 def _numbers(texts: Sequence[str]) -> tuple[npt.NDArray[np.float64] | None, str]:
     """(the numbers of an amount, or None if the column holds classes; the text that made it so).
 
-    A missing number is NaN. The text is "" unless most of the other cells are numbers.
+    A missing number is NaN. The text is "" unless most of the other values are numbers.
     """
-    present = [text for text in texts if text.lower() not in _MISSING]
-    others = [text for text in present if not _is_number(text)]
-    if others or not present:
-        most_are = 2 * len(others) < len(present) or all(map(NUMBER.fullmatch, others))
-        return None, others[0] if most_are and len(set(present)) > MOST_CLASSES else ""
-    numbers = np.array([np.nan if text.lower() in _MISSING else float(text) for text in texts])
-    known = numbers[~np.isnan(numbers)]
-    amount = len(np.unique(known)) > MOST_CLASSES or bool((known != np.floor(known)).any())
-    return (numbers if amount else None), ""
+    distinct = [text for text in dict.fromkeys(texts) if text.lower() not in _MISSING]
+    others = [text for text in distinct if not _is_number(text)]
+    if others or not distinct:
+        most_are = 2 * len(others) < len(distinct) or all(map(NUMBER.fullmatch, others))
+        return None, others[0] if most_are and len(distinct) > MOST_CLASSES else ""
+    numbers = np.array(list(map(float, distinct)))
+    if len(np.unique(numbers)) <= MOST_CLASSES and (numbers == np.floor(numbers)).all():
+        return None, ""
+    number_of = dict(zip(distinct, numbers.tolist(), strict=True))
+    return np.array([number_of.get(text, np.nan) for text in texts]), ""
 
 
 def _is_number(text: str) -> bool:
@@ -94,11 +95,11 @@ def _standardised(name: str, numbers: npt.NDArray[np.float64]) -> Iterator[Colum
 
 
 def _marks(name: str, texts: Sequence[str]) -> Iterator[Column]:
-    rows_with: dict[str, list[int]] = {}
+    values_of = {text: _values(text) for text in dict.fromkeys(texts)}
+    rows_with: dict[str, list[int]] = {value: [] for each in values_of.values() for value in each}
     for row, text in enumerate(texts):
-        for value in dict.fromkeys(map(str.strip, text.split(BETWEEN_VALUES))):
-            if value.lower() not in _MISSING:
-                rows_with.setdefault(value, []).append(row)
+        for value in values_of[text]:
+            rows_with[value].append(row)
     shared = {
         value: np.array(rows) for value, rows in rows_with.items() if 1 < len(rows) < len(texts)
     }
@@ -107,6 +108,11 @@ def _marks(name: str, texts: Sequence[str]) -> Iterator[Column]:
         number[rows] += 1
     for value, rows in sorted(shared.items()):
         yield f"{name}={value}", rows, 1 / np.sqrt(number[rows])
+
+
+def _values(text: str) -> list[str]:
+    values = dict.fromkeys(map(str.strip, text.split(BETWEEN_VALUES)))
+    return [value for value in values if value.lower() not in _MISSING]
 
 
 def _joined(columns: Sequence[Column], positions: IntArray) -> Features:
