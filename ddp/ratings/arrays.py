@@ -1,6 +1,7 @@
 """`Ratings`: the form of every source of data; `Part` and `Block`: the ratings of a worker."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -94,6 +95,14 @@ class Ratings:
 
     def __len__(self) -> int:
         return len(self.ratings)
+
+    def deciding(self) -> list[npt.NDArray[Any]]:
+        """The arrays that decide the numbers of a run, for a checksum over them."""
+        arrays: list[npt.NDArray[Any]] = [self.users, self.items, self.ratings]
+        for features in (self.user_features, self.item_features):
+            if features is not None:
+                arrays += [features.starts, features.rows, features.values]
+        return arrays
 
     def part(self, rows: IndexArray) -> "Part":
         """A copy of the given rows."""

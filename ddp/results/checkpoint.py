@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
@@ -161,12 +160,8 @@ class Checkpoints:
 
     def _checksum(self, ratings: Ratings) -> int:
         if self._ratings_checksum is None:
-            columns: list[npt.NDArray[Any]] = [ratings.users, ratings.items, ratings.ratings]
-            for features in (ratings.user_features, ratings.item_features):
-                if features is not None:
-                    columns += [features.starts, features.rows, features.values]
             self._ratings_checksum = 0
-            for column in columns:
+            for column in ratings.deciding():
                 self._ratings_checksum = zlib.crc32(
                     np.ascontiguousarray(column).data, self._ratings_checksum
                 )

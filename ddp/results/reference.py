@@ -84,7 +84,7 @@ def find_reference(
 def _fingerprint(config: Config, ratings: Ratings, deal: Deal) -> str:
     """A hash of everything that decides the errors: config, ratings and holdout."""
     checksum = 0
-    for column in (ratings.users, ratings.items, ratings.ratings, *map(deal.rows, PARTS)):
+    for column in (*ratings.deciding(), *map(deal.rows, PARTS)):
         checksum = zlib.crc32(np.ascontiguousarray(column).data, checksum)
     told = json.dumps([dataclasses.asdict(config), checksum], sort_keys=True)
     return hashlib.sha256(told.encode()).hexdigest()[:24]

@@ -135,3 +135,13 @@ def test_a_file_that_is_not_there(tmp_path):
         load_ratings(replace(DEFAULTS, path=ratings, item_features=path), seed=0)
     with pytest.raises(DataError, match="is a folder"):
         load_ratings(replace(DEFAULTS, path=ratings, item_features=str(tmp_path)), seed=0)
+
+
+def test_attributes_count_among_that_which_decides_a_run(tmp_path):
+    plain, told = (
+        load(tmp_path),
+        load(tmp_path, users="id,x\n1,0.5\n2,1\n", items="i,x\n10,1\n11,2\n12,1\n"),
+    )
+    assert len(plain.deciding()) == 3
+    numbers = [array.tolist() for array in told.deciding()[3:]]
+    assert numbers == [[0, 2], [0, 1], [-1, 1], [0, 2], [0, 2], [1, 1]]
