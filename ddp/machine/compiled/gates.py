@@ -44,19 +44,19 @@ def is_turn(counters: Counters, group: int, turn: int) -> bool:
 
 @compiled(types.int64(_COUNTERS, types.int64, types.int64, types.int64))
 def wait_for_turn(counters: Counters, group: int, turn: int, timeout_ns: int) -> int:
-    """Waits until the counter of the group is `turn`: OPEN.
+    """Waits until the counter of the group is `turn` or more: OPEN.
 
     Returns LATE if that takes longer than `timeout_ns`, and CLOSED if the run ends before.
     """
     address = counters.ctypes.data + group * LONG_BYTES
     closed = counters.ctypes.data + (counters.shape[0] - 1) * LONG_BYTES
     for _ in range(SPINS):
-        if load_acquire(address) == turn:
+        if load_acquire(address) >= turn:
             return OPEN
     deadline = now_ns() + timeout_ns
     looks, nap_us = 0, 50
     longest_us = MOST_US * counters.shape[0]
-    while load_acquire(address) != turn:
+    while load_acquire(address) < turn:
         if load_acquire(closed) != 0:
             return CLOSED
         if now_ns() >= deadline:

@@ -225,6 +225,28 @@ def weighted_sum(
 
 
 @intrinsic
+def copy_row(typing_context: Any, x: Any, out: Any, length: Any) -> Any:
+    """Copies `length` floats from the address `x` to the address `out`, one vector at a time."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        x, out, length = arguments
+        index = length.type
+        start = ir.Constant(index, 0)
+        for kind, floats in ((VECTOR, LANES), (FLOAT, 1)):
+            stop = builder.and_(length, ir.Constant(index, -floats))
+            step = ir.Constant(index, floats)
+            with cgutils.for_range_slice(builder, start, stop, step, index) as (position, _):
+                offset = builder.mul(position, ir.Constant(index, FLOAT_BYTES))
+                floats_at = _pointer(builder, builder.add(x, offset), kind)
+                place = _pointer(builder, builder.add(out, offset), kind)
+                builder.store(builder.load(floats_at, align=FLOAT_BYTES), place, align=FLOAT_BYTES)
+            start = stop
+        return context.get_dummy_value()
+
+    return types.void(types.intp, types.intp, types.intp), generate
+
+
+@intrinsic
 def prefetch(typing_context: Any, address: Any) -> Any:
     """Asks the processor to load the cache line at `address`, which may be any address."""
 

@@ -1,0 +1,286 @@
+"""The compiled loop of several sweeps in one call: a sweep draws all users, then all items.
+
+A worker draws the rows of its blocks. After each half of a sweep it waits until all others have
+drawn theirs, because the next half needs their rows and the sums of their blocks:
+
+    worker 0   prior | its users | wait | prior | its items | wait | precision, predictions
+    worker 1   prior | its users | wait | prior | its items | wait | precision, predictions
+
+Every worker draws the prior and the precision of the noise itself. The draws have the same key and
+the same sums, so they are the same.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from numba import types
+
+from ddp.machine.compiled.atomics import now_ns, thread_ns
+from ddp.machine.compiled.gates import OPEN, set_turn, wait_for_turn
+from ddp.machine.compiled.jit import compiled
+from ddp.machine.compiled.simd import FLOAT_BYTES, dot, prefetch
+from ddp.model.parameters import Vector
+from ddp.ratings.arrays import IndexArray, IntArray
+from ddp.trainers.loops import ALL, EVALUATING, WAITING, TimeArray, add_elapsed
+from ddp.trainers.posterior.priors import (
+    DOUBLES2_TYPE,
+    INDEX_TYPE,
+    add_blocks,
+    add_up,
+    draw_prior,
+    gamma,
+    lay_out,
+    squared_error_of,
+)
+from ddp.trainers.posterior.rows import (
+    DOUBLES_TYPE,
+    PRIOR_TYPE,
+    ROW_RATINGS_TYPE,
+    SIDE_TYPE,
+    Doubles,
+    Prior,
+    RowRatings,
+    Side,
+    draw_rows,
+    mixed,
+)
+from ddp.trainers.sgd import IDS_TYPE, VECTOR_TYPE
+
+USERS, ITEMS = 0, 1  # the halves of a sweep
+PRIOR, ROWS, NOISE = 0, 1, 2  # the draws of a half-sweep, for their keys
+PRECISION_PRIOR = 1.0  # shape and rate of the gamma prior of the precision
+
+
+class Rule(NamedTuple):
+    """How rows are made.
+
+    | field      | meaning                                                                  |
+    |------------|--------------------------------------------------------------------------|
+    | `noise`    | 1: rows and priors are drawn; 0: each row is the mean, and the prior and |
+    |            | the precision stay as they are                                           |
+    | `weighted` | is added to the diagonal of a row's system once per rating               |
+    | `key`      | of all draws                                                             |
+    """
+
+    noise: np.float32
+    weighted: np.float32
+    key: np.uint64
+
+
+class HalfSweep(NamedTuple):
+    """What a worker needs for one half of a sweep.
+
+    | field     | meaning                                                                   |
+    |-----------|---------------------------------------------------------------------------|
+    | `own`     | the rows of the side that is drawn                                        |
+    | `other`   | the rows of the other side                                                |
+    | `ratings` | the ratings of the worker's rows of this side                             |
+    | `bounds`  | block n has the rows bounds[n] to bounds[n + 1] - 1                       |
+    | `blocks`  | the worker's blocks: the first, and the one after the last                |
+    | `prior`   | the prior of this side, which the worker draws                            |
+    | `terms`   | room for a number per row of the worker                                   |
+    | `total`   | room for the sums of the side                                             |
+    """
+
+    own: Side
+    other: Side
+    ratings: RowRatings
+    bounds: IndexArray
+    blocks: IndexArray
+    prior: Prior
+    terms: Doubles
+    total: Doubles
+
+
+class Pairs(NamedTuple):
+    """Users, items and the sum of the predictions so far, float32, of held-out ratings."""
+
+    users: IntArray
+    items: IntArray
+    predictions: Vector
+
+
+RULE_TYPE = types.NamedTuple((types.float32, types.float32, types.uint64), Rule)
+HALF_TYPE = types.NamedTuple(
+    (
+        *(SIDE_TYPE, SIDE_TYPE, ROW_RATINGS_TYPE, INDEX_TYPE, INDEX_TYPE, PRIOR_TYPE),
+        *(DOUBLES_TYPE, DOUBLES_TYPE),
+    ),
+    HalfSweep,
+)
+PAIRS_TYPE = types.NamedTuple((IDS_TYPE, IDS_TYPE, VECTOR_TYPE), Pairs)
+SUMS_TYPE = types.Array(types.float64, 4, "C")
+
+
+@compiled(types.uint64(types.uint64, types.int64, types.int64, types.int64))
+def key_of(key: np.uint64, sweep: int, side: int, draw: int) -> np.uint64:
+    """The key of a draw."""
+    return mixed(key ^ mixed(np.uint64((sweep * 2 + side) * 4 + draw)))
+
+
+@compiled(
+    types.void(
+        *(HALF_TYPE, types.int64, types.int64, RULE_TYPE, types.float32, types.float32),
+        *(DOUBLES2_TYPE, DOUBLES2_TYPE),
+    ),
+    calls=(draw_rows, draw_prior, add_blocks),
+)
+def draw_half(
+    half: HalfSweep,
+    sweep: int,
+    side: int,
+    rule: Rule,
+    mean: np.float32,
+    precision: np.float32,
+    before: Doubles,
+    after: Doubles,
+) -> None:
+    """Draws the prior of a side, and then the worker's rows of it.
+
+    `before`: the sums of all blocks of the side after the sweep before. `after`: gets those of the
+    worker's blocks after this one. `mean`: the mean rating.
+    """
+    first, stop = half.blocks[0], half.blocks[1]
+    if rule.noise > 0:
+        add_up(before, half.total)
+        key = key_of(rule.key, sweep, side, PRIOR)
+        draw_prior(half.total, half.own.bias.shape[0], key, half.prior)
+        lay_out(half.prior)
+    draw_rows(
+        half.ratings,
+        half.bounds[first],
+        half.own,
+        half.other,
+        mean,
+        precision,
+        half.prior,
+        rule.weighted,
+        key_of(rule.key, sweep, side, ROWS),
+        rule.noise,
+        half.terms,
+    )
+    add_blocks(half.own, half.bounds, first, stop, half.terms, after)
+
+
+@compiled(
+    types.UniTuple(types.float64, 2)(
+        HALF_TYPE, types.int64, RULE_TYPE, types.float32, types.int64, DOUBLES2_TYPE
+    ),
+    calls=(gamma, squared_error_of),
+)
+def draw_precision(
+    items: HalfSweep,
+    sweep: int,
+    rule: Rule,
+    precision: np.float32,
+    num_ratings: int,
+    sums: Doubles,
+) -> tuple[float, float]:
+    """The precision of the noise after a sweep, and the squared error on all training ratings.
+
+    `sums`: those of all blocks of items after the sweep. `precision`: the one of the sweep.
+    """
+    add_up(sums, items.total)
+    error = squared_error_of(items.total, items.prior, items.own.bias.shape[0], precision)
+    if rule.noise == 0:
+        return precision, error
+    state = np.array([key_of(rule.key, sweep, ITEMS, NOISE)])
+    drawn = gamma(state, PRECISION_PRIOR + num_ratings / 2) / (PRECISION_PRIOR + error / 2)
+    return drawn, error
+
+
+@compiled(types.void(SIDE_TYPE, SIDE_TYPE, types.float32, PAIRS_TYPE))
+def add_predictions(users: Side, items: Side, mean: np.float32, pairs: Pairs) -> None:
+    """Adds the prediction of each pair, not clipped, to its sum."""
+    dim = users.factors.shape[1]
+    row_bytes = dim * FLOAT_BYTES
+    first_user, first_item = users.factors.ctypes.data, items.factors.ctypes.data
+    last = pairs.users.shape[0] - 1
+    for n in range(pairs.users.shape[0]):
+        later = np.int64(pairs.items[min(n + 8, last)])
+        prefetch(first_item + later * row_bytes)
+        user, item = np.int64(pairs.users[n]), np.int64(pairs.items[n])
+        prediction = dot(first_user + user * row_bytes, first_item + item * row_bytes, dim)
+        pairs.predictions[n] += prediction + (mean + users.bias[user] + items.bias[item])
+
+
+@compiled(types.int64(INDEX_TYPE, types.int64, types.int64, types.int64))
+def wait_for_all(counters: IndexArray, own: int, phase: int, timeout_ns: int) -> int:
+    """Says that this worker is done with a phase, and waits until all others are.
+
+    Returns OPEN, LATE or CLOSED (gates.py), the last two with 4 times the place of the worker that
+    it waited for added.
+    """
+    set_turn(counters, own, phase)
+    for place in range(counters.shape[0] - 1):
+        outcome = wait_for_turn(counters, place, phase, timeout_ns)
+        if outcome != OPEN:
+            return outcome + 4 * place
+    return OPEN
+
+
+@compiled(
+    types.Tuple((types.int64, types.float64, types.float64))(
+        *(HALF_TYPE, HALF_TYPE, SUMS_TYPE, PAIRS_TYPE, PAIRS_TYPE, RULE_TYPE, types.float32),
+        *(types.float64, types.int64, INDEX_TYPE, types.int64, types.int64, types.int64),
+        *(types.int64, types.int64, types.Array(types.int64, 2, "C")),
+    ),
+    calls=(draw_half, draw_precision, wait_for_all, add_elapsed),
+)
+def sweep_in_phases(
+    users: HalfSweep,
+    items: HalfSweep,
+    sums: Doubles,
+    valid: Pairs,
+    test: Pairs,
+    rule: Rule,
+    mean: np.float32,
+    precision: float,
+    num_ratings: int,
+    counters: IndexArray,
+    own: int,
+    first: int,
+    number: int,
+    burn_in: int,
+    timeout_ns: int,
+    times_ns: TimeArray,
+) -> tuple[int, float, float]:
+    """Does the sweeps `first` to `first` + `number` - 1, with all others in step.
+
+    | argument      | meaning                                                                  |
+    |---------------|--------------------------------------------------------------------------|
+    | `sums`        | of all blocks: (side, parity of the sweep, block, sum)                   |
+    | `num_ratings` | the training ratings of all workers                                      |
+    | `counters`    | the last phase that each worker has done (gates.py); `own`: this one's   |
+    | `burn_in`     | predictions count from this sweep on                                     |
+
+    Returns the outcome of the last wait, the precision, and the squared error of the last sweep.
+    """
+    outcome, error = OPEN, math.nan
+    wall, on_core = now_ns(), thread_ns()
+    for sweep in range(first, first + number):
+        before, after = sweep % 2, (sweep + 1) % 2
+        for side in range(2):
+            half = users if side == USERS else items
+            drawn = np.float32(precision)
+            draw_half(
+                half, sweep, side, rule, mean, drawn, sums[side, before], sums[side, after]
+            )
+            began, began_on_core = now_ns(), thread_ns()
+            outcome = wait_for_all(counters, own, 2 * sweep + side + 1, timeout_ns)
+            add_elapsed(times_ns, WAITING, began, began_on_core)
+            if outcome != OPEN:
+                add_elapsed(times_ns, ALL, wall, on_core)
+                return outcome, precision, error
+        precision, error = draw_precision(
+            items, sweep, rule, np.float32(precision), num_ratings, sums[ITEMS, after]
+        )
+        if sweep >= burn_in:
+            began, began_on_core = now_ns(), thread_ns()
+            add_predictions(users.own, items.own, mean, valid)
+            add_predictions(users.own, items.own, mean, test)
+            add_elapsed(times_ns, EVALUATING, began, began_on_core)
+    add_elapsed(times_ns, ALL, wall, on_core)
+    return outcome, precision, error
