@@ -5,11 +5,13 @@ from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 
-from ddp.aggregation.aggregator import Aggregated, Aggregator, Evaluate
-from ddp.aggregation.combine import Combine, make_combine
+from ddp.aggregation.aggregator import Aggregated, Aggregator, Errors, Evaluate
+from ddp.aggregation.combine import Combine
+from ddp.aggregation.make import make_combine
 from ddp.backends.make import make_backend
 from ddp.config.metrics import RMSE
 from ddp.config.schema import Config
+from ddp.config.trainer import GibbsTrainer
 from ddp.errors import WorkerError
 from ddp.machine.memory import memory_of
 from ddp.model.parameters import Vector
@@ -30,13 +32,14 @@ from ddp.tracking.messages import (
     Preparing,
     Reference,
     Rewound,
+    Sampled,
     TrainingBegan,
 )
-from ddp.tracking.metrics import SquaredError
 from ddp.tracking.tracker import Tracker
-from ddp.trainers.trainer import Trainer, trainer_for
+from ddp.trainers.trainer import AnyTrainer, trainer_for
 from ddp.workers.backend import Backend
 from ddp.workers.failures import Failures
+from ddp.workers.posterior import Sample
 from ddp.workers.prepare import Prepared, prepare
 from ddp.workers.state import BestRound, RoundDone, RunState
 
@@ -140,7 +143,7 @@ def _rounds(
     """The rounds from `state` on. Raises WorkerError if the run cannot go on from there."""
     if state.ended_by(prepared.config):
         return
-    combine = make_combine(prepared, state.outer_state)
+    combine = make_combine(prepared, state)
     with spans("data"):
         backend = make_backend(prepared, prepared.make_jobs(), tracker.on, spans)
     try:
@@ -153,7 +156,7 @@ def _rounds(
             backend,
             combine,
             prepared.vector,
-            _evaluation(prepared),
+            _evaluation(prepared, combine),
             failures.survive,
             state.elapsed_s,
             state.best,
@@ -174,14 +177,30 @@ def _rounds(
             tracker.on(Ended(worker=worker, began_s=began, ended_s=ended))
 
 
-def _evaluation(prepared: Prepared) -> Evaluate:
-    """The function that gives an aggregate's errors on the global validation and test parts."""
+def _evaluation(prepared: Prepared, combine: Combine) -> Evaluate:
+    """The function that gives an aggregate's errors on the global validation and test parts.
+
+    If the trainer samples, they are those of the mean of the samples so far, or before the first
+    sample those of the last state.
+    """
     aggregate = prepared.make_aggregate()
 
-    def evaluate(vector: Vector) -> tuple[SquaredError, SquaredError]:
+    def evaluate(vector: Vector) -> Errors:
         aggregate.vector[:] = vector
         valid = prepared.evaluate(aggregate, prepared.valid)
-        return valid, prepared.evaluate(aggregate, prepared.test)
+        test = prepared.evaluate(aggregate, prepared.test)
+        if (posterior := combine.posterior) is None:
+            return Errors(valid, test)
+        sampled = Sampled(
+            valid=valid,
+            test=test,
+            precision=posterior.precision,
+            count=posterior.count,
+            effective=posterior.effective,
+        )
+        if posterior.count:
+            valid, test = posterior.errors(prepared.valid.ratings, prepared.test.ratings)
+        return Errors(valid, test, sampled)
 
     return evaluate
 
@@ -190,6 +209,11 @@ def _state_after(
     done: Aggregated, prepared: Prepared, combine: Combine, failures: Failures, before: RunState
 ) -> RunState:
     vector, best = prepared.in_data_order(done.vector), before.best
+    posterior, options = combine.posterior, prepared.config.trainer
+    if posterior is not None and posterior.count and isinstance(options, GibbsTrainer):
+        sample = Sample(done.row.round_index, posterior.precision, vector)
+        posterior = posterior.with_sample(sample, options.keep_samples)
+        combine.posterior = posterior
     if done.is_best:
         best = BestRound(
             round_index=done.row.round_index,
@@ -202,6 +226,7 @@ def _state_after(
         best=best,
         trainer_states=done.trainer_states,
         outer_state=combine.outer_state,
+        posterior=posterior,
         dropped=tuple(failures.dropped),
         restarts=before.restarts,
         elapsed_s=done.row.elapsed_s,
@@ -216,7 +241,7 @@ def _memory_used(backend: Backend) -> MemoryUsed:
 
 
 @contextmanager
-def _threads(trainer: type[Trainer], number: int) -> Iterator[int | None]:
+def _threads(trainer: type[AnyTrainer], number: int) -> Iterator[int | None]:
     """Sets the trainer's threads for the block: a sweep runs several jobs in this process."""
     before = trainer.num_threads()
     trainer.set_threads(number)

@@ -41,7 +41,7 @@ class Driven:
 
     def run(self):
         from ddp.aggregation.aggregator import Aggregator
-        from ddp.aggregation.combine import make_combine
+        from ddp.aggregation.make import make_combine
 
         combine = make_combine(self.prepared)
         backend = self.backend

@@ -6,20 +6,30 @@ It evaluates last, when no worker waits for it any more.
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from ddp.aggregation.combine import Combine
 from ddp.counting import round_of
 from ddp.errors import AggregationError, WorkerError
 from ddp.model.parameters import Vector
-from ddp.tracking.messages import AggregateRound
+from ddp.tracking.messages import AggregateRound, Sampled
 from ddp.tracking.metrics import SquaredError
 from ddp.workers.backend import Backend
 from ddp.workers.exchange import Update
 from ddp.workers.state import BestRound, ended_by, is_better
 
 Result = TypeVar("Result")
-Evaluate = Callable[[Vector], tuple[SquaredError, SquaredError]]
+
+
+class Errors(NamedTuple):
+    """The errors of an aggregate on the global validation and test parts, and the chain's state."""
+
+    valid: SquaredError
+    test: SquaredError
+    sampled: Sampled | None = None
+
+
+Evaluate = Callable[[Vector], Errors]
 # Is called with the error of a worker; raises it unless the run goes on without that worker.
 Survive = Callable[[WorkerError], None]
 
@@ -113,14 +123,15 @@ class Aggregator:
             backend.broadcast(round_index, vector)
         del updates  # the workers may overwrite the vectors from here on
         elapsed_s = self._elapsed_s()
-        valid, test = errors or self._evaluated(round_index, vector)
+        errors = errors or self._evaluated(round_index, vector)
         with spans("wait"):
             self._without_the_dead(backend.poll)
         self.before = vector
         row = AggregateRound(
             round_index=round_index,
-            valid=valid,
-            test=test,
+            valid=errors.valid,
+            test=errors.test,
+            sampled=errors.sampled,
             weights=weights,
             elapsed_s=elapsed_s,
             lr=self.config.trainer.learning_rate(round_index * self.config.local_epochs),
@@ -134,13 +145,13 @@ class Aggregator:
             trainer_states={worker: state for worker, state in states.items() if len(state)},
         )
 
-    def _evaluated(self, round_index: int, vector: Vector) -> tuple[SquaredError, SquaredError]:
+    def _evaluated(self, round_index: int, vector: Vector) -> Errors:
         """The errors of an aggregate, which may be the best one so far."""
         with self.spans("evaluate"):
-            valid, test = self.evaluate(vector)
-        if is_better(valid, self.best):
-            self.best = BestRound(round_index=round_index, valid=valid)
-        return valid, test
+            errors = self.evaluate(vector)
+        if is_better(errors.valid, self.best):
+            self.best = BestRound(round_index=round_index, valid=errors.valid)
+        return errors
 
     def _end_if_due(self, round_index: int) -> None:
         """Makes this round the last one if the configuration ends the run early."""

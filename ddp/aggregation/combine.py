@@ -7,6 +7,7 @@
 | `OuterStep` | outer=... | the aggregate before, plus an optimizer's step towards the mean |
 | `SideBySide` | ensemble | the models of all workers side by side in one |
 | `Assemble` | none | each row from the worker that holds it |
+| `MadeRows` (made_rows.py) | none | each row from the worker that makes it (split=both) |
 """
 
 from abc import ABC, abstractmethod
@@ -23,16 +24,19 @@ from ddp.model.rows import held_rows, learned, unpack
 from ddp.ratings.strata import Strata
 from ddp.workers.exchange import Update
 from ddp.workers.job import Task
+from ddp.workers.posterior import Posterior
 from ddp.workers.prepare import Prepared
 
 
 class Combine(ABC):
     """Makes the next aggregate from updates.
 
-    `outer_state`: the state of the outer optimizer; each round makes new arrays.
+    `outer_state`: the state of the outer optimizer; each round makes new arrays. `posterior`: the
+    samples so far, of a trainer that samples; each round makes a new one.
     """
 
     outer_state: tuple[Vector, ...] = ()
+    posterior: Posterior | None = None
 
     @abstractmethod
     def __call__(self, updates: Sequence[Update], before: Vector, out: Vector) -> tuple[float, ...]:
@@ -41,27 +45,6 @@ class Combine(ABC):
         `before`: the aggregate before the round. Updates of some workers may be missing. Raises
         AggregationError, which names the worker.
         """
-
-
-def make_combine(prepared: Prepared, outer_state: tuple[Vector, ...] = ()) -> Combine:
-    """The `Combine` for the aggregation and the split of the config.
-
-    `outer_state`: the state that the outer optimizer continues from; () for a new run.
-    """
-    options = prepared.config.aggregation
-    if prepared.strata is not None:
-        return Assemble(prepared, prepared.strata)
-    if prepared.config.in_ensemble:
-        return SideBySide(prepared)
-    assert isinstance(options, Averaging)
-    mean = (
-        MeanByRow(options, prepared)
-        if isinstance(options, RowsAggregation)
-        else MeanByWorker(options, prepared.num_ratings)
-    )
-    if options.outer == "none":
-        return mean
-    return OuterStep(options, mean, len(prepared.vector), outer_state)
 
 
 class MeanByWorker(Combine):

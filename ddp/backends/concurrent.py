@@ -59,12 +59,14 @@ class ConcurrentBackend(Backend, Generic[P]):
         }
         self.round_index = first  # the round that is gathered or broadcast now
         self._inbox: deque[Message] = deque()
-        # split=stratified: the turn of each group of items; the last counter ends all waits
+        # split=stratified: the turn of each group of items; split=both: the last phase that each
+        # worker has done. The last counter ends all waits.
         self._turns: IndexArray | None = None
         if self.strata is not None:
-            num_groups, first_turn = self.strata.num_workers, self.strata.first_turn(first)
-            self._turns = np.full(num_groups + 1, first_turn, np.int64)
-            self._turns[-1] = 0
+            self._turns = _counters(self.strata.num_workers, self.strata.first_turn(first))
+        elif self.sweeping is not None:
+            done = 2 * first * self.config.local_epochs
+            self._turns = _counters(self.sweeping.blocks.num_workers, done)
 
     @abstractmethod
     def _messages(self, timeout_s: float) -> list[Message]:
@@ -243,10 +245,14 @@ class ConcurrentBackend(Backend, Generic[P]):
     def _late_error(self, absent: Sequence[int], timeout_s: float) -> WorkerError:
         """The error of the worker that keeps the others waiting.
 
-        With split=stratified absent workers may wait for each other's rows. A worker that waits for
-        rows holds none, so the one that holds those of the oldest turn is the cause.
+        Absent workers may wait for each other's rows. With split=stratified a worker that waits
+        holds no rows of items, so the one that holds those of the oldest turn is the cause. With
+        split=both it is the one that has done the fewest phases.
         """
         worker = absent[0]
+        if self.sweeping is not None and self._turns is not None:
+            done, place = self._turns.tolist(), self.sweeping.blocks.place
+            worker = min(absent, key=lambda worker: done[place(worker)])
         if self.strata is not None and self._turns is not None:
             turns = self._turns[: self.strata.num_workers].tolist()
             holders = {self.strata.holder(group, turn): turn for group, turn in enumerate(turns)}
@@ -258,3 +264,8 @@ class ConcurrentBackend(Backend, Generic[P]):
         """An error that says where the worker was when it was seen last."""
         seen = self.peers[worker].last_seen
         return WorkerError(worker, seen.round_index, reason, phase=seen.phase, exit_code=exit_code)
+
+
+def _counters(number: int, start: int) -> IndexArray:
+    """`number` counters that begin with `start`, and one that begins with 0."""
+    return np.array([start] * number + [0], np.int64)

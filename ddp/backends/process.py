@@ -23,6 +23,7 @@ import numpy as np
 
 from ddp.backends.manager import ManagerStore
 from ddp.backends.row_passing import ManagerRows, RowPipes, connect_rows
+from ddp.backends.row_sharing import ManagerSharing
 from ddp.backends.store import (
     Readers,
     Store,
@@ -49,18 +50,25 @@ MANAGER_GRACE_S = 5.0  # for an answer to a small question
 
 
 class ProcessExchange(Exchange):
-    """A worker's end: a proxy of the manager's dict, and a pipe for messages out and rounds in."""
+    """A worker's end: a proxy of the manager's dict, and a pipe for messages out and rounds in.
+
+    `row_pipes`: for workers that need each other's rows. `sharing`: the workers of split=both.
+    """
 
     def __init__(
         self,
         shared: Store,
         pipe: Connection,
         row_pipes: RowPipes | None,
+        sharing: Sequence[int],
         poll_interval_s: float | None,
         spans: Spans,
     ) -> None:
-        rows = None if row_pipes is None else ManagerRows(shared, row_pipes, spans, self.tell)
-        super().__init__(spans, rows)
+        super().__init__(spans)
+        if row_pipes is not None and sharing:
+            self.sharing = ManagerSharing(shared, row_pipes, sharing, spans, self.tell)
+        elif row_pipes is not None:
+            self.rows = ManagerRows(shared, row_pipes, spans, self.tell)
         self.shared = shared
         self.pipe = pipe
         self.poll_interval_s = poll_interval_s
@@ -129,7 +137,7 @@ class ManagedProcesses(WorkerProcesses):
             self.context, self.config.round_timeout, lambda: self.round_index
         )
         self._readers = Readers()
-        self._row_pipes: list[RowPipes] = []  # split=stratified: for the workers
+        self._row_pipes: list[RowPipes] = []  # for workers that need each other's rows
 
     def start(self) -> None:
         super().start()
@@ -137,7 +145,7 @@ class ManagedProcesses(WorkerProcesses):
 
     def _open(self) -> list[Connect]:
         self.shared.start()
-        if self.strata is not None:
+        if self.config.has_owners:
             self._row_pipes = connect_rows(self.workers, self.context)
         row_pipes: Sequence[RowPipes | None] = self._row_pipes or [None] * len(self.workers)
         poll_interval_s = self.poll_interval_s if self.reads_aggregate else None
@@ -209,4 +217,6 @@ def _connect(
 ) -> tuple[Job, Exchange]:
     """In the worker: its job, and its end of the exchange."""
     job: Job = pipe.recv()
-    return job, ProcessExchange(shared, pipe, row_pipes, poll_interval_s, job.make_spans(began))
+    sharing = () if job.sweeping is None else job.sweeping.blocks.workers
+    spans = job.make_spans(began)
+    return job, ProcessExchange(shared, pipe, row_pipes, sharing, poll_interval_s, spans)

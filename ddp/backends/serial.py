@@ -16,6 +16,7 @@ from contextlib import contextmanager
 import numpy as np
 
 from ddp.backends.row_passing import RowsInTurn
+from ddp.backends.row_sharing import RowsOfOne
 from ddp.config.backend import SerialBackend
 from ddp.errors import WorkerError
 from ddp.model.parameters import Vector
@@ -31,7 +32,7 @@ class SerialExchange(Exchange):
     """Hands a copy of the update to the backend, and reads the aggregate from it."""
 
     def __init__(self, backend: "Serial", spans: Spans) -> None:
-        super().__init__(spans, backend.rows)
+        super().__init__(spans, backend.rows, backend.sharing)
         self.backend = backend
 
     def publish(self, update: Update) -> None:
@@ -72,6 +73,7 @@ class Serial(Backend):
         self.updates: dict[int, Update] = {}
         self.aggregate: Vector
         self.rows = None if self.strata is None else RowsInTurn(task.vector.copy())
+        self.sharing = None if self.sweeping is None else RowsOfOne(task.vector.copy())
         self.began: dict[int, float] = {}
         self.ended: dict[int, float] = {}
         self._loops: dict[int, Iterator[None]] = {}

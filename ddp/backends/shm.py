@@ -16,7 +16,7 @@ There is no lock: a worker could die while it holds one. Messages say who may re
                             that the worker has read before
     aggregator: a round     the worker may read the round's aggregate, and overwrite its slot
 
-With split=stratified all workers train in one vector of the segment, each in the rows that it
+Where rows have owners all workers train in one vector of the segment, each in the rows that it
 holds. Counters in the segment pass the rows on (ddp/machine/compiled/gates.py).
 """
 
@@ -59,7 +59,7 @@ class ShmExchange(Exchange):
         round_timeout_s: float,
         spans: Spans,
     ) -> None:
-        super().__init__(spans, shared.rows())
+        super().__init__(spans, shared.rows(), shared.sharing())
         self.pipe = pipe
         self.shared = shared
         self.worker = worker
@@ -143,7 +143,7 @@ class SharedMemory(WorkerProcesses):
 
     def load(self) -> None:
         super().load()
-        if self.strata is not None:
+        if self.config.has_owners:
             # compiles the gates: workers find them on disk
             import ddp.machine.compiled.gates  # noqa: F401
 
@@ -155,11 +155,8 @@ class SharedMemory(WorkerProcesses):
         remove_orphans(self.directory)  # segments of runs that were killed
         self._shared = Shared(create_segment(layout.size, self.directory), plan)
         self._ending.callback(self._shared.close)
-        rows = self._shared.rows()
-        if rows is not None and self._turns is not None:
-            np.copyto(rows.vector, self.task.vector)
-            np.copyto(rows.counters, self._turns)
-            self._turns = rows.counters
+        if self._turns is not None:
+            self._turns = self._shared.fill(self.task.vector, self._turns)
         for worker, pickler in zip(self.workers, picklers, strict=True):
             for place, array in pickler.new:
                 np.copyto(self._shared.segment.view(place), array)

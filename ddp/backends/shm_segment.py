@@ -3,7 +3,8 @@
 jobs            each array once: ratings, the state to start from
 slots           one for each worker, which alone writes it: vector, trainer state, record
 aggregates      the last two in turn; with straggler_timeout one for each worker
-common, turns   split=stratified: the vector that all train in, and the counters of the turns
+common, turns   where rows have owners: the vector that all train in, and the counters of the turns
+sums            split=both: the sums of the blocks
 """
 
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from ddp.backends.row_passing import SharedRows
+from ddp.backends.row_sharing import CommonRows
 from ddp.counting import round_of
 from ddp.errors import BackendError, ConfigError, UserError
 from ddp.machine.segment import Array, Layout, NoRoom, Place, Segment
@@ -46,6 +48,7 @@ class Plan:
     each_its_own: bool  # an aggregate for each worker: a late one may still read an old one
     common: Place | None
     turns: Place | None
+    sums: Place | None
 
     @classmethod
     def of(cls, task: Task, jobs: Sequence[Job], layout: Layout) -> "Plan":
@@ -63,11 +66,13 @@ class Plan:
         each_its_own = config.straggler_timeout is not None
         count = len(jobs) if each_its_own else 2
         length = len(task.make_aggregate().vector)
-        common = turns = None
-        if task.strata is not None:
+        common = turns = sums = None
+        if config.has_owners:
             common = layout.place((len(task.vector),), np.float32)
             # Several counters share a cache line, which workers then write and read by turns.
-            turns = layout.place((task.strata.num_workers + 1,), np.int64)
+            turns = layout.place((len(jobs) + 1,), np.int64)
+        if task.sweeping is not None:
+            sums = layout.place(task.sweeping.sums_shape(config.model.dim), np.float64)
         return cls(
             slots=slots,
             aggregates=tuple(layout.place((length,), np.float32) for _ in range(count)),
@@ -75,6 +80,7 @@ class Plan:
             each_its_own=each_its_own,
             common=common,
             turns=turns,
+            sums=sums,
         )
 
 
@@ -106,9 +112,28 @@ class Shared:
 
     def rows(self) -> SharedRows | None:
         """How workers pass rows on; None unless split=stratified."""
-        if self.plan.common is None or self.plan.turns is None:
+        plan = self.plan
+        if plan.common is None or plan.turns is None or plan.sums is not None:
             return None
-        return SharedRows(self.segment.view(self.plan.common), self.segment.view(self.plan.turns))
+        return SharedRows(self.segment.view(plan.common), self.segment.view(plan.turns))
+
+    def sharing(self) -> CommonRows | None:
+        """How rows get to all workers; None unless split=both."""
+        plan = self.plan
+        if plan.common is None or plan.turns is None or plan.sums is None:
+            return None
+        common, sums, turns = map(self.segment.view, (plan.common, plan.sums, plan.turns))
+        return CommonRows(common, sums, turns)
+
+    def fill(self, vector: Vector, turns: IndexArray) -> IndexArray | None:
+        """Writes the vector that all train in, and the counters. Gives the counters' place."""
+        plan = self.plan
+        if plan.common is None or plan.turns is None:
+            return None
+        np.copyto(self.segment.view(plan.common), vector)
+        counters: IndexArray = self.segment.view(plan.turns)
+        np.copyto(counters, turns)
+        return counters
 
     def close(self) -> None:
         """Removes the segment's name and drops this end's views, which frees the memory."""

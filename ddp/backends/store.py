@@ -8,6 +8,7 @@ w{w}_r{r}_ready        worker      True, written last
 agg_r{r}_state         aggregator  the aggregate of the round
 w{w}_r{r}_state        worker      its trainer state (not in the seed systems)
 w{w}_t{t}_items        worker      rows of items for worker w in turn t (not in the seed systems)
+w{w}_p{p}_rows         worker      its rows and sums of phase p (not in the seed systems)
 """
 
 import pickle
@@ -40,6 +41,11 @@ def aggregate_key(round_index: int) -> str:
 def turn_key(worker: int, turn: int) -> str:
     """The key of the rows that a worker needs for a turn (split=stratified)."""
     return f"w{worker}_t{turn}_items"
+
+
+def phase_key(worker: int, phase: int) -> str:
+    """The key of the rows that a worker has made in a phase (split=both)."""
+    return f"w{worker}_p{phase}_rows"
 
 
 def entries_of(update: Update, vector: Vector) -> dict[str, Any]:

@@ -30,6 +30,7 @@ import numpy as np
 from ddp.backends.concurrent import ConcurrentBackend
 from ddp.backends.peer import Peer
 from ddp.backends.row_passing import SharedRows
+from ddp.backends.row_sharing import CommonRows
 from ddp.backends.store import (
     Readers,
     Store,
@@ -76,7 +77,7 @@ class ThreadExchange(Exchange):
     """A worker's end: the dict and its lock, the mailbox that all share, and its own record."""
 
     def __init__(self, threads: "Threads", worker: int, spans: Spans) -> None:
-        super().__init__(spans, threads.rows)
+        super().__init__(spans, threads.rows, threads.sharing)
         self.peer = threads.peers[worker]
         self.shared = threads.shared
         self.lock = threads.lock
@@ -161,7 +162,13 @@ class Threads(ConcurrentBackend[ThreadPeer]):
         self.lock = threading.Lock()
         self.mailbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self.stopping = threading.Event()
-        self.rows = None if self._turns is None else SharedRows(task.vector.copy(), self._turns)
+        self.rows: SharedRows | None = None
+        self.sharing: CommonRows | None = None
+        if self.strata is not None and self._turns is not None:
+            self.rows = SharedRows(task.vector.copy(), self._turns)
+        if self.sweeping is not None and self._turns is not None:
+            sums = np.zeros(self.sweeping.sums_shape(task.config.model.dim))
+            self.sharing = CommonRows(task.vector.copy(), sums, self._turns)
         self.threads: dict[int, threading.Thread] = {}
         self._readers = Readers()
 
@@ -250,8 +257,8 @@ class Threads(ConcurrentBackend[ThreadPeer]):
 
     def stop(self) -> None:
         self.stopping.set()
-        if self.rows is not None:
-            self.rows.gates.close()
+        for memory in filter(None, (self.rows, self.sharing)):
+            memory.gates.close()
         for peer in self.peers.values():
             peer.news.put(STOP)
         deadline = time.monotonic() + STOP_GRACE_S

@@ -5,8 +5,8 @@ import shlex
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from ddp.config.averaging import fitting_split
-from ddp.config.defaults import default_names, default_scalars, default_values
+from ddp.config.averaging import BOTH, fitting_split
+from ddp.config.defaults import brought_by, default_names, default_scalars, default_values
 from ddp.config.options import OPTIONS
 
 PLAIN = re.compile(r"[\w./:@%+-]+", re.ASCII)  # neither Hydra nor a shell wants quotes around it
@@ -31,7 +31,9 @@ def command_of(
         known = default_values(group, config[group]["name"])
         arguments += _changed(config[group], known, f"{group}.")
     skipped = {*without, *(["seed"] if seeds else [])}
-    scalars = {key: value for key, value in default_scalars().items() if key not in skipped}
+    brought, _ = brought_by("trainer", config["trainer"]["name"])
+    known_scalars = default_scalars() | brought
+    scalars = {key: value for key, value in known_scalars.items() if key not in skipped}
     arguments += _changed(config, scalars, "")
     many = ["-m", f"seed={','.join(map(str, seeds))}"] if seeds else []
     return " ".join(["python train.py", *many, *arguments])
@@ -39,9 +41,12 @@ def command_of(
 
 def _chosen(config: Mapping[str, Any]) -> list[str]:
     """The groups in which the config has another option than a run has that is not told."""
-    usual = default_names()
+    _, brought = brought_by("trainer", config["trainer"]["name"])
+    usual = default_names() | brought
     if usual["split"] == "auto":
-        usual = usual | {"split": fitting_split(config["aggregation"]["name"])}
+        sweeps = OPTIONS["trainer"][config["trainer"]["name"]].sweeps
+        split = BOTH if sweeps else fitting_split(config["aggregation"]["name"])
+        usual = usual | {"split": split}
     return [group for group in OPTIONS if config[group]["name"] != usual[group]]
 
 

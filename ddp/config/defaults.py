@@ -18,10 +18,25 @@ CONF = Path(__file__).parent.parent.parent / "conf"
 def read_option(path: Path) -> dict[str, Any]:
     """The values in the file of an option: its own, then those of the files that it extends."""
     own = _read(path)
-    for name in own.pop("defaults", ()):
-        if name != "_self_":
-            own |= read_option(path.parent / f"{name.removesuffix('@_here_')}.yaml") | own
+    bases = [name for name in own.pop("defaults", ()) if isinstance(name, str) and name != "_self_"]
+    # a file with the package _global_ has the option's own values under the name of the group
+    own = own.get(path.parent.name, own)
+    for name in bases:
+        own |= read_option(path.parent / f"{name.removesuffix('@_here_')}.yaml") | own
     return own
+
+
+def brought_by(group: str, name: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The scalars, and the options of other groups, that an option brings with it."""
+    values = _read(CONF / group / f"{name}.yaml")
+    options = {
+        key.removeprefix("override /"): option
+        for entry in values.pop("defaults", ())
+        if isinstance(entry, dict)
+        for key, option in entry.items()
+    }
+    scalars = {key: value for key, value in values.items() if key not in OPTIONS}
+    return (scalars if group in values else {}), options
 
 
 @cache
@@ -59,10 +74,15 @@ def default_names() -> dict[str, Any]:
 
 def default_config(**chosen: str) -> Config:
     """The config of `python train.py` when only options of groups are chosen."""
-    options = default_names() | chosen
+    scalars, brought = default_scalars(), {}
+    for group, name in chosen.items():
+        values, others = brought_by(group, name)
+        scalars = scalars | values
+        brought |= others
+    options = default_names() | brought | chosen
     groups = {group: default_option(group, options[group]) for group in OPTIONS}
     trackers = {name: default_tracker(name) for name in options["tracker"]}
-    return Config(**default_scalars(), **groups, tracker=trackers)
+    return Config(**scalars, **groups, tracker=trackers)
 
 
 def _read(path: Path) -> dict[str, Any]:

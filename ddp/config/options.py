@@ -15,7 +15,7 @@ from ddp.config.backend import ProcessBackend, SerialBackend, ShmBackend, Thread
 from ddp.config.data import CsvData, MovieLensData, SyntheticData
 from ddp.config.model import Model
 from ddp.config.split import DirichletSplit, Split
-from ddp.config.trainer import AutogradTrainer, FusedTrainer
+from ddp.config.trainer import AlsTrainer, AutogradTrainer, FusedTrainer, GibbsTrainer
 
 # group -> option -> the dataclass of its settings
 OPTIONS: dict[str, dict[str, type]] = {
@@ -32,12 +32,17 @@ OPTIONS: dict[str, dict[str, type]] = {
     },
     "split": {
         **dict.fromkeys(
-            ("auto", "iid", "user", "item", "time", "files", "stratified", "copies"), Split
+            ("auto", "iid", "user", "item", "time", "files", "stratified", "both", "copies"), Split
         ),
         "dirichlet": DirichletSplit,
     },
-    "model": dict.fromkeys(("tiny", "small", "medium", "large"), Model),
-    "trainer": {"autograd": AutogradTrainer, "fused": FusedTrainer},
+    "model": dict.fromkeys(("tiny", "narrow", "small", "medium", "large"), Model),
+    "trainer": {
+        "autograd": AutogradTrainer,
+        "fused": FusedTrainer,
+        "gibbs": GibbsTrainer,
+        "als": AlsTrainer,
+    },
     "aggregation": {
         "none": Aggregation,
         "uniform": Averaging,

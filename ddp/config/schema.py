@@ -10,7 +10,13 @@ from functools import cache
 from typing import Any, get_args
 
 from ddp.config.aggregation import Aggregation
-from ddp.config.averaging import STRATIFIED, check_averaging, taken_split
+from ddp.config.averaging import (
+    BOTH,
+    STRATIFIED,
+    check_averaging,
+    check_sweeps,
+    taken_split,
+)
 from ddp.config.backend import Backend, PollingBackend, SerialBackend
 from ddp.config.checks import Checked, above, all_off, at_least, one_of, options, setting
 from ddp.config.data import Data
@@ -36,7 +42,7 @@ DISPLAYS = ("auto", "bars", "lines", "none")
 class Scalars(Checked):
     """The settings that belong to no group; conf/config.yaml describes each on its line.
 
-    With split=stratified nothing reads `agg_timeout`, and `select_on` is always last.
+    Where rows have owners nothing reads `agg_timeout`, and `select_on` is always last.
     """
 
     workers: int = at_least(1)
@@ -87,8 +93,13 @@ class Config(Scalars):
 
     @property
     def stratified(self) -> bool:
-        """True if every row of the model has one owner, so that nothing is averaged."""
+        """True if workers pass rows of items on, and train on one block after another."""
         return self.split.name == STRATIFIED
+
+    @property
+    def has_owners(self) -> bool:
+        """True if every row of the model has one owner, so that nothing is averaged."""
+        return self.split.name in (STRATIFIED, BOTH)
 
     @property
     def in_ensemble(self) -> bool:
@@ -101,7 +112,7 @@ class Config(Scalars):
     @property
     def reads_aggregate(self) -> bool:
         """True if a worker continues each round from the aggregate."""
-        return not self.stratified and not self.in_ensemble
+        return not self.has_owners and not self.in_ensemble
 
     @property
     def judged_on(self) -> str | None:
@@ -109,7 +120,7 @@ class Config(Scalars):
 
         None: no part does either.
         """
-        if self.stratified:
+        if self.has_owners:
             return None
         if self.select_on == "last":
             return "valid" if self.aggregation.by_loss else None
@@ -119,13 +130,14 @@ class Config(Scalars):
     def keeps_best(self) -> bool:
         """True if the run keeps the aggregate with the lowest validation RMSE, and not the last.
 
-        An ensemble keeps its last one.
+        An ensemble keeps its last one, and so does a run whose aggregate is a mean of samples.
         """
         return (
             self.keep == "best"
             and self.select_on == "valid"
             and self.split.valid_fraction > 0
             and not self.in_ensemble
+            and not self.trainer.samples
         )
 
     @property
@@ -140,13 +152,14 @@ class Config(Scalars):
 
     def check(self) -> None:
         """Takes the split that goes with the aggregation; applies the rules that join settings."""
-        self.split = taken_split(self.split, self.aggregation)
+        self.split = taken_split(self.split, self.aggregation, self.trainer)
         if self.min_workers > self.workers:
             raise ConfigError(
                 "min_workers", self.min_workers, f"must be at most workers={self.workers}"
             )
         check_data(self.split, self.data, self.workers)
         self._check_features()
+        check_sweeps(self.split, self.aggregation, self.trainer)
         check_averaging(self.split, self.aggregation)
         self._check_stragglers()
         if self.split.valid_fraction == 0 and self.patience is not None:
@@ -172,8 +185,9 @@ class Config(Scalars):
         if self.straggler_timeout is None:
             return
         reason = ""
-        if self.stratified:
-            reason = "split=stratified cannot go on without a worker's rows; choose another split"
+        if self.has_owners:
+            reason = f"split={self.split.name} cannot go on without a worker's rows"
+            reason += "; choose another split" * self.stratified
         elif isinstance(self.backend, PollingBackend) and self.backend.poll_interval_s is not None:
             reason = (
                 "an aggregator that polls cannot tell a late worker;"

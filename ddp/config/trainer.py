@@ -1,5 +1,6 @@
 """The options of `trainer`: the computation of a local epoch."""
 
+import math
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -15,13 +16,14 @@ class TrainerBase(Checked):
     PREFIX = "trainer."
     compiled: ClassVar[bool] = False  # True: epochs run as compiled code, without the GIL
     uses_features: ClassVar[bool] = False  # True: attributes of users and items enter the model
+    sweeps: ClassVar[bool] = False  # True: an epoch makes all users anew, and then all items
+    samples: ClassVar[bool] = False  # True: a state is a sample, and the run gives their mean
 
     name: str
-    lr: float = above(0)
 
     def learning_rate(self, epoch: int) -> float:
-        """The learning rate of an epoch, which counts from the beginning of the run."""
-        return self.lr
+        """The learning rate of an epoch, which counts from the beginning of the run; NaN: none."""
+        return math.nan
 
     def state_length(self, sizes: Sequence[int]) -> int:
         """The number of floats in the trainer state. `sizes`: the parameters of each block."""
@@ -29,7 +31,17 @@ class TrainerBase(Checked):
 
 
 @options
-class AutogradTrainer(TrainerBase):
+class SteppingTrainer(TrainerBase):
+    """The settings of a trainer that goes down a gradient step by step."""
+
+    lr: float = above(0)
+
+    def learning_rate(self, epoch: int) -> float:
+        return self.lr
+
+
+@options
+class AutogradTrainer(SteppingTrainer):
     """Mini-batches through torch autograd and torch.optim."""
 
     optimizer: str = one_of(OPTIMIZERS)
@@ -42,7 +54,7 @@ class AutogradTrainer(TrainerBase):
 
 
 @options
-class FusedTrainer(TrainerBase):
+class FusedTrainer(SteppingTrainer):
     """Plain SGD in place, as one compiled loop."""
 
     compiled = True
@@ -56,4 +68,29 @@ class FusedTrainer(TrainerBase):
         return self.lr * self.lr_decay**epoch
 
 
-TrainerOptions = AutogradTrainer | FusedTrainer
+@options
+class SweepingTrainer(TrainerBase):
+    """Makes all users anew in an epoch, and then all items, as compiled code."""
+
+    compiled = True
+    sweeps = True
+
+
+@options
+class GibbsTrainer(SweepingTrainer):
+    """Draws each row from its distribution, given all other rows: a Markov chain of models."""
+
+    samples = True
+
+    burn_in: int = at_least(0)
+    keep_samples: int = at_least(1)
+
+
+@options
+class AlsTrainer(SweepingTrainer):
+    """Solves for each row, given all other rows."""
+
+    reg: float = above(0)
+
+
+TrainerOptions = AutogradTrainer | FusedTrainer | GibbsTrainer | AlsTrainer

@@ -6,7 +6,9 @@ import numpy as np
 
 from ddp.model.parameters import Parameters, Rows, Vector
 from ddp.ratings.arrays import IndexArray, IntArray
-from ddp.ratings.strata import Numbering, Strata
+from ddp.ratings.numbering import Numbering
+from ddp.ratings.row_blocks import ITEMS, USERS, RowBlocks
+from ddp.ratings.strata import Strata
 
 _CHUNK = 1 << 14  # pairs to predict at a time: their factors stay in the cache
 
@@ -54,6 +56,11 @@ def item_rows(rows: Rows) -> list[Vector]:
 def held_rows(strata: Strata, parameters: Parameters, worker: int, turn: int) -> Rows:
     """The rows of `parameters` that a worker holds in a turn: its users, and one group of items."""
     return parameters.block(strata.users(worker), strata.items(strata.group(worker, turn)))
+
+
+def made_rows(blocks: RowBlocks, parameters: Parameters, worker: int) -> Rows:
+    """The rows of `parameters` that a worker makes (split=both)."""
+    return parameters.block(blocks.rows(USERS, worker), blocks.rows(ITEMS, worker))
 
 
 def update_length(strata: Strata, parameters: Parameters, worker: int) -> int:

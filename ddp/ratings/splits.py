@@ -18,6 +18,7 @@ from ddp.counting import counted
 from ddp.errors import ConfigError, DataError
 from ddp.ratings.arrays import FloatArray, IndexArray, IntArray, Ratings
 from ddp.ratings.holdout import PARTS, Parts, hold_out, time_order
+from ddp.ratings.row_blocks import owners_of_users
 
 # A scale with more distinct ratings than this counts as continuous. MovieLens has 5 or 10.
 MAX_VALUES = 20
@@ -249,10 +250,18 @@ def _deal_files(
     return owners
 
 
+def _deal_both(
+    ratings: Ratings, whole: Parts, split: Split, workers: int, rng: np.random.Generator
+) -> IntArray:
+    """The worker of the user. Another one may have the item: row_blocks.py."""
+    return owners_of_users(ratings, whole.train, workers)[ratings.users]
+
+
 DEALERS: dict[str, Callable[[Ratings, Parts, Split, int, np.random.Generator], IntArray]] = {
     "iid": _deal_iid,
     "user": _deal_users,
     "stratified": _deal_users,  # the items go from worker to worker: strata.py
+    "both": _deal_both,
     "item": _deal_items,
     "time": _deal_time,
     "dirichlet": _deal_dirichlet,

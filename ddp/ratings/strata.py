@@ -24,6 +24,7 @@ from ddp.config.schema import Config
 from ddp.config.seeding import stream
 from ddp.ratings.arrays import IndexArray, IntArray, Ratings
 from ddp.ratings.holdout import PARTS
+from ddp.ratings.numbering import Numbering
 from ddp.ratings.splits import Deal, balance
 
 
@@ -97,17 +98,6 @@ def _shifts(seed: int, num_workers: int, epoch: int) -> tuple[int, ...]:
     Every shift comes once, in random order.
     """
     return tuple(stream(seed, "turns", epoch).permutation(num_workers).tolist())
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Numbering:
-    """New numbers for users and items, which put the members of a group side by side.
-
-    int32 (num_users,) and int32 (num_items,).
-    """
-
-    users: IntArray
-    items: IntArray
 
 
 def stratify(

@@ -43,7 +43,7 @@ def reference_config(config: Config) -> Config:
         **OFF,  # a setting that changes no number must not change the name of the file either
         workers=1,
         torch_threads=1,
-        select_on="last" if config.stratified else config.select_on,
+        select_on="last" if config.has_owners else config.select_on,
         keep="best" if config.keeps_best else "last",
         split=Split(**split | {"name": "iid"}),
         aggregation=ONE,
@@ -58,7 +58,7 @@ def find_reference(
     They come from its file, or else from `train` if the setting `reference` allows it. There are
     none if the setting does not allow it, or if the reference diverges.
     """
-    if config.reference == "false":
+    if config.reference == "false" or config.trainer.sweeps:  # one worker has the same bits
         return None
     alone = reference_config(config)
     file = reference_file(_fingerprint(alone, ratings, deal))

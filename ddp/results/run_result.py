@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ddp.config.averaging import in_words
 from ddp.config.metrics import RMSE
 from ddp.config.schema import Config
+from ddp.config.trainer import SteppingTrainer
 from ddp.counting import counted, round_of
 from ddp.machine.printable import printable
 from ddp.ratings.baselines import Baselines
@@ -153,6 +154,8 @@ class RunResult:
 
     def _about_the_learning_rate(self) -> tuple[str, ...]:
         config, last = self.config, self.last
+        if not isinstance(config.trainer, SteppingTrainer):
+            return ()
         rounds = range(0 if last is None else last.round_index + 1)
         rates = [config.trainer.learning_rate(done * config.local_epochs) for done in rounds]
         without = sum(rate < NO_EFFECT * config.trainer.lr for rate in rates)
@@ -238,13 +241,20 @@ def _in_ten_lines(result: RunResult) -> str:
         "workers": result.title,
         "data": _data(result),
         "split": in_words(config.split, config.aggregation),
-        "trainer": f"{config.trainer.name}, lr={config.trainer.lr:g}, model.dim={config.model.dim}",
+        "trainer": f"{_trainer(config)}, model.dim={config.model.dim}",
         "RMSE": f"test {result.test_rmse:.4f}, validation {result.valid_rmse:.4f}",
         "of": "no round" if kept is None else _round(result, round_of(kept.round_index)),
         "seconds": ", ".join(f"{stage} {value:.2f}" for stage, value in result.seconds.items()),
         "files": str(result.output_dir),
     }
     return "\n".join(f"{label + ':':9}{printable(text)}" for label, text in lines.items())
+
+
+def _trainer(config: Config) -> str:
+    trainer = config.trainer
+    if isinstance(trainer, SteppingTrainer):
+        return f"{trainer.name}, lr={trainer.lr:g}"
+    return trainer.name
 
 
 def _data(result: RunResult) -> str:

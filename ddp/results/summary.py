@@ -26,7 +26,7 @@ BACKEND_TIMES = {"thread": ("lock_wait_ms",), "process": ("pickle_ms", "transfer
 
 
 NOBODY_WAITS = (
-    "with split=stratified no worker waits for an aggregate: agg_timeout={:g} was not used;"
+    "with split={} no worker waits for an aggregate: agg_timeout={:g} was not used;"
     " round_timeout is how long a worker waits for rows"
 )
 
@@ -126,8 +126,8 @@ def _metrics(result: RunResult) -> list[tuple[str, str]]:
 def _notes(result: RunResult) -> list[tuple[str, str]]:
     """Settings that the run did not use, and other remarks."""
     config, notes = result.config, list(result.notes)
-    if config.stratified and config.agg_timeout != default_scalars()["agg_timeout"]:
-        notes.insert(0, NOBODY_WAITS.format(config.agg_timeout))
+    if config.has_owners and config.agg_timeout != default_scalars()["agg_timeout"]:
+        notes.insert(0, NOBODY_WAITS.format(config.split.name, config.agg_timeout))
     return [("note", printable(note)) for note in notes]
 
 

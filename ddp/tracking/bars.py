@@ -96,7 +96,7 @@ class Bars(Tracker):
 
     def _epoch_done(self, event: EpochDone, now: float) -> None:
         num_epochs = self.config.local_epochs
-        waits = event.epoch == num_epochs - 1 and not self.config.stratified
+        waits = event.epoch == num_epochs - 1 and not self.config.has_owners
         self.states[event.worker] = WAITING if waits else BUSY
         self.pace.epochs(event.worker, event.round_index * num_epochs + event.epoch + 1, now)
 

@@ -151,6 +151,25 @@ class OutsideRounds(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Sampled:
+    """The Markov chain after a round (trainer=gibbs).
+
+    | field           | meaning                                                                   |
+    |-----------------|---------------------------------------------------------------------------|
+    | `valid`, `test` | the errors of the last sample alone                                       |
+    | `precision`     | of the noise in it: 1 / variance                                          |
+    | `count`         | the number of samples whose mean is the aggregate's prediction            |
+    | `effective`     | the number of independent samples that are worth as much                  |
+    """
+
+    valid: SquaredError
+    test: SquaredError
+    precision: float
+    count: int
+    effective: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AggregateRound(Event):
     """The parent has evaluated the aggregate of a round.
 
@@ -161,6 +180,7 @@ class AggregateRound(Event):
     | `elapsed_s`     | seconds of training up to here, those of resumed runs included            |
     | `lr`            | the learning rate of the round's first epoch; NaN: unknown                |
     | `ready_s`       | how long each worker had been ready when the last one was; None: unknown  |
+    | `sampled`       | the Markov chain; None for a trainer that does not sample                 |
     | `account`       | where the seconds of the aggregator's round went                          |
     """
 
@@ -171,6 +191,7 @@ class AggregateRound(Event):
     elapsed_s: float
     lr: float = math.nan
     ready_s: tuple[float | None, ...] = ()
+    sampled: Sampled | None = None
     account: Account = field(default_factory=Account)
 
 

@@ -1,9 +1,10 @@
-"""The interface of a trainer, the loops that every trainer has, and the registry of all trainers.
+"""The interface of a trainer, the loops that most trainers have, and the registry of all trainers.
 
 | call | split | the trainer does |
 | --- | --- | --- |
-| `epochs` | all but stratified | the next local epochs; it keeps the best state |
+| `epochs` | all but the others | the next local epochs; it keeps the best state |
 | `turns` | stratified | the next local epochs, one block of ratings after another |
+| `sweeps` | both | the next local epochs, each half in step with all others (sweeper.py) |
 
 The loops here are Python and call `turn`, which trains one epoch on one block. A compiled trainer
 overrides them: one of its calls trains several epochs without the GIL.
@@ -36,6 +37,8 @@ UNBOUNDED: Scale = (-math.inf, math.inf)
 TRAINERS = {
     "autograd": ("ddp.trainers.autograd", "Autograd"),
     "fused": ("ddp.trainers.fused", "Fused"),
+    "gibbs": ("ddp.trainers.sweeper", "Sweeper"),
+    "als": ("ddp.trainers.sweeper", "Sweeper"),
 }
 
 
@@ -101,8 +104,45 @@ class Turns(Protocol):
         """The error for rows that did not come in time."""
 
 
+class AnyTrainer(ABC):
+    """The part of a trainer that needs no ratings to train on."""
+
+    @staticmethod
+    @abstractmethod
+    def evaluate(parameters: Rows, part: Part, scale: Scale) -> SquaredError:
+        """The squared error of the predictions for a part, clipped to `scale`.
+
+        Each trainer predicts with its own arithmetic.
+        """
+
+    @staticmethod
+    def arrange(
+        users: IntArray,
+        items: IntArray,
+        num_users: int,
+        num_items: int,
+        dim: int,
+        random: np.random.Generator,
+    ) -> IndexArray | None:
+        """The fastest order of the training ratings, int64 (n,); None if any order will do."""
+        return None
+
+    @staticmethod  # noqa: B027  # optional
+    def set_threads(number: int) -> None:
+        """Sets the number of threads for one operation of this process."""
+
+    @staticmethod
+    def num_threads() -> int | None:
+        """The number that `set_threads` has set; None: its operations are not torch's."""
+        return None
+
+    @staticmethod  # noqa: B027  # optional
+    def warm_up() -> None:
+        """Does the work that the first use of the trainer in a process costs, ahead of that use."""
+
+
 @dataclass(eq=False, repr=False)
-class Trainer(ABC):
+class Trainer(AnyTrainer):
     """Trains `parameters` in place, on the ratings of one worker.
 
     | field | meaning |
@@ -201,42 +241,16 @@ class Trainer(ABC):
     def load_state(self, state: Vector, num_epochs: int) -> None:
         """Continues after `num_epochs` epochs with this trainer state; empty: the initial one."""
 
-    @staticmethod
-    @abstractmethod
-    def evaluate(parameters: Rows, part: Part, scale: Scale) -> SquaredError:
-        """The squared error of the predictions for a part, clipped to `scale`.
 
-        Each trainer predicts with its own arithmetic.
-        """
-
-    @staticmethod
-    def arrange(
-        users: IntArray,
-        items: IntArray,
-        num_users: int,
-        num_items: int,
-        dim: int,
-        random: np.random.Generator,
-    ) -> IndexArray | None:
-        """The fastest order of the training ratings, int64 (n,); None if any order will do."""
-        return None
-
-    @staticmethod  # noqa: B027  # optional
-    def set_threads(number: int) -> None:
-        """Sets the number of threads for one operation of this process."""
-
-    @staticmethod
-    def num_threads() -> int | None:
-        """The number that `set_threads` has set; None: its operations are not torch's."""
-        return None
-
-    @staticmethod  # noqa: B027  # optional
-    def warm_up() -> None:
-        """Does the work that the first use of the trainer in a process costs, ahead of that use."""
-
-
-def trainer_for(options: TrainerOptions) -> type[Trainer]:
+def trainer_for(options: TrainerOptions) -> type[AnyTrainer]:
     """The trainer class for `options`. Its import loads torch, or compiles uncached kernels."""
     module, name = TRAINERS[options.name]
-    found: type[Trainer] = getattr(import_module(module), name)
+    found: type[AnyTrainer] = getattr(import_module(module), name)
+    return found
+
+
+def stepping_trainer(options: TrainerOptions) -> type[Trainer]:
+    """The same for a trainer that has `epochs` and `turns`."""
+    found = trainer_for(options)
+    assert issubclass(found, Trainer)
     return found

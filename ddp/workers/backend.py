@@ -45,6 +45,7 @@ class Backend(ABC):
         self.wrap: Callable[[int, Exchange], Exchange] = unchanged
         self.workers = [job.worker for job in jobs]  # all but those that were dropped
         self.strata = task.strata
+        self.sweeping = task.sweeping
         # True: workers continue from the aggregate; False: they only hear that it is there
         self.reads_aggregate = task.config.reads_aggregate
         self.first_round = task.first_round

@@ -6,6 +6,9 @@ worker 0 --publish--> +------------+        worker 0 --hand_on--> worker 1
 worker 1 --publish--> | aggregator |            ^                    |
 worker 2 --publish--> +------------+            +----- worker 2 <----+
 all      <-receive_into--- |
+                                            split=both: also rows, from each to all others
+
+                                            worker 0 <--share, take--> worker 1, worker 2
 """
 
 from abc import ABC, abstractmethod
@@ -14,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from ddp.model.parameters import EMPTY_VECTOR, Vector
+from ddp.ratings.arrays import Doubles
 from ddp.timing.spans import Spans
 from ddp.tracking.messages import Message
 
@@ -80,16 +84,51 @@ class RowPassing(ABC):
         """
 
 
+class RowSharing(ABC):
+    """How each worker's rows and sums get to all others after each half of an epoch (split=both).
+
+    `gates`: the counters of the phases, if the workers share memory. A compiled loop waits for them
+    and sets them, and does not call `share` and `take`.
+    """
+
+    gates: "Gates | None" = None
+
+    @abstractmethod
+    def working_vector(self, start: Vector) -> Vector:
+        """The vector to train in, equal to `start`. Workers that share memory get the same one."""
+
+    @abstractmethod
+    def working_sums(self, shape: tuple[int, ...]) -> Doubles:
+        """The sums of the blocks, float64: at zero, and shared like the vector."""
+
+    @abstractmethod
+    def share(self, phase: int, arrays: Sequence[Vector | Doubles]) -> None:
+        """Gives all others these arrays, which are views of the working memory."""
+
+    @abstractmethod
+    def take(
+        self, phase: int, worker: int, arrays: Sequence[Vector | Doubles], timeout_s: float
+    ) -> bool:
+        """Waits for those of another worker, and writes them to its arrays here.
+
+        False after `timeout_s`.
+        """
+
+
 class Exchange(ABC):
     """A worker's end of a backend.
 
-    `spans`: the worker's stopwatch; a backend opens finer spans in it. `rows`: how rows go from
-    worker to worker; None unless split=stratified. `news`: the last that the worker has heard.
+    `spans`: the worker's stopwatch; a backend opens finer spans in it. `news`: the last that the
+    worker has heard. `rows`: how rows go from worker to worker, and `sharing`: how they get to all;
+    None unless split=stratified, or split=both.
     """
 
-    def __init__(self, spans: Spans, rows: RowPassing | None = None) -> None:
+    def __init__(
+        self, spans: Spans, rows: RowPassing | None = None, sharing: RowSharing | None = None
+    ) -> None:
         self.spans = spans
         self.rows = rows
+        self.sharing = sharing
         self.news = News(-1)
 
     @abstractmethod

@@ -16,8 +16,8 @@ class Failures:
     |------------------------------|---------------------------------------------------------------|
     | `on_failure=abort`           | the run ends                                                  |
     | `on_failure=drop`            | the round goes on without the worker                          |
-    | `on_failure=drop`,           | the round begins again without the worker, since others need  |
-    | `split=stratified`           | the rows that it held                                         |
+    | `on_failure=drop`, where     | the round begins again without the worker, since others need  |
+    | rows have owners             | the rows that it held                                         |
     | `on_failure=restart`         | the round begins again with all workers                       |
 
     A round begins again from the state after the round before, which a checkpoint would hold.
@@ -32,7 +32,7 @@ class Failures:
 
     def survive(self, error: WorkerError) -> None:
         """Drops the worker in the middle of a round. Raises the error if that is not possible."""
-        if self.config.stratified or not self._may_drop(error):
+        if self.config.has_owners or not self._may_drop(error):
             raise error
         self._drop(error)
 

@@ -9,8 +9,9 @@ from ddp.config.aggregation import Averaging
 from ddp.config.schema import Config
 from ddp.errors import Diverged
 from ddp.model.parameters import EMPTY_VECTOR, Parameters, Rows, Vector
-from ddp.model.rows import learned, update_length
+from ddp.model.rows import learned, made_rows, update_length
 from ddp.ratings.arrays import Block, Part
+from ddp.ratings.row_blocks import RowBlocks, num_sums
 from ddp.ratings.strata import Strata
 from ddp.timing.meter import Meter
 from ddp.timing.metered_spans import MeteredSpans
@@ -26,12 +27,41 @@ class Shard:
     """A worker's own ratings.
 
     With split=stratified they lie block by block, and `blocks` has one for each group of items.
+    With split=both the users and the items of `by_item` are those of the model's rows that the
+    worker makes: `train` has the ratings of its users, and `by_item` those of its items.
     """
 
     train: Part
     valid: Part
     test: Part
     blocks: tuple[Block, ...] = ()
+    by_item: Part = field(default_factory=lambda: NOTHING)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sweeping:
+    """The facts that the workers of split=both share.
+
+    | field       | meaning                                                               |
+    |-------------|-----------------------------------------------------------------------|
+    | `blocks`    | the rows of each worker                                               |
+    | `num_train` | the number of training ratings of all                                 |
+    | `variance`  | of these ratings                                                      |
+    | `precision` | of the noise, from which the run continues; None: it is new           |
+    """
+
+    blocks: RowBlocks
+    num_train: int
+    variance: float
+    precision: float | None
+
+    def sums_shape(self, dim: int) -> tuple[int, int, int, int]:
+        """The shape of the sums that workers share: (side, parity of the epoch, block, sum).
+
+        A block has the sums of ddp/trainers/posterior/priors.py.
+        """
+        most = max(len(self.blocks.user_bounds), len(self.blocks.item_bounds)) - 1
+        return 2, 2, most, num_sums(dim)
 
 
 NOTHING = Part(
@@ -49,6 +79,7 @@ class Task:
     | `rating_min`, `rating_max` | the scale that predictions are clipped to                      |
     | `vector`                   | the state that training starts from; nobody may change it      |
     | `strata`                   | the groups and the schedule of split=stratified, else None     |
+    | `sweeping`                 | the blocks of split=both, else None                            |
     | `first_round`              | the first round; above 0 if the run continues from a state     |
     """
 
@@ -59,6 +90,7 @@ class Task:
     rating_max: float
     vector: Vector
     strata: Strata | None = None
+    sweeping: Sweeping | None = None
     first_round: int = 0
 
     @property
@@ -134,11 +166,15 @@ class Job(Task):
     @property
     def update_length(self) -> int:
         """Floats that the worker publishes in a round."""
-        return (
-            len(self.vector)
-            if self.strata is None
-            else update_length(self.strata, self.parameters(self.vector), self.worker)
-        )
+        parameters = self.parameters(self.vector)
+        if self.sweeping is not None:
+            own = learned(made_rows(self.sweeping.blocks, parameters, self.worker))
+            # the precision of the noise in each epoch, and the sums of predictions
+            rest = self.config.local_epochs + len(self.shard.valid) + len(self.shard.test)
+            return sum(array.size for array in own) + rest
+        if self.strata is not None:
+            return update_length(self.strata, parameters, self.worker)
+        return len(self.vector)
 
     def make_spans(
         self, began: float, *, shares_gil: bool = False, shares_thread: bool = False

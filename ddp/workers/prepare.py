@@ -15,9 +15,11 @@ from ddp.model.rows import in_data_order, renumbered
 from ddp.ratings.arrays import Block, IndexArray, IntArray, Part, Ratings
 from ddp.ratings.holdout import PARTS
 from ddp.ratings.splits import Deal, make_split
-from ddp.ratings.strata import Numbering, rows_by_group, stratify
+from ddp.ratings.numbering import Numbering
+from ddp.ratings.row_blocks import ITEMS, USERS, RowBlocks, row_blocks
+from ddp.ratings.strata import rows_by_group, stratify
 from ddp.trainers.trainer import trainer_for
-from ddp.workers.job import Job, Shard, Task
+from ddp.workers.job import Job, Shard, Sweeping, Task
 from ddp.workers.state import RunState
 
 
@@ -55,6 +57,9 @@ class Prepared(Task):
         if self.config.split.copies:  # the workers share one shard
             shared = self._shard(self.workers[0], layout=0)
             return [self._job(worker, shared) for worker in self.workers]
+        if self.sweeping is not None:
+            shards = self._sweep_shards(self.sweeping.blocks)
+            return [self._job(worker, shard) for worker, shard in shards.items()]
         return [self._job(worker, self._shard(worker, layout=worker)) for worker in self.workers]
 
     @property
@@ -73,6 +78,34 @@ class Prepared(Task):
             return vector.copy()
         return in_data_order(self.parameters(vector), self.numbering)
 
+    def held_out_of(self, worker: int) -> IndexArray:
+        """With split=both: the places of a worker's held-out ratings among those of all.
+
+        The validation part comes first, and then the test part.
+        """
+        assert self.sweeping is not None
+        held_out = np.concatenate([self.valid.users, self.test.users])
+        return _inside(held_out, self.sweeping.blocks.rows(USERS, worker))
+
+    def _sweep_shards(self, blocks: RowBlocks) -> dict[int, Shard]:
+        """The shard of each worker, for split=both."""
+        train = self.deal.rows("train")
+        users, items = self._users(train), self._items(train)
+        by_user, by_item = (np.argsort(column, kind="stable") for column in (users, items))
+        users, items = users[by_user], items[by_item]
+        shards = {}
+        for worker in self.workers:
+            own_users, own_items = blocks.rows(USERS, worker), blocks.rows(ITEMS, worker)
+            first, stop = np.searchsorted(users, [own_users.start, own_users.stop])
+            first_item, stop_item = np.searchsorted(items, [own_items.start, own_items.stop])
+            shards[worker] = Shard(
+                train=self._part(train[by_user[first:stop]]),
+                by_item=self._part(train[by_item[first_item:stop_item]]),
+                valid=self.valid.take(_inside(self.valid.users, own_users)),
+                test=self.test.take(_inside(self.test.users, own_users)),
+            )
+        return shards
+
     def _job(self, worker: int, shard: Shard) -> Job:
         vector, trainer_state = self.vector, self.trainer_states.get(worker, EMPTY_VECTOR)
         if self.config.in_ensemble:  # each goes on from its own state
@@ -88,6 +121,7 @@ class Prepared(Task):
             rating_max=self.rating_max,
             vector=vector,
             strata=self.strata,
+            sweeping=self.sweeping,
             first_round=self.first_round,
             worker=worker,
             shard=shard,
@@ -162,9 +196,19 @@ def prepare(config: Config, ratings: Ratings, state: RunState | None = None) -> 
     deal = deal_of(config, ratings)
     workers = tuple(worker for worker in range(config.workers) if worker not in state.dropped)
     vector = _first_vector(config, ratings, deal) if state.vector is None else state.vector
-    strata = numbering = None
+    strata = numbering = sweeping = None
     if config.stratified:
         strata, numbering = stratify(ratings, deal, config, workers)
+    elif config.has_owners:
+        train = deal.rows("train")
+        blocks, numbering = row_blocks(ratings, train, workers)
+        sweeping = Sweeping(
+            blocks=blocks,
+            num_train=len(train),
+            variance=float(ratings.ratings[train].var(dtype=np.float64)),
+            precision=None if state.posterior is None else state.posterior.precision,
+        )
+    if numbering is not None:
         outside = Parameters(
             ratings.num_users,
             ratings.num_items,
@@ -181,6 +225,7 @@ def prepare(config: Config, ratings: Ratings, state: RunState | None = None) -> 
         rating_max=ratings.rating_max,
         vector=vector,
         strata=strata,
+        sweeping=sweeping,
         first_round=state.next_round,
         ratings=ratings,
         deal=deal,
@@ -197,7 +242,7 @@ def deal_of(config: Config, ratings: Ratings) -> Deal:
     that the config needs.
     """
     deal = make_split(ratings, config.split, config.workers, config.seed, ratings.test_rows)
-    if not config.stratified:  # stratified workers select no state
+    if not config.has_owners:  # their workers select no state
         _check_parts(config, deal)
     return deal
 
@@ -208,6 +253,11 @@ def _first_vector(config: Config, ratings: Ratings, deal: Deal, *member: int) ->
     return initial_vector(
         config.model, ratings.num_users, ratings.num_items, mean, config.seed, *member
     )
+
+
+def _inside(users: IntArray, rows: slice) -> IndexArray:
+    """The places of the users within these rows."""
+    return np.flatnonzero((users >= rows.start) & (users < rows.stop))
 
 
 def _ranges(parts: Sequence[IndexArray]) -> list[slice]:

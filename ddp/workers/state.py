@@ -7,6 +7,7 @@ from ddp.config.schema import Config
 from ddp.model.parameters import Vector
 from ddp.tracking.messages import AggregateRound
 from ddp.tracking.metrics import SquaredError
+from ddp.workers.posterior import Posterior
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +65,7 @@ class RunState:
     | `trainer_states` | worker -> the trainer state of its last update, of workers with one    |
     | `outer_state`    | the state of the outer optimizer                                       |
     | `best`           | the best round so far; None if no round had validation errors          |
+    | `posterior`      | the samples so far; None unless the aggregate is a mean of samples     |
     | `dropped`        | the workers that were dropped                                          |
     | `restarts`       | the number of times that a round began again                           |
     | `elapsed_s`      | seconds of training so far                                             |
@@ -74,6 +76,7 @@ class RunState:
     trainer_states: dict[int, Vector] = field(default_factory=dict)
     outer_state: tuple[Vector, ...] = ()
     best: BestRound | None = None
+    posterior: Posterior | None = None
     dropped: tuple[int, ...] = ()
     restarts: int = 0
     elapsed_s: float = 0.0

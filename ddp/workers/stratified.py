@@ -14,15 +14,15 @@ from collections.abc import Generator
 import numpy as np
 
 from ddp.config import seeding
-from ddp.counting import round_of
 from ddp.model.parameters import EMPTY_VECTOR, Vector
 from ddp.model.rows import held_rows, learned, pack
 from ddp.ratings.strata import Strata
 from ddp.tracking.messages import EpochDone, WorkerRound
-from ddp.trainers.trainer import trainer_for
+from ddp.trainers.trainer import stepping_trainer
 from ddp.workers.exchange import Exchange
 from ddp.workers.job import Job
 from ddp.workers.turns import WorkerTurns
+from ddp.workers.waiting import wait_until_gathered
 
 
 class StratifiedWorker:
@@ -39,7 +39,7 @@ class StratifiedWorker:
         assert exchange.rows is not None
         self.parameters = job.parameters(exchange.rows.working_vector(job.vector))
         self.turns = WorkerTurns(job, strata, exchange.rows, self.parameters, self.spans)
-        self.trainer = trainer_for(job.config.trainer)(
+        self.trainer = stepping_trainer(job.config.trainer)(
             job.config.trainer,
             self.parameters,
             job.shard.train,
@@ -88,13 +88,13 @@ class StratifiedWorker:
             self.job.check_norm(row, self.published)
         # at most a round ahead: updates that are not averaged yet take RAM
         with self.spans("wait"):
-            self._wait_for_the_aggregate(round_index - 1)
+            wait_until_gathered(self.job, self.exchange, round_index - 1)
         with self.spans("publish"):
             self.exchange.publish(self.job.update(row, self.published, self.trainer_state))
         if self.job.config.may_end_early:  # the next round is in vain if this one ends the run
             with self.spans("wait"):
                 yield
-                self._wait_for_the_aggregate(round_index)
+                wait_until_gathered(self.job, self.exchange, round_index)
         return row
 
     def _keep(self, turn: int, round_index: int) -> None:
@@ -108,11 +108,3 @@ class StratifiedWorker:
                 self.published,
             )
             self.spans.count_copied(self.published.nbytes + self.trainer_state.nbytes)
-
-    def _wait_for_the_aggregate(self, round_index: int) -> None:
-        timeout_s = self.job.config.round_timeout
-        if round_index >= self.job.first_round and not self.exchange.wait(round_index, timeout_s):
-            raise TimeoutError(
-                f"its update of round {round_of(round_index)} was not averaged within"
-                f" round_timeout={timeout_s:g} s"
-            )

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Generator, Iterator
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 
@@ -13,10 +12,11 @@ from ddp.machine.memory import Memory, memory_of, peak_rss_bytes
 from ddp.model.parameters import EMPTY_VECTOR, Vector
 from ddp.timing.paths import START
 from ddp.tracking.messages import EpochDone, Failed, Finished, Started, WorkerRound
-from ddp.trainers.trainer import Best, trainer_for
+from ddp.trainers.trainer import Best, stepping_trainer
 from ddp.workers.exchange import Exchange
 from ddp.workers.job import Job
 from ddp.workers.stratified import StratifiedWorker
+from ddp.workers.sweeping import SweepingWorker
 
 
 def run_worker(job: Job, exchange: Exchange) -> None:
@@ -43,8 +43,7 @@ def worker_loop(job: Job, exchange: Exchange) -> Iterator[None]:
 
     try:
         with spans(START), spans("kernel"):
-            make = Worker if job.strata is None else partial(StratifiedWorker, strata=job.strata)
-            worker = make(job=job, exchange=exchange)
+            worker = _make(job, exchange)
         account = spans.take()
         tell(Started(worker=job.worker, startup_s=account.wall_s, account=account))
         while worker.next_round < job.config.rounds and not exchange.news.is_last:
@@ -64,6 +63,15 @@ def worker_loop(job: Job, exchange: Exchange) -> Iterator[None]:
         raise WorkerError.of(error, job.worker, round_index, spans.phase) from error
     finally:
         spans.close()
+
+
+def _make(job: Job, exchange: Exchange) -> "Worker | StratifiedWorker | SweepingWorker":
+    """The worker for the split of the config."""
+    if job.strata is not None:
+        return StratifiedWorker(job, job.strata, exchange)
+    if job.sweeping is not None:
+        return SweepingWorker(job, job.sweeping, exchange)
+    return Worker(job, exchange)
 
 
 def _memory_of(job: Job) -> Memory:
@@ -87,7 +95,7 @@ class Worker:
         self.next_round = job.first_round
         self.live = job.make_parameters()
         self.best = Best(job.make_parameters())
-        self.trainer = trainer_for(job.config.trainer)(
+        self.trainer = stepping_trainer(job.config.trainer)(
             job.config.trainer,
             self.live,
             job.shard.train,

@@ -7,7 +7,7 @@ import pytest
 import torch
 from jobs import prepare
 
-from ddp.aggregation.combine import make_combine
+from ddp.aggregation.make import make_combine
 from ddp.aggregation.outer import OuterOptimizer
 from ddp.errors import AggregationError, ConfigError
 from ddp.experiment import run

@@ -3,7 +3,7 @@
 Rows lie in blocks. The sums of a block are added row by row, those of a side block by block, and
 the blocks do not depend on the number of workers. So the sums have the same bits for any number.
 
-The sums of a block, float64, with e for a row (b, p) minus its offset, and K = dim + 1:
+The sums of a block (`num_sums` in row_blocks.py), float64, with e for a row (b, p) minus its offset, and K = dim + 1:
 
 | place             | sum                                                  |
 |-------------------|------------------------------------------------------|
@@ -35,12 +35,6 @@ from ddp.trainers.posterior.rows import (
 MEAN_STRENGTH = 2.0  # beta_0: the prior mean counts like so many rows at 0
 DOUBLES2_TYPE = types.Array(types.float64, 2, "C")
 INDEX_TYPE = types.Array(types.int64, 1, "C")
-
-
-def sums_length(dim: int) -> int:
-    """The number of sums of a block."""
-    size = dim + 1
-    return 1 + size + size * (size + 1) // 2
 
 
 @compiled(

@@ -15,7 +15,6 @@ the row alone, so the result depends neither on the worker nor on the rows besid
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from numba import types
 
 from ddp.machine.compiled.jit import compiled
@@ -23,9 +22,7 @@ from ddp.machine.compiled.lane_normals import lane_normals
 from ddp.machine.compiled.lanes import factorise, outer_sums, substitute, to_lanes
 from ddp.machine.compiled.simd import FLOAT_BYTES, LANES, copy_row, prefetch
 from ddp.model.parameters import Vector
-from ddp.ratings.arrays import FloatArray, IndexArray, IntArray
-
-Doubles = npt.NDArray[np.float64]
+from ddp.ratings.arrays import Doubles, FloatArray, IndexArray, IntArray
 
 PACKED = 64  # ratings that are packed at a time: with 64 floats each they fill half of the L1 cache
 # A row with more ratings is summed in segments of so many: workers may share them, and the bits
@@ -217,7 +214,7 @@ def draw_rows(
     | `precision` | of the noise of a rating                                                   |
     | `weighted`  | is added to the diagonal of M once per rating of the row (0: nothing is)   |
     | `noise`     | 1: a draw; 0: the mean of the distribution                                 |
-    | `terms`     | gets of each row: precision * sum t^2 - 2 x'b + x'Mx                       |
+    | `terms`     | gets of each row: precision * sum t^2 - 2 x'b + x'Mx, without `weighted`   |
     """
     dim = own.factors.shape[1]
     width = -(-dim // LANES) * LANES
@@ -282,7 +279,10 @@ def draw_rows(
         substitute(lanes.ctypes.data, width, corner.ctypes.data, x.ctypes.data)
         for j in range(dim + 1):
             for lane in range(LANES):
-                products[lane] += np.float64(x[j, lane]) * np.float64(right[j, lane])
+                value = np.float64(x[j, lane])
+                added = weighted * max(heads[lane, 0], 1.0)
+                products[lane] += value * np.float64(right[j, lane])
+                squares[lane] -= added * value * value
         for lane in range(count):
             row = first_row + first + lane
             own.bias[row] = x[0, lane]

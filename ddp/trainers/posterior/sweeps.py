@@ -191,9 +191,18 @@ def draw_precision(
     return drawn, error
 
 
-@compiled(types.void(SIDE_TYPE, SIDE_TYPE, types.float32, PAIRS_TYPE))
-def add_predictions(users: Side, items: Side, mean: np.float32, pairs: Pairs) -> None:
-    """Adds the prediction of each pair, not clipped, to its sum."""
+@compiled(
+    types.void(SIDE_TYPE, SIDE_TYPE, types.float32, types.float32, types.float32, PAIRS_TYPE)
+)
+def add_predictions(
+    users: Side,
+    items: Side,
+    mean: np.float32,
+    rating_min: np.float32,
+    rating_max: np.float32,
+    pairs: Pairs,
+) -> None:
+    """Adds the prediction of each pair, clipped to the rating scale, to its sum."""
     dim = users.factors.shape[1]
     row_bytes = dim * FLOAT_BYTES
     first_user, first_item = users.factors.ctypes.data, items.factors.ctypes.data
@@ -203,7 +212,8 @@ def add_predictions(users: Side, items: Side, mean: np.float32, pairs: Pairs) ->
         prefetch(first_item + later * row_bytes)
         user, item = np.int64(pairs.users[n]), np.int64(pairs.items[n])
         prediction = dot(first_user + user * row_bytes, first_item + item * row_bytes, dim)
-        pairs.predictions[n] += prediction + (mean + users.bias[user] + items.bias[item])
+        prediction += mean + users.bias[user] + items.bias[item]
+        pairs.predictions[n] += min(max(prediction, rating_min), rating_max)
 
 
 @compiled(types.int64(INDEX_TYPE, types.int64, types.int64, types.int64))
@@ -222,10 +232,11 @@ def wait_for_all(counters: IndexArray, own: int, phase: int, timeout_ns: int) ->
 
 
 @compiled(
-    types.Tuple((types.int64, types.float64, types.float64))(
-        *(HALF_TYPE, HALF_TYPE, SUMS_TYPE, PAIRS_TYPE, PAIRS_TYPE, RULE_TYPE, types.float32),
+    types.Tuple((types.int64, types.float64))(
+        *(HALF_TYPE, HALF_TYPE, SUMS_TYPE, types.Array(types.float64, 3, "C"), PAIRS_TYPE),
+        *(PAIRS_TYPE, RULE_TYPE, types.float32, types.float32, types.float32),
         *(types.float64, types.int64, INDEX_TYPE, types.int64, types.int64, types.int64),
-        *(types.int64, types.int64, types.Array(types.int64, 2, "C")),
+        *(types.int64, types.int64, DOUBLES_TYPE, types.Array(types.int64, 2, "C")),
     ),
     calls=(draw_half, draw_precision, wait_for_all, add_elapsed),
 )
@@ -233,10 +244,13 @@ def sweep_in_phases(
     users: HalfSweep,
     items: HalfSweep,
     sums: Doubles,
+    initial: Doubles,
     valid: Pairs,
     test: Pairs,
     rule: Rule,
     mean: np.float32,
+    rating_min: np.float32,
+    rating_max: np.float32,
     precision: float,
     num_ratings: int,
     counters: IndexArray,
@@ -245,18 +259,22 @@ def sweep_in_phases(
     number: int,
     burn_in: int,
     timeout_ns: int,
+    precisions: Doubles,
     times_ns: TimeArray,
-) -> tuple[int, float, float]:
+) -> tuple[int, float]:
     """Does the sweeps `first` to `first` + `number` - 1, with all others in step.
 
     | argument      | meaning                                                                  |
     |---------------|--------------------------------------------------------------------------|
     | `sums`        | of all blocks: (side, parity of the sweep, block, sum)                   |
+    | `initial`     | those before `first`: (side, block, sum); empty if `sums` has them       |
     | `num_ratings` | the training ratings of all workers                                      |
     | `counters`    | the last phase that each worker has done (gates.py); `own`: this one's   |
     | `burn_in`     | predictions count from this sweep on                                     |
+    | `precision`   | of the noise in the first sweep                                          |
 
-    Returns the outcome of the last wait, the precision, and the squared error of the last sweep.
+    It writes the precision after each sweep to `precisions`. Returns the outcome of the last wait,
+    and the squared error of the last sweep.
     """
     outcome, error = OPEN, math.nan
     wall, on_core = now_ns(), thread_ns()
@@ -264,23 +282,25 @@ def sweep_in_phases(
         before, after = sweep % 2, (sweep + 1) % 2
         for side in range(2):
             half = users if side == USERS else items
+            known = sums[side, before]
+            if sweep == first and initial.shape[0] > 0:
+                known = initial[side]
             drawn = np.float32(precision)
-            draw_half(
-                half, sweep, side, rule, mean, drawn, sums[side, before], sums[side, after]
-            )
+            draw_half(half, sweep, side, rule, mean, drawn, known, sums[side, after])
             began, began_on_core = now_ns(), thread_ns()
             outcome = wait_for_all(counters, own, 2 * sweep + side + 1, timeout_ns)
             add_elapsed(times_ns, WAITING, began, began_on_core)
             if outcome != OPEN:
                 add_elapsed(times_ns, ALL, wall, on_core)
-                return outcome, precision, error
+                return outcome, error
         precision, error = draw_precision(
             items, sweep, rule, np.float32(precision), num_ratings, sums[ITEMS, after]
         )
+        precisions[sweep - first] = precision
         if sweep >= burn_in:
             began, began_on_core = now_ns(), thread_ns()
-            add_predictions(users.own, items.own, mean, valid)
-            add_predictions(users.own, items.own, mean, test)
+            add_predictions(users.own, items.own, mean, rating_min, rating_max, valid)
+            add_predictions(users.own, items.own, mean, rating_min, rating_max, test)
             add_elapsed(times_ns, EVALUATING, began, began_on_core)
     add_elapsed(times_ns, ALL, wall, on_core)
-    return outcome, precision, error
+    return outcome, error

@@ -1,0 +1,107 @@
+"""The samples of a run whose aggregate is a mean of samples (trainer=gibbs)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ddp.model.parameters import Vector
+from ddp.ratings.arrays import Doubles
+from ddp.tracking.metrics import SquaredError
+
+MIN_SERIES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A model of the chain: the state after a round, and the precision of the noise then.
+
+    `vector` has its rows in the order of the data.
+    """
+
+    round_index: int
+    precision: float
+    vector: Vector
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Posterior:
+    """The samples so far.
+
+    | field         | meaning                                                                    |
+    |---------------|----------------------------------------------------------------------------|
+    | `precision`   | of the noise after the last epoch                                          |
+    | `precisions`  | that of each sample: there is one for each epoch after the burn-in         |
+    | `predictions` | the sums of the samples' predictions for the validation and the test part, |
+    |               | float64, those of the validation part first                                |
+    | `samples`     | those that the saved model will hold                                       |
+    | `stride`      | rounds from one of these to the next                                       |
+    """
+
+    precision: float
+    precisions: tuple[float, ...]
+    predictions: Doubles
+    samples: tuple[Sample, ...] = ()
+    stride: int = 1
+
+    @property
+    def count(self) -> int:
+        """The number of samples."""
+        return len(self.precisions)
+
+    @property
+    def effective(self) -> float:
+        """The number of independent samples that are worth as much, by the precisions."""
+        return effective_size(self.precisions)
+
+    def errors(self, valid: Vector, test: Vector) -> tuple[SquaredError, SquaredError]:
+        """The errors of the mean predictions against the ratings of both parts."""
+        mean = self.predictions / self.count
+        differences = mean[: len(valid)] - valid, mean[len(valid) :] - test
+        found, of_test = (
+            SquaredError(float(np.square(each).sum()), len(each)) for each in differences
+        )
+        return found, of_test
+
+    def with_sample(self, sample: Sample, most: int) -> "Posterior":
+        """Keeps the sample if its round is due, so that at most `most` are kept.
+
+        If they become more, every second one goes, and the stride doubles.
+        """
+        samples, stride = self.samples, self.stride
+        if sample.round_index % stride == 0:
+            samples = (*samples, sample)
+        if len(samples) > most:
+            stride *= 2
+            samples = tuple(kept for kept in samples if kept.round_index % stride == 0)
+        return replace(self, samples=samples, stride=stride)
+
+
+def effective_size(series: Sequence[float]) -> float:
+    """The effective sample size of a series of numbers of a Markov chain.
+
+        n / (1 + 2 sum_k rho_k),   rho_k: the autocorrelation at lag k
+
+    The sum ends before the first pair of lags whose sum is not positive (Geyer, Practical Markov
+    chain Monte Carlo, 1992). A series of fewer than 4 numbers has its length.
+    """
+    values = np.asarray(series, np.float64)
+    values = values - values.mean() if len(values) else values
+    variance = float(np.square(values).mean()) if len(values) else 0.0
+    if len(values) < MIN_SERIES or variance == 0.0:
+        return float(len(values))
+    total = 1.0
+    for lag in range(1, len(values) - 1, 2):
+        pair = sum(
+            float((values[k:] * values[:-k]).sum()) / len(values) / variance
+            for k in (lag, lag + 1)
+        )
+        if pair <= 0:
+            break
+        total += 2 * pair
+    return min(len(values) / total, float(len(values)))
+
+
+def no_samples(num_held_out: int) -> Posterior:
+    """The beginning of a chain."""
+    return Posterior(precision=0.0, precisions=(), predictions=np.zeros(num_held_out))

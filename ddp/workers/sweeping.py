@@ -1,0 +1,146 @@
+"""A worker's rounds with split=both: it makes the rows of its users, and then those of its items.
+
+After each half of an epoch the rows and the sums of its blocks go to all others:
+
+    worker 0   its users | share, take | its items | share, take | ...
+    worker 1   its users | share, take | its items | share, take | ...
+"""
+
+from collections.abc import Generator
+
+import numpy as np
+
+from ddp.config.trainer import AlsTrainer, GibbsTrainer
+from ddp.errors import LateRows
+from ddp.model.parameters import Vector
+from ddp.model.rows import learned, made_rows, pack
+from ddp.ratings.arrays import Doubles
+from ddp.ratings.row_blocks import ITEMS, USERS
+from ddp.tracking.messages import EpochDone, WorkerRound
+from ddp.workers.exchange import Exchange
+from ddp.workers.job import Job, Sweeping
+from ddp.workers.waiting import wait_until_gathered
+
+
+class WorkerPhases:
+    """The phases of one worker: after half h of epoch s all workers have done phase 2 s + h + 1."""
+
+    def __init__(self, job: Job, sweeping: Sweeping, exchange: Exchange) -> None:
+        assert exchange.sharing is not None
+        self.sharing, self.spans = exchange.sharing, exchange.spans
+        self.blocks, self.worker = sweeping.blocks, job.worker
+        self.gates = self.sharing.gates
+        self.place = self.blocks.place(job.worker)
+        self.timeout_s = job.config.round_timeout
+        self.parameters = job.parameters(self.sharing.working_vector(job.vector))
+        self.sums = self.sharing.working_sums(sweeping.sums_shape(self.parameters.dim))
+
+    def share(self, phase: int) -> None:
+        """Gives the others the rows and sums that this worker has made in the phase."""
+        with self.spans("publish"):
+            self.sharing.share(phase, self._made(phase, self.worker))
+
+    def take(self, phase: int) -> None:
+        """Waits for those of all others. Raises LateRows after `timeout_s` seconds."""
+        for place, worker in enumerate(self.blocks.workers):
+            if worker != self.worker:
+                arrays = self._made(phase, worker)
+                if not self.sharing.take(phase, worker, arrays, self.timeout_s):
+                    raise self.late(place)
+
+    def late(self, place: int) -> LateRows:
+        """The error for rows that did not come in time from the worker at this place."""
+        return LateRows(
+            f"no rows came from worker {self.blocks.workers[place]} within"
+            f" round_timeout={self.timeout_s:g} s"
+        )
+
+    def _made(self, phase: int, worker: int) -> list[Vector | Doubles]:
+        """The arrays that a worker makes in a phase: rows of a side, and the sums of its blocks."""
+        sweep, side = divmod(phase - 1, 2)
+        kind, rows = ("user", "item")[side], self.blocks.rows(side, worker)
+        views = self.parameters.views
+        first, stop = self.blocks.blocks(side, worker)
+        return [
+            views[f"{kind}_factors"][rows],
+            views[f"{kind}_bias"][rows],
+            self.sums[side, (sweep + 1) % 2, first:stop],
+        ]
+
+
+class SweepingWorker:
+    """Makes its rows anew in each epoch. It reads no aggregate: it has all rows."""
+
+    def __init__(self, job: Job, sweeping: Sweeping, exchange: Exchange) -> None:
+        from ddp.trainers.sweeper import Sweeper  # loads numba, which not every worker needs
+
+        options = job.config.trainer
+        assert isinstance(options, GibbsTrainer | AlsTrainer)
+        self.job, self.exchange, self.spans = job, exchange, exchange.spans
+        self.phases = WorkerPhases(job, sweeping, exchange)
+        self.parameters = self.phases.parameters
+        self.own = learned(made_rows(sweeping.blocks, self.parameters, job.worker))
+        self.sweeper = Sweeper(
+            options,
+            self.parameters,
+            job.shard.train,
+            job.shard.by_item,
+            blocks=sweeping.blocks,
+            worker=job.worker,
+            held_out=(job.shard.valid, job.shard.test),
+            sums=self.phases.sums,
+            num_train=sweeping.num_train,
+            precision=sweeping.precision,
+            variance=sweeping.variance,
+            scale=job.scale,
+            seed=job.config.seed,
+        )
+        self.num_floats = sum(array.size for array in self.own)
+        self.published: Vector = np.zeros(job.update_length, np.float32)
+        self.next_round = job.first_round
+
+    def round(self, round_index: int) -> Generator[None, None, WorkerRound]:
+        """Does `local_epochs` epochs, then publishes the rows that it makes.
+
+        Yields before it waits for the others.
+        """
+        num_epochs = self.job.config.local_epochs
+        self.next_round = round_index + 1
+        self.sweeper.forget()
+        first, done, losses = round_index * num_epochs, 0, [0.0]
+        precisions: list[float] = []
+        while done < num_epochs:
+            left = range(first + done, first + num_epochs)
+            losses = yield from self.sweeper.sweeps(left, self.phases, self.spans)
+            precisions += self.sweeper.precisions
+            done += len(losses)
+            self.job.check_loss(losses[-1], round_index, done - 1)
+            with self.spans("tell"):
+                self.exchange.tell(
+                    EpochDone(worker=self.job.worker, round_index=round_index, epoch=done - 1)
+                )
+        with self.spans("publish"), self.spans("copy"):
+            noise = np.array(precisions, np.float32)
+            pack([*self.own, noise, *self.sweeper.predictions], self.published)
+            self.spans.count_copied(self.published.nbytes)
+        with self.spans("evaluate"):
+            row = WorkerRound(
+                worker=self.job.worker,
+                round_index=round_index,
+                train_loss=losses[-1],
+                valid=self.job.evaluate(self.parameters, self.job.shard.valid),
+                test=self.job.evaluate(self.parameters, self.job.shard.test),
+                best_epoch=num_epochs - 1,
+                aggregate_received=True,
+            )
+            self.job.check_norm(row, self.published[: self.num_floats])
+        # at most a round ahead: updates that are not gathered yet take RAM
+        with self.spans("wait"):
+            wait_until_gathered(self.job, self.exchange, round_index - 1)
+        with self.spans("publish"):
+            self.exchange.publish(self.job.update(row, self.published))
+        if self.job.config.may_end_early:  # the next round is in vain if this one ends the run
+            with self.spans("wait"):
+                yield
+                wait_until_gathered(self.job, self.exchange, round_index)
+        return row
