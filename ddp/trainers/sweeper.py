@@ -73,6 +73,7 @@ class Sweeper(AnyTrainer):
 
     | argument     | meaning                                                                    |
     |--------------|----------------------------------------------------------------------------|
+    | `start`      | the state of the beginning: others may already have changed `parameters`   |
     | `by_user`    | the ratings of the worker's users, sorted by user                          |
     | `by_item`    | the ratings of its items, sorted by item                                   |
     | `held_out`   | its validation and its test part                                           |
@@ -88,6 +89,7 @@ class Sweeper(AnyTrainer):
         self,
         options: GibbsTrainer | AlsTrainer,
         parameters: Parameters,
+        start: Parameters,
         by_user: Part,
         by_item: Part,
         *,
@@ -122,15 +124,14 @@ class Sweeper(AnyTrainer):
             _half(items, users, by_item, blocks, ITEMS, worker),
         )
         self.pairs = [_pairs(part) for part in held_out]
-        self.initial = self._initial_sums()
+        self.initial: Doubles | None = self._sums_of(start)
         self.per_call = EpochsPerCall()
 
-    def _initial_sums(self) -> Doubles | None:
+    def _sums_of(self, start: Parameters) -> Doubles:
         """The sums of all blocks before the first epoch, which each worker makes for itself."""
         sums = np.zeros((2, *self.sums.shape[2:]))
-        for side, half in enumerate(self.halves):
-            none = np.zeros(len(half.own.bias))
-            add_blocks(half.own, half.bounds, 0, len(half.bounds) - 1, none, sums[side])
+        for own, half, out in zip(_sides(start), self.halves, sums, strict=True):
+            add_blocks(own, half.bounds, 0, len(half.bounds) - 1, np.zeros(len(own.bias)), out)
         return sums
 
     @property

@@ -83,6 +83,7 @@ class SweepingWorker:
         self.sweeper = Sweeper(
             options,
             self.parameters,
+            job.parameters(job.vector),
             job.shard.train,
             job.shard.by_item,
             blocks=sweeping.blocks,
