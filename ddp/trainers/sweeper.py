@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from ddp.machine.compiled.gates import Gates
 
 KINDS = ("user", "item")
+LEAST_VARIANCE = 1e-6  # of ratings that are all alike, in rating units squared
 Column = TypeVar("Column", IntArray, FloatArray)
 PLACES = 4  # what `sweep_in_phases` multiplies the place of a late worker by
 
@@ -115,9 +116,10 @@ class Sweeper(AnyTrainer):
             key=stream(seed, "draws").integers(0, 1 << 64, dtype=np.uint64),
         )
         self.burn_in = options.burn_in if draws else np.iinfo(np.int64).max
-        start = 1.0 / max(variance, 1e-6) if draws else 1.0
+        if precision is None:
+            precision = 1.0 / max(variance, LEAST_VARIANCE) if draws else 1.0
         # of the noise, in each epoch of the last call of `sweeps`
-        self.precisions = [start if precision is None else precision]
+        self.precisions = [precision]
         users, items = _sides(parameters)
         self.halves = (
             _half(users, items, by_user, blocks, USERS, worker),
