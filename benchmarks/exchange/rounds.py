@@ -7,8 +7,8 @@ import numpy as np
 
 from benchmarks.harness import Figures, Unavailable
 from benchmarks.train_runs import compose_config
-from ddp.aggregation.aggregator import Aggregator
-from ddp.aggregation.combine import make_combine
+from ddp.aggregation.aggregator import Aggregator, Errors
+from ddp.aggregation.make import make_combine
 from ddp.backends.make import make_backend
 from ddp.config.schema import Config
 from ddp.ratings.arrays import Ratings
@@ -38,7 +38,7 @@ def exchange(backend_name: str, size: int, workers: int, rounds: int, *more: str
         backend.start()
         backend.spans.take()  # the rounds begin now
         aggregator = Aggregator(
-            backend, combine, run.vector, lambda _: (SquaredError(), SquaredError())
+            backend, combine, run.vector, lambda _: Errors(SquaredError(), SquaredError())
         )
         aggregate_rounds = [done.row for done in aggregator.rounds()]
     finally:

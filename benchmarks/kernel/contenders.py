@@ -23,7 +23,7 @@ from ddp.config.schema import Config
 from ddp.config.seeding import stream
 from ddp.model.parameters import Parameters, initial_vector
 from ddp.ratings.arrays import Part, Ratings
-from ddp.trainers.trainer import trainer_for
+from ddp.trainers.trainer import stepping_trainer
 
 # autograd and Surprise take at least so many times as long: they visit fewer ratings.
 SLOWER = 20
@@ -89,7 +89,7 @@ def trainer(name: str, case: Case) -> float:
 def _epoch_function(case: Case, config: Config, worker: int, ratings: Part) -> Callable[[], float]:
     share = ratings.take(np.arange(worker, len(ratings), case.workers))
     random = stream(config.seed, "layout", worker)
-    chosen = trainer_for(config.trainer)
+    chosen = stepping_trainer(config.trainer)
     order = chosen.arrange(
         share.users, share.items, case.num_users, case.num_items, case.dim, random
     )

@@ -23,9 +23,7 @@ class MadeRows(Combine):
     precisions of the noise. `posterior`: the samples that the run continues from; None: it is new.
     """
 
-    def __init__(
-        self, prepared: Prepared, sweeping: Sweeping, posterior: Posterior | None
-    ) -> None:
+    def __init__(self, prepared: Prepared, sweeping: Sweeping, posterior: Posterior | None) -> None:
         self.task = prepared
         self.blocks = sweeping.blocks
         self.places = {worker: prepared.held_out_of(worker) for worker in prepared.workers}

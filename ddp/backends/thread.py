@@ -257,8 +257,10 @@ class Threads(ConcurrentBackend[ThreadPeer]):
 
     def stop(self) -> None:
         self.stopping.set()
-        for memory in filter(None, (self.rows, self.sharing)):
-            memory.gates.close()
+        if self.rows is not None:
+            self.rows.gates.close()
+        if self.sharing is not None:
+            self.sharing.gates.close()
         for peer in self.peers.values():
             peer.news.put(STOP)
         deadline = time.monotonic() + STOP_GRACE_S

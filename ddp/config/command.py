@@ -8,6 +8,7 @@ from typing import Any
 from ddp.config.averaging import BOTH, fitting_split
 from ddp.config.defaults import brought_by, default_names, default_scalars, default_values
 from ddp.config.options import OPTIONS
+from ddp.config.trainer import SweepingTrainer
 
 PLAIN = re.compile(r"[\w./:@%+-]+", re.ASCII)  # neither Hydra nor a shell wants quotes around it
 WORD = re.compile(
@@ -44,8 +45,12 @@ def _chosen(config: Mapping[str, Any]) -> list[str]:
     _, brought = brought_by("trainer", config["trainer"]["name"])
     usual = default_names() | brought
     if usual["split"] == "auto":
-        sweeps = OPTIONS["trainer"][config["trainer"]["name"]].sweeps
-        split = BOTH if sweeps else fitting_split(config["aggregation"]["name"])
+        schema = OPTIONS["trainer"][config["trainer"]["name"]]
+        split = (
+            BOTH
+            if issubclass(schema, SweepingTrainer)
+            else fitting_split(config["aggregation"]["name"])
+        )
         usual = usual | {"split": split}
     return [group for group in OPTIONS if config[group]["name"] != usual[group]]
 

@@ -20,7 +20,7 @@ def read_option(path: Path) -> dict[str, Any]:
     own = _read(path)
     bases = [name for name in own.pop("defaults", ()) if isinstance(name, str) and name != "_self_"]
     # a file with the package _global_ has the option's own values under the name of the group
-    own = own.get(path.parent.name, own)
+    own = dict(own.get(path.parent.name, own))
     for name in bases:
         own |= read_option(path.parent / f"{name.removesuffix('@_here_')}.yaml") | own
     return own
@@ -74,7 +74,7 @@ def default_names() -> dict[str, Any]:
 
 def default_config(**chosen: str) -> Config:
     """The config of `python train.py` when only options of groups are chosen."""
-    scalars, brought = default_scalars(), {}
+    scalars, brought = default_scalars(), dict[str, Any]()
     for group, name in chosen.items():
         values, others = brought_by(group, name)
         scalars = scalars | values

@@ -21,6 +21,7 @@ from ddp.ratings.arrays import FloatArray, IndexArray, IntArray, Part
 from ddp.ratings.row_blocks import ITEMS, USERS, RowBlocks, num_sums
 from ddp.timing.loop_times import LoopTimes
 from ddp.timing.spans import Spans
+from ddp.tracking.metrics import SquaredError
 from ddp.trainers.epochs_per_call import EpochsPerCall
 from ddp.trainers.fused import Fused
 from ddp.trainers.kernel_arguments import check_indices
@@ -36,7 +37,6 @@ from ddp.trainers.posterior.sweeps import (
     draw_precision,
     sweep_in_phases,
 )
-from ddp.tracking.metrics import SquaredError
 from ddp.trainers.trainer import AnyTrainer, Scale
 
 if TYPE_CHECKING:

@@ -21,6 +21,10 @@ from ddp.tracking.metrics import SquaredError
 from ddp.trainers.trainer import Scale, trainer_for
 from ddp.workers.exchange import Update
 
+NOTHING = Part(
+    users=np.empty(0, np.int32), items=np.empty(0, np.int32), ratings=np.empty(0, np.float32)
+)
+
 
 @dataclass(slots=True, kw_only=True)
 class Shard:
@@ -62,11 +66,6 @@ class Sweeping:
         """
         most = max(len(self.blocks.user_bounds), len(self.blocks.item_bounds)) - 1
         return 2, 2, most, num_sums(dim)
-
-
-NOTHING = Part(
-    users=np.empty(0, np.int32), items=np.empty(0, np.int32), ratings=np.empty(0, np.float32)
-)
 
 
 @dataclass(slots=True, kw_only=True)

@@ -93,8 +93,7 @@ def effective_size(series: Sequence[float]) -> float:
     total = 1.0
     for lag in range(1, len(values) - 1, 2):
         pair = sum(
-            float((values[k:] * values[:-k]).sum()) / len(values) / variance
-            for k in (lag, lag + 1)
+            float((values[k:] * values[:-k]).sum()) / len(values) / variance for k in (lag, lag + 1)
         )
         if pair <= 0:
             break

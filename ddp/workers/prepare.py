@@ -14,9 +14,9 @@ from ddp.model.parameters import EMPTY_VECTOR, Parameters, Vector, initial_vecto
 from ddp.model.rows import in_data_order, renumbered
 from ddp.ratings.arrays import Block, IndexArray, IntArray, Part, Ratings
 from ddp.ratings.holdout import PARTS
-from ddp.ratings.splits import Deal, make_split
 from ddp.ratings.numbering import Numbering
 from ddp.ratings.row_blocks import ITEMS, USERS, RowBlocks, row_blocks
+from ddp.ratings.splits import Deal, make_split
 from ddp.ratings.strata import rows_by_group, stratify
 from ddp.trainers.trainer import trainer_for
 from ddp.workers.job import Job, Shard, Sweeping, Task

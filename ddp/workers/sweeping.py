@@ -15,7 +15,6 @@ from ddp.errors import LateRows
 from ddp.model.parameters import Vector
 from ddp.model.rows import learned, made_rows, pack
 from ddp.ratings.arrays import Doubles
-from ddp.ratings.row_blocks import ITEMS, USERS
 from ddp.tracking.messages import EpochDone, WorkerRound
 from ddp.workers.exchange import Exchange
 from ddp.workers.job import Job, Sweeping

@@ -28,7 +28,7 @@ from ddp.model.parameters import Parameters, initial_vector
 from ddp.ratings.arrays import Part
 from ddp.timing.gil import has_gil
 from ddp.timing.spans import Spans
-from ddp.trainers.trainer import Best, Trainer, trainer_for
+from ddp.trainers.trainer import Best, Trainer, stepping_trainer, trainer_for
 
 RATINGS = 2048  # in an epoch of batches; more if two batches have more
 LEAST_S = 0.01  # the least duration of one measurement
@@ -179,7 +179,7 @@ def fit(terms: Sequence[tuple[float, ...]], seconds: Sequence[float]) -> list[fl
 
 def _make(options: TrainerOptions, num_ratings: int, dim: int) -> Trainer:
     random, model = np.random.default_rng(0), _model(dim)
-    part, trainer = _ratings(num_ratings), trainer_for(options)
+    part, trainer = _ratings(num_ratings), stepping_trainer(options)
     order = trainer.arrange(part.users, part.items, USERS, ITEMS, dim, random)
     part = part if order is None else part.take(order)
     return trainer(options, model, part, held_out=(_ratings(0),))

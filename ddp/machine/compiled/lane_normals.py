@@ -74,9 +74,7 @@ class _Vectors:
         u = builder.fmul(builder.fadd(n, self.floats(0.5)), self.floats(2.0**-23))
         bits = builder.bitcast(u, WORDS)
         exponent = builder.sub(builder.lshr(bits, self.words(23)), self.words(126))
-        mantissa = builder.or_(
-            builder.and_(bits, self.words(0x007FFFFF)), self.words(0x3F000000)
-        )
+        mantissa = builder.or_(builder.and_(bits, self.words(0x007FFFFF)), self.words(0x3F000000))
         m = builder.bitcast(mantissa, VECTOR)  # from 1/2 to 1
         is_low = builder.fcmp_ordered("<", m, self.floats(math.sqrt(0.5)))
         exponent = builder.select(is_low, builder.sub(exponent, self.words(1)), exponent)

@@ -90,7 +90,9 @@ def outer_sums(typing_context: Any, packed: Any, count: Any, width: Any, sums: A
             Each column is the address of its vector and that of its sums.
             """
             places = [
-                builder.add(out, _number(n * VECTOR_BYTES)) for _, out in columns for n in range(lines)
+                builder.add(out, _number(n * VECTOR_BYTES))
+                for _, out in columns
+                for n in range(lines)
             ]
             totals = [cgutils.alloca_once(builder, VECTOR) for _ in places]
             for total, place in zip(totals, places, strict=True):
@@ -166,7 +168,9 @@ def _transposed(builder: Any, rows: list[Any]) -> list[Any]:
 
     for span in (1, 2, 4):
         low = [n + (LANES if n & span else 0) - (span if n & span else 0) for n in range(LANES)]
-        high = [n + (0 if not n & span else LANES) + (0 if n & span else span) for n in range(LANES)]
+        high = [
+            n + (0 if not n & span else LANES) + (0 if n & span else span) for n in range(LANES)
+        ]
         mixed = list(rows)
         for n in range(LANES):
             if not n & span:
@@ -280,9 +284,7 @@ def factorise(typing_context: Any, lanes: Any, width: Any, corner: Any) -> Any:
                 factor = builder.fneg(factor_at(index))
                 address = builder.add(base, builder.mul(index, _number(LINE_BYTES)))
                 for total, value in zip(totals, eight(address)[skip:], strict=True):
-                    builder.store(
-                        _multiply_add(builder, factor, value, builder.load(total)), total
-                    )
+                    builder.store(_multiply_add(builder, factor, value, builder.load(total)), total)
 
             _loop(builder, _number(1), stop, line)
             return [builder.load(total) for total in totals]
@@ -303,9 +305,7 @@ def factorise(typing_context: Any, lanes: Any, width: Any, corner: Any) -> Any:
                 left = _place(builder, _line_address(builder, lanes, other, _number(0)), inside)
 
                 def factor_at(line: Any) -> Any:
-                    return _load(
-                        builder, builder.add(left, builder.mul(line, _number(LINE_BYTES)))
-                    )
+                    return _load(builder, builder.add(left, builder.mul(line, _number(LINE_BYTES))))
 
                 line = builder.add(builder.mul(other, _number(LANES)), inside)
                 line = builder.add(line, _number(HEAD))
@@ -329,9 +329,7 @@ def factorise(typing_context: Any, lanes: Any, width: Any, corner: Any) -> Any:
             def y_at(line: Any) -> Any:
                 """y of the constant (line 1) or of q_i (line 2 + i)."""
                 i = builder.sub(line, _number(HEAD))
-                own = _line_address(
-                    builder, lanes, builder.sdiv(i, _number(LANES)), _number(0)
-                )
+                own = _line_address(builder, lanes, builder.sdiv(i, _number(LANES)), _number(0))
                 inner = _place(builder, own, builder.srem(i, _number(LANES)))
                 is_first = builder.icmp_signed("<", i, _number(0))
                 return _load(builder, builder.select(is_first, y_address, inner))
@@ -352,9 +350,7 @@ def factorise(typing_context: Any, lanes: Any, width: Any, corner: Any) -> Any:
                     entry = _load(builder, builder.add(address, _number(m * VECTOR_BYTES)))
                     _store(
                         builder,
-                        _multiply_add(
-                            builder, builder.fneg(y), entry, _load(builder, later)
-                        ),
+                        _multiply_add(builder, builder.fneg(y), entry, _load(builder, later)),
                         later,
                     )
 

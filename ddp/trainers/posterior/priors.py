@@ -19,7 +19,6 @@ from numba import types
 
 from ddp.machine.compiled.jit import compiled
 from ddp.machine.compiled.simd import LANES
-from ddp.model.parameters import Vector
 from ddp.ratings.arrays import IndexArray
 from ddp.trainers.posterior.rows import (
     DOUBLES_TYPE,
@@ -37,9 +36,7 @@ DOUBLES2_TYPE = types.Array(types.float64, 2, "C")
 INDEX_TYPE = types.Array(types.int64, 1, "C")
 
 
-@compiled(
-    types.void(SIDE_TYPE, INDEX_TYPE, types.int64, types.int64, DOUBLES_TYPE, DOUBLES2_TYPE)
-)
+@compiled(types.void(SIDE_TYPE, INDEX_TYPE, types.int64, types.int64, DOUBLES_TYPE, DOUBLES2_TYPE))
 def add_blocks(
     own: Side, bounds: IndexArray, first: int, stop: int, terms: Doubles, sums: Doubles
 ) -> None:

@@ -288,6 +288,4 @@ def draw_rows(
             own.bias[row] = x[0, lane]
             for j in range(dim):
                 own.factors[row, j] = x[1 + j, lane]
-            terms[first + lane] = (
-                precision * heads[lane, 2] - 2 * products[lane] + squares[lane]
-            )
+            terms[first + lane] = precision * heads[lane, 2] - 2 * products[lane] + squares[lane]

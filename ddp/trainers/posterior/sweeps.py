@@ -14,7 +14,6 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from numba import types
 
 from ddp.machine.compiled.atomics import now_ns, thread_ns
@@ -191,9 +190,7 @@ def draw_precision(
     return drawn, error
 
 
-@compiled(
-    types.void(SIDE_TYPE, SIDE_TYPE, types.float32, types.float32, types.float32, PAIRS_TYPE)
-)
+@compiled(types.void(SIDE_TYPE, SIDE_TYPE, types.float32, types.float32, types.float32, PAIRS_TYPE))
 def add_predictions(
     users: Side,
     items: Side,
