@@ -37,7 +37,7 @@ def with_test_file(ratings: Ratings, path: Path, data: Data) -> Ratings:
     rows: npt.NDArray[np.int64] = order[slots]
     missing = known[rows] != wanted
     if missing.all() and isinstance(data, CsvData):
-        _check_common(first, second, path)
+        _check_common(first, second, path, data)
         each_pair_once(second, places, layout)
         joined = _joined(first, second)
         return _told(joined, f"{counted(len(second), 'rating')} of {path.name}, added to the data")
@@ -125,13 +125,16 @@ def _numbers_if(ids: Ids, wanted: bool) -> Ids:
     return np.array(texts, dtype=np.str_)
 
 
-def _check_common(one: Ratings, other: Ratings, path: Path) -> None:
-    """Raises DataError if no user, or no item, of the test file is in the data."""
-    for kind in ("users", "items"):
-        if not np.isin(getattr(other, kind), getattr(one, kind)).any():
+def _check_common(one: Ratings, other: Ratings, path: Path, data: CsvData) -> None:
+    """Raises DataError if no user, or no item, of the test file is in the data.
+
+    With attributes all of them may be new.
+    """
+    for kind in ("user", "item"):
+        common = np.isin(getattr(other, f"{kind}s"), getattr(one, f"{kind}s")).any()
+        if not common and getattr(data, f"{kind}_features") is None:
             raise DataError(
-                f"{path}: has no {kind[:-1]} in common with the data. Name the test file of these"
-                " data."
+                f"{path}: has no {kind} in common with the data. Name the test file of these data."
             )
 
 

@@ -137,6 +137,17 @@ def test_a_file_that_is_not_there(tmp_path):
         load_ratings(replace(DEFAULTS, path=ratings, item_features=str(tmp_path)), seed=0)
 
 
+def test_all_users_of_a_test_file_may_be_new(tmp_path):
+    test = write(tmp_path / "test.csv", HEADER + "5,10,2,1\n6,10,2,1\n")
+    users = write(tmp_path / "users.csv", "id,sex\n9,F\n5,M\n1,F\n2,M\n")
+    data = replace(DEFAULTS, path=write(tmp_path / "ratings.csv", HEADER + GOOD))
+    with pytest.raises(DataError, match="has no user in common with the data"):
+        load_ratings(data, 0, test)
+    ratings = load_ratings(replace(data, user_features=users), 0, test)
+    assert rows(ratings) == [(1, 10, 3), (2, 10, 4), (5, 10, 2), (6, 10, 2)]
+    assert ratings.user_ids[ratings.user_features.rows].tolist() == [1, 9, 2, 5]
+
+
 def test_attributes_count_among_that_which_decides_a_run(tmp_path):
     plain, told = (
         load(tmp_path),
