@@ -6,19 +6,16 @@ workers exchange their rows and the sums of their blocks.
 
 import math
 from collections.abc import Generator
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from ddp.config.seeding import stream
 from ddp.config.trainer import AlsTrainer, GibbsTrainer
 from ddp.errors import LateRows, Stopped
 from ddp.machine.compiled.gates import CLOSED, LATE
-from ddp.machine.compiled.lanes import sums_lines
-from ddp.machine.compiled.simd import LANES
 from ddp.model.parameters import Parameters, Rows, Vector
-from ddp.ratings.arrays import FloatArray, IndexArray, IntArray, Part
-from ddp.ratings.row_blocks import ITEMS, USERS, RowBlocks, num_sums
+from ddp.ratings.arrays import Doubles, IndexArray, Part
+from ddp.ratings.row_blocks import ITEMS, USERS, RowBlocks
 from ddp.timing.loop_times import LoopTimes
 from ddp.timing.spans import Spans
 from ddp.tracking.metrics import SquaredError
@@ -26,25 +23,21 @@ from ddp.trainers.epochs_per_call import EpochsPerCall
 from ddp.trainers.fused import Fused
 from ddp.trainers.kernel_arguments import check_indices
 from ddp.trainers.loops import ALL, WALL
-from ddp.trainers.posterior.priors import add_blocks, lay_out
-from ddp.trainers.posterior.rows import Doubles, Prior, RowRatings, Side
+from ddp.trainers.posterior.priors import add_blocks
 from ddp.trainers.posterior.sweeps import (
-    HalfSweep,
-    Pairs,
-    Rule,
     add_predictions,
     draw_half,
     draw_precision,
     sweep_in_phases,
 )
+from ddp.trainers.sweep_arguments import half_of, pairs_of, rule_of, sides_of
 from ddp.trainers.trainer import AnyTrainer, Scale
 
 if TYPE_CHECKING:
     from ddp.machine.compiled.gates import Gates
 
-KINDS = ("user", "item")
 LEAST_VARIANCE = 1e-6  # of ratings that are all alike, in rating units squared
-Column = TypeVar("Column", IntArray, FloatArray)
+NEVER = np.iinfo(np.int64).max  # a sweep that no run reaches
 PLACES = 4  # what `sweep_in_phases` multiplies the place of a late worker by
 
 
@@ -78,12 +71,12 @@ class Sweeper(AnyTrainer):
     | `by_user`    | the ratings of the worker's users, sorted by user                          |
     | `by_item`    | the ratings of its items, sorted by item                                   |
     | `held_out`   | its validation and its test part                                           |
-    | `sums`       | float64, of `Sweeping.sums_shape`: shared like the parameters                |
+    | `sums`       | float64, of `Sweeping.sums_shape`: shared like the parameters              |
     | `num_train`  | the number of training ratings of all workers                              |
     | `precision`  | of the noise; None: the run begins, with that of the ratings               |
     | `variance`   | of the training ratings of all workers                                     |
 
-    The constructor raises IndexError if a rating has a user or an item that the model does not have.
+    Raises IndexError if a rating has a user or an item that the model does not have.
     """
 
     def __init__(
@@ -109,30 +102,26 @@ class Sweeper(AnyTrainer):
         for part in (by_user, by_item, *held_out):
             check_indices(parameters, part)
         self.mean = np.float32(parameters.views["global_mean"][0])
-        draws = isinstance(options, GibbsTrainer)
-        self.rule = Rule(
-            noise=np.float32(draws),
-            weighted=np.float32(0.0 if draws else options.reg),
-            key=stream(seed, "draws").integers(0, 1 << 64, dtype=np.uint64),
-        )
-        self.burn_in = options.burn_in if draws else np.iinfo(np.int64).max
+        self.rule = rule_of(options, seed)
+        self.burn_in = options.burn_in if isinstance(options, GibbsTrainer) else NEVER
         if precision is None:
-            precision = 1.0 / max(variance, LEAST_VARIANCE) if draws else 1.0
+            precision = 1.0 / max(variance, LEAST_VARIANCE) if self.rule.noise else 1.0
         # of the noise, in each epoch of the last call of `sweeps`
         self.precisions = [precision]
-        users, items = _sides(parameters)
+        users, items = sides_of(parameters)
         self.halves = (
-            _half(users, items, by_user, blocks, USERS, worker),
-            _half(items, users, by_item, blocks, ITEMS, worker),
+            half_of(users, items, by_user, blocks, USERS, worker),
+            half_of(items, users, by_item, blocks, ITEMS, worker),
         )
-        self.pairs = [_pairs(part) for part in held_out]
+        valid, test = held_out
+        self.pairs = pairs_of(valid), pairs_of(test)
         self.initial: Doubles | None = self._sums_of(start)
         self.per_call = EpochsPerCall()
 
     def _sums_of(self, start: Parameters) -> Doubles:
         """The sums of all blocks before the first epoch, which each worker makes for itself."""
         sums = np.zeros((2, *self.sums.shape[2:]))
-        for own, half, out in zip(_sides(start), self.halves, sums, strict=True):
+        for own, half, out in zip(sides_of(start), self.halves, sums, strict=True):
             add_blocks(own, half.bounds, 0, len(half.bounds) - 1, np.zeros(len(own.bias)), out)
         return sums
 
@@ -203,7 +192,9 @@ class Sweeper(AnyTrainer):
         """Raises LateRows, or Stopped if the run ends."""
         number = self.per_call.choose(len(sweeps))
         times_ns, precisions = np.zeros((4, 2), np.int64), np.full(number, math.nan)
-        initial = np.empty((0, *self.sums.shape[2:])) if self.initial is None else self.initial
+        initial: Doubles = (
+            np.empty((0, *self.sums.shape[2:])) if self.initial is None else self.initial
+        )
         with spans("compute"):
             outcome, error = sweep_in_phases(
                 *self.halves,
@@ -244,45 +235,3 @@ class Sweeper(AnyTrainer):
     def warm_up() -> None:
         """Calls the kernel of an evaluation once, because a first call takes 20 to 30 ms."""
         Fused.warm_up()
-
-
-def _sides(parameters: Parameters) -> tuple[Side, Side]:
-    """Views of the rows of all users, and of all items."""
-    views = parameters.views
-    users, items = (Side(views[f"{kind}_factors"], views[f"{kind}_bias"]) for kind in KINDS)
-    return users, items
-
-
-def _half(
-    own: Side, other: Side, part: Part, blocks: RowBlocks, side: int, worker: int
-) -> HalfSweep:
-    """What the worker needs for one side. `part`: the ratings of its rows, sorted by them."""
-    rows = blocks.rows(side, worker)
-    rated, others = (part.users, part.items) if side == USERS else (part.items, part.users)
-    size = own.factors.shape[1] + 1
-    lines = np.zeros((sums_lines(-(-(size - 1) // LANES) * LANES), LANES), np.float32)
-    prior = Prior(np.zeros((size, size)), np.zeros(size), lines, np.zeros(size, np.float32))
-    lay_out(prior)
-    starts = np.searchsorted(rated, np.arange(rows.start, rows.stop + 1)).astype(np.int64)
-    return HalfSweep(
-        own=own,
-        other=other,
-        ratings=RowRatings(starts, _read_only(others), _read_only(part.ratings)),
-        bounds=np.array(blocks.bounds(side), np.int64),
-        blocks=np.array(blocks.blocks(side, worker), np.int64),
-        prior=prior,
-        terms=np.zeros(rows.stop - rows.start),
-        total=np.zeros(num_sums(size - 1)),
-    )
-
-
-def _pairs(part: Part) -> Pairs:
-    predictions: Vector = np.zeros(len(part), np.float32)
-    return Pairs(_read_only(part.users), _read_only(part.items), predictions)
-
-
-def _read_only(column: Column) -> Column:
-    """A view that nobody can write to: inside a tuple, numba accepts only the exact type."""
-    view = column.view()
-    view.setflags(write=False)
-    return view
