@@ -10,12 +10,15 @@ from ddp.config.data import OWN, CsvData, MovieLensData
 from ddp.counting import counted
 from ddp.errors import DataError
 from ddp.ratings.arrays import Ratings, Reading
-from ddp.ratings.features import Attributes, features_of
+from ddp.ratings.features import BETWEEN_VALUES, Attributes, features_of
+from ddp.ratings.sources.column_names import RECBOLE_TYPE
 from ddp.ratings.sources.columns import NUMBER
 from ddp.ratings.sources.ids import LONGEST, Ids, whole_number
 from ddp.ratings.sources.movielens import titles_of
 from ddp.ratings.sources.small_files import read_records
 from ddp.ratings.telling import Tell, nobody
+
+_SEVERAL = ":token_seq"  # ends the name of a column of RecBole
 
 
 def with_features(ratings: Ratings, data: MovieLensData | CsvData, tell: Tell = nobody) -> Ratings:
@@ -25,6 +28,8 @@ def with_features(ratings: Ratings, data: MovieLensData | CsvData, tell: Tell = 
     """
     for kind in ("user", "item"):
         name = getattr(data, f"{kind}_features")
+        if name is not None:
+            tell(f"reading attributes of {kind}s")
         if name == OWN and isinstance(data, MovieLensData):
             from ddp.ratings.sources.movielens_attributes import own_attributes
 
@@ -43,7 +48,7 @@ def _read(path: Path, kind: str, known: Ids) -> Attributes:
     `known`: the ids of the ratings.
     """
     header, *rows = read_records(path, f"{kind} with its attributes")
-    names = [name.strip() for name in header.fields]
+    names = [RECBOLE_TYPE.sub("", name).strip() for name in header.fields]
     if trouble := _header_trouble(names, kind, known):
         raise DataError(f"{path}:{header.line}: {trouble}")
     if not rows:
@@ -56,8 +61,16 @@ def _read(path: Path, kind: str, known: Ids) -> Attributes:
     return Attributes(
         path=path,
         ids=_like(known, [text.strip() for text in ids], lines, path, kind),
-        columns=dict(zip(names[1:], cells, strict=True)),
+        columns={
+            name: list(map(_between, texts)) if field.strip().endswith(_SEVERAL) else texts
+            for name, field, texts in zip(names[1:], header.fields[1:], cells, strict=True)
+        },
     )
+
+
+def _between(text: str) -> str:
+    """The values of a field of RecBole, which stand between blanks."""
+    return BETWEEN_VALUES.join(text.split())
 
 
 def _header_trouble(names: Sequence[str], kind: str, known: Ids) -> str | None:

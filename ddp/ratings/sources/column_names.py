@@ -34,14 +34,14 @@ NAMES = {
         "reviewtime updatedat updated dateupdated lastupdated submitted",
     ),
 }
-_RECBOLE_TYPE = re.compile(r":(token|float)(_seq)?\s*$")
+RECBOLE_TYPE = re.compile(r":(token|float)(_seq)?\s*$")
 # names that end with "id" and are no item's
 _NO_ITEM = ("id", "reviewid", "ratingid", "sessionid", "orderid", "rowid", "recordid", "uuid")
 
 
 def plain(name: str) -> str:
     """A column name without its case, signs, blanks and RecBole's type: User-ID, user_id:token."""
-    return "".join(sign for sign in _RECBOLE_TYPE.sub("", name.lower()) if sign.isalnum())
+    return "".join(sign for sign in RECBOLE_TYPE.sub("", name.lower()) if sign.isalnum())
 
 
 def columns_called(role: str, names: list[str]) -> list[int]:

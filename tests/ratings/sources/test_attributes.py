@@ -50,6 +50,18 @@ def test_users_and_items_of_both_files_are_rows(tmp_path, separator):
     assert ratings.reading.warnings == ()
 
 
+def test_an_atomic_file_of_recbole(tmp_path):
+    items = (
+        "item_id:token\tclass:token_seq\tage:token\n10\tWar Drama\t1\n11\tDrama\t2\n12\tWar\t1\n"
+    )
+    ratings = load(tmp_path, items=items)
+    half = np.float32(0.5**0.5)
+    assert marks(ratings.item_features, ratings.item_ids) == {
+        "class=Drama": [(10, half), (11, 1)], "class=War": [(10, half), (12, 1)],
+        "age=1": [(10, 1), (12, 1)],
+    }  # fmt: skip
+
+
 def test_ratings_whose_users_have_no_attributes_are_counted(tmp_path):
     ratings = load(
         tmp_path, users="id,sex,name\n1,F,x\n5,F,y\n6,M,z\n", ratings=HEADER + GOOD + "3,7,4,1\n"
