@@ -57,7 +57,10 @@ def features_of(
         numbers, odd = _numbers(texts)
         made = list(_marks(name, texts) if numbers is None else _standardised(name, numbers))
         if odd:
-            notes.append(f"{name}: {odd!r} is no number, so each value is an attribute of its own")
+            notes.append(
+                f"{name}: {odd!r} is no number, so each value is an attribute of its own; if it"
+                " means that none is known, leave the field empty"
+            )
         if not made:
             notes.append(f"{name} is left out: it has one value in all rows, or another in each")
         found += made

@@ -117,4 +117,5 @@ def test_a_text_among_amounts_is_named(odd):
     assert made(age=cells)[2] == ()
     names, _, notes = made(age=[*cells, odd])
     assert len(names) == 30
-    assert notes == (f"age: {odd!r} is no number, so each value is an attribute of its own",)
+    assert notes[0].startswith(f"age: {odd!r} is no number, so each value is an attribute of its")
+    assert len(notes) == 1
