@@ -18,6 +18,7 @@ from ddp.model.parameters import Vector
 from ddp.ratings.arrays import Ratings
 from ddp.ratings.load import load_ratings
 from ddp.ratings.telling import nobody
+from ddp.results.kept import kept_model
 from ddp.results.measuring import measure
 from ddp.results.recording import Recording
 from ddp.results.reference import find_reference
@@ -81,9 +82,9 @@ def run(
             for done in rounds:
                 recording.round(done)
                 state = done.state
-        if config.metrics != [RMSE] and (kept := state.kept(config)) is not None:
+        if config.metrics != [RMSE] and (kept := kept_model(state, prepared)) is not None:
             with recording.spans("metrics"):
-                recording.know(measured=measure(prepared, kept))
+                recording.know(measured=measure(prepared, kept.parameters))
         if config.reference != "false":
             with recording.spans("reference"):
                 alone = partial(train_reference, ratings)

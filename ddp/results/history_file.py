@@ -13,7 +13,7 @@ from typing import Any
 from ddp.machine.files import naming
 from ddp.timing.account import Account
 from ddp.tracking.history import History
-from ddp.tracking.messages import AggregateRound, Event, Rewound, WorkerRound
+from ddp.tracking.messages import AggregateRound, Event, Rewound, Sampled, WorkerRound
 from ddp.tracking.metrics import SquaredError
 from ddp.tracking.tracker import Tracker
 
@@ -81,7 +81,9 @@ class HistoryFile(Tracker):
         worker_rounds = [WorkerRound(**_typed(row)) for row in rows if "worker" in row]
         aggregate_rounds = [
             AggregateRound(
-                **_typed(row) | {key: tuple(row.get(key, ())) for key in ("weights", "ready_s")}
+                **_typed(row)
+                | {key: tuple(row.get(key, ())) for key in ("weights", "ready_s")}
+                | {"sampled": _sampled(row.get("sampled"))}
             )
             for row in rows
             if "weights" in row
@@ -97,9 +99,16 @@ def _untyped(row: WorkerRound | AggregateRound) -> dict[str, Any]:
     return values
 
 
+def _sampled(values: dict[str, Any] | None) -> Sampled | None:
+    return None if values is None else Sampled(**values | _errors(values))
+
+
+def _errors(values: dict[str, Any]) -> dict[str, SquaredError]:
+    return {part: SquaredError(**values[part]) for part in ("valid", "test")}
+
+
 def _typed(row: dict[str, Any]) -> dict[str, Any]:
-    errors = {part: SquaredError(**row[part]) for part in ("valid", "test")}
     account = Account(**row["account"])
     # the keys of JSON objects are text
     account.waited_for = {int(worker): seconds for worker, seconds in account.waited_for.items()}
-    return row | errors | {"account": account}
+    return row | _errors(row) | {"account": account}

@@ -3,7 +3,7 @@
 import numpy as np
 
 from ddp.config.metrics import MAE, ranking_metrics
-from ddp.model.parameters import Rows, Vector
+from ddp.model.parameters import Rows
 from ddp.model.rows import predicted
 from ddp.ratings.arrays import IndexArray, Ratings
 from ddp.ratings.holdout import PARTS
@@ -17,10 +17,9 @@ from ddp.workers.prepare import Prepared
 CHUNK = 1 << 18  # ratings at a time
 
 
-def measure(prepared: Prepared, vector: Vector) -> Measured:
-    """The metrics that the config asks for. `vector`: the aggregate, in the order of the data."""
+def measure(prepared: Prepared, model: Rows) -> Measured:
+    """The metrics that the config asks for. `model`: the one that the run keeps."""
     names, ratings, deal = prepared.config.metrics, prepared.ratings, prepared.deal
-    model = prepared.make_aggregate(vector)
     known = {MAE: _mae(model, ratings, deal)} if MAE in names else {}
     if not ranking_metrics(names):
         return Measured(values=known)

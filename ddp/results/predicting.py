@@ -26,7 +26,10 @@ class SavedModel:
         parameters: Parameters,
         scale: tuple[float, float],
         catalogue: dict[str, npt.NDArray[Any]],
+        precisions: tuple[float, ...] = (),
     ) -> None:
+        # of the noise in each of the samples that lie side by side in the parameters
+        self.precisions = precisions
         self.parameters = parameters
         self.rating_min, self.rating_max = scale
         self.user_ids, self.item_ids = catalogue["user_ids"], catalogue["item_ids"]

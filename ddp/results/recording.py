@@ -4,14 +4,12 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from ddp.config.averaging import in_words
 from ddp.config.backend import SerialBackend, ThreadBackend
-from ddp.config.model import Model
 from ddp.config.schema import Config
 from ddp.machine.files import describe
 from ddp.machine.printable import printable
@@ -22,6 +20,7 @@ from ddp.ratings.description import description_of, in_lines
 from ddp.ratings.splits import shard_summary
 from ddp.results.accounts import stage_seconds
 from ddp.results.checkpoint import Checkpoints
+from ddp.results.kept import kept_model
 from ddp.results.record import write_result
 from ddp.results.rescue import Rescue
 from ddp.results.run_directory import write_config
@@ -126,7 +125,7 @@ class Recording:
     @contextmanager
     def keeping(self, prepared: Prepared) -> Iterator[None]:
         """Saves the kept aggregate and a checkpoint when the block ends, however it does."""
-        self._ratings, dim = prepared.ratings, prepared.aggregate_dim
+        self._ratings = prepared.ratings
         cause: BaseException | None = None
         try:
             yield
@@ -136,14 +135,15 @@ class Recording:
         finally:
             self.spans.unwind()
             with self.spans("save"), self.spans("checkpoint"):
-                self._save_last(replace(self.config.model, dim=dim), cause)
+                self._save_last(prepared, cause)
 
-    def _save_last(self, model: Model, cause: BaseException | None) -> None:
-        if (vector := self._state.kept(self.config)) is None:
+    def _save_last(self, prepared: Prepared, cause: BaseException | None) -> None:
+        if (kept := kept_model(self._state, prepared)) is None:
             return
 
         def write(directory: Path) -> None:
-            save_model(directory, model, vector, self._ratings)
+            vector = kept.parameters.vector
+            save_model(directory, kept.options, vector, self._ratings, kept.precisions)
 
         self._rescue.save(write, self._outcome, cause)
         self._checkpoint(self._checkpoints.save_last)

@@ -3,7 +3,9 @@
 The files contain no pickle.
 """
 
+import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,21 +25,31 @@ from ddp.results.predicting import SavedModel
 MODEL_FILE, CATALOGUE_FILE = "model.safetensors", "catalogue.npz"
 
 
-def save_model(directory: Path, options: Model, vector: Vector, ratings: Ratings) -> None:
+def save_model(
+    directory: Path,
+    options: Model,
+    vector: Vector,
+    ratings: Ratings,
+    precisions: Sequence[float] = (),
+) -> None:
     """Writes model.safetensors and catalogue.npz.
 
     The first has the named parameters; the second has ids, titles, and the items that each user has
-    rated.
+    rated. `precisions`: those of the samples that lie side by side in the model, if it has any.
     """
-    _save_parameters(directory / MODEL_FILE, options, vector, ratings)
+    _save_parameters(directory / MODEL_FILE, options, vector, ratings, precisions)
     _save_catalogue(directory / CATALOGUE_FILE, ratings)
 
 
-def _save_parameters(path: Path, options: Model, vector: Vector, ratings: Ratings) -> None:
+def _save_parameters(
+    path: Path, options: Model, vector: Vector, ratings: Ratings, precisions: Sequence[float]
+) -> None:
     parameters = Parameters(
         ratings.num_users, ratings.num_items, options.dim, biases=options.biases, vector=vector
     )
     metadata = {"rating_min": repr(ratings.rating_min), "rating_max": repr(ratings.rating_max)}
+    if precisions:
+        metadata["precisions"] = json.dumps([*precisions])
     with atomic_file(path) as file:
         file.write(in_fixed_order(save(parameters.views, metadata)))
 
@@ -114,7 +126,12 @@ def _model_of(
     parameters = Parameters(num_users, num_items, dim, biases=biases)
     for name, view in parameters.views.items():
         view[...] = tensors[name]
-    return SavedModel(parameters, scale, catalogue)
+    precisions = tuple(map(float, json.loads(metadata.get("precisions", "[]"))))
+    if precisions and (
+        biases or dim % len(precisions) or not all(0 < each < math.inf for each in precisions)
+    ):
+        raise ValueError(f"it does not hold {len(precisions)} samples")
+    return SavedModel(parameters, scale, catalogue, precisions)
 
 
 def _check_catalogue(catalogue: dict[str, npt.NDArray[Any]]) -> None:

@@ -7,6 +7,8 @@
 |                     | last one                                                                  |
 | `memory/0`, ...     | the trainer state of each worker (an old name)                            |
 | `outer/0`, ...      | the state of the outer optimizer                                          |
+| `predictions`       | the sums of predictions of a run whose aggregate is a mean of samples     |
+| `sample/0`, ...     | its samples, by the index of their round                                  |
 """
 
 import math
@@ -18,6 +20,7 @@ from ddp.config.schema import Config
 from ddp.model.parameters import Vector, parameter_shapes
 from ddp.ratings.arrays import Ratings
 from ddp.tracking.metrics import SquaredError
+from ddp.workers.posterior import Posterior, Sample
 from ddp.workers.state import BestRound, RunState
 
 Tensors = dict[str, np.ndarray[Any, np.dtype[Any]]]
@@ -31,18 +34,32 @@ def tensors_of(state: RunState) -> Tensors:
     if best is not None and best.vector is not None and not _is_last(best, state.next_round):
         tensors["best"] = best.vector
     tensors |= {f"memory/{worker}": vector for worker, vector in state.trainer_states.items()}
-    return tensors | {f"outer/{index}": vector for index, vector in enumerate(state.outer_state)}
+    tensors |= {f"outer/{index}": vector for index, vector in enumerate(state.outer_state)}
+    if (posterior := state.posterior) is not None:
+        tensors["predictions"] = posterior.predictions
+        tensors |= {f"sample/{each.round_index}": each.vector for each in posterior.samples}
+    return tensors
 
 
 def facts_of(state: RunState) -> dict[str, Any]:
     """All other facts of a state, as JSON holds them."""
-    best = state.best
+    best, posterior = state.best, state.posterior
     return {
         "next_round": state.next_round,
         "dropped": state.dropped,
         "restarts": state.restarts,
         "elapsed_s": state.elapsed_s,
         "best": None if best is None else [best.round_index, best.valid.total, best.valid.count],
+        "posterior": None if posterior is None else _facts_of_samples(posterior),
+    }
+
+
+def _facts_of_samples(posterior: Posterior) -> dict[str, Any]:
+    return {
+        "precision": posterior.precision,
+        "precisions": posterior.precisions,
+        "stride": posterior.stride,
+        "samples": {each.round_index: each.precision for each in posterior.samples},
     }
 
 
@@ -66,9 +83,27 @@ def state_of(tensors: Tensors, facts: dict[str, Any], config: Config) -> RunStat
         best=_best(tensors, facts, config),
         trainer_states=vectors("memory"),
         outer_state=tuple(outer[index] for index in sorted(outer)),
+        posterior=_posterior(tensors, facts),
         dropped=tuple(facts["dropped"]),
         restarts=facts["restarts"],
         elapsed_s=facts["elapsed_s"],
+    )
+
+
+def _posterior(tensors: Tensors, facts: dict[str, Any]) -> Posterior | None:
+    """The samples so far; a checkpoint of an earlier version has none."""
+    if (known := facts.get("posterior")) is None:
+        return None
+    samples = [
+        Sample(int(index), float(precision), tensors[f"sample/{index}"])
+        for index, precision in known["samples"].items()
+    ]
+    return Posterior(
+        precision=float(known["precision"]),
+        precisions=tuple(map(float, known["precisions"])),
+        predictions=tensors["predictions"],
+        samples=tuple(samples),
+        stride=int(known["stride"]),
     )
 
 
@@ -104,6 +139,12 @@ def check_state(state: RunState, config: Config, ratings: Ratings) -> None:
     _check_best(state)
     vectors = [state.vector, *state.trainer_states.values(), *state.outer_state]
     aggregates = [state.vector]
+    if (posterior := state.posterior) is not None:
+        aggregates += [sample.vector for sample in posterior.samples]
+        if posterior.predictions.dtype != np.float64 or posterior.predictions.ndim != 1:
+            raise ValueError("its predictions are none")
+    if (posterior is not None) != config.trainer.samples:
+        raise ValueError("its samples are missing, or its trainer has none")
     if state.best is not None and config.keeps_best:
         aggregates.append(state.best.vector)
     if any(
