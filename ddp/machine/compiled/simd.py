@@ -247,6 +247,34 @@ def copy_row(typing_context: Any, x: Any, out: Any, length: Any) -> Any:
 
 
 @intrinsic
+def add_scaled(typing_context: Any, x: Any, out: Any, length: Any, factor: Any) -> Any:
+    """out += factor * x, for rows of `length` floats at the addresses `x` and `out`."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        x, out, length, factor = arguments
+        index = length.type
+        start = ir.Constant(index, 0)
+        for kind, floats in ((VECTOR, LANES), (FLOAT, 1)):
+            stop = builder.and_(length, ir.Constant(index, -floats))
+            step = ir.Constant(index, floats)
+            scale = _splat(builder, factor, kind)
+            with cgutils.for_range_slice(builder, start, stop, step, index) as (position, _):
+                offset = builder.mul(position, ir.Constant(index, FLOAT_BYTES))
+                value = builder.load(
+                    _pointer(builder, builder.add(x, offset), kind), align=FLOAT_BYTES
+                )
+                place = _pointer(builder, builder.add(out, offset), kind)
+                total = _multiply_add(
+                    builder, scale, value, builder.load(place, align=FLOAT_BYTES)
+                )
+                builder.store(total, place, align=FLOAT_BYTES)
+            start = stop
+        return context.get_dummy_value()
+
+    return types.void(types.intp, types.intp, types.intp, types.float32), generate
+
+
+@intrinsic
 def prefetch(typing_context: Any, address: Any) -> Any:
     """Asks the processor to load the cache line at `address`, which may be any address."""
 

@@ -1,0 +1,277 @@
+"""Compiled kernels for what is known about rows: who rated what, and attributes.
+
+The prior mean of a row x is mu + W' f, where f are the features of the row (Simm et al., Macau:
+scalable Bayesian factorization with high-dimensional side information using MCMC, MLSP 2017). The
+weights W, one line of K = dim + 1 numbers per feature, are drawn as well.
+
+With the Cholesky factor L of the prior precision, the columns of W L are independent, given all
+rows. Each is drawn feature by feature, given the others: with the residual e = (x - mu - W' f) L
+of each row, and per column
+
+    w ~ N((sum f e + w sum f^2) / (sum f^2 + strength), 1 / (sum f^2 + strength))
+
+A pass takes as many steps as there are entries in the features, times K. Workers deal the columns,
+which no bit depends on. Each feature has draws of its own.
+
+| step          | a worker does it for   | it makes                                             |
+|---------------|------------------------|------------------------------------------------------|
+| `begin_pass`  | its rows and features  | the residuals of the rows, W L                       |
+| `draw_weights`| its columns            | new W L, and new residuals                           |
+| `end_pass`    | its rows and features  | the prior means of the rows, W                       |
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numba import types
+
+from ddp.machine.compiled.jit import compiled
+from ddp.machine.compiled.lane_normals import lane_normals
+from ddp.machine.compiled.simd import FLOAT_BYTES, LANES, add_scaled
+from ddp.model.parameters import Vector
+from ddp.ratings.arrays import Doubles, FloatArray, IndexArray, IntArray
+from ddp.trainers.posterior.priors import INDEX_TYPE, cholesky, gamma
+from ddp.trainers.posterior.rows import (
+    DOUBLES_TYPE,
+    FLOATS2_TYPE,
+    PRIOR_TYPE,
+    SIDE_TYPE,
+    Prior,
+    Side,
+    mixed,
+)
+from ddp.trainers.sgd import VECTOR_TYPE
+
+STRENGTH_SHAPE, STRENGTH_RATE = 1.0, 1e-3  # of the gamma prior of the strength
+
+
+class Known(NamedTuple):
+    """The features of all rows of a side, by row and by feature.
+
+    Row r has the features by_row[starts[r]:starts[r + 1]], feature f the rows
+    by_feature[feature_starts[f]:feature_starts[f + 1]]. The value of an entry is scales[row], times
+    that of `row_values` or `feature_values` if these are not empty. `squares`: the sum of the
+    squares of each feature's values.
+    """
+
+    starts: IndexArray
+    by_row: IntArray
+    row_values: FloatArray
+    feature_starts: IndexArray
+    by_feature: IntArray
+    feature_values: FloatArray
+    scales: FloatArray
+    squares: FloatArray
+
+
+class Weights(NamedTuple):
+    """The weights of a side, and the room for a pass. Workers share the first four.
+
+    | field       | shape   | meaning                                                            |
+    |-------------|---------|--------------------------------------------------------------------|
+    | `lines`     | (F, K)  | W, float32                                                         |
+    | `turned`    | (F, K)  | W L, float32                                                       |
+    | `residuals` | (n, K)  | (x - mu - W' f) L, float32                                         |
+    | `squares`   | (K,)    | the sum of the squares of each column of W L, float64              |
+    | `strength`  | (1,)    | of the prior of W, float64                                         |
+    | `roots`     | (3K, K) | L, its transpose and its inverse, float32                          |
+    | `right`     | (m, K)  | precision times prior mean of each row of the worker, float32      |
+    | `offset`    | (m, K)  | W' f of each row of the worker, float32                            |
+    """
+
+    lines: Vector
+    turned: Vector
+    residuals: Vector
+    squares: Doubles
+    strength: Doubles
+    roots: Vector
+    right: Vector
+    offset: Vector
+
+
+_IDS = types.Array(types.int32, 1, "C", readonly=True)
+_FLOATS = types.Array(types.float32, 1, "C", readonly=True)
+KNOWN_TYPE = types.NamedTuple(
+    (INDEX_TYPE, _IDS, _FLOATS, INDEX_TYPE, _IDS, _FLOATS, _FLOATS, _FLOATS), Known
+)
+WEIGHTS_TYPE = types.NamedTuple(
+    (
+        *(FLOATS2_TYPE, FLOATS2_TYPE, FLOATS2_TYPE, DOUBLES_TYPE, DOUBLES_TYPE),
+        *(FLOATS2_TYPE, FLOATS2_TYPE, FLOATS2_TYPE),
+    ),
+    Weights,
+)
+
+
+@compiled(types.void(WEIGHTS_TYPE, PRIOR_TYPE), calls=(cholesky,))
+def set_roots(weights: Weights, prior: Prior) -> None:
+    """Writes L, its transpose and its inverse."""
+    size = prior.mean.shape[0]
+    root = prior.matrix.copy()
+    cholesky(root)
+    inverse = np.zeros((size, size))
+    for column in range(size):
+        for i in range(column, size):
+            value = 1.0 if i == column else 0.0
+            for n in range(column, i):
+                value -= root[i, n] * inverse[n, column]
+            inverse[i, column] = value / root[i, i]
+    for i in range(size):
+        for j in range(size):
+            lower = root[i, j] if j <= i else 0.0
+            weights.roots[i, j] = lower
+            weights.roots[size + j, i] = lower
+            weights.roots[2 * size + i, j] = inverse[i, j]
+
+
+@compiled(types.void(FLOATS2_TYPE, types.int64, VECTOR_TYPE, VECTOR_TYPE))
+def multiply(roots: Vector, first: int, x: Vector, out: Vector) -> None:
+    """out = x' A, where A has the K lines of `roots` from `first` on."""
+    size = roots.shape[1]
+    base, row_bytes = roots.ctypes.data, size * FLOAT_BYTES
+    out[:] = 0
+    for n in range(size):
+        add_scaled(base + (first + n) * row_bytes, out.ctypes.data, size, x[n])
+
+
+@compiled(
+    types.void(
+        *(KNOWN_TYPE, WEIGHTS_TYPE, SIDE_TYPE, PRIOR_TYPE),
+        *(types.int64, types.int64, types.int64, types.int64),
+    ),
+    calls=(multiply,),
+)
+def begin_pass(
+    known: Known,
+    weights: Weights,
+    own: Side,
+    prior: Prior,
+    first_row: int,
+    stop_row: int,
+    first_feature: int,
+    stop_feature: int,
+) -> None:
+    """Writes the residuals of some rows, and W L of some features."""
+    size = prior.mean.shape[0]
+    row_bytes = size * FLOAT_BYTES
+    lines = weights.lines.ctypes.data
+    e, turned = np.empty(size, np.float32), np.empty(size, np.float32)
+    for r in range(first_row, stop_row):
+        e[0] = own.bias[r] - np.float32(prior.mean[0])
+        for j in range(1, size):
+            e[j] = own.factors[r, j - 1] - np.float32(prior.mean[j])
+        for n in range(known.starts[r], known.starts[r + 1]):
+            value = known.scales[r]
+            if known.row_values.shape[0] > 0:
+                value *= known.row_values[n]
+            line = lines + np.int64(known.by_row[n]) * row_bytes
+            add_scaled(line, e.ctypes.data, size, -value)
+        multiply(weights.roots, 0, e, turned)
+        weights.residuals[r] = turned
+    for f in range(first_feature, stop_feature):
+        multiply(weights.roots, 0, weights.lines[f], turned)
+        weights.turned[f] = turned
+
+
+@compiled(
+    types.void(KNOWN_TYPE, WEIGHTS_TYPE, types.int64, types.int64, types.uint64),
+    calls=(mixed,),
+)
+def draw_weights(
+    known: Known, weights: Weights, first: int, stop: int, key: np.uint64
+) -> None:
+    """Draws the columns `first` to `stop` - 1 of W L, feature by feature."""
+    size = weights.lines.shape[1]
+    row_bytes, length = size * FLOAT_BYTES, stop - first
+    residuals = weights.residuals.ctypes.data + first * FLOAT_BYTES
+    strength = np.float32(weights.strength[0])
+    total, change = np.empty(length, np.float32), np.empty(length, np.float32)
+    keys = np.empty(LANES, np.uint64)
+    normals = np.empty((2 * ((size + 1) // 2), LANES), np.float32)
+    weighted = known.feature_values.shape[0] > 0
+    weights.squares[first:stop] = 0
+    for f in range(weights.lines.shape[0]):
+        if f % LANES == 0:
+            for lane in range(LANES):
+                keys[lane] = mixed(key ^ mixed(np.uint64(f + lane)))
+            lane_normals(keys.ctypes.data, normals.shape[0], normals.ctypes.data)
+        begin, end = known.feature_starts[f], known.feature_starts[f + 1]
+        total[:] = 0
+        for n in range(begin, end):
+            r = np.int64(known.by_feature[n])
+            value = known.scales[r]
+            if weighted:
+                value *= known.feature_values[n]
+            add_scaled(residuals + r * row_bytes, total.ctypes.data, length, value)
+        square = known.squares[f]
+        variance = np.float32(1) / (square + strength)
+        deviation = np.float32(math.sqrt(variance))
+        for c in range(length):
+            before = weights.turned[f, first + c]
+            drawn = (total[c] + square * before) * variance
+            drawn += deviation * normals[first + c, f % LANES]
+            weights.turned[f, first + c] = drawn
+            change[c] = before - drawn
+            weights.squares[first + c] += np.float64(drawn) * np.float64(drawn)
+        for n in range(begin, end):
+            r = np.int64(known.by_feature[n])
+            value = known.scales[r]
+            if weighted:
+                value *= known.feature_values[n]
+            add_scaled(change.ctypes.data, residuals + r * row_bytes, length, value)
+
+
+@compiled(
+    types.void(
+        *(WEIGHTS_TYPE, SIDE_TYPE, PRIOR_TYPE, types.int64, types.int64, types.int64),
+        *(types.int64, types.uint64, DOUBLES_TYPE),
+    ),
+    calls=(multiply, gamma),
+)
+def end_pass(
+    weights: Weights,
+    own: Side,
+    prior: Prior,
+    first_row: int,
+    stop_row: int,
+    first_feature: int,
+    stop_feature: int,
+    key: np.uint64,
+    terms: Doubles,
+) -> None:
+    """Writes `right` and `offset` of some rows, W of some features, and the next strength.
+
+    `terms` gets m'Pm - mu'Pm of each row with prior mean m and prior precision P.
+    """
+    size = prior.mean.shape[0]
+    x, turned = np.empty(size, np.float32), np.empty(size, np.float32)
+    mean, own_part = np.empty(size, np.float32), np.empty(size, np.float32)
+    for j in range(size):
+        x[j] = prior.mean[j]
+    multiply(weights.roots, 0, x, mean)  # mu L
+    for r in range(first_row, stop_row):
+        x[0] = own.bias[r]
+        x[1:] = own.factors[r]
+        multiply(weights.roots, 0, x, turned)
+        for j in range(size):
+            own_part[j] = turned[j] - mean[j] - weights.residuals[r, j]  # f'W L
+            turned[j] = own_part[j] + mean[j]
+        out = r - first_row
+        multiply(weights.roots, size, turned, weights.right[out])
+        multiply(weights.roots, 2 * size, own_part, weights.offset[out])
+        value = 0.0
+        for j in range(size):
+            m = prior.mean[j] + np.float64(weights.offset[out, j])
+            value += m * np.float64(weights.right[out, j])
+            value -= prior.mean[j] * np.float64(prior.right[j])
+        terms[out] = value
+    for f in range(first_feature, stop_feature):
+        multiply(weights.roots, 2 * size, weights.turned[f], turned)
+        weights.lines[f] = turned
+    total = 0.0
+    for c in range(size):
+        total += weights.squares[c]
+    state = np.array([key])
+    shape = STRENGTH_SHAPE + weights.lines.size / 2
+    weights.strength[0] = gamma(state, shape) / (STRENGTH_RATE + total / 2)
