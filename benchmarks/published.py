@@ -46,6 +46,17 @@ WAYS = {
         tried={"trainer.lr": (0.002, 0.005), "trainer.weight_decay": (2e-4, 3e-4, 5e-4)},
         epochs=40,
     ),
+    "als": Way(
+        overrides=("trainer=als", "workers=2"),
+        tried={"trainer.reg": (0.05, 0.1, 0.2), "model.dim": (8, 16)},
+        epochs=30,
+    ),
+    "gibbs": Way(
+        overrides=("trainer=gibbs", "workers=2"),
+        tried={"model.dim": (8, 12, 16, 24)},
+        local_epochs=10,
+        epochs=200,
+    ),
 }
 
 
