@@ -6,14 +6,13 @@ import numpy as np
 
 from ddp.config.seeding import stream
 from ddp.config.trainer import AlsTrainer, GibbsTrainer
-from ddp.machine.compiled.lanes import sums_lines
+from ddp.machine.compiled.lanes import lines_before
 from ddp.machine.compiled.simd import LANES
 from ddp.model.parameters import Parameters, Vector
 from ddp.ratings.arrays import FloatArray, IntArray, Part
 from ddp.ratings.row_blocks import USERS, RowBlocks, num_sums
+from ddp.trainers.posterior.arguments import HalfSweep, Pairs, Prior, RowRatings, Rule, Side
 from ddp.trainers.posterior.priors import lay_out
-from ddp.trainers.posterior.rows import Prior, RowRatings, Side
-from ddp.trainers.posterior.sweeps import HalfSweep, Pairs, Rule
 
 KINDS = ("user", "item")
 Column = TypeVar("Column", IntArray, FloatArray)
@@ -41,7 +40,7 @@ def half_of(
     rows = blocks.rows(side, worker)
     rated, others = (part.users, part.items) if side == USERS else (part.items, part.users)
     size = own.factors.shape[1] + 1
-    lines = np.zeros((sums_lines(-(-(size - 1) // LANES) * LANES), LANES), np.float32)
+    lines = np.zeros((lines_before(-(-(size - 1) // LANES)), LANES), np.float32)
     prior = Prior(np.zeros((size, size)), np.zeros(size), lines, np.zeros(size, np.float32))
     lay_out(prior)
     starts = np.searchsorted(rated, np.arange(rows.start, rows.stop + 1)).astype(np.int64)

@@ -25,6 +25,7 @@ from ddp.trainers.kernel_arguments import check_indices
 from ddp.trainers.loops import ALL, WALL
 from ddp.trainers.posterior.priors import add_blocks
 from ddp.trainers.posterior.sweeps import (
+    PLACES,
     add_predictions,
     draw_half,
     draw_precision,
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
 
 LEAST_VARIANCE = 1e-6  # of ratings that are all alike, in rating units squared
 NEVER = np.iinfo(np.int64).max  # a sweep that no run reaches
-PLACES = 4  # what `sweep_in_phases` multiplies the place of a late worker by
 
 
 class Phases(Protocol):

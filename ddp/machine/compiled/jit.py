@@ -5,6 +5,7 @@ import os
 import shutil
 import sys
 import tempfile
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import CodeType
@@ -17,6 +18,8 @@ INGREDIENTS = tuple(Path(__file__).parent.glob("*.py"))
 
 TEMPORARY = "ddp-kernels-"
 
+# A file with kernels -> itself, the files of the kernels that these call, and so on
+_sources: defaultdict[Path, set[Path]] = defaultdict(set)
 _caching = True  # as long as there is a directory for it
 
 Kernel = TypeVar("Kernel", bound=Callable[..., Any])
@@ -33,9 +36,10 @@ def compiled(signature: Any, calls: Sequence[Any] = ()) -> Callable[[Kernel], Ke
 
     def decorate(function: Kernel) -> Kernel:
         global _caching  # noqa: PLW0603
+        _sources[_file(function)].update({_file(function)}, *(_sources[_file(k)] for k in calls))
         while _caching:
             try:
-                return _cached(signature, function, calls)
+                return _cached(signature, function)
             except (OSError, RuntimeError) as error:  # no room, or no directory
                 if isinstance(error, RuntimeError) and "cannot cache" not in str(error):
                     raise
@@ -46,12 +50,10 @@ def compiled(signature: Any, calls: Sequence[Any] = ()) -> Callable[[Kernel], Ke
     return decorate
 
 
-def _cached(signature: Any, function: Kernel, calls: Sequence[Any]) -> Kernel:
+def _cached(signature: Any, function: Kernel) -> Kernel:
     njit = _njit(signature, cache=True)
     dispatcher = njit(function)
-    if dispatcher.stats.cache_hits and _forget_if_stale(
-        dispatcher.stats.cache_path, function.__code__, calls
-    ):
+    if dispatcher.stats.cache_hits and _forget_if_stale(dispatcher.stats.cache_path, function):
         dispatcher = njit(function)
     kernel: Kernel = dispatcher
     return kernel
@@ -80,14 +82,19 @@ def _use_temporary_cache() -> bool:
     return True
 
 
-def _forget_if_stale(cache: str, code: CodeType, calls: Sequence[Any]) -> bool:
-    """Removes a kernel's index if it is older than INGREDIENTS or a file of `calls`.
+def _file(kernel: Any) -> Path:
+    return Path(kernel.__code__.co_filename)
+
+
+def _forget_if_stale(cache: str, kernel: Any) -> bool:
+    """Removes a kernel's index if it is older than INGREDIENTS or the files of its loops.
 
     numba compares it with the kernel's own file only.
     """
+    code: CodeType = kernel.__code__
     python = f"py{sys.version_info.major}{sys.version_info.minor}"
-    called = {Path(kernel.__code__.co_filename) for kernel in calls}
-    changed_at = max(file.stat().st_mtime_ns for file in (*INGREDIENTS, *called))
+    files = {*INGREDIENTS, *_sources[_file(kernel)]}
+    changed_at = max(file.stat().st_mtime_ns for file in files)
     indices = Path(cache).glob(f"*.{code.co_name}-{code.co_firstlineno}.{python}*.nbi")
     stale = [index for index in indices if index.stat().st_mtime_ns < changed_at]
     for index in stale:

@@ -9,10 +9,9 @@ from typing import Any
 
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
 
-from ddp.machine.compiled.lanes import LONG, VECTOR_BYTES, _loop, _number, _store
-from ddp.machine.compiled.simd import LANES, VECTOR, WORD, _multiply_add, _pointer, intrinsic
+from ddp.machine.compiled.emit import LONG, Emitter
+from ddp.machine.compiled.simd import LANES, VECTOR, WORD, intrinsic, pointer, splat
 
 WORDS = ir.VectorType(WORD, LANES)
 LONGS = ir.VectorType(LONG, LANES)
@@ -38,11 +37,8 @@ SIN = (-1.9515295891e-4, 8.3321608736e-3, -1.6666654611e-1)
 COS = (2.443315711809948e-5, -1.388731625493765e-3, 4.166664568298827e-2)
 
 
-class _Vectors:
-    """Arithmetic on vectors of 8 numbers, as code of `builder`."""
-
-    def __init__(self, builder: Any) -> None:
-        self.builder = builder
+class _Normals(Emitter):
+    """Emits the arithmetic of `lane_normals`."""
 
     def floats(self, value: float) -> Any:
         return ir.Constant(VECTOR, [value] * LANES)
@@ -56,7 +52,7 @@ class _Vectors:
     def polynomial(self, coefficients: tuple[float, ...], x: Any) -> Any:
         value = self.floats(coefficients[0])
         for coefficient in coefficients[1:]:
-            value = _multiply_add(self.builder, value, x, self.floats(coefficient))
+            value = self.multiply_add(value, x, self.floats(coefficient))
         return value
 
     def mixed(self, state: Any) -> Any:
@@ -82,10 +78,10 @@ class _Vectors:
         x = builder.fsub(m, self.floats(1.0))
         square = builder.fmul(x, x)
         log = builder.fmul(builder.fmul(self.polynomial(LOG, x), x), square)
-        log = _multiply_add(builder, self.floats(-0.5), square, log)
+        log = self.multiply_add(self.floats(-0.5), square, log)
         log = builder.fadd(log, x)
         e = builder.sitofp(exponent, VECTOR)
-        return builder.fneg(_multiply_add(builder, e, self.floats(math.log(2.0)), log))
+        return builder.fneg(self.multiply_add(e, self.floats(math.log(2.0)), log))
 
     def sine_and_cosine(self, words: Any) -> tuple[Any, Any]:
         """Of the angle 2 pi * word / 2^32."""
@@ -97,7 +93,7 @@ class _Vectors:
         sine = builder.fmul(builder.fmul(self.polynomial(SIN, square), square), x)
         sine = builder.fadd(sine, x)
         cosine = builder.fmul(self.polynomial(COS, square), builder.fmul(square, square))
-        cosine = _multiply_add(builder, self.floats(-0.5), square, cosine)
+        cosine = self.multiply_add(self.floats(-0.5), square, cosine)
         cosine = builder.fadd(cosine, self.floats(1.0))
         zero = self.words(0)
         is_odd = builder.icmp_unsigned("!=", builder.and_(quarter, self.words(1)), zero)
@@ -124,31 +120,22 @@ def lane_normals(typing_context: Any, keys: Any, count: Any, out: Any) -> Any:
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         keys, count, out = arguments
-        vectors = _Vectors(builder)
-        first = builder.load(_pointer(builder, keys, LONGS), align=LONG_BYTES)
-        root = cgutils.get_or_insert_function(
-            builder.module, ir.FunctionType(VECTOR, [VECTOR]), f"llvm.sqrt.v{LANES}f32"
-        )
+        emitter = _Normals(builder)
+        first = builder.load(pointer(builder, keys, LONGS), align=LONG_BYTES)
 
         def pair(index: Any) -> None:
-            step = builder.mul(builder.add(index, _number(1)), ir.Constant(LONG, GAMMA))
-            undefined = ir.Constant(LONGS, ir.Undefined)
-            steps = builder.shuffle_vector(
-                builder.insert_element(undefined, step, ir.Constant(WORD, 0)),
-                undefined,
-                ir.Constant(WORDS, [0] * LANES),
-            )
-            random = vectors.mixed(builder.add(first, steps))
-            high = builder.trunc(builder.lshr(random, vectors.longs(32)), WORDS)
+            step = emitter.times(emitter.plus(index, 1), GAMMA)
+            random = emitter.mixed(builder.add(first, splat(builder, step, LONGS)))
+            high = builder.trunc(builder.lshr(random, emitter.longs(32)), WORDS)
             low = builder.trunc(random, WORDS)
-            minus_log = vectors.minus_log(high)
-            radius = builder.call(root, [builder.fadd(minus_log, minus_log)])
-            sine, cosine = vectors.sine_and_cosine(low)
-            place = builder.add(out, builder.mul(index, _number(2 * VECTOR_BYTES)))
-            _store(builder, builder.fmul(radius, cosine), place)
-            _store(builder, builder.fmul(radius, sine), builder.add(place, _number(VECTOR_BYTES)))
+            minus_log = emitter.minus_log(high)
+            radius = emitter.root(builder.fadd(minus_log, minus_log))
+            sine, cosine = emitter.sine_and_cosine(low)
+            place = emitter.place(out, emitter.times(index, 2))
+            emitter.store(builder.fmul(radius, cosine), place)
+            emitter.store(builder.fmul(radius, sine), emitter.place(place, 1))
 
-        _loop(builder, _number(0), builder.sdiv(count, _number(2)), pair)
+        emitter.loop(0, builder.sdiv(count, emitter.number(2)), pair)
         return context.get_dummy_value()
 
     return types.void(types.intp, types.intp, types.intp), generate

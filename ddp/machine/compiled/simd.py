@@ -29,11 +29,12 @@ intrinsic: Any = numba_intrinsic
 FMA = ("contract",)
 
 
-def _multiply_add(builder: Any, x: Any, y: Any, z: Any) -> Any:
+def multiply_add(builder: Any, x: Any, y: Any, z: Any) -> Any:
+    """x * y + z, in one instruction if the processor has it."""
     return builder.fadd(builder.fmul(x, y, flags=FMA), z, flags=FMA)
 
 
-def _splat(builder: Any, scalar: Any, kind: Any) -> Any:
+def splat(builder: Any, scalar: Any, kind: Any) -> Any:
     """A value of type `kind` with `scalar` in every lane."""
     if kind is scalar.type:
         return scalar
@@ -88,19 +89,17 @@ def _row_loops(
     `body(kind, pairs)` emits the code for pairs of pointers to the type `kind`.
     """
 
+    def at(row: Any, offset: Any, kind: Any) -> Any:
+        return pointer(builder, builder.add(row, offset), kind)
+
     def pairs_at(kind: Any, offsets: list[Any]) -> None:
-        body(
-            kind,
-            [
-                tuple(_pointer(builder, builder.add(row, offset), kind) for row in (x, y))
-                for offset in offsets
-            ],
-        )
+        body(kind, [(at(x, offset, kind), at(y, offset, kind)) for offset in offsets])
 
     _loops(builder, length, pairs_at)
 
 
-def _pointer(builder: Any, address: Any, kind: Any) -> Any:
+def pointer(builder: Any, address: Any, kind: Any) -> Any:
+    """A pointer to a value of type `kind` at this address."""
     return builder.inttoptr(address, ir.PointerType(kind))
 
 
@@ -117,7 +116,7 @@ def dot(typing_context: Any, x: Any, y: Any, length: Any) -> Any:
         def body(kind: Any, pairs: list[Any]) -> None:
             for (p, q), total in zip(pairs, [rest] if kind is FLOAT else sums, strict=False):
                 a, b = builder.load(p, align=FLOAT_BYTES), builder.load(q, align=FLOAT_BYTES)
-                builder.store(_multiply_add(builder, a, b, builder.load(total)), total)
+                builder.store(multiply_add(builder, a, b, builder.load(total)), total)
 
         x, y, length = arguments
         _row_loops(builder, x, y, length, body)
@@ -139,7 +138,7 @@ def descend(typing_context: Any, x: Any, y: Any, length: Any, keep: Any, step: A
         x, y, length, keep, step = arguments
 
         def body(kind: Any, pairs: list[Any]) -> None:
-            factor, rate = _splat(builder, keep, kind), _splat(builder, step, kind)
+            factor, rate = splat(builder, keep, kind), splat(builder, step, kind)
             loaded = [
                 (p, q, builder.load(p, align=FLOAT_BYTES), builder.load(q, align=FLOAT_BYTES))
                 for p, q in pairs
@@ -147,10 +146,10 @@ def descend(typing_context: Any, x: Any, y: Any, length: Any, keep: Any, step: A
             # all loads before the first store, which might alias them for all LLVM knows
             for p, q, a, b in loaded:
                 builder.store(
-                    _multiply_add(builder, rate, b, builder.fmul(factor, a)), p, align=FLOAT_BYTES
+                    multiply_add(builder, rate, b, builder.fmul(factor, a)), p, align=FLOAT_BYTES
                 )
                 builder.store(
-                    _multiply_add(builder, rate, a, builder.fmul(factor, b)), q, align=FLOAT_BYTES
+                    multiply_add(builder, rate, a, builder.fmul(factor, b)), q, align=FLOAT_BYTES
                 )
 
         _row_loops(builder, x, y, length, body)
@@ -184,8 +183,8 @@ def weighted_sum(
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         addresses, weights, count, offset, out, length = arguments
-        rows = _pointer(builder, addresses, addresses.type)
-        factors = _pointer(builder, weights, DOUBLE)
+        rows = pointer(builder, addresses, addresses.type)
+        factors = pointer(builder, weights, DOUBLE)
         flaws = {
             kind: cgutils.alloca_once_value(builder, ir.Constant(kind, None))
             for kind in (FLOAT, VECTOR)
@@ -196,20 +195,20 @@ def weighted_sum(
             places = [builder.add(offset, place) for place in offsets]
             sums = [cgutils.alloca_once(builder, wide) for _ in places]
             for total in sums:  # -0: what 0 + x has to be, if x may be -0
-                builder.store(_splat(builder, ir.Constant(DOUBLE, -0.0), wide), total)
+                builder.store(splat(builder, ir.Constant(DOUBLE, -0.0), wide), total)
             with cgutils.for_range(builder, count) as loop:
                 row = builder.load(builder.gep(rows, [loop.index]))
-                weight = _splat(builder, builder.load(builder.gep(factors, [loop.index])), wide)
+                weight = splat(builder, builder.load(builder.gep(factors, [loop.index])), wide)
                 for place, total in zip(places, sums, strict=True):
                     floats = builder.load(
-                        _pointer(builder, builder.add(row, place), kind), align=FLOAT_BYTES
+                        pointer(builder, builder.add(row, place), kind), align=FLOAT_BYTES
                     )
                     product = builder.fmul(builder.fpext(floats, wide), weight)
                     builder.store(builder.fadd(builder.load(total), product), total)
             for place, total in zip(places, sums, strict=True):
                 floats = builder.fptrunc(builder.load(total), kind)
                 builder.store(
-                    floats, _pointer(builder, builder.add(out, place), kind), align=FLOAT_BYTES
+                    floats, pointer(builder, builder.add(out, place), kind), align=FLOAT_BYTES
                 )
                 # 0 * x is 0, but NaN for infinity and NaN
                 flaw = builder.fmul(floats, ir.Constant(kind, None))
@@ -225,50 +224,19 @@ def weighted_sum(
 
 
 @intrinsic
-def copy_row(typing_context: Any, x: Any, out: Any, length: Any) -> Any:
-    """Copies `length` floats from the address `x` to the address `out`, one vector at a time."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        x, out, length = arguments
-        index = length.type
-        start = ir.Constant(index, 0)
-        for kind, floats in ((VECTOR, LANES), (FLOAT, 1)):
-            stop = builder.and_(length, ir.Constant(index, -floats))
-            step = ir.Constant(index, floats)
-            with cgutils.for_range_slice(builder, start, stop, step, index) as (position, _):
-                offset = builder.mul(position, ir.Constant(index, FLOAT_BYTES))
-                floats_at = _pointer(builder, builder.add(x, offset), kind)
-                place = _pointer(builder, builder.add(out, offset), kind)
-                builder.store(builder.load(floats_at, align=FLOAT_BYTES), place, align=FLOAT_BYTES)
-            start = stop
-        return context.get_dummy_value()
-
-    return types.void(types.intp, types.intp, types.intp), generate
-
-
-@intrinsic
 def add_scaled(typing_context: Any, x: Any, out: Any, length: Any, factor: Any) -> Any:
     """out += factor * x, for rows of `length` floats at the addresses `x` and `out`."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         x, out, length, factor = arguments
-        index = length.type
-        start = ir.Constant(index, 0)
-        for kind, floats in ((VECTOR, LANES), (FLOAT, 1)):
-            stop = builder.and_(length, ir.Constant(index, -floats))
-            step = ir.Constant(index, floats)
-            scale = _splat(builder, factor, kind)
-            with cgutils.for_range_slice(builder, start, stop, step, index) as (position, _):
-                offset = builder.mul(position, ir.Constant(index, FLOAT_BYTES))
-                value = builder.load(
-                    _pointer(builder, builder.add(x, offset), kind), align=FLOAT_BYTES
-                )
-                place = _pointer(builder, builder.add(out, offset), kind)
-                total = _multiply_add(
-                    builder, scale, value, builder.load(place, align=FLOAT_BYTES)
-                )
-                builder.store(total, place, align=FLOAT_BYTES)
-            start = stop
+
+        def body(kind: Any, pairs: list[Any]) -> None:
+            scale = splat(builder, factor, kind)
+            for p, q in pairs:
+                value, total = (builder.load(each, align=FLOAT_BYTES) for each in (p, q))
+                builder.store(multiply_add(builder, scale, value, total), q, align=FLOAT_BYTES)
+
+        _row_loops(builder, x, out, length, body)
         return context.get_dummy_value()
 
     return types.void(types.intp, types.intp, types.intp, types.float32), generate

@@ -3,7 +3,7 @@
 Rows lie in blocks. The sums of a block are added row by row, those of a side block by block, and
 the blocks do not depend on the number of workers. So the sums have the same bits for any number.
 
-The sums of a block (`num_sums` in row_blocks.py), float64, with e for a row (b, p) minus its offset, and K = dim + 1:
+The sums of a block (`num_sums` in row_blocks.py), float64, with e for a row (b, p) and K = dim + 1:
 
 | place             | sum                                                  |
 |-------------------|------------------------------------------------------|
@@ -18,22 +18,22 @@ import numpy as np
 from numba import types
 
 from ddp.machine.compiled.jit import compiled
+from ddp.machine.compiled.lanes import lines_before
 from ddp.machine.compiled.simd import LANES
-from ddp.ratings.arrays import IndexArray
-from ddp.trainers.posterior.rows import (
+from ddp.ratings.arrays import Doubles, IndexArray
+from ddp.trainers.posterior.arguments import (
+    DOUBLES2_TYPE,
     DOUBLES_TYPE,
+    INDEX_TYPE,
     PRIOR_TYPE,
     SIDE_TYPE,
-    Doubles,
+    STATE_TYPE,
     Prior,
     Side,
-    lines_before,
-    mixed,
 )
+from ddp.trainers.posterior.draws import Stream, gamma, normal
 
 MEAN_STRENGTH = 2.0  # beta_0: the prior mean counts like so many rows at 0
-DOUBLES2_TYPE = types.Array(types.float64, 2, "C")
-INDEX_TYPE = types.Array(types.int64, 1, "C")
 
 
 @compiled(types.void(SIDE_TYPE, INDEX_TYPE, types.int64, types.int64, DOUBLES_TYPE, DOUBLES2_TYPE))
@@ -73,42 +73,6 @@ def add_up(sums: Doubles, total: Doubles) -> None:
             total[n] += sums[block, n]
 
 
-# --- draws, one after another, from one stream ---
-
-
-@compiled(types.float64(types.Array(types.uint64, 1, "C")))
-def uniform(state: np.ndarray) -> float:
-    """A number above 0 and below 1. `state`: one uint64, which goes on."""
-    state[0] += np.uint64(0x9E3779B97F4A7C15)
-    return (np.float64(mixed(state[0]) >> np.uint64(11)) + 0.5) / 9007199254740992.0
-
-
-@compiled(types.float64(types.Array(types.uint64, 1, "C")), calls=(uniform,))
-def normal(state: np.ndarray) -> float:
-    """A standard normal number (Box and Muller 1958)."""
-    radius = math.sqrt(-2 * math.log(uniform(state)))
-    return radius * math.cos(2 * math.pi * uniform(state))
-
-
-@compiled(types.float64(types.Array(types.uint64, 1, "C"), types.float64), calls=(uniform, normal))
-def gamma(state: np.ndarray, shape: float) -> float:
-    """A number of the gamma distribution with this shape (at least 1/2) and scale 1.
-
-    Source: Marsaglia and Tsang, A simple method for generating gamma variables, 2000.
-    """
-    boost = 1.0
-    if shape < 1:
-        boost = uniform(state) ** (1 / shape)
-        shape += 1
-    d = shape - 1 / 3
-    c = 1 / math.sqrt(9 * d)
-    while True:
-        x = normal(state)
-        v = (1 + c * x) ** 3
-        if v > 0 and math.log(uniform(state)) < 0.5 * x * x + d - d * v + d * math.log(v):
-            return d * v * boost
-
-
 @compiled(types.void(DOUBLES2_TYPE))
 def cholesky(matrix: Doubles) -> None:
     """L with L L' = matrix, in the lower half of its place. The upper half stays as it is."""
@@ -120,15 +84,45 @@ def cholesky(matrix: Doubles) -> None:
             matrix[i, j] = math.sqrt(total) if i == j else total / matrix[j, j]
 
 
-@compiled(
-    types.void(DOUBLES_TYPE, types.int64, types.uint64, PRIOR_TYPE),
-    calls=(normal, gamma, cholesky),
-)
+@compiled(types.void(DOUBLES2_TYPE, DOUBLES2_TYPE))
+def solve_transposed(factor: Doubles, columns: Doubles) -> None:
+    """X with L' X = columns, in their place. `factor`: L, the lower half of an array."""
+    for column in range(columns.shape[1]):
+        for i in range(factor.shape[0] - 1, -1, -1):
+            value = columns[i, column]
+            for n in range(i + 1, factor.shape[0]):
+                value -= factor[n, i] * columns[n, column]
+            columns[i, column] = value / factor[i, i]
+
+
+@compiled(types.void(STATE_TYPE, DOUBLES2_TYPE, types.int64, DOUBLES2_TYPE), calls=(normal, gamma))
+def draw_wishart(state: Stream, inverse: Doubles, freedom: int, matrix: Doubles) -> None:
+    """Writes a draw of the Wishart distribution with this freedom to `matrix` (Bartlett 1933).
+
+    `inverse`: that of its scale matrix. The kernel overwrites its lower half.
+    """
+    size = matrix.shape[0]
+    cholesky(inverse)  # C with C C' = inverse
+    root = np.zeros((size, size))  # A of Bartlett, then X = C'^-1 A, for which X X' is the draw
+    for i in range(size):
+        root[i, i] = math.sqrt(2 * gamma(state, (freedom - i) / 2))
+        for j in range(i):
+            root[i, j] = normal(state)
+    solve_transposed(inverse, root)
+    for i in range(size):
+        for j in range(i + 1):
+            value = 0.0
+            for n in range(size):
+                value += root[i, n] * root[j, n]
+            matrix[i, j] = value
+            matrix[j, i] = value
+
+
+@compiled(types.void(DOUBLES_TYPE, types.int64, types.uint64, PRIOR_TYPE), calls=(normal,))
 def draw_prior(total: Doubles, num_rows: int, key: np.uint64, prior: Prior) -> None:
     """Draws the prior of a side from its normal-Wishart distribution, given the rows' sums.
 
-    Source: Salakhutdinov and Mnih, ICML 2008, eq. 14, with mu_0 = 0, W_0 = I, nu_0 = K. The draw of
-    the Wishart distribution is Bartlett's.
+    Source: Salakhutdinov and Mnih, ICML 2008, eq. 14, with mu_0 = 0, W_0 = I, nu_0 = K.
     """
     size = prior.mean.shape[0]
     state = np.array([key])
@@ -140,38 +134,16 @@ def draw_prior(total: Doubles, num_rows: int, key: np.uint64, prior: Prior) -> N
         for j in range(i, size):
             inverse[j, i] += total[place] + shrink * mean[i] * mean[j]
             place += 1
-    cholesky(inverse)  # C, with C C' = W*^-1
-    root = np.zeros((size, size))  # A of Bartlett, then X = C'^-1 A, for which X X' is the draw
-    for i in range(size):
-        root[i, i] = math.sqrt(2 * gamma(state, (size + num_rows - i) / 2))
-        for j in range(i):
-            root[i, j] = normal(state)
-    for column in range(size):
-        for i in range(size - 1, -1, -1):
-            value = root[i, column]
-            for n in range(i + 1, size):
-                value -= inverse[n, i] * root[n, column]
-            root[i, column] = value / inverse[i, i]
-    for i in range(size):
-        for j in range(i + 1):
-            value = 0.0
-            for n in range(size):
-                value += root[i, n] * root[j, n]
-            prior.matrix[i, j] = value
-            prior.matrix[j, i] = value
+    draw_wishart(state, inverse, size + num_rows, prior.matrix)
     factor = prior.matrix.copy()
     cholesky(factor)
     strength = MEAN_STRENGTH + num_rows
-    offset = np.empty(size)
+    offset = np.empty((size, 1))
     for i in range(size):
-        offset[i] = normal(state) / math.sqrt(strength)
-    for i in range(size - 1, -1, -1):
-        value = offset[i]
-        for n in range(i + 1, size):
-            value -= factor[n, i] * offset[n]
-        offset[i] = value / factor[i, i]
+        offset[i, 0] = normal(state) / math.sqrt(strength)
+    solve_transposed(factor, offset)
     for i in range(size):
-        prior.mean[i] = num_rows * mean[i] / strength + offset[i]
+        prior.mean[i] = num_rows * mean[i] / strength + offset[i, 0]
 
 
 @compiled(types.void(PRIOR_TYPE))
@@ -207,7 +179,7 @@ def squared_error_of(total: Doubles, prior: Prior, num_rows: int, precision: flo
     and `total` has the sum of the bracket, and the sums of the rows.
     """
     size = prior.mean.shape[0]
-    value = total[0]
+    value: float = total[0]
     place = 1 + size
     for i in range(size):
         right = 0.0

@@ -12,100 +12,37 @@ and likewise for items. The draws of a row depend on the key of the half-sweep a
 the row alone, so the result depends neither on the worker nor on the rows beside it.
 """
 
-from typing import NamedTuple
-
 import numpy as np
 from numba import types
 
 from ddp.machine.compiled.jit import compiled
 from ddp.machine.compiled.lane_normals import lane_normals
-from ddp.machine.compiled.lanes import factorise, outer_sums, substitute, to_lanes
-from ddp.machine.compiled.simd import FLOAT_BYTES, LANES, copy_row, prefetch
+from ddp.machine.compiled.lane_systems import factorise, substitute
+from ddp.machine.compiled.lanes import copy_row, lines_before, outer_sums, to_lanes
+from ddp.machine.compiled.simd import FLOAT_BYTES, LANES, prefetch
 from ddp.model.parameters import Vector
-from ddp.ratings.arrays import Doubles, FloatArray, IndexArray, IntArray
+from ddp.ratings.arrays import Doubles
+from ddp.trainers.posterior.arguments import (
+    DOUBLES_TYPE,
+    FLOATS2_TYPE,
+    PRIOR_TYPE,
+    ROW_RATINGS_TYPE,
+    RULE_TYPE,
+    SIDE_TYPE,
+    Prior,
+    RowRatings,
+    Rule,
+    Side,
+)
+from ddp.trainers.posterior.draws import mixed
+from ddp.trainers.posterior.room import HEAD, PACKED, ROOM_TYPE, Room, new_room
 
-PACKED = 64  # ratings that are packed at a time: with 64 floats each they fill half of the L1 cache
 # A row with more ratings is summed in segments of so many: workers may share them, and the bits
 # stay the same.
 SEGMENT = 4096
 AHEAD = 8  # the kernel prefetches the row of a rating so many ratings before it,
 NEAR_BYTES = 1 << 18  # unless all rows fit into half of a small second-level cache
 LINE_BYTES = 64  # a cache line
-HEAD = LANES - 2  # place of the target in a packed rating; the constant 1 follows
-
-
-class RowRatings(NamedTuple):
-    """The ratings of some rows of a side: row n has those from starts[n] to starts[n + 1].
-
-    `others`: the rows of the other side that they are for.
-    """
-
-    starts: IndexArray
-    others: IntArray
-    values: FloatArray
-
-
-class Side(NamedTuple):
-    """The rows of all users, or of all items: float32 (n, dim) and (n,)."""
-
-    factors: Vector
-    bias: Vector
-
-
-class Prior(NamedTuple):
-    """The normal prior of the rows of a side.
-
-    | field    | shape      | meaning                                                             |
-    |----------|------------|---------------------------------------------------------------------|
-    | `matrix` | (K, K)     | its precision, float64; K = dim + 1, the bias first                 |
-    | `mean`   | (K,)       | its mean, float64                                                   |
-    | `lines`  | (lines, 8) | the precision as the sums of a system lie (lanes.py), float32       |
-    | `right`  | (K,)       | precision times mean, float32                                       |
-    """
-
-    matrix: Doubles
-    mean: Doubles
-    lines: Vector
-    right: Vector
-
-
-ROW_RATINGS_TYPE = types.NamedTuple(
-    (
-        types.Array(types.int64, 1, "C"),
-        types.Array(types.int32, 1, "C", readonly=True),
-        types.Array(types.float32, 1, "C", readonly=True),
-    ),
-    RowRatings,
-)
-SIDE_TYPE = types.NamedTuple(
-    (types.Array(types.float32, 2, "C"), types.Array(types.float32, 1, "C")), Side
-)
-PRIOR_TYPE = types.NamedTuple(
-    (
-        types.Array(types.float64, 2, "C"),
-        types.Array(types.float64, 1, "C"),
-        types.Array(types.float32, 2, "C"),
-        types.Array(types.float32, 1, "C"),
-    ),
-    Prior,
-)
-DOUBLES_TYPE = types.Array(types.float64, 1, "C")
-FLOATS2_TYPE = types.Array(types.float32, 2, "C")
-
-
-@compiled(types.int64(types.int64))
-def lines_before(block: int) -> int:
-    """The lines of the sums before a block of 8 columns, see lanes.py."""
-    return 4 * block * block + 6 * block
-
-
-@compiled(types.uint64(types.uint64))
-def mixed(state: np.uint64) -> np.uint64:
-    """The output of splitmix64 for a state (Steele, Lea, Flood, OOPSLA 2014)."""
-    state += np.uint64(0x9E3779B97F4A7C15)
-    state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return state ^ (state >> np.uint64(31))
 
 
 @compiled(
@@ -157,42 +94,86 @@ def add_ratings(
 
 
 @compiled(
-    types.void(
-        *(ROW_RATINGS_TYPE, types.int64, SIDE_TYPE, types.float32),
-        *(FLOATS2_TYPE, FLOATS2_TYPE, FLOATS2_TYPE, DOUBLES_TYPE),
-    ),
-    calls=(add_ratings,),
+    types.void(ROW_RATINGS_TYPE, types.int64, types.int64, SIDE_TYPE, types.float32, ROOM_TYPE)
 )
 def sum_row(
-    ratings: RowRatings,
-    row: int,
-    other: Side,
-    mean: np.float32,
-    packed: Vector,
-    segment: Vector,
-    sums: Vector,
-    head: Doubles,
+    ratings: RowRatings, row: int, lane: int, other: Side, mean: np.float32, room: Room
 ) -> None:
-    """Writes the sums of all ratings of a row, segment by segment. `segment`: room for one."""
+    """Writes the sums of all ratings of a row, segment by segment, to those of its lane."""
+    sums, head = room.sums[lane], room.heads[lane]
     sums[:] = 0
     head[:] = 0
     start, stop = ratings.starts[row], ratings.starts[row + 1]
     if stop - start <= SEGMENT:
-        add_ratings(ratings, start, stop, other, mean, packed, sums, head)
+        add_ratings(ratings, start, stop, other, mean, room.packed, sums, head)
         return
     for begin in range(start, stop, SEGMENT):
-        segment[:] = 0
+        room.segment[:] = 0
         end = min(begin + SEGMENT, stop)
-        add_ratings(ratings, begin, end, other, mean, packed, segment, head)
-        sums += segment
+        add_ratings(ratings, begin, end, other, mean, room.packed, room.segment, head)
+        sums += room.segment
+
+
+@compiled(types.void(types.int64, types.float32, PRIOR_TYPE, RULE_TYPE, ROOM_TYPE))
+def make_systems(dim: int, precision: np.float32, prior: Prior, rule: Rule, room: Room) -> None:
+    """Makes M and b from the sums of 8 rows."""
+    lanes, corner, right = room.lanes, room.corner, room.right
+    width, lines = right.shape[0] - 1, lanes.shape[0]
+    for lane in range(LANES):
+        number = np.float32(room.heads[lane, 0])
+        own = rule.weighted * max(number, np.float32(1))
+        corner[0, lane] = precision * number + np.float32(prior.matrix[0, 0]) + own
+        corner[1, lane] = precision * np.float32(room.heads[lane, 1]) + prior.right[0]
+    to_lanes(room.sums.ctypes.data, lines, precision, prior.lines.ctypes.data, lanes.ctypes.data)
+    right[0] = corner[1]
+    for j in range(width):
+        line, inside = lines_before(j // LANES), j % LANES
+        added = prior.right[1 + j] if j < dim else np.float32(0)
+        for lane in range(LANES):
+            if rule.weighted > 0:
+                number = np.float32(max(room.heads[lane, 0], 1))
+                lanes[line + 2 + j, inside, lane] += rule.weighted * number
+            lanes[line, inside, lane] += added
+            right[1 + j, lane] = lanes[line, inside, lane]
+
+
+@compiled(types.void(types.int64, types.float32, RULE_TYPE, ROOM_TYPE, types.int64, DOUBLES_TYPE))
+def solve_systems(
+    dim: int, precision: np.float32, rule: Rule, room: Room, count: int, terms: Doubles
+) -> None:
+    """Solves M x = b, or draws x around the solution. `terms`: see `draw_rows`, of `count` rows."""
+    lanes, corner, x = room.lanes.ctypes.data, room.corner.ctypes.data, room.x
+    width = x.shape[0] - 1
+    factorise(lanes, width, corner)
+    x[0] = room.corner[1]
+    for j in range(width):
+        x[1 + j] = room.lanes[lines_before(j // LANES), j % LANES]
+    if rule.noise > 0:
+        lane_normals(room.keys.ctypes.data, 2 * ((width + 2) // 2), room.normals.ctypes.data)
+        for j in range(width + 1):
+            for lane in range(LANES):
+                x[j, lane] += rule.noise * room.normals[j, lane]
+    squares, products = np.zeros(LANES), np.zeros(LANES)
+    for j in range(dim + 1):
+        for lane in range(LANES):
+            squares[lane] += np.float64(x[j, lane]) * np.float64(x[j, lane])
+    substitute(lanes, width, corner, x.ctypes.data)
+    for j in range(dim + 1):
+        for lane in range(LANES):
+            value = np.float64(x[j, lane])
+            added = rule.weighted * max(room.heads[lane, 0], 1.0)
+            products[lane] += value * np.float64(room.right[j, lane])
+            squares[lane] -= added * value * value
+    for lane in range(count):
+        terms[lane] = precision * room.heads[lane, 2] - 2 * products[lane] + squares[lane]
 
 
 @compiled(
     types.void(
         *(ROW_RATINGS_TYPE, types.int64, SIDE_TYPE, SIDE_TYPE, types.float32),
-        *(types.float32, PRIOR_TYPE, types.float32, types.uint64, types.float32, DOUBLES_TYPE),
+        *(types.float32, PRIOR_TYPE, RULE_TYPE, DOUBLES_TYPE),
     ),
-    calls=(sum_row, mixed),
+    calls=(mixed, new_room),
 )
 def draw_rows(
     ratings: RowRatings,
@@ -202,90 +183,31 @@ def draw_rows(
     mean: np.float32,
     precision: np.float32,
     prior: Prior,
-    weighted: np.float32,
-    key: np.uint64,
-    noise: np.float32,
+    rule: Rule,
     terms: Doubles,
 ) -> None:
-    """Draws the rows of `own` from `first_row` on, one for each row of `ratings`, in place.
+    """Makes the rows of `own` from `first_row` on, one for each row of `ratings`, in place.
 
     | argument    | meaning                                                                    |
     |-------------|----------------------------------------------------------------------------|
+    | `mean`      | the mean rating                                                            |
     | `precision` | of the noise of a rating                                                   |
-    | `weighted`  | is added to the diagonal of M once per rating of the row (0: nothing is)   |
-    | `noise`     | 1: a draw; 0: the mean of the distribution                                 |
+    | `rule`      | how; its key is that of the half-sweep                                     |
     | `terms`     | gets of each row: precision * sum t^2 - 2 x'b + x'Mx, without `weighted`   |
     """
-    dim = own.factors.shape[1]
-    width = -(-dim // LANES) * LANES
-    lines = lines_before(width // LANES)
-    num_rows = ratings.starts.shape[0] - 1
-    packed = np.zeros((PACKED, LANES + width), np.float32)
-    packed[:, HEAD + 1] = 1
-    segment = np.empty((lines, LANES), np.float32)
-    sums = np.empty((LANES, lines, LANES), np.float32)
-    heads = np.empty((LANES, 3), np.float64)
-    lanes = np.empty((lines, LANES, LANES), np.float32)
-    corner = np.empty((3 + width, LANES), np.float32)
-    right = np.empty((1 + width, LANES), np.float32)
-    x = np.empty((1 + width, LANES), np.float32)
-    normals = np.empty((2 + width, LANES), np.float32)
-    keys = np.empty(LANES, np.uint64)
-    products, squares = np.empty(LANES, np.float64), np.empty(LANES, np.float64)
+    dim, num_rows = own.factors.shape[1], ratings.starts.shape[0] - 1
+    room = new_room(dim)
     for first in range(0, num_rows, LANES):
         count = min(LANES, num_rows - first)
-        for lane in range(LANES):
-            if lane < count:
-                sum_row(
-                    ratings, first + lane, other, mean, packed, segment, sums[lane], heads[lane]
-                )
-            else:
-                sums[lane] = 0
-                heads[lane] = 0
-            keys[lane] = mixed(key ^ mixed(np.uint64(first_row + first + lane)))
-            number = np.float32(heads[lane, 0])
-            corner[0, lane] = (
-                precision * number
-                + np.float32(prior.matrix[0, 0])
-                + weighted * max(number, np.float32(1))
-            )
-            corner[1, lane] = precision * np.float32(heads[lane, 1]) + prior.right[0]
-        to_lanes(sums.ctypes.data, lines, precision, prior.lines.ctypes.data, lanes.ctypes.data)
-        right[0] = corner[1]
-        for j in range(width):
-            line, inside = lines_before(j // LANES), j % LANES
-            added = prior.right[1 + j] if j < dim else np.float32(0)
-            for lane in range(LANES):
-                if weighted > 0:
-                    lanes[line + 2 + j, inside, lane] += weighted * np.float32(
-                        max(heads[lane, 0], 1)
-                    )
-                lanes[line, inside, lane] += added
-                right[1 + j, lane] = lanes[line, inside, lane]
-        factorise(lanes.ctypes.data, width, corner.ctypes.data)
-        x[0] = corner[1]
-        for j in range(width):
-            x[1 + j] = lanes[lines_before(j // LANES), j % LANES]
-        if noise > 0:
-            lane_normals(keys.ctypes.data, 2 * ((width + 2) // 2), normals.ctypes.data)
-            for j in range(width + 1):
-                for lane in range(LANES):
-                    x[j, lane] += noise * normals[j, lane]
-        squares[:] = 0
-        products[:] = 0
-        for j in range(dim + 1):
-            for lane in range(LANES):
-                squares[lane] += np.float64(x[j, lane]) * np.float64(x[j, lane])
-        substitute(lanes.ctypes.data, width, corner.ctypes.data, x.ctypes.data)
-        for j in range(dim + 1):
-            for lane in range(LANES):
-                value = np.float64(x[j, lane])
-                added = weighted * max(heads[lane, 0], 1.0)
-                products[lane] += value * np.float64(right[j, lane])
-                squares[lane] -= added * value * value
+        for lane in range(count):
+            sum_row(ratings, first + lane, lane, other, mean, room)
+            room.keys[lane] = mixed(rule.key ^ mixed(np.uint64(first_row + first + lane)))
+        room.sums[count:] = 0
+        room.heads[count:] = 0
+        room.keys[count:] = 0
+        make_systems(dim, precision, prior, rule, room)
+        solve_systems(dim, precision, rule, room, count, terms[first:])
         for lane in range(count):
             row = first_row + first + lane
-            own.bias[row] = x[0, lane]
-            for j in range(dim):
-                own.factors[row, j] = x[1 + j, lane]
-            terms[first + lane] = precision * heads[lane, 2] - 2 * products[lane] + squares[lane]
+            own.bias[row] = room.x[0, lane]
+            own.factors[row] = room.x[1 : 1 + dim, lane]

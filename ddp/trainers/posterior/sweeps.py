@@ -11,7 +11,6 @@ the same sums, so they are the same.
 """
 
 import math
-from typing import NamedTuple
 
 import numpy as np
 from numba import types
@@ -20,103 +19,36 @@ from ddp.machine.compiled.atomics import now_ns, thread_ns
 from ddp.machine.compiled.gates import OPEN, set_turn, wait_for_turn
 from ddp.machine.compiled.jit import compiled
 from ddp.machine.compiled.simd import FLOAT_BYTES, dot, prefetch
-from ddp.model.parameters import Vector
-from ddp.ratings.arrays import IndexArray, IntArray
+from ddp.ratings.arrays import Doubles, IndexArray
+from ddp.ratings.row_blocks import ITEMS, USERS
 from ddp.trainers.loops import ALL, EVALUATING, WAITING, TimeArray, add_elapsed
-from ddp.trainers.posterior.priors import (
+from ddp.trainers.posterior.arguments import (
     DOUBLES2_TYPE,
+    DOUBLES_TYPE,
+    HALF_TYPE,
     INDEX_TYPE,
+    PAIRS_TYPE,
+    RULE_TYPE,
+    SIDE_TYPE,
+    HalfSweep,
+    Pairs,
+    Rule,
+    Side,
+)
+from ddp.trainers.posterior.draws import gamma, key_of
+from ddp.trainers.posterior.priors import (
     add_blocks,
     add_up,
     draw_prior,
-    gamma,
     lay_out,
     squared_error_of,
 )
-from ddp.trainers.posterior.rows import (
-    DOUBLES_TYPE,
-    PRIOR_TYPE,
-    ROW_RATINGS_TYPE,
-    SIDE_TYPE,
-    Doubles,
-    Prior,
-    RowRatings,
-    Side,
-    draw_rows,
-    mixed,
-)
-from ddp.trainers.sgd import IDS_TYPE, VECTOR_TYPE
+from ddp.trainers.posterior.rows import draw_rows
 
-USERS, ITEMS = 0, 1  # the halves of a sweep
 PRIOR, ROWS, NOISE = 0, 1, 2  # the draws of a half-sweep, for their keys
+PLACES = 4  # more than any outcome of a wait
 PRECISION_PRIOR = 1.0  # shape and rate of the gamma prior of the precision
-
-
-class Rule(NamedTuple):
-    """How rows are made.
-
-    | field      | meaning                                                                  |
-    |------------|--------------------------------------------------------------------------|
-    | `noise`    | 1: rows and priors are drawn; 0: each row is the mean, and the prior and |
-    |            | the precision stay as they are                                           |
-    | `weighted` | is added to the diagonal of a row's system once per rating               |
-    | `key`      | of all draws                                                             |
-    """
-
-    noise: np.float32
-    weighted: np.float32
-    key: np.uint64
-
-
-class HalfSweep(NamedTuple):
-    """What a worker needs for one half of a sweep.
-
-    | field     | meaning                                                                   |
-    |-----------|---------------------------------------------------------------------------|
-    | `own`     | the rows of the side that is drawn                                        |
-    | `other`   | the rows of the other side                                                |
-    | `ratings` | the ratings of the worker's rows of this side                             |
-    | `bounds`  | block n has the rows bounds[n] to bounds[n + 1] - 1                       |
-    | `blocks`  | the worker's blocks: the first, and the one after the last                |
-    | `prior`   | the prior of this side, which the worker draws                            |
-    | `terms`   | room for a number per row of the worker                                   |
-    | `total`   | room for the sums of the side                                             |
-    """
-
-    own: Side
-    other: Side
-    ratings: RowRatings
-    bounds: IndexArray
-    blocks: IndexArray
-    prior: Prior
-    terms: Doubles
-    total: Doubles
-
-
-class Pairs(NamedTuple):
-    """Users, items and the sum of the predictions so far, float32, of held-out ratings."""
-
-    users: IntArray
-    items: IntArray
-    predictions: Vector
-
-
-RULE_TYPE = types.NamedTuple((types.float32, types.float32, types.uint64), Rule)
-HALF_TYPE = types.NamedTuple(
-    (
-        *(SIDE_TYPE, SIDE_TYPE, ROW_RATINGS_TYPE, INDEX_TYPE, INDEX_TYPE, PRIOR_TYPE),
-        *(DOUBLES_TYPE, DOUBLES_TYPE),
-    ),
-    HalfSweep,
-)
-PAIRS_TYPE = types.NamedTuple((IDS_TYPE, IDS_TYPE, VECTOR_TYPE), Pairs)
 SUMS_TYPE = types.Array(types.float64, 4, "C")
-
-
-@compiled(types.uint64(types.uint64, types.int64, types.int64, types.int64))
-def key_of(key: np.uint64, sweep: int, side: int, draw: int) -> np.uint64:
-    """The key of a draw."""
-    return mixed(key ^ mixed(np.uint64((sweep * 2 + side) * 4 + draw)))
 
 
 @compiled(
@@ -124,7 +56,7 @@ def key_of(key: np.uint64, sweep: int, side: int, draw: int) -> np.uint64:
         *(HALF_TYPE, types.int64, types.int64, RULE_TYPE, types.float32, types.float32),
         *(DOUBLES2_TYPE, DOUBLES2_TYPE),
     ),
-    calls=(draw_rows, draw_prior, add_blocks),
+    calls=(add_up, draw_prior, lay_out, key_of, draw_rows, add_blocks),
 )
 def draw_half(
     half: HalfSweep,
@@ -155,9 +87,7 @@ def draw_half(
         mean,
         precision,
         half.prior,
-        rule.weighted,
-        key_of(rule.key, sweep, side, ROWS),
-        rule.noise,
+        Rule(rule.noise, rule.weighted, key_of(rule.key, sweep, side, ROWS)),
         half.terms,
     )
     add_blocks(half.own, half.bounds, first, stop, half.terms, after)
@@ -167,7 +97,7 @@ def draw_half(
     types.UniTuple(types.float64, 2)(
         HALF_TYPE, types.int64, RULE_TYPE, types.float32, types.int64, DOUBLES2_TYPE
     ),
-    calls=(gamma, squared_error_of),
+    calls=(add_up, gamma, key_of, squared_error_of),
 )
 def draw_precision(
     items: HalfSweep,
@@ -182,11 +112,12 @@ def draw_precision(
     `sums`: those of all blocks of items after the sweep. `precision`: the one of the sweep.
     """
     add_up(sums, items.total)
-    error = squared_error_of(items.total, items.prior, items.own.bias.shape[0], precision)
+    before = np.float64(precision)
+    error = squared_error_of(items.total, items.prior, items.own.bias.shape[0], before)
     if rule.noise == 0:
-        return precision, error
+        return before, error
     state = np.array([key_of(rule.key, sweep, ITEMS, NOISE)])
-    drawn = gamma(state, PRECISION_PRIOR + num_ratings / 2) / (PRECISION_PRIOR + error / 2)
+    drawn: float = gamma(state, PRECISION_PRIOR + num_ratings / 2) / (PRECISION_PRIOR + error / 2)
     return drawn, error
 
 
@@ -217,14 +148,14 @@ def add_predictions(
 def wait_for_all(counters: IndexArray, own: int, phase: int, timeout_ns: int) -> int:
     """Says that this worker is done with a phase, and waits until all others are.
 
-    Returns OPEN, LATE or CLOSED (gates.py), the last two with 4 times the place of the worker that
-    it waited for added.
+    Returns OPEN, LATE or CLOSED (gates.py), the last two with PLACES times the place of the worker
+    that it waited for added.
     """
     set_turn(counters, own, phase)
     for place in range(counters.shape[0] - 1):
         outcome = wait_for_turn(counters, place, phase, timeout_ns)
         if outcome != OPEN:
-            return outcome + 4 * place
+            return outcome + PLACES * place
     return OPEN
 
 
@@ -235,7 +166,7 @@ def wait_for_all(counters: IndexArray, own: int, phase: int, timeout_ns: int) ->
         *(types.float64, types.int64, INDEX_TYPE, types.int64, types.int64, types.int64),
         *(types.int64, types.int64, DOUBLES_TYPE, types.Array(types.int64, 2, "C")),
     ),
-    calls=(draw_half, draw_precision, wait_for_all, add_elapsed),
+    calls=(add_elapsed,),
 )
 def sweep_in_phases(
     users: HalfSweep,

@@ -31,16 +31,17 @@ from ddp.machine.compiled.lane_normals import lane_normals
 from ddp.machine.compiled.simd import FLOAT_BYTES, LANES, add_scaled
 from ddp.model.parameters import Vector
 from ddp.ratings.arrays import Doubles, FloatArray, IndexArray, IntArray
-from ddp.trainers.posterior.priors import INDEX_TYPE, cholesky, gamma
-from ddp.trainers.posterior.rows import (
+from ddp.trainers.posterior.arguments import (
     DOUBLES_TYPE,
     FLOATS2_TYPE,
+    INDEX_TYPE,
     PRIOR_TYPE,
     SIDE_TYPE,
     Prior,
     Side,
-    mixed,
 )
+from ddp.trainers.posterior.draws import gamma, mixed
+from ddp.trainers.posterior.priors import cholesky
 from ddp.trainers.sgd import VECTOR_TYPE
 
 STRENGTH_SHAPE, STRENGTH_RATE = 1.0, 1e-3  # of the gamma prior of the strength
@@ -178,9 +179,7 @@ def begin_pass(
     types.void(KNOWN_TYPE, WEIGHTS_TYPE, types.int64, types.int64, types.uint64),
     calls=(mixed,),
 )
-def draw_weights(
-    known: Known, weights: Weights, first: int, stop: int, key: np.uint64
-) -> None:
+def draw_weights(known: Known, weights: Weights, first: int, stop: int, key: np.uint64) -> None:
     """Draws the columns `first` to `stop` - 1 of W L, feature by feature."""
     size = weights.lines.shape[1]
     row_bytes, length = size * FLOAT_BYTES, stop - first
