@@ -25,6 +25,7 @@ from ddp.timing.spans import Spans
 from ddp.tracking.messages import Failed, Finished, HandedOn, Message, Published
 from ddp.workers.backend import Backend, OnMessage
 from ddp.workers.exchange import Update
+from ddp.model.sweeping import PHASES
 from ddp.workers.job import Job, Task
 
 P = TypeVar("P", bound=Peer)
@@ -65,7 +66,7 @@ class ConcurrentBackend(Backend, Generic[P]):
         if self.strata is not None:
             self._turns = _counters(self.strata.num_workers, self.strata.first_turn(first))
         elif self.sweeping is not None:
-            done = 2 * first * self.config.local_epochs
+            done = PHASES * first * self.config.local_epochs
             self._turns = _counters(self.sweeping.blocks.num_workers, done)
 
     @abstractmethod

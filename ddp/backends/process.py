@@ -45,6 +45,7 @@ from ddp.tracking.messages import Message, Published
 from ddp.workers.backend import OnMessage
 from ddp.workers.exchange import Exchange, News, Update
 from ddp.workers.job import Job, Task
+from ddp.model.room import filled_room
 
 MANAGER_GRACE_S = 5.0  # for an answer to a small question
 
@@ -52,7 +53,7 @@ MANAGER_GRACE_S = 5.0  # for an answer to a small question
 class ProcessExchange(Exchange):
     """A worker's end: a proxy of the manager's dict, and a pipe for messages out and rounds in.
 
-    `row_pipes`: for workers that need each other's rows. `sharing`: the workers of split=both.
+    `row_pipes`: for workers that need each other's rows.
     """
 
     def __init__(
@@ -60,13 +61,14 @@ class ProcessExchange(Exchange):
         shared: Store,
         pipe: Connection,
         row_pipes: RowPipes | None,
-        sharing: Sequence[int],
+        job: Job,
         poll_interval_s: float | None,
         spans: Spans,
     ) -> None:
         super().__init__(spans)
-        if row_pipes is not None and sharing:
-            self.sharing = ManagerSharing(shared, row_pipes, sharing, spans, self.tell)
+        if row_pipes is not None and (sweeping := job.sweeping) is not None:
+            workers, room = sweeping.blocks.workers, filled_room(sweeping, job.config.model.dim)
+            self.sharing = ManagerSharing(shared, row_pipes, workers, room, spans, self.tell)
         elif row_pipes is not None:
             self.rows = ManagerRows(shared, row_pipes, spans, self.tell)
         self.shared = shared
@@ -217,6 +219,5 @@ def _connect(
 ) -> tuple[Job, Exchange]:
     """In the worker: its job, and its end of the exchange."""
     job: Job = pipe.recv()
-    sharing = () if job.sweeping is None else job.sweeping.blocks.workers
     spans = job.make_spans(began)
-    return job, ProcessExchange(shared, pipe, row_pipes, sharing, poll_interval_s, spans)
+    return job, ProcessExchange(shared, pipe, row_pipes, job, poll_interval_s, spans)

@@ -19,22 +19,21 @@ from ddp.ratings.arrays import Doubles, IndexArray
 from ddp.timing.spans import Spans
 from ddp.tracking.messages import HandedOn, Message
 from ddp.workers.exchange import RowSharing
+from ddp.model.room import Room
 
 
 class RowsOfOne(RowSharing):
     """For workers in one thread: each has had its phase before the next phase begins."""
 
-    def __init__(self, vector: Vector) -> None:
+    def __init__(self, vector: Vector, room: Room) -> None:
         self.vector = vector
-        self.sums: Doubles | None = None
+        self.room = room
 
     def working_vector(self, start: Vector) -> Vector:
         return self.vector
 
-    def working_sums(self, shape: tuple[int, ...]) -> Doubles:
-        if self.sums is None:
-            self.sums = np.zeros(shape)
-        return self.sums
+    def working_room(self) -> Room:
+        return self.room
 
     def share(self, phase: int, arrays: Sequence[Vector | Doubles]) -> None:
         """Nothing to do."""
@@ -49,15 +48,14 @@ class CommonRows(RowsOfOne):
     """For workers that share memory: gates keep them in step.
 
     `counters`: int64 (workers + 1,), the last phase of each worker, see
-    ddp/machine/compiled/gates.py. `sums`: float64, at zero.
+    ddp/machine/compiled/gates.py.
     """
 
-    def __init__(self, vector: Vector, sums: Doubles, counters: IndexArray) -> None:
+    def __init__(self, vector: Vector, room: Room, counters: IndexArray) -> None:
         # imported here, since it loads numba, which not every worker needs
         from ddp.machine.compiled.gates import Gates
 
-        super().__init__(vector)
-        self.sums = sums
+        super().__init__(vector, room)
         self.gates: Gates = Gates(counters)
 
 
@@ -72,20 +70,22 @@ class ManagerSharing(RowSharing):
         shared: Store,
         pipes: RowPipes,
         workers: Sequence[int],
+        room: Room,
         spans: Spans,
         tell: Callable[[Message], None],
     ) -> None:
         self.shared = shared
         self.pipes = pipes
         self.workers = workers
+        self.room = room
         self.spans = spans
         self.tell = tell
 
     def working_vector(self, start: Vector) -> Vector:
         return start.copy()
 
-    def working_sums(self, shape: tuple[int, ...]) -> Doubles:
-        return np.zeros(shape)
+    def working_room(self) -> Room:
+        return self.room
 
     def share(self, phase: int, arrays: Sequence[Vector | Doubles]) -> None:
         own = self.pipes.worker

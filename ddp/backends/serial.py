@@ -25,6 +25,7 @@ from ddp.tracking.messages import Finished, Message
 from ddp.workers.backend import Backend, OnMessage
 from ddp.workers.exchange import Exchange, News, Update
 from ddp.workers.job import Job, Task
+from ddp.model.room import filled_room
 from ddp.workers.worker import worker_loop
 
 
@@ -73,7 +74,10 @@ class Serial(Backend):
         self.updates: dict[int, Update] = {}
         self.aggregate: Vector
         self.rows = None if self.strata is None else RowsInTurn(task.vector.copy())
-        self.sharing = None if self.sweeping is None else RowsOfOne(task.vector.copy())
+        self.sharing = None
+        if self.sweeping is not None:
+            room = filled_room(self.sweeping, task.config.model.dim)
+            self.sharing = RowsOfOne(task.vector.copy(), room)
         self.began: dict[int, float] = {}
         self.ended: dict[int, float] = {}
         self._loops: dict[int, Iterator[None]] = {}

@@ -55,16 +55,15 @@ class ShmExchange(Exchange):
         self,
         pipe: Connection,
         shared: Shared,
-        worker: int,
-        round_timeout_s: float,
+        job: Job,
         spans: Spans,
     ) -> None:
-        super().__init__(spans, shared.rows(), shared.sharing())
+        super().__init__(spans, shared.rows(), shared.sharing(job))
         self.pipe = pipe
         self.shared = shared
-        self.worker = worker
-        self.slot = shared.slots[worker]
-        self.round_timeout_s = round_timeout_s
+        self.worker = job.worker
+        self.slot = shared.slots[job.worker]
+        self.round_timeout_s = job.config.round_timeout
         self._published = -1  # the index of the round of its last update
 
     def publish(self, update: Update) -> None:
@@ -156,7 +155,7 @@ class SharedMemory(WorkerProcesses):
         self._shared = Shared(create_segment(layout.size, self.directory), plan)
         self._ending.callback(self._shared.close)
         if self._turns is not None:
-            self._turns = self._shared.fill(self.task.vector, self._turns)
+            self._turns = self._shared.fill(self.task, self._turns)
         for worker, pickler in zip(self.workers, picklers, strict=True):
             for place, array in pickler.new:
                 np.copyto(self._shared.segment.view(place), array)
@@ -248,4 +247,4 @@ def _connect(pipe: Connection, began: float) -> tuple[Job, Exchange]:
     shared = Shared(Segment.attach(path, size), plan)
     job = JobUnpickler(pickled, shared.segment).load()
     spans = job.make_spans(began)
-    return job, ShmExchange(pipe, shared, job.worker, job.config.round_timeout, spans)
+    return job, ShmExchange(pipe, shared, job, spans)

@@ -4,7 +4,7 @@ jobs            each array once: ratings, the state to start from
 slots           one for each worker, which alone writes it: vector, trainer state, record
 aggregates      the last two in turn; with straggler_timeout one for each worker
 common, turns   where rows have owners: the vector that all train in, and the counters of the turns
-sums            split=both: the sums of the blocks
+room            split=both: the other arrays that all share (ddp/workers/room.py)
 """
 
 from collections.abc import Sequence
@@ -21,6 +21,7 @@ from ddp.machine.segment import Array, Layout, NoRoom, Place, Segment
 from ddp.model.parameters import Vector
 from ddp.ratings.arrays import IndexArray
 from ddp.workers.job import Job, Task
+from ddp.model.room import filled_room, room_in, room_sizes
 
 # Belongs to the vector in a slot. `num_rounds` is its round, from 1, and is written last.
 RECORD = np.dtype([("rmse", "f8"), ("loss", "f8"), ("num_rounds", "i8")])
@@ -48,7 +49,7 @@ class Plan:
     each_its_own: bool  # an aggregate for each worker: a late one may still read an old one
     common: Place | None
     turns: Place | None
-    sums: Place | None
+    room: tuple[Place, Place] | None
 
     @classmethod
     def of(cls, task: Task, jobs: Sequence[Job], layout: Layout) -> "Plan":
@@ -66,13 +67,14 @@ class Plan:
         each_its_own = config.straggler_timeout is not None
         count = len(jobs) if each_its_own else 2
         length = len(task.make_aggregate().vector)
-        common = turns = sums = None
+        common = turns = room = None
         if config.has_owners:
             common = layout.place((len(task.vector),), np.float32)
             # Several counters share a cache line, which workers then write and read by turns.
             turns = layout.place((len(jobs) + 1,), np.int64)
         if task.sweeping is not None:
-            sums = layout.place(task.sweeping.sums_shape(config.model.dim), np.float64)
+            floats, doubles = room_sizes(task.sweeping, config.model.dim)
+            room = layout.place((floats,), np.float32), layout.place((doubles,), np.float64)
         return cls(
             slots=slots,
             aggregates=tuple(layout.place((length,), np.float32) for _ in range(count)),
@@ -80,7 +82,7 @@ class Plan:
             each_its_own=each_its_own,
             common=common,
             turns=turns,
-            sums=sums,
+            room=room,
         )
 
 
@@ -113,24 +115,28 @@ class Shared:
     def rows(self) -> SharedRows | None:
         """How workers pass rows on; None unless split=stratified."""
         plan = self.plan
-        if plan.common is None or plan.turns is None or plan.sums is not None:
+        if plan.common is None or plan.turns is None or plan.room is not None:
             return None
         return SharedRows(self.segment.view(plan.common), self.segment.view(plan.turns))
 
-    def sharing(self) -> CommonRows | None:
+    def sharing(self, task: Task) -> CommonRows | None:
         """How rows get to all workers; None unless split=both."""
         plan = self.plan
-        if plan.common is None or plan.turns is None or plan.sums is None:
+        if plan.common is None or plan.turns is None or plan.room is None:
             return None
-        common, sums, turns = map(self.segment.view, (plan.common, plan.sums, plan.turns))
-        return CommonRows(common, sums, turns)
+        assert task.sweeping is not None
+        floats, doubles = map(self.segment.view, plan.room)
+        room = room_in(task.sweeping, task.config.model.dim, floats, doubles)
+        return CommonRows(self.segment.view(plan.common), room, self.segment.view(plan.turns))
 
-    def fill(self, vector: Vector, turns: IndexArray) -> IndexArray | None:
-        """Writes the vector that all train in, and the counters. Gives the counters' place."""
+    def fill(self, task: Task, turns: IndexArray) -> IndexArray | None:
+        """Writes all that workers share before they begin. Gives the place of the counters."""
         plan = self.plan
         if plan.common is None or plan.turns is None:
             return None
-        np.copyto(self.segment.view(plan.common), vector)
+        np.copyto(self.segment.view(plan.common), task.vector)
+        if plan.room is not None and task.sweeping is not None:
+            filled_room(task.sweeping, task.config.model.dim, *map(self.segment.view, plan.room))
         counters: IndexArray = self.segment.view(plan.turns)
         np.copyto(counters, turns)
         return counters

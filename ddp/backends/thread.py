@@ -50,6 +50,7 @@ from ddp.tracking.messages import Message, Published
 from ddp.workers.backend import OnMessage
 from ddp.workers.exchange import Exchange, News, Update
 from ddp.workers.job import Job, Task
+from ddp.model.room import filled_room
 from ddp.workers.worker import run_worker
 
 # A thread notices the end of a run after an epoch. One with a longer epoch is left behind.
@@ -167,8 +168,8 @@ class Threads(ConcurrentBackend[ThreadPeer]):
         if self.strata is not None and self._turns is not None:
             self.rows = SharedRows(task.vector.copy(), self._turns)
         if self.sweeping is not None and self._turns is not None:
-            sums = np.zeros(self.sweeping.sums_shape(task.config.model.dim))
-            self.sharing = CommonRows(task.vector.copy(), sums, self._turns)
+            room = filled_room(self.sweeping, task.config.model.dim)
+            self.sharing = CommonRows(task.vector.copy(), room, self._turns)
         self.threads: dict[int, threading.Thread] = {}
         self._readers = Readers()
 

@@ -7,6 +7,7 @@ from typing import ClassVar
 from ddp.config.checks import Checked, above, at_least, number, one_of, options
 
 OPTIMIZERS = ("adam", "sgd")
+IMPLICIT = ("both", "user", "item", "none")
 
 
 @options
@@ -82,8 +83,11 @@ class GibbsTrainer(SweepingTrainer):
 
     samples = True
 
+    uses_features = True
+
     burn_in: int = at_least(0)
     keep_samples: int = at_least(1)
+    implicit: str = one_of(IMPLICIT)
 
 
 @options

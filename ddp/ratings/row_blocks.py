@@ -22,7 +22,7 @@ from ddp.ratings.arrays import IndexArray, IntArray, Ratings
 from ddp.ratings.numbering import Numbering
 
 BLOCKS = 128
-USERS, ITEMS = 0, 1  # the sides
+USERS, ITEMS = SIDES = 0, 1
 ROW_WORK = 16  # a row costs as much as so many ratings, besides its own ones
 
 

@@ -1,7 +1,8 @@
 """A trained model that predicts by the data's own ids, with numpy alone."""
 
+from collections.abc import Iterator
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -9,6 +10,7 @@ import numpy.typing as npt
 from ddp.counting import counted
 from ddp.model.parameters import Parameters, Vector
 from ddp.model.rows import predicted
+from ddp.model.samples import predicted_by_each
 from ddp.ratings.arrays import IndexArray
 from ddp.results.ids import Id, Ids, KnownIds
 
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
     from ddp.model.torch_module import CollabFiltering
 
 Unknown = Literal["partial", "error"]
+Deviation = Literal["prediction", "rating"]
+CHUNK = 1 << 20  # numbers of samples at a time, to save RAM
 
 
 class SavedModel:
@@ -48,13 +52,42 @@ class SavedModel:
             own.num_users, own.num_items, own.dim, biases=own.biases, vector=own.vector
         )
 
-    def predict(self, users: Ids, items: Ids, unknown: Unknown = "partial") -> Vector | float:
+    @overload
+    def predict(
+        self, users: Ids, items: Ids, unknown: Unknown = "partial", std: Literal[False] = False
+    ) -> Vector | float: ...
+
+    @overload
+    def predict(
+        self,
+        users: Ids,
+        items: Ids,
+        unknown: Unknown = "partial",
+        *,
+        std: Literal[True] | Deviation,
+    ) -> tuple[Vector | float, Vector | float]: ...
+
+    def predict(
+        self,
+        users: Ids,
+        items: Ids,
+        unknown: Unknown = "partial",
+        std: bool | Deviation = False,
+    ) -> Vector | float | tuple[Vector | float, Vector | float]:
         """The predicted rating of each pair of a user's and an item's id, within the scale.
 
         Ids come in lists, arrays or columns of pandas. A single id goes with every id of the other
         side; two single ids give one number. `unknown` is for ids that the model's data does not
         have: "partial" predicts from the known id of the pair, or gives the mean rating if both are
         unknown; "error" raises KeyError. Raises ValueError for a value that is no id.
+
+        `std` adds the standard deviation of each prediction, for a model that holds samples
+        (trainer=gibbs; else ValueError):
+
+        | `std`              | the deviation of                                                    |
+        |--------------------|---------------------------------------------------------------------|
+        | True, "prediction" | the mean rating that the user would give: how sure the model is     |
+        | "rating"           | a single rating: the noise of ratings comes on top                  |
         """
         refuse = _refuses(unknown)
         user_rows = self.known_users.rows(users, refuse=refuse)
@@ -65,17 +98,24 @@ class SavedModel:
                 " are taken in pairs"
             )
         user_rows, item_rows = np.broadcast_arrays(user_rows, item_rows)
-        if not user_rows.ndim:
-            return float(self.predict_rows(user_rows[None], item_rows[None])[0])
-        return self.predict_rows(user_rows, item_rows)
+        pairs = np.atleast_1d(user_rows), np.atleast_1d(item_rows)
+
+        def told(values: Vector) -> Vector | float:
+            return values if user_rows.ndim else float(values[0])
+
+        predictions = told(self.predict_rows(*pairs))
+        return (predictions, told(self.deviations(*pairs, _kind(std)))) if std else predictions
 
     def top_items(
-        self, user: Id, n: int = 10, unknown: Unknown = "partial"
+        self, user: Id, n: int = 10, unknown: Unknown = "partial", minus_std: float = 0.0
     ) -> list[tuple[int | str, str, float]]:
         """The `n` best items that the user has not rated: id, title, predicted rating.
 
         The title is "" where the data has none; equal predictions come in the order of the ids.
         `unknown`: as in `predict`; of an unknown user all items count as not rated.
+
+        With `minus_std` the best items are those with the highest lower bound: the prediction less
+        so many of its standard deviations. They are known for a model that holds samples.
         """
         if n < 0:
             raise ValueError(f"n={n}: must not be negative")
@@ -85,8 +125,11 @@ class SavedModel:
         # of row -1 a range that ends before it begins
         seen = self._seen_items[self._seen_starts[row] : self._seen_starts[row + 1]]
         unseen = np.setdiff1d(np.arange(len(self.item_ids)), seen)
-        predictions = self.predict_rows(np.full(len(unseen), row), unseen)
-        best = np.argsort(-predictions, kind="stable")[:n]
+        users = np.full(len(unseen), row)
+        predictions = bounds = self.predict_rows(users, unseen)
+        if minus_std:
+            bounds = predictions - minus_std * self.deviations(users, unseen, "prediction")
+        best = np.argsort(-bounds, kind="stable")[:n]
         return [
             (
                 self.item_ids[item].item(),
@@ -98,13 +141,42 @@ class SavedModel:
 
     def predict_rows(self, users: IndexArray, items: IndexArray) -> Vector:
         """The same as `predict`, by rows of the parameters; -1 is an unknown user or item."""
-        predictions = predicted(self.parameters, users, items)
+        if self.precisions:
+            predictions = np.concatenate(
+                [each.mean(axis=1) for each in self._samples(users, items)]
+            )
+        else:
+            predictions = predicted(self.parameters, users, items)
         alone = (users < 0) | (items < 0)
         if alone.any():
             user_terms, item_terms = self._terms_alone
             terms = user_terms[users[alone]] + item_terms[items[alone]]
             predictions[alone] = terms + self.parameters.views["global_mean"]
         return predictions.clip(self.rating_min, self.rating_max)
+
+    def deviations(self, users: IndexArray, items: IndexArray, kind: Deviation) -> Vector:
+        """The standard deviations of predictions, by rows of the parameters; see `predict`.
+
+        They are NaN for unknown users and items. Raises ValueError for a model without samples.
+        """
+        if not self.precisions:
+            raise ValueError("this model holds no samples, so no deviation is known: trainer=gibbs")
+        variances = np.concatenate([each.var(axis=1) for each in self._samples(users, items)])
+        if kind == "rating":
+            variances += np.mean(1 / np.array(self.precisions))
+        variances[(users < 0) | (items < 0)] = np.nan
+        deviations: Vector = np.sqrt(variances)
+        return deviations
+
+    def _samples(self, users: IndexArray, items: IndexArray) -> Iterator[Vector]:
+        """The prediction of each sample for each pair (pairs, samples), some pairs at a time."""
+        number = max(1, CHUNK // self.parameters.dim)
+        for start in range(0, max(len(users), 1), number):
+            some = slice(start, start + number)
+            each = predicted_by_each(
+                self.parameters, len(self.precisions), users[some], items[some]
+            )
+            yield each.clip(self.rating_min, self.rating_max)
 
     @cached_property
     def _terms_alone(self) -> tuple[Vector, Vector]:
@@ -128,6 +200,14 @@ class SavedModel:
 def _average(factors: Vector, counts: IndexArray) -> Vector:
     average: Vector = (counts / max(counts.sum(), 1)).astype(np.float32) @ factors
     return average
+
+
+def _kind(std: bool | Deviation) -> Deviation:
+    if std is True:
+        return "prediction"
+    if std not in ("prediction", "rating"):
+        raise ValueError(f"std={std!r}: must be True, False, 'prediction' or 'rating'")
+    return std
 
 
 def _refuses(unknown: str) -> bool:

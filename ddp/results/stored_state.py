@@ -8,6 +8,7 @@
 | `memory/0`, ...     | the trainer state of each worker (an old name)                            |
 | `outer/0`, ...      | the state of the outer optimizer                                          |
 | `predictions`       | the sums of predictions of a run whose aggregate is a mean of samples     |
+| `weights/0`, `/1`   | of what it knows about users, and about items                             |
 | `sample/0`, ...     | its samples, by the index of their round                                  |
 """
 
@@ -37,6 +38,7 @@ def tensors_of(state: RunState) -> Tensors:
     tensors |= {f"outer/{index}": vector for index, vector in enumerate(state.outer_state)}
     if (posterior := state.posterior) is not None:
         tensors["predictions"] = posterior.predictions
+        tensors |= {f"weights/{side}": lines for side, lines in enumerate(posterior.weights)}
         tensors |= {f"sample/{each.round_index}": each.vector for each in posterior.samples}
     return tensors
 
@@ -58,6 +60,7 @@ def _facts_of_samples(posterior: Posterior) -> dict[str, Any]:
     return {
         "precision": posterior.precision,
         "precisions": posterior.precisions,
+        "strengths": posterior.strengths,
         "stride": posterior.stride,
         "samples": {each.round_index: each.precision for each in posterior.samples},
     }
@@ -98,8 +101,11 @@ def _posterior(tensors: Tensors, facts: dict[str, Any]) -> Posterior | None:
         Sample(int(index), float(precision), tensors[f"sample/{index}"])
         for index, precision in known["samples"].items()
     ]
+    users, items = map(float, known["strengths"])
     return Posterior(
         precision=float(known["precision"]),
+        weights=(tensors["weights/0"], tensors["weights/1"]),
+        strengths=(users, items),
         precisions=tuple(map(float, known["precisions"])),
         predictions=tensors["predictions"],
         samples=tuple(samples),

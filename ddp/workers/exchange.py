@@ -23,6 +23,7 @@ from ddp.tracking.messages import Message
 
 if TYPE_CHECKING:
     from ddp.machine.compiled.gates import Gates
+    from ddp.model.room import Room
 
 
 @dataclass(slots=True, kw_only=True)
@@ -98,8 +99,8 @@ class RowSharing(ABC):
         """The vector to train in, equal to `start`. Workers that share memory get the same one."""
 
     @abstractmethod
-    def working_sums(self, shape: tuple[int, ...]) -> Doubles:
-        """The sums of the blocks, float64: at zero, and shared like the vector."""
+    def working_room(self) -> "Room":
+        """The other arrays that all have, shared like the vector."""
 
     @abstractmethod
     def share(self, phase: int, arrays: Sequence[Vector | Doubles]) -> None:

@@ -10,8 +10,9 @@ from ddp.config.schema import Config
 from ddp.errors import Diverged
 from ddp.model.parameters import EMPTY_VECTOR, Parameters, Rows, Vector
 from ddp.model.rows import learned, made_rows, update_length
+from ddp.model.sweeping import Sweeping
 from ddp.ratings.arrays import Block, Part
-from ddp.ratings.row_blocks import RowBlocks, num_sums
+from ddp.ratings.row_blocks import SIDES
 from ddp.ratings.strata import Strata
 from ddp.timing.meter import Meter
 from ddp.timing.metered_spans import MeteredSpans
@@ -40,32 +41,6 @@ class Shard:
     test: Part
     blocks: tuple[Block, ...] = ()
     by_item: Part = field(default_factory=lambda: NOTHING)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sweeping:
-    """The facts that the workers of split=both share.
-
-    | field       | meaning                                                               |
-    |-------------|-----------------------------------------------------------------------|
-    | `blocks`    | the rows of each worker                                               |
-    | `num_train` | the number of training ratings of all                                 |
-    | `variance`  | of these ratings                                                      |
-    | `precision` | of the noise, from which the run continues; None: it is new           |
-    """
-
-    blocks: RowBlocks
-    num_train: int
-    variance: float
-    precision: float | None
-
-    def sums_shape(self, dim: int) -> tuple[int, int, int, int]:
-        """The shape of the sums that workers share: (side, parity of the epoch, block, sum).
-
-        A block has the sums of ddp/trainers/posterior/priors.py.
-        """
-        most = max(len(self.blocks.user_bounds), len(self.blocks.item_bounds)) - 1
-        return 2, 2, most, num_sums(dim)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -170,7 +145,9 @@ class Job(Task):
             own = learned(made_rows(self.sweeping.blocks, parameters, self.worker))
             # the precision of the noise in each epoch, and the sums of predictions
             rest = self.config.local_epochs + len(self.shard.valid) + len(self.shard.test)
-            return sum(array.size for array in own) + rest
+            features = [self.sweeping.features(side, self.worker) for side in SIDES]
+            weights = sum(each.stop - each.start for each in features) * (parameters.dim + 1)
+            return sum(array.size for array in own) + rest + weights + len(SIDES)
         if self.strata is not None:
             return update_length(self.strata, parameters, self.worker)
         return len(self.vector)

@@ -32,6 +32,8 @@ class Posterior:
     |---------------|----------------------------------------------------------------------------|
     | `precision`   | of the noise after the last epoch                                          |
     | `precisions`  | that of each sample: there is one for each epoch after the burn-in         |
+    | `weights`     | of what is known about users, and about items: (features, dim + 1) each    |
+    | `strengths`   | of the priors of these weights                                             |
     | `predictions` | the sums of the samples' predictions for the validation and the test part, |
     |               | float64, those of the validation part first                                |
     | `samples`     | those that the saved model will hold                                       |
@@ -40,6 +42,8 @@ class Posterior:
 
     precision: float
     precisions: tuple[float, ...]
+    weights: tuple[Vector, Vector]
+    strengths: tuple[float, float]
     predictions: Doubles
     samples: tuple[Sample, ...] = ()
     stride: int = 1
@@ -101,6 +105,13 @@ def effective_size(series: Sequence[float]) -> float:
     return min(len(values) / total, float(len(values)))
 
 
-def no_samples(num_held_out: int) -> Posterior:
-    """The beginning of a chain."""
-    return Posterior(precision=0.0, precisions=(), predictions=np.zeros(num_held_out))
+def no_samples(num_held_out: int, shapes: Sequence[tuple[int, int]]) -> Posterior:
+    """The beginning of a chain. `shapes`: of the weights of both sides."""
+    users, items = (np.zeros(shape, np.float32) for shape in shapes)
+    return Posterior(
+        precision=0.0,
+        precisions=(),
+        weights=(users, items),
+        strengths=(1.0, 1.0),
+        predictions=np.zeros(num_held_out),
+    )

@@ -1,25 +1,28 @@
 """From ratings to jobs: the deal, the facts that all workers share, and every worker's job."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import accumulate, pairwise
 
 import numpy as np
 
 from ddp.config.schema import Config
 from ddp.config.seeding import stream
+from ddp.config.trainer import GibbsTrainer
 from ddp.counting import counted
 from ddp.errors import ConfigError
 from ddp.model.parameters import EMPTY_VECTOR, Parameters, Vector, initial_vector
 from ddp.model.rows import in_data_order, renumbered
 from ddp.ratings.arrays import Block, IndexArray, IntArray, Part, Ratings
 from ddp.ratings.holdout import PARTS
+from ddp.ratings.known import known_of
 from ddp.ratings.numbering import Numbering
 from ddp.ratings.row_blocks import ITEMS, USERS, RowBlocks, row_blocks
 from ddp.ratings.splits import Deal, make_split
 from ddp.ratings.strata import rows_by_group, stratify
 from ddp.trainers.trainer import trainer_for
-from ddp.workers.job import Job, Shard, Sweeping, Task
+from ddp.model.sweeping import Sweeping
+from ddp.workers.job import Job, Shard, Task
 from ddp.workers.state import RunState
 
 
@@ -200,14 +203,7 @@ def prepare(config: Config, ratings: Ratings, state: RunState | None = None) -> 
     if config.stratified:
         strata, numbering = stratify(ratings, deal, config, workers)
     elif config.has_owners:
-        train = deal.rows("train")
-        blocks, numbering = row_blocks(ratings, train, workers)
-        sweeping = Sweeping(
-            blocks=blocks,
-            num_train=len(train),
-            variance=float(ratings.ratings[train].var(dtype=np.float64)),
-            precision=None if state.posterior is None else state.posterior.precision,
-        )
+        sweeping, numbering = _sweeping(config, ratings, deal.rows("train"), workers, state)
     if numbering is not None:
         outside = Parameters(
             ratings.num_users,
@@ -233,6 +229,52 @@ def prepare(config: Config, ratings: Ratings, state: RunState | None = None) -> 
         numbering=numbering,
         trainer_states=state.trainer_states,
     )
+
+
+def _sweeping(
+    config: Config,
+    ratings: Ratings,
+    train: IndexArray,
+    workers: Sequence[int],
+    state: RunState,
+) -> tuple[Sweeping, Numbering]:
+    """The facts of split=both. `train`: the rows of the training ratings."""
+    blocks, numbering = row_blocks(ratings, train, workers)
+    sweeping = Sweeping(
+        blocks=blocks,
+        num_train=len(train),
+        variance=float(ratings.ratings[train].var(dtype=np.float64)),
+    )
+    if not isinstance(options := config.trainer, GibbsTrainer):
+        return sweeping, numbering
+    users, items = numbering.users[ratings.users[train]], numbering.items[ratings.items[train]]
+    own = options.implicit in ("both", "user"), options.implicit in ("both", "item")
+    of_users = known_of(
+        users,
+        items,
+        numbering.users,
+        ratings.num_items,
+        ratings.user_features,
+        implicit=own[USERS],
+    )
+    of_items = known_of(
+        items,
+        users,
+        numbering.items,
+        ratings.num_users,
+        ratings.item_features,
+        implicit=own[ITEMS],
+    )
+    sweeping = replace(sweeping, known=(of_users, of_items))
+    if (posterior := state.posterior) is None:
+        return sweeping, numbering
+    continued = replace(
+        sweeping,
+        precision=posterior.precision,
+        weights=posterior.weights,
+        strengths=posterior.strengths,
+    )
+    return continued, numbering
 
 
 def deal_of(config: Config, ratings: Ratings) -> Deal:

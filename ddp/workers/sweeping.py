@@ -1,9 +1,10 @@
 """A worker's rounds with split=both: it makes the rows of its users, and then those of its items.
 
-After each half of an epoch the rows and the sums of its blocks go to all others:
+After each half of an epoch the rows and the sums of its blocks go to all others. If something is
+known about the rows of a side, its weights are drawn first, in two steps:
 
-    worker 0   its users | share, take | its items | share, take | ...
-    worker 1   its users | share, take | its items | share, take | ...
+    worker 0   [weights of users | share, take |] its users | share, take | [weights ...
+    worker 1   [weights of users | share, take |] its users | share, take | [weights ...
 """
 
 from collections.abc import Generator
@@ -15,27 +16,36 @@ from ddp.errors import LateRows
 from ddp.model.parameters import Vector
 from ddp.model.rows import learned, made_rows, pack
 from ddp.ratings.arrays import Doubles
+from ddp.ratings.row_blocks import SIDES
 from ddp.tracking.messages import EpochDone, WorkerRound
 from ddp.workers.exchange import Exchange
-from ddp.workers.job import Job, Sweeping
+from ddp.model.sweeping import STEPS, Sweeping
+from ddp.workers.job import Job
 from ddp.workers.waiting import wait_until_gathered
 
 
 class WorkerPhases:
-    """The phases of one worker: after half h of epoch s all workers have done phase 2 s + h + 1."""
+    """The phases of one worker. Each half of an epoch has three, and ends with the last of them.
+
+    | step | needs to be shared after it, of a side                                  |
+    |------|-------------------------------------------------------------------------|
+    | 0    | residuals of rows and turned weights of features, if something is known |
+    | 1    | drawn columns of both, likewise                                         |
+    | 2    | rows, the sums of their blocks, weights of features                     |
+    """
 
     def __init__(self, job: Job, sweeping: Sweeping, exchange: Exchange) -> None:
         assert exchange.sharing is not None
         self.sharing, self.spans = exchange.sharing, exchange.spans
-        self.blocks, self.worker = sweeping.blocks, job.worker
+        self.sweeping, self.blocks, self.worker = sweeping, sweeping.blocks, job.worker
         self.gates = self.sharing.gates
         self.place = self.blocks.place(job.worker)
         self.timeout_s = job.config.round_timeout
         self.parameters = job.parameters(self.sharing.working_vector(job.vector))
-        self.sums = self.sharing.working_sums(sweeping.sums_shape(self.parameters.dim))
+        self.room = self.sharing.working_room()
 
     def share(self, phase: int) -> None:
-        """Gives the others the rows and sums that this worker has made in the phase."""
+        """Gives the others the arrays that this worker has made in the phase."""
         with self.spans("publish"):
             self.sharing.share(phase, self._made(phase, self.worker))
 
@@ -55,16 +65,28 @@ class WorkerPhases:
         )
 
     def _made(self, phase: int, worker: int) -> list[Vector | Doubles]:
-        """The arrays that a worker makes in a phase: rows of a side, and the sums of its blocks."""
-        sweep, side = divmod(phase - 1, 2)
-        kind, rows = ("user", "item")[side], self.blocks.rows(side, worker)
-        views = self.parameters.views
+        """The arrays that a worker makes in a phase."""
+        half, step = divmod(phase - 1, STEPS)
+        sweep, side = divmod(half, len(SIDES))
+        rows, known = self.blocks.rows(side, worker), self.room.sides[side]
+        features = self.sweeping.features(side, worker)
+        if known is not None and step == 0:
+            return [known.residuals[rows], known.turned[features]]
+        if known is not None and step == 1:
+            columns = self.sweeping.columns(self.parameters.dim, worker)
+            return [
+                known.residuals[:, columns],
+                known.turned[:, columns],
+                known.squares[columns],
+            ]
+        kind, views = ("user", "item")[side], self.parameters.views
         first, stop = self.blocks.blocks(side, worker)
-        return [
+        made = [
             views[f"{kind}_factors"][rows],
             views[f"{kind}_bias"][rows],
-            self.sums[side, (sweep + 1) % 2, first:stop],
+            self.room.sums[side, (sweep + 1) % 2, first:stop],
         ]
+        return made if known is None else [*made, known.lines[features]]
 
 
 class SweepingWorker:
@@ -76,6 +98,7 @@ class SweepingWorker:
         options = job.config.trainer
         assert isinstance(options, GibbsTrainer | AlsTrainer)
         self.job, self.exchange, self.spans = job, exchange, exchange.spans
+        self.sweeping = sweeping
         self.phases = WorkerPhases(job, sweeping, exchange)
         self.parameters = self.phases.parameters
         self.own = learned(made_rows(sweeping.blocks, self.parameters, job.worker))
@@ -85,13 +108,10 @@ class SweepingWorker:
             job.parameters(job.vector),
             job.shard.train,
             job.shard.by_item,
-            blocks=sweeping.blocks,
             worker=job.worker,
             held_out=(job.shard.valid, job.shard.test),
-            sums=self.phases.sums,
-            num_train=sweeping.num_train,
-            precision=sweeping.precision,
-            variance=sweeping.variance,
+            room=self.phases.room,
+            sweeping=sweeping,
             scale=job.scale,
             seed=job.config.seed,
         )
@@ -121,7 +141,14 @@ class SweepingWorker:
                 )
         with self.spans("publish"), self.spans("copy"):
             noise = np.array(precisions, np.float32)
-            pack([*self.own, noise, *self.sweeper.predictions], self.published)
+            weights = [
+                known.lines[self.sweeping.features(side, self.job.worker)]
+                for side, known in enumerate(self.phases.room.sides)
+                if known is not None
+            ]
+            strengths = np.array(self.sweeper.strengths, np.float32)
+            told = [noise, *self.sweeper.predictions, *weights, strengths]
+            pack([*self.own, *told], self.published)
             self.spans.count_copied(self.published.nbytes)
         with self.spans("evaluate"):
             row = WorkerRound(

@@ -30,7 +30,8 @@ from ddp.machine.compiled.jit import compiled
 from ddp.machine.compiled.lane_normals import lane_normals
 from ddp.machine.compiled.simd import FLOAT_BYTES, LANES, add_scaled
 from ddp.model.parameters import Vector
-from ddp.ratings.arrays import Doubles, FloatArray, IndexArray, IntArray
+from ddp.ratings.arrays import Doubles
+from ddp.ratings.known import Known
 from ddp.trainers.posterior.arguments import (
     DOUBLES_TYPE,
     FLOATS2_TYPE,
@@ -45,25 +46,6 @@ from ddp.trainers.posterior.priors import cholesky
 from ddp.trainers.sgd import VECTOR_TYPE
 
 STRENGTH_SHAPE, STRENGTH_RATE = 1.0, 1e-3  # of the gamma prior of the strength
-
-
-class Known(NamedTuple):
-    """The features of all rows of a side, by row and by feature.
-
-    Row r has the features by_row[starts[r]:starts[r + 1]], feature f the rows
-    by_feature[feature_starts[f]:feature_starts[f + 1]]. The value of an entry is scales[row], times
-    that of `row_values` or `feature_values` if these are not empty. `squares`: the sum of the
-    squares of each feature's values.
-    """
-
-    starts: IndexArray
-    by_row: IntArray
-    row_values: FloatArray
-    feature_starts: IndexArray
-    by_feature: IntArray
-    feature_values: FloatArray
-    scales: FloatArray
-    squares: FloatArray
 
 
 class Weights(NamedTuple):

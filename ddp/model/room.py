@@ -1,0 +1,88 @@
+"""The memory besides the model that the workers of split=both share: sums, weights and residuals.
+
+It lies in one vector of float32 and one of float64, so that a backend can put it where it likes.
+"""
+
+from dataclasses import dataclass
+from math import prod
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ddp.model.parameters import Vector
+from ddp.ratings.arrays import Doubles
+from ddp.model.sweeping import Sweeping
+
+
+class SideRoom(NamedTuple):
+    """The shared arrays of a side about whose rows something is known (trainers/posterior/weights.py).
+
+    `lines` and `turned` are (features, K), `residuals` (rows, K), all float32; `squares` is (K,),
+    float64; K = dim + 1.
+    """
+
+    lines: Vector
+    turned: Vector
+    residuals: Vector
+    squares: Doubles
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """`sums`: of the blocks, float64, of `Sweeping.sums_shape`. `sides`: None: nothing is known."""
+
+    sums: Doubles
+    sides: tuple[SideRoom | None, SideRoom | None]
+
+
+def room_sizes(sweeping: Sweeping, dim: int) -> tuple[int, int]:
+    """The numbers of float32 and of float64 in the room."""
+    floats, doubles = 0, prod(sweeping.sums_shape(dim))
+    for known in filter(None, sweeping.known):
+        floats += (2 * known.num_features + known.num_rows) * (dim + 1)
+        doubles += dim + 1
+    return floats, doubles
+
+
+def room_in(sweeping: Sweeping, dim: int, floats: Vector, doubles: Doubles) -> Room:
+    """Views of two vectors of these sizes."""
+    single, double = _Views(floats), _Views(doubles)
+    sums = double.next(*sweeping.sums_shape(dim))
+    sides: list[SideRoom | None] = []
+    for known in sweeping.known:
+        if known is None:
+            sides.append(None)
+            continue
+        lines, turned = (single.next(known.num_features, dim + 1) for _ in range(2))
+        residuals = single.next(known.num_rows, dim + 1)
+        sides.append(SideRoom(lines, turned, residuals, double.next(dim + 1)))
+    users, items = sides
+    return Room(sums, (users, items))
+
+
+def filled_room(
+    sweeping: Sweeping, dim: int, floats: Vector | None = None, doubles: Doubles | None = None
+) -> Room:
+    """The room before the first round, in these vectors of zeros or in new ones.
+
+    It has the weights that the run continues from.
+    """
+    num_floats, num_doubles = room_sizes(sweeping, dim)
+    floats = np.zeros(num_floats, np.float32) if floats is None else floats
+    doubles = np.zeros(num_doubles) if doubles is None else doubles
+    room = room_in(sweeping, dim, floats, doubles)
+    for side, start in zip(room.sides, sweeping.weights or (), strict=False):
+        if side is not None:
+            np.copyto(side.lines, start)
+    return room
+
+
+class _Views:
+    """Cuts one array after another from the beginning of a vector."""
+
+    def __init__(self, vector: Any) -> None:
+        self.vector, self.start = vector, 0
+
+    def next(self, *shape: int) -> Any:
+        first, self.start = self.start, self.start + prod(shape)
+        return self.vector[first : self.start].reshape(shape)
