@@ -27,14 +27,14 @@ def command_of(
     It gives what differs from conf/, but for the scalars `without`. `seeds`: a sweep over them.
     Raises LookupError, TypeError or AttributeError for a config that is none.
     """
+    brought = brought_by("trainer", config["trainer"]["name"])
     arguments = [f"{group}={config[group]['name']}" for group in _chosen(config)]
     for group in OPTIONS:
-        known = default_values(group, config[group]["name"])
+        known = default_values(group, config[group]["name"]) | brought.settings.get(group, {})
         arguments += _changed(config[group], known, f"{group}.")
     skipped = {*without, *(["seed"] if seeds else [])}
-    brought, _ = brought_by("trainer", config["trainer"]["name"])
-    known_scalars = default_scalars() | brought
-    scalars = {key: value for key, value in known_scalars.items() if key not in skipped}
+    usual = default_scalars() | brought.scalars
+    scalars = {key: value for key, value in usual.items() if key not in skipped}
     arguments += _changed(config, scalars, "")
     many = ["-m", f"seed={','.join(map(str, seeds))}"] if seeds else []
     return " ".join(["python train.py", *many, *arguments])
@@ -42,8 +42,7 @@ def command_of(
 
 def _chosen(config: Mapping[str, Any]) -> list[str]:
     """The groups in which the config has another option than a run has that is not told."""
-    _, brought = brought_by("trainer", config["trainer"]["name"])
-    usual = default_names() | brought
+    usual = default_names() | brought_by("trainer", config["trainer"]["name"]).options
     if usual["split"] == "auto":
         schema = OPTIONS["trainer"][config["trainer"]["name"]]
         split = (

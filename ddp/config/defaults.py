@@ -1,6 +1,6 @@
 """The values in conf/, read without Hydra: for --help, and for the config of a default run."""
 
-from dataclasses import fields
+from dataclasses import dataclass, fields, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, cast, get_args
@@ -26,17 +26,38 @@ def read_option(path: Path) -> dict[str, Any]:
     return own
 
 
-def brought_by(group: str, name: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The scalars, and the options of other groups, that an option brings with it."""
+@dataclass(frozen=True, slots=True)
+class Brought:
+    """The values outside of its group that an option brings with it.
+
+    | field      | meaning                                             |
+    |------------|-----------------------------------------------------|
+    | `scalars`  | scalar -> its value                                 |
+    | `options`  | other group -> the option                           |
+    | `settings` | other group -> settings of its option -> their value |
+    """
+
+    scalars: dict[str, Any]
+    options: dict[str, str]
+    settings: dict[str, dict[str, Any]]
+
+
+@cache
+def brought_by(group: str, name: str) -> Brought:
+    """The values that the file of an option gives, if its package is _global_."""
     values = _read(CONF / group / f"{name}.yaml")
-    options = {
-        key.removeprefix("override /"): option
-        for entry in values.pop("defaults", ())
-        if isinstance(entry, dict)
-        for key, option in entry.items()
-    }
-    scalars = {key: value for key, value in values.items() if key not in OPTIONS}
-    return (scalars if group in values else {}), options
+    entries = [entry for entry in values.pop("defaults", ()) if isinstance(entry, dict)]
+    if group not in values:
+        return Brought({}, {}, {})
+    return Brought(
+        scalars={key: value for key, value in values.items() if key not in OPTIONS},
+        options={
+            key.removeprefix("override /"): option
+            for entry in entries
+            for key, option in entry.items()
+        },
+        settings={key: values[key] for key in OPTIONS if key in values and key != group},
+    )
 
 
 @cache
@@ -74,13 +95,13 @@ def default_names() -> dict[str, Any]:
 
 def default_config(**chosen: str) -> Config:
     """The config of `python train.py` when only options of groups are chosen."""
-    scalars, brought = default_scalars(), dict[str, Any]()
-    for group, name in chosen.items():
-        values, others = brought_by(group, name)
-        scalars = scalars | values
-        brought |= others
-    options = default_names() | brought | chosen
-    groups = {group: default_option(group, options[group]) for group in OPTIONS}
+    brought = brought_by("trainer", chosen.get("trainer") or default_names()["trainer"])
+    options = default_names() | brought.options | chosen
+    groups = {
+        group: replace(default_option(group, options[group]), **brought.settings.get(group, {}))
+        for group in OPTIONS
+    }
+    scalars = default_scalars() | brought.scalars
     trackers = {name: default_tracker(name) for name in options["tracker"]}
     return Config(**scalars, **groups, tracker=trackers)
 

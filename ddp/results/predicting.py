@@ -128,7 +128,8 @@ class SavedModel:
         users = np.full(len(unseen), row)
         predictions = bounds = self.predict_rows(users, unseen)
         if minus_std:
-            bounds = predictions - minus_std * self.deviations(users, unseen, "prediction")
+            deviations = self.deviations(users, unseen, "prediction")
+            bounds = predictions - minus_std * np.nan_to_num(deviations)
         best = np.argsort(-bounds, kind="stable")[:n]
         return [
             (

@@ -39,7 +39,9 @@ def print_result(result: RunResult, console: Console) -> None:
     """
     console.print()
     _print_table(result, console)
-    if result.reference is None:
+    if result.config.trainer.sweeps:
+        console.print("gap to one worker: none, it has the same bits", style="dim")
+    elif result.reference is None:
         unknown = "gap to one worker: not measured (reference=true trains it, once)"
         console.print(unknown, style="dim")
     print_facts([*_ending(result), *_notes(result)], console)

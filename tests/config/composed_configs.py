@@ -14,6 +14,7 @@ EVERY_OPTION = [(group, option) for group, options in OPTIONS.items() for option
 COMPANIONS = {
     ("split", "stratified"): ("aggregation=none",),
     ("split", "auto"): ("aggregation=none",),
+    ("split", "both"): ("trainer=gibbs",),
     **{("split", name): ("aggregation=rows",) for name in ("iid", "user", "item", "time")},
     **{("split", name): ("aggregation=rows",) for name in ("copies", "dirichlet")},
     ("split", "files"): (

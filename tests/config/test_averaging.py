@@ -13,7 +13,8 @@ from ddp.errors import ConfigError
 from ddp.results.run_directory import differences
 
 AVERAGING = sorted({*OPTIONS["aggregation"]} - {"none"})
-DEALT = sorted({*OPTIONS["split"]} - {"auto", "stratified", "files"})
+DEALT = sorted({*OPTIONS["split"]} - {"auto", "stratified", "both", "files"})
+SWEEPING = ("gibbs", "als")
 
 
 def taken(*overrides):
@@ -76,6 +77,21 @@ def test_a_pair_without_effect_is_refused_with_two_commands_that_work(refused, k
     for command in (*commands, "split=stratified aggregation=none"):
         assert f"python train.py {command}" in message
         config_of("data=ml100k", *command.split())
+
+
+@pytest.mark.parametrize("trainer", SWEEPING)
+def test_a_trainer_that_makes_whole_rows_takes_the_split_both(trainer):
+    for given in ((), ("split=both",)):
+        assert taken(f"trainer={trainer}", *given) == ("both", "none")
+        assert default_config(trainer=trainer) == config_of(f"trainer={trainer}")
+    for wrong, key in (("split=iid", "split=iid"), ("aggregation=rows", "aggregation=rows")):
+        with pytest.raises(ConfigError, match=f"^{key}: .*python train.py trainer={trainer}"):
+            config_of(f"trainer={trainer}", wrong)
+
+
+def test_the_split_both_is_refused_without_such_a_trainer():
+    with pytest.raises(ConfigError, match=r"^split=both: .*python train.py trainer=gibbs"):
+        config_of("split=both")
 
 
 def test_none_has_no_settings_that_could_be_without_effect():

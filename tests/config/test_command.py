@@ -31,7 +31,8 @@ settings_of = st.fixed_dictionaries(
         "aggregation": st.sampled_from(["samples", "uniform"]),
     },
     optional={
-        **{group: st.sampled_from([*OPTIONS[group]]) for group in ("backend", "trainer", "model")},
+        **{group: st.sampled_from([*OPTIONS[group]]) for group in ("backend", "model")},
+        "trainer": st.sampled_from(["autograd", "fused"]),
         "data": st.sampled_from(["ml100k", "synthetic", "csv"]),
         "workers": st.integers(1, 9),
         "straggler_timeout": st.sampled_from([None, 0.25, 1e-5]),
@@ -64,6 +65,18 @@ def test_it_gives_every_setting_again(values, path):
     program, script, *again = shlex.split(command_of(as_json(config)))
     assert (program, script) == ("python", "train.py")
     assert config_of(again) == config
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "trainer=gibbs",
+        "trainer=als trainer.reg=0.5",
+        "model=tiny trainer=gibbs model.init_std=0.01 rounds=5",
+    ],
+)
+def test_a_trainer_that_brings_settings_is_told_with_what_differs_from_them(given):
+    assert command_of(as_json(config_of(given.split()))) == f"python train.py {given}"
 
 
 def test_it_is_as_short_as_a_person_writes_it(make_config):
