@@ -13,6 +13,7 @@ from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import OverrideType
 
+from ddp.config.defaults import brought_by
 from ddp.config.options import OPTIONS
 
 CONF = Path(__file__).parent.parent / "conf"
@@ -49,6 +50,8 @@ def composed(*overrides):
         elif parsed.key_or_group not in OPTIONS and parsed.key_or_group in once():
             others.append(parsed)
         elif parsed.key_or_group in OPTIONS and isinstance(parsed.value(), str):
+            if brought_by(parsed.key_or_group, parsed.value()).scalars:  # values of other groups
+                return by_hydra(*overrides)
             chosen[parsed.key_or_group] = parsed.value()
         else:  # a named experiment, or a mistake
             return by_hydra(*overrides)
