@@ -50,9 +50,11 @@ def composed(*overrides):
         elif parsed.key_or_group not in OPTIONS and parsed.key_or_group in once():
             others.append(parsed)
         elif parsed.key_or_group in OPTIONS and isinstance(parsed.value(), str):
-            if brought_by(parsed.key_or_group, parsed.value()).scalars:  # values of other groups
+            option = parsed.value()
+            known = option in OPTIONS[parsed.key_or_group]
+            if known and brought_by(parsed.key_or_group, option).scalars:
                 return by_hydra(*overrides)
-            chosen[parsed.key_or_group] = parsed.value()
+            chosen[parsed.key_or_group] = option
         else:  # a named experiment, or a mistake
             return by_hydra(*overrides)
     config = deepcopy(once())
