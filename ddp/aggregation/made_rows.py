@@ -10,9 +10,9 @@ from ddp.config.trainer import GibbsTrainer
 from ddp.errors import AggregationError
 from ddp.model.parameters import Vector
 from ddp.model.rows import learned, made_rows, unpack
-from ddp.ratings.row_blocks import ITEMS, SIDES, USERS
-from ddp.workers.exchange import Update
 from ddp.model.sweeping import Sweeping
+from ddp.ratings.row_blocks import SIDES
+from ddp.workers.exchange import Update
 from ddp.workers.posterior import Posterior, no_samples
 from ddp.workers.prepare import Prepared
 
@@ -30,10 +30,8 @@ class MadeRows(Combine):
         self.places = {worker: prepared.held_out_of(worker) for worker in prepared.workers}
         self.posterior = posterior
         if posterior is None and prepared.config.trainer.samples:
-            size = prepared.config.model.dim + 1
-            features = [0 if known is None else known.num_features for known in sweeping.known]
             held_out = len(prepared.valid) + len(prepared.test)
-            self.posterior = no_samples(held_out, [(number, size) for number in features])
+            self.posterior = no_samples(held_out, sweeping, prepared.config.model.dim)
 
     def __call__(self, updates: Sequence[Update], before: Vector, out: Vector) -> tuple[float, ...]:
         state = self.task.parameters(out)
@@ -56,21 +54,16 @@ class MadeRows(Combine):
         # all workers have drawn the same precisions
         precisions = next(iter(rest.values()))[:num_epochs].tolist()
         counted = min(num_epochs, max(0, (round_index + 1) * num_epochs - options.burn_in))
-        predictions = before.predictions.copy()
-        weights = before.weights[USERS].copy(), before.weights[ITEMS].copy()
+        predictions, chain = before.predictions.copy(), before.chain.copy()
         for worker, floats in rest.items():
             places = self.places[worker]
             stop = num_epochs + len(places)
             predictions[places] += floats[num_epochs:stop]
-            own = [weights[side][self.sweeping.features(side, worker)] for side in SIDES]
-            unpack(floats[stop:], own)
-        # all workers have drawn the same strengths, too
-        users, items = next(iter(rest.values()))[-len(SIDES) :].tolist()
+            chain.take_over(floats[stop:], self.sweeping, worker)
+        facts = next(iter(rest.values()))[-2 * len(SIDES) :].tolist()
         return replace(
             before,
-            precision=precisions[-1],
+            chain=replace(chain.with_facts(facts), precision=precisions[-1]),
             precisions=(*before.precisions, *precisions[num_epochs - counted :]),
-            weights=weights,
-            strengths=(users, items),
             predictions=predictions,
         )

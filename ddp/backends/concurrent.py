@@ -20,12 +20,12 @@ import numpy as np
 
 from ddp.backends.peer import Deadline, LastSeen, Peer, ready_s
 from ddp.errors import WorkerError
+from ddp.model.sweeping import PHASES
 from ddp.ratings.arrays import IndexArray
 from ddp.timing.spans import Spans
 from ddp.tracking.messages import Failed, Finished, HandedOn, Message, Published
 from ddp.workers.backend import Backend, OnMessage
 from ddp.workers.exchange import Update
-from ddp.model.sweeping import PHASES
 from ddp.workers.job import Job, Task
 
 P = TypeVar("P", bound=Peer)

@@ -40,12 +40,12 @@ from ddp.backends.worker_processes import WorkerProcesses
 from ddp.config.backend import ProcessBackend
 from ddp.errors import Stopped, WorkerError
 from ddp.model.parameters import Vector
+from ddp.model.room import filled_room
 from ddp.timing.spans import Spans
 from ddp.tracking.messages import Message, Published
 from ddp.workers.backend import OnMessage
 from ddp.workers.exchange import Exchange, News, Update
 from ddp.workers.job import Job, Task
-from ddp.model.room import filled_room
 
 MANAGER_GRACE_S = 5.0  # for an answer to a small question
 

@@ -15,11 +15,11 @@ import numpy as np
 from ddp.backends.row_passing import RowPipes
 from ddp.backends.store import Store, fetch, phase_key, send
 from ddp.model.parameters import Vector
+from ddp.model.room import Room
 from ddp.ratings.arrays import Doubles, IndexArray
 from ddp.timing.spans import Spans
 from ddp.tracking.messages import HandedOn, Message
 from ddp.workers.exchange import RowSharing
-from ddp.model.room import Room
 
 
 class RowsOfOne(RowSharing):

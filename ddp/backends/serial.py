@@ -20,12 +20,12 @@ from ddp.backends.row_sharing import RowsOfOne
 from ddp.config.backend import SerialBackend
 from ddp.errors import WorkerError
 from ddp.model.parameters import Vector
+from ddp.model.room import filled_room
 from ddp.timing.spans import Spans
 from ddp.tracking.messages import Finished, Message
 from ddp.workers.backend import Backend, OnMessage
 from ddp.workers.exchange import Exchange, News, Update
 from ddp.workers.job import Job, Task
-from ddp.model.room import filled_room
 from ddp.workers.worker import worker_loop
 
 

@@ -19,9 +19,9 @@ from ddp.counting import round_of
 from ddp.errors import BackendError, ConfigError, UserError
 from ddp.machine.segment import Array, Layout, NoRoom, Place, Segment
 from ddp.model.parameters import Vector
+from ddp.model.room import filled_room, room_in, room_sizes
 from ddp.ratings.arrays import IndexArray
 from ddp.workers.job import Job, Task
-from ddp.model.room import filled_room, room_in, room_sizes
 
 # Belongs to the vector in a slot. `num_rounds` is its round, from 1, and is written last.
 RECORD = np.dtype([("rmse", "f8"), ("loss", "f8"), ("num_rounds", "i8")])

@@ -45,12 +45,12 @@ from ddp.config.backend import ThreadBackend
 from ddp.errors import Stopped, WorkerError
 from ddp.machine.signals import WORKER_THREAD
 from ddp.model.parameters import Vector
+from ddp.model.room import filled_room
 from ddp.timing.spans import Spans
 from ddp.tracking.messages import Message, Published
 from ddp.workers.backend import OnMessage
 from ddp.workers.exchange import Exchange, News, Update
 from ddp.workers.job import Job, Task
-from ddp.model.room import filled_room
 from ddp.workers.worker import run_worker
 
 # A thread notices the end of a run after an epoch. One with a longer epoch is left behind.

@@ -7,6 +7,7 @@ from typing import ClassVar
 from ddp.config.checks import Checked, above, at_least, number, one_of, options
 
 OPTIMIZERS = ("adam", "sgd")
+NOISES = ("rows", "common")
 IMPLICIT = ("both", "user", "item", "none")
 
 
@@ -88,6 +89,7 @@ class GibbsTrainer(SweepingTrainer):
     burn_in: int = at_least(0)
     keep_samples: int = at_least(1)
     implicit: str = one_of(IMPLICIT)
+    noise: str = one_of(NOISES)
 
 
 @options

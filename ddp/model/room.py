@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ddp.model.parameters import Vector
-from ddp.ratings.arrays import Doubles
 from ddp.model.sweeping import Sweeping
+from ddp.ratings.arrays import Doubles
 
 
 class SideRoom(NamedTuple):
@@ -26,18 +26,32 @@ class SideRoom(NamedTuple):
     residuals: Vector
     squares: Doubles
 
+    @classmethod
+    def of_nothing(cls, size: int) -> "SideRoom":
+        """The arrays of a side about which nothing is known. `size`: K."""
+        none = np.zeros((0, size), np.float32)
+        return cls(none, none, none, np.zeros(size))
+
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """`sums`: of the blocks, float64, of `Sweeping.sums_shape`. `sides`: None: nothing is known."""
+    """All that workers share besides the model.
+
+    | field    | meaning                                                       |
+    |----------|---------------------------------------------------------------|
+    | `sums`   | of the blocks, float64, of `Sweeping.sums_shape`              |
+    | `trusts` | of users, and of items, float32 (rows,)                       |
+    | `sides`  | the arrays of each side; None: nothing is known               |
+    """
 
     sums: Doubles
+    trusts: tuple[Vector, Vector]
     sides: tuple[SideRoom | None, SideRoom | None]
 
 
 def room_sizes(sweeping: Sweeping, dim: int) -> tuple[int, int]:
     """The numbers of float32 and of float64 in the room."""
-    floats, doubles = 0, prod(sweeping.sums_shape(dim))
+    floats, doubles = sum(sweeping.num_rows), prod(sweeping.sums_shape(dim))
     for known in filter(None, sweeping.known):
         floats += (2 * known.num_features + known.num_rows) * (dim + 1)
         doubles += dim + 1
@@ -48,6 +62,7 @@ def room_in(sweeping: Sweeping, dim: int, floats: Vector, doubles: Doubles) -> R
     """Views of two vectors of these sizes."""
     single, double = _Views(floats), _Views(doubles)
     sums = double.next(*sweeping.sums_shape(dim))
+    users, items = (single.next(number) for number in sweeping.num_rows)
     sides: list[SideRoom | None] = []
     for known in sweeping.known:
         if known is None:
@@ -56,8 +71,8 @@ def room_in(sweeping: Sweeping, dim: int, floats: Vector, doubles: Doubles) -> R
         lines, turned = (single.next(known.num_features, dim + 1) for _ in range(2))
         residuals = single.next(known.num_rows, dim + 1)
         sides.append(SideRoom(lines, turned, residuals, double.next(dim + 1)))
-    users, items = sides
-    return Room(sums, (users, items))
+    of_users, of_items = sides
+    return Room(sums, (users, items), (of_users, of_items))
 
 
 def filled_room(
@@ -65,12 +80,16 @@ def filled_room(
 ) -> Room:
     """The room before the first round, in these vectors of zeros or in new ones.
 
-    It has the weights that the run continues from.
+    It has the weights and trusts that the run continues from.
     """
     num_floats, num_doubles = room_sizes(sweeping, dim)
     floats = np.zeros(num_floats, np.float32) if floats is None else floats
     doubles = np.zeros(num_doubles) if doubles is None else doubles
     room = room_in(sweeping, dim, floats, doubles)
+    for trust in room.trusts:
+        trust[:] = 1.0
+    for trust, start in zip(room.trusts, sweeping.trusts or (), strict=False):
+        np.copyto(trust, start)
     for side, start in zip(room.sides, sweeping.weights or (), strict=False):
         if side is not None:
             np.copyto(side.lines, start)

@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 
 from ddp.model.parameters import Vector
+from ddp.ratings.arrays import Doubles
 from ddp.ratings.known import Known
 from ddp.ratings.row_blocks import SIDES, RowBlocks, num_sums
 
+FIRST_SPREAD = 10.0  # of the priors of the trusts (ddp/trainers/posterior/trusts.py)
 STEPS = 3  # of a half of an epoch with split=both: two for weights, and one for rows
 PHASES = len(SIDES) * STEPS  # of an epoch
 
@@ -23,6 +25,9 @@ class Sweeping:
     | `precision` | of the noise, from which the run continues; None: it is new           |
     | `weights`   | of the features, likewise: (features, dim + 1) for each side          |
     | `strengths` | of the priors of the weights, likewise                                |
+    | `trusts`    | of users, and of items, likewise: float32 (rows,)                     |
+    | `spreads`   | of the priors of the trusts, likewise                                 |
+    | `sums`      | of all blocks, likewise: (side, block, sum)                           |
     """
 
     blocks: RowBlocks
@@ -32,6 +37,27 @@ class Sweeping:
     precision: float | None = None
     weights: tuple[Vector, Vector] | None = None
     strengths: tuple[float, float] = (1.0, 1.0)
+    trusts: tuple[Vector, Vector] | None = None
+    spreads: tuple[float, float] = (FIRST_SPREAD, FIRST_SPREAD)
+    sums: Doubles | None = None
+
+    def num_told(self, worker: int, dim: int) -> int:
+        """The floats that a worker tells of its rows, features and blocks after a round.
+
+        They are trusts, weights, sums of two floats each, strengths and spreads.
+        """
+        total = 2 * len(SIDES)
+        for side in SIDES:
+            rows, features = self.blocks.rows(side, worker), self.features(side, worker)
+            first, stop = self.blocks.blocks(side, worker)
+            total += rows.stop - rows.start + (features.stop - features.start) * (dim + 1)
+            total += 2 * (stop - first) * num_sums(dim)
+        return total
+
+    @property
+    def num_rows(self) -> tuple[int, int]:
+        """The number of users, and of items."""
+        return self.blocks.user_bounds[-1], self.blocks.item_bounds[-1]
 
     def features(self, side: int, worker: int) -> slice:
         """The features of a side whose weights a worker publishes; others draw parts of them."""

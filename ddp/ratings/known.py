@@ -46,6 +46,13 @@ class Known(NamedTuple):
         return len(self.squares)
 
 
+def nothing_known() -> Known:
+    """No features, and no rows."""
+    none, start = np.empty(0, np.float32), np.zeros(1, np.int64)
+    ids = np.empty(0, np.int32)
+    return Known(start, ids, none, start, ids, none, none, none)
+
+
 def known_of(
     rated: IntArray,
     others: IntArray,

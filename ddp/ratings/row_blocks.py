@@ -93,10 +93,11 @@ def row_blocks(
 def num_sums(dim: int) -> int:
     """The number of sums of a block of rows with `dim` factors and a bias.
 
-    They are a sum over the rows, of each of the dim + 1 numbers, and of each product of two.
+    They are a sum over the rows, of each of the dim + 1 numbers, of each product of two, and two
+    more.
     """
     size = dim + 1
-    return 1 + size + size * (size + 1) // 2
+    return 1 + size + size * (size + 1) // 2 + 2
 
 
 def owners_of_users(ratings: Ratings, train: IndexArray, workers: int) -> IntArray:

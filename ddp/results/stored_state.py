@@ -8,7 +8,9 @@
 | `memory/0`, ...     | the trainer state of each worker (an old name)                            |
 | `outer/0`, ...      | the state of the outer optimizer                                          |
 | `predictions`       | the sums of predictions of a run whose aggregate is a mean of samples     |
-| `weights/0`, `/1`   | of what it knows about users, and about items                             |
+| `weights/0`, `/1`   | the state of its chain (`Chain`)                                          |
+| `trusts/0`, `/1`    |                                                                           |
+| `sums`              |                                                                           |
 | `sample/0`, ...     | its samples, by the index of their round                                  |
 """
 
@@ -20,8 +22,9 @@ import numpy as np
 from ddp.config.schema import Config
 from ddp.model.parameters import Vector, parameter_shapes
 from ddp.ratings.arrays import Ratings
+from ddp.ratings.row_blocks import SIDES
 from ddp.tracking.metrics import SquaredError
-from ddp.workers.posterior import Posterior, Sample
+from ddp.workers.posterior import Chain, Posterior, Sample
 from ddp.workers.state import BestRound, RunState
 
 Tensors = dict[str, np.ndarray[Any, np.dtype[Any]]]
@@ -38,7 +41,10 @@ def tensors_of(state: RunState) -> Tensors:
     tensors |= {f"outer/{index}": vector for index, vector in enumerate(state.outer_state)}
     if (posterior := state.posterior) is not None:
         tensors["predictions"] = posterior.predictions
-        tensors |= {f"weights/{side}": lines for side, lines in enumerate(posterior.weights)}
+        for side in SIDES:
+            tensors[f"weights/{side}"] = posterior.chain.weights[side]
+            tensors[f"trusts/{side}"] = posterior.chain.trusts[side]
+        tensors["sums"] = posterior.chain.sums
         tensors |= {f"sample/{each.round_index}": each.vector for each in posterior.samples}
     return tensors
 
@@ -60,7 +66,8 @@ def _facts_of_samples(posterior: Posterior) -> dict[str, Any]:
     return {
         "precision": posterior.precision,
         "precisions": posterior.precisions,
-        "strengths": posterior.strengths,
+        "strengths": posterior.chain.strengths,
+        "spreads": posterior.chain.spreads,
         "stride": posterior.stride,
         "samples": {each.round_index: each.precision for each in posterior.samples},
     }
@@ -101,16 +108,26 @@ def _posterior(tensors: Tensors, facts: dict[str, Any]) -> Posterior | None:
         Sample(int(index), float(precision), tensors[f"sample/{index}"])
         for index, precision in known["samples"].items()
     ]
-    users, items = map(float, known["strengths"])
-    return Posterior(
+    chain = Chain(
         precision=float(known["precision"]),
+        trusts=(tensors["trusts/0"], tensors["trusts/1"]),
         weights=(tensors["weights/0"], tensors["weights/1"]),
-        strengths=(users, items),
+        sums=tensors["sums"],
+        strengths=_two(known["strengths"]),
+        spreads=_two(known["spreads"]),
+    )
+    return Posterior(
+        chain=chain,
         precisions=tuple(map(float, known["precisions"])),
         predictions=tensors["predictions"],
         samples=tuple(samples),
         stride=int(known["stride"]),
     )
+
+
+def _two(numbers: Any) -> tuple[float, float]:
+    users, items = map(float, numbers)
+    return users, items
 
 
 def _best(tensors: Tensors, facts: dict[str, Any], config: Config) -> BestRound | None:

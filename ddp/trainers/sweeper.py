@@ -14,8 +14,10 @@ from ddp.config.trainer import AlsTrainer, GibbsTrainer
 from ddp.errors import LateRows, Stopped
 from ddp.machine.compiled.gates import CLOSED, LATE
 from ddp.model.parameters import Parameters, Rows, Vector
+from ddp.model.room import Room
+from ddp.model.sweeping import STEPS, Sweeping
 from ddp.ratings.arrays import Doubles, IndexArray, Part
-from ddp.ratings.row_blocks import ITEMS, USERS, RowBlocks
+from ddp.ratings.row_blocks import ITEMS, SIDES, USERS
 from ddp.timing.loop_times import LoopTimes
 from ddp.timing.spans import Spans
 from ddp.tracking.metrics import SquaredError
@@ -23,15 +25,21 @@ from ddp.trainers.epochs_per_call import EpochsPerCall
 from ddp.trainers.fused import Fused
 from ddp.trainers.kernel_arguments import check_indices
 from ddp.trainers.loops import ALL, WALL
+from ddp.trainers.posterior.half import (
+    begin_half,
+    begin_known,
+    draw_known,
+    end_known,
+    finish_half,
+)
 from ddp.trainers.posterior.priors import add_blocks
 from ddp.trainers.posterior.sweeps import (
     PLACES,
     add_predictions,
-    draw_half,
     draw_precision,
     sweep_in_phases,
 )
-from ddp.trainers.sweep_arguments import half_of, pairs_of, rule_of, sides_of
+from ddp.trainers.sweep_arguments import half_of, pairs_of, pass_of, rule_of, sides_of
 from ddp.trainers.trainer import AnyTrainer, Scale
 
 if TYPE_CHECKING:
@@ -42,7 +50,7 @@ NEVER = np.iinfo(np.int64).max  # a sweep that no run reaches
 
 
 class Phases(Protocol):
-    """How the workers keep in step: phase 2 s + h + 1 is half h of epoch s.
+    """How the workers keep in step: half h of epoch s ends with phase 3 (2 s + h + 1).
 
     `gates`: the counters on which workers with shared memory wait; None: they share no memory, or
     one thread has all of them.
@@ -71,10 +79,7 @@ class Sweeper(AnyTrainer):
     | `by_user`    | the ratings of the worker's users, sorted by user                          |
     | `by_item`    | the ratings of its items, sorted by item                                   |
     | `held_out`   | its validation and its test part                                           |
-    | `sums`       | float64, of `Sweeping.sums_shape`: shared like the parameters              |
-    | `num_train`  | the number of training ratings of all workers                              |
-    | `precision`  | of the noise; None: the run begins, with that of the ratings               |
-    | `variance`   | of the training ratings of all workers                                     |
+    | `room`       | all else that is shared like the parameters                                |
 
     Raises IndexError if a rating has a user or an item that the model does not have.
     """
@@ -87,43 +92,57 @@ class Sweeper(AnyTrainer):
         by_user: Part,
         by_item: Part,
         *,
-        blocks: RowBlocks,
         worker: int,
         held_out: tuple[Part, Part],
-        sums: Doubles,
-        num_train: int,
-        precision: float | None,
-        variance: float,
+        room: Room,
+        sweeping: Sweeping,
         scale: Scale,
         seed: int,
     ) -> None:
-        self.num_train, self.sums = num_train, sums
+        self.num_train, self.sums = sweeping.num_train, room.sums
         self.bounds = np.float32(scale[0]), np.float32(scale[1])
         for part in (by_user, by_item, *held_out):
             check_indices(parameters, part)
         self.mean = np.float32(parameters.views["global_mean"][0])
         self.rule = rule_of(options, seed)
         self.burn_in = options.burn_in if isinstance(options, GibbsTrainer) else NEVER
-        if precision is None:
-            precision = 1.0 / max(variance, LEAST_VARIANCE) if self.rule.noise else 1.0
+        if (precision := sweeping.precision) is None:
+            variance = max(sweeping.variance, LEAST_VARIANCE)
+            precision = 1.0 / variance if self.rule.noise else 1.0
         # of the noise, in each epoch of the last call of `sweeps`
         self.precisions = [precision]
-        users, items = sides_of(parameters)
-        self.halves = (
-            half_of(users, items, by_user, blocks, USERS, worker),
-            half_of(items, users, by_item, blocks, ITEMS, worker),
+        sides = sides_of(parameters, room.trusts)
+        users = half_of(sides, by_user, sweeping, USERS, worker)
+        items = half_of(sides, by_item, sweeping, ITEMS, worker)
+        self.halves = users, items
+        self.passes = (
+            pass_of(users, sweeping, room, USERS, worker),
+            pass_of(items, sweeping, room, ITEMS, worker),
         )
         valid, test = held_out
         self.pairs = pairs_of(valid), pairs_of(test)
-        self.initial: Doubles | None = self._sums_of(start)
+        # the sums of all blocks before the first epoch of this worker
+        self.initial: Doubles | None = sweeping.sums
+        if sweeping.sums is None:
+            self.initial = self._sums_of(start)
         self.per_call = EpochsPerCall()
 
     def _sums_of(self, start: Parameters) -> Doubles:
-        """The sums of all blocks before the first epoch, which each worker makes for itself."""
+        """The sums of all blocks before a new chain, which each worker makes for itself."""
         sums = np.zeros((2, *self.sums.shape[2:]))
-        for own, half, out in zip(sides_of(start), self.halves, sums, strict=True):
-            add_blocks(own, half.bounds, 0, len(half.bounds) - 1, np.zeros(len(own.bias)), out)
+        views = start.views
+        trusts = [np.ones(len(views[name]), np.float32) for name in ("user_bias", "item_bias")]
+        for own, half, out in zip(sides_of(start, trusts), self.halves, sums, strict=True):
+            none = np.zeros((0, half.offset.shape[1]), np.float32)
+            last = len(half.bounds) - 1
+            add_blocks(own, none, half.bounds, 0, last, np.zeros(len(own.bias)), out)
         return sums
+
+    @property
+    def told(self) -> list[float]:
+        """The strengths of the weights' priors, and the spreads of the trusts'."""
+        strengths = [float(passed.weights.strength[0]) for passed in self.passes]
+        return [*strengths, *(float(half.spread[0]) for half in self.halves)]
 
     @property
     def predictions(self) -> list[Vector]:
@@ -150,31 +169,15 @@ class Sweeper(AnyTrainer):
     def _one_sweep(
         self, sweep: int, phases: Phases, spans: Spans
     ) -> Generator[None, None, list[float]]:
-        for side in (USERS, ITEMS):
-            with spans("compute"):
-                half = self.halves[side]
-                draw_half(
-                    half,
-                    sweep,
-                    side,
-                    self.rule,
-                    self.mean,
-                    np.float32(self.precisions[-1]),
-                    self.sums[side, sweep % 2] if self.initial is None else self.initial[side],
-                    self.sums[side, (sweep + 1) % 2],
-                )
-            phase = 2 * sweep + side + 1
-            phases.share(phase)
-            with spans("wait"):
-                yield
-                phases.take(phase)
+        for side in SIDES:
+            yield from self._one_half(sweep, side, phases, spans)
         self.initial = None
         with spans("compute"):
             precision, error = draw_precision(
                 self.halves[ITEMS],
                 sweep,
                 self.rule,
-                np.float32(self.precisions[-1]),
+                self.precisions[-1],
                 self.num_train,
                 self.sums[ITEMS, (sweep + 1) % 2],
             )
@@ -185,6 +188,36 @@ class Sweeper(AnyTrainer):
                 for pairs in self.pairs:
                     add_predictions(*sides, self.mean, *self.bounds, pairs)
         return [error / self.num_train]
+
+    def _one_half(
+        self, sweep: int, side: int, phases: Phases, spans: Spans
+    ) -> Generator[None, None, None]:
+        half, passed, rule = self.halves[side], self.passes[side], self.rule
+        phase = STEPS * (2 * sweep + side)
+
+        def exchange(step: int) -> Generator[None, None, None]:
+            phases.share(phase + step)
+            with spans("wait"):
+                yield
+                phases.take(phase + step)
+
+        with spans("compute"):
+            known = self.sums[side, sweep % 2] if self.initial is None else self.initial[side]
+            begin_half(half, sweep, side, rule, known)
+        if len(passed.weights.lines):
+            with spans("compute"):
+                begin_known(half, passed)
+            yield from exchange(1)
+            with spans("compute"):
+                draw_known(passed, sweep, side, rule)
+            yield from exchange(2)
+            with spans("compute"):
+                end_known(half, passed, sweep, side, rule)
+        with spans("compute"):
+            precision = np.float32(self.precisions[-1])
+            after = self.sums[side, (sweep + 1) % 2]
+            finish_half(half, sweep, side, rule, self.mean, precision, after)
+        yield from exchange(STEPS)
 
     def _sweeps_in_one_call(
         self, sweeps: range, phases: Phases, counters: IndexArray, spans: Spans
@@ -197,7 +230,8 @@ class Sweeper(AnyTrainer):
         )
         with spans("compute"):
             outcome, error = sweep_in_phases(
-                *self.halves,
+                self.halves,
+                self.passes,
                 self.sums,
                 initial,
                 *self.pairs,

@@ -12,7 +12,6 @@ from ddp.model.parameters import EMPTY_VECTOR, Parameters, Rows, Vector
 from ddp.model.rows import learned, made_rows, update_length
 from ddp.model.sweeping import Sweeping
 from ddp.ratings.arrays import Block, Part
-from ddp.ratings.row_blocks import SIDES
 from ddp.ratings.strata import Strata
 from ddp.timing.meter import Meter
 from ddp.timing.metered_spans import MeteredSpans
@@ -145,9 +144,8 @@ class Job(Task):
             own = learned(made_rows(self.sweeping.blocks, parameters, self.worker))
             # the precision of the noise in each epoch, and the sums of predictions
             rest = self.config.local_epochs + len(self.shard.valid) + len(self.shard.test)
-            features = [self.sweeping.features(side, self.worker) for side in SIDES]
-            weights = sum(each.stop - each.start for each in features) * (parameters.dim + 1)
-            return sum(array.size for array in own) + rest + weights + len(SIDES)
+            rest += self.sweeping.num_told(self.worker, parameters.dim)
+            return sum(array.size for array in own) + rest
         if self.strata is not None:
             return update_length(self.strata, parameters, self.worker)
         return len(self.vector)

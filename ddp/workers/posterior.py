@@ -6,7 +6,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ddp.model.parameters import Vector
+from ddp.model.sweeping import Sweeping
 from ddp.ratings.arrays import Doubles
+from ddp.ratings.row_blocks import SIDES
 from ddp.tracking.metrics import SquaredError
 
 MIN_SERIES = 4
@@ -25,28 +27,73 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Chain:
+    """All that the next epoch of a Markov chain depends on, besides the last sample.
+
+    The fields are those of `Sweeping`. Rows, features and blocks have the numbers of the workers.
+    """
+
+    precision: float
+    trusts: tuple[Vector, Vector]
+    weights: tuple[Vector, Vector]
+    sums: Doubles
+    strengths: tuple[float, float]
+    spreads: tuple[float, float]
+
+    def copy(self) -> "Chain":
+        """The same, with arrays of its own."""
+        users, items = self.trusts
+        of_users, of_items = self.weights
+        return replace(
+            self,
+            trusts=(users.copy(), items.copy()),
+            weights=(of_users.copy(), of_items.copy()),
+            sums=self.sums.copy(),
+        )
+
+    def take_over(self, told: Vector, sweeping: Sweeping, worker: int) -> None:
+        """Writes the floats that a worker has told (`Sweeping.num_told`) to their places here."""
+        start = 0
+        for side in SIDES:
+            first, stop = sweeping.blocks.blocks(side, worker)
+            for array in (
+                self.trusts[side][sweeping.blocks.rows(side, worker)],
+                self.weights[side][sweeping.features(side, worker)],
+                self.sums[side, first:stop].view(np.float32),
+            ):
+                array[...] = told[start : start + array.size].reshape(array.shape)
+                start += array.size
+
+    def with_facts(self, facts: Sequence[float]) -> "Chain":
+        """The same with these strengths and spreads, which all workers have drawn alike."""
+        users, items, spread_of_users, spread_of_items = facts
+        return replace(self, strengths=(users, items), spreads=(spread_of_users, spread_of_items))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Posterior:
     """The samples so far.
 
     | field         | meaning                                                                    |
     |---------------|----------------------------------------------------------------------------|
-    | `precision`   | of the noise after the last epoch                                          |
+    | `chain`       | the state that the next epoch begins with                                  |
     | `precisions`  | that of each sample: there is one for each epoch after the burn-in         |
-    | `weights`     | of what is known about users, and about items: (features, dim + 1) each    |
-    | `strengths`   | of the priors of these weights                                             |
     | `predictions` | the sums of the samples' predictions for the validation and the test part, |
     |               | float64, those of the validation part first                                |
     | `samples`     | those that the saved model will hold                                       |
     | `stride`      | rounds from one of these to the next                                       |
     """
 
-    precision: float
+    chain: Chain
     precisions: tuple[float, ...]
-    weights: tuple[Vector, Vector]
-    strengths: tuple[float, float]
     predictions: Doubles
     samples: tuple[Sample, ...] = ()
     stride: int = 1
+
+    @property
+    def precision(self) -> float:
+        """Of the noise after the last epoch."""
+        return self.chain.precision
 
     @property
     def count(self) -> int:
@@ -105,13 +152,20 @@ def effective_size(series: Sequence[float]) -> float:
     return min(len(values) / total, float(len(values)))
 
 
-def no_samples(num_held_out: int, shapes: Sequence[tuple[int, int]]) -> Posterior:
-    """The beginning of a chain. `shapes`: of the weights of both sides."""
-    users, items = (np.zeros(shape, np.float32) for shape in shapes)
-    return Posterior(
-        precision=0.0,
-        precisions=(),
-        weights=(users, items),
-        strengths=(1.0, 1.0),
-        predictions=np.zeros(num_held_out),
+def no_samples(num_held_out: int, sweeping: Sweeping, dim: int) -> Posterior:
+    """The beginning of a chain."""
+    users, items = (np.ones(number, np.float32) for number in sweeping.num_rows)
+    of_users, of_items = (
+        np.zeros((0 if known is None else known.num_features, dim + 1), np.float32)
+        for known in sweeping.known
     )
+    sides, _, blocks, length = sweeping.sums_shape(dim)
+    chain = Chain(
+        precision=0.0,
+        trusts=(users, items),
+        weights=(of_users, of_items),
+        sums=np.zeros((sides, blocks, length)),
+        strengths=sweeping.strengths,
+        spreads=sweeping.spreads,
+    )
+    return Posterior(chain=chain, precisions=(), predictions=np.zeros(num_held_out))

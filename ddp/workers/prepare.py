@@ -1,7 +1,7 @@
 """From ratings to jobs: the deal, the facts that all workers share, and every worker's job."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from itertools import accumulate, pairwise
 
 import numpy as np
@@ -13,6 +13,7 @@ from ddp.counting import counted
 from ddp.errors import ConfigError
 from ddp.model.parameters import EMPTY_VECTOR, Parameters, Vector, initial_vector
 from ddp.model.rows import in_data_order, renumbered
+from ddp.model.sweeping import Sweeping
 from ddp.ratings.arrays import Block, IndexArray, IntArray, Part, Ratings
 from ddp.ratings.holdout import PARTS
 from ddp.ratings.known import known_of
@@ -21,7 +22,6 @@ from ddp.ratings.row_blocks import ITEMS, USERS, RowBlocks, row_blocks
 from ddp.ratings.splits import Deal, make_split
 from ddp.ratings.strata import rows_by_group, stratify
 from ddp.trainers.trainer import trainer_for
-from ddp.model.sweeping import Sweeping
 from ddp.workers.job import Job, Shard, Task
 from ddp.workers.state import RunState
 
@@ -268,11 +268,9 @@ def _sweeping(
     sweeping = replace(sweeping, known=(of_users, of_items))
     if (posterior := state.posterior) is None:
         return sweeping, numbering
+    chain = posterior.chain
     continued = replace(
-        sweeping,
-        precision=posterior.precision,
-        weights=posterior.weights,
-        strengths=posterior.strengths,
+        sweeping, **{field.name: getattr(chain, field.name) for field in fields(chain)}
     )
     return continued, numbering
 

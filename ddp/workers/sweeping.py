@@ -15,11 +15,11 @@ from ddp.config.trainer import AlsTrainer, GibbsTrainer
 from ddp.errors import LateRows
 from ddp.model.parameters import Vector
 from ddp.model.rows import learned, made_rows, pack
+from ddp.model.sweeping import STEPS, Sweeping
 from ddp.ratings.arrays import Doubles
 from ddp.ratings.row_blocks import SIDES
 from ddp.tracking.messages import EpochDone, WorkerRound
 from ddp.workers.exchange import Exchange
-from ddp.model.sweeping import STEPS, Sweeping
 from ddp.workers.job import Job
 from ddp.workers.waiting import wait_until_gathered
 
@@ -31,7 +31,7 @@ class WorkerPhases:
     |------|-------------------------------------------------------------------------|
     | 0    | residuals of rows and turned weights of features, if something is known |
     | 1    | drawn columns of both, likewise                                         |
-    | 2    | rows, the sums of their blocks, weights of features                     |
+    | 2    | rows, their trusts, the sums of their blocks, weights of features       |
     """
 
     def __init__(self, job: Job, sweeping: Sweeping, exchange: Exchange) -> None:
@@ -81,9 +81,10 @@ class WorkerPhases:
             ]
         kind, views = ("user", "item")[side], self.parameters.views
         first, stop = self.blocks.blocks(side, worker)
-        made = [
+        made: list[Vector | Doubles] = [
             views[f"{kind}_factors"][rows],
             views[f"{kind}_bias"][rows],
+            self.room.trusts[side][rows],
             self.room.sums[side, (sweep + 1) % 2, first:stop],
         ]
         return made if known is None else [*made, known.lines[features]]
@@ -141,14 +142,8 @@ class SweepingWorker:
                 )
         with self.spans("publish"), self.spans("copy"):
             noise = np.array(precisions, np.float32)
-            weights = [
-                known.lines[self.sweeping.features(side, self.job.worker)]
-                for side, known in enumerate(self.phases.room.sides)
-                if known is not None
-            ]
-            strengths = np.array(self.sweeper.strengths, np.float32)
-            told = [noise, *self.sweeper.predictions, *weights, strengths]
-            pack([*self.own, *told], self.published)
+            told = self._told((round_index + 1) * num_epochs)
+            pack([*self.own, noise, *self.sweeper.predictions, *told], self.published)
             self.spans.count_copied(self.published.nbytes)
         with self.spans("evaluate"):
             row = WorkerRound(
@@ -171,3 +166,18 @@ class SweepingWorker:
                 yield
                 wait_until_gathered(self.job, self.exchange, round_index)
         return row
+
+    def _told(self, num_sweeps: int) -> list[Vector]:
+        """The rest of the state after so many epochs, of this worker's rows, features and blocks.
+
+        The numbers of float64 come as two floats each.
+        """
+        told: list[Vector] = []
+        room, sweeping, worker = self.phases.room, self.sweeping, self.job.worker
+        for side in SIDES:
+            first, stop = sweeping.blocks.blocks(side, worker)
+            told.append(room.trusts[side][sweeping.blocks.rows(side, worker)])
+            if (known := room.sides[side]) is not None:
+                told.append(known.lines[sweeping.features(side, worker)])
+            told.append(room.sums[side, num_sweeps % 2, first:stop].ravel().view(np.float32))
+        return [*told, np.array(self.sweeper.told, np.float32)]

@@ -150,24 +150,29 @@ def _transposed(builder: Any, rows: list[Any]) -> list[Any]:
 
 @intrinsic
 def to_lanes(
-    typing_context: Any, sums: Any, lines: Any, precision: Any, prior: Any, lanes: Any
+    typing_context: Any, sums: Any, lines: Any, precisions: Any, prior: Any, lanes: Any
 ) -> Any:
     """Writes precision * sums + prior of 8 systems to `lanes`, number by number.
 
     `sums`: those of 8 systems, one after another, `lines` lines each; `prior` has as many lines.
+    `precisions`: 8 floats, one of each system.
     """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        sums, lines, precision, prior, lanes = arguments
+        sums, lines, precisions, prior, lanes = arguments
         emitter = Emitter(builder)
-        factor, stride = emitter.splat(precision), emitter.times(lines, VECTOR_BYTES)
+        stride = emitter.times(lines, VECTOR_BYTES)
+        factors = [
+            emitter.splat(emitter.load(emitter.place(precisions, n, FLOAT_BYTES), FLOAT))
+            for n in range(LANES)
+        ]
 
         def line(index: Any) -> None:
             added = emitter.load(emitter.place(prior, index))
             first = emitter.place(sums, index)
             rows = [
                 emitter.multiply_add(emitter.load(emitter.place(first, n, stride)), factor, added)
-                for n in range(LANES)
+                for n, factor in enumerate(factors)
             ]
             out = emitter.place(lanes, emitter.times(index, LANES))
             for n, column in enumerate(_transposed(builder, rows)):
@@ -176,27 +181,29 @@ def to_lanes(
         emitter.loop(0, lines, line)
         return context.get_dummy_value()
 
-    return types.void(types.intp, types.intp, types.float32, types.intp, types.intp), generate
+    return types.void(types.intp, types.intp, types.intp, types.intp, types.intp), generate
 
 
 @intrinsic
-def copy_row(typing_context: Any, x: Any, out: Any, length: Any) -> Any:
-    """Copies `length` floats from the address `x` to the address `out`, one vector at a time."""
+def scale_row(typing_context: Any, x: Any, out: Any, length: Any, factor: Any) -> Any:
+    """out = factor * x, for `length` floats at the addresses `x` and `out`."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        x, out, length = arguments
+        x, out, length, factor = arguments
         emitter = Emitter(builder)
         vectors, _ = emitter.split(length)
+        factors = emitter.splat(factor)
 
         def vector(index: Any) -> None:
-            emitter.store(emitter.load(emitter.place(x, index)), emitter.place(out, index))
+            value = builder.fmul(emitter.load(emitter.place(x, index)), factors)
+            emitter.store(value, emitter.place(out, index))
 
         def single(index: Any) -> None:
             value = emitter.load(emitter.place(x, index, FLOAT_BYTES), FLOAT)
-            emitter.store(value, emitter.place(out, index, FLOAT_BYTES))
+            emitter.store(builder.fmul(value, factor), emitter.place(out, index, FLOAT_BYTES))
 
         emitter.loop(0, vectors, vector)
         emitter.loop(emitter.times(vectors, LANES), length, single)
         return context.get_dummy_value()
 
-    return types.void(types.intp, types.intp, types.intp), generate
+    return types.void(types.intp, types.intp, types.intp, types.float32), generate

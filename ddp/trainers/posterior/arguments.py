@@ -21,10 +21,14 @@ class RowRatings(NamedTuple):
 
 
 class Side(NamedTuple):
-    """The rows of all users, or of all items: float32 (n, dim) and (n,)."""
+    """The rows of all users, or of all items: float32 (n, dim), (n,) and (n,).
+
+    The precision of the noise of a rating is the common one, times the trusts of its user and item.
+    """
 
     factors: Vector
     bias: Vector
+    trust: Vector
 
 
 class Prior(NamedTuple):
@@ -36,12 +40,14 @@ class Prior(NamedTuple):
     | `mean`   | (K,)       | its mean, float64                                                   |
     | `lines`  | (lines, 8) | the precision as the sums of a system lie (lanes.py), float32       |
     | `right`  | (K,)       | precision times mean, float32                                       |
+    | `single` | (K, K)     | the precision, float32                                              |
     """
 
     matrix: Doubles
     mean: Doubles
     lines: Vector
     right: Vector
+    single: Vector
 
 
 class Rule(NamedTuple):
@@ -52,11 +58,13 @@ class Rule(NamedTuple):
     | `noise`    | 1: rows and priors are drawn; 0: each row is the mean, and the prior and |
     |            | the precision stay as they are                                           |
     | `weighted` | is added to the diagonal of a row's system once per rating               |
+    | `trusts`   | 1: each row has a trust of its own; 0: all trusts are 1                  |
     | `key`      | of all draws                                                             |
     """
 
     noise: np.float32
     weighted: np.float32
+    trusts: np.float32
     key: np.uint64
 
 
@@ -71,8 +79,12 @@ class HalfSweep(NamedTuple):
     | `bounds`  | block n has the rows bounds[n] to bounds[n + 1] - 1                       |
     | `blocks`  | the worker's blocks: the first, and the one after the last                |
     | `prior`   | the prior of this side, which the worker draws                            |
+    | `right`   | prior precision times prior mean: (1, K), or of each row of the worker    |
+    | `offset`  | prior mean of each row of the worker less the common one; (0, K): none    |
     | `terms`   | room for a number per row of the worker                                   |
+    | `errors`  | room for another one                                                      |
     | `total`   | room for the sums of the side                                             |
+    | `spread`  | (1,): the shape of the prior of the trusts                                |
     """
 
     own: Side
@@ -81,8 +93,12 @@ class HalfSweep(NamedTuple):
     bounds: IndexArray
     blocks: IndexArray
     prior: Prior
+    right: Vector
+    offset: Vector
     terms: Doubles
+    errors: Doubles
     total: Doubles
+    spread: Doubles
 
 
 class Pairs(NamedTuple):
@@ -104,13 +120,15 @@ IDS_TYPE = types.Array(types.int32, 1, "C", readonly=True)
 VALUES_TYPE = types.Array(types.float32, 1, "C", readonly=True)
 
 ROW_RATINGS_TYPE = types.NamedTuple((INDEX_TYPE, IDS_TYPE, VALUES_TYPE), RowRatings)
-SIDE_TYPE = types.NamedTuple((FLOATS2_TYPE, FLOATS_TYPE), Side)
-PRIOR_TYPE = types.NamedTuple((DOUBLES2_TYPE, DOUBLES_TYPE, FLOATS2_TYPE, FLOATS_TYPE), Prior)
-RULE_TYPE = types.NamedTuple((types.float32, types.float32, types.uint64), Rule)
+SIDE_TYPE = types.NamedTuple((FLOATS2_TYPE, FLOATS_TYPE, FLOATS_TYPE), Side)
+PRIOR_TYPE = types.NamedTuple(
+    (DOUBLES2_TYPE, DOUBLES_TYPE, FLOATS2_TYPE, FLOATS_TYPE, FLOATS2_TYPE), Prior
+)
+RULE_TYPE = types.NamedTuple((types.float32, types.float32, types.float32, types.uint64), Rule)
 HALF_TYPE = types.NamedTuple(
     (
         *(SIDE_TYPE, SIDE_TYPE, ROW_RATINGS_TYPE, INDEX_TYPE, INDEX_TYPE, PRIOR_TYPE),
-        *(DOUBLES_TYPE, DOUBLES_TYPE),
+        *(FLOATS2_TYPE, FLOATS2_TYPE, DOUBLES_TYPE, DOUBLES_TYPE, DOUBLES_TYPE, DOUBLES_TYPE),
     ),
     HalfSweep,
 )

@@ -23,8 +23,8 @@ def mixed(state: np.uint64) -> np.uint64:
 
 @compiled(types.uint64(types.uint64, types.int64, types.int64, types.int64))
 def key_of(key: np.uint64, sweep: int, side: int, draw: int) -> np.uint64:
-    """The key of a draw: PRIOR, ROWS or NOISE (sweeps.py) of a side in a sweep."""
-    return mixed(key ^ mixed(np.uint64((sweep * 2 + side) * 4 + draw)))
+    """The key of a draw of a side in a sweep; half.py has the numbers of the draws."""
+    return mixed(key ^ mixed(np.uint64((sweep * 2 + side) * 8 + draw)))
 
 
 @compiled(types.float64(STATE_TYPE))

@@ -3,13 +3,15 @@
 Rows lie in blocks. The sums of a block are added row by row, those of a side block by block, and
 the blocks do not depend on the number of workers. So the sums have the same bits for any number.
 
-The sums of a block (`num_sums` in row_blocks.py), float64, with e for a row (b, p) and K = dim + 1:
+The sums of a block (`num_sums` in row_blocks.py), float64, with e for a row (b, p) less its offset,
+and K = dim + 1:
 
-| place             | sum                                                  |
-|-------------------|------------------------------------------------------|
-| 0                 | of the `terms` of `draw_rows`                        |
-| 1 to K            | of e                                                 |
-| K + 1 on          | of e_i e_j for all i <= j, by i                      |
+| place             | sum                                                        |
+|-------------------|------------------------------------------------------------|
+| 0                 | of the squared errors of the rows' ratings, by their trust |
+| 1 to K            | of e                                                       |
+| K + 1 on          | of e_i e_j for all i <= j, by i                            |
+| the last two      | of the trusts, and of their logarithms                     |
 """
 
 import math
@@ -20,10 +22,12 @@ from numba import types
 from ddp.machine.compiled.jit import compiled
 from ddp.machine.compiled.lanes import lines_before
 from ddp.machine.compiled.simd import LANES
+from ddp.model.parameters import Vector
 from ddp.ratings.arrays import Doubles, IndexArray
 from ddp.trainers.posterior.arguments import (
     DOUBLES2_TYPE,
     DOUBLES_TYPE,
+    FLOATS2_TYPE,
     INDEX_TYPE,
     PRIOR_TYPE,
     SIDE_TYPE,
@@ -36,13 +40,25 @@ from ddp.trainers.posterior.draws import Stream, gamma, normal
 MEAN_STRENGTH = 2.0  # beta_0: the prior mean counts like so many rows at 0
 
 
-@compiled(types.void(SIDE_TYPE, INDEX_TYPE, types.int64, types.int64, DOUBLES_TYPE, DOUBLES2_TYPE))
+@compiled(
+    types.void(
+        *(SIDE_TYPE, FLOATS2_TYPE, INDEX_TYPE, types.int64, types.int64),
+        *(DOUBLES_TYPE, DOUBLES2_TYPE),
+    )
+)
 def add_blocks(
-    own: Side, bounds: IndexArray, first: int, stop: int, terms: Doubles, sums: Doubles
+    own: Side,
+    offset: Vector,
+    bounds: IndexArray,
+    first: int,
+    stop: int,
+    errors: Doubles,
+    sums: Doubles,
 ) -> None:
     """Writes the sums of the blocks from `first` to `stop` - 1.
 
-    Block n has the rows bounds[n] .. bounds[n + 1]; `terms` begins with those of block `first`.
+    Block n has the rows bounds[n] .. bounds[n + 1]. `errors` and `offset` begin with those of block
+    `first`; an empty `offset` is 0.
     """
     dim = own.factors.shape[1]
     row = np.empty(dim + 1, np.float64)
@@ -54,7 +70,13 @@ def add_blocks(
             row[0] = own.bias[n]
             for j in range(dim):
                 row[1 + j] = own.factors[n, j]
-            out[0] += terms[n - first_row]
+            if offset.shape[0] > 0:
+                for j in range(dim + 1):
+                    row[j] -= offset[n - first_row, j]
+            trust = np.float64(own.trust[n])
+            out[0] += trust * errors[n - first_row]
+            out[-2] += trust
+            out[-1] += math.log(trust)
             place = dim + 2
             for i in range(dim + 1):
                 factor = row[i]
@@ -148,8 +170,9 @@ def draw_prior(total: Doubles, num_rows: int, key: np.uint64, prior: Prior) -> N
 
 @compiled(types.void(PRIOR_TYPE))
 def lay_out(prior: Prior) -> None:
-    """Writes `lines` and `right` of a prior from its matrix and its mean."""
+    """Writes the rest of a prior from its matrix and its mean."""
     size = prior.mean.shape[0]
+    prior.single[:] = prior.matrix
     for i in range(size):
         value = 0.0
         for j in range(size):
@@ -165,30 +188,3 @@ def lay_out(prior: Prior) -> None:
         prior.lines[first + 1, inside] = prior.matrix[0, 1 + j]
         for i in range(j + 1):
             prior.lines[first + 2 + i, inside] = prior.matrix[1 + i, 1 + j]
-
-
-@compiled(types.float64(DOUBLES_TYPE, PRIOR_TYPE, types.int64, types.float64))
-def squared_error_of(total: Doubles, prior: Prior, num_rows: int, precision: float) -> float:
-    """The sum of squared errors on all ratings, after the rows of a side were drawn.
-
-    `precision` and `prior` are those of the draw. For a row x with prior mean m, prior precision
-    P and M = precision * D'D + P:
-
-        precision * |t - Dx|^2 = [precision * t't - 2 x'b + x'Mx] + m'Pm - (x - m)'P(x - m)
-
-    and `total` has the sum of the bracket, and the sums of the rows.
-    """
-    size = prior.mean.shape[0]
-    value: float = total[0]
-    place = 1 + size
-    for i in range(size):
-        right = 0.0
-        for j in range(size):
-            right += prior.matrix[i, j] * prior.mean[j]
-        # m'Pm - (x - m)'P(x - m) = 2 m'Px - x'Px
-        value += 2 * right * total[1 + i]
-        for j in range(i, size):
-            times = 1.0 if i == j else 2.0
-            value -= times * prior.matrix[i, j] * total[place]
-            place += 1
-    return value / precision

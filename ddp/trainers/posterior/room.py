@@ -15,11 +15,12 @@ from ddp.trainers.posterior.arguments import (
     DOUBLES2_TYPE,
     FLOATS2_TYPE,
     FLOATS3_TYPE,
+    FLOATS_TYPE,
     STATE_TYPE,
 )
 
 PACKED = 64  # ratings that are packed at a time: with 64 floats each they fill half of the L1 cache
-HEAD = LANES - 2  # place of the target in a packed rating; the constant 1 follows
+HEAD = LANES - 2  # place of the target in a packed rating; the root of its trust follows
 
 
 class Room(NamedTuple):
@@ -37,6 +38,7 @@ class Room(NamedTuple):
     | `x`       | (1 + width, 8)     | the rows                                                    |
     | `normals` | (2 + width, 8)     | the draws                                                   |
     | `keys`    | (8,)               | uint64: the keys of the draws                               |
+    | `precisions` | (8,)            | the precision of the noise of each row's ratings, but for g |
     """
 
     packed: Vector
@@ -49,12 +51,13 @@ class Room(NamedTuple):
     x: Vector
     normals: Vector
     keys: npt.NDArray[np.uint64]
+    precisions: Vector
 
 
 ROOM_TYPE = types.NamedTuple(
     (
         *(FLOATS2_TYPE, FLOATS2_TYPE, FLOATS3_TYPE, DOUBLES2_TYPE, FLOATS3_TYPE),
-        *(FLOATS2_TYPE, FLOATS2_TYPE, FLOATS2_TYPE, FLOATS2_TYPE, STATE_TYPE),
+        *(FLOATS2_TYPE, FLOATS2_TYPE, FLOATS2_TYPE, FLOATS2_TYPE, STATE_TYPE, FLOATS_TYPE),
     ),
     Room,
 )
@@ -66,7 +69,6 @@ def new_room(dim: int) -> Room:
     width = -(-dim // LANES) * LANES
     lines = lines_before(width // LANES)
     packed = np.zeros((PACKED, LANES + width), np.float32)
-    packed[:, HEAD + 1] = 1
     return Room(
         packed,
         np.empty((lines, LANES), np.float32),
@@ -78,4 +80,5 @@ def new_room(dim: int) -> Room:
         np.empty((1 + width, LANES), np.float32),
         np.empty((2 + width, LANES), np.float32),
         np.empty(LANES, np.uint64),
+        np.empty(LANES, np.float32),
     )

@@ -4,11 +4,12 @@ A rating of user u for item i is normal around mean + b_u + b_i + <p_u, q_i>. Gi
 row x = (b_u, p_u) of a user is normal (Salakhutdinov and Mnih, Bayesian probabilistic matrix
 factorization using Markov chain Monte Carlo, ICML 2008, eq. 11 to 13, here with biases):
 
-    M = precision * sum_i d_i d_i' + prior precision      d_i = (1, q_i)
-    b = precision * sum_i t_i d_i + prior precision * prior mean     t_i = rating - mean - b_i
+    M = h sum_i g_i d_i d_i' + prior precision                    d_i = (1, q_i)
+    b = h sum_i g_i t_i d_i + prior precision * prior mean        t_i = rating - mean - b_i
     x ~ N(M^-1 b, M^-1)
 
-and likewise for items. The draws of a row depend on the key of the half-sweep and on the number of
+and likewise for items. The precision of the noise of a rating is h g_i: h is the common one times
+the trust of the user, and g_i is the trust of the item. The draws of a row depend on the key of the half-sweep and on the number of
 the row alone, so the result depends neither on the worker nor on the rows beside it.
 """
 
@@ -18,7 +19,7 @@ from numba import types
 from ddp.machine.compiled.jit import compiled
 from ddp.machine.compiled.lane_normals import lane_normals
 from ddp.machine.compiled.lane_systems import factorise, substitute
-from ddp.machine.compiled.lanes import copy_row, lines_before, outer_sums, to_lanes
+from ddp.machine.compiled.lanes import lines_before, outer_sums, scale_row, to_lanes
 from ddp.machine.compiled.simd import FLOAT_BYTES, LANES, prefetch
 from ddp.model.parameters import Vector
 from ddp.ratings.arrays import Doubles
@@ -63,7 +64,7 @@ def add_ratings(
 ) -> None:
     """Adds ratings start .. stop to the sums of their row (lanes.py).
 
-    `head` gets their number, and the sums of t and of t^2. `packed`: (PACKED, 8 + width), zeros in
+    Each counts by the trust g of its other row. `head` gets the sums of g, g t and g t^2. `packed`: (PACKED, 8 + width), zeros in
     all columns that no rating fills.
     """
     dim, width = other.factors.shape[1], packed.shape[1] - LANES
@@ -73,7 +74,7 @@ def add_ratings(
     first_packed = packed.ctypes.data + LANES * FLOAT_BYTES
     packed_bytes = (LANES + width) * FLOAT_BYTES
     last = stop - 1
-    sum_t, sum_squares = 0.0, 0.0
+    total, sum_t, sum_squares = 0.0, 0.0, 0.0
     for begin in range(start, stop, PACKED):
         count = min(PACKED, stop - begin)
         for n in range(count):
@@ -82,13 +83,17 @@ def add_ratings(
                 for offset in range(0, row_bytes, LINE_BYTES):
                     prefetch(first + later * row_bytes + offset)
             row = np.int64(ratings.others[begin + n])
-            copy_row(first + row * row_bytes, first_packed + n * packed_bytes, dim)
+            trust = other.trust[row]
+            root = np.sqrt(trust)
+            scale_row(first + row * row_bytes, first_packed + n * packed_bytes, dim, root)
             t = ratings.values[begin + n] - mean - other.bias[row]
-            packed[n, HEAD] = t
-            sum_t += t
-            sum_squares += np.float64(t) * np.float64(t)
+            packed[n, HEAD] = root * t
+            packed[n, HEAD + 1] = root
+            total += trust
+            sum_t += trust * t
+            sum_squares += np.float64(trust) * np.float64(t) * np.float64(t)
         outer_sums(packed.ctypes.data, count, width, sums.ctypes.data)
-    head[0] += stop - start
+    head[0] += total
     head[1] += sum_t
     head[2] += sum_squares
 
@@ -114,22 +119,23 @@ def sum_row(
         sums += room.segment
 
 
-@compiled(types.void(types.int64, types.float32, PRIOR_TYPE, RULE_TYPE, ROOM_TYPE))
-def make_systems(dim: int, precision: np.float32, prior: Prior, rule: Rule, room: Room) -> None:
-    """Makes M and b from the sums of 8 rows."""
+@compiled(types.void(types.int64, PRIOR_TYPE, FLOATS2_TYPE, RULE_TYPE, ROOM_TYPE))
+def make_systems(dim: int, prior: Prior, rights: Vector, rule: Rule, room: Room) -> None:
+    """Makes M and b from the sums of 8 rows. `rights`: (8, K), prior precision times prior mean."""
     lanes, corner, right = room.lanes, room.corner, room.right
     width, lines = right.shape[0] - 1, lanes.shape[0]
     for lane in range(LANES):
-        number = np.float32(room.heads[lane, 0])
+        number, precision = np.float32(room.heads[lane, 0]), room.precisions[lane]
         own = rule.weighted * max(number, np.float32(1))
-        corner[0, lane] = precision * number + np.float32(prior.matrix[0, 0]) + own
-        corner[1, lane] = precision * np.float32(room.heads[lane, 1]) + prior.right[0]
-    to_lanes(room.sums.ctypes.data, lines, precision, prior.lines.ctypes.data, lanes.ctypes.data)
+        corner[0, lane] = precision * number + prior.single[0, 0] + own
+        corner[1, lane] = precision * np.float32(room.heads[lane, 1]) + rights[lane, 0]
+    precisions = room.precisions.ctypes.data
+    to_lanes(room.sums.ctypes.data, lines, precisions, prior.lines.ctypes.data, lanes.ctypes.data)
     right[0] = corner[1]
     for j in range(width):
         line, inside = lines_before(j // LANES), j % LANES
-        added = prior.right[1 + j] if j < dim else np.float32(0)
         for lane in range(LANES):
+            added = rights[lane, 1 + j] if j < dim else np.float32(0)
             if rule.weighted > 0:
                 number = np.float32(max(room.heads[lane, 0], 1))
                 lanes[line + 2 + j, inside, lane] += rule.weighted * number
@@ -137,10 +143,8 @@ def make_systems(dim: int, precision: np.float32, prior: Prior, rule: Rule, room
             right[1 + j, lane] = lanes[line, inside, lane]
 
 
-@compiled(types.void(types.int64, types.float32, RULE_TYPE, ROOM_TYPE, types.int64, DOUBLES_TYPE))
-def solve_systems(
-    dim: int, precision: np.float32, rule: Rule, room: Room, count: int, terms: Doubles
-) -> None:
+@compiled(types.void(types.int64, RULE_TYPE, ROOM_TYPE, types.int64, DOUBLES_TYPE))
+def solve_systems(dim: int, rule: Rule, room: Room, count: int, terms: Doubles) -> None:
     """Solves M x = b, or draws x around the solution. `terms`: see `draw_rows`, of `count` rows."""
     lanes, corner, x = room.lanes.ctypes.data, room.corner.ctypes.data, room.x
     width = x.shape[0] - 1
@@ -165,13 +169,14 @@ def solve_systems(
             products[lane] += value * np.float64(room.right[j, lane])
             squares[lane] -= added * value * value
     for lane in range(count):
-        terms[lane] = precision * room.heads[lane, 2] - 2 * products[lane] + squares[lane]
+        squared = np.float64(room.precisions[lane]) * room.heads[lane, 2]
+        terms[lane] += squared - 2 * products[lane] + squares[lane]
 
 
 @compiled(
     types.void(
         *(ROW_RATINGS_TYPE, types.int64, SIDE_TYPE, SIDE_TYPE, types.float32),
-        *(types.float32, PRIOR_TYPE, RULE_TYPE, DOUBLES_TYPE),
+        *(types.float32, PRIOR_TYPE, FLOATS2_TYPE, RULE_TYPE, DOUBLES_TYPE),
     ),
     calls=(mixed, new_room),
 )
@@ -183,6 +188,7 @@ def draw_rows(
     mean: np.float32,
     precision: np.float32,
     prior: Prior,
+    right: Vector,
     rule: Rule,
     terms: Doubles,
 ) -> None:
@@ -191,22 +197,27 @@ def draw_rows(
     | argument    | meaning                                                                    |
     |-------------|----------------------------------------------------------------------------|
     | `mean`      | the mean rating                                                            |
-    | `precision` | of the noise of a rating                                                   |
+    | `precision` | the common precision of the noise of a rating                              |
+    | `right`     | prior precision times prior mean: (1, K), or of each row                   |
     | `rule`      | how; its key is that of the half-sweep                                     |
-    | `terms`     | gets of each row: precision * sum t^2 - 2 x'b + x'Mx, without `weighted`   |
+    | `terms`     | adds for each row: h sum g t^2 - 2 x'b + x'Mx, without `weighted`          |
     """
     dim, num_rows = own.factors.shape[1], ratings.starts.shape[0] - 1
     room = new_room(dim)
+    rights = np.zeros((LANES, dim + 1), np.float32)
     for first in range(0, num_rows, LANES):
         count = min(LANES, num_rows - first)
         for lane in range(count):
             sum_row(ratings, first + lane, lane, other, mean, room)
             room.keys[lane] = mixed(rule.key ^ mixed(np.uint64(first_row + first + lane)))
+            room.precisions[lane] = precision * own.trust[first_row + first + lane]
+            rights[lane] = right[min(first + lane, right.shape[0] - 1)]
         room.sums[count:] = 0
         room.heads[count:] = 0
         room.keys[count:] = 0
-        make_systems(dim, precision, prior, rule, room)
-        solve_systems(dim, precision, rule, room, count, terms[first:])
+        room.precisions[count:] = 0
+        make_systems(dim, prior, rights, rule, room)
+        solve_systems(dim, rule, room, count, terms[first:])
         for lane in range(count):
             row = first_row + first + lane
             own.bias[row] = room.x[0, lane]

@@ -36,86 +36,48 @@ from ddp.trainers.posterior.arguments import (
     Side,
 )
 from ddp.trainers.posterior.draws import gamma, key_of
-from ddp.trainers.posterior.priors import (
-    add_blocks,
-    add_up,
-    draw_prior,
-    lay_out,
-    squared_error_of,
+from ddp.trainers.posterior.half import (
+    NOISE,
+    begin_half,
+    begin_known,
+    draw_known,
+    end_known,
+    finish_half,
 )
-from ddp.trainers.posterior.rows import draw_rows
+from ddp.trainers.posterior.priors import add_up
+from ddp.trainers.posterior.weights import PASS_TYPE, Pass
 
-PRIOR, ROWS, NOISE = 0, 1, 2  # the draws of a half-sweep, for their keys
 PLACES = 4  # more than any outcome of a wait
+STEPS = 3  # phases of a half of a sweep; those of its weights are left out if nothing is known
 PRECISION_PRIOR = 1.0  # shape and rate of the gamma prior of the precision
 SUMS_TYPE = types.Array(types.float64, 4, "C")
-
-
-@compiled(
-    types.void(
-        *(HALF_TYPE, types.int64, types.int64, RULE_TYPE, types.float32, types.float32),
-        *(DOUBLES2_TYPE, DOUBLES2_TYPE),
-    ),
-    calls=(add_up, draw_prior, lay_out, key_of, draw_rows, add_blocks),
-)
-def draw_half(
-    half: HalfSweep,
-    sweep: int,
-    side: int,
-    rule: Rule,
-    mean: np.float32,
-    precision: np.float32,
-    before: Doubles,
-    after: Doubles,
-) -> None:
-    """Draws the prior of a side, and then the worker's rows of it.
-
-    `before`: the sums of all blocks of the side after the sweep before. `after`: gets those of the
-    worker's blocks after this one. `mean`: the mean rating.
-    """
-    first, stop = half.blocks[0], half.blocks[1]
-    if rule.noise > 0:
-        add_up(before, half.total)
-        key = key_of(rule.key, sweep, side, PRIOR)
-        draw_prior(half.total, half.own.bias.shape[0], key, half.prior)
-        lay_out(half.prior)
-    draw_rows(
-        half.ratings,
-        half.bounds[first],
-        half.own,
-        half.other,
-        mean,
-        precision,
-        half.prior,
-        Rule(rule.noise, rule.weighted, key_of(rule.key, sweep, side, ROWS)),
-        half.terms,
-    )
-    add_blocks(half.own, half.bounds, first, stop, half.terms, after)
+SIDES_TYPE = types.UniTuple(HALF_TYPE, 2)
+PASSES_TYPE = types.UniTuple(PASS_TYPE, 2)
 
 
 @compiled(
     types.UniTuple(types.float64, 2)(
-        HALF_TYPE, types.int64, RULE_TYPE, types.float32, types.int64, DOUBLES2_TYPE
+        HALF_TYPE, types.int64, RULE_TYPE, types.float64, types.int64, DOUBLES2_TYPE
     ),
-    calls=(add_up, gamma, key_of, squared_error_of),
+    calls=(add_up, gamma, key_of),
 )
 def draw_precision(
     items: HalfSweep,
     sweep: int,
     rule: Rule,
-    precision: np.float32,
+    precision: float,
     num_ratings: int,
     sums: Doubles,
 ) -> tuple[float, float]:
     """The precision of the noise after a sweep, and the squared error on all training ratings.
 
-    `sums`: those of all blocks of items after the sweep. `precision`: the one of the sweep.
+    `sums`: those of all blocks of items after the sweep. The error of a rating counts by the trusts
+    of its user and item. `precision`: the one of the sweep.
     """
     add_up(sums, items.total)
-    before = np.float64(precision)
-    error = squared_error_of(items.total, items.prior, items.own.bias.shape[0], before)
+    error = items.total[0]
     if rule.noise == 0:
-        return before, error
+        return precision, error
     state = np.array([key_of(rule.key, sweep, ITEMS, NOISE)])
     drawn: float = gamma(state, PRECISION_PRIOR + num_ratings / 2) / (PRECISION_PRIOR + error / 2)
     return drawn, error
@@ -160,8 +122,52 @@ def wait_for_all(counters: IndexArray, own: int, phase: int, timeout_ns: int) ->
 
 
 @compiled(
+    types.int64(
+        *(HALF_TYPE, PASS_TYPE, types.int64, types.int64, RULE_TYPE, types.float32),
+        *(types.float32, DOUBLES2_TYPE, DOUBLES2_TYPE, INDEX_TYPE, types.int64, types.int64),
+        types.Array(types.int64, 2, "C"),
+    ),
+    calls=(begin_half, begin_known, draw_known, end_known, finish_half, add_elapsed),
+)
+def half_in_phases(
+    half: HalfSweep,
+    passed: Pass,
+    sweep: int,
+    side: int,
+    rule: Rule,
+    mean: np.float32,
+    precision: np.float32,
+    before: Doubles,
+    after: Doubles,
+    counters: IndexArray,
+    own: int,
+    timeout_ns: int,
+    times_ns: TimeArray,
+) -> int:
+    """Does a half of a sweep with all others in step; returns the outcome of the last wait."""
+    phase = STEPS * (2 * sweep + side)
+    begin_half(half, sweep, side, rule, before)
+    if passed.weights.lines.shape[0] > 0:
+        begin_known(half, passed)
+        for step in range(1, STEPS):
+            began, began_on_core = now_ns(), thread_ns()
+            outcome = wait_for_all(counters, own, phase + step, timeout_ns)
+            add_elapsed(times_ns, WAITING, began, began_on_core)
+            if outcome != OPEN:
+                return outcome
+            if step == 1:
+                draw_known(passed, sweep, side, rule)
+        end_known(half, passed, sweep, side, rule)
+    finish_half(half, sweep, side, rule, mean, precision, after)
+    began, began_on_core = now_ns(), thread_ns()
+    outcome = wait_for_all(counters, own, phase + STEPS, timeout_ns)
+    add_elapsed(times_ns, WAITING, began, began_on_core)
+    return outcome
+
+
+@compiled(
     types.Tuple((types.int64, types.float64))(
-        *(HALF_TYPE, HALF_TYPE, SUMS_TYPE, types.Array(types.float64, 3, "C"), PAIRS_TYPE),
+        *(SIDES_TYPE, PASSES_TYPE, SUMS_TYPE, types.Array(types.float64, 3, "C"), PAIRS_TYPE),
         *(PAIRS_TYPE, RULE_TYPE, types.float32, types.float32, types.float32),
         *(types.float64, types.int64, INDEX_TYPE, types.int64, types.int64, types.int64),
         *(types.int64, types.int64, DOUBLES_TYPE, types.Array(types.int64, 2, "C")),
@@ -169,8 +175,8 @@ def wait_for_all(counters: IndexArray, own: int, phase: int, timeout_ns: int) ->
     calls=(add_elapsed,),
 )
 def sweep_in_phases(
-    users: HalfSweep,
-    items: HalfSweep,
+    halves: tuple[HalfSweep, HalfSweep],
+    passes: tuple[Pass, Pass],
     sums: Doubles,
     initial: Doubles,
     valid: Pairs,
@@ -209,26 +215,36 @@ def sweep_in_phases(
     for sweep in range(first, first + number):
         before, after = sweep % 2, (sweep + 1) % 2
         for side in range(2):
-            half = users if side == USERS else items
             known = sums[side, before]
             if sweep == first and initial.shape[0] > 0:
                 known = initial[side]
-            drawn = np.float32(precision)
-            draw_half(half, sweep, side, rule, mean, drawn, known, sums[side, after])
-            began, began_on_core = now_ns(), thread_ns()
-            outcome = wait_for_all(counters, own, 2 * sweep + side + 1, timeout_ns)
-            add_elapsed(times_ns, WAITING, began, began_on_core)
+            outcome = half_in_phases(
+                halves[side],
+                passes[side],
+                sweep,
+                side,
+                rule,
+                mean,
+                np.float32(precision),
+                known,
+                sums[side, after],
+                counters,
+                own,
+                timeout_ns,
+                times_ns,
+            )
             if outcome != OPEN:
                 add_elapsed(times_ns, ALL, wall, on_core)
                 return outcome, error
         precision, error = draw_precision(
-            items, sweep, rule, np.float32(precision), num_ratings, sums[ITEMS, after]
+            halves[ITEMS], sweep, rule, precision, num_ratings, sums[ITEMS, after]
         )
         precisions[sweep - first] = precision
         if sweep >= burn_in:
             began, began_on_core = now_ns(), thread_ns()
-            add_predictions(users.own, items.own, mean, rating_min, rating_max, valid)
-            add_predictions(users.own, items.own, mean, rating_min, rating_max, test)
+            users, items = halves[USERS].own, halves[ITEMS].own
+            add_predictions(users, items, mean, rating_min, rating_max, valid)
+            add_predictions(users, items, mean, rating_min, rating_max, test)
             add_elapsed(times_ns, EVALUATING, began, began_on_core)
     add_elapsed(times_ns, ALL, wall, on_core)
     return outcome, error

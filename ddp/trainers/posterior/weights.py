@@ -30,14 +30,16 @@ from ddp.machine.compiled.jit import compiled
 from ddp.machine.compiled.lane_normals import lane_normals
 from ddp.machine.compiled.simd import FLOAT_BYTES, LANES, add_scaled
 from ddp.model.parameters import Vector
-from ddp.ratings.arrays import Doubles
+from ddp.ratings.arrays import Doubles, IndexArray
 from ddp.ratings.known import Known
 from ddp.trainers.posterior.arguments import (
     DOUBLES_TYPE,
     FLOATS2_TYPE,
+    IDS_TYPE,
     INDEX_TYPE,
     PRIOR_TYPE,
     SIDE_TYPE,
+    VALUES_TYPE,
     Prior,
     Side,
 )
@@ -73,10 +75,23 @@ class Weights(NamedTuple):
     offset: Vector
 
 
-_IDS = types.Array(types.int32, 1, "C", readonly=True)
-_FLOATS = types.Array(types.float32, 1, "C", readonly=True)
+class Pass(NamedTuple):
+    """All that a worker needs for the weights of a side; empty arrays if nothing is known.
+
+    `shares`: its first feature, the one after its last, and the same for its columns.
+    """
+
+    known: Known
+    weights: Weights
+    shares: IndexArray
+
+
 KNOWN_TYPE = types.NamedTuple(
-    (INDEX_TYPE, _IDS, _FLOATS, INDEX_TYPE, _IDS, _FLOATS, _FLOATS, _FLOATS), Known
+    (
+        *(INDEX_TYPE, IDS_TYPE, VALUES_TYPE, INDEX_TYPE),
+        *(IDS_TYPE, VALUES_TYPE, VALUES_TYPE, VALUES_TYPE),
+    ),
+    Known,
 )
 WEIGHTS_TYPE = types.NamedTuple(
     (
@@ -85,6 +100,9 @@ WEIGHTS_TYPE = types.NamedTuple(
     ),
     Weights,
 )
+
+
+PASS_TYPE = types.NamedTuple((KNOWN_TYPE, WEIGHTS_TYPE, INDEX_TYPE), Pass)
 
 
 @compiled(types.void(WEIGHTS_TYPE, PRIOR_TYPE), calls=(cholesky,))
