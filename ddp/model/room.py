@@ -12,13 +12,14 @@ import numpy as np
 from ddp.model.parameters import Vector
 from ddp.model.sweeping import Sweeping
 from ddp.ratings.arrays import Doubles
+from ddp.ratings.row_blocks import padded
 
 
 class SideRoom(NamedTuple):
-    """The shared arrays of a side about whose rows something is known (trainers/posterior/weights.py).
+    """The shared arrays of a side about whose rows something is known (weights.py of the trainer).
 
-    `lines` and `turned` are (features, K), `residuals` (rows, K), all float32; `squares` is (K,),
-    float64; K = dim + 1.
+    `lines` and `turned` are (features, P), `residuals` (rows, P), all float32; `squares` is (P,),
+    float64; P = padded(dim).
     """
 
     lines: Vector
@@ -27,10 +28,10 @@ class SideRoom(NamedTuple):
     squares: Doubles
 
     @classmethod
-    def of_nothing(cls, size: int) -> "SideRoom":
-        """The arrays of a side about which nothing is known. `size`: K."""
-        none = np.zeros((0, size), np.float32)
-        return cls(none, none, none, np.zeros(size))
+    def of_nothing(cls, width: int) -> "SideRoom":
+        """The arrays of a side about which nothing is known. `width`: P."""
+        none = np.zeros((0, width), np.float32)
+        return cls(none, none, none, np.zeros(width))
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +54,8 @@ def room_sizes(sweeping: Sweeping, dim: int) -> tuple[int, int]:
     """The numbers of float32 and of float64 in the room."""
     floats, doubles = sum(sweeping.num_rows), prod(sweeping.sums_shape(dim))
     for known in filter(None, sweeping.known):
-        floats += (2 * known.num_features + known.num_rows) * (dim + 1)
-        doubles += dim + 1
+        floats += (2 * known.num_features + known.num_rows) * padded(dim)
+        doubles += padded(dim)
     return floats, doubles
 
 
@@ -68,9 +69,9 @@ def room_in(sweeping: Sweeping, dim: int, floats: Vector, doubles: Doubles) -> R
         if known is None:
             sides.append(None)
             continue
-        lines, turned = (single.next(known.num_features, dim + 1) for _ in range(2))
-        residuals = single.next(known.num_rows, dim + 1)
-        sides.append(SideRoom(lines, turned, residuals, double.next(dim + 1)))
+        lines, turned = (single.next(known.num_features, padded(dim)) for _ in range(2))
+        residuals = single.next(known.num_rows, padded(dim))
+        sides.append(SideRoom(lines, turned, residuals, double.next(padded(dim))))
     of_users, of_items = sides
     return Room(sums, (users, items), (of_users, of_items))
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from ddp.model.parameters import Vector
 from ddp.ratings.arrays import Doubles
 from ddp.ratings.known import Known
-from ddp.ratings.row_blocks import SIDES, RowBlocks, num_sums
+from ddp.ratings.row_blocks import COLUMNS, SIDES, RowBlocks, num_sums, padded
 
 FIRST_SPREAD = 10.0  # of the priors of the trusts (ddp/trainers/posterior/trusts.py)
 STEPS = 3  # of a half of an epoch with split=both: two for weights, and one for rows
@@ -23,7 +23,7 @@ class Sweeping:
     | `variance`  | of these ratings                                                      |
     | `known`     | the features of users, and of items; None: nothing is known           |
     | `precision` | of the noise, from which the run continues; None: it is new           |
-    | `weights`   | of the features, likewise: (features, dim + 1) for each side          |
+    | `weights`   | of the features, likewise: (features, padded(dim)) each           |
     | `strengths` | of the priors of the weights, likewise                                |
     | `trusts`    | of users, and of items, likewise: float32 (rows,)                     |
     | `spreads`   | of the priors of the trusts, likewise                                 |
@@ -50,7 +50,7 @@ class Sweeping:
         for side in SIDES:
             rows, features = self.blocks.rows(side, worker), self.features(side, worker)
             first, stop = self.blocks.blocks(side, worker)
-            total += rows.stop - rows.start + (features.stop - features.start) * (dim + 1)
+            total += rows.stop - rows.start + (features.stop - features.start) * padded(dim)
             total += 2 * (stop - first) * num_sums(dim)
         return total
 
@@ -66,7 +66,9 @@ class Sweeping:
 
     def columns(self, dim: int, worker: int) -> slice:
         """The columns of the weights that a worker draws."""
-        return _share(dim + 1, self.blocks.place(worker), self.blocks.num_workers)
+        groups = padded(dim) // COLUMNS
+        own = _share(groups, self.blocks.place(worker), self.blocks.num_workers)
+        return slice(own.start * COLUMNS, own.stop * COLUMNS)
 
     def sums_shape(self, dim: int) -> tuple[int, int, int, int]:
         """The shape of the sums that workers share: (side, parity of the epoch, block, sum).

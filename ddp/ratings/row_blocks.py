@@ -23,6 +23,7 @@ from ddp.ratings.numbering import Numbering
 
 BLOCKS = 128
 USERS, ITEMS = SIDES = 0, 1
+COLUMNS = 8  # of weights: a worker draws as many together
 ROW_WORK = 16  # a row costs as much as so many ratings, besides its own ones
 
 
@@ -98,6 +99,11 @@ def num_sums(dim: int) -> int:
     """
     size = dim + 1
     return 1 + size + size * (size + 1) // 2 + 2
+
+
+def padded(dim: int) -> int:
+    """The columns of a line of weights: dim + 1, rounded up to a multiple of 8."""
+    return -(-(dim + 1) // COLUMNS) * COLUMNS
 
 
 def owners_of_users(ratings: Ratings, train: IndexArray, workers: int) -> IntArray:

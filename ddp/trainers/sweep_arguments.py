@@ -14,7 +14,7 @@ from ddp.model.room import Room, SideRoom
 from ddp.model.sweeping import Sweeping
 from ddp.ratings.arrays import FloatArray, IntArray, Part
 from ddp.ratings.known import nothing_known
-from ddp.ratings.row_blocks import USERS, num_sums
+from ddp.ratings.row_blocks import USERS, num_sums, padded
 from ddp.trainers.posterior.arguments import HalfSweep, Pairs, Prior, RowRatings, Rule, Side
 from ddp.trainers.posterior.priors import lay_out
 from ddp.trainers.posterior.weights import Pass, Weights
@@ -65,8 +65,8 @@ def half_of(
         bounds=np.array(blocks.bounds(side), np.int64),
         blocks=np.array(blocks.blocks(side, worker), np.int64),
         prior=_prior_of(size),
-        right=np.zeros((max(1, offsets), size), np.float32),
-        offset=np.zeros((offsets, size), np.float32),
+        right=np.zeros((max(1, offsets), padded(size - 1)), np.float32),
+        offset=np.zeros((offsets, padded(size - 1)), np.float32),
         terms=np.zeros(number),
         errors=np.zeros(number),
         total=np.zeros(num_sums(size - 1)),
@@ -91,7 +91,7 @@ def pass_of(half: HalfSweep, sweeping: Sweeping, room: Room, side: int, worker: 
     """What the worker needs for the weights of one side."""
     known, shared, size = sweeping.known[side], room.sides[side], len(half.prior.mean)
     if known is None or shared is None:
-        known, shared = nothing_known(), SideRoom.of_nothing(size)
+        known, shared = nothing_known(), SideRoom.of_nothing(padded(size - 1))
     features, columns = sweeping.features(side, worker), sweeping.columns(size - 1, worker)
     weights = Weights(
         lines=shared.lines,
@@ -99,7 +99,7 @@ def pass_of(half: HalfSweep, sweeping: Sweeping, room: Room, side: int, worker: 
         residuals=shared.residuals,
         squares=shared.squares,
         strength=np.array([sweeping.strengths[side]]),
-        roots=np.zeros((3 * size, size), np.float32),
+        roots=np.zeros((3 * padded(size - 1), padded(size - 1)), np.float32),
         right=half.right,
         offset=half.offset,
     )

@@ -209,7 +209,7 @@ class Sweeper(AnyTrainer):
                 begin_known(half, passed)
             yield from exchange(1)
             with spans("compute"):
-                draw_known(passed, sweep, side, rule)
+                draw_known(half, passed, sweep, side, rule)
             yield from exchange(2)
             with spans("compute"):
                 end_known(half, passed, sweep, side, rule)

@@ -8,7 +8,7 @@ import numpy as np
 from ddp.model.parameters import Vector
 from ddp.model.sweeping import Sweeping
 from ddp.ratings.arrays import Doubles
-from ddp.ratings.row_blocks import SIDES
+from ddp.ratings.row_blocks import SIDES, padded
 from ddp.tracking.metrics import SquaredError
 
 MIN_SERIES = 4
@@ -156,7 +156,7 @@ def no_samples(num_held_out: int, sweeping: Sweeping, dim: int) -> Posterior:
     """The beginning of a chain."""
     users, items = (np.ones(number, np.float32) for number in sweeping.num_rows)
     of_users, of_items = (
-        np.zeros((0 if known is None else known.num_features, dim + 1), np.float32)
+        np.zeros((0 if known is None else known.num_features, padded(dim)), np.float32)
         for known in sweeping.known
     )
     sides, _, blocks, length = sweeping.sums_shape(dim)

@@ -1,12 +1,12 @@
 """Compiled kernels of a half of a sweep: all that a worker does to draw its rows of a side.
 
-| step          | draws                                              | needs of the other workers      |
-|---------------|----------------------------------------------------|---------------------------------|
-| `begin_half`  | the prior of the side, the spread of its trusts    | the sums of their blocks        |
-| `begin_known` | nothing: it makes residuals                        | weights of their features       |
-| `draw_known`  | the weights of the worker's columns                | residuals of their rows         |
-| `end_known`   | the strength of the prior of the weights           | residuals in their columns      |
-| `finish_half` | the worker's rows, and their trusts                | nothing                         |
+| step          | draws                                          | needs of the other workers |
+|---------------|------------------------------------------------|----------------------------|
+| `begin_half`  | the prior of the side, the spread of its trust | the sums of their blocks   |
+| `begin_known` | nothing: it makes residuals                    | weights of their features  |
+| `draw_known`  | the weights of the worker's columns            | residuals of their rows    |
+| `end_known`   | the strength of the prior of the weights       | residuals in their columns |
+| `finish_half` | the worker's rows, and their trusts            | nothing                    |
 
 The three in the middle are for a side about whose rows something is known.
 """
@@ -77,11 +77,15 @@ def begin_known(half: HalfSweep, passed: Pass) -> None:
     )
 
 
-@compiled(types.void(PASS_TYPE, types.int64, types.int64, RULE_TYPE), calls=(draw_weights, key_of))
-def draw_known(passed: Pass, sweep: int, side: int, rule: Rule) -> None:
+@compiled(
+    types.void(HALF_TYPE, PASS_TYPE, types.int64, types.int64, RULE_TYPE),
+    calls=(draw_weights, key_of),
+)
+def draw_known(half: HalfSweep, passed: Pass, sweep: int, side: int, rule: Rule) -> None:
     """Draws the weights of the worker's columns."""
     key = key_of(rule.key, sweep, side, WEIGHTS)
-    draw_weights(passed.known, passed.weights, passed.shares[2], passed.shares[3], key)
+    size, shares = half.prior.mean.shape[0], passed.shares
+    draw_weights(passed.known, passed.weights, size, shares[2], shares[3], key)
 
 
 @compiled(
@@ -123,7 +127,7 @@ def finish_half(
 ) -> None:
     """Makes the worker's rows. `after`: gets the sums of its blocks. `mean`: the mean rating."""
     if half.offset.shape[0] == 0:
-        half.right[0] = half.prior.right
+        half.right[0, : half.prior.right.shape[0]] = half.prior.right
         half.terms[:] = 0
     first, stop = half.blocks[0], half.blocks[1]
     draw_rows(

@@ -9,8 +9,9 @@ factorization using Markov chain Monte Carlo, ICML 2008, eq. 11 to 13, here with
     x ~ N(M^-1 b, M^-1)
 
 and likewise for items. The precision of the noise of a rating is h g_i: h is the common one times
-the trust of the user, and g_i is the trust of the item. The draws of a row depend on the key of the half-sweep and on the number of
-the row alone, so the result depends neither on the worker nor on the rows beside it.
+the trust of the user, and g_i is the trust of the item. The draws of a row depend on the key of the
+half-sweep and on the number of the row alone, so the result depends neither on the worker nor on
+the rows beside it.
 """
 
 import numpy as np
@@ -64,8 +65,8 @@ def add_ratings(
 ) -> None:
     """Adds ratings start .. stop to the sums of their row (lanes.py).
 
-    Each counts by the trust g of its other row. `head` gets the sums of g, g t and g t^2. `packed`: (PACKED, 8 + width), zeros in
-    all columns that no rating fills.
+    Each counts by the trust g of its other row. `head` gets the sums of g, g t and g t^2. `packed`:
+    (PACKED, 8 + width), zeros in all columns that no rating fills.
     """
     dim, width = other.factors.shape[1], packed.shape[1] - LANES
     row_bytes = dim * FLOAT_BYTES
@@ -211,7 +212,7 @@ def draw_rows(
             sum_row(ratings, first + lane, lane, other, mean, room)
             room.keys[lane] = mixed(rule.key ^ mixed(np.uint64(first_row + first + lane)))
             room.precisions[lane] = precision * own.trust[first_row + first + lane]
-            rights[lane] = right[min(first + lane, right.shape[0] - 1)]
+            rights[lane] = right[min(first + lane, right.shape[0] - 1), : dim + 1]
         room.sums[count:] = 0
         room.heads[count:] = 0
         room.keys[count:] = 0

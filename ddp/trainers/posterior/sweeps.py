@@ -156,7 +156,7 @@ def half_in_phases(
             if outcome != OPEN:
                 return outcome
             if step == 1:
-                draw_known(passed, sweep, side, rule)
+                draw_known(half, passed, sweep, side, rule)
         end_known(half, passed, sweep, side, rule)
     finish_half(half, sweep, side, rule, mean, precision, after)
     began, began_on_core = now_ns(), thread_ns()

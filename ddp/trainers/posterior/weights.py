@@ -29,6 +29,7 @@ from numba import types
 from ddp.machine.compiled.jit import compiled
 from ddp.machine.compiled.lane_normals import lane_normals
 from ddp.machine.compiled.simd import FLOAT_BYTES, LANES, add_scaled
+from ddp.machine.compiled.sparse import add_to_lines, sum_features, sum_lines
 from ddp.model.parameters import Vector
 from ddp.ratings.arrays import Doubles, IndexArray
 from ddp.ratings.known import Known
@@ -55,14 +56,16 @@ class Weights(NamedTuple):
 
     | field       | shape   | meaning                                                            |
     |-------------|---------|--------------------------------------------------------------------|
-    | `lines`     | (F, K)  | W, float32                                                         |
-    | `turned`    | (F, K)  | W L, float32                                                       |
-    | `residuals` | (n, K)  | (x - mu - W' f) L, float32                                         |
-    | `squares`   | (K,)    | the sum of the squares of each column of W L, float64              |
+    | `lines`     | (F, P)  | W, float32                                                         |
+    | `turned`    | (F, P)  | W L, float32                                                       |
+    | `residuals` | (n, P)  | (x - mu - W' f) L, float32                                         |
+    | `squares`   | (P,)    | the sum of the squares of each column of W L, float64              |
     | `strength`  | (1,)    | of the prior of W, float64                                         |
-    | `roots`     | (3K, K) | L, its transpose and its inverse, float32                          |
-    | `right`     | (m, K)  | precision times prior mean of each row of the worker, float32      |
-    | `offset`    | (m, K)  | W' f of each row of the worker, float32                            |
+    | `roots`     | (3P, P) | L, its transpose and its inverse, float32                          |
+    | `right`     | (m, P)  | precision times prior mean of each row of the worker, float32      |
+    | `offset`    | (m, P)  | W' f of each row of the worker, float32                            |
+
+    P is K, rounded up to a multiple of 8; the columns from K on are 0.
     """
 
     lines: Vector
@@ -108,7 +111,7 @@ PASS_TYPE = types.NamedTuple((KNOWN_TYPE, WEIGHTS_TYPE, INDEX_TYPE), Pass)
 @compiled(types.void(WEIGHTS_TYPE, PRIOR_TYPE), calls=(cholesky,))
 def set_roots(weights: Weights, prior: Prior) -> None:
     """Writes L, its transpose and its inverse."""
-    size = prior.mean.shape[0]
+    size, width = prior.mean.shape[0], weights.roots.shape[1]
     root = prior.matrix.copy()
     cholesky(root)
     inverse = np.zeros((size, size))
@@ -122,13 +125,13 @@ def set_roots(weights: Weights, prior: Prior) -> None:
         for j in range(size):
             lower = root[i, j] if j <= i else 0.0
             weights.roots[i, j] = lower
-            weights.roots[size + j, i] = lower
-            weights.roots[2 * size + i, j] = inverse[i, j]
+            weights.roots[width + j, i] = lower
+            weights.roots[2 * width + i, j] = inverse[i, j]
 
 
 @compiled(types.void(FLOATS2_TYPE, types.int64, VECTOR_TYPE, VECTOR_TYPE))
 def multiply(roots: Vector, first: int, x: Vector, out: Vector) -> None:
-    """out = x' A, where A has the K lines of `roots` from `first` on."""
+    """out = x' A, where A has the P lines of `roots` from `first` on."""
     size = roots.shape[1]
     base, row_bytes = roots.ctypes.data, size * FLOAT_BYTES
     out[:] = 0
@@ -154,71 +157,76 @@ def begin_pass(
     stop_feature: int,
 ) -> None:
     """Writes the residuals of some rows, and W L of some features."""
-    size = prior.mean.shape[0]
-    row_bytes = size * FLOAT_BYTES
-    lines = weights.lines.ctypes.data
-    e, turned = np.empty(size, np.float32), np.empty(size, np.float32)
+    size, width = prior.mean.shape[0], weights.roots.shape[1]
+    stride = width * FLOAT_BYTES
+    lines, by_row = weights.lines.ctypes.data, known.by_row.ctypes.data
+    values = known.row_values.ctypes.data if known.row_values.shape[0] > 0 else 0
+    e, known_part = np.zeros(width, np.float32), np.empty(width, np.float32)
     for r in range(first_row, stop_row):
-        e[0] = own.bias[r] - np.float32(prior.mean[0])
+        for column in range(0, width, LANES):
+            place = column * FLOAT_BYTES
+            sum_features(
+                by_row,
+                known.scales[r],
+                values,
+                known.starts[r],
+                known.starts[r + 1],
+                lines + place,
+                stride,
+                known_part.ctypes.data + place,
+            )
+        e[0] = own.bias[r] - np.float32(prior.mean[0]) - known_part[0]
         for j in range(1, size):
-            e[j] = own.factors[r, j - 1] - np.float32(prior.mean[j])
-        for n in range(known.starts[r], known.starts[r + 1]):
-            value = known.scales[r]
-            if known.row_values.shape[0] > 0:
-                value *= known.row_values[n]
-            line = lines + np.int64(known.by_row[n]) * row_bytes
-            add_scaled(line, e.ctypes.data, size, -value)
-        multiply(weights.roots, 0, e, turned)
-        weights.residuals[r] = turned
+            e[j] = own.factors[r, j - 1] - np.float32(prior.mean[j]) - known_part[j]
+        multiply(weights.roots, 0, e, weights.residuals[r])
     for f in range(first_feature, stop_feature):
-        multiply(weights.roots, 0, weights.lines[f], turned)
-        weights.turned[f] = turned
+        multiply(weights.roots, 0, weights.lines[f], weights.turned[f])
 
 
 @compiled(
-    types.void(KNOWN_TYPE, WEIGHTS_TYPE, types.int64, types.int64, types.uint64),
+    types.void(KNOWN_TYPE, WEIGHTS_TYPE, types.int64, types.int64, types.int64, types.uint64),
     calls=(mixed,),
 )
-def draw_weights(known: Known, weights: Weights, first: int, stop: int, key: np.uint64) -> None:
-    """Draws the columns `first` to `stop` - 1 of W L, feature by feature."""
-    size = weights.lines.shape[1]
-    row_bytes, length = size * FLOAT_BYTES, stop - first
-    residuals = weights.residuals.ctypes.data + first * FLOAT_BYTES
+def draw_weights(
+    known: Known, weights: Weights, size: int, first: int, stop: int, key: np.uint64
+) -> None:
+    """Draws the columns `first` to `stop` - 1 of W L, feature by feature.
+
+    Both are multiples of 8. Columns from K on stay 0.
+    """
+    width = weights.turned.shape[1]
+    stride, floats = width * FLOAT_BYTES, FLOAT_BYTES
+    residuals = weights.residuals.ctypes.data
+    by_feature, scales = known.by_feature.ctypes.data, known.scales.ctypes.data
+    values = known.feature_values.ctypes.data if known.feature_values.shape[0] > 0 else 0
     strength = np.float32(weights.strength[0])
-    total, change = np.empty(length, np.float32), np.empty(length, np.float32)
+    total, change = np.empty(width, np.float32), np.empty(width, np.float32)
     keys = np.empty(LANES, np.uint64)
-    normals = np.empty((2 * ((size + 1) // 2), LANES), np.float32)
-    weighted = known.feature_values.shape[0] > 0
+    normals = np.empty((width, LANES), np.float32)
     weights.squares[first:stop] = 0
-    for f in range(weights.lines.shape[0]):
+    last = min(stop, size)
+    for f in range(weights.turned.shape[0]):
         if f % LANES == 0:
             for lane in range(LANES):
                 keys[lane] = mixed(key ^ mixed(np.uint64(f + lane)))
-            lane_normals(keys.ctypes.data, normals.shape[0], normals.ctypes.data)
-        begin, end = known.feature_starts[f], known.feature_starts[f + 1]
-        total[:] = 0
-        for n in range(begin, end):
-            r = np.int64(known.by_feature[n])
-            value = known.scales[r]
-            if weighted:
-                value *= known.feature_values[n]
-            add_scaled(residuals + r * row_bytes, total.ctypes.data, length, value)
+            lane_normals(keys.ctypes.data, width, normals.ctypes.data)
+        entries = known.feature_starts[f], known.feature_starts[f + 1]
+        for c in range(first, stop, LANES):
+            place, out = residuals + c * floats, total.ctypes.data + c * floats
+            sum_lines(by_feature, scales, values, *entries, place, stride, out)
         square = known.squares[f]
         variance = np.float32(1) / (square + strength)
         deviation = np.float32(math.sqrt(variance))
-        for c in range(length):
-            before = weights.turned[f, first + c]
-            drawn = (total[c] + square * before) * variance
-            drawn += deviation * normals[first + c, f % LANES]
-            weights.turned[f, first + c] = drawn
+        change[first:stop] = 0
+        for c in range(first, last):
+            before = weights.turned[f, c]
+            drawn = (total[c] + square * before) * variance + deviation * normals[c, f % LANES]
+            weights.turned[f, c] = drawn
             change[c] = before - drawn
-            weights.squares[first + c] += np.float64(drawn) * np.float64(drawn)
-        for n in range(begin, end):
-            r = np.int64(known.by_feature[n])
-            value = known.scales[r]
-            if weighted:
-                value *= known.feature_values[n]
-            add_scaled(change.ctypes.data, residuals + r * row_bytes, length, value)
+            weights.squares[c] += np.float64(drawn) * np.float64(drawn)
+        for c in range(first, stop, LANES):
+            place, x = residuals + c * floats, change.ctypes.data + c * floats
+            add_to_lines(by_feature, scales, values, *entries, place, stride, x)
 
 
 @compiled(
@@ -243,22 +251,22 @@ def end_pass(
 
     `terms` gets m'Pm - mu'Pm of each row with prior mean m and prior precision P.
     """
-    size = prior.mean.shape[0]
-    x, turned = np.empty(size, np.float32), np.empty(size, np.float32)
-    mean, own_part = np.empty(size, np.float32), np.empty(size, np.float32)
+    size, width = prior.mean.shape[0], weights.roots.shape[1]
+    x, turned = np.zeros(width, np.float32), np.zeros(width, np.float32)
+    mean, own_part = np.zeros(width, np.float32), np.zeros(width, np.float32)
     for j in range(size):
         x[j] = prior.mean[j]
     multiply(weights.roots, 0, x, mean)  # mu L
     for r in range(first_row, stop_row):
         x[0] = own.bias[r]
-        x[1:] = own.factors[r]
+        x[1:size] = own.factors[r]
         multiply(weights.roots, 0, x, turned)
         for j in range(size):
             own_part[j] = turned[j] - mean[j] - weights.residuals[r, j]  # f'W L
             turned[j] = own_part[j] + mean[j]
         out = r - first_row
-        multiply(weights.roots, size, turned, weights.right[out])
-        multiply(weights.roots, 2 * size, own_part, weights.offset[out])
+        multiply(weights.roots, width, turned, weights.right[out])
+        multiply(weights.roots, 2 * width, own_part, weights.offset[out])
         value = 0.0
         for j in range(size):
             m = prior.mean[j] + np.float64(weights.offset[out, j])
@@ -266,11 +274,10 @@ def end_pass(
             value -= prior.mean[j] * np.float64(prior.right[j])
         terms[out] = value
     for f in range(first_feature, stop_feature):
-        multiply(weights.roots, 2 * size, weights.turned[f], turned)
-        weights.lines[f] = turned
+        multiply(weights.roots, 2 * width, weights.turned[f], weights.lines[f])
     total = 0.0
     for c in range(size):
         total += weights.squares[c]
     state = np.array([key])
-    shape = STRENGTH_SHAPE + weights.lines.size / 2
+    shape = STRENGTH_SHAPE + weights.lines.shape[0] * size / 2
     weights.strength[0] = gamma(state, shape) / (STRENGTH_RATE + total / 2)
