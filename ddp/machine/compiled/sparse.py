@@ -137,6 +137,4 @@ def sum_features(
         emitter.store(builder.load(total), out)
         return context.get_dummy_value()
 
-    kinds = [types.intp] * 8
-    kinds[1] = types.float32
-    return types.void(*kinds), generate
+    return types.void(types.intp, types.float32, *[types.intp] * 6), generate
