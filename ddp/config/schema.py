@@ -179,7 +179,7 @@ class Config(Scalars):
         for key in ("data.user_features", "data.item_features"):
             name = getattr(self.data, key.removeprefix("data."), None)
             if name is not None and not self.trainer.uses_features:
-                raise ConfigError(key, name, "only trainer=gibbs and trainer=als use attributes")
+                raise ConfigError(key, name, "only trainer=gibbs uses attributes")
 
     def _check_stragglers(self) -> None:
         if self.straggler_timeout is None:
