@@ -10,7 +10,8 @@ import numpy.typing as npt
 from numba import types
 
 from ddp.machine.compiled.jit import compiled
-from ddp.machine.compiled.simd import FLOAT_BYTES, descend, dot, prefetch
+from ddp.machine.compiled.prefetching import prefetch
+from ddp.machine.compiled.simd import FLOAT_BYTES, descend, dot
 from ddp.model.parameters import Vector
 from ddp.ratings.arrays import FloatArray, IndexArray, IntArray
 

@@ -16,6 +16,7 @@ from ddp.ratings.arrays import FloatArray, IntArray, Part
 from ddp.ratings.known import nothing_known
 from ddp.ratings.row_blocks import USERS, num_sums, padded
 from ddp.trainers.posterior.arguments import HalfSweep, Pairs, Prior, RowRatings, Rule, Side
+from ddp.trainers.posterior.places import memory_floats
 from ddp.trainers.posterior.priors import lay_out
 from ddp.trainers.posterior.weights import Pass, Weights
 
@@ -71,6 +72,7 @@ def half_of(
         errors=np.zeros(number),
         total=np.zeros(num_sums(size - 1)),
         spread=np.array([sweeping.spreads[side]]),
+        memory=np.zeros(memory_floats(size - 1), np.float32),
     )
 
 

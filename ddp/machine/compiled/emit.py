@@ -17,6 +17,7 @@ from ddp.machine.compiled.simd import (
 
 LONG = ir.IntType(64)
 VECTOR_BYTES = LANES * FLOAT_BYTES
+DOUBLES_BYTES = 8 * LANES
 Number = Any  # an int, or an integer of 64 bits in the code
 
 
@@ -63,9 +64,9 @@ class Emitter:
         """The 8 vectors from this address on."""
         return [self.load(self.place(address, n)) for n in range(LANES)]
 
-    def variable(self) -> Any:
-        """Room for a vector: a register, as far as there is one."""
-        return cgutils.alloca_once(self.builder, VECTOR)
+    def variable(self, kind: Any = VECTOR) -> Any:
+        """Room for a value: a register, as far as there is one."""
+        return cgutils.alloca_once(self.builder, kind)
 
     def loop(self, start: Number, stop: Number, body: Callable[[Any], None]) -> None:
         """`for index in range(start, stop)`: `body(index)` emits the code of a turn."""

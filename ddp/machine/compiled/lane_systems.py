@@ -12,9 +12,9 @@ from typing import Any
 from llvmlite import ir
 from numba import types
 
-from ddp.machine.compiled.emit import VECTOR_BYTES, Number
+from ddp.machine.compiled.emit import DOUBLES_BYTES, VECTOR_BYTES, Number
 from ddp.machine.compiled.lanes import HEAD, BlockEmitter
-from ddp.machine.compiled.simd import LANES, VECTOR, intrinsic
+from ddp.machine.compiled.simd import DOUBLES, LANES, VECTOR, intrinsic
 
 LINE_BYTES = LANES * VECTOR_BYTES
 RIGHT, INVERSE = 1, 2  # places in `corner`, in numbers; M_11 is the first
@@ -185,3 +185,111 @@ def substitute(typing_context: Any, lanes: Any, width: Any, corner: Any, x: Any)
         return context.get_dummy_value()
 
     return types.void(types.intp, types.intp, types.intp, types.intp), generate
+
+
+@intrinsic
+def complete(
+    typing_context: Any,
+    heads: Any,
+    precisions: Any,
+    diagonal: Any,
+    right: Any,
+    weighted: Any,
+    lanes: Any,
+    width: Any,
+    corner: Any,
+) -> Any:
+    """Writes M_11 and b_1 to `corner`, and adds to b and to the diagonal of M.
+
+    | argument     | meaning                                                                      |
+    |--------------|------------------------------------------------------------------------------|
+    | `heads`      | the sums of `add_heads` in packing.py of 8 rows, float64 (3, 8)              |
+    | `precisions` | h of each row, float32 (8,)                                                  |
+    | `diagonal`   | the prior's precision of the constant                                        |
+    | `right`      | prior precision times prior mean, float32 (1 + width, 8)                     |
+    | `weighted`   | is added to the diagonal, times sum g or at least once                       |
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        heads, precisions, diagonal, right, weighted, lanes, width, corner = arguments
+        emitter = _Systems(builder, lanes, corner)
+        number, total = (
+            builder.fptrunc(emitter.load(emitter.place(heads, n, DOUBLES_BYTES), DOUBLES), VECTOR)
+            for n in range(2)
+        )
+        factors = emitter.load(precisions)
+        is_more = builder.fcmp_ordered(">", number, ONE)
+        added = builder.fmul(emitter.splat(weighted), builder.select(is_more, number, ONE))
+        own = emitter.multiply_add(factors, number, emitter.splat(diagonal))
+        emitter.store(builder.fadd(own, added), corner)
+        own = emitter.multiply_add(factors, total, emitter.load(right))
+        emitter.store(own, emitter.at_corner(RIGHT))
+
+        def column(index: Any) -> None:
+            block, inside = emitter.split(index)
+            base = emitter.block_address(block)
+            line = emitter.line(base, emitter.plus(index, HEAD))
+            further = emitter.load(emitter.place(right, emitter.plus(index, 1)))
+            for place, value in (
+                (emitter.place(base, inside), further),
+                (emitter.place(line, inside), added),
+            ):
+                emitter.store(builder.fadd(emitter.load(place), value), place)
+
+        emitter.loop(0, width, column)
+        return context.get_dummy_value()
+
+    return types.void(
+        *(types.intp, types.intp, types.float32, types.intp, types.float32),
+        *(types.intp, types.intp, types.intp),
+    ), generate
+
+
+@intrinsic
+def add_noise(
+    typing_context: Any,
+    lanes: Any,
+    width: Any,
+    corner: Any,
+    normals: Any,
+    noise: Any,
+    dim: Any,
+    x: Any,
+    change: Any,
+) -> Any:
+    """Writes w = y + noise * z to `x`, the constant first; z: the normals, in lanes.
+
+    `change` gets |w - y|^2 - |y|^2 of the constant and the first `dim` numbers, float64 (8,). With
+    x = U^-1 w it is x'Mx - 2 x'b, because y = U'^-1 b.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        lanes, width, corner, normals, noise, dim, x, change = arguments
+        emitter = _Systems(builder, lanes, corner)
+        factor, total = emitter.splat(noise), emitter.variable(DOUBLES)
+        builder.store(ir.Constant(DOUBLES, None), total)
+
+        def number(y: Any, place: Any, counts: Any) -> None:
+            added = builder.fmul(factor, emitter.load(emitter.place(normals, place)))
+            emitter.store(builder.fadd(y, added), emitter.place(x, place))
+            one, other = (builder.fpext(value, DOUBLES) for value in (added, y))
+            before = builder.load(total)
+            after = emitter.multiply_add(builder.fneg(other), other, before)
+            after = emitter.multiply_add(one, one, after)
+            builder.store(builder.select(counts, after, before), total)
+
+        def column(index: Any) -> None:
+            block, inside = emitter.split(index)
+            y = emitter.load(emitter.place(emitter.block_address(block), inside))
+            number(y, emitter.plus(index, 1), builder.icmp_signed("<", index, dim))
+
+        always = ir.Constant(ir.IntType(1), 1)
+        number(emitter.load(emitter.at_corner(RIGHT)), emitter.number(0), always)
+        emitter.loop(0, width, column)
+        emitter.store(builder.load(total), change)
+        return context.get_dummy_value()
+
+    return types.void(
+        *(types.intp, types.intp, types.intp, types.intp, types.float32),
+        *(types.intp, types.intp, types.intp),
+    ), generate

@@ -29,9 +29,10 @@ from numba import types
 
 from ddp.machine.compiled.emit import VECTOR_BYTES, Emitter, Number
 from ddp.machine.compiled.jit import compiled
-from ddp.machine.compiled.simd import FLOAT, FLOAT_BYTES, LANES, WORD, intrinsic
+from ddp.machine.compiled.simd import FLOAT, FLOAT_BYTES, LANES, VECTOR, WORD, intrinsic
 
 HEAD = 2  # lines of a block before those of q_i: t, and one
+ZEROS = ir.Constant(VECTOR, None)
 FIRST_LINES = HEAD + LANES  # lines of block 0
 
 
@@ -53,9 +54,11 @@ class BlockEmitter(Emitter):
 class _Sums(BlockEmitter):
     """Emits the loops of `outer_sums`. A column is the address of a vector and of its sums."""
 
-    def __init__(self, builder: Any, packed: Any, count: Any, width: Any, sums: Any) -> None:
+    def __init__(
+        self, builder: Any, packed: Any, count: Any, width: Any, sums: Any, goes_on: Any
+    ) -> None:
         super().__init__(builder)
-        self.packed, self.count, self.sums = packed, count, sums
+        self.packed, self.count, self.sums, self.goes_on = packed, count, sums, goes_on
         self.stride = self.times(self.plus(width, LANES), FLOAT_BYTES)
         self.head = self.place(packed, LANES - HEAD, FLOAT_BYTES)
 
@@ -75,7 +78,8 @@ class _Sums(BlockEmitter):
         places = [self.place(out, n) for _, out in columns for n in range(lines)]
         totals = [self.variable() for _ in places]
         for total, place in zip(totals, places, strict=True):
-            self.builder.store(self.load(place), total)
+            before = self.builder.select(self.goes_on, self.load(place), ZEROS)
+            self.builder.store(before, total)
 
         def rating(index: Any) -> None:
             vectors = [self.load(self.place(right, index, self.stride)) for right, _ in columns]
@@ -115,8 +119,13 @@ class _Sums(BlockEmitter):
 
 
 @intrinsic
-def outer_sums(typing_context: Any, packed: Any, count: Any, width: Any, sums: Any) -> Any:
-    """Adds the products of `count` packed ratings at the address `packed` to `sums`."""
+def outer_sums(
+    typing_context: Any, packed: Any, count: Any, width: Any, sums: Any, goes_on: Any
+) -> Any:
+    """Adds the products of `count` packed ratings at the address `packed` to `sums`.
+
+    `goes_on`: whether there are sums. If not, they begin at 0.
+    """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         emitter = _Sums(builder, *arguments)
@@ -127,7 +136,7 @@ def outer_sums(typing_context: Any, packed: Any, count: Any, width: Any, sums: A
             emitter.tiles([emitter.column(last)], last)
         return context.get_dummy_value()
 
-    return types.void(types.intp, types.intp, types.intp, types.intp), generate
+    return types.void(*[types.intp] * 4, types.boolean), generate
 
 
 def _transposed(builder: Any, rows: list[Any]) -> list[Any]:
@@ -182,28 +191,3 @@ def to_lanes(
         return context.get_dummy_value()
 
     return types.void(types.intp, types.intp, types.intp, types.intp, types.intp), generate
-
-
-@intrinsic
-def scale_row(typing_context: Any, x: Any, out: Any, length: Any, factor: Any) -> Any:
-    """out = factor * x, for `length` floats at the addresses `x` and `out`."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        x, out, length, factor = arguments
-        emitter = Emitter(builder)
-        vectors, _ = emitter.split(length)
-        factors = emitter.splat(factor)
-
-        def vector(index: Any) -> None:
-            value = builder.fmul(emitter.load(emitter.place(x, index)), factors)
-            emitter.store(value, emitter.place(out, index))
-
-        def single(index: Any) -> None:
-            value = emitter.load(emitter.place(x, index, FLOAT_BYTES), FLOAT)
-            emitter.store(builder.fmul(value, factor), emitter.place(out, index, FLOAT_BYTES))
-
-        emitter.loop(0, vectors, vector)
-        emitter.loop(emitter.times(vectors, LANES), length, single)
-        return context.get_dummy_value()
-
-    return types.void(types.intp, types.intp, types.intp, types.float32), generate

@@ -1,4 +1,4 @@
-"""SIMD loops over rows of float32, and prefetching, for compiled kernels. numba offers neither.
+"""SIMD loops over rows of float32, for compiled kernels. numba offers none.
 
 The loops use LLVM vectors of 8 lanes. Every target has such a vector or splits it (AVX: one
 register; NEON, SSE: two). A plain numba loop would be slower: LLVM guards a loop over two rows with
@@ -45,7 +45,7 @@ def splat(builder: Any, scalar: Any, kind: Any) -> Any:
     )
 
 
-def _lane_sum(builder: Any, vector: Any) -> Any:
+def lane_sum(builder: Any, vector: Any) -> Any:
     """The sum of the 8 lanes, folding halves onto each other."""
     width = LANES
     while width > 1:
@@ -122,7 +122,7 @@ def dot(typing_context: Any, x: Any, y: Any, length: Any) -> Any:
         _row_loops(builder, x, y, length, body)
         a, b, c, d = (builder.load(total) for total in sums)
         lanes = builder.fadd(builder.fadd(a, b), builder.fadd(c, d))
-        return builder.fadd(_lane_sum(builder, lanes), builder.load(rest))
+        return builder.fadd(lane_sum(builder, lanes), builder.load(rest))
 
     return types.float32(types.intp, types.intp, types.intp), generate
 
@@ -216,7 +216,7 @@ def weighted_sum(
 
         _loops(builder, length, body)
         flaw = builder.fadd(
-            _lane_sum(builder, builder.load(flaws[VECTOR])), builder.load(flaws[FLOAT])
+            lane_sum(builder, builder.load(flaws[VECTOR])), builder.load(flaws[FLOAT])
         )
         return builder.fcmp_ordered("==", flaw, ir.Constant(FLOAT, 0.0))
 
@@ -240,20 +240,3 @@ def add_scaled(typing_context: Any, x: Any, out: Any, length: Any, factor: Any) 
         return context.get_dummy_value()
 
     return types.void(types.intp, types.intp, types.intp, types.float32), generate
-
-
-@intrinsic
-def prefetch(typing_context: Any, address: Any) -> Any:
-    """Asks the processor to load the cache line at `address`, which may be any address."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        pointer = ir.IntType(8).as_pointer()
-        kind = ir.FunctionType(ir.VoidType(), [pointer, WORD, WORD, WORD])
-        function = builder.module.declare_intrinsic("llvm.prefetch", [pointer], kind)
-        write, keep_in_all_levels, data = (ir.Constant(WORD, value) for value in (1, 3, 1))
-        builder.call(
-            function, [builder.inttoptr(arguments[0], pointer), write, keep_in_all_levels, data]
-        )
-        return context.get_dummy_value()
-
-    return types.void(types.intp), generate

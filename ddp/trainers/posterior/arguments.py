@@ -85,6 +85,7 @@ class HalfSweep(NamedTuple):
     | `errors`  | room for another one                                                      |
     | `total`   | room for the sums of the side                                             |
     | `spread`  | (1,): the shape of the prior of the trusts                                |
+    | `memory`  | float32: see places.py                                                    |
     """
 
     own: Side
@@ -99,6 +100,7 @@ class HalfSweep(NamedTuple):
     errors: Doubles
     total: Doubles
     spread: Doubles
+    memory: Vector
 
 
 class Pairs(NamedTuple):
@@ -113,7 +115,6 @@ DOUBLES_TYPE = types.Array(types.float64, 1, "C")
 DOUBLES2_TYPE = types.Array(types.float64, 2, "C")
 FLOATS_TYPE = types.Array(types.float32, 1, "C")
 FLOATS2_TYPE = types.Array(types.float32, 2, "C")
-FLOATS3_TYPE = types.Array(types.float32, 3, "C")
 INDEX_TYPE = types.Array(types.int64, 1, "C")
 STATE_TYPE = types.Array(types.uint64, 1, "C")
 IDS_TYPE = types.Array(types.int32, 1, "C", readonly=True)
@@ -129,6 +130,7 @@ HALF_TYPE = types.NamedTuple(
     (
         *(SIDE_TYPE, SIDE_TYPE, ROW_RATINGS_TYPE, INDEX_TYPE, INDEX_TYPE, PRIOR_TYPE),
         *(FLOATS2_TYPE, FLOATS2_TYPE, DOUBLES_TYPE, DOUBLES_TYPE, DOUBLES_TYPE, DOUBLES_TYPE),
+        FLOATS_TYPE,
     ),
     HalfSweep,
 )

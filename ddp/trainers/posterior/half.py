@@ -141,6 +141,7 @@ def finish_half(
         half.right,
         Rule(rule.noise, rule.weighted, rule.trusts, key_of(rule.key, sweep, side, ROWS)),
         half.terms,
+        half.memory,
     )
     find_errors(half, precision)
     if rule.trusts > 0 and sweep >= FIRST_TRUSTS:

@@ -14,19 +14,23 @@ half-sweep and on the number of the row alone, so the result depends neither on 
 the rows beside it.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import types
 
 from ddp.machine.compiled.jit import compiled
 from ddp.machine.compiled.lane_normals import lane_normals
-from ddp.machine.compiled.lane_systems import factorise, substitute
-from ddp.machine.compiled.lanes import lines_before, outer_sums, scale_row, to_lanes
-from ddp.machine.compiled.simd import FLOAT_BYTES, LANES, prefetch
+from ddp.machine.compiled.lane_systems import add_noise, complete, factorise, substitute
+from ddp.machine.compiled.lanes import outer_sums, to_lanes
+from ddp.machine.compiled.packing import add_heads, pack, prefetch_rows
+from ddp.machine.compiled.simd import FLOAT_BYTES, LANES, add_scaled
 from ddp.model.parameters import Vector
 from ddp.ratings.arrays import Doubles
 from ddp.trainers.posterior.arguments import (
     DOUBLES_TYPE,
     FLOATS2_TYPE,
+    FLOATS_TYPE,
     PRIOR_TYPE,
     ROW_RATINGS_TYPE,
     RULE_TYPE,
@@ -37,149 +41,155 @@ from ddp.trainers.posterior.arguments import (
     Side,
 )
 from ddp.trainers.posterior.draws import mixed
-from ddp.trainers.posterior.room import HEAD, PACKED, ROOM_TYPE, Room, new_room
+from ddp.trainers.posterior.places import PLACES_TYPE, Places, places_at
 
 # A row with more ratings is summed in segments of so many: workers may share them, and the bits
 # stay the same.
 SEGMENT = 4096
-AHEAD = 8  # the kernel prefetches the row of a rating so many ratings before it,
-NEAR_BYTES = 1 << 18  # unless all rows fit into half of a small second-level cache
-LINE_BYTES = 64  # a cache line
+NEAR_BYTES = 1 << 18  # rows are prefetched, unless all fit into half of a small second-level cache
+DOUBLE_BYTES, ID_BYTES = 8, 4
+
+
+class Source(NamedTuple):
+    """Addresses of `others` and `values` of the ratings, and of the rows of the other side.
+
+    `end`: the number of ratings. `is_far`: 1 if the rows are worth a prefetch.
+    """
+
+    others: np.int64
+    values: np.int64
+    end: int
+    factors: np.int64
+    bias: np.int64
+    trust: np.int64
+    dim: int
+    is_far: int
+
+
+SOURCE_TYPE = types.NamedUniTuple(types.int64, len(Source._fields), Source)
+
+
+@compiled(SOURCE_TYPE(ROW_RATINGS_TYPE, SIDE_TYPE))
+def source_of(ratings: RowRatings, other: Side) -> Source:
+    """The source of these ratings, for the rows of `other`."""
+    num_rows, dim = other.factors.shape
+    is_far = num_rows * dim * FLOAT_BYTES > NEAR_BYTES
+    return Source(
+        np.int64(ratings.others.ctypes.data),
+        np.int64(ratings.values.ctypes.data),
+        ratings.others.shape[0],
+        np.int64(other.factors.ctypes.data),
+        np.int64(other.bias.ctypes.data),
+        np.int64(other.trust.ctypes.data),
+        dim,
+        1 if is_far else 0,
+    )
 
 
 @compiled(
     types.void(
-        *(ROW_RATINGS_TYPE, types.int64, types.int64, SIDE_TYPE, types.float32),
-        *(FLOATS2_TYPE, FLOATS2_TYPE, DOUBLES_TYPE),
+        *(SOURCE_TYPE, types.int64, types.int64, types.float32, PLACES_TYPE),
+        *(types.intp, types.intp, types.boolean),
     )
 )
-def add_ratings(
-    ratings: RowRatings,
+def sum_segment(
+    source: Source,
     start: int,
     stop: int,
-    other: Side,
     mean: np.float32,
-    packed: Vector,
-    sums: Vector,
-    head: Doubles,
+    places: Places,
+    sums: np.int64,
+    head: np.int64,
+    goes_on: bool,
 ) -> None:
-    """Adds ratings start .. stop to the sums of their row (lanes.py).
+    """Writes the sums of the ratings start .. stop to the address `sums` (lanes.py).
 
-    Each counts by the trust g of its other row. `head` gets the sums of g, g t and g t^2. `packed`:
-    (PACKED, 8 + width), zeros in all columns that no rating fills.
+    `head` and `goes_on`: of the row, see `add_heads`. While it sums some ratings, the rows of the
+    next ones come into the cache, also those of the next segment or row.
     """
-    dim, width = other.factors.shape[1], packed.shape[1] - LANES
-    row_bytes = dim * FLOAT_BYTES
-    first = other.factors.ctypes.data
-    is_far = other.factors.shape[0] * row_bytes > NEAR_BYTES
-    first_packed = packed.ctypes.data + LANES * FLOAT_BYTES
-    packed_bytes = (LANES + width) * FLOAT_BYTES
-    last = stop - 1
-    total, sum_t, sum_squares = 0.0, 0.0, 0.0
-    for begin in range(start, stop, PACKED):
-        count = min(PACKED, stop - begin)
-        for n in range(count):
-            if is_far:
-                later = np.int64(ratings.others[min(begin + n + AHEAD, last)])
-                for offset in range(0, row_bytes, LINE_BYTES):
-                    prefetch(first + later * row_bytes + offset)
-            row = np.int64(ratings.others[begin + n])
-            trust = other.trust[row]
-            root = np.sqrt(trust)
-            scale_row(first + row * row_bytes, first_packed + n * packed_bytes, dim, root)
-            t = ratings.values[begin + n] - mean - other.bias[row]
-            packed[n, HEAD] = root * t
-            packed[n, HEAD + 1] = root
-            total += trust
-            sum_t += trust * t
-            sum_squares += np.float64(trust) * np.float64(t) * np.float64(t)
-        outer_sums(packed.ctypes.data, count, width, sums.ctypes.data)
-    head[0] += total
-    head[1] += sum_t
-    head[2] += sum_squares
+    factors, dim, stride = source.factors, source.dim, LANES + places.width
+    for begin in range(start, max(stop, start + 1), places.batch):  # once without ratings
+        here = min(places.batch, stop - begin)
+        others, values = source.others + begin * ID_BYTES, source.values + begin * FLOAT_BYTES
+        trust, heads, packed = source.trust, places.heads, places.packed
+        bias = source.bias
+        pack(others, values, mean, here, factors, bias, trust, dim, packed, stride, heads)
+        if source.is_far > 0:
+            following = min(places.batch, source.end - (begin + here))
+            prefetch_rows(others + here * ID_BYTES, following, factors, dim)
+        add_heads(heads, here, head, goes_on or begin > start)
+        outer_sums(packed, here, places.width, sums, begin > start)
 
 
 @compiled(
-    types.void(ROW_RATINGS_TYPE, types.int64, types.int64, SIDE_TYPE, types.float32, ROOM_TYPE)
+    types.void(
+        SOURCE_TYPE, types.int64, types.int64, types.float32, PLACES_TYPE, types.intp, types.intp
+    )
 )
 def sum_row(
-    ratings: RowRatings, row: int, lane: int, other: Side, mean: np.float32, room: Room
+    source: Source,
+    start: int,
+    stop: int,
+    mean: np.float32,
+    places: Places,
+    sums: np.int64,
+    head: np.int64,
 ) -> None:
-    """Writes the sums of all ratings of a row, segment by segment, to those of its lane."""
-    sums, head = room.sums[lane], room.heads[lane]
-    sums[:] = 0
-    head[:] = 0
-    start, stop = ratings.starts[row], ratings.starts[row + 1]
-    if stop - start <= SEGMENT:
-        add_ratings(ratings, start, stop, other, mean, room.packed, sums, head)
-        return
-    for begin in range(start, stop, SEGMENT):
-        room.segment[:] = 0
+    """Writes the sums of all ratings of a row, segment by segment."""
+    sum_segment(source, start, min(start + SEGMENT, stop), mean, places, sums, head, False)
+    for begin in range(start + SEGMENT, stop, SEGMENT):
         end = min(begin + SEGMENT, stop)
-        add_ratings(ratings, begin, end, other, mean, room.packed, room.segment, head)
-        sums += room.segment
+        sum_segment(source, begin, end, mean, places, places.segment, head, True)
+        add_scaled(places.segment, sums, places.lines * LANES, np.float32(1))
 
 
-@compiled(types.void(types.int64, PRIOR_TYPE, FLOATS2_TYPE, RULE_TYPE, ROOM_TYPE))
-def make_systems(dim: int, prior: Prior, rights: Vector, rule: Rule, room: Room) -> None:
-    """Makes M and b from the sums of 8 rows. `rights`: (8, K), prior precision times prior mean."""
-    lanes, corner, right = room.lanes, room.corner, room.right
-    width, lines = right.shape[0] - 1, lanes.shape[0]
-    for lane in range(LANES):
-        number, precision = np.float32(room.heads[lane, 0]), room.precisions[lane]
-        own = rule.weighted * max(number, np.float32(1))
-        corner[0, lane] = precision * number + prior.single[0, 0] + own
-        corner[1, lane] = precision * np.float32(room.heads[lane, 1]) + rights[lane, 0]
-    precisions = room.precisions.ctypes.data
-    to_lanes(room.sums.ctypes.data, lines, precisions, prior.lines.ctypes.data, lanes.ctypes.data)
-    right[0] = corner[1]
-    for j in range(width):
-        line, inside = lines_before(j // LANES), j % LANES
-        for lane in range(LANES):
-            added = rights[lane, 1 + j] if j < dim else np.float32(0)
-            if rule.weighted > 0:
-                number = np.float32(max(room.heads[lane, 0], 1))
-                lanes[line + 2 + j, inside, lane] += rule.weighted * number
-            lanes[line, inside, lane] += added
-            right[1 + j, lane] = lanes[line, inside, lane]
+class Lanes(NamedTuple):
+    """Addresses of what 8 rows have in lanes.
+
+    | field        | shape          | has                                                          |
+    |--------------|----------------|--------------------------------------------------------------|
+    | `sums`       | (3, 8)         | float64: the sums of g, g t and g t^2                        |
+    | `precisions` | (8,)           | float32: h of each row                                       |
+    | `right`      | (1 + width, 8) | float32: prior precision times prior mean                    |
+    | `keys`       | (8,)           | uint64: of the draws                                         |
+    | `x`          | (1 + width, 8) | float32: the rows                                            |
+    | `change`     | (8,)           | float64: x'Mx - 2 x'b                                        |
+    """
+
+    sums: np.int64
+    precisions: np.int64
+    right: np.int64
+    keys: np.int64
+    x: np.int64
+    change: np.int64
 
 
-@compiled(types.void(types.int64, RULE_TYPE, ROOM_TYPE, types.int64, DOUBLES_TYPE))
-def solve_systems(dim: int, rule: Rule, room: Room, count: int, terms: Doubles) -> None:
-    """Solves M x = b, or draws x around the solution. `terms`: see `draw_rows`, of `count` rows."""
-    lanes, corner, x = room.lanes.ctypes.data, room.corner.ctypes.data, room.x
-    width = x.shape[0] - 1
+LANES_TYPE = types.NamedUniTuple(types.int64, len(Lanes._fields), Lanes)
+
+
+@compiled(types.void(types.int64, PRIOR_TYPE, RULE_TYPE, PLACES_TYPE, LANES_TYPE))
+def solve_systems(dim: int, prior: Prior, rule: Rule, places: Places, eight: Lanes) -> None:
+    """Makes M and b of 8 rows from their sums, and solves M x = b, or draws x around the solution.
+
+    It writes `x` and `change`.
+    """
+    lanes, width, corner = places.lanes, places.width, places.corner
+    precisions, diagonal = eight.precisions, prior.single[0, 0]
+    to_lanes(places.sums, places.lines, precisions, prior.lines.ctypes.data, lanes)
+    complete(eight.sums, precisions, diagonal, eight.right, rule.weighted, lanes, width, corner)
     factorise(lanes, width, corner)
-    x[0] = room.corner[1]
-    for j in range(width):
-        x[1 + j] = room.lanes[lines_before(j // LANES), j % LANES]
     if rule.noise > 0:
-        lane_normals(room.keys.ctypes.data, 2 * ((width + 2) // 2), room.normals.ctypes.data)
-        for j in range(width + 1):
-            for lane in range(LANES):
-                x[j, lane] += rule.noise * room.normals[j, lane]
-    squares, products = np.zeros(LANES), np.zeros(LANES)
-    for j in range(dim + 1):
-        for lane in range(LANES):
-            squares[lane] += np.float64(x[j, lane]) * np.float64(x[j, lane])
-    substitute(lanes, width, corner, x.ctypes.data)
-    for j in range(dim + 1):
-        for lane in range(LANES):
-            value = np.float64(x[j, lane])
-            added = rule.weighted * max(room.heads[lane, 0], 1.0)
-            products[lane] += value * np.float64(room.right[j, lane])
-            squares[lane] -= added * value * value
-    for lane in range(count):
-        squared = np.float64(room.precisions[lane]) * room.heads[lane, 2]
-        terms[lane] += squared - 2 * products[lane] + squares[lane]
+        lane_normals(eight.keys, 2 * ((width + 2) // 2), places.normals)
+    add_noise(lanes, width, corner, places.normals, rule.noise, dim, eight.x, eight.change)
+    substitute(lanes, width, corner, eight.x)
 
 
 @compiled(
     types.void(
         *(ROW_RATINGS_TYPE, types.int64, SIDE_TYPE, SIDE_TYPE, types.float32),
-        *(types.float32, PRIOR_TYPE, FLOATS2_TYPE, RULE_TYPE, DOUBLES_TYPE),
+        *(types.float32, PRIOR_TYPE, FLOATS2_TYPE, RULE_TYPE, DOUBLES_TYPE, FLOATS_TYPE),
     ),
-    calls=(mixed, new_room),
+    calls=(mixed, places_at),
 )
 def draw_rows(
     ratings: RowRatings,
@@ -192,6 +202,7 @@ def draw_rows(
     right: Vector,
     rule: Rule,
     terms: Doubles,
+    memory: Vector,
 ) -> None:
     """Makes the rows of `own` from `first_row` on, one for each row of `ratings`, in place.
 
@@ -202,24 +213,46 @@ def draw_rows(
     | `right`     | prior precision times prior mean: (1, K), or of each row                   |
     | `rule`      | how; its key is that of the half-sweep                                     |
     | `terms`     | adds for each row: h sum g t^2 - 2 x'b + x'Mx, without `weighted`          |
+    | `memory`    | (memory_floats(dim),) for 8 rows, zeros before the first call              |
     """
     dim, num_rows = own.factors.shape[1], ratings.starts.shape[0] - 1
-    room = new_room(dim)
-    rights = np.zeros((LANES, dim + 1), np.float32)
+    source, starts = source_of(ratings, other), ratings.starts
+    places = places_at(dim, np.int64(memory.ctypes.data))
+    sums, precisions = np.zeros((3, LANES)), np.zeros(LANES, np.float32)
+    rights = np.zeros((1 + places.width, LANES), np.float32)
+    keys, change = np.zeros(LANES, np.uint64), np.zeros(LANES)
+    x = np.zeros((1 + places.width, LANES), np.float32)
+    eight = Lanes(
+        np.int64(sums.ctypes.data),
+        np.int64(precisions.ctypes.data),
+        np.int64(rights.ctypes.data),
+        np.int64(keys.ctypes.data),
+        np.int64(x.ctypes.data),
+        np.int64(change.ctypes.data),
+    )
     for first in range(0, num_rows, LANES):
         count = min(LANES, num_rows - first)
-        for lane in range(count):
-            sum_row(ratings, first + lane, lane, other, mean, room)
-            room.keys[lane] = mixed(rule.key ^ mixed(np.uint64(first_row + first + lane)))
-            room.precisions[lane] = precision * own.trust[first_row + first + lane]
-            rights[lane] = right[min(first + lane, right.shape[0] - 1), : dim + 1]
-        room.sums[count:] = 0
-        room.heads[count:] = 0
-        room.keys[count:] = 0
-        room.precisions[count:] = 0
-        make_systems(dim, prior, rights, rule, room)
-        solve_systems(dim, rule, room, count, terms[first:])
+        for lane in range(LANES):
+            row = min(first + lane, num_rows - 1)
+            start, stop = starts[row], starts[row + 1]
+            if lane >= count:  # a lane without a row has no ratings
+                stop = start
+            out = places.sums + lane * places.lines * LANES * FLOAT_BYTES
+            sum_row(source, start, stop, mean, places, out, eight.sums + lane * DOUBLE_BYTES)
+            keys[lane] = mixed(rule.key ^ mixed(np.uint64(first_row + row)))
+            precisions[lane] = precision * own.trust[first_row + row]
+            if first == 0 or right.shape[0] > 1:
+                for j in range(dim + 1):
+                    rights[j, lane] = right[min(row, right.shape[0] - 1), j]
+        solve_systems(dim, prior, rule, places, eight)
         for lane in range(count):
             row = first_row + first + lane
-            own.bias[row] = room.x[0, lane]
-            own.factors[row] = room.x[1 : 1 + dim, lane]
+            own.bias[row] = x[0, lane]
+            for j in range(dim):
+                own.factors[row, j] = x[1 + j, lane]
+            terms[first + lane] += np.float64(precisions[lane]) * sums[2, lane] + change[lane]
+            if rule.weighted > 0:
+                square = 0.0
+                for j in range(dim + 1):
+                    square += np.float64(x[j, lane]) * np.float64(x[j, lane])
+                terms[first + lane] -= rule.weighted * max(sums[0, lane], 1.0) * square

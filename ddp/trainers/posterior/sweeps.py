@@ -18,7 +18,8 @@ from numba import types
 from ddp.machine.compiled.atomics import now_ns, thread_ns
 from ddp.machine.compiled.gates import OPEN, set_turn, wait_for_turn
 from ddp.machine.compiled.jit import compiled
-from ddp.machine.compiled.simd import FLOAT_BYTES, dot, prefetch
+from ddp.machine.compiled.prefetching import prefetch_to_read
+from ddp.machine.compiled.simd import FLOAT_BYTES, dot
 from ddp.ratings.arrays import Doubles, IndexArray
 from ddp.ratings.row_blocks import ITEMS, USERS
 from ddp.trainers.loops import ALL, EVALUATING, WAITING, TimeArray, add_elapsed
@@ -99,7 +100,7 @@ def add_predictions(
     last = pairs.users.shape[0] - 1
     for n in range(pairs.users.shape[0]):
         later = np.int64(pairs.items[min(n + 8, last)])
-        prefetch(first_item + later * row_bytes)
+        prefetch_to_read(first_item + later * row_bytes)
         user, item = np.int64(pairs.users[n]), np.int64(pairs.items[n])
         prediction = dot(first_user + user * row_bytes, first_item + item * row_bytes, dim)
         prediction += mean + users.bias[user] + items.bias[item]
