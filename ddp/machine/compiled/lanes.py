@@ -10,10 +10,10 @@ where d_r = (1, q_r) and q_r is a row of float32. Four loops do the work:
 | `factorise`  | M and b                          | its Cholesky factor U, and y = U'^-1 b   |
 | `substitute` | U and y                          | x = U^-1 y                               |
 
-The first two stand here, the others in lane_systems.py.
+The first two stand here, the others in lane_factors.py and lane_systems.py.
 
 A packed rating has 8 + width floats, where width is a multiple of 8: six zeros, its target t, a
-one, and q. The sums of a system lie in blocks of 8 columns:
+one, and q, all of them times a weight. The sums of a system lie in blocks of 8 columns:
 
     block c has 10 + 8 c lines of 8 floats: sums of t * q_j, of q_j, and of q_i * q_j for all
     i < 8 (c + 1), for the eight j from 8 c on

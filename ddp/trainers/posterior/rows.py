@@ -20,8 +20,9 @@ import numpy as np
 from numba import types
 
 from ddp.machine.compiled.jit import compiled
+from ddp.machine.compiled.lane_factors import factorise
 from ddp.machine.compiled.lane_normals import lane_normals
-from ddp.machine.compiled.lane_systems import add_noise, complete, factorise, substitute
+from ddp.machine.compiled.lane_systems import add_noise, complete, substitute
 from ddp.machine.compiled.lanes import outer_sums, to_lanes
 from ddp.machine.compiled.packing import add_heads, pack, prefetch_rows
 from ddp.machine.compiled.simd import FLOAT_BYTES, LANES, add_scaled
