@@ -161,6 +161,9 @@ class Config(Scalars):
         self._check_features()
         check_sweeps(self.split, self.aggregation, self.trainer)
         check_averaging(self.split, self.aggregation)
+        if self.trainer.sweeps and not self.model.biases:
+            reason = f"trainer={self.trainer.name} has a bias per user and item: use true"
+            raise ConfigError("model.biases", False, reason)
         self._check_stragglers()
         if self.split.valid_fraction == 0 and self.patience is not None:
             raise ConfigError(

@@ -7,7 +7,7 @@ from ddp.ratings.arrays import Doubles
 from ddp.ratings.known import Known
 from ddp.ratings.row_blocks import COLUMNS, SIDES, RowBlocks, num_sums, padded
 
-FIRST_SPREAD = 10.0  # of the priors of the trusts (ddp/trainers/posterior/trusts.py)
+FIRST_SPREAD = 30.0  # of the priors of the trusts (ddp/trainers/posterior/trusts.py)
 STEPS = 3  # of a half of an epoch with split=both: two for weights, and one for rows
 PHASES = len(SIDES) * STEPS  # of an epoch
 
