@@ -189,8 +189,8 @@ class Config(Scalars):
             return
         reason = ""
         if self.has_owners:
-            reason = f"split={self.split.name} cannot go on without a worker's rows"
-            reason += "; choose another split" * self.stratified
+            other = "another split" if self.stratified else "another trainer"
+            reason = f"split={self.split.name} cannot go on without a worker's rows; choose {other}"
         elif isinstance(self.backend, PollingBackend) and self.backend.poll_interval_s is not None:
             reason = (
                 "an aggregator that polls cannot tell a late worker;"

@@ -118,7 +118,11 @@ def owners_of_users(ratings: Ratings, train: IndexArray, workers: int) -> IntArr
             f" {counted(num_blocks, 'worker')}",
         )
     cuts = _cuts(ratings.users[train], users, workers)
-    return np.repeat(np.arange(workers, dtype=np.int32), np.diff(cuts))[users]
+    owners = np.repeat(np.arange(workers, dtype=np.int32), np.diff(cuts))[users]
+    if not np.bincount(owners[ratings.users[train]], minlength=workers).all():
+        reason = "split=both deals whole users, and a worker would have no rating: use fewer workers"
+        raise ConfigError("workers", workers, reason)
+    return owners
 
 
 def _blocks(rated: IntArray, num_rows: int) -> IntArray:
