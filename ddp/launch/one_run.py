@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from ddp.results.run_result import RunResult
 
 
+COMPILING = "compiling for this machine, up to a minute; later runs read the result from disk"
+
+
 def run_job(composed: DictConfig) -> float:
     """Runs one job and gives its score for Hydra's sweepers, see `RunResult.score`.
 
@@ -125,8 +128,12 @@ def run_and_show(
     from ddp.tracking.tracker import RunFacts
     from ddp.trainers.trainer import trainer_for
 
-    trainer_for(config.trainer)  # imports torch or numba: a part of the command's start as well
     console = make_console()
+    if config.trainer.compiled and config.display != "none" and console.is_terminal:
+        from ddp.machine.compiled.jit import when_compiling
+
+        when_compiling(lambda: console.print(COMPILING, style="dim"))
+    trainer_for(config.trainer)  # imports torch or numba: a part of the command's start as well
     facts = RunFacts(
         directory=output_dir,
         settings=settings(dataclasses.asdict(config)),

@@ -120,7 +120,7 @@ def owners_of_users(ratings: Ratings, train: IndexArray, workers: int) -> IntArr
     cuts = _cuts(ratings.users[train], users, workers)
     owners = np.repeat(np.arange(workers, dtype=np.int32), np.diff(cuts))[users]
     if not np.bincount(owners[ratings.users[train]], minlength=workers).all():
-        reason = "split=both deals whole users, and a worker would have no rating: use fewer workers"
+        reason = "split=both deals whole users, and one worker would have no rating: use fewer"
         raise ConfigError("workers", workers, reason)
     return owners
 

@@ -21,8 +21,14 @@ TEMPORARY = "ddp-kernels-"
 # A file with kernels -> itself, the files of the kernels that these call, and so on
 _sources: defaultdict[Path, set[Path]] = defaultdict(set)
 _caching = True  # as long as there is a directory for it
+_listeners: list[Callable[[], None]] = []
 
 Kernel = TypeVar("Kernel", bound=Callable[..., Any])
+
+
+def when_compiling(listener: Callable[[], None]) -> None:
+    """Calls `listener` once, as soon as a kernel was not on disk: others will take their time."""
+    _listeners[:] = [listener]
 
 
 def compiled(signature: Any, calls: Sequence[Any] = ()) -> Callable[[Kernel], Kernel]:
@@ -55,6 +61,8 @@ def _cached(signature: Any, function: Kernel) -> Kernel:
     dispatcher = njit(function)
     if dispatcher.stats.cache_hits and _forget_if_stale(dispatcher.stats.cache_path, function):
         dispatcher = njit(function)
+    if dispatcher.stats.cache_misses and _listeners:
+        _listeners.pop()()
     kernel: Kernel = dispatcher
     return kernel
 
