@@ -111,6 +111,18 @@ def test_limits_tells_what_works_and_what_grew(benchmark):
     assert "yes" in printed
 
 
+def test_row_kernel(benchmark):
+    options = ("--data", "synthetic", "--dims", "3", "8", "--seconds", "0.02", "--repeats", "1")
+    rows, _ = benchmark("row_kernel", *options, "--", *DATA)
+    named = [(row["k"], row["rows"]) for row in rows]
+    assert named == [(dim, side) for dim in (3, 8) for side in ("users", "items")]
+    for row in rows:
+        assert median(row, "share of it, %") == pytest.approx(
+            100 * median(row, "billion multiply-adds/s") / median(row, "of a dense product")
+        )
+        assert 0 < median(row, "share of it, %") < 100
+
+
 def test_reading(benchmark):
     rows, _ = benchmark("reading", "--repeats", "1", "--sizes", "500", "700")
     named = [(row["ratings"], row["format"]) for row in rows]
