@@ -187,7 +187,8 @@ def _forget_hydra():
 def make_config():
     """`make_config(*overrides)`: the checked config of a job that takes some milliseconds.
 
-    With split=stratified its aggregation is none: a test of several splits names the others'.
+    With split=stratified its aggregation is none: a test of several splits names the others'. With
+    trainer=gibbs and trainer=als its split and its aggregation are those of the trainer.
     """
     from composing import composed
 
@@ -197,10 +198,11 @@ def make_config():
     def compose_once(*overrides):
         given = any(override.startswith("trainer=") for override in overrides)
         job = [*SMALL, *(() if given else SMALL_TRAINER), *overrides]
-        splits = [override for override in job if override.startswith("split=")]
-        if splits[-1] == "split=stratified":
-            job = [override for override in job if not override.startswith("aggregation")]
-        return load_config(composed(*job))
+        chosen = dict(override.split("=", 1) for override in job)
+        left_out = ("aggregation",) if chosen["split"] == "stratified" else ()
+        if chosen["trainer"] in ("gibbs", "als"):
+            left_out = ("aggregation", "split=")
+        return load_config(composed(*(each for each in job if not each.startswith(left_out))))
 
     return lambda *overrides: deepcopy(compose_once(*overrides))  # some tests change theirs
 

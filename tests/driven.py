@@ -39,18 +39,23 @@ class Driven:
             for part in (self.prepared.valid, self.prepared.test)
         )
 
+    def _errors(self, vector):
+        from ddp.aggregation.aggregator import Errors
+
+        return Errors(*self.evaluate(vector))
+
     def run(self):
         from ddp.aggregation.aggregator import Aggregator
         from ddp.aggregation.make import make_combine
 
         combine = make_combine(self.prepared)
-        backend = self.backend
+        backend, before = self.backend, self.prepared.vector
         self._watch(backend, "gather")
         self._watch(backend, "broadcast")
         try:
             backend.start()
             backend.spans.take()
-            for done in Aggregator(backend, combine, self.prepared.vector, self.evaluate).rounds():
+            for done in Aggregator(backend, combine, before, self._errors).rounds():
                 self.vectors.append(done.vector.copy())
                 self.history.on(done.row)
             self.look("finish", self.config.rounds - 1, backend)

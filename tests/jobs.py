@@ -19,6 +19,12 @@ TYPED = (
 )
 STRATIFIED = ("split=stratified", "aggregation=none")
 FUSED = ("trainer=fused", "trainer.lr_decay=0.9")
+# trainers that make rows anew; trainer=gibbs draws all that it can draw from its sixth epoch on
+SWEEPS = ("model.dim=5", "rounds=4", "local_epochs=2")
+SWEEPING = {
+    "gibbs": ("trainer=gibbs", "trainer.burn_in=3", *SWEEPS),
+    "als": ("trainer=als", *SWEEPS),
+}
 # With 4 local epochs their lowest validation RMSE comes in round 1, counted from 0.
 BY_HEART = (
     *("trainer=fused", "trainer.lr_decay=0.99", "trainer.reg_factors=0.001"),

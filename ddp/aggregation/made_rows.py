@@ -10,8 +10,7 @@ from ddp.config.trainer import GibbsTrainer
 from ddp.errors import AggregationError
 from ddp.model.parameters import Vector
 from ddp.model.rows import learned, made_rows, unpack
-from ddp.model.sweeping import Sweeping
-from ddp.ratings.row_blocks import SIDES
+from ddp.model.sweeping import NUM_FACTS, Sweeping
 from ddp.workers.exchange import Update
 from ddp.workers.posterior import Posterior, no_samples
 from ddp.workers.prepare import Prepared
@@ -60,7 +59,7 @@ class MadeRows(Combine):
             stop = num_epochs + len(places)
             predictions[places] += floats[num_epochs:stop]
             chain.take_over(floats[stop:], self.sweeping, worker)
-        facts = next(iter(rest.values()))[-2 * len(SIDES) :].tolist()
+        facts = next(iter(rest.values()))[-2 * NUM_FACTS :].view(np.float64).tolist()
         return replace(
             before,
             chain=replace(chain.with_facts(facts), precision=precisions[-1]),

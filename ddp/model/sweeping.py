@@ -7,6 +7,7 @@ from ddp.ratings.arrays import Doubles
 from ddp.ratings.known import Known
 from ddp.ratings.row_blocks import COLUMNS, SIDES, RowBlocks, num_sums, padded
 
+NUM_FACTS = 2 * len(SIDES)  # strengths of weights' priors, and spreads of trusts' priors
 FIRST_SPREAD = 30.0  # of the priors of the trusts (ddp/trainers/posterior/trusts.py)
 STEPS = 3  # of a half of an epoch with split=both: two for weights, and one for rows
 PHASES = len(SIDES) * STEPS  # of an epoch
@@ -44,9 +45,9 @@ class Sweeping:
     def num_told(self, worker: int, dim: int) -> int:
         """The floats that a worker tells of its rows, features and blocks after a round.
 
-        They are trusts, weights, sums of two floats each, strengths and spreads.
+        They are trusts and weights, and of two floats each sums, strengths and spreads.
         """
-        total = 2 * len(SIDES)
+        total = 2 * NUM_FACTS
         for side in SIDES:
             rows, features = self.blocks.rows(side, worker), self.features(side, worker)
             first, stop = self.blocks.blocks(side, worker)

@@ -180,4 +180,4 @@ class SweepingWorker:
             if (known := room.sides[side]) is not None:
                 told.append(known.lines[sweeping.features(side, worker)])
             told.append(room.sums[side, num_sweeps % 2, first:stop].ravel().view(np.float32))
-        return [*told, np.array(self.sweeper.told, np.float32)]
+        return [*told, np.array(self.sweeper.told).view(np.float32)]

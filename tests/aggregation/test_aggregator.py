@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from jobs import prepare
 
-from ddp.aggregation.aggregator import Aggregator
-from ddp.aggregation.combine import MeanByWorker, make_combine
+from ddp.aggregation.aggregator import Aggregator, Errors
+from ddp.aggregation.combine import MeanByWorker
+from ddp.aggregation.make import make_combine
 from ddp.backends.make import make_backend
 from ddp.errors import AggregationError, WorkerError
 from ddp.timing.paths import AGGREGATOR_PHASES
@@ -212,7 +213,7 @@ def test_finish_waits_for_rows_that_are_still_on_their_way(make_config):
             backend,
             combine,
             prepared.vector,
-            lambda vector: (SquaredError(1, 1), SquaredError(1, 1)),
+            lambda vector: Errors(SquaredError(1, 1), SquaredError(1, 1)),
         )
         loop = aggregator.rounds()
         next(loop)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jobs import FUSED, STRATIFIED, prepare
 
-from ddp.aggregation.combine import make_combine
+from ddp.aggregation.make import make_combine
 from ddp.errors import ConfigError
 from ddp.model.parameters import Parameters
 from ddp.model.rows import held_rows, in_data_order, item_rows, learned, pack, renumbered, unpack

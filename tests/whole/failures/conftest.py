@@ -1,11 +1,14 @@
 """Threads that hang until their test ends, and the run without a fault."""
 
 import threading
+from dataclasses import replace
 
 import pytest
 from faults import RELEASED
-from faulty_jobs import JOB, SPLITS
+from faulty_jobs import JOB, ROUNDS, SPLITS, bits
 from jobs import DEADLINE_S
+
+from ddp.experiment import run
 
 
 @pytest.fixture(autouse=True)
@@ -21,14 +24,18 @@ def _let_go(monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def whole(make_config, drive):
-    """The aggregates of the run without a fault, round by round."""
-    runs = {}
+def whole(make_config, tmp_path_factory):
+    """`whole(split)`: the models of the run without a fault, as its files hold them by round."""
+    models = {}
 
     def of(split):
-        if split not in runs:
-            done = drive(make_config("backend=serial", *JOB, *SPLITS[split]))
-            runs[split] = [done.prepared.in_data_order(vector) for vector in done.vectors]
-        return runs[split]
+        if split not in models:
+            config = make_config("backend=serial", *JOB, *SPLITS[split])
+            models[split] = []
+            for rounds in range(1, ROUNDS + 1):
+                directory = tmp_path_factory.mktemp("whole") / "run"
+                run(replace(config, rounds=rounds), directory, [])
+                models[split].append(bits(directory))
+        return models[split]
 
     return of

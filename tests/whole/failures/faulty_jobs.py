@@ -4,12 +4,16 @@ import json
 
 import pytest
 from faults import DEADLY
-from jobs import IN_PROCESS
+from jobs import IN_PROCESS, SWEEPING
+
+from ddp.results.saved_model import MODEL_FILE
 
 SPLITS = {
     "iid": ("split=iid", "aggregation=uniform"),
     "stratified": ("split=stratified", "aggregation=none"),
+    **SWEEPING,
 }
+EXACT = tuple(SWEEPING)  # the number of workers changes no bit of the model
 # equal bits are a law of the last aggregate
 JOB = (
     *("trainer=fused", "workers=3", "rounds=4", "local_epochs=2", "checkpoint_every=1"),
@@ -36,6 +40,11 @@ def timeout(name, kind):
     """
     seconds = 3600 if kind != "hang" else 0.3 if name in IN_PROCESS else 1
     return f"round_timeout={seconds}", "agg_timeout=3600"
+
+
+def bits(directory):
+    """The saved model of a run; of a run that samples it has the samples of all its rounds."""
+    return (directory / MODEL_FILE).read_bytes()
 
 
 def outcome(directory):

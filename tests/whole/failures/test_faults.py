@@ -4,13 +4,12 @@ from itertools import cycle
 
 import pytest
 from faults import CULPRIT, DEADLY, DEEDS, MOMENTS, STATES, Fault, infect, run_infected
-from faulty_jobs import JOB, ROUNDS, SPLITS, outcome, possible, timeout
+from faulty_jobs import JOB, ROUNDS, SPLITS, bits, outcome, possible, timeout
 from jobs import BACKENDS, QUICK, USUAL, in_a_child
 
 from ddp.errors import WorkerError
 from ddp.experiment import run
 from ddp.results.run_directory import find_checkpoints
-from ddp.results.saved_model import load_model
 
 pytestmark = pytest.mark.usefixtures("server_of_programs")
 # moment -> the number of rounds that are finished by then
@@ -50,7 +49,11 @@ def cases():
     run goes on after a fault, but for two cases; in the long suite the same backend goes on.
     """
     usual = [(name, *fault, "iid") for name in USUAL for fault in MOST_USUAL]
-    rows = [(name, *fault, "stratified") for name, fault in zip(cycle(CONCURRENT), MOST_USUAL)]
+    rows = [
+        (name, *fault, split)
+        for split in ("stratified", "gibbs")
+        for name, fault in zip(cycle(CONCURRENT), MOST_USUAL)
+    ]
     default = {*in_rotation(), *usual, *rows}
     own = {("shm", "SIGKILL", "publishing", "iid"), ("process", "exception", "last round", "iid")}
     every = []
@@ -77,7 +80,7 @@ def same_as_uninterrupted(directory, config, expected):
     """Goes on from the checkpoint, without the fault."""
     result = run(config, directory, [], resume=True)
     assert result.status == "ok"
-    assert load_model(directory).model.vector.tobytes() == expected.tobytes()
+    assert bits(directory) == expected
     assert [row.round_index for row in result.history.aggregate_rounds] == list(range(ROUNDS))
 
 
@@ -85,7 +88,7 @@ def check_error(error, kind, moment, split):
     """The error names the worker, its round, its phase and the fault."""
     assert error.worker == CULPRIT
     finished = FINISHED[moment]
-    ahead = {finished + 1} if moment == "waiting" and split == "stratified" else set()
+    ahead = {finished + 1} if moment == "waiting" and split != "iid" else set()
     assert error.round_index in ({None} if moment == "start" else {finished} | ahead)
     assert error.phase in PHASES.get(moment, {"compute", "evaluate", "publish", "other"})
     assert error.exit_code == CODES.get(kind)
@@ -119,10 +122,10 @@ def test_a_fault_is_named_and_what_was_finished_is_kept(
     # The aggregate may have a state that a worker published before it failed; with iid a worker
     # cannot be ahead of the others.
     assert completed in (
-        {finished, finished + 1} if moment == "waiting" or split == "stratified" else {finished}
+        {finished, finished + 1} if moment == "waiting" or split != "iid" else {finished}
     )
     if completed:
-        assert load_model(directory).model.vector.tobytes() == whole(split)[completed - 1].tobytes()
+        assert bits(directory) == whole(split)[completed - 1]
         config = make_config(*JOB, *SPLITS[split], *BACKENDS[again])
         same_as_uninterrupted(directory, config, whole(split)[-1])
 
