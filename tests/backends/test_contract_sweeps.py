@@ -3,10 +3,9 @@
 import random
 from itertools import product
 
-import numpy as np
 import pytest
 from contract import CONCURRENT
-from jobs import BACKENDS, IN_PROCESS, SWEEPING
+from jobs import BACKENDS, SWEEPING
 
 from ddp.experiment import run
 from ddp.results.saved_model import MODEL_FILE
@@ -38,7 +37,8 @@ def write_ratings(path, pairs, ratings):
 def with_attributes(tmp_path_factory):
     """Overrides for ratings in files, with attributes of users and of items."""
     folder, dice = tmp_path_factory.mktemp("attributes"), random.Random(0)
-    write_ratings(folder / "ratings.csv", dice.sample(PAIRS, 1200), dice.choices(range(1, 6), k=1200))
+    values = dice.choices(range(1, 6), k=1200)
+    write_ratings(folder / "ratings.csv", dice.sample(PAIRS, len(values)), values)
     for kind, number in (("user", 60), ("item", 40)):
         lines = [f"{kind},colour,size"]
         lines += [f"{n},{dice.choice('rgb')},{dice.uniform(0, 9):.2f}" for n in range(number)]

@@ -9,7 +9,7 @@ from jobs import DEADLINE_S, backend_of
 from threads import after_tell, patch_epoch
 
 from ddp.errors import WorkerError
-from ddp.trainers.trainer import trainer_for
+from ddp.trainers.trainer import stepping_trainer
 
 
 def test_a_failure_in_a_later_round_names_that_round(make_config, driven, monkeypatch, mode):
@@ -71,9 +71,9 @@ def test_workers_compute_with_the_torch_threads_of_the_config(make_config, monke
 
     def making(options, *rest, **more):
         seen.append((threading.current_thread().name, torch.get_num_threads()))
-        return trainer_for(options)(options, *rest, **more)
+        return stepping_trainer(options)(options, *rest, **more)
 
-    monkeypatch.setattr("ddp.workers.worker.trainer_for", lambda options: making)
+    monkeypatch.setattr("ddp.workers.worker.stepping_trainer", lambda options: making)
     run(make_config("torch_threads=3", "backend=thread"), tmp_path / "run", [])
     assert sorted(seen) == [("worker-0", 3), ("worker-1", 3), ("worker-2", 3)]
 

@@ -4,7 +4,7 @@ import threading
 
 from jobs import DEADLINE_S
 
-from ddp.trainers.trainer import trainer_for
+from ddp.trainers.trainer import stepping_trainer
 
 
 def after_tell(backend, told):
@@ -51,7 +51,7 @@ def patch_epoch(monkeypatch, jobs, worker, before_epoch):
     """Calls `before_epoch(number)` in a worker before its epochs, counted over all rounds."""
 
     def making(options, model, train, **rest):
-        trainer = trainer_for(options)(options, model, train, **rest)
+        trainer = stepping_trainer(options)(options, model, train, **rest)
         if train is jobs[worker].shard.train:
             real, number = trainer.epoch, iter(range(10**9))
 
@@ -62,4 +62,4 @@ def patch_epoch(monkeypatch, jobs, worker, before_epoch):
             trainer.epoch = epoch
         return trainer
 
-    monkeypatch.setattr("ddp.workers.worker.trainer_for", lambda options: making)
+    monkeypatch.setattr("ddp.workers.worker.stepping_trainer", lambda options: making)

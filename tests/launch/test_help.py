@@ -48,9 +48,15 @@ def as_written(value: object) -> str:
 
 
 def written(path: Path) -> dict:
-    """The values in the file of an option, and in the files that it extends."""
+    """The values in the file of an option, and in the files that it extends.
+
+    A file may give values outside of its group too: then its own stand under the group's name.
+    """
     values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    for base in values.pop("defaults", ()):
+    bases = values.pop("defaults", ())
+    if path.parent.name in values:
+        return values[path.parent.name]
+    for base in bases:
         values = written(path.parent / f"{base.removesuffix('@_here_')}.yaml") | values
     return values
 

@@ -16,7 +16,10 @@ from ddp.launch.hydra_errors import composition_message
         ),
         ("split=users", "did you mean split=user?"),
         ("experiment=thread", "did you mean experiment=seed_thread"),
-        ("model=mine", "model=mine: there is no such option; there are large, medium, small, tiny"),
+        (
+            "model=mine",
+            "model=mine: there is no such option; there are large, medium, narrow, small, tiny",
+        ),
         ("lr=0.1", "lr: there is no such setting; did you mean trainer.lr?"),
         ("dim=8", "dim: there is no such setting; did you mean model.dim?"),
         ("batchsize=8", "did you mean trainer.batch_size?"),
