@@ -33,6 +33,7 @@ BY_HEART = (
 OVERFITS = {
     "averaged": (*BY_HEART, "trainer.lr=0.2"),
     "stratified": (*BY_HEART, *STRATIFIED, "trainer.lr=0.05", "model.dim=32"),
+    "als": ("trainer=als", "trainer.reg=0.001", "model.init_std=0.1"),
 }
 SMALL_TRAINER = ("trainer=autograd", "trainer.batch_size=64")
 

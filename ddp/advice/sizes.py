@@ -12,7 +12,7 @@ from ddp.config.schema import Config
 from ddp.ratings.arrays import Ratings
 from ddp.ratings.holdout import PARTS
 from ddp.ratings.strata import Strata, groups_of, stratify
-from ddp.workers.prepare import deal_of
+from ddp.workers.dealing import deal_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,19 +9,15 @@ has the record of each worker. A published vector is never a worker's live state
 never the store's, and every wait has a deadline.
 """
 
-import math
 import time
 from abc import abstractmethod
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Generic, TypeVar
 
-import numpy as np
-
 from ddp.backends.peer import Deadline, LastSeen, Peer, ready_s
+from ddp.backends.progress import counters_of, last_of
 from ddp.errors import WorkerError
-from ddp.model.sweeping import PHASES
-from ddp.ratings.arrays import IndexArray
 from ddp.timing.spans import Spans
 from ddp.tracking.messages import Failed, Finished, HandedOn, Message, Published
 from ddp.workers.backend import Backend, OnMessage
@@ -60,14 +56,7 @@ class ConcurrentBackend(Backend, Generic[P]):
         }
         self.round_index = first  # the round that is gathered or broadcast now
         self._inbox: deque[Message] = deque()
-        # split=stratified: the turn of each group of items; split=both: the last phase that each
-        # worker has done. The last counter ends all waits.
-        self._turns: IndexArray | None = None
-        if self.strata is not None:
-            self._turns = _counters(self.strata.num_workers, self.strata.first_turn(first))
-        elif self.sweeping is not None:
-            done = PHASES * first * self.config.local_epochs
-            self._turns = _counters(self.sweeping.blocks.num_workers, done)
+        self._turns = counters_of(task)
 
     @abstractmethod
     def _messages(self, timeout_s: float) -> list[Message]:
@@ -244,20 +233,8 @@ class ConcurrentBackend(Backend, Generic[P]):
         return absent
 
     def _late_error(self, absent: Sequence[int], timeout_s: float) -> WorkerError:
-        """The error of the worker that keeps the others waiting.
-
-        Absent workers may wait for each other's rows. With split=stratified a worker that waits
-        holds no rows of items, so the one that holds those of the oldest turn is the cause. With
-        split=both it is the one that has done the fewest phases.
-        """
-        worker = absent[0]
-        if self.sweeping is not None and self._turns is not None:
-            done, place = self._turns.tolist(), self.sweeping.blocks.place
-            worker = min(absent, key=lambda worker: done[place(worker)])
-        if self.strata is not None and self._turns is not None:
-            turns = self._turns[: self.strata.num_workers].tolist()
-            holders = {self.strata.holder(group, turn): turn for group, turn in enumerate(turns)}
-            worker = min(absent, key=lambda worker: holders.get(worker, math.inf))
+        """The error of the worker that keeps the others waiting."""
+        worker = absent[0] if self._turns is None else last_of(self.task, self._turns, absent)
         reason = f"nothing was heard of it within round_timeout={timeout_s:g} s"
         return self._error_of(worker, reason)
 
@@ -265,8 +242,3 @@ class ConcurrentBackend(Backend, Generic[P]):
         """An error that says where the worker was when it was seen last."""
         seen = self.peers[worker].last_seen
         return WorkerError(worker, seen.round_index, reason, phase=seen.phase, exit_code=exit_code)
-
-
-def _counters(number: int, start: int) -> IndexArray:
-    """`number` counters that begin with `start`, and one that begins with 0."""
-    return np.array([start] * number + [0], np.int64)

@@ -21,14 +21,11 @@ import sys
 import threading
 import time
 import traceback
-from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 
 from ddp.backends.concurrent import ConcurrentBackend
-from ddp.backends.peer import Peer
 from ddp.backends.row_passing import SharedRows
 from ddp.backends.row_sharing import CommonRows
 from ddp.backends.store import (
@@ -41,6 +38,7 @@ from ddp.backends.store import (
     update_of,
     worker_key,
 )
+from ddp.backends.thread_peer import STOP, ThreadPeer
 from ddp.config.backend import ThreadBackend
 from ddp.errors import Stopped, WorkerError
 from ddp.machine.signals import WORKER_THREAD
@@ -55,23 +53,6 @@ from ddp.workers.worker import run_worker
 
 # A thread notices the end of a run after an epoch. One with a longer epoch is left behind.
 STOP_GRACE_S = 1.0
-STOP = News(-1, is_last=True)  # in a worker's queue: the worker ends
-
-
-@dataclass(slots=True, kw_only=True)
-class ThreadPeer(Peer):
-    """The record of a worker, and the objects that it shares with the aggregator.
-
-    | field     | meaning                                                            |
-    |-----------|--------------------------------------------------------------------|
-    | `news`    | for the worker: the rounds that have an aggregate, or STOP         |
-    | `slots`   | vectors that nobody reads any more: the worker publishes into them |
-    | `dropped` | set once the run goes on without the worker                        |
-    """
-
-    news: "queue.SimpleQueue[News]" = field(default_factory=queue.SimpleQueue)
-    slots: deque[Vector] = field(default_factory=deque)
-    dropped: threading.Event = field(default_factory=threading.Event)
 
 
 class ThreadExchange(Exchange):

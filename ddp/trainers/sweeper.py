@@ -6,12 +6,11 @@ workers exchange their rows and the sums of their blocks.
 
 import math
 from collections.abc import Generator
-from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from ddp.config.trainer import AlsTrainer, GibbsTrainer
-from ddp.errors import LateRows, Stopped
+from ddp.errors import Stopped
 from ddp.machine.compiled.gates import CLOSED, LATE
 from ddp.model.parameters import Parameters, Rows, Vector
 from ddp.model.room import Room
@@ -25,6 +24,7 @@ from ddp.trainers.epochs_per_call import EpochsPerCall
 from ddp.trainers.fused import Fused
 from ddp.trainers.kernel_arguments import check_indices
 from ddp.trainers.loops import ALL, WALL
+from ddp.trainers.phases import Phases
 from ddp.trainers.posterior.half import (
     begin_half,
     begin_known,
@@ -42,32 +42,8 @@ from ddp.trainers.posterior.sweeps import (
 from ddp.trainers.sweep_arguments import half_of, pairs_of, pass_of, rule_of, sides_of
 from ddp.trainers.trainer import AnyTrainer, Scale
 
-if TYPE_CHECKING:
-    from ddp.machine.compiled.gates import Gates
-
 LEAST_VARIANCE = 1e-6  # of ratings that are all alike, in rating units squared
 NEVER = np.iinfo(np.int64).max  # a sweep that no run reaches
-
-
-class Phases(Protocol):
-    """How the workers keep in step: half h of epoch s ends with phase 3 (2 s + h + 1).
-
-    `gates`: the counters on which workers with shared memory wait; None: they share no memory, or
-    one thread has all of them.
-    """
-
-    gates: "Gates | None"
-    place: int
-    timeout_s: float
-
-    def share(self, phase: int) -> None:
-        """Gives the others the rows and sums that this worker has made in the phase."""
-
-    def take(self, phase: int) -> None:
-        """Waits for those of all others. Raises LateRows after `timeout_s` seconds."""
-
-    def late(self, place: int) -> LateRows:
-        """The error for rows that did not come in time from the worker at this place."""
 
 
 class Sweeper(AnyTrainer):

@@ -1,29 +1,26 @@
 """From ratings to jobs: the deal, the facts that all workers share, and every worker's job."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
 
 import numpy as np
 
 from ddp.config.schema import Config
 from ddp.config.seeding import stream
-from ddp.config.trainer import GibbsTrainer
-from ddp.counting import counted
-from ddp.errors import ConfigError
 from ddp.model.parameters import EMPTY_VECTOR, Parameters, Vector, initial_vector
 from ddp.model.rows import in_data_order, renumbered
-from ddp.model.sweeping import Sweeping
 from ddp.ratings.arrays import Block, IndexArray, IntArray, Part, Ratings
 from ddp.ratings.holdout import PARTS
-from ddp.ratings.known import known_of
 from ddp.ratings.numbering import Numbering
-from ddp.ratings.row_blocks import ITEMS, USERS, RowBlocks, row_blocks
-from ddp.ratings.splits import Deal, make_split
+from ddp.ratings.row_blocks import ITEMS, USERS, RowBlocks
+from ddp.ratings.splits import Deal
 from ddp.ratings.strata import rows_by_group, stratify
 from ddp.trainers.trainer import trainer_for
+from ddp.workers.dealing import deal_of
 from ddp.workers.job import Job, Shard, Task
 from ddp.workers.state import RunState
+from ddp.workers.sweeping_facts import sweeping_of
 
 
 @dataclass(slots=True, kw_only=True)
@@ -203,7 +200,7 @@ def prepare(config: Config, ratings: Ratings, state: RunState | None = None) -> 
     if config.stratified:
         strata, numbering = stratify(ratings, deal, config, workers)
     elif config.has_owners:
-        sweeping, numbering = _sweeping(config, ratings, deal.rows("train"), workers, state)
+        sweeping, numbering = sweeping_of(config, ratings, deal.rows("train"), workers, state)
     if numbering is not None:
         outside = Parameters(
             ratings.num_users,
@@ -231,62 +228,6 @@ def prepare(config: Config, ratings: Ratings, state: RunState | None = None) -> 
     )
 
 
-def _sweeping(
-    config: Config,
-    ratings: Ratings,
-    train: IndexArray,
-    workers: Sequence[int],
-    state: RunState,
-) -> tuple[Sweeping, Numbering]:
-    """The facts of split=both. `train`: the rows of the training ratings."""
-    blocks, numbering = row_blocks(ratings, train, workers)
-    sweeping = Sweeping(
-        blocks=blocks,
-        num_train=len(train),
-        variance=float(ratings.ratings[train].var(dtype=np.float64)),
-    )
-    if not isinstance(options := config.trainer, GibbsTrainer):
-        return sweeping, numbering
-    users, items = numbering.users[ratings.users[train]], numbering.items[ratings.items[train]]
-    own = options.implicit in ("both", "user"), options.implicit in ("both", "item")
-    of_users = known_of(
-        users,
-        items,
-        numbering.users,
-        ratings.num_items,
-        ratings.user_features,
-        implicit=own[USERS],
-    )
-    of_items = known_of(
-        items,
-        users,
-        numbering.items,
-        ratings.num_users,
-        ratings.item_features,
-        implicit=own[ITEMS],
-    )
-    sweeping = replace(sweeping, known=(of_users, of_items))
-    if (posterior := state.posterior) is None:
-        return sweeping, numbering
-    chain = posterior.chain
-    continued = replace(
-        sweeping, **{field.name: getattr(chain, field.name) for field in fields(chain)}
-    )
-    return continued, numbering
-
-
-def deal_of(config: Config, ratings: Ratings) -> Deal:
-    """The ratings of each worker.
-
-    Raises ConfigError or DataError if the split is impossible, or if a worker's shard lacks a part
-    that the config needs.
-    """
-    deal = make_split(ratings, config.split, config.workers, config.seed, ratings.test_rows)
-    if not config.has_owners:  # their workers select no state
-        _check_parts(config, deal)
-    return deal
-
-
 def _first_vector(config: Config, ratings: Ratings, deal: Deal, *member: int) -> Vector:
     """The state that a run begins with; with `member` the state of that worker of an ensemble."""
     mean = float(ratings.ratings[deal.rows("train")].mean(dtype="float64"))
@@ -304,20 +245,3 @@ def _ranges(parts: Sequence[IndexArray]) -> list[slice]:
     """The range of each part after joining them."""
     ends = accumulate((len(part) for part in parts), initial=0)
     return [slice(start, stop) for start, stop in pairwise(ends)]
-
-
-def _check_parts(config: Config, deal: Deal) -> None:
-    """Raises ConfigError if a shard lacks the part that selects or weighs its worker's state."""
-    part = config.judged_on
-    if part is None:
-        return
-    for worker in range(config.workers):
-        if deal.size(part, worker) == 0:
-            raise ConfigError(
-                "workers",
-                config.workers,
-                f"worker {worker}'s shard has"
-                f" {counted(deal.size('train', worker), 'training rating')} but none in its {part}"
-                f" part; use fewer workers, a larger split.{part}_fraction, or select_on=last with"
-                " aggregation=uniform",
-            )

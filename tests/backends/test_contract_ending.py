@@ -4,7 +4,7 @@ from itertools import count
 
 import pytest
 from contract import CONCURRENT, same
-from jobs import BACKENDS, FUSED, IN_PROCESS, OVERFITS, STRATIFIED
+from jobs import BACKENDS, FUSED, IN_PROCESS, OVERFITS, STRATIFIED, SWEEPING
 
 from ddp.experiment import run
 from ddp.results.saved_model import MODEL_FILE
@@ -16,6 +16,7 @@ NAMES = ("serial", *CONCURRENT)
 SPLITS = {
     "averaged": FUSED,
     "stratified": (*STRATIFIED, *FUSED),
+    **SWEEPING,
 }
 ERRORS = (5.0, 3.0, 4.0, 3.0, 2.0, 1.0)  # of each round: none of rounds 2 and 3 is below round 1
 
@@ -26,21 +27,21 @@ def told_errors():
     return lambda vector: (SquaredError(ERRORS[next(rounds)], 1), SquaredError(1.0, 1))
 
 
-@pytest.mark.parametrize("split", ["averaged", "stratified"])
+@pytest.mark.parametrize("split", SPLITS)
 @pytest.mark.parametrize("name", NAMES)
 def test_patience_ends_the_rounds_and_all_workers_finish(make_config, drive, name, split):
-    early = ("rounds=6", "patience=2", *SPLITS[split])
+    early = (*SPLITS[split], "rounds=6", "patience=2")
     ended = drive(make_config(*early, *BACKENDS[name]), evaluate=told_errors())
-    whole = drive(make_config("rounds=4", *SPLITS[split], "backend=serial"), evaluate=told_errors())
+    whole = drive(make_config(*SPLITS[split], "rounds=4", "backend=serial"), evaluate=told_errors())
     same(ended, whole)
     assert sorted(ended.history.finished_with) == [0, 1, 2]
     assert all(row.aggregate_received for row in ended.history.worker_rounds)
 
 
-@pytest.mark.parametrize("split", ["averaged", "stratified"])
+@pytest.mark.parametrize("split", SPLITS)
 @pytest.mark.parametrize("name", NAMES)
 def test_max_seconds_ends_the_run_after_its_round(make_config, tmp_path, name, split):
-    config = make_config("rounds=50", "max_seconds=1e-9", *SPLITS[split], *BACKENDS[name])
+    config = make_config(*SPLITS[split], "rounds=50", "max_seconds=1e-9", *BACKENDS[name])
     result = run(config, tmp_path / "run", [])
     assert (result.ended, len(result.history.aggregate_rounds)) == ("max_seconds", 1)
     assert sorted(result.history.finished_with) == [0, 1, 2]
@@ -76,7 +77,7 @@ def kept_by_serial(make_config, tmp_path_factory):
 EARLY = ("rounds=6", "local_epochs=4", "patience=2")
 
 
-@pytest.mark.parametrize("split", ["averaged", "stratified"])
+@pytest.mark.parametrize("split", OVERFITS)
 @pytest.mark.parametrize("name", CONCURRENT)
 def test_every_backend_keeps_the_same_round(make_config, tmp_path, kept_by_serial, name, split):
     overrides = (*OVERFITS[split], *EARLY)

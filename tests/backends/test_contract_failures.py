@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from contract import SPAWNED
-from jobs import BACKENDS, IN_PROCESS, USUAL, prepare
+from jobs import BACKENDS, IN_PROCESS, SWEEPING, USUAL, prepare
 
 from ddp.errors import WorkerError
 from ddp.experiment import run, train
@@ -149,9 +149,10 @@ class Interrupts(Tracker):
             raise KeyboardInterrupt
 
 
+@pytest.mark.parametrize("options", [(), SWEEPING["gibbs"]], ids=["autograd", "gibbs"])
 @pytest.mark.parametrize("name", IN_PROCESS)
-def test_an_interrupted_run_leaves_nothing(make_config, tmp_path, name):
-    config = make_config("rounds=1000", *BACKENDS[name])
+def test_an_interrupted_run_leaves_nothing(make_config, tmp_path, name, options):
+    config = make_config(*options, "rounds=1000", *BACKENDS[name])
     with pytest.raises(KeyboardInterrupt):
         run(config, tmp_path / "run", [Interrupts()])
     assert '"status": "interrupted"' in (tmp_path / "run" / "result.json").read_text()

@@ -17,7 +17,7 @@ from ddp.results.reference import reference_config
 from ddp.results.run_directory import find_checkpoints
 from ddp.results.run_result import RunResult
 from ddp.results.saved_model import MODEL_FILE, load_model
-from ddp.workers.prepare import deal_of
+from ddp.workers.dealing import deal_of
 
 ROUNDS = 6
 LONG = ("backend=serial", f"rounds={ROUNDS}", "local_epochs=4", "checkpoint_every=1")

@@ -12,7 +12,7 @@ import psutil
 import pytest
 from commands import SMALL, contents, job_of, read_csv, read_json
 from consoles import on_screen
-from jobs import BACKENDS, USUAL
+from jobs import BACKENDS, DATA, SWEEPING, USUAL
 from programs import TIMEOUT_S, TRAIN, own_environment
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -52,7 +52,7 @@ def start_for_real(directory, *arguments):
 @pytest.mark.parametrize(
     ("case", "number"),
     [
-        *((case, signal.SIGINT) for case in ("thread", "process spawned", "shm", "sweep")),
+        *((case, signal.SIGINT) for case in ("thread", "process spawned", "shm", "sweep", "gibbs")),
         *((case, signal.SIGTERM) for case in ("process", "shm")),
         ("shm", signal.SIGHUP),
         pytest.param("process", signal.SIGHUP, marks=pytest.mark.slow),
@@ -60,11 +60,12 @@ def start_for_real(directory, *arguments):
     ],
 )
 def test_a_signal_ends_everything_and_the_result_says_so(start, tmp_path, case, number):
-    arguments = [*SMALL, "workers=2", "rounds=100000", "display=lines"]
+    job = (*DATA, *SWEEPING["gibbs"], "tensorboard=false") if case == "gibbs" else SMALL
+    arguments = [*job, "workers=2", "rounds=100000", "display=lines"]
     if case == "sweep":
         arguments = ["-m", *arguments, "backend=thread", "seed=0,1", "hydra.sweep.dir=run"]
     else:
-        arguments += [*BACKENDS[case], "hydra.run.dir=run"]
+        arguments += [*BACKENDS.get(case, BACKENDS["shm"]), "hydra.run.dir=run"]
     process = (start_for_real if case == "process spawned" else start)(tmp_path, *arguments)
     try:
         assert next(line for line in process.stdout if line.startswith("round 1/"))
