@@ -17,6 +17,7 @@ AVERAGED = ("split=iid", "trainer=fused", "aggregation=uniform")
 STRATIFIED = ("split=stratified", "trainer=fused", "aggregation=none")
 ADAM = ("trainer=autograd", "trainer.batch_size=128")
 SGD = (*ADAM, "trainer.optimizer=sgd", "trainer.lr=0.1")
+GIBBS = ("trainer=gibbs", "trainer.burn_in=2", "trainer.keep_samples=3", "local_epochs=3")
 QUICK = ("serial", "thread", "thread polling", "process", "shm")
 SLOW = ("process spawned",)  # takes seconds: few configurations run on it
 
@@ -36,8 +37,9 @@ class Job:
     spawned: bool = False
 
     def pinned(self) -> tuple[str, ...]:
-        """Settings of the compiled trainer, which `options` may change."""
-        return () if "trainer=autograd" in self.options else COMPILED
+        """Settings of trainer=fused, which `options` may change."""
+        trainers = [option for option in self.options if option.startswith("trainer=")]
+        return COMPILED if trainers[-1:] == ["trainer=fused"] else ()
 
     def backends(self) -> list[str]:
         """The names of the backends that this job runs on."""
@@ -92,4 +94,10 @@ JOBS = {
         (*AVERAGED, *ADAM, "aggregation.outer=adam", "aggregation.outer_lr=0.02", "rounds=4"),
         stop_after=2,
     ),
+    "gibbs": Job((*GIBBS,), spawned=True),
+    "gibbs, ids alone, 5 workers": Job(
+        (*GIBBS, "trainer.implicit=none", "trainer.noise=common", "workers=5", "model.dim=5"),
+    ),
+    "gibbs, resumed": Job((*GIBBS, "trainer.implicit=item", "rounds=5"), stop_after=3),
+    "als": Job(("trainer=als", "trainer.reg=0.1")),
 }

@@ -1,7 +1,6 @@
 """The check of an installation: every backend gives the bits of serial."""
 
 import tempfile
-from itertools import product
 from pathlib import Path
 
 from tests.bits.configurations import MADE_UP
@@ -11,6 +10,7 @@ SMOKE = {
     "averaged": ("split=iid", "aggregation=uniform", "workers=2"),
     "stratified": ("split=stratified", "aggregation=none", "workers=2"),
 }
+SWEEPING = {"both": ("workers=2",)}  # for the trainers that make rows anew
 ADVICE = (
     "Install anew with `make clean smoke`. If it stays so, report these lines with the versions "
     "that `.venv/bin/pip freeze` prints and the processor that /proc/cpuinfo names."
@@ -21,13 +21,19 @@ def smoke() -> int:
     """One small run per split, trainer and backend as conf/ has them. Returns the exit code."""
     from ddp.config.options import OPTIONS
 
+    pairs = [
+        (trainer, split, options)
+        for trainer, schema in OPTIONS["trainer"].items()
+        for split, options in (SWEEPING if schema.sweeps else SMOKE).items()
+    ]
+
     print("checks this installation; the first time it compiles kernels, which may take a minute")
     failed = []
     with options_known():
-        for trainer, split in product(OPTIONS["trainer"], SMOKE):
+        for trainer, split, chosen in pairs:
             expected = None
             for backend in ("serial", *(name for name in OPTIONS["backend"] if name != "serial")):
-                options = (*SMOKE[split], f"trainer={trainer}", f"backend={backend}")
+                options = (*chosen, f"trainer={trainer}", f"backend={backend}")
                 with tempfile.TemporaryDirectory(prefix="ddp-smoke-") as folder:
                     told, found = try_out(options, Path(folder) / "run")
                 if backend == "serial":

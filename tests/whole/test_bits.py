@@ -102,8 +102,9 @@ def test_smoke_compares_every_backend_with_serial(monkeypatch, capsys, trainers)
     assert main(["smoke"]) == 1
     lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
     for name in trainers:
-        assert any(f"{name} averaged thread" in line and "OTHER BITS" in line for line in lines)
-        assert f"{name} averaged process FAILED with OSError: no process" in lines
-        assert any(f"{name} averaged shm" in line and "bits as on serial" in line for line in lines)
+        run = f"{name} both" if OPTIONS["trainer"][name].sweeps else f"{name} averaged"
+        assert any(f"{run} thread" in line and "OTHER BITS" in line for line in lines)
+        assert f"{run} process FAILED with OSError: no process" in lines
+        assert any(f"{run} shm" in line and "bits as on serial" in line for line in lines)
     number = 2 * len(trainers)
     assert lines[-1].startswith(f"{number} runs went wrong, on thread, process. Install anew")
