@@ -187,6 +187,7 @@ def _forget_hydra():
 def make_config():
     """`make_config(*overrides)`: the checked config of a job that takes some milliseconds.
 
+    Its ratings are made up, unless data=csv names others.
     With split=stratified its aggregation is none: a test of several splits names the others'. With
     trainer=gibbs and trainer=als its split and its aggregation are those of the trainer.
     """
@@ -199,9 +200,11 @@ def make_config():
         given = any(override.startswith("trainer=") for override in overrides)
         job = [*SMALL, *(() if given else SMALL_TRAINER), *overrides]
         chosen = dict(override.split("=", 1) for override in job)
-        left_out = ("aggregation",) if chosen["split"] == "stratified" else ()
+        left_out = ("data.num_", "data.popularity") if chosen["data"] == "csv" else ()
+        if chosen["split"] == "stratified":
+            left_out = (*left_out, "aggregation")
         if chosen["trainer"] in ("gibbs", "als"):
-            left_out = ("aggregation", "split=")
+            left_out = (*left_out, "aggregation", "split=")
         return load_config(composed(*(each for each in job if not each.startswith(left_out))))
 
     return lambda *overrides: deepcopy(compose_once(*overrides))  # some tests change theirs
