@@ -1,12 +1,16 @@
 """Same seed, same bits: trainer=gibbs and trainer=als, for any number of workers on any backend."""
 
 import random
+import re
+import threading
 from itertools import product
 
 import pytest
 from contract import CONCURRENT
-from jobs import BACKENDS, SWEEPING
+from in_workers import in_workers
+from jobs import BACKENDS, DEADLINE_S, SWEEPING
 
+from ddp.errors import WorkerError
 from ddp.experiment import run
 from ddp.results.saved_model import MODEL_FILE
 
@@ -150,6 +154,64 @@ def test_a_run_goes_on_from_each_checkpoint_with_the_same_bits(
         directory = tmp_path / f"{rounds}"
         run(make_config(*options, f"rounds={rounds}"), directory, [])
         same(Outcome(make_config(*options), directory, resume=True), alone(variant))
+
+
+# --- a worker that others wait for ---
+
+IN_AN_EPOCH = """
+import os, signal, threading
+from ddp.trainers.sweeper import Sweeper
+
+sweeps = Sweeper.sweeps
+
+def failing(sweeper, epochs, phases, spans):
+    if phases.worker == 1 and 3 in epochs:
+        DEED
+    return sweeps(sweeper, epochs, phases, spans)
+
+Sweeper.sweeps = failing
+"""
+DEEDS = {
+    "dies": ("os.kill(os.getpid(), signal.SIGKILL)", 3600, "the process died (signal SIGKILL)"),
+    "hangs": ("threading.Event().wait()", 1, "nothing was heard of it within round_timeout=1 s"),
+}
+
+
+@pytest.mark.parametrize("deed", DEEDS)
+@pytest.mark.parametrize("name", ["process", "shm"])
+def test_the_worker_that_others_wait_for_is_named(make_config, driven, name, deed):
+    code, timeout_s, reason = DEEDS[deed]
+    options = (*SWEEPING["gibbs"], *BACKENDS[name], "workers=3", f"round_timeout={timeout_s}")
+    attempt = driven(make_config(*options), jobs=in_workers(IN_AN_EPOCH.replace("DEED", code)))
+    with pytest.raises(
+        WorkerError, match=rf"^worker 1 in round 2 \(compute\): {re.escape(reason)}"
+    ):
+        attempt.run()
+
+
+def test_the_thread_that_others_wait_for_is_named(make_config, drive, monkeypatch):
+    from ddp.trainers.sweeper import Sweeper
+
+    released, sweeps = threading.Event(), Sweeper.sweeps
+
+    def hanging(sweeper, epochs, phases, spans):
+        if phases.worker == 1 and 3 in epochs:
+            released.wait()
+        return sweeps(sweeper, epochs, phases, spans)
+
+    monkeypatch.setattr(Sweeper, "sweeps", hanging)
+    monkeypatch.setattr("ddp.backends.thread.STOP_GRACE_S", 0.1)
+    options = (*SWEEPING["gibbs"], "backend=thread", "workers=3", "round_timeout=0.5")
+    try:
+        with pytest.raises(
+            WorkerError, match=r"^worker 1 in round 2 \(compute\): nothing was heard"
+        ):
+            drive(make_config(*options))
+    finally:
+        released.set()
+        for thread in threading.enumerate():
+            if thread.name.startswith("worker-"):
+                thread.join(DEADLINE_S)
 
 
 # --- held-out ratings ---
