@@ -155,11 +155,11 @@ def started(start):
 def server_of_programs():
     """The fork server of workers imports all that a main process needs too: a start takes 10 ms.
 
-    It serves both trainers, and need not begin anew where they take turns.
+    It serves all trainers, and need not begin anew where they take turns.
     """
     from ddp.backends import forkserver as ours
 
-    everything = [*ours.PRELOAD["autograd"], *ours.PRELOAD["fused"], "ddp.experiment"]
+    everything = [*ours.PRELOAD["autograd"], *ours.PRELOAD["gibbs"], "ddp.experiment"]
     with pytest.MonkeyPatch.context() as patched:
         for trainer in ours.PRELOAD:
             patched.setitem(ours.PRELOAD, trainer, everything)

@@ -129,7 +129,7 @@ def numbers_of_workers():
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-@pytest.mark.parametrize(("name", "number"), numbers_of_workers())
+@pytest.mark.parametrize(("name", "number"), [*numbers_of_workers()])
 def test_the_number_of_workers_changes_no_bit(outcome_of, alone, name, number, variant):
     options = (*VARIANTS[variant], *BACKENDS[name], f"workers={number}")
     same(outcome_of(*options), alone(variant))
