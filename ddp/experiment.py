@@ -198,6 +198,7 @@ def _evaluation(prepared: Prepared, combine: Combine) -> Evaluate:
             precision=posterior.precision,
             count=posterior.count,
             effective=posterior.effective,
+            drift=posterior.drift,
         )
         if posterior.count:
             valid, test = posterior.errors(prepared.valid.ratings, prepared.test.ratings)

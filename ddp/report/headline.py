@@ -186,6 +186,19 @@ def _rmse_of_one(told: Told) -> Tile | None:
     return Tile("test RMSE", f"{run.rmse:.4f}", "; ".join(sentences))
 
 
+def _samples_of_one(told: Told) -> Tile | None:
+    """The Markov chain of the only run, if its aggregate is a mean of samples."""
+    sampled = _at(told.files[0].content, "sampled")
+    if sampled is None:
+        return None
+    effective, precision = (number(sampled[name]) for name in ("effective", "precision"))
+    if effective is None or precision is None:
+        return None
+    text = f"worth {effective:.0f} independent ones; precision of the noise {precision:.3g}; "
+    text += "the chain has settled" if sampled["settled"] is True else "the chain has not settled"
+    return Tile("samples", f"{number(sampled['count']):g}", text)
+
+
 def _at(content: Any, *keys: str) -> Any:
     for key in keys:
         content = content.get(key) if isinstance(content, Mapping) else None
@@ -208,7 +221,11 @@ def _time_of_one(told: Told) -> Tile | None:
     return Tile("training", f"{run.train_s:.3g} s", text.removeprefix("; "))
 
 
-_ONE_RUN: tuple[Callable[[Told], Tile | None], ...] = (_rmse_of_one, _time_of_one)
+_ONE_RUN: tuple[Callable[[Told], Tile | None], ...] = (
+    _rmse_of_one,
+    _samples_of_one,
+    _time_of_one,
+)
 _SEVERAL: tuple[Callable[[Told], Tile | None], ...] = (
     _best,
     _threads_and_processes,

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from ddp.report.comparing import looks_of
+from ddp.report.comparing import Look, looks_of
 from ddp.report.curves import Curve, curves
 from ddp.report.markup import (
     Value,
@@ -55,6 +55,7 @@ def accuracy(runs: Sequence[Run]) -> str | None:
         ]
         if lines:
             pieces.append(figure(curves(lines, x_label, "test RMSE", tip=tip), f"Against {name}"))
+    pieces += _of_samples(shown)
     together = (
         " Equal lines lie on top of each other: with equal settings, all backends have one line."
         if len(shown) > 1
@@ -66,6 +67,26 @@ def accuracy(runs: Sequence[Run]) -> str | None:
         f" the fewest bytes?{together}"
     )
     return lead(text + unseen) + legend_of_looks(looks) + figures(pieces)
+
+
+def _of_samples(runs: Sequence[Run]) -> list[str]:
+    """The mean of the samples against the last one, of the first run that samples."""
+    run = next((run for run in runs if any(done.of_sample for done in run.rounds)), None)
+    if run is None:
+        return []
+    lines = []
+    for label, name, look in (
+        ("mean of the samples", "rmse", Look()),
+        ("last sample", "of_sample", Look(colour=1, dash=1, marker=1)),
+    ):
+        points = [(done.number, getattr(done, name)) for done in run.rounds]
+        known = [(at, rmse) for at, rmse in points if rmse is not None]
+        lines.append(
+            Curve(label=label, x=[at for at, _ in known], y=[each for _, each in known], look=look)
+        )
+    picture = curves(lines, "rounds", "test RMSE", tip="round {x}: test RMSE {y}")
+    caption = f"{run.label}: the mean of the samples (below), and the last sample (dashed)"
+    return [figure(picture, caption)]
 
 
 def points_of(run: Run, x: Callable[[Round], float | None]) -> list[tuple[float, float]]:

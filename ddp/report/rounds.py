@@ -20,13 +20,14 @@ class Round:
     """The test RMSE of a round's aggregate, and sums since the start of the run.
 
     `number` counts rounds from 1. The sums are seconds of training, and bytes pickled and copied.
-    None where not known.
+    `of_sample`: the test RMSE of the last sample alone. None where not known.
     """
 
     number: int
     rmse: float | None
     elapsed_s: float | None
     num_bytes: float
+    of_sample: float | None = None
 
 
 def number(value: Any) -> float | None:
@@ -66,4 +67,5 @@ def read_rounds(path: Path) -> Iterator[Round]:
             rmse=number(row["test_rmse"]),
             elapsed_s=number(row.get("elapsed_s")),
             num_bytes=totals[told],
+            of_sample=number(row.get("sample_test_rmse")),
         )

@@ -18,7 +18,8 @@ from ddp.results.environment import environment
 from ddp.results.rounds_csv import aggregate_columns, rounds_csv, worker_columns
 from ddp.results.run_directory import RESULT_FILE, ROUNDS_FILE, TRACE_FILE
 from ddp.results.run_result import RunResult
-from ddp.tracking.messages import Failure
+from ddp.tracking.messages import Failure, Sampled
+from ddp.tracking.who import PARTS
 
 
 def config_hash(config: Config) -> str:
@@ -82,6 +83,7 @@ def _as_json(result: RunResult) -> dict[str, Any]:
         },
         "metrics": result.metrics,
         "ranked": result.ranked,
+        "sampled": _sampled(result.sampled),
         "baselines": result.baselines,
         "seconds": result.seconds,
         "kept_round": round_of(kept.round_index) if kept else None,
@@ -103,6 +105,14 @@ def _as_json(result: RunResult) -> dict[str, Any]:
         "peak_rss_bytes": _peak_rss_bytes(result),
         "environment": environment() | {"torch_threads": result.history.torch_threads},
     }
+
+
+def _sampled(sampled: Sampled | None) -> dict[str, Any] | None:
+    if sampled is None:
+        return None
+    told = dataclasses.asdict(sampled) | {"settled": sampled.settled}
+    rmses = {f"{part}_rmse": getattr(sampled, part).rmse for part in PARTS}
+    return rmses | {name: value for name, value in told.items() if name not in PARTS}
 
 
 def _failure(failure: Failure) -> dict[str, Any]:

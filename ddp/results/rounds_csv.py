@@ -5,6 +5,7 @@ A row has errors, seconds and bytes. Rounds, and the local epochs of a round, co
 
 import csv
 import io
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,10 +14,17 @@ from ddp.timing.account import Account
 from ddp.timing.kinds import EXCHANGE_KINDS, OFF_CORE_KINDS
 from ddp.timing.paths import AGGREGATOR_PHASES, ROUND_PHASES, WORKER_PHASES
 from ddp.tracking.history import History
-from ddp.tracking.messages import AggregateRound, WorkerRound
+from ddp.tracking.messages import AggregateRound, Sampled, WorkerRound
 from ddp.tracking.who import AGGREGATED, worker_name
 
 INNER_KINDS = (*EXCHANGE_KINDS, *OFF_CORE_KINDS)
+SAMPLE_COLUMNS = (
+    "sample_valid_rmse",
+    "sample_test_rmse",
+    "precision",
+    "samples",
+    "effective_samples",
+)
 ROUND_COLUMNS = (
     *(
         "round",
@@ -29,6 +37,7 @@ ROUND_COLUMNS = (
         "elapsed_s",
         "lr",
     ),
+    *SAMPLE_COLUMNS,
     *(f"{name}_s" for name in (*ROUND_PHASES, *INNER_KINDS)),
     *("wall_s", "pickled_bytes", "copied_bytes"),
 )
@@ -72,9 +81,23 @@ def aggregate_columns(row: AggregateRound) -> dict[str, Any]:
         "valid_rmse": row.valid.rmse,
         "test_rmse": row.test.rmse,
         "elapsed_s": row.elapsed_s,
-        "lr": row.lr,
+        "lr": None if math.isnan(row.lr) else row.lr,
+        **_of_samples(row.sampled),
         **told,
     }
+
+
+def _of_samples(sampled: Sampled | None) -> dict[str, float]:
+    if sampled is None:
+        return {}
+    told = (
+        sampled.valid.rmse,
+        sampled.test.rmse,
+        sampled.precision,
+        sampled.count,
+        sampled.effective,
+    )
+    return dict(zip(SAMPLE_COLUMNS, told, strict=True))
 
 
 def costs(account: Account, phases: Sequence[str]) -> dict[str, float]:

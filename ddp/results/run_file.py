@@ -27,6 +27,7 @@ OUTCOME = {
     "test_rmse": "rmse.test",
     "valid_rmse": "rmse.valid",
     "kept_round": "kept_round",
+    "effective_samples": "sampled.effective",
     "total_s": "seconds.total",
     "train_s": "seconds.train",
 }

@@ -15,21 +15,22 @@ from ddp.machine.printable import printable
 from ddp.ratings.baselines import Baselines
 from ddp.ratings.description import Description, in_numbers
 from ddp.results.accounts import NO_MEMORY, Lane, aggregator_lane, worker_lane
+from ddp.results.notes import (
+    about_the_chain,
+    about_the_gil,
+    about_the_learning_rate,
+    about_the_weights,
+)
 from ddp.results.rounds_csv import costs, rounds_csv
 from ddp.timing.account import total_account
-from ddp.timing.gil import turned_on_by
 from ddp.timing.paths import AGGREGATOR_PHASES, WORKER_PHASES
 from ddp.tracking.history import History, kept_row
-from ddp.tracking.messages import AggregateRound, Measured, Reference, WorkerRound
+from ddp.tracking.messages import AggregateRound, Measured, Reference, Sampled, WorkerRound
 from ddp.tracking.trace import Trace
 from ddp.workers.state import RunState
 
 if TYPE_CHECKING:
     import pandas as pd
-
-# A learning rate below this share of the first one has no effect: with a factor per epoch all
-# later steps together are as small as this share of the steps before.
-NO_EFFECT = 1e-3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -132,40 +133,19 @@ class RunResult:
     @property
     def notes(self) -> tuple[str, ...]:
         """Sentences about things that worked against the run."""
+        trainer, rounds = self.config.trainer, len(self.history.aggregate_rounds)
+        sizes = [shard["num_train"] for shard in self.shards]
         return (
-            *self._about_the_gil(),
-            *self._about_the_weights(),
-            *self._about_the_learning_rate(),
+            *about_the_gil(),
+            *about_the_weights(self.config.aggregation, sizes),
+            *about_the_learning_rate(trainer, rounds, self.config.local_epochs),
+            *about_the_chain(trainer, self.sampled),
         )
 
-    def _about_the_gil(self) -> tuple[str, ...]:
-        if (module := turned_on_by()) is None:
-            return ()
-        return (f"the import of {module} turned the GIL on; PYTHON_GIL=0 keeps it off",)
-
-    def _about_the_weights(self) -> tuple[str, ...]:
-        sizes = {shard["num_train"] for shard in self.shards}
-        if self.config.aggregation.name != "samples" or len(self.shards) < 2 or len(sizes) > 1:
-            return ()
-        return (
-            f"each shard has {counted(sizes.pop(), 'training rating')}, so aggregation=samples"
-            " gives the weights of aggregation=uniform",
-        )
-
-    def _about_the_learning_rate(self) -> tuple[str, ...]:
-        config, last = self.config, self.last
-        if not isinstance(config.trainer, SteppingTrainer):
-            return ()
-        rounds = range(0 if last is None else last.round_index + 1)
-        rates = [config.trainer.learning_rate(done * config.local_epochs) for done in rounds]
-        without = sum(rate < NO_EFFECT * config.trainer.lr for rate in rates)
-        if not without:
-            return ()
-        first = len(rates) - without + 1
-        return (
-            f"from round {first} on the learning rate was below {NO_EFFECT:g} x trainer.lr and had"
-            " no effect any more: use fewer rounds or a larger trainer.lr_decay",
-        )
+    @property
+    def sampled(self) -> Sampled | None:
+        """The Markov chain after the last round; None for a trainer that does not sample."""
+        return self.last.sampled if self.last else None
 
     @property
     def gap(self) -> float:

@@ -16,6 +16,7 @@ from ddp.results.fitting import Column, in_tables, print_table
 from ddp.results.run_result import RunResult
 from ddp.results.simplest import in_words
 from ddp.timing.kinds import in_columns, summary, unit_of
+from ddp.tracking import texts
 from ddp.tracking.terminal import failure_as_text, number, print_facts
 from ddp.tracking.who import AGGREGATED, worker_name
 
@@ -108,6 +109,8 @@ def _ending(result: RunResult) -> list[tuple[str, str]]:
     elif result.ended == "max_seconds":
         reason = f"{config.max_seconds:g} s of training had passed (max_seconds)"
         lines.append(("ended", f"after round {done} of {config.rounds}: {reason}"))
+    if (sampled := result.sampled) is not None:
+        lines.append(("chain", texts.chain(sampled)))
     lines += _metrics(result)
     simplest = in_words(result.baselines, result.ranked)
     lines += [("" if place else "simplest", told) for place, told in enumerate(simplest)]

@@ -14,7 +14,16 @@ from ddp.tracking.points import (
     RMSE_TAG,
     TIME_TAG,
 )
-from ddp.tracking.who import AGGREGATED, AGGREGATOR, KEPT, ONE_WORKER, PARTS, POOLED, worker_name
+from ddp.tracking.who import (
+    AGGREGATED,
+    AGGREGATOR,
+    KEPT,
+    LAST_SAMPLE,
+    ONE_WORKER,
+    PARTS,
+    POOLED,
+    worker_name,
+)
 
 PER_ROUND = "ms per round"
 # title of a group -> title of a chart -> the pattern of its tags
@@ -24,7 +33,7 @@ Layout = dict[str, dict[str, str]]
 def layout(num_workers: int, *, full: bool = False) -> Layout:
     """The charts of a run. `full`: also those of every kind of time."""
     workers = [worker_name(worker) for worker in range(num_workers)]
-    beside = f"({AGGREGATED}|{KEPT}|{POOLED}|{ONE_WORKER})"
+    beside = f"({AGGREGATED}|{KEPT}|{LAST_SAMPLE}|{POOLED}|{ONE_WORKER})"
     groups: Layout = {
         "RMSE of the aggregate": {
             f"{part} RMSE": RMSE_TAG.format(part=part, who=AGGREGATED) for part in reversed(PARTS)

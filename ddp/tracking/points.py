@@ -22,10 +22,20 @@ from ddp.tracking.messages import (
     Reference,
     Rewound,
     RunEnds,
+    Sampled,
     WorkerRound,
 )
 from ddp.tracking.metrics import SquaredError
-from ddp.tracking.who import AGGREGATED, AGGREGATOR, KEPT, ONE_WORKER, PARTS, POOLED, worker_name
+from ddp.tracking.who import (
+    AGGREGATED,
+    AGGREGATOR,
+    KEPT,
+    LAST_SAMPLE,
+    ONE_WORKER,
+    PARTS,
+    POOLED,
+    worker_name,
+)
 
 RMSE_TAG = "rmse/{part}/{who}"
 GAP_TAG = "rmse/{part}/one_worker_gap"  # the kept aggregate's RMSE minus one worker's
@@ -37,6 +47,7 @@ BYTES_TAG = "traffic/pickled_bytes/{who}"
 LOSS_TAG = "train/loss/{who}"
 MEAN = "mean_of_workers"
 LR_TAG = "train/lr"  # of the round's first epoch
+SAMPLES_TAG = "samples/{name}"  # of a trainer that samples: see `Sampled`
 WEIGHT_TAG = "train/weight/{who}"
 FAILURE_TAG = "train/failure/{who}"  # only in rounds in which the worker failed
 TIMEOUT_TAG = "train/timeout/{who}"  # only in rounds in which the aggregate did not come in time
@@ -108,6 +119,8 @@ class Points:
         for part in PARTS:
             yield Point(RMSE_TAG.format(part=part, who=AGGREGATED), getattr(row, part).rmse, step)
         yield Point(LR_TAG, row.lr, step)
+        if row.sampled is not None:
+            yield from _of_samples(row.sampled, step)
         if self.full:
             for worker, weight in enumerate(row.weights):
                 yield Point(WEIGHT_TAG.format(who=worker_name(worker)), weight, step)
@@ -158,6 +171,13 @@ class Points:
             for kind, seconds in account.by_kind().items():
                 yield Point(ACCOUNT_TAG.format(kind=kind, who=who), seconds * 1e3, step)
             yield Point(BYTES_TAG.format(who=who), sum(account.num_bytes.values()), step)
+
+
+def _of_samples(sampled: Sampled, step: int) -> Iterator[Point]:
+    for part in PARTS:
+        yield Point(RMSE_TAG.format(part=part, who=LAST_SAMPLE), getattr(sampled, part).rmse, step)
+    for name in ("precision", "count", "effective"):
+        yield Point(SAMPLES_TAG.format(name=name), getattr(sampled, name), step)
 
 
 def _together(rows: list[WorkerRound]) -> Iterator[Point]:

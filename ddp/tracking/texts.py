@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ddp.counting import round_of
+from ddp.counting import counted, round_of
 from ddp.tracking.messages import (
     AggregateRound,
     Event,
@@ -13,6 +13,7 @@ from ddp.tracking.messages import (
     Reference,
     Rewound,
     RunEnds,
+    Sampled,
     WorkerRound,
 )
 from ddp.tracking.metrics import SquaredError
@@ -42,6 +43,16 @@ def configuration(settings: Mapping[str, Any]) -> str:
 def data(lines: Sequence[tuple[str, str]]) -> str:
     """The facts about the ratings, line by line."""
     return _as_it_is(f"{label:12}{told}" for label, told in lines)
+
+
+def chain(sampled: Sampled) -> str:
+    """The Markov chain after a round."""
+    worth = f", worth {sampled.effective:.0f} independent ones" if sampled.count else ""
+    rmse = "-" if math.isnan(sampled.test.rmse) else f"{sampled.test.rmse:.4f}"
+    return (
+        f"{counted(sampled.count, 'sample')}{worth}; precision of the noise"
+        f" {sampled.precision:.3g}; test RMSE of the last sample {rmse}"
+    )
 
 
 class _Row(NamedTuple):
@@ -97,6 +108,8 @@ class Results(Tracker):
         if self._metrics:
             told = ", ".join(f"{name} {value:.4f}" for name, value in self._metrics.items())
             lines.append(f"- {KEPT}, test {told}")
+        if self._last is not None and self._last.sampled is not None:
+            lines.append(f"- {chain(self._last.sampled)}")
         lines += [
             f"- worker {each.worker}: {each.action}, {each.reason}" for each in self._failures
         ]

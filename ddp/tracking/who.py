@@ -11,14 +11,16 @@ other source of a row, in a column or field `who`:
 | POOLED | all workers together, each on its own parts |
 | KEPT | the aggregate that the run keeps: that of its best or of its last round |
 | ONE_WORKER | the one worker that the run is compared with |
+| LAST_SAMPLE | the last sample alone, where the aggregate is the mean of samples |
 """
 
-AGGREGATED, AGGREGATOR, POOLED, KEPT, ONE_WORKER = (
+AGGREGATED, AGGREGATOR, POOLED, KEPT, ONE_WORKER, LAST_SAMPLE = (
     "aggregated",
     "aggregator",
     "workers_pooled",
     "kept",
     "one_worker",
+    "last_sample",
 )
 PARTS = ("valid", "test")
 

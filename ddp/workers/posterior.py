@@ -1,5 +1,6 @@
 """The samples of a run whose aggregate is a mean of samples (trainer=gibbs)."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -105,6 +106,11 @@ class Posterior:
         """The number of independent samples that are worth as much, by the precisions."""
         return effective_size(self.precisions)
 
+    @property
+    def drift(self) -> float:
+        """How far the chain is from one that has settled, by the precisions: see `drift_of`."""
+        return drift_of(self.precisions)
+
     def errors(self, valid: Vector, test: Vector) -> tuple[SquaredError, SquaredError]:
         """The errors of the mean predictions against the ratings of both parts."""
         mean = self.predictions / self.count
@@ -150,6 +156,25 @@ def effective_size(series: Sequence[float]) -> float:
             break
         total += 2 * pair
     return min(len(values) / total, float(len(values)))
+
+
+def drift_of(series: Sequence[float]) -> float:
+    """The mean of the second half of a series less that of the first, in standard errors.
+
+        (mean of b - mean of a) / sqrt(variance of a / n_a + variance of b / n_b)
+
+    n_a, n_b: the effective sample sizes of the halves. Geweke compares parts of a chain likewise
+    (Evaluating the accuracy of sampling-based approaches, 1992). A straight line has 4.15, or
+    -4.15, whatever its length; a series that only begins elsewhere has less. NaN for fewer than 8
+    numbers, and for halves of equal numbers.
+    """
+    values = np.asarray(series, np.float64)
+    half = len(values) // 2
+    halves = values[:half], values[len(values) - half :]
+    if half < MIN_SERIES or not any(float(np.ptp(each)) for each in halves):
+        return math.nan
+    squares = sum(float(each.var()) / effective_size(each.tolist()) for each in halves)
+    return float(halves[1].mean() - halves[0].mean()) / math.sqrt(squares)
 
 
 def no_samples(num_held_out: int, sweeping: Sweeping, dim: int) -> Posterior:

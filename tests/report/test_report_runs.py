@@ -137,3 +137,22 @@ def test_one_run_is_told_beside_the_simplest_predictors_and_one_worker(tmp_path)
     assert f"test RMSE0.9500{told}" in text
     assert "training2 sof 4 s in all; the time of workers went to compute 50%, wait 25%" in text
     assert "shows no spread" not in text
+
+
+def test_one_run_that_samples_shows_its_chain_beside_the_mean(tmp_path):
+    chain = {"count": 144, "effective": 7.4, "precision": 1.973, "settled": False}
+    directory = write_run(tmp_path / "run", also={"sampled": chain})
+    assert "last sample" not in page_of(tmp_path).text
+    path = directory / "rounds.csv"
+    head, *rows = path.read_text().splitlines()
+    lines = [
+        f"{head},sample_test_rmse",
+        *(f"{row},{1 + place / 8}" for place, row in enumerate(rows)),
+    ]
+    path.write_text("\n".join(lines))
+    [run] = read(tmp_path)
+    assert [done.of_sample for done in run.rounds] == [1.25, 1.625]
+    text = page_of(tmp_path).text
+    assert "samples144worth 7 independent ones; precision of the noise 1.97; " in text
+    assert "the chain has not settled" in text
+    assert "the mean of the samples (below), and the last sample (dashed)" in text

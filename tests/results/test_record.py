@@ -34,6 +34,7 @@ COLUMNS = [
         "elapsed_s",
         "lr",
     ),
+    *("sample_valid_rmse", "sample_test_rmse", "precision", "samples", "effective_samples"),
     *("compute_s", "evaluate_s", "publish_s", "wait_s", "receive_s", "tell_s", "other_s"),
     *("gather_s", "average_s", "broadcast_s", "record_s"),
     *("lock_wait_s", "lock_hold_s", "serialise_s", "transfer_s", "deserialise_s", "copy_s"),

@@ -103,9 +103,13 @@ def test_a_setting_without_a_value_is_no_hparam_and_a_column_has_one_type(make_c
         (f"{group}={option}",)
         for group in ("backend", "model", "trainer", "aggregation")
         for option in OPTIONS[group]
-        if option != "none"
+        if option not in ("none", "gibbs", "als")
     ]
-    averaged = [name for name in OPTIONS["split"] if name not in ("files", "time", "stratified")]
+    one_of_each += [
+        (f"trainer={option}", "split=both", "aggregation=none") for option in ("gibbs", "als")
+    ]
+    others = ("files", "time", "stratified", "both")
+    averaged = [name for name in OPTIONS["split"] if name not in others]
     one_of_each += [(f"split={option}",) for option in averaged] + [STRATIFIED]
     one_of_each += [("backend.poll_interval_s=0.5",), ("straggler_timeout=3", "max_norm=null")]
     rows = [known_values(row_of(make_config(*overrides))) for overrides in one_of_each]
