@@ -91,7 +91,8 @@ def draw_spread(spread: Doubles, total: Doubles, number: int, key: np.uint64) ->
     state = np.array([key])
     now = log_likelihood(spread[0], number, total[-2], total[-1])
     for _ in range(STEPS):
-        tried = spread[0] * math.exp(STEP * normal(state))
+        # a float32, as a checkpoint keeps it
+        tried = np.float64(np.float32(spread[0] * math.exp(STEP * normal(state))))
         chance = math.log(uniform(state))
         if LEAST_SPREAD <= tried <= MOST_SPREAD:
             likely = log_likelihood(tried, number, total[-2], total[-1])
