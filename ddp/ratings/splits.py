@@ -83,37 +83,6 @@ def make_split(
     return Deal(part=part, owner=owners.astype(np.min_scalar_type(workers)), workers=workers)
 
 
-def shard_summary(ratings: Ratings, deal: Deal) -> list[dict[str, int | float]]:
-    """The sizes of each shard, the users, items and mean rating of its training rows, and `skew`.
-
-    `skew` is the total variation distance between the histogram of a shard's training ratings and
-    that of all training rows: 0 if they are alike, 1 if they have nothing in common. A continuous
-    scale is binned as in split=dirichlet.
-    """
-    levels, num_levels = _levels(ratings.ratings, deal.rows("train"))
-
-    def histogram(rows: IndexArray) -> npt.NDArray[np.float64]:
-        return np.bincount(levels[rows], minlength=num_levels) / len(rows)
-
-    overall = histogram(deal.rows("train"))
-    summary: list[dict[str, int | float]] = []
-    for worker in range(deal.workers):
-        rows = deal.rows("train", worker)
-        summary.append(
-            {
-                "worker": worker,
-                "num_train": len(rows),
-                "num_valid": deal.size("valid", worker),
-                "num_test": deal.size("test", worker),
-                "num_users": int(np.count_nonzero(np.bincount(ratings.users[rows]))),
-                "num_items": int(np.count_nonzero(np.bincount(ratings.items[rows]))),
-                "mean_rating": float(ratings.ratings[rows].mean(dtype=np.float64)),
-                "skew": float(np.abs(histogram(rows) - overall).sum() / 2),
-            }
-        )
-    return summary
-
-
 # --- dealers: each gives int32 (num_ratings,), the worker that owns each row ---
 
 
@@ -192,7 +161,7 @@ def _deal_dirichlet(
     Source: Yurochkin et al. 2019, arXiv:1905.12022; its classes are rating values here.
     """
     assert isinstance(split, DirichletSplit)
-    levels, num_levels = _levels(ratings.ratings, whole.train)
+    levels, num_levels = levels_of(ratings.ratings, whole.train)
     bounds = np.cumsum(rng.dirichlet(np.full(workers, split.alpha), size=num_levels), axis=1)[
         :, :-1
     ]
@@ -207,7 +176,7 @@ def _deal_dirichlet(
     return owners
 
 
-def _levels(values: FloatArray, train: IndexArray) -> tuple[npt.NDArray[np.uint8], int]:
+def levels_of(values: FloatArray, train: IndexArray) -> tuple[npt.NDArray[np.uint8], int]:
     """The level of each rating, and the number of levels.
 
     A level is a value that occurs in training, or a quantile bin of a continuous scale.

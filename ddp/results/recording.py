@@ -17,7 +17,7 @@ from ddp.machine.signals import interrupts_held_back
 from ddp.ratings.arrays import Ratings
 from ddp.ratings.baselines import baselines
 from ddp.ratings.description import description_of, in_lines
-from ddp.ratings.splits import shard_summary
+from ddp.ratings.shard_summary import shard_summary
 from ddp.results.accounts import stage_seconds
 from ddp.results.checkpoint import Checkpoints
 from ddp.results.kept import kept_model

@@ -15,7 +15,8 @@ from made_ratings import (
 )
 
 from ddp.ratings.holdout import PARTS
-from ddp.ratings.splits import make_split, shard_summary
+from ddp.ratings.shard_summary import shard_summary
+from ddp.ratings.splits import make_split
 
 
 @laws

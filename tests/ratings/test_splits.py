@@ -20,7 +20,8 @@ from programs import REPOSITORY
 from ddp.config.defaults import default_option
 from ddp.config.options import OPTIONS
 from ddp.ratings.holdout import PARTS
-from ddp.ratings.splits import DEALERS, Deal, make_split, shard_summary
+from ddp.ratings.shard_summary import shard_summary
+from ddp.ratings.splits import DEALERS, Deal, make_split
 
 CONF = REPOSITORY / "conf" / "split"
 

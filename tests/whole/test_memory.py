@@ -8,7 +8,7 @@ import tracemalloc
 import pytest
 
 from ddp.ratings.load import load_ratings
-from ddp.ratings.splits import shard_summary
+from ddp.ratings.shard_summary import shard_summary
 from ddp.results.saved_model import save_model
 from ddp.workers.prepare import prepare
 
