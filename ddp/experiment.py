@@ -33,9 +33,9 @@ from ddp.tracking.messages import (
     Preparing,
     Reference,
     Rewound,
-    Sampled,
     TrainingBegan,
 )
+from ddp.tracking.sampled import Sampled
 from ddp.tracking.tracker import Tracker
 from ddp.trainers.trainer import AnyTrainer, trainer_for
 from ddp.workers.backend import Backend

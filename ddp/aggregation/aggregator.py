@@ -12,8 +12,9 @@ from ddp.aggregation.combine import Combine
 from ddp.counting import round_of
 from ddp.errors import AggregationError, WorkerError
 from ddp.model.parameters import Vector
-from ddp.tracking.messages import AggregateRound, Sampled
+from ddp.tracking.messages import AggregateRound
 from ddp.tracking.metrics import SquaredError
+from ddp.tracking.sampled import Sampled
 from ddp.workers.backend import Backend
 from ddp.workers.exchange import Update
 from ddp.workers.state import BestRound, ended_by, is_better

@@ -13,8 +13,9 @@ from typing import Any
 from ddp.machine.files import naming
 from ddp.timing.account import Account
 from ddp.tracking.history import History
-from ddp.tracking.messages import AggregateRound, Event, Rewound, Sampled, WorkerRound
+from ddp.tracking.messages import AggregateRound, Event, Rewound, WorkerRound
 from ddp.tracking.metrics import SquaredError
+from ddp.tracking.sampled import Sampled
 from ddp.tracking.tracker import Tracker
 
 NAME = "rounds.jsonl"

@@ -6,7 +6,7 @@ from ddp.config.aggregation import Aggregation
 from ddp.config.trainer import GibbsTrainer, SteppingTrainer, TrainerOptions
 from ddp.counting import counted
 from ddp.timing.gil import turned_on_by
-from ddp.tracking.messages import LEAST_SAMPLES, Sampled
+from ddp.tracking.sampled import LEAST_SAMPLES, Sampled
 
 # A learning rate below this share of the first one has no effect: with a factor per epoch all
 # later steps together are as small as this share of the steps before.

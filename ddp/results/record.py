@@ -18,7 +18,8 @@ from ddp.results.environment import environment
 from ddp.results.rounds_csv import aggregate_columns, rounds_csv, worker_columns
 from ddp.results.run_directory import RESULT_FILE, ROUNDS_FILE, TRACE_FILE
 from ddp.results.run_result import RunResult
-from ddp.tracking.messages import Failure, Sampled
+from ddp.tracking.messages import Failure
+from ddp.tracking.sampled import Sampled
 from ddp.tracking.who import PARTS
 
 

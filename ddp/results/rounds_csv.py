@@ -14,7 +14,8 @@ from ddp.timing.account import Account
 from ddp.timing.kinds import EXCHANGE_KINDS, OFF_CORE_KINDS
 from ddp.timing.paths import AGGREGATOR_PHASES, ROUND_PHASES, WORKER_PHASES
 from ddp.tracking.history import History
-from ddp.tracking.messages import AggregateRound, Sampled, WorkerRound
+from ddp.tracking.messages import AggregateRound, WorkerRound
+from ddp.tracking.sampled import Sampled
 from ddp.tracking.who import AGGREGATED, worker_name
 
 INNER_KINDS = (*EXCHANGE_KINDS, *OFF_CORE_KINDS)

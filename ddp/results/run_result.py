@@ -25,7 +25,8 @@ from ddp.results.rounds_csv import costs, rounds_csv
 from ddp.timing.account import total_account
 from ddp.timing.paths import AGGREGATOR_PHASES, WORKER_PHASES
 from ddp.tracking.history import History, kept_row
-from ddp.tracking.messages import AggregateRound, Measured, Reference, Sampled, WorkerRound
+from ddp.tracking.messages import AggregateRound, Measured, Reference, WorkerRound
+from ddp.tracking.sampled import Sampled
 from ddp.tracking.trace import Trace
 from ddp.workers.state import RunState
 

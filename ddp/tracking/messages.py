@@ -11,6 +11,7 @@ from ddp.errors import WorkerError
 from ddp.machine.memory import Memory
 from ddp.timing.account import Account
 from ddp.tracking.metrics import Ranked, SquaredError
+from ddp.tracking.sampled import Sampled
 
 
 class Event:
@@ -63,10 +64,7 @@ class Published(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HandedOn(Message):
-    """A worker has passed on the rows of a group of items, whose turn `turn` may begin.
-
-    It sends this with split=stratified, on backends without gates.
-    """
+    """A worker has passed rows on: the counter `group` (ddp/backends/progress.py) is at `turn`."""
 
     group: int
     turn: int
@@ -148,37 +146,6 @@ class OutsideRounds(Event):
     """The seconds of the parent process before, between and after rounds."""
 
     account: Account
-
-
-LEAST_SAMPLES = 20  # that show whether a chain has settled
-MOST_DRIFT = 3.5  # of a chain that has settled; with 7 effective samples, one of 25 has more
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sampled:
-    """The Markov chain after a round (trainer=gibbs).
-
-    | field           | meaning                                                                   |
-    |-----------------|---------------------------------------------------------------------------|
-    | `valid`, `test` | the errors of the last sample alone                                       |
-    | `precision`     | of the noise in it: 1 / variance                                          |
-    | `count`         | the number of samples whose mean is the aggregate's prediction            |
-    | `effective`     | the number of independent samples that are worth as much                  |
-    | `drift`         | of the precision from the first half of the samples to the second, in     |
-    |                 | standard errors; NaN: too few samples                                     |
-    """
-
-    valid: SquaredError
-    test: SquaredError
-    precision: float
-    count: int
-    effective: float
-    drift: float
-
-    @property
-    def settled(self) -> bool:
-        """False if the samples are too few, or if their precisions go up or down on the whole."""
-        return self.count >= LEAST_SAMPLES and abs(self.drift) <= MOST_DRIFT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

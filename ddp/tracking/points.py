@@ -22,10 +22,10 @@ from ddp.tracking.messages import (
     Reference,
     Rewound,
     RunEnds,
-    Sampled,
     WorkerRound,
 )
 from ddp.tracking.metrics import SquaredError
+from ddp.tracking.sampled import Sampled
 from ddp.tracking.who import (
     AGGREGATED,
     AGGREGATOR,

@@ -13,10 +13,10 @@ from ddp.tracking.messages import (
     Reference,
     Rewound,
     RunEnds,
-    Sampled,
     WorkerRound,
 )
 from ddp.tracking.metrics import SquaredError
+from ddp.tracking.sampled import Sampled
 from ddp.tracking.tracker import RunFacts, Tracker
 from ddp.tracking.who import AGGREGATED, KEPT, ONE_WORKER, POOLED, worker_name
 

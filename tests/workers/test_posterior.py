@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from ddp.tracking.messages import LEAST_SAMPLES, MOST_DRIFT, Sampled
 from ddp.tracking.metrics import SquaredError
+from ddp.tracking.sampled import LEAST_SAMPLES, MOST_DRIFT, Sampled
 from ddp.workers.posterior import drift_of, effective_size
 
 
