@@ -18,7 +18,7 @@ from ddp.ratings.row_blocks import USERS, num_sums, padded
 from ddp.trainers.posterior.arguments import HalfSweep, Pairs, Prior, RowRatings, Rule, Side
 from ddp.trainers.posterior.places import memory_floats
 from ddp.trainers.posterior.priors import lay_out
-from ddp.trainers.posterior.weights import Pass, Weights
+from ddp.trainers.posterior.weight_arguments import Pass, Weights
 
 KINDS = ("user", "item")
 Column = TypeVar("Column", IntArray, FloatArray)

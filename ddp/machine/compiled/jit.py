@@ -57,19 +57,22 @@ def compiled(signature: Any, calls: Sequence[Any] = ()) -> Callable[[Kernel], Ke
 
 
 def _cached(signature: Any, function: Kernel) -> Kernel:
-    njit = _njit(signature, cache=True)
-    dispatcher = njit(function)
-    if dispatcher.stats.cache_hits and _forget_if_stale(dispatcher.stats.cache_path, function):
-        dispatcher = njit(function)
+    dispatcher = _njit(cache=True)(function)
+    # before numba reads the index, which may name classes that are no longer there
+    _forget_if_stale(dispatcher.stats.cache_path, function)
+    dispatcher.compile(signature)
+    dispatcher.disable_compile()
     if dispatcher.stats.cache_misses and _listeners:
         _listeners.pop()()
     kernel: Kernel = dispatcher
     return kernel
 
 
-def _njit(signature: Any, *, cache: bool) -> Any:
+def _njit(*signatures: Any, cache: bool) -> Any:
     # No fastmath: NaN stays NaN, and sums keep their order.
-    return numba.njit([signature], nogil=True, cache=cache, boundscheck=False, error_model="numpy")
+    return numba.njit(
+        [*signatures] or None, nogil=True, cache=cache, boundscheck=False, error_model="numpy"
+    )
 
 
 def _use_temporary_cache() -> bool:
@@ -94,7 +97,7 @@ def _file(kernel: Any) -> Path:
     return Path(kernel.__code__.co_filename)
 
 
-def _forget_if_stale(cache: str, kernel: Any) -> bool:
+def _forget_if_stale(cache: str, kernel: Any) -> None:
     """Removes a kernel's index if it is older than INGREDIENTS or the files of its loops.
 
     numba compares it with the kernel's own file only.
@@ -104,7 +107,6 @@ def _forget_if_stale(cache: str, kernel: Any) -> bool:
     files = {*INGREDIENTS, *_sources[_file(kernel)]}
     changed_at = max(file.stat().st_mtime_ns for file in files)
     indices = Path(cache).glob(f"*.{code.co_name}-{code.co_firstlineno}.{python}*.nbi")
-    stale = [index for index in indices if index.stat().st_mtime_ns < changed_at]
-    for index in stale:
-        index.unlink(missing_ok=True)
-    return bool(stale)
+    for index in indices:
+        if index.stat().st_mtime_ns < changed_at:
+            index.unlink(missing_ok=True)

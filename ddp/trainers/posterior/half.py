@@ -27,14 +27,8 @@ from ddp.trainers.posterior.draws import key_of
 from ddp.trainers.posterior.priors import add_blocks, add_up, draw_prior, lay_out
 from ddp.trainers.posterior.rows import draw_rows
 from ddp.trainers.posterior.trusts import draw_spread, draw_trusts, find_errors
-from ddp.trainers.posterior.weights import (
-    PASS_TYPE,
-    Pass,
-    begin_pass,
-    draw_weights,
-    end_pass,
-    set_roots,
-)
+from ddp.trainers.posterior.weight_arguments import PASS_TYPE, Pass
+from ddp.trainers.posterior.weights import begin_pass, draw_weights, end_pass, set_roots
 
 PRIOR, ROWS, NOISE, WEIGHTS, STRENGTH, TRUSTS, SPREAD = range(7)  # draws, for their keys
 FIRST_TRUSTS = 4  # the sweep from which on trusts are drawn: before, errors say little

@@ -46,7 +46,7 @@ from ddp.trainers.posterior.half import (
     finish_half,
 )
 from ddp.trainers.posterior.priors import add_up
-from ddp.trainers.posterior.weights import PASS_TYPE, Pass
+from ddp.trainers.posterior.weight_arguments import PASS_TYPE, Pass
 
 PLACES = 4  # more than any outcome of a wait
 STEPS = 3  # phases of a half of a sweep; those of its weights are left out if nothing is known

@@ -21,7 +21,6 @@ which no bit depends on. Each feature has draws of its own.
 """
 
 import math
-from typing import NamedTuple
 
 import numpy as np
 from numba import types
@@ -31,81 +30,22 @@ from ddp.machine.compiled.lane_normals import lane_normals
 from ddp.machine.compiled.simd import FLOAT_BYTES, LANES, add_scaled
 from ddp.machine.compiled.sparse import add_to_lines, sum_features, sum_lines
 from ddp.model.parameters import Vector
-from ddp.ratings.arrays import Doubles, IndexArray
+from ddp.ratings.arrays import Doubles
 from ddp.ratings.known import Known
 from ddp.trainers.posterior.arguments import (
     DOUBLES_TYPE,
     FLOATS2_TYPE,
-    IDS_TYPE,
-    INDEX_TYPE,
+    FLOATS_TYPE,
     PRIOR_TYPE,
     SIDE_TYPE,
-    VALUES_TYPE,
     Prior,
     Side,
 )
 from ddp.trainers.posterior.draws import gamma, mixed
 from ddp.trainers.posterior.priors import cholesky
-from ddp.trainers.sgd import VECTOR_TYPE
+from ddp.trainers.posterior.weight_arguments import KNOWN_TYPE, WEIGHTS_TYPE, Weights
 
 STRENGTH_SHAPE, STRENGTH_RATE = 1.0, 1e-3  # of the gamma prior of the strength
-
-
-class Weights(NamedTuple):
-    """The weights of a side, and the room for a pass. Workers share the first four.
-
-    | field       | shape   | meaning                                                            |
-    |-------------|---------|--------------------------------------------------------------------|
-    | `lines`     | (F, P)  | W, float32                                                         |
-    | `turned`    | (F, P)  | W L, float32                                                       |
-    | `residuals` | (n, P)  | (x - mu - W' f) L, float32                                         |
-    | `squares`   | (P,)    | the sum of the squares of each column of W L, float64              |
-    | `strength`  | (1,)    | of the prior of W, float64                                         |
-    | `roots`     | (3P, P) | L, its transpose and its inverse, float32                          |
-    | `right`     | (m, P)  | precision times prior mean of each row of the worker, float32      |
-    | `offset`    | (m, P)  | W' f of each row of the worker, float32                            |
-
-    P is K, rounded up to a multiple of 8; the columns from K on are 0.
-    """
-
-    lines: Vector
-    turned: Vector
-    residuals: Vector
-    squares: Doubles
-    strength: Doubles
-    roots: Vector
-    right: Vector
-    offset: Vector
-
-
-class Pass(NamedTuple):
-    """All that a worker needs for the weights of a side; empty arrays if nothing is known.
-
-    `shares`: its first feature, the one after its last, and the same for its columns.
-    """
-
-    known: Known
-    weights: Weights
-    shares: IndexArray
-
-
-KNOWN_TYPE = types.NamedTuple(
-    (
-        *(INDEX_TYPE, IDS_TYPE, VALUES_TYPE, INDEX_TYPE),
-        *(IDS_TYPE, VALUES_TYPE, VALUES_TYPE, VALUES_TYPE),
-    ),
-    Known,
-)
-WEIGHTS_TYPE = types.NamedTuple(
-    (
-        *(FLOATS2_TYPE, FLOATS2_TYPE, FLOATS2_TYPE, DOUBLES_TYPE, DOUBLES_TYPE),
-        *(FLOATS2_TYPE, FLOATS2_TYPE, FLOATS2_TYPE),
-    ),
-    Weights,
-)
-
-
-PASS_TYPE = types.NamedTuple((KNOWN_TYPE, WEIGHTS_TYPE, INDEX_TYPE), Pass)
 
 
 @compiled(types.void(WEIGHTS_TYPE, PRIOR_TYPE), calls=(cholesky,))
@@ -129,7 +69,7 @@ def set_roots(weights: Weights, prior: Prior) -> None:
             weights.roots[2 * width + i, j] = inverse[i, j]
 
 
-@compiled(types.void(FLOATS2_TYPE, types.int64, VECTOR_TYPE, VECTOR_TYPE))
+@compiled(types.void(FLOATS2_TYPE, types.int64, FLOATS_TYPE, FLOATS_TYPE))
 def multiply(roots: Vector, first: int, x: Vector, out: Vector) -> None:
     """out = x' A, where A has the P lines of `roots` from `first` on."""
     size = roots.shape[1]
