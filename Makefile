@@ -103,7 +103,7 @@ benchmark: $(VENV)/installed
 	$(BIN)/python -m benchmarks.headline $(ARGS)
 
 # LIBMF without AVX (x86) runs at half its speed; pip would reuse a wheel built without AVX.
-## benchmark-peers: install peers for benchmarks: Cornac, Surprise, LIBMF, LensKit, myFM
+## benchmark-peers: install peers for benchmarks: Cornac, Surprise, LIBMF, LensKit, myFM, implicit
 benchmark-peers: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[benchmarks]"
 	$(BIN)/python -m pip install --quiet --no-deps lenskit==2025.8.1

@@ -51,10 +51,16 @@ WAYS = {
         tried={"trainer.reg": (0.05, 0.1, 0.2), "model.dim": (8, 16)},
         epochs=30,
     ),
+    "gibbs, ids alone": Way(
+        overrides=("trainer=gibbs", "trainer.implicit=none", "workers=2"),
+        tried={"model.dim": (8, 16)},
+        local_epochs=20,
+        epochs=200,
+    ),
     "gibbs": Way(
         overrides=("trainer=gibbs", "workers=2"),
-        tried={"model.dim": (8, 12, 16, 24)},
-        local_epochs=10,
+        tried={"model.dim": (12, 16), "model.init_std": (0.15, 0.3)},
+        local_epochs=20,
         epochs=200,
     ),
 }

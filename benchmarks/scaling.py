@@ -18,7 +18,7 @@ from functools import partial
 
 import numpy as np
 
-from benchmarks.data_sets import DATA
+from benchmarks.data_sets import DATA, MILLION
 from benchmarks.harness import (
     Figures,
     Row,
@@ -34,12 +34,17 @@ from ddp.counting import counted
 from ddp.machine.cores import num_cores
 
 STRATIFIED = ("split=stratified", "aggregation=none")
+GIBBS = ("trainer=gibbs", "model=small", "split=auto", "aggregation=none")
 SYSTEMS = {
     "thread + fused": ("backend=thread", "trainer=fused"),
     "shm + fused": ("backend=shm", "trainer=fused"),
     "thread + fused, stratified": ("backend=thread", "trainer=fused", *STRATIFIED),
     "shm + fused, stratified": ("backend=shm", "trainer=fused", *STRATIFIED),
     "thread + autograd": ("backend=thread", "trainer=autograd"),
+    "thread + gibbs": ("backend=thread", *GIBBS),
+    "shm + gibbs": ("backend=shm", *GIBBS),
+    "thread + gibbs, ids alone": ("backend=thread", *GIBBS, "trainer.implicit=none"),
+    "shm + gibbs, ids alone": ("backend=shm", *GIBBS, "trainer.implicit=none"),
 }
 JOB = (
     "model=medium",
@@ -51,7 +56,12 @@ JOB = (
     "reference=false",
     "checkpoint_every=0",
 )
-EPOCHS = {"ml100k": ("rounds=5", "local_epochs=10"), "synthetic": ("rounds=2", "local_epochs=4")}
+SETS = DATA | {"million": MILLION}
+EPOCHS = {
+    "ml100k": ("rounds=5", "local_epochs=10"),
+    "synthetic": ("rounds=2", "local_epochs=4"),
+    "million": ("rounds=2", "local_epochs=10"),
+}
 TRAINING, SPEED_UP, EFFICIENCY = "training, s", "speed-up", "efficiency"
 # the time of the machine, and the name of its speed-up
 LIMITS = {"arithmetic, s": "of arithmetic", "copying, s": "of copying"}
@@ -69,7 +79,7 @@ POWERS, COPIES = 128, 64  # repetitions, of all threads together
 
 def _arguments() -> argparse.Namespace:
     parser = command_line("scaling", __doc__)
-    parser.add_argument("--data", nargs="+", choices=DATA, default=list(DATA), help="only these")
+    parser.add_argument("--data", nargs="+", choices=SETS, default=list(DATA), help="only these")
     parser.add_argument(
         "--systems",
         nargs="+",
@@ -96,7 +106,7 @@ def main() -> None:
     rows: list[Row] = []
     for data in arguments.data:
         for system in arguments.systems:
-            overrides = (*JOB, *DATA[data], *EPOCHS[data], *SYSTEMS[system], *arguments.overrides)
+            overrides = (*JOB, *SETS[data], *EPOCHS[data], *SYSTEMS[system], *arguments.overrides)
             group = in_turn(
                 [
                     (

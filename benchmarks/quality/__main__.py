@@ -27,8 +27,9 @@ import numpy as np
 
 from benchmarks.harness import Row, Table, Unavailable, command_line, report
 from benchmarks.quality.fits import GAP, TEST, add_gaps, choose, fit
+from benchmarks.quality.others import RECOMMENDERS, choose_other, fit_other
 from benchmarks.quality.protocols import PROTOCOLS, HeldOut, test_parts, write_parts
-from benchmarks.quality.recommenders import RECOMMENDERS, Sizes, choose_other, rmse
+from benchmarks.quality.recommenders import Sizes
 from benchmarks.quality.ways import BASE, ONE, WAYS, Way, told
 from benchmarks.train_runs import compose_config
 from ddp.config.data import MovieLensData
@@ -70,7 +71,7 @@ def measure(protocol: str, arguments: argparse.Namespace, folder: Path) -> list[
 
     for name in arguments.ways:
         add(name, partial(_ours, WAYS[name], held_out))
-    for name in RECOMMENDERS if arguments.peers else ():
+    for name in arguments.peers:
         add(name, partial(_other, name, ratings, sizes, parts))
     if rows[0].labels["way"] == ONE:
         add_gaps(rows, rows[0])
@@ -94,10 +95,10 @@ def _other(
     values = choose_other(name, ratings, sizes, np.setdiff1d(everything, parts[0]))
     figures: dict[str, list[float]] = {TEST: [], SECONDS: []}
     for seed, rows in enumerate(parts):
-        began = time.perf_counter()
         known, pairs = ratings.part(np.setdiff1d(everything, rows)), ratings.part(rows)
-        figures[TEST].append(rmse(name, known, pairs, sizes, values, seed))
-        figures[SECONDS].append(time.perf_counter() - began)
+        rmse, seconds = fit_other(RECOMMENDERS[name], known, pairs, sizes, values, seed)
+        figures[TEST].append(rmse)
+        figures[SECONDS].append(seconds)
     return figures, told(values)
 
 
@@ -115,8 +116,19 @@ def _arguments() -> argparse.Namespace:
         metavar="WAY",
         help="only these; the first should be one worker",
     )
-    parser.add_argument("--peers", action="store_true", help="add the other libraries")
-    return parser.parse_args()
+    parser.add_argument(
+        "--peers",
+        nargs="*",
+        choices=RECOMMENDERS,
+        metavar="PEER",
+        help="add other libraries: these, or all if none is named",
+    )
+    arguments = parser.parse_args()
+    if arguments.peers is None:
+        arguments.peers = ()
+    elif not arguments.peers:
+        arguments.peers = tuple(RECOMMENDERS)
+    return arguments
 
 
 def main() -> None:

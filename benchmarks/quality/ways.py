@@ -49,6 +49,24 @@ def told(values: Values) -> str:
     return ", ".join(f"{key.rpartition('.')[2]} {value:g}" for key, value in values.items())
 
 
+# The bits of these two trainers are the same with any number of workers: only seconds differ.
+def _gibbs(*overrides: str) -> Way:
+    return Way(
+        overrides=("trainer=gibbs", *overrides),
+        tried={"model.dim": (8, 12), "model.init_std": (0.2, 0.3)},
+        local_epochs=20,
+        epochs=100,
+    )
+
+
+def _als(*overrides: str) -> Way:
+    return Way(
+        overrides=("trainer=als", *overrides),
+        tried={"model.dim": (8, 16), "trainer.reg": (0.05, 0.1, 0.2)},
+        epochs=30,
+    )
+
+
 ONE = "one worker"
 WAYS = {
     ONE: Way(overrides=("workers=1", "split=stratified"), tried=LOSSLESS),
@@ -89,4 +107,10 @@ WAYS = {
     "5 workers, by user, 1 local epoch, rows": Way(
         overrides=("workers=5", "split=user", "aggregation=rows"), tried=AVERAGED
     ),
+    "gibbs from ids, one worker": _gibbs("workers=1", "trainer.implicit=none"),
+    "gibbs from ids, 2 threads": _gibbs("workers=2", "trainer.implicit=none"),
+    "gibbs, one worker": _gibbs("workers=1"),
+    "gibbs, 2 threads": _gibbs("workers=2"),
+    "als, one worker": _als("workers=1"),
+    "als, 2 threads": _als("workers=2"),
 }

@@ -7,7 +7,7 @@ from importlib import import_module
 import pytest
 from small_runs import DATA, REPOSITORY, median
 
-from benchmarks import time_to_accuracy
+from benchmarks import sweeps, time_to_accuracy
 from ddp.machine.cores import num_cores
 
 COMMANDS = sorted(
@@ -34,8 +34,8 @@ def test_help_names_the_command_and_has_a_line_on_each_option(module, monkeypatc
 @pytest.mark.slow
 def test_time_to_accuracy(benchmark):
     rows, _ = benchmark("time_to_accuracy", "--repeats", "1", "--data", "ml100k")
-    assert [row["by"] for row in rows][:3] == list(time_to_accuracy.OURS)
-    assert len(rows) == 5
+    assert [row["by"] for row in rows][:6] == list(time_to_accuracy.OURS)
+    assert len(rows) == 8
     for row in rows:
         assert median(row, time_to_accuracy.RATIO) == pytest.approx(
             median(row, time_to_accuracy.TIME) / median(rows[0], time_to_accuracy.TIME)
@@ -99,6 +99,24 @@ def test_scaling(benchmark):
         median(one, "training, s") / median(two, "training, s")
     )
     assert median(two, "efficiency") == pytest.approx(median(two, "speed-up") / min(2, num_cores()))
+
+
+@pytest.mark.slow
+def test_sweeps(benchmark):
+    rows, printed = benchmark("sweeps", "--repeats", "1", "--markdown", "--", *DATA, "model=tiny")
+    assert "gibbs: 20 sweeps, embedding size 8" in printed
+    for model in sweeps.MODELS:
+        own = [row for row in rows if row["model"] == model and row["by"] in sweeps.OURS]
+        assert [row["by"] for row in own] == list(sweeps.OURS)
+        assert len({median(row, sweeps.RMSE) for row in own}) == 1  # the same bits
+        assert all(
+            median(row, sweeps.SWEEP) * 20 / 1e3 < 2 * median(row, sweeps.FIT) for row in own
+        )
+        for row in rows:
+            if row["model"] == model and row not in own and row["note"] is None:
+                assert median(row, "times 2 threads") == pytest.approx(
+                    median(row, sweeps.SWEEP) / median(own[1], sweeps.SWEEP)
+                )
 
 
 @pytest.mark.slow

@@ -6,7 +6,10 @@ from small_runs import median
 
 from benchmarks.quality import fits, protocols
 from benchmarks.quality.grid_cells import AGGREGATIONS, Cell, cells
+from benchmarks.quality.others import fit_other
+from benchmarks.quality.recommenders import Sizes
 from benchmarks.train_runs import compose_config
+from ddp.ratings.arrays import Part
 
 
 class Some:
@@ -85,3 +88,18 @@ def test_quality_grid(benchmark, tmp_path):
         )
     for plot in ("quality_seconds.png", "quality_mb.png"):
         assert (tmp_path / "deeper" / plot).read_bytes().startswith(b"\x89PNG")
+
+
+def test_predictions_of_other_libraries_are_clipped_to_the_scale():
+    sizes = Sizes(num_users=1, num_items=2, rating_min=1.0, rating_max=5.0)
+    pairs = Part(
+        users=np.zeros(2, np.int32),
+        items=np.arange(2, dtype=np.int32),
+        ratings=np.array([5, 2], np.float32),
+    )
+
+    def recommender(train, sizes, values, seed):
+        return lambda pairs: pairs.items * -8.0 + values["k"]
+
+    rmse, _ = fit_other(recommender, pairs, pairs, sizes, {"k": 9.0}, seed=0)
+    assert rmse == pytest.approx(0.5**0.5)  # 9 counts as 5, and 1 is 1 below the rating
