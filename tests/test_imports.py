@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 import pytest
-from jobs import FORKSERVER, FUSED, SMALL, SPAWN, STRATIFIED
+from jobs import DATA, FORKSERVER, FUSED, SMALL, SPAWN, STRATIFIED, SWEEPING
 from programs import REPOSITORY, TIMEOUT_S, TRAIN, own_environment
 
 # Packages that take 20 ms and more. Of these each process has loaded exactly those of the tables.
@@ -21,6 +21,7 @@ COMPILED = {"numpy", "numba", "llvmlite", "yaml"}  # numba has a file of setting
 TORCH = {"numpy", "torch"}
 CONFIG = {"hydra", "omegaconf", "yaml"}
 RUN = CONFIG | {"rich", "safetensors"}
+GIBBS = (*SWEEPING["gibbs"], "tensorboard=false", "reference=false", "display=none")
 TENSORBOARD = {"tensorboard", "google", "PIL"}
 
 # Python imports it at the start of each process. A worker runs the callbacks of `after_fork`.
@@ -85,8 +86,9 @@ def job(*options):
         (RUN | COMPILED | TENSORBOARD, 0, job(*FUSED, "backend=thread", "tensorboard=true")),
         (RUN | COMPILED, 0, job(*FUSED, "backend=thread", *STRATIFIED, "display=bars")),
         (RUN | TORCH, 0, job("trainer=autograd", "backend=serial", *STRATIFIED)),
+        (RUN | COMPILED, 0, (TRAIN, *DATA, *GIBBS, "workers=1", "hydra.run.dir=run")),
     ],
-    ids=["help", "a refusal", "inspect", "fused", "TensorBoard", "stratified", "autograd"],
+    ids=["help", "a refusal", "inspect", "fused", "TensorBoard", "stratified", "autograd", "gibbs"],
 )  # fmt: skip
 def test_a_command_loads_what_it_needs(packages, loads, code, arguments):
     assert packages(*arguments, code=code) == {"MainProcess": loads}

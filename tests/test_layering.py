@@ -9,6 +9,8 @@ import sys
 from functools import cache
 from pathlib import Path
 
+import pytest
+
 DDP = Path(__file__).parent.parent / "ddp"
 LAYERS = (
     {"counting"},
@@ -133,10 +135,13 @@ def test_a_room_says_what_it_is_for_and_nothing_else():
         assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))), module
 
 
-def test_a_worker_of_the_compiled_trainer_loads_no_torch_no_pandas_and_no_hydra():
-    loaded = loaded_by("import ddp.trainers.fused, ddp.backends.preload")
+@pytest.mark.parametrize("module", ["fused", "sweeper"])
+def test_a_worker_of_a_compiled_trainer_loads_no_torch_no_pandas_and_no_hydra(module):
+    loaded = loaded_by(f"import ddp.trainers.{module}, ddp.backends.preload")
     assert "numba" in loaded
     assert not packages(loaded) & {"torch", "pandas", "tensorboard", "rich", *HYDRA}
+    # kernels that take a minute to compile
+    assert ("ddp.trainers.posterior" in loaded) == (module == "sweeper")
 
 
 def test_a_worker_of_torch_loads_no_pandas_and_no_hydra():
