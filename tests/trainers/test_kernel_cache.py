@@ -64,6 +64,15 @@ def test_kernels_are_compiled_again_when_the_loops_they_call_have_changed(compil
     assert load_kernels(root, NUMBA_CACHE_DIR=cache)[:4] == ["1", "1", "0", "0"]
 
 
+def test_a_stale_index_is_not_read(compiled_copy):
+    """After an update it may name a class that is no longer there, and numba would fail."""
+    root, cache, _ = compiled_copy
+    (index,) = Path(cache).rglob("*.sgd-*.nbi")
+    index.write_bytes(index.read_bytes().replace(b"ddp.trainers.sgd", b"ddp.trainers.gone"))
+    os.utime(index, (0, 0))
+    assert load_kernels(root, NUMBA_CACHE_DIR=cache)[:4] == ["0", "1", "1", "0"]
+
+
 def test_without_a_writable_cache_a_temporary_one_serves_and_goes(tmp_path):
     """Files stand in place of the directories: not even root can write there."""
     source = copy_of_sources(tmp_path)
