@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from made_rows import PRECISION, Made
 
-from ddp.trainers.posterior.rows import SEGMENT
+from ddp.trainers.posterior.row_sums import SEGMENT
 
 DIMS = (1, 3, 5, 8, 16, 19, 32, 33)  # on both sides of the kernel's blocks of 8, and of two blocks
 COUNTS = (40, 0, 1, 300, 7, 0, 130, 65, 90, 3, 0)  # one lane short of two groups of 8 rows

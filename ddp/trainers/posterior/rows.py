@@ -23,9 +23,8 @@ from ddp.machine.compiled.jit import compiled
 from ddp.machine.compiled.lane_factors import factorise
 from ddp.machine.compiled.lane_normals import lane_normals
 from ddp.machine.compiled.lane_systems import add_noise, complete, substitute
-from ddp.machine.compiled.lanes import outer_sums, to_lanes
-from ddp.machine.compiled.packing import add_heads, pack, prefetch_rows
-from ddp.machine.compiled.simd import FLOAT_BYTES, LANES, add_scaled
+from ddp.machine.compiled.lanes import to_lanes
+from ddp.machine.compiled.simd import FLOAT_BYTES, LANES
 from ddp.model.parameters import Vector
 from ddp.ratings.arrays import Doubles
 from ddp.trainers.posterior.arguments import (
@@ -43,105 +42,9 @@ from ddp.trainers.posterior.arguments import (
 )
 from ddp.trainers.posterior.draws import mixed
 from ddp.trainers.posterior.places import PLACES_TYPE, Places, places_at
+from ddp.trainers.posterior.row_sums import source_of, sum_row
 
-# A row with more ratings is summed in segments of so many: workers may share them, and the bits
-# stay the same.
-SEGMENT = 4096
-NEAR_BYTES = 1 << 18  # rows are prefetched, unless all fit into half of a small second-level cache
-DOUBLE_BYTES, ID_BYTES = 8, 4
-
-
-class Source(NamedTuple):
-    """Addresses of `others` and `values` of the ratings, and of the rows of the other side.
-
-    `end`: the number of ratings. `is_far`: 1 if the rows are worth a prefetch.
-    """
-
-    others: np.int64
-    values: np.int64
-    end: int
-    factors: np.int64
-    bias: np.int64
-    trust: np.int64
-    dim: int
-    is_far: int
-
-
-SOURCE_TYPE = types.NamedUniTuple(types.int64, len(Source._fields), Source)
-
-
-@compiled(SOURCE_TYPE(ROW_RATINGS_TYPE, SIDE_TYPE))
-def source_of(ratings: RowRatings, other: Side) -> Source:
-    """The source of these ratings, for the rows of `other`."""
-    num_rows, dim = other.factors.shape
-    is_far = num_rows * dim * FLOAT_BYTES > NEAR_BYTES
-    return Source(
-        np.int64(ratings.others.ctypes.data),
-        np.int64(ratings.values.ctypes.data),
-        ratings.others.shape[0],
-        np.int64(other.factors.ctypes.data),
-        np.int64(other.bias.ctypes.data),
-        np.int64(other.trust.ctypes.data),
-        dim,
-        1 if is_far else 0,
-    )
-
-
-@compiled(
-    types.void(
-        *(SOURCE_TYPE, types.int64, types.int64, types.float32, PLACES_TYPE),
-        *(types.intp, types.intp, types.boolean),
-    )
-)
-def sum_segment(
-    source: Source,
-    start: int,
-    stop: int,
-    mean: np.float32,
-    places: Places,
-    sums: np.int64,
-    head: np.int64,
-    goes_on: bool,
-) -> None:
-    """Writes the sums of the ratings start .. stop to the address `sums` (lanes.py).
-
-    `head` and `goes_on`: of the row, see `add_heads`. While it sums some ratings, the rows of the
-    next ones come into the cache, also those of the next segment or row.
-    """
-    factors, dim, stride = source.factors, source.dim, LANES + places.width
-    for begin in range(start, max(stop, start + 1), places.batch):  # once without ratings
-        here = min(places.batch, stop - begin)
-        others, values = source.others + begin * ID_BYTES, source.values + begin * FLOAT_BYTES
-        trust, heads, packed = source.trust, places.heads, places.packed
-        bias = source.bias
-        pack(others, values, mean, here, factors, bias, trust, dim, packed, stride, heads)
-        if source.is_far > 0:
-            following = min(places.batch, source.end - (begin + here))
-            prefetch_rows(others + here * ID_BYTES, following, factors, dim)
-        add_heads(heads, here, head, goes_on or begin > start)
-        outer_sums(packed, here, places.width, sums, begin > start)
-
-
-@compiled(
-    types.void(
-        SOURCE_TYPE, types.int64, types.int64, types.float32, PLACES_TYPE, types.intp, types.intp
-    )
-)
-def sum_row(
-    source: Source,
-    start: int,
-    stop: int,
-    mean: np.float32,
-    places: Places,
-    sums: np.int64,
-    head: np.int64,
-) -> None:
-    """Writes the sums of all ratings of a row, segment by segment."""
-    sum_segment(source, start, min(start + SEGMENT, stop), mean, places, sums, head, False)
-    for begin in range(start + SEGMENT, stop, SEGMENT):
-        end = min(begin + SEGMENT, stop)
-        sum_segment(source, begin, end, mean, places, places.segment, head, True)
-        add_scaled(places.segment, sums, places.lines * LANES, np.float32(1))
+DOUBLE_BYTES = 8
 
 
 class Lanes(NamedTuple):
@@ -185,12 +88,31 @@ def solve_systems(dim: int, prior: Prior, rule: Rule, places: Places, eight: Lan
     substitute(lanes, width, corner, eight.x)
 
 
+@compiled(types.void(SIDE_TYPE, types.int64, FLOATS2_TYPE, types.int64))
+def write_rows(own: Side, first: int, x: Vector, count: int) -> None:
+    """Writes the first `count` lanes of `x` to the rows from `first` on."""
+    factors, bias = own.factors, own.bias
+    for lane in range(count):
+        bias[first + lane] = x[0, lane]
+        for j in range(factors.shape[1]):
+            factors[first + lane, j] = x[1 + j, lane]
+
+
+@compiled(types.float64(FLOATS2_TYPE, types.int64, types.int64))
+def square_of(x: Vector, lane: int, size: int) -> float:
+    """The square of the first `size` numbers of a lane."""
+    total = 0.0
+    for j in range(size):
+        total += np.float64(x[j, lane]) * np.float64(x[j, lane])
+    return total
+
+
 @compiled(
     types.void(
         *(ROW_RATINGS_TYPE, types.int64, SIDE_TYPE, SIDE_TYPE, types.float32),
         *(types.float32, PRIOR_TYPE, FLOATS2_TYPE, RULE_TYPE, DOUBLES_TYPE, FLOATS_TYPE),
     ),
-    calls=(mixed, places_at),
+    calls=(mixed, places_at, source_of, sum_row),
 )
 def draw_rows(
     ratings: RowRatings,
@@ -246,14 +168,10 @@ def draw_rows(
                 for j in range(dim + 1):
                     rights[j, lane] = right[min(row, right.shape[0] - 1), j]
         solve_systems(dim, prior, rule, places, eight)
+        write_rows(own, first_row + first, x, count)
         for lane in range(count):
-            row = first_row + first + lane
-            own.bias[row] = x[0, lane]
-            for j in range(dim):
-                own.factors[row, j] = x[1 + j, lane]
-            terms[first + lane] += np.float64(precisions[lane]) * sums[2, lane] + change[lane]
+            term = np.float64(precisions[lane]) * sums[2, lane] + change[lane]
             if rule.weighted > 0:
-                square = 0.0
-                for j in range(dim + 1):
-                    square += np.float64(x[j, lane]) * np.float64(x[j, lane])
-                terms[first + lane] -= rule.weighted * max(sums[0, lane], 1.0) * square
+                added = rule.weighted * max(sums[0, lane], 1.0)
+                term -= added * square_of(x, lane, dim + 1)
+            terms[first + lane] += term
