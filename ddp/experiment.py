@@ -84,7 +84,7 @@ def run(
                 state = done.state
         if config.metrics != [RMSE] and (kept := kept_model(state, prepared)) is not None:
             with recording.spans("metrics"):
-                recording.know(measured=measure(prepared, kept.parameters))
+                recording.know(measured=measure(prepared, kept))
         if config.reference != "false":
             with recording.spans("reference"):
                 alone = partial(train_reference, ratings)
@@ -213,7 +213,8 @@ def _state_after(
     vector, best = prepared.in_data_order(done.vector), before.best
     posterior, options = combine.posterior, prepared.config.trainer
     if posterior is not None and posterior.count and isinstance(options, GibbsTrainer):
-        sample = Sample(done.row.round_index, posterior.precision, vector)
+        trusts = prepared.trusts_in_data_order(posterior.chain.trusts)
+        sample = Sample(done.row.round_index, posterior.precision, vector, trusts)
         posterior = posterior.with_sample(sample, options.keep_samples)
         combine.posterior = posterior
     if done.is_best:

@@ -9,6 +9,7 @@ A sample of dim k takes k + 2 columns, and the whole has no biases. With s sampl
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -16,6 +17,8 @@ from ddp.model.parameters import Parameters, Rows, Vector
 from ddp.ratings.arrays import IndexArray, IntArray
 
 MORE = 2  # columns of a sample besides its factors
+CHUNK = 1 << 20  # numbers of samples at a time, to save RAM
+Indices = IndexArray | IntArray
 
 
 def side_by_side(samples: Sequence[Parameters]) -> Parameters:
@@ -34,9 +37,42 @@ def side_by_side(samples: Sequence[Parameters]) -> Parameters:
     return joined
 
 
-def predicted_by_each(
-    joined: Rows, number: int, users: IndexArray | IntArray, items: IndexArray | IntArray
-) -> Vector:
+@dataclass(frozen=True, slots=True)
+class Noise:
+    """The noise of ratings around the predictions of samples.
+
+    `precisions`: of each sample. `users`, `items`: the mean of 1 / trust over the samples, float32;
+    see ddp/trainers/posterior/trusts.py.
+    """
+
+    precisions: tuple[float, ...]
+    users: Vector
+    items: Vector
+
+    def variances(self, users: Indices, items: Indices) -> Vector:
+        """That of the rating of each pair around its mean."""
+        common = np.float32(np.mean(1 / np.array(self.precisions)))
+        variances: Vector = common * self.users[users] * self.items[items]
+        return variances
+
+
+def moments(
+    joined: Rows, number: int, users: Indices, items: Indices, scale: tuple[float, float]
+) -> tuple[Vector, Vector]:
+    """The mean and the variance over the `number` samples of the prediction for each pair.
+
+    The prediction of each sample is clipped to the scale.
+    """
+    means, variances = np.empty(len(users), np.float32), np.empty(len(users), np.float32)
+    length = max(1, CHUNK // joined.dim)
+    for start in range(0, len(users), length):
+        some = slice(start, start + length)
+        each = _by_each(joined, number, users[some], items[some]).clip(*scale)
+        means[some], variances[some] = each.mean(axis=1), each.var(axis=1)
+    return means, variances
+
+
+def _by_each(joined: Rows, number: int, users: Indices, items: Indices) -> Vector:
     """The prediction of each of the `number` samples for each pair, float32 (n, number)."""
     user_rows = joined.views["user_factors"][users].reshape(len(users), number, -1)
     item_rows = joined.views["item_factors"][items].reshape(len(items), number, -1)

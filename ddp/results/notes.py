@@ -56,7 +56,7 @@ def about_the_chain(trainer: TrainerOptions, sampled: Sampled | None) -> tuple[s
             f"there is no sample, because the first {counted(trainer.burn_in, 'local epoch')} do"
             " not count: use more rounds or a smaller trainer.burn_in",
         )
-    if sampled.count < LEAST_SAMPLES:
+    if sampled.drift is None or sampled.count < LEAST_SAMPLES:
         return (
             f"{counted(sampled.count, 'sample')} cannot show that the chain has settled, which"
             f" takes {LEAST_SAMPLES}: use more rounds",

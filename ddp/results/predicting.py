@@ -1,6 +1,5 @@
 """A trained model that predicts by the data's own ids, with numpy alone."""
 
-from collections.abc import Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, overload
 
@@ -10,7 +9,7 @@ import numpy.typing as npt
 from ddp.counting import counted
 from ddp.model.parameters import Parameters, Vector
 from ddp.model.rows import predicted
-from ddp.model.samples import predicted_by_each
+from ddp.model.samples import Noise, moments
 from ddp.ratings.arrays import IndexArray
 from ddp.results.ids import Id, Ids, KnownIds
 
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
 
 Unknown = Literal["partial", "error"]
 Deviation = Literal["prediction", "rating"]
-CHUNK = 1 << 20  # numbers of samples at a time, to save RAM
 
 
 class SavedModel:
@@ -30,10 +28,10 @@ class SavedModel:
         parameters: Parameters,
         scale: tuple[float, float],
         catalogue: dict[str, npt.NDArray[Any]],
-        precisions: tuple[float, ...] = (),
+        noise: Noise | None = None,
     ) -> None:
-        # of the noise in each of the samples that lie side by side in the parameters
-        self.precisions = precisions
+        self.noise = noise  # of the samples that lie side by side in the parameters
+        self.precisions = () if noise is None else noise.precisions
         self.parameters = parameters
         self.rating_min, self.rating_max = scale
         self.user_ids, self.item_ids = catalogue["user_ids"], catalogue["item_ids"]
@@ -143,9 +141,7 @@ class SavedModel:
     def predict_rows(self, users: IndexArray, items: IndexArray) -> Vector:
         """The same as `predict`, by rows of the parameters; -1 is an unknown user or item."""
         if self.precisions:
-            predictions = np.concatenate(
-                [each.mean(axis=1) for each in self._samples(users, items)]
-            )
+            predictions = self._moments(users, items)[0]
         else:
             predictions = predicted(self.parameters, users, items)
         alone = (users < 0) | (items < 0)
@@ -160,24 +156,19 @@ class SavedModel:
 
         They are NaN for unknown users and items. Raises ValueError for a model without samples.
         """
-        if not self.precisions:
+        if self.noise is None:
             raise ValueError("this model holds no samples, so no deviation is known: trainer=gibbs")
-        variances = np.concatenate([each.var(axis=1) for each in self._samples(users, items)])
+        variances = self._moments(users, items)[1]
         if kind == "rating":
-            variances += np.mean(1 / np.array(self.precisions))
+            variances += self.noise.variances(users, items)
         variances[(users < 0) | (items < 0)] = np.nan
         deviations: Vector = np.sqrt(variances)
         return deviations
 
-    def _samples(self, users: IndexArray, items: IndexArray) -> Iterator[Vector]:
-        """The prediction of each sample for each pair (pairs, samples), some pairs at a time."""
-        number = max(1, CHUNK // self.parameters.dim)
-        for start in range(0, max(len(users), 1), number):
-            some = slice(start, start + number)
-            each = predicted_by_each(
-                self.parameters, len(self.precisions), users[some], items[some]
-            )
-            yield each.clip(self.rating_min, self.rating_max)
+    def _moments(self, users: IndexArray, items: IndexArray) -> tuple[Vector, Vector]:
+        """The mean and the variance of the samples' predictions for each pair."""
+        number = len(self.precisions)
+        return moments(self.parameters, number, users, items, (self.rating_min, self.rating_max))
 
     @cached_property
     def _terms_alone(self) -> tuple[Vector, Vector]:

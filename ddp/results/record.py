@@ -84,6 +84,7 @@ def _as_json(result: RunResult) -> dict[str, Any]:
         },
         "metrics": result.metrics,
         "ranked": result.ranked,
+        "coverage": result.measured.coverage if result.measured else {},
         "sampled": _sampled(result.sampled),
         "baselines": result.baselines,
         "seconds": result.seconds,

@@ -143,7 +143,7 @@ class Recording:
 
         def write(directory: Path) -> None:
             vector = kept.parameters.vector
-            save_model(directory, kept.options, vector, self._ratings, kept.precisions)
+            save_model(directory, kept.options, vector, self._ratings, kept.noise)
 
         self._rescue.save(write, self._outcome, cause)
         self._checkpoint(self._checkpoints.save_last)

@@ -5,7 +5,6 @@ The files contain no pickle.
 
 import json
 import math
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +18,12 @@ from ddp.errors import DataError
 from ddp.machine.files import atomic_file, in_fixed_order
 from ddp.machine.npz import read_arrays
 from ddp.model.parameters import Parameters, Vector, parameter_shapes
+from ddp.model.samples import Noise
 from ddp.ratings.arrays import Ratings
 from ddp.results.predicting import SavedModel
 
 MODEL_FILE, CATALOGUE_FILE = "model.safetensors", "catalogue.npz"
+NOISES = ("user_noise", "item_noise")  # tensors of a model that holds samples
 
 
 def save_model(
@@ -30,28 +31,30 @@ def save_model(
     options: Model,
     vector: Vector,
     ratings: Ratings,
-    precisions: Sequence[float] = (),
+    noise: Noise | None = None,
 ) -> None:
     """Writes model.safetensors and catalogue.npz.
 
     The first has the named parameters; the second has ids, titles, and the items that each user has
-    rated. `precisions`: those of the samples that lie side by side in the model, if it has any.
+    rated. `noise`: that of the samples that lie side by side in the model, if it has any.
     """
-    _save_parameters(directory / MODEL_FILE, options, vector, ratings, precisions)
+    _save_parameters(directory / MODEL_FILE, options, vector, ratings, noise)
     _save_catalogue(directory / CATALOGUE_FILE, ratings)
 
 
 def _save_parameters(
-    path: Path, options: Model, vector: Vector, ratings: Ratings, precisions: Sequence[float]
+    path: Path, options: Model, vector: Vector, ratings: Ratings, noise: Noise | None
 ) -> None:
     parameters = Parameters(
         ratings.num_users, ratings.num_items, options.dim, biases=options.biases, vector=vector
     )
     metadata = {"rating_min": repr(ratings.rating_min), "rating_max": repr(ratings.rating_max)}
-    if precisions:
-        metadata["precisions"] = json.dumps([*precisions])
+    tensors = dict(parameters.views)
+    if noise is not None:
+        metadata["precisions"] = json.dumps(noise.precisions)
+        tensors |= zip(NOISES, (noise.users, noise.items), strict=True)
     with atomic_file(path) as file:
-        file.write(in_fixed_order(save(parameters.views, metadata)))
+        file.write(in_fixed_order(save(tensors, metadata)))
 
 
 def _save_catalogue(path: Path, ratings: Ratings) -> None:
@@ -126,12 +129,32 @@ def _model_of(
     parameters = Parameters(num_users, num_items, dim, biases=biases)
     for name, view in parameters.views.items():
         view[...] = tensors[name]
-    precisions = tuple(map(float, json.loads(metadata.get("precisions", "[]"))))
-    if precisions and (
-        biases or dim % len(precisions) or not all(0 < each < math.inf for each in precisions)
+    noise = _noise_of(tensors, metadata, parameters) if "precisions" in metadata else None
+    return SavedModel(parameters, scale, catalogue, noise)
+
+
+def _noise_of(
+    tensors: dict[str, npt.NDArray[Any]], metadata: dict[str, str], parameters: Parameters
+) -> Noise:
+    """The noise of a model that holds samples. Raises KeyError, TypeError or ValueError."""
+    precisions = tuple(map(float, json.loads(metadata["precisions"])))
+    if (
+        parameters.biases
+        or not precisions
+        or parameters.dim % len(precisions)
+        or not all(0 < each < math.inf for each in precisions)
     ):
         raise ValueError(f"it does not hold {len(precisions)} samples")
-    return SavedModel(parameters, scale, catalogue, precisions)
+    lengths = parameters.num_users, parameters.num_items
+    users, items = (tensors[name] for name in NOISES)
+    for noise, length in zip((users, items), lengths, strict=True):
+        if (
+            noise.shape != (length,)
+            or noise.dtype != np.float32
+            or not ((noise > 0) & (noise < np.inf)).all()
+        ):
+            raise ValueError("its noise is not made of positive 32-bit numbers")
+    return Noise(precisions, users, items)
 
 
 def _check_catalogue(catalogue: dict[str, npt.NDArray[Any]]) -> None:

@@ -12,6 +12,8 @@
 | `trusts/0`, `/1`    |                                                                           |
 | `sums`              |                                                                           |
 | `sample/0`, ...     | its samples, by the index of their round                                  |
+| `user_trusts/0`,    | the trusts of users and of items in these samples, likewise               |
+| `item_trusts/0` ... |                                                                           |
 """
 
 import math
@@ -27,6 +29,7 @@ from ddp.tracking.metrics import SquaredError
 from ddp.workers.posterior import Chain, Posterior, Sample
 from ddp.workers.state import BestRound, RunState
 
+TRUSTS = ("user_trusts", "item_trusts")
 Tensors = dict[str, np.ndarray[Any, np.dtype[Any]]]
 
 
@@ -45,7 +48,10 @@ def tensors_of(state: RunState) -> Tensors:
             tensors[f"weights/{side}"] = posterior.chain.weights[side]
             tensors[f"trusts/{side}"] = posterior.chain.trusts[side]
         tensors["sums"] = posterior.chain.sums
-        tensors |= {f"sample/{each.round_index}": each.vector for each in posterior.samples}
+        for each in posterior.samples:
+            tensors[f"sample/{each.round_index}"] = each.vector
+            for kind, trusts in zip(TRUSTS, each.trusts, strict=True):
+                tensors[f"{kind}/{each.round_index}"] = trusts
     return tensors
 
 
@@ -105,7 +111,12 @@ def _posterior(tensors: Tensors, facts: dict[str, Any]) -> Posterior | None:
     if (known := facts.get("posterior")) is None:
         return None
     samples = [
-        Sample(int(index), float(precision), tensors[f"sample/{index}"])
+        Sample(
+            int(index),
+            float(precision),
+            tensors[f"sample/{index}"],
+            (tensors[f"user_trusts/{index}"], tensors[f"item_trusts/{index}"]),
+        )
         for index, precision in known["samples"].items()
     ]
     chain = Chain(
@@ -164,6 +175,11 @@ def check_state(state: RunState, config: Config, ratings: Ratings) -> None:
     aggregates = [state.vector]
     if (posterior := state.posterior) is not None:
         aggregates += [sample.vector for sample in posterior.samples]
+        of_samples = [posterior.chain.trusts, *(sample.trusts for sample in posterior.samples)]
+        for users, items in of_samples:
+            if users.shape != (ratings.num_users,) or items.shape != (ratings.num_items,):
+                raise ValueError("its trusts are of other users or items")
+            vectors += [users, items]
         if posterior.predictions.dtype != np.float64 or posterior.predictions.ndim != 1:
             raise ValueError("its predictions are none")
     if (posterior is not None) != config.trainer.samples:

@@ -125,7 +125,14 @@ def _metrics(result: RunResult) -> list[tuple[str, str]]:
     told = ", ".join(f"{name} {number(value, 4)}" for name, value in values)
     if (ranked := result.measured.ranked) is not None:
         told += f" ({counted(ranked.users, 'user')})"
-    return [("metrics", f"test {told}")]
+    lines = [("metrics", f"test {told}")] if told else []
+    if covered := result.measured.coverage:
+        shares, found = (
+            ", ".join(f"{100 * share:.0f}" for share in shown)
+            for shown in (covered, covered.values())
+        )
+        lines.append(("intervals", f"of {shares} % hold {found} % of the test ratings"))
+    return lines
 
 
 def _notes(result: RunResult) -> list[tuple[str, str]]:

@@ -254,7 +254,12 @@ class Reference(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured(Event):
-    """The metrics of the kept aggregate but its RMSE. `ranked`: None without ranking metrics."""
+    """The metrics of the kept aggregate but its RMSE.
+
+    `ranked`: None without ranking metrics. `coverage`: how large a share of the test ratings lies
+    in the central interval with this probability, of a model that holds samples.
+    """
 
     values: Mapping[str, float]
     ranked: Ranked | None = None
+    coverage: Mapping[float, float] = field(default_factory=dict)

@@ -19,7 +19,7 @@ class Sampled:
     | `count`         | the number of samples whose mean is the aggregate's prediction            |
     | `effective`     | the number of independent samples that are worth as much                  |
     | `drift`         | of the precision from the first half of the samples to the second, in     |
-    |                 | standard errors; NaN: too few samples                                     |
+    |                 | standard errors; None: too few samples                                    |
     """
 
     valid: SquaredError
@@ -27,9 +27,11 @@ class Sampled:
     precision: float
     count: int
     effective: float
-    drift: float
+    drift: float | None
 
     @property
     def settled(self) -> bool:
         """False if the samples are too few, or if their precisions go up or down on the whole."""
+        if self.drift is None:
+            return False
         return self.count >= LEAST_SAMPLES and abs(self.drift) <= MOST_DRIFT

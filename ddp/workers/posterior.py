@@ -17,14 +17,15 @@ MIN_SERIES = 4
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A model of the chain: the state after a round, and the precision of the noise then.
+    """A model of the chain: the state after a round, and the noise then.
 
-    `vector` has its rows in the order of the data.
+    `vector` has its rows in the order of the data, and so have the `trusts` of users and of items.
     """
 
     round_index: int
     precision: float
     vector: Vector
+    trusts: tuple[Vector, Vector]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +108,7 @@ class Posterior:
         return effective_size(self.precisions)
 
     @property
-    def drift(self) -> float:
+    def drift(self) -> float | None:
         """How far the chain is from one that has settled, by the precisions: see `drift_of`."""
         return drift_of(self.precisions)
 
@@ -158,21 +159,21 @@ def effective_size(series: Sequence[float]) -> float:
     return min(len(values) / total, float(len(values)))
 
 
-def drift_of(series: Sequence[float]) -> float:
+def drift_of(series: Sequence[float]) -> float | None:
     """The mean of the second half of a series less that of the first, in standard errors.
 
         (mean of b - mean of a) / sqrt(variance of a / n_a + variance of b / n_b)
 
     n_a, n_b: the effective sample sizes of the halves. Geweke compares parts of a chain likewise
     (Evaluating the accuracy of sampling-based approaches, 1992). A straight line has 4.15, or
-    -4.15, whatever its length; a series that only begins elsewhere has less. NaN for fewer than 8
+    -4.15, whatever its length; a series that only begins elsewhere has less. None for fewer than 8
     numbers, and for halves of equal numbers.
     """
     values = np.asarray(series, np.float64)
     half = len(values) // 2
     halves = values[:half], values[len(values) - half :]
     if half < MIN_SERIES or not any(float(np.ptp(each)) for each in halves):
-        return math.nan
+        return None
     squares = sum(float(each.var()) / effective_size(each.tolist()) for each in halves)
     return float(halves[1].mean() - halves[0].mean()) / math.sqrt(squares)
 

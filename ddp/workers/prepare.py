@@ -78,6 +78,11 @@ class Prepared(Task):
             return vector.copy()
         return in_data_order(self.parameters(vector), self.numbering)
 
+    def trusts_in_data_order(self, trusts: tuple[Vector, Vector]) -> tuple[Vector, Vector]:
+        """The same for the trusts of users and of items (ddp/trainers/posterior/trusts.py)."""
+        assert self.numbering is not None
+        return trusts[USERS][self.numbering.users], trusts[ITEMS][self.numbering.items]
+
     def held_out_of(self, worker: int) -> IndexArray:
         """With split=both: the places of a worker's held-out ratings among those of all.
 

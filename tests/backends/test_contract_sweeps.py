@@ -69,9 +69,8 @@ class Outcome:
             for side in range(2):
                 self.arrays[f"trusts {side}"] = chain.trusts[side]
                 self.arrays[f"weights {side}"] = chain.weights[side]
-        # as text: two NaN are not equal
         self.rounds = [
-            (row.round_index, *map(repr, (row.valid, row.test, row.sampled)))
+            (row.round_index, row.valid, row.test, row.sampled)
             for row in self.result.history.aggregate_rounds
         ]
 

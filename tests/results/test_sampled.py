@@ -2,18 +2,20 @@
 
 import io
 import json
-import math
 import re
 from collections import defaultdict
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from rich.console import Console
 from run_files import read_rounds
 
 from ddp.experiment import run
+from ddp.ratings.load import load_ratings
 from ddp.results.notes import about_the_chain
 from ddp.results.run_file import read_run_file
+from ddp.results.saved_model import load_model
 from ddp.results.summary import print_result
 from ddp.tracking.points import Points
 
@@ -51,6 +53,9 @@ def test_the_files_have_the_chain(done):
         assert float(row["effective_samples"]) == sampled.effective
     assert rows[0]["test_rmse"] == rows[0]["sample_test_rmse"]  # there is no other state yet
     assert float(rows[-1]["test_rmse"]) < float(rows[-1]["sample_test_rmse"])
+    shares = json.loads(text)["coverage"]
+    assert [*shares] == ["0.5", "0.8", "0.95"]
+    assert 0 < shares["0.5"] <= shares["0.8"] <= shares["0.95"] <= 1
     assert read_run_file(done.output_dir).outcome["effective_samples"] == told["effective"]
 
 
@@ -67,6 +72,28 @@ def test_the_curves_have_the_chain_and_no_learning_rate(done):
     assert curves["samples/effective"] == [row.sampled.effective for row in rows]
 
 
+def test_the_saved_model_has_the_noise_of_its_samples(done):
+    model, samples = load_model(done.output_dir), done.state.posterior.samples
+    assert model.precisions == tuple(sample.precision for sample in samples)
+    for side, noise in enumerate((model.noise.users, model.noise.items)):
+        trusts = np.array([sample.trusts[side] for sample in samples])
+        np.testing.assert_allclose(noise, (1 / trusts).mean(axis=0), rtol=1e-5)
+        assert noise.std() > 0.01
+    *_, deviations = model.predict(model.user_ids[0], model.item_ids, std="rating")
+    assert (deviations > model.predict(model.user_ids[0], model.item_ids, std=True)[1]).all()
+
+
+def test_the_noise_of_a_row_is_in_the_order_of_the_data(done):
+    """A worker numbers users by their work; the user with the most noise has the largest errors."""
+    model, ratings = load_model(done.output_dir), load_ratings(done.config.data, 0)
+    predictions = model.predict_rows(ratings.users, ratings.items)
+    errors = np.square(ratings.ratings - predictions)
+    counts = np.bincount(ratings.users, minlength=ratings.num_users)
+    means = np.bincount(ratings.users, errors, ratings.num_users) / np.maximum(counts, 1)
+    known = counts > 5
+    assert np.corrcoef(model.noise.users[known], means[known])[0, 1] > 0.5
+
+
 def test_terminal_tells_the_chain(done):
     shown = io.StringIO()
     print_result(done, Console(file=shown, width=200))
@@ -75,13 +102,14 @@ def test_terminal_tells_the_chain(done):
         f"chain:      10 samples, worth {sampled.effective:.0f} independent ones; precision of the"
         f" noise {sampled.precision:.3g}; test RMSE of the last sample {sampled.test.rmse:.4f}"
     ) in shown.getvalue()
+    assert "intervals:  of 50, 80, 95 % hold " in shown.getvalue()
     assert "note: 10 samples cannot show that the chain has settled" in shown.getvalue()
 
 
 @pytest.mark.parametrize(
     ("count", "drift", "told"),
     [
-        (0, math.nan, "there is no sample, because the first 2 local epochs do not count"),
+        (0, None, "there is no sample, because the first 2 local epochs do not count"),
         (19, 0.0, "19 samples cannot show"),
         (20, -3.6, "the chain has not settled: .* by -3.6 standard errors"),
     ],
