@@ -14,7 +14,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help train smoke test test-all coverage soak fuzz audit lint docs format tensorboard results \
+.PHONY: help train smoke kernels test test-all coverage soak fuzz audit lint docs format tensorboard results \
   report sweepers trackers benchmark benchmark-peers clean
 
 ## help: list the targets
@@ -30,12 +30,16 @@ train: $(VENV)/installed
 smoke: $(VENV)/installed
 	$(BIN)/python -m tests.bits smoke
 
+# compiles all kernels once, before two processes of pytest would do so at the same time
+kernels: $(VENV)/installed-dev
+	@$(BIN)/python -c "import ddp.trainers.sweeper, ddp.aggregation.mean"
+
 ## test: run the test suite; ARGS="tests/ratings -x" runs a part of it
-test: $(VENV)/installed-dev
+test: kernels
 	$(BIN)/python -m pytest $(TWO) $(ARGS)
 
 ## test-all: run the slow tests as well
-test-all: $(VENV)/installed-dev
+test-all: kernels
 	$(BIN)/python -m pytest $(TWO) -m "slow or not slow" $(ARGS)
 
 ## coverage: run the tests and print how much of ddp/ they reach; ARGS="tests/ratings" runs a part

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from ddp.config.defaults import CONF, read_option
+from ddp.config.defaults import CONF, brought_by, read_option
+from ddp.config.options import OPTIONS
 
 COLUMN = 26  # where the descriptions begin
 
@@ -33,6 +34,8 @@ def help_text(conf: Path = CONF) -> str:
             settings = "" if named else _settings(_package(group.name, option), option)
             if settings:
                 lines.append(f"  {'':<{COLUMN}}  {settings}")
+            if brings := _brings(group.name, option):
+                lines.append(f"  {'':<{COLUMN}}  brings {brings}")
         lines.append("")
     return "\n".join(lines)
 
@@ -78,6 +81,19 @@ def _settings(package: str, path: Path) -> str:
         for key, value in read_option(path).items()
         if key != "name"
     )
+
+
+def _brings(group: str, path: Path) -> str:
+    """The settings outside of its group that an option brings with it."""
+    if group not in OPTIONS or path.parent.parent != CONF:
+        return ""
+    brought = brought_by(group, path.stem)
+    values = brought.options | {
+        f"{other}.{key}": value
+        for other, settings in brought.settings.items()
+        for key, value in settings.items()
+    }
+    return "  ".join(f"{key}={_shown(value)}" for key, value in (values | brought.scalars).items())
 
 
 def _shown(value: object) -> str:
