@@ -31,7 +31,7 @@ def told(directory: Path):
     return json.loads((directory / "result.json").read_text())
 
 
-@pytest.fixture(scope="module", params=OVERFITS)
+@pytest.fixture(scope="module", params=["averaged", "stratified"])
 def job(request):
     return (*OVERFITS[request.param], *LONG)
 

@@ -51,8 +51,8 @@ def cases():
     usual = [(name, *fault, "iid") for name in USUAL for fault in MOST_USUAL]
     rows = [
         (name, *fault, split)
-        for split in ("stratified", "gibbs")
-        for name, fault in zip(cycle(CONCURRENT), MOST_USUAL)
+        for split, names in (("stratified", CONCURRENT), ("gibbs", ("shm", "thread", "process")))
+        for name, fault in zip(cycle(names), MOST_USUAL)
     ]
     default = {*in_rotation(), *usual, *rows}
     own = {("shm", "SIGKILL", "publishing", "iid"), ("process", "exception", "last round", "iid")}
