@@ -13,8 +13,9 @@ import numpy as np
 from ddp.errors import DataError
 from ddp.machine.files import atomic_file
 from ddp.machine.printable import printable
+from ddp.ratings.arrays import IndexArray
 from ddp.ratings.sources.pairs import Pairs, read_pairs
-from ddp.results.predicting import SavedModel
+from ddp.results.predicting import NO_SAMPLES, Deviation, SavedModel
 from ddp.results.saved_model import load_model
 
 EXAMPLES = """examples:
@@ -30,10 +31,12 @@ def main() -> int:
     refuse = arguments.unknown == "error"
     try:
         model = load_model(arguments.run_dir)
+        if arguments.std is not None and model.noise is None:
+            raise DataError(f"{arguments.run_dir}: --std: {NO_SAMPLES}")
         if arguments.pairs is None:
-            rows = _best_items(model, arguments.user, arguments.top or 10, refuse)
+            rows = _best_items(model, arguments.user, arguments.top or 10, refuse, arguments.std)
         else:
-            rows = _predictions(model, read_pairs(arguments.pairs), refuse)
+            rows = _predictions(model, read_pairs(arguments.pairs), refuse, arguments.std)
         _write("".join(f"{','.join(map(_quoted, row))}\n" for row in rows), arguments.output)
     except BrokenPipeError:  # `| head` has read enough
         return 0
@@ -71,6 +74,14 @@ def _parse() -> argparse.Namespace:
         " end with an error (default: partial)",
     )
     parser.add_argument(
+        "--std",
+        nargs="?",
+        const="prediction",
+        choices=("prediction", "rating"),
+        help="add a column with the standard deviation of each prediction, or of a rating, which"
+        " has noise on top (trainer=gibbs; without a value: prediction)",
+    )
+    parser.add_argument(
         "--output", type=Path, metavar="FILE", help="write to the file (default: standard output)"
     )
     arguments = parser.parse_args()
@@ -81,19 +92,36 @@ def _parse() -> argparse.Namespace:
     return arguments
 
 
-def _best_items(model: SavedModel, user: str, n: int, refuse: bool) -> Iterable[Sequence[str]]:
+def _best_items(
+    model: SavedModel, user: str, n: int, refuse: bool, std: Deviation | None
+) -> Iterable[Sequence[str]]:
     if model.known_users.rows(user) < 0:
         trouble = f"user {user} is not in the data that the model was trained on"
         if refuse:
             raise DataError(trouble)
         _note(f"{trouble}; the list is the same for every unknown user")
     titled = model.titles is not None
-    yield ["item", *["title"] * titled, "prediction"]
-    for item, title, prediction in model.top_items(user, n):
-        yield [str(item), *[title] * titled, str(np.float32(prediction))]
+    yield ["item", *["title"] * titled, "prediction", *["std"] * bool(std)]
+    best = model.top_items(user, n)
+    rows = model.known_items.rows([item for item, _, _ in best])
+    deviations = _deviations(model, np.full(len(best), model.known_users.rows(user)), rows, std)
+    for (item, title, prediction), more in zip(best, deviations, strict=True):
+        yield [str(item), *[title] * titled, str(np.float32(prediction)), *more]
 
 
-def _predictions(model: SavedModel, pairs: Pairs, refuse: bool) -> Iterable[Sequence[str]]:
+def _deviations(
+    model: SavedModel, users: IndexArray, items: IndexArray, std: Deviation | None
+) -> list[list[str]]:
+    """The last cell of each row; none without `std`, and an empty one for an unknown id."""
+    if std is None:
+        return [[] for _ in users]
+    deviations = model.deviations(users, items, std)
+    return [["" if np.isnan(deviation) else str(deviation)] for deviation in deviations]
+
+
+def _predictions(
+    model: SavedModel, pairs: Pairs, refuse: bool, std: Deviation | None
+) -> Iterable[Sequence[str]]:
     user_rows, item_rows = model.known_users.rows(pairs.users), model.known_items.rows(pairs.items)
     unknown = np.flatnonzero((user_rows < 0) | (item_rows < 0))
     if unknown.size:
@@ -107,8 +135,10 @@ def _predictions(model: SavedModel, pairs: Pairs, refuse: bool) -> Iterable[Sequ
             f" {place}: {which}"
         )
     numbers = model.predict_rows(user_rows, item_rows).astype(str).tolist()
-    yield "user", "item", "prediction"
-    yield from zip(pairs.users, pairs.items, numbers, strict=True)
+    yield "user", "item", "prediction", *["std"] * bool(std)
+    deviations = _deviations(model, user_rows, item_rows, std)
+    for *cells, more in zip(pairs.users, pairs.items, numbers, deviations, strict=True):
+        yield [*cells, *more]
 
 
 def _note(text: str) -> None:

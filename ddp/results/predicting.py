@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 Unknown = Literal["partial", "error"]
 Deviation = Literal["prediction", "rating"]
+NO_SAMPLES = "this model holds no samples, so no deviation is known: train it with trainer=gibbs"
 
 
 class SavedModel:
@@ -157,7 +158,7 @@ class SavedModel:
         They are NaN for unknown users and items. Raises ValueError for a model without samples.
         """
         if self.noise is None:
-            raise ValueError("this model holds no samples, so no deviation is known: trainer=gibbs")
+            raise ValueError(NO_SAMPLES)
         variances = self._moments(users, items)[1]
         if kind == "rating":
             variances += self.noise.variances(users, items)

@@ -1,7 +1,6 @@
 """`python -m ddp.predict`: the predictions of a saved model as CSV."""
 
 import csv
-import io
 import os
 
 import numpy as np
@@ -11,20 +10,6 @@ from some_model import ITEM_IDS, TEXT_IDS, TITLES, options, some_ratings, some_v
 from ddp.results.saved_model import load_model, save_model
 
 STRANGE = np.array(["\rx", '"', "a\nb", "a,b", "b\x1b[2J", "é"])
-
-
-@pytest.fixture
-def predict(programs, tmp_path):
-    """`predict(*arguments)`: the command to its end; a pair of its rows and its standard error."""
-
-    def predict(*arguments, code=0):
-        done = programs.run("-m", "ddp.predict", *arguments, cwd=tmp_path)
-        assert done.returncode == code, done.stderr
-        assert "Traceback" not in done.stderr
-        assert (code == 0) == bool(done.stdout)
-        return list(csv.reader(io.StringIO(done.stdout, newline=""))), done.stderr
-
-    return predict
 
 
 def pairs_file(tmp_path, *lines):

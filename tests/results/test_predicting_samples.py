@@ -95,15 +95,38 @@ def test_the_top_items_by_a_lower_bound(directory):
     assert len(model.top_items("nobody", minus_std=2)) == len(ITEM_IDS)
 
 
-def test_a_model_without_samples_has_no_deviation(tmp_path):
-    save_model(tmp_path, options(), some_vector(), some_ratings())
-    model = load_model(tmp_path)
+@pytest.fixture
+def saved_plain(tmp_path):
+    """A model without samples."""
+    (tmp_path / "plain").mkdir()
+    save_model(tmp_path / "plain", options(), some_vector(), some_ratings())
+    return tmp_path / "plain"
+
+
+def test_a_model_without_samples_has_no_deviation(saved_plain):
+    model = load_model(saved_plain)
     for refused in (
         lambda: model.predict(3, 7, std=True),
         lambda: model.top_items(3, minus_std=1.0),
     ):
         with pytest.raises(ValueError, match=r"holds no samples.*trainer=gibbs"):
             refused()
+
+
+def test_the_command_has_a_column_with_the_deviation(predict, directory, saved_plain, tmp_path):
+    model = load_model(directory)
+    (header, *rows), _ = predict(directory, "--user", "3", "--std")
+    assert header == ["item", "title", "prediction", "std"]
+    _, wanted = model.predict(3, [int(row[0]) for row in rows], std=True)
+    assert [np.float32(row[-1]) for row in rows] == wanted.tolist()
+    (tmp_path / "pairs.csv").write_text("3,7\n5000,7\n20,3000\n")
+    (header, *rows), _ = predict(directory, "--pairs", "pairs.csv", "--std", "rating")
+    assert header == ["user", "item", "prediction", "std"]
+    _, wanted = model.predict([3, 20], [7, 3000], std="rating")
+    assert rows[1][-1] == ""
+    assert [np.float32(row[-1]) for row in rows[::2]] == wanted.tolist()
+    _, said = predict(saved_plain, "--user", "3", "--std", code=2)
+    assert said.startswith(f"error: {saved_plain}: --std: this model holds no samples")
 
 
 @pytest.mark.parametrize(
