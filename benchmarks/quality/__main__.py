@@ -153,7 +153,7 @@ def main() -> None:
             tables.append(
                 Table(
                     title=f"{protocol}: median (lowest - highest)",
-                    header=["", TEST, GAP, SECONDS, "chosen on validation"],
+                    header=[protocol, TEST, GAP, SECONDS, "chosen on validation"],
                     cells=cells,
                 )
             )

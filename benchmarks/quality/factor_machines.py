@@ -60,7 +60,8 @@ def myfm_with_implicit(train: Part, sizes: Sizes, values: Values, seed: int) -> 
 def _fitted(train: Part, values: Values, seed: int, groups: list[int], **features: Any) -> Any:
     """A model of `values["k"]` factors after `values["epochs"]` sweeps."""
     library, _ = _libraries()
-    model = library.MyFMRegressor(rank=int(values["k"]), random_seed=seed)
+    chosen = {"init_stdev": values["init_std"]} if "init_std" in values else {}
+    model = library.MyFMRegressor(rank=int(values["k"]), random_seed=seed, **chosen)
     ratings: npt.NDArray[np.float64] = train.ratings.astype(np.float64)
     with redirect_stderr(io.StringIO()):  # a progress bar
         model.fit(y=ratings, n_iter=int(values["epochs"]), group_shapes=groups, **features)
