@@ -3,6 +3,7 @@
 import argparse
 import json
 import math
+import shlex
 import statistics
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -155,7 +156,7 @@ def report(
         print(note)
     document = {
         "benchmark": name,
-        "command": " ".join(["python -m", f"benchmarks.{name}", *sys.argv[1:]]),
+        "command": shlex.join(["python", "-m", f"benchmarks.{name}", *sys.argv[1:]]),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": machine(),
         "repeats": arguments.repeats,
