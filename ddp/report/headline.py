@@ -195,7 +195,7 @@ def _samples_of_one(told: Told) -> Tile | None:
     if effective is None or precision is None:
         return None
     text = f"worth {effective:.0f} independent ones; precision of the noise {precision:.3g}; "
-    text += "the chain has settled" if sampled["settled"] is True else "the chain has not settled"
+    text += "no drift was found" if sampled["settled"] is True else "the chain has not settled"
     return Tile("samples", f"{number(sampled['count']):g}", text)
 
 
