@@ -39,7 +39,8 @@ from benchmarks.harness import (
 from benchmarks.train_runs import run_train
 from ddp.advice.advise import backends
 from ddp.advice.measuring.calibration import calibrate, read
-from ddp.advice.prediction import Surroundings, predict
+from ddp.advice.prediction import predict
+from ddp.advice.scripts import Surroundings
 from ddp.advice.sizes import sizes_of
 from ddp.counting import counted
 from ddp.machine.load import busy_share

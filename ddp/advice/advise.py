@@ -9,7 +9,9 @@ the order of their use:
 | `constants` | lists them |
 | `sizes` | deals the ratings, to know the sizes of all shards |
 | `worker_costs`, `cost_model` | formulas: the seconds of each step of a run, alone on a core |
-| `prediction` | puts the steps of workers and aggregator in order, and predicts the wall of a run |
+| `sweep_costs` | likewise with gibbs and als, whose workers keep in step within an epoch |
+| `scripts` | puts the steps of workers and aggregator in order |
+| `prediction` | predicts the wall of a run from them |
 | `simulation` | plays these steps at the same time on a simulated machine |
 | `machine_model` | slows steps down that share cores, the GIL and the bandwidth of RAM |
 | `crossover` | finds the values of the config from which another backend is the fastest |
@@ -28,7 +30,8 @@ from ddp.advice.constants import BACKENDS, Constants
 from ddp.advice.crossover import find_crossovers, in_words
 from ddp.advice.measuring.calibration import calibrate
 from ddp.advice.measuring.pilot import TRAINERS
-from ddp.advice.prediction import Prediction, Surroundings, predict
+from ddp.advice.prediction import Prediction, predict
+from ddp.advice.scripts import Surroundings
 from ddp.advice.sizes import Sizes, sizes_of
 from ddp.advice.wording import advice, make_table, sources, where, width_of
 from ddp.config.backend import Backend, PollingBackend

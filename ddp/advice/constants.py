@@ -6,10 +6,11 @@ it has the formula. The modules that measure are in `measuring/`.
 | class | its constants belong to | measured by | used by |
 |---|---|---|---|
 | `Exchange` | one backend | `exchange_costs` | `worker_costs`, `cost_model` |
-| `Exchanges` | all backends together | `exchange_costs` | `cost_model`; `prediction`: `jitter` |
+| `Exchanges` | all backends together | `exchange_costs` | `cost_model`; `scripts`: `jitter` |
 | `Training` | one trainer: batches, evaluations | `trainer_costs` | `worker_costs` |
 | | threads beside each other | `trainer_costs` | `machine_model` |
-| | start and end of its workers | `start_costs` | `prediction` |
+| | start and end of its workers | `start_costs` | `scripts` |
+| | phases of an epoch (gibbs, als) | `sweep_costs` | `sweep_costs` |
 """
 
 from dataclasses import dataclass
@@ -111,6 +112,10 @@ class Training:
     | `spawned_s` | more of the first round of a spawned worker than of a later one |
     | `exit_s` | in which the interpreter of a spawned worker ends |
     | `manager_s` | in which the manager's process starts (backend=process) |
+    | `product_s`, `row_s`, | only with gibbs and als, else 0: more per amount of these in a |
+    | `cell_s`, `system_s`, | phase (ddp/advice/sweep_costs.py), which has `rating_s` too |
+    | `entry_s`, `line_s`, `turned_s` | |
+    | `phase_s` | likewise: of a phase whose compiled calls Python joins (serial, process) |
     """
 
     batch_s: float
@@ -133,6 +138,14 @@ class Training:
     spawned_s: float
     exit_s: float
     manager_s: float
+    product_s: float = 0.0
+    row_s: float = 0.0
+    cell_s: float = 0.0
+    system_s: float = 0.0
+    entry_s: float = 0.0
+    line_s: float = 0.0
+    turned_s: float = 0.0
+    phase_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

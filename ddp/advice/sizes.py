@@ -9,15 +9,19 @@ from dataclasses import dataclass
 import numpy as np
 
 from ddp.config.schema import Config
+from ddp.model.sweeping import Sweeping
 from ddp.ratings.arrays import Ratings
 from ddp.ratings.holdout import PARTS
+from ddp.ratings.row_blocks import ITEMS
 from ddp.ratings.strata import Strata, groups_of, stratify
 from ddp.workers.dealing import deal_of
+from ddp.workers.state import RunState
+from ddp.workers.sweeping_facts import sweeping_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sizes:
-    """Numbers of ratings, users and items. The last four: empty unless split=stratified.
+    """Numbers of ratings, users and items. `blocks` to `strata`: empty unless split=stratified.
 
     | field | meaning |
     |---|---|
@@ -26,6 +30,8 @@ class Sizes:
     | `blocks[w][g]` | training ratings of worker w in group g of items |
     | `users[w]`, `items[g]` | users of worker w, items of group g |
     | `strata` | the schedule: the worker that holds each group in each turn |
+    | `by_item` | training ratings of each worker's items (split=both, else empty) |
+    | `sweeping` | the rows and features of each worker (split=both, else None) |
     """
 
     num_users: int
@@ -39,6 +45,8 @@ class Sizes:
     users: tuple[int, ...] = ()
     items: tuple[int, ...] = ()
     strata: Strata | None = None
+    by_item: tuple[int, ...] = ()
+    sweeping: Sweeping | None = None
 
 
 def sizes_of(config: Config, ratings: Ratings) -> Sizes:
@@ -52,13 +60,19 @@ def sizes_of(config: Config, ratings: Ratings) -> Sizes:
     blocks: list[tuple[int, ...]] = []
     users: Sequence[int] = ()
     items: Sequence[int] = ()
-    strata = None
+    by_item: list[int] = []
+    strata = sweeping = None
     if config.stratified:
         strata, numbering = stratify(ratings, deal, config, workers)
         for worker in workers:
             groups = groups_of(ratings, deal.rows("train", worker), numbering, strata)
             blocks.append(tuple(np.bincount(groups, minlength=config.workers).tolist()))
         users, items = np.diff(strata.user_bounds).tolist(), np.diff(strata.item_bounds).tolist()
+    elif config.has_owners:
+        rows = deal.rows("train")
+        sweeping, numbering = sweeping_of(config, ratings, rows, tuple(workers), RunState())
+        per_item = np.bincount(numbering.items[ratings.items[rows]], minlength=ratings.num_items)
+        by_item = [int(per_item[sweeping.blocks.rows(ITEMS, worker)].sum()) for worker in workers]
     return Sizes(
         num_users=ratings.num_users,
         num_items=ratings.num_items,
@@ -71,4 +85,6 @@ def sizes_of(config: Config, ratings: Ratings) -> Sizes:
         users=tuple(users),
         items=tuple(items),
         strata=strata,
+        by_item=tuple(by_item),
+        sweeping=sweeping,
     )

@@ -21,6 +21,8 @@ MATTERS = 0.2  # a further reason, or a gain, counts if it is a larger share of 
 
 def other_workers_change(config: Config) -> str:
     """The effect of another number of workers on the trained model, in words; "" if none."""
+    if config.trainer.sweeps:  # the same bits
+        return ""
     if config.stratified and config.trainer.compiled:
         # Any number of workers trains as one serial SGD, in another order of the ratings
         # (ddp/ratings/strata.py). Other optimizers keep a state per block.

@@ -6,7 +6,8 @@ from jobs import USUAL
 from machines import constants
 
 from ddp.advice.constants import Exchange
-from ddp.advice.prediction import Surroundings, predict
+from ddp.advice.prediction import predict
+from ddp.advice.scripts import Surroundings
 from ddp.advice.sizes import Sizes
 
 

@@ -10,7 +10,8 @@ from machines import constants
 from plain_jobs import wall
 
 from ddp.advice.kinds import COMPUTE, GIL, QUEUE, RECORD
-from ddp.advice.prediction import Surroundings, predict
+from ddp.advice.prediction import predict
+from ddp.advice.scripts import Surroundings
 
 JOBS = st.tuples(
     st.sampled_from(USUAL),

@@ -26,10 +26,21 @@ from ddp.machine.load import busy_share
 from ddp.timing.gil import FREE_THREADED
 
 # Of the file. Raise it when a measurement changes, or a trainer or a backend that it uses.
-FORMAT = 6
-COMPILE = "import ddp.aggregation.mean, ddp.machine.compiled.gates, ddp.trainers.fused"
+FORMAT = 7
+# By trainer: what else it imports to compile its kernels, so that no measurement includes that.
+COMPILE = {
+    "fused": "import ddp.aggregation.mean, ddp.machine.compiled.gates, ddp.trainers.fused",
+    **dict.fromkeys(("gibbs", "als"), "import ddp.trainers.sweeper"),
+}
 PACKAGES = ("torch", "numba", "numpy")
-USUAL_S = {EXCHANGES: 6, "fused": 4, "adam": 13, "sgd": 13}  # per measurement, on two cores
+USUAL_S = {
+    EXCHANGES: 6,
+    "fused": 4,
+    "adam": 13,
+    "sgd": 13,
+    "gibbs": 15,
+    "als": 10,
+}  # per measurement, on two cores
 TIMEOUT_S = 300.0  # of a measurement; it takes about 15 s
 BUSY = 0.1  # share of all cores; if other programs use more, the constants are wrong
 Tell = Callable[[str], None]
@@ -51,7 +62,7 @@ def calibrate(trainer: TrainerOptions, tell: Tell = print, file: Path | None = N
     """
     file = file or calibration_file()
     known = read(file)
-    name = trainer.optimizer if isinstance(trainer, AutogradTrainer) else "fused"
+    name = trainer.optimizer if isinstance(trainer, AutogradTrainer) else trainer.name
     missing = _to_measure(known["busy"], (EXCHANGES, name), tell)
     # One process measures both exchanges and fused, because the exchanges are measured with fused.
     together = [missing] if name == "fused" and missing else [[part] for part in missing]
@@ -136,9 +147,8 @@ def machine() -> dict[str, Any]:
 
 
 def _measure(parts: Sequence[str]) -> dict[str, Any]:
-    if "fused" in parts:
-        # compiled first, the kernels keep the compiler out of every measurement
-        _python("-c", COMPILE)
+    for part in COMPILE.keys() & parts:
+        _python("-c", COMPILE[part])
     printed = _python("-m", "ddp.advice.measuring.measure", *parts)
     try:
         measured: dict[str, Any] = json.loads(printed.splitlines()[-1])

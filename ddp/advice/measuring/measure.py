@@ -1,6 +1,6 @@
 """Measures this machine, and prints the constants as JSON.
 
-    python -m ddp.advice.measuring.measure [exchanges] [fused|adam|sgd]
+    python -m ddp.advice.measuring.measure [exchanges] [fused|adam|sgd|gibbs|als]
 
 A machine has slow moments, which may last for seconds. So each sitting makes all measurements, and
 of all sittings the smallest result counts, or nearly the smallest.
@@ -45,6 +45,7 @@ def main(*parts: str) -> None:
         ensure_server(trainer.name)
     # train.py imports the same modules while the server starts
     import ddp.experiment  # noqa: F401
+    from ddp.advice.measuring.sweep_costs import sweep_configs, sweep_constants
     from ddp.advice.measuring.trainer_costs import TrainerCosts
     from ddp.trainers.trainer import trainer_for
 
@@ -54,7 +55,11 @@ def main(*parts: str) -> None:
     configs = {name: starting[name] for name in ("forked", "spawned")} if names else {}
     if EXCHANGES in parts:
         configs |= exchange_configs()
-    costs = TrainerCosts(trainer, num_cores()) if names else None
+    swept = sweep_configs(trainer) if trainer.sweeps else {}
+    configs |= swept
+    # a trainer that sweeps evaluates as fused does
+    alone = TRAINERS["fused"] if trainer.sweeps else trainer
+    costs = TrainerCosts(alone, num_cores()) if names else None
     pilots: defaultdict[str, list[Pilot]] = defaultdict(list)
     shares = []
     for _ in range(SITTINGS):
@@ -66,6 +71,8 @@ def main(*parts: str) -> None:
     measured: dict[str, Any] = {"training": {}, "busy": statistics.mean(shares)}
     if costs is not None:
         measured["training"][names[0]] = start_constants(firsts, pilots) | costs.constants()
+        if swept:
+            measured["training"][names[0]] |= sweep_constants(swept, pilots)
     if EXCHANGES in parts:
         measured[EXCHANGES] = exchange_constants(pilots)
     print(json.dumps(measured))

@@ -15,7 +15,13 @@ from ddp.config.backend import Backend, ProcessBackend, SerialBackend, ShmBacken
 from ddp.config.checks import start_methods
 from ddp.config.metrics import RMSE
 from ddp.config.schema import Config
-from ddp.config.trainer import AutogradTrainer, FusedTrainer, TrainerOptions
+from ddp.config.trainer import (
+    AlsTrainer,
+    AutogradTrainer,
+    FusedTrainer,
+    GibbsTrainer,
+    TrainerOptions,
+)
 
 if TYPE_CHECKING:
     from ddp.results.run_result import RunResult
@@ -32,6 +38,8 @@ TRAINERS: dict[str, TrainerOptions] = {
     "sgd": AutogradTrainer(
         name="autograd", optimizer="sgd", lr=0.01, weight_decay=1e-5, batch_size=1024
     ),
+    "gibbs": GibbsTrainer(name="gibbs", burn_in=0, keep_samples=1, implicit="none", noise="rows"),
+    "als": AlsTrainer(name="als", reg=0.1),
 }
 SERIAL = SerialBackend(name="serial")
 THREAD = ThreadBackend(name="thread", poll_interval_s=None)
@@ -51,7 +59,10 @@ def pilot_config(
     from ddp.config.defaults import default_config, default_option  # these read files
 
     ratings = default_option("data", "synthetic")
-    usual = default_config(split="iid", model="small", aggregation="uniform")
+    split, aggregation = ("both", "none") if trainer.sweeps else ("iid", "uniform")
+    usual = default_config(
+        trainer=trainer.name, split=split, model="small", aggregation=aggregation
+    )
     return replace(
         usual,
         workers=WORKERS,
