@@ -33,7 +33,11 @@ EXCHANGES = Exchanges(
     average_float_s=4e-10, log_s=1e-3, checkpoint_s=2e-3, checkpoint_float_s=1e-8, save_s=0.01,
     save_float_s=1e-9, jitter=0.01,
 )  # fmt: skip
-TRAINING = {"fused": FUSED, "adam": ADAM}
+SWEEPING = dataclasses.replace(
+    FUSED, rating_s=4e-9, product_s=3e-11, row_s=3e-7, cell_s=1e-9, system_s=3e-12,
+    entry_s=1e-10, line_s=1e-7, turned_s=2e-10, phase_s=5e-5,
+)  # fmt: skip
+TRAINING = {"fused": FUSED, "adam": ADAM, "gibbs": SWEEPING, "als": SWEEPING}
 
 
 def constants(trainer="fused", cores=2, **changed):

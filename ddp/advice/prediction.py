@@ -51,8 +51,8 @@ def predict(
 def _simulated(
     config: Config, sizes: Sizes, constants: Constants, around: Surroundings, rounds: int
 ) -> dict[str, float]:
-    kind = SweepCosts if config.trainer.sweeps else Costs
-    costs = kind(config, sizes, constants, copies_count=around.bandwidth is not None)
+    costs_of = SweepCosts if config.trainer.sweeps else Costs
+    costs = costs_of(config, sizes, constants, copies_count=around.bandwidth is not None)
     run = Scripts(costs, constants, around, rounds)
     machine = Machine(
         cores=around.cores or constants.cores,

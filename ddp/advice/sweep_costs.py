@@ -57,7 +57,7 @@ class Amounts(NamedTuple):
 
     def seconds(self, costs: Training) -> float:
         """Seconds of these amounts."""
-        factors = (getattr(costs, name) for name in AMOUNT_S)
+        factors: list[float] = [getattr(costs, name) for name in AMOUNT_S]
         return sum(amount * factor for amount, factor in zip(self, factors, strict=True))
 
 
@@ -192,7 +192,7 @@ class SweepCosts(Costs):
         sweeping, dim = self.sizes.sweeping, self.config.model.dim
         assert sweeping is not None
         rows = [sweeping.blocks.rows(side, worker) for side in SIDES]
-        made = sum(each.stop - each.start for each in rows) * self.width
+        made: int = sum(each.stop - each.start for each in rows) * self.width
         predicted = self.sizes.valid[worker] + self.sizes.test[worker]
         return made + self.config.local_epochs + predicted + sweeping.num_told(worker, dim)
 

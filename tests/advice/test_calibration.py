@@ -106,7 +106,7 @@ def test_nor_does_what_is_none(tmp_path, content):
     assert read(file)["training"] == {}
 
 
-@pytest.mark.parametrize("name", ["adam", "fused"])
+@pytest.mark.parametrize("name", ["adam", "fused", "gibbs", "als"])
 def test_what_is_there_is_used_and_no_process_measures(monkeypatch, tmp_path, name):
     file = tmp_path / "calibration.json"
     write_calibration(file)
@@ -159,7 +159,7 @@ def test_the_mark_of_a_load_goes_when_the_load_has_gone(tmp_path):
     assert dataclasses.replace(made, cores=2) != constants("fused")
     busy = read(file)["busy"]
     assert busy.pop("fused") < 1.0
-    assert busy == {"exchanges": 0.0, "adam": 0.9}
+    assert busy == {"exchanges": 0.0, "adam": 0.9, "gibbs": 0.0, "als": 0.0}
 
 
 def test_the_file_lies_in_the_users_cache(monkeypatch, tmp_path):

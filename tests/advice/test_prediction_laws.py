@@ -15,7 +15,7 @@ from ddp.advice.scripts import Surroundings
 
 JOBS = st.tuples(
     st.sampled_from(USUAL),
-    st.sampled_from(["fused", "autograd"]),
+    st.sampled_from(["fused", "autograd", "gibbs", "als"]),
     st.sampled_from(["iid", "user", "stratified"]),
     st.integers(1, 5),
     st.integers(1, 12),
@@ -25,15 +25,17 @@ JOBS = st.tuples(
 
 def made(of, job):
     backend, trainer, split, workers, rounds, epochs = job
+    sweeps = trainer in ("gibbs", "als")
+    aggregation = "none" if sweeps else "uniform"
     options = (
         f"backend={backend}",
         f"trainer={trainer}",
-        f"split={split}",
+        f"split={'both' if sweeps else split}",
         f"workers={workers}",
         f"rounds={rounds}",
     )
-    more = ("checkpoint_every=1", "aggregation=uniform", f"local_epochs={epochs}")
-    return *of(*options, *more), constants("adam" if trainer == "autograd" else "fused")
+    more = ("checkpoint_every=1", f"aggregation={aggregation}", f"local_epochs={epochs}")
+    return *of(*options, *more), constants("adam" if trainer == "autograd" else trainer)
 
 
 @settings(max_examples=25)

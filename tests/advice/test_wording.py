@@ -63,6 +63,7 @@ def test_advice_compares_with_every_other_backend_and_number_of_workers(make_con
     ("job", "changes"),
     [
         (("split=stratified", "trainer=fused"), ""),
+        (("trainer=gibbs",), ""),
         # each block has an optimizer state of its own
         (
             ("split=stratified", "trainer=autograd"),

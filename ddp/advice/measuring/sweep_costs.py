@@ -26,6 +26,7 @@ from ddp.advice.measuring.pilot import (
 from ddp.advice.measuring.trainer_costs import fit
 from ddp.advice.sizes import sizes_of
 from ddp.advice.sweep_costs import AMOUNT_S, Amounts, Phase, phases_of
+from ddp.config.data import SyntheticData
 from ddp.config.schema import Config
 from ddp.config.trainer import GibbsTrainer, TrainerOptions
 from ddp.ratings.load import load_ratings
@@ -55,8 +56,10 @@ def sweep_configs(trainer: TrainerOptions) -> dict[str, Config]:
 
 def _config(trainer: TrainerOptions, many: str, dim: int) -> Config:
     config = pilot_config(THREAD, trainer, dim, ROUNDS, EPOCHS)
-    sizes = zip(("num_users", "num_items", "num_ratings"), SIZES[many], strict=True)
-    return replace(config, workers=1, data=replace(config.data, **dict(sizes)))
+    users, items, ratings = SIZES[many]
+    assert isinstance(config.data, SyntheticData)
+    data = replace(config.data, num_users=users, num_items=items, num_ratings=ratings)
+    return replace(config, workers=1, data=data)
 
 
 def sweep_constants(
