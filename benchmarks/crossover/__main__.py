@@ -1,7 +1,7 @@
 """Is the advice right? `python -m benchmarks.crossover`
 
 The benchmark measures the machine, predicts a grid of jobs as `advise=true` does, and then runs
-each job as a command of its own, all in turn. The jobs have the size of MovieLens 100K: both
+each job as a command of its own, all in turn. The jobs have the size of MovieLens 100K: all
 trainers, batches of 128 to 8192, embedding sizes 8 to 256, 1 to 4 workers.
 
 | column      | meaning                                                                     |

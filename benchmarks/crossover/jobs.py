@@ -43,6 +43,13 @@ def fused(split: str, dim: int, workers: int, local_epochs: int) -> Cell:
     return _cell(f"fused, {split}", options, dim, workers, local_epochs)
 
 
+def swept(trainer: str, dim: int, workers: int, *more: str) -> Cell:
+    """A job of a trainer that makes all rows anew in an epoch: 40 rounds of 4 of them."""
+    options = (f"trainer={trainer}", "rounds=40", *more)
+    what = ", ".join((trainer, *(option.removeprefix("trainer.") for option in more)))
+    return _cell(what, options, dim, workers, local_epochs=4)
+
+
 def _cell(what: str, options: tuple[str, ...], dim: int, workers: int, local_epochs: int) -> Cell:
     sizes = (f"model.dim={dim}", f"workers={workers}", f"local_epochs={local_epochs}")
     return Cell(
@@ -68,6 +75,11 @@ GRID = (
     fused("stratified", 8, 4, 200),
     fused("stratified", 64, 2, 50),
     fused("stratified", 256, 1, 100),
+    swept("gibbs", 16, 1),
+    swept("gibbs", 16, 2),
+    swept("gibbs", 32, 4),
+    swept("gibbs", 32, 2, "trainer.implicit=none"),
+    swept("als", 64, 2),
 )
 QUICK = (fused("stratified", 8, 2, 2),)
 

@@ -204,7 +204,8 @@ class Scripts:
 
         It is one of so many parts of the work of a round.
         """
-        chance = self.random.lognormvariate(0.0, self.exchanges.jitter * parts**0.5)
+        deviation = self.exchanges.jitter * parts**0.5
+        chance = self.random.lognormvariate(-(deviation**2) / 2, deviation)  # 1 on average
         factor = chance * (self.around.straggler if worker == 0 else 1.0)
         return replace(
             work,

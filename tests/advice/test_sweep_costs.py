@@ -116,6 +116,16 @@ def test_a_phase_costs_a_call_where_python_joins_them(of, kind, phases):
     assert found["process"].seconds[EXCHANGE] == pytest.approx(2 * phases * 0.25 / 4)
 
 
+def test_chance_makes_no_run_longer_on_average(of):
+    job, machine = of_phases(1, row_s=1e-6)
+    config, sizes = of(*job, "backend=shm")
+    exchanges = dataclasses.replace(machine.exchanges, jitter=0.15)
+    uneven = dataclasses.replace(machine, exchanges=exchanges)
+    walls = [wall(dataclasses.replace(config, seed=seed), sizes, uneven) for seed in range(300)]
+    assert np.std(walls) > 0
+    assert np.mean(walls) == pytest.approx(wall(config, sizes, machine), rel=0.03)
+
+
 @pytest.mark.parametrize(("keep", "burn_in"), [(1, 0), (3, 5), (8, 2), (64, 12)])
 def test_as_many_samples_are_kept_as_in_a_run(make_config, keep, burn_in):
     trainer = (f"trainer.keep_samples={keep}", f"trainer.burn_in={burn_in}", "local_epochs=2")

@@ -87,3 +87,6 @@ def test_the_grid_has_every_value_with_every_other_one_and_every_workers():
     assert {(c.split.name, c.workers) for c in fused} == set(
         product(("iid", "stratified"), (1, 2, 4))
     )
+    swept = [config for config in configs if config.trainer.sweeps]
+    assert {c.trainer.name for c in swept} == {"gibbs", "als"}
+    assert {c.workers for c in swept} == {1, 2, 4}
