@@ -231,9 +231,8 @@ class SweepCosts(Costs):
         costs, config = self.exchanges, self.config
         every = config.checkpoint_every
         due = range(every, config.rounds + 1, every) if every else range(0)
-        floats = sum(
-            self._chain_floats + self.num_floats * (1 + self._num_samples(rounds)) for rounds in due
-        )
+        floats = len(due) * (self._chain_floats + self.num_floats)
+        floats += sum(map(self._sample_floats, due))
         saved_s = len(due) * costs.checkpoint_s + floats * costs.checkpoint_float_s
         return costs.log_s + saved_s / config.rounds
 
@@ -241,6 +240,11 @@ class SweepCosts(Costs):
         """Seconds of saving the model, in which all samples lie side by side."""
         models = max(1, self._num_samples(self.config.rounds))
         return self.exchanges.save_s + self.exchanges.save_float_s * self.num_floats * models
+
+    def _sample_floats(self, rounds: int) -> int:
+        """Floats of the samples that are kept after so many rounds: their rows, and the trusts."""
+        trusts = self.sizes.num_users + self.sizes.num_items
+        return self._num_samples(rounds) * (self.num_floats + trusts)
 
     def _num_samples(self, rounds: int) -> int:
         """The samples that are kept after so many rounds (`Posterior.with_sample`)."""

@@ -135,7 +135,9 @@ def test_as_many_samples_are_kept_as_in_a_run(make_config, keep, burn_in):
     posterior = no_samples(0, prepared.sweeping, config.model.dim)
     for index in range(30):
         if (index + 1) * 2 > burn_in:
-            posterior = posterior.with_sample(Sample(index, 1.0, prepared.vector), keep)
+            posterior = posterior.with_sample(
+                Sample(index, 1.0, prepared.vector, posterior.chain.trusts), keep
+            )
         assert costs._num_samples(index + 1) == len(posterior.samples)
 
 
@@ -147,7 +149,8 @@ def test_checkpoints_have_the_samples_so_far(make_config):
         SweepCosts(config, sizes_of(config, prepare(config).ratings), machine),
         machine.exchanges,
     )
-    floats = 2 * costs._chain_floats + (1 + 3 + 1 + 6) * costs.num_floats
+    trusts = costs.sizes.num_users + costs.sizes.num_items
+    floats = 2 * costs._chain_floats + (1 + 3 + 1 + 6) * costs.num_floats + (3 + 6) * trusts
     saved_s = 2 * exchanges.checkpoint_s + floats * exchanges.checkpoint_float_s
     assert costs.record_s() == pytest.approx(exchanges.log_s + saved_s / 6)
 
