@@ -45,8 +45,8 @@ def test_each_worker_of_a_trainer_visits_its_share_of_the_ratings(case, workers,
         make.arrange = real(options).arrange
         return make
 
-    real = contenders.trainer_for
-    monkeypatch.setattr(contenders, "trainer_for", trainer_for)
+    real = contenders.stepping_trainer
+    monkeypatch.setattr(contenders, "stepping_trainer", trainer_for)
     threads = torch.get_num_threads()
     try:
         assert contenders.trainer("autograd", dataclasses.replace(case, workers=workers)) > 0

@@ -64,7 +64,7 @@ REFUSED = [
     ),
     # data
     (("data=ml1m", "data.connect_timeout_s=0"), "data.connect_timeout_s=0:", f"{FINITE} above 0"),
-    ((*CSV, "data.item_features=a"), "data.item_features=a:", "only trainer=gibbs and trainer=als"),
+    ((*CSV, "data.item_features=a"), "data.item_features=a:", "only trainer=gibbs"),
     (("data=csv",), "data.path=null:", "data.path=FILE", "data.paths=[FILE,...]"),
     ((*CSV, "data.paths=[b.csv]"), "data.path=a.csv:", "either", "data.paths=[FILE,...]"),
     (("data=csv", "data.paths=[]"), "data.paths=[]:", "at least one file"),
