@@ -33,7 +33,7 @@ LANES = 8  # floats of a vector of the kernels
 
 
 class Amounts(NamedTuple):
-    """What a worker does in a phase. W: the dimension as a multiple of 8; P: `padded` of it.
+    """The work of a worker in a phase. W: the dimension as a multiple of 8; P: `padded` of it.
 
     | field | number |
     |---|---|

@@ -94,7 +94,7 @@ class ManagerSharing(RowSharing):
                 content = np.concatenate([array.ravel().view(np.uint8) for array in arrays])
             self.spans.count_copied(content.nbytes)
             send(self.shared, phase_key(own, phase), content, self.spans)
-            # Who is here has taken all of the phase before, so all have taken the one before that.
+            # This worker has taken the phase before from all, so all had taken the one before that.
             with self.spans("transfer"):
                 self.shared.pop(phase_key(own, phase - 2), None)
         for worker in self.workers:

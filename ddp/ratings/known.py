@@ -1,4 +1,4 @@
-"""What is known about users and items besides their ratings' values: the features of each row.
+"""The features of each user and item: facts besides the values of their ratings.
 
 | features             | one for each                                | value in a row             |
 |----------------------|---------------------------------------------|----------------------------|

@@ -52,7 +52,7 @@ def half_of(
     side: int,
     worker: int,
 ) -> HalfSweep:
-    """What the worker needs for one side. `part`: the ratings of its rows, sorted by them."""
+    """The arrays that the worker needs for one side. `part`: its ratings, sorted by its rows."""
     blocks, own, other = sweeping.blocks, sides[side], sides[1 - side]
     rows = blocks.rows(side, worker)
     rated, others = (part.users, part.items) if side == USERS else (part.items, part.users)
@@ -90,7 +90,7 @@ def _prior_of(size: int) -> Prior:
 
 
 def pass_of(half: HalfSweep, sweeping: Sweeping, room: Room, side: int, worker: int) -> Pass:
-    """What the worker needs for the weights of one side."""
+    """The arrays that the worker needs for the weights of one side."""
     known, shared, size = sweeping.known[side], room.sides[side], len(half.prior.mean)
     if known is None or shared is None:
         known, shared = nothing_known(), SideRoom.of_nothing(padded(size - 1))

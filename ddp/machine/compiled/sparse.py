@@ -49,6 +49,22 @@ def _entries(
             loop(weighted=False)
 
 
+def _sum(
+    emitter: Emitter, entries: Any, lines: Any, stride: Any, out: Any, own_scale: Any = None
+) -> None:
+    """Writes the sum of value * line r over these entries to `out`; see `_entries`."""
+    total = emitter.variable()
+    emitter.builder.store(ir.Constant(VECTOR, None), total)
+
+    def add(row: Any, value: Any) -> None:
+        line = emitter.load(emitter.place(lines, row, stride))
+        so_far = emitter.builder.load(total)
+        emitter.builder.store(emitter.multiply_add(value, line, so_far), total)
+
+    _entries(emitter, entries, add, own_scale=own_scale)
+    emitter.store(emitter.builder.load(total), out)
+
+
 @intrinsic
 def sum_lines(
     typing_context: Any,
@@ -65,16 +81,7 @@ def sum_lines(
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         *entries, lines, stride, out = arguments
-        emitter = Emitter(builder)
-        total = emitter.variable()
-        builder.store(ir.Constant(VECTOR, None), total)
-
-        def add(row: Any, value: Any) -> None:
-            line = emitter.load(emitter.place(lines, row, stride))
-            builder.store(emitter.multiply_add(value, line, builder.load(total)), total)
-
-        _entries(emitter, entries, add)
-        emitter.store(builder.load(total), out)
+        _sum(Emitter(builder), entries, lines, stride, out)
         return context.get_dummy_value()
 
     return types.void(*[types.intp] * 8), generate
@@ -125,16 +132,8 @@ def sum_features(
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         indices, scale, values, begin, end, lines, stride, out = arguments
-        emitter = Emitter(builder)
-        total = emitter.variable()
-        builder.store(ir.Constant(VECTOR, None), total)
-
-        def add(row: Any, value: Any) -> None:
-            line = emitter.load(emitter.place(lines, row, stride))
-            builder.store(emitter.multiply_add(value, line, builder.load(total)), total)
-
-        _entries(emitter, (indices, None, values, begin, end), add, own_scale=scale)
-        emitter.store(builder.load(total), out)
+        entries = indices, None, values, begin, end
+        _sum(Emitter(builder), entries, lines, stride, out, own_scale=scale)
         return context.get_dummy_value()
 
     return types.void(types.intp, types.float32, *[types.intp] * 6), generate

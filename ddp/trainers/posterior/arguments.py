@@ -69,7 +69,7 @@ class Rule(NamedTuple):
 
 
 class HalfSweep(NamedTuple):
-    """What a worker needs for one half of a sweep.
+    """All arrays that a worker needs for one half of a sweep.
 
     | field     | meaning                                                                   |
     |-----------|---------------------------------------------------------------------------|
